@@ -1,0 +1,43 @@
+# Linli: everything a contributor runs. `make demo` and `make test` work on a fresh machine with Python 3.11.
+VENV ?= .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-fast check bench fuzz clean lock schemas
+
+$(STAMP): deploy/requirements.lock pyproject.toml
+	test -x $(PY) || python3 -m venv $(VENV)
+	$(PY) -m pip install --quiet --require-hashes -r deploy/requirements.lock
+	$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: $(STAMP)          ## a living community on this machine; open the printed address
+	$(VENV)/bin/linli demo
+
+test: $(STAMP)          ## everything, real servers and browser included
+	PY=$(PY) deploy/test.sh
+
+test-fast: $(STAMP)     ## no services, no long runs
+	$(PY) -m pytest -q -m "not service and not slow"
+
+check: $(STAMP)         ## ruff, mypy strict, import rings
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+
+bench: $(STAMP)         ## measured figures, ratios in one run
+	$(PY) -m bench
+
+fuzz: $(STAMP)          ## ≥ 100,000 cases a decoder
+	LINLI_FUZZ_CASES=100000 $(PY) -m pytest -q tests/ingest/test_fuzz.py --timeout 3600
+
+schemas: $(STAMP)       ## write docs/contracts from the types
+	$(PY) -m app.schemas
+
+lock:                   ## lock dependencies, without download addresses
+	$(PY) -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
+	  --no-emit-find-links --all-extras -o deploy/requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-data

@@ -1,0 +1,1 @@
+"""Composition roots: the ``linli`` command, settings and process wiring."""

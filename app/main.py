@@ -1,0 +1,75 @@
+"""The ``linli`` command. Exit codes: 0 done, 1 failed, 2 usage or configuration. Data on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from contracts.errors import ConfigurationError, LinliError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module, one line for --help). The module's attribute ``command`` is loaded only when it is called.
+    "demo": ("app.commands.demo", "Watch a living community: broker, cameras, alerts and page, nothing to install."),
+    "run": ("app.commands.run", "Run one community on this machine: ingest, rules, incidents and console."),
+    "edge": ("app.commands.edge", "The box beside the cameras: run it, analyse a video, make its token."),
+    "simulate": ("app.commands.simulate", "Write (or publish) days of life in simulated communities, with the truth."),
+    "replay": ("app.commands.replay", "Run the rules over a file of events and print their findings."),
+    "log": ("app.commands.log", "Load a file of events into the log as a shard would."),
+    "inventory": ("app.commands.inventory", "Read and change the sites, places and devices that ingest accepts."),
+    "dead-letters": ("app.commands.dead_letters", "Show what was rejected, from where, and why."),
+    "models": ("app.commands.models", "Check the manifests of vision models."),
+    "users": ("app.commands.users", "Add people to the console and set their roles."),
+    "check-config": ("app.commands.check_config", "Print the configuration in force and where each value came from."),
+}
+
+
+class LazyGroup(click.Group):
+    """A click group that imports a command's module only when it is called, so ``--help`` is instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="linli")
+def linli() -> None:
+    """Linli (邻里) watches gates, cameras, meters and sensors and turns what they say into incidents people close.
+
+    Start with `linli demo`. A community runs with `linli run`, its boxes with `linli edge run`.
+    Settings come from linli.toml and LINLI_* variables; `linli check-config` prints what is in force.
+    """
+
+
+def main() -> None:
+    """Entry point: every error Linli raises on purpose ends as one line on stderr and an exit code."""
+    try:
+        linli.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except ConfigurationError as error:
+        click.echo(f"linli: configuration: {error}", err=True)
+        sys.exit(2)
+    except LinliError as error:
+        click.echo(f"linli: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

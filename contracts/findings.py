@@ -1,0 +1,167 @@
+"""Findings: what a rule concluded, in codes and numbers, never prose. Sentences come from the console's catalogues."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+
+import msgspec
+
+from contracts.events import EvidenceRef, Ms, Origin, Score, ShortText
+from contracts.names import Id
+
+FINDING_VERSION = 1
+
+
+class Phase(enum.StrEnum):
+    """Where a finding stands in its episode; RETRACT is made by the reader, never by a rule."""
+
+    OPEN = "open"
+    UPDATE = "update"
+    CLOSE = "close"
+    RETRACT = "retract"
+
+
+class Severity(enum.StrEnum):
+    """How urgent; one table per rule below."""
+
+    INFO = "info"
+    MINOR = "minor"
+    MAJOR = "major"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 (info) … 3 (critical)."""
+        return _RANKS[self]
+
+
+_RANKS = {Severity.INFO: 0, Severity.MINOR: 1, Severity.MAJOR: 2, Severity.CRITICAL: 3}
+
+
+class Urgency(msgspec.Struct, frozen=True):
+    """The severity a rule's findings start with, and whether a life may depend on them."""
+
+    severity: Severity
+    life_safety: bool = False
+
+
+URGENCY: dict[str, Urgency] = {
+    "stranger_entry": Urgency(Severity.MAJOR),
+    "indoor_ebike": Urgency(Severity.MAJOR),
+    "indoor_ebike_charging": Urgency(Severity.CRITICAL, life_safety=True),
+    "high_altitude_throw": Urgency(Severity.CRITICAL, life_safety=True),
+    "flying_wire_charging": Urgency(Severity.MAJOR),
+    "vehicle_theft": Urgency(Severity.MAJOR),
+    "door_forced": Urgency(Severity.MAJOR),
+    "door_held_open": Urgency(Severity.MINOR),
+    "credential_abuse": Urgency(Severity.MINOR),
+    "fire_lane_blocked": Urgency(Severity.MAJOR),
+    "smoke_or_heat": Urgency(Severity.CRITICAL, life_safety=True),
+    "repeat_stranger": Urgency(Severity.MINOR),
+    "absence": Urgency(Severity.MAJOR),
+    "presence": Urgency(Severity.MINOR),
+    "device_silent": Urgency(Severity.MINOR),
+    "device_gap": Urgency(Severity.INFO),
+    "ingest_gap": Urgency(Severity.INFO),
+    "camera_impaired": Urgency(Severity.MINOR),
+    "outage": Urgency(Severity.MAJOR),
+    "rule_failed": Urgency(Severity.INFO),
+    "batch_unreadable": Urgency(Severity.INFO),
+}
+"""Every rule's name and the urgency it starts with; the scenario of an incident is the rule's name."""
+
+
+class SubjectKind(enum.StrEnum):
+    """What an incident is about."""
+
+    PERSON = "person"
+    VEHICLE = "vehicle"
+    TAG = "tag"
+    PLACE = "place"
+    DEVICE = "device"
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """Person, vehicle or tag reference if known, else the smallest place; a device only for device scenarios."""
+
+    kind: SubjectKind
+    ref: ShortText
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One reason, as a code with its number, unit and the limit it was held against.
+
+    ``code`` is looked up in the catalogues; ``event_ids`` name the events it rests on.
+    """
+
+    code: Id
+    value: float | str | bool | None = None
+    unit: ShortText = ""
+    limit: float | None = None
+    event_ids: tuple[str, ...] = ()
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a rule concluded, complete with its identity.
+
+    ``open_id`` is the finding_id of the episode's OPEN; ``nth`` its number since then (the OPEN is 0).
+    ``decided_ms`` is the event time of what decided it, ``due_ms`` the moment it was due: ``received_ms`` of the
+    deciding event plus the rule's bound, or the deadline plus the bound. ``position`` is the record that decided it,
+    ``number`` its place among that record's findings.
+    """
+
+    v: int = FINDING_VERSION
+    finding_id: ShortText
+    open_id: ShortText
+    nth: int
+    site_id: Id
+    rule: Id
+    key: ShortText
+    phase: Phase
+    subject: Subject
+    place_id: Id
+    onset_ms: Ms
+    onset_event_id: ShortText | None
+    decided_ms: Ms
+    due_ms: Ms
+    severity: Severity
+    life_safety: bool = False
+    verified: bool = True
+    confidence: Score = 1.0
+    source_id: Id | None = None
+    model: ShortText | None = None
+    facts: tuple[Fact, ...] = ()
+    evidence: tuple[EvidenceRef, ...] = ()
+    late_by_ms: int = 0
+    origin: Origin = Origin.LIVE
+    config_version: int = 0
+    rule_version: int = 1
+    position: int = 0
+    number: int = 0
+
+
+def finding_id(site_id: str, rule: str, key: str, onset_ms: int, onset_event_id: str | None, nth: int) -> str:
+    """The id of a finding: 24 hex digits of a hash of what makes it this one (LOG §6)."""
+    text = "\x1f".join((site_id, rule, key, str(onset_ms), onset_event_id or "due", str(nth)))
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def retract_id(open_id: str) -> str:
+    """The id of the RETRACT of the episode whose OPEN is ``open_id``."""
+    return hashlib.blake2b(f"{open_id}\x1fretract".encode(), digest_size=12).hexdigest()
+
+
+class Rejudge(msgspec.Struct, frozen=True, kw_only=True):
+    """A request, part of the log's output: judge ``rules`` of a site again in event time over ``from_ms…to_ms``."""
+
+    site_id: Id
+    rules: tuple[Id, ...]
+    from_ms: Ms
+    to_ms: Ms
+    position: int = 0
+    number: int = 0
+
+
+Output = Finding | Rejudge
+"""What the engine gives for a record."""

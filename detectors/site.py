@@ -1,0 +1,96 @@
+"""The site as its rules may see it: configuration records, and the last interruption of ingest, in log order."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from contracts.events import (
+    AnyEvent,
+    ConsentRecorded,
+    DeviceConfigured,
+    IngestInterrupted,
+    PlaceConfigured,
+    SiteConfigured,
+    ThresholdConfigured,
+    VehicleRegistered,
+    VisitorRegistered,
+)
+from contracts.places import Place
+
+DAY_MS = 86_400_000
+
+V = TypeVar("V")
+
+
+class SiteView(msgspec.Struct, kw_only=True):
+    """One site's configuration in force. The engine keeps one per class and applies records to it; rules only read.
+
+    ``config_version`` is the highest version applied. ``interrupted_from_ms``/``to_ms`` is the newest time in which
+    ingest was not listening: absence then proves nothing.
+    """
+
+    site_id: str
+    name: str = ""
+    time_zone: str = "Asia/Shanghai"
+    config_version: int = 0
+    interrupted_from_ms: int = 0
+    interrupted_to_ms: int = 0
+    devices: dict[str, DeviceConfigured] = msgspec.field(default_factory=dict)
+    places: dict[str, Place] = msgspec.field(default_factory=dict)
+    thresholds: dict[str, float] = msgspec.field(default_factory=dict)
+    visitors: dict[str, VisitorRegistered] = msgspec.field(default_factory=dict)
+    vehicles: dict[str, VehicleRegistered] = msgspec.field(default_factory=dict)
+    consents: dict[str, ConsentRecorded] = msgspec.field(default_factory=dict)
+
+    def threshold(self, rule: str, name: str, default: float) -> float:
+        """The site's own number for a rule, or the rule's default."""
+        return self.thresholds.get(f"{rule}.{name}", default)
+
+    def local_minute_of_day(self, at_ms: int) -> int:
+        """Minutes since local midnight, 0–1439, in the site's time zone."""
+
+        local = datetime.datetime.fromtimestamp(at_ms / 1000, tz=ZoneInfo(self.time_zone))
+        return local.hour * 60 + local.minute
+
+
+def apply_record(view: SiteView, event: AnyEvent) -> None:
+    """Fold one configuration record or interruption into ``view``; other kinds change nothing. Idempotent by version.
+
+    Expired visitor registrations (a day past their end at the record's time) are dropped, so the view stays bounded.
+    """
+    if isinstance(event, IngestInterrupted):
+        if event.to_ms > view.interrupted_to_ms:
+            view.interrupted_from_ms, view.interrupted_to_ms = event.from_ms, event.to_ms
+        return
+    match event:
+        case SiteConfigured():
+            view.name, view.time_zone = event.name, event.time_zone
+        case PlaceConfigured():
+            _put(view.places, event.place.place_id, event.place, removed=event.removed)
+        case DeviceConfigured():
+            _put(view.devices, event.device_id, event, removed=event.removed)
+        case ThresholdConfigured():
+            _put(view.thresholds, f"{event.rule}.{event.name}", event.value, removed=event.removed)
+        case VisitorRegistered():
+            for key in [k for k, v in view.visitors.items() if v.to_ms + DAY_MS < event.at_ms]:
+                del view.visitors[key]
+            _put(view.visitors, event.registration_id, event, removed=event.removed)
+        case VehicleRegistered():
+            _put(view.vehicles, event.vehicle_id, event, removed=event.removed)
+        case ConsentRecorded():
+            key = f"{event.subject_ref}/{event.purpose}"
+            _put(view.consents, key, event, removed=event.removed or not event.granted)
+        case _:
+            return
+    view.config_version = max(view.config_version, event.version)
+
+
+def _put(table: dict[str, V], key: str, value: V, *, removed: bool) -> None:
+    if removed:
+        table.pop(key, None)
+    else:
+        table[key] = value

@@ -1,0 +1,1 @@
+"""Findings become incidents that people close: tables, grouping, outbox, receivers, evidence store."""

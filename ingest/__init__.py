@@ -1,0 +1,1 @@
+"""HOW devices become batches: decoding, admission, clocks, batching and the MQTT session."""
