@@ -1,6 +1,6 @@
 """Places: site / building 楼栋 / unit 单元 (stair) / floor 楼层 / room 室, plus door, lift, column or zone.
 
-"Unit" never means a flat: that is a *room*. A place has an id like any device; its parts are ids too, names are free text.
+"Unit" never means a flat: that is a *room*. A place has an id like any device; so have its parts. Names are free text.
 """
 
 from __future__ import annotations

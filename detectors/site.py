@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from typing import TypeVar
+from typing import TypeVar, assert_never
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from contracts.events import (
     AnyEvent,
+    ConfigurationRecord,
     ConsentRecorded,
     DeviceConfigured,
     IngestInterrupted,
@@ -52,7 +53,6 @@ class SiteView(msgspec.Struct, kw_only=True):
 
     def local_minute_of_day(self, at_ms: int) -> int:
         """Minutes since local midnight, 0–1439, in the site's time zone."""
-
         local = datetime.datetime.fromtimestamp(at_ms / 1000, tz=ZoneInfo(self.time_zone))
         return local.hour * 60 + local.minute
 
@@ -65,6 +65,8 @@ def apply_record(view: SiteView, event: AnyEvent) -> None:
     if isinstance(event, IngestInterrupted):
         if event.to_ms > view.interrupted_to_ms:
             view.interrupted_from_ms, view.interrupted_to_ms = event.from_ms, event.to_ms
+        return
+    if not isinstance(event, ConfigurationRecord) or event.version <= view.config_version:
         return
     match event:
         case SiteConfigured():
@@ -85,8 +87,8 @@ def apply_record(view: SiteView, event: AnyEvent) -> None:
             key = f"{event.subject_ref}/{event.purpose}"
             _put(view.consents, key, event, removed=event.removed or not event.granted)
         case _:
-            return
-    view.config_version = max(view.config_version, event.version)
+            assert_never(event)
+    view.config_version = event.version
 
 
 def _put(table: dict[str, V], key: str, value: V, *, removed: bool) -> None:
