@@ -1,0 +1,234 @@
+"""The one settings file ``linli.toml``, checked as a whole, every key also from the environment.
+
+``[section] key`` is ``LINLI_SECTION_KEY``. Precedence: environment, file, default. Unknown keys and wrong values are one error
+that names all of them. Secrets are given as files (``…_file``), so that printing this is harmless.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from contracts.errors import ConfigurationError
+from contracts.names import is_id
+
+DEFAULT_FILE = "linli.toml"
+
+
+class Source(enum.StrEnum):
+    """Where a value in force came from."""
+
+    DEFAULT = "default"
+    FILE = "file"
+    ENVIRONMENT = "environment"
+
+
+class Value(msgspec.Struct, frozen=True):
+    """One value in force."""
+
+    value: str
+    source: Source
+
+
+class Key(msgspec.Struct, frozen=True):
+    """One key that may be set: its default, what it means, and what it must look like."""
+
+    default: str
+    meaning: str
+    check: Callable[[str], str | None]
+
+
+def _url(*schemes: str) -> Callable[[str], str | None]:
+    def check(text: str) -> str | None:
+        if any(text.startswith(f"{scheme}:") for scheme in schemes):
+            return None
+        return f"expected a URL with {' or '.join(f'{s}:' for s in schemes)}"
+
+    return check
+
+
+def _optional(check: Callable[[str], str | None]) -> Callable[[str], str | None]:
+    return lambda text: None if not text else check(text)
+
+
+def _port(text: str) -> str | None:
+    return None if text.isdigit() and int(text) <= 65_535 else "expected a port, 0–65535 (0: any free one)"
+
+
+def _whole(low: int, high: int) -> Callable[[str], str | None]:
+    return lambda text: None if text.isdigit() and low <= int(text) <= high else f"expected a whole number {low}–{high}"
+
+
+def _id(text: str) -> str | None:
+    return None if is_id(text) else "expected an id: small letters, digits, - and _, at most 40"
+
+
+def _ids(text: str) -> str | None:
+    return None if all(is_id(part.strip()) for part in text.split(",") if part.strip()) else "expected ids with commas"
+
+
+def _origins(text: str) -> str | None:
+    given = {part.strip() for part in text.split(",")}
+    return None if given <= {"live", "drill", "simulated"} else "expected some of live, drill, simulated, with commas"
+
+
+def _language(text: str) -> str | None:
+    return None if text in {"zh-CN", "en"} else "expected zh-CN or en"
+
+
+def _any(_text: str) -> str | None:
+    return None
+
+
+KEYS: dict[str, Key] = {
+    "mqtt.url": Key("mqtt://127.0.0.1:1883", "the broker that devices publish to", _url("mqtt", "mqtts")),
+    "mqtt.embedded": Key(
+        "auto",
+        "start a broker here: auto (mosquitto, else built in), mosquitto, amqtt, off",
+        lambda t: None if t in {"auto", "mosquitto", "amqtt", "off"} else "expected auto, …, off",
+    ),
+    "mqtt.client_id": Key("linli-ingest-0", "the persistent session of this shard", _any),
+    "mqtt.password_file": Key("", "file with user:password for the broker", _any),
+    "log.url": Key(
+        "sqlite:///linli-data",
+        "the log of batches; sqlite:///FOLDER holds day files and engine.db",
+        _url("sqlite", "kafka"),
+    ),
+    "log.retention_days": Key("7", "days that day files are kept", _whole(1, 3650)),
+    "inventory.url": Key("sqlite:///linli-data/config.db", "the tables people edit", _url("sqlite")),
+    "incidents.url": Key(
+        "sqlite:///linli-data/incidents.db", "incidents, deliveries and users", _url("sqlite", "postgresql")
+    ),
+    "results.url": Key(
+        "sqlite:///linli-data/results.db", "results; InfluxDB comes with the district", _url("sqlite", "influx")
+    ),
+    "evidence.folder": Key("linli-data/evidence", "stills and clips, encrypted, by SHA-256", _any),
+    "evidence.retention_hours": Key("720", "hours that evidence is kept", _whole(1, 87_600)),
+    "console.host": Key("127.0.0.1", "address the page and API listen on", _any),
+    "console.port": Key("8080", "port of the page and API; a taken one gives the next free one", _port),
+    "console.language": Key("zh-CN", "language of the page before a user chooses", _language),
+    "webhook.url": Key("", "receiver of incidents (empty: none)", _optional(_url("http", "https"))),
+    "webhook.secret_file": Key("", "file with the HMAC secret shared with the receiver", _any),
+    "webhook.origins": Key("live", "which origins it is told: live, drill, simulated", _origins),
+    "ingest.sites": Key("", "sites to accept (empty: all in the inventory)", _ids),
+    "dead_letters.folder": Key("linli-data/dead-letters", "rejected input, scrubbed, encrypted, ≤ 72 h", _any),
+}
+"""Every key, in the order it is printed."""
+
+_ENVIRONMENT = re.compile(r"LINLI_([A-Z]+(?:_[A-Z]+)*)")
+_NOT_SETTINGS = {"LINLI_SHARED", "LINLI_FUZZ_CASES", "LINLI_CONFIG", "LINLI_SEED"}
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What is in force. ``settings["log.url"]`` gives a value as text."""
+
+    values: dict[str, Value]
+
+    def __getitem__(self, key: str) -> str:
+        return self.values[key].value
+
+    def folder(self) -> Path:
+        """The folder of an embedded log.
+
+        Raises:
+            ConfigurationError: when ``log.url`` names no folder.
+        """
+        return sqlite_path(self, "log.url")
+
+
+def sqlite_path(settings: Settings, key: str) -> Path:
+    """The path in a ``sqlite:///PATH`` value.
+
+    Raises:
+        ConfigurationError: when it is another kind of URL; says which command serves that.
+    """
+    url = settings[key]
+    if not url.startswith("sqlite:///") or len(url) == len("sqlite:///"):
+        raise ConfigurationError(f"{key} = {url!r}: on one machine this must be sqlite:///PATH")
+    return Path(url.removeprefix("sqlite:///"))
+
+
+def load_settings(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from ``file`` (default ``linli.toml`` here, when it exists) and ``environ``.
+
+    Raises:
+        ConfigurationError: listing every unknown key and wrong value, with what was expected.
+    """
+    problems: list[str] = []
+    written = _from_file(file, problems)
+    from_environment = _from_environment(environ, problems)
+    values: dict[str, Value] = {}
+    for name, key in KEYS.items():
+        if name in from_environment:
+            value = Value(from_environment[name], Source.ENVIRONMENT)
+        elif name in written:
+            value = Value(written[name], Source.FILE)
+        else:
+            value = Value(key.default, Source.DEFAULT)
+        wrong = key.check(value.value)
+        if wrong:
+            problems.append(f"{name} = {value.value!r} (from {value.source}): {wrong}")
+        values[name] = value
+    if problems:
+        raise ConfigurationError("; ".join(problems))
+    return Settings(values)
+
+
+def environment_name(key: str) -> str:
+    """``log.url`` → ``LINLI_LOG_URL``."""
+    return "LINLI_" + key.upper().replace(".", "_")
+
+
+def _from_file(file: Path | None, problems: list[str]) -> dict[str, str]:
+    path = file or Path(DEFAULT_FILE)
+    if not path.exists():
+        if file is not None:
+            raise ConfigurationError(f"settings file {file} does not exist")
+        return {}
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"settings file {path} is not TOML: {error}") from None
+    found: dict[str, str] = {}
+    for section, table in tables.items():
+        if not isinstance(table, dict):
+            problems.append(f"{path}: {section!r} stands outside a [section]")
+            continue
+        for key, value in table.items():
+            _take(found, f"{section}.{key}", value, str(path), problems)
+    return found
+
+
+def _take(found: dict[str, str], name: str, value: object, where: str, problems: list[str]) -> None:
+    if name not in KEYS:
+        problems.append(f"{where}: unknown key {name!r}{_nearest(name)}")
+    elif isinstance(value, list):
+        found[name] = ",".join(str(item) for item in value)
+    elif isinstance(value, (str, int)) and not isinstance(value, bool):
+        found[name] = str(value)
+    else:
+        problems.append(f"{where}: {name} = {value!r}: expected text or a whole number")
+
+
+def _nearest(name: str) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, KEYS, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(KEYS)})"
+
+
+def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, str]:
+    names = {environment_name(key): key for key in KEYS}
+    found = {}
+    for variable, value in environ.items():
+        if variable in names:
+            found[names[variable]] = value
+        elif _ENVIRONMENT.fullmatch(variable) and variable not in _NOT_SETTINGS:
+            problems.append(f"environment: {variable} is no setting")
+    return found

@@ -1,0 +1,188 @@
+"""The embedded log: ``log-YYYYMMDD.db``, a file a day, one compressed batch a row. Retention unlinks whole files.
+
+Days are days of the log's own time (UTC), so a file loaded later lies where its events belong. A record never goes into
+a file older than the newest one: positions grow with the names of the files.
+"""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+import threading
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from contracts.batch import Batch, encode_batch
+from contracts.errors import ConfigurationError, LogBroken
+from streams.log import LogRecord
+from streams.sqlite import connect, transaction
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS records (position INTEGER PRIMARY KEY, watermark_ms INTEGER NOT NULL, body BLOB NOT NULL);
+"""
+_LEVEL = 1  # zlib: 34-58 B an event; higher levels cost more time than they save
+_EMPTY_DAY = "19700101"
+
+
+def day_of(batch: Batch) -> str:
+    """The UTC day (``YYYYMMDD``) of what the batch says last: its watermark or its newest event."""
+    newest = max((event.received_ms for event in batch.events), default=0)
+    at_ms = max(batch.watermark_ms, newest)
+    return datetime.datetime.fromtimestamp(at_ms / 1000, tz=datetime.UTC).strftime("%Y%m%d")
+
+
+class DayLog:
+    """Writer and reader of one folder of day files; a single partition, number 0. Thread-safe.
+
+    Raises:
+        ConfigurationError: when a batch is for another partition than 0.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.RLock()
+        self._files: list[_DayFile] = []
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(folder.glob("log-????????.db")):
+            self._files.append(_DayFile(path))
+        self._identity = self._files[-1].identity if self._files else secrets.token_hex(8)
+        self._check_files()
+        self._end = self._files[-1].end() if self._files else 0
+        self._watermark_ms = max((f.watermark_ms() for f in self._files), default=0)
+
+    def identity(self) -> str:
+        """The random name this log was created with; another log in the same folder has another."""
+        return self._identity
+
+    def begin(self) -> int:
+        """The first position still held."""
+        with self._lock:
+            return self._files[0].first if self._files else self._end
+
+    def end(self) -> int:
+        """The position the next record will get."""
+        return self._end
+
+    def last_watermark_ms(self) -> int:
+        """The highest watermark in the log, 0 when it is empty."""
+        return self._watermark_ms
+
+    def append(self, batches: Sequence[Batch]) -> list[int]:
+        """Append in order, in one transaction and so one file, that of the newest day; durable on return. See :class:`streams.log.LogWriter`."""
+        with self._lock:
+            if batches:
+                newest = self._files[-1].day if self._files else _EMPTY_DAY
+                file = self._file_of(max(newest, *(day_of(b) for b in batches)))
+                file.append(self._end, batches)
+                self._watermark_ms = max(self._watermark_ms, *(b.watermark_ms for b in batches))
+            start, self._end = self._end, self._end + len(batches)
+            return list(range(start, self._end))
+
+    def read(self, position: int, limit: int) -> list[LogRecord]:
+        """At most ``limit`` contiguous records from ``position``. See :class:`streams.log.LogReader`."""
+        with self._lock:
+            if position >= self._end:
+                return []
+            if position < self.begin():
+                raise LogBroken(
+                    f"log {self._folder}: position {position} is gone, the first one held is {self.begin()}"
+                )
+            file = next(f for f in reversed(self._files) if f.first <= position)
+            records = file.read(position, limit)
+        if not records or records[0].position != position or records[-1].position != position + len(records) - 1:
+            raise LogBroken(f"log {self._folder}: records from position {position} on are missing in {file.path.name}")
+        return records
+
+    def drop_before(self, day: str) -> list[str]:
+        """Unlink files of days before ``day`` (``YYYYMMDD``), never the newest; the names unlinked."""
+        with self._lock:
+            old = [f for f in self._files[:-1] if f.day < day]
+            self._files = self._files[len(old) :]
+        for file in old:
+            file.unlink()
+        return [file.path.name for file in old]
+
+    def close(self) -> None:
+        """Close every file; the log can be opened again."""
+        with self._lock:
+            for file in self._files:
+                file.close()
+
+    def _check_files(self) -> None:
+        for before, after in zip(self._files, self._files[1:], strict=False):
+            if before.identity != after.identity or before.end() != after.first:
+                raise LogBroken(
+                    f"log {self._folder}: {after.path.name} does not continue {before.path.name} "
+                    f"(positions {before.end()} and {after.first}); restore the missing file or start a new folder"
+                )
+
+    def _file_of(self, day: str) -> _DayFile:
+        if not self._files or self._files[-1].day != day:
+            path = self._folder / f"log-{day}.db"
+            self._files.append(_DayFile(path, identity=self._identity, first=self._end))
+        return self._files[-1]
+
+
+class _DayFile:
+    """One day's file: its first position, its identity and its rows."""
+
+    def __init__(self, path: Path, identity: str = "", first: int = 0) -> None:
+        self.path = path
+        self.day = path.stem.removeprefix("log-")
+        self._db = connect(path, SCHEMA)
+        with transaction(self._db) as db:
+            db.execute("INSERT OR IGNORE INTO meta VALUES ('identity', ?)", (identity,))
+            db.execute("INSERT OR IGNORE INTO meta VALUES ('first', ?)", (str(first),))
+        meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
+        self.identity = str(meta["identity"])
+        self.first = int(meta["first"])
+
+    def end(self) -> int:
+        row = self._db.execute("SELECT max(position) FROM records").fetchone()
+        return self.first if row[0] is None else int(row[0]) + 1
+
+    def watermark_ms(self) -> int:
+        row = self._db.execute("SELECT watermark_ms FROM records ORDER BY position DESC LIMIT 1").fetchone()
+        if row is None:
+            return 0
+        if row[0]:
+            return int(row[0])
+        return int(self._db.execute("SELECT max(watermark_ms) FROM records").fetchone()[0])
+
+    def append(self, position: int, batches: Sequence[Batch]) -> None:
+        rows = [
+            (position + n, batch.watermark_ms, zlib.compress(encode_batch(_of_partition_0(batch)), _LEVEL))
+            for n, batch in enumerate(batches)
+        ]
+        with transaction(self._db) as db:
+            db.executemany("INSERT INTO records VALUES (?, ?, ?)", rows)
+
+    def read(self, position: int, limit: int) -> list[LogRecord]:
+        rows = self._db.execute(
+            "SELECT position, body FROM records WHERE position >= ? ORDER BY position LIMIT ?", (position, limit)
+        )
+        return [LogRecord(int(at), _inflate(body)) for at, body in rows]
+
+    def unlink(self) -> None:
+        self.close()
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def _inflate(body: bytes) -> bytes:
+    """The record's bytes; a damaged row is handed on as it lies, so that the engine reports it and goes on."""
+    try:
+        return zlib.decompress(body)
+    except zlib.error:
+        return body
+
+
+def _of_partition_0(batch: Batch) -> Batch:
+    if batch.partition != 0:
+        raise ConfigurationError(f"the embedded log has one partition, 0; a batch is for partition {batch.partition}")
+    return batch

@@ -1,0 +1,132 @@
+"""``engine.db``: the embedded driver's findings, snapshots and manifest. One writer; readers follow by a cursor."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from contracts.errors import LogBroken
+from contracts.findings import Finding, Output, Rejudge
+from streams.snapshot import SnapshotRow
+from streams.sqlite import connect, transaction
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS findings (
+  n INTEGER PRIMARY KEY AUTOINCREMENT, finding_id TEXT NOT NULL UNIQUE, site_id TEXT NOT NULL,
+  content BLOB NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS rejudges (
+  n INTEGER PRIMARY KEY AUTOINCREMENT, site_id TEXT NOT NULL, position INTEGER NOT NULL, number INTEGER NOT NULL,
+  body BLOB NOT NULL, UNIQUE (site_id, position, number));
+CREATE TABLE IF NOT EXISTS snapshots (
+  digest TEXT NOT NULL, site_id TEXT NOT NULL, position INTEGER NOT NULL, data BLOB NOT NULL,
+  PRIMARY KEY (digest, site_id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS manifests (digest TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS failures (position INTEGER PRIMARY KEY, times INTEGER NOT NULL, detail TEXT NOT NULL);
+"""
+
+
+def content_of(finding: Finding) -> bytes:
+    """A hash of what may never differ under one id: all but position, number, ``verified`` and ``late_by_ms``."""
+    bare = msgspec.structs.replace(finding, position=0, number=0, verified=True, late_by_ms=0)
+    return hashlib.blake2b(msgspec.msgpack.encode(bare), digest_size=16).digest()
+
+
+class EngineStore:
+    """Findings in order of decision, and what an engine needs to start again. Thread-safe, one writing process."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = connect(path, SCHEMA)
+        self._lock = threading.Lock()
+
+    def append_findings(self, outputs: Sequence[Output]) -> int:
+        """Keep outputs in order; ids already kept are ignored. How many findings were new. Durable on return.
+
+        Raises:
+            LogBroken: one id came with two contents.
+        """
+        if not outputs:
+            return 0
+        with self._lock, transaction(self._db):
+            return sum(self._keep(output) for output in outputs)
+
+    def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:
+        """At most ``limit`` findings with a number above ``n``, in order."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT n, body FROM findings WHERE n > ? ORDER BY n LIMIT ?", (n, limit)
+            ).fetchall()
+        return [(int(number), _FINDING.decode(body)) for number, body in rows]
+
+    def rejudges(self) -> list[Rejudge]:
+        """Every request to judge a window again; they are counted and shown until the job that runs them comes."""
+        with self._lock:
+            rows = self._db.execute("SELECT body FROM rejudges ORDER BY n").fetchall()
+        return [_REJUDGE.decode(body) for (body,) in rows]
+
+    def save(self, rows: Sequence[SnapshotRow], manifest: bytes, digest: str) -> None:
+        """Replace the rows of these sites and the manifest, together."""
+        with self._lock, transaction(self._db) as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)",
+                [(row.digest, row.site_id, row.position, row.data) for row in rows],
+            )
+            db.execute("INSERT OR REPLACE INTO manifests VALUES (?, ?)", (digest, manifest))
+
+    def load(self, digest: str) -> tuple[list[SnapshotRow], bytes | None]:
+        """The rows and the manifest kept for this version of the rules; nothing when there are none."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT site_id, digest, position, data FROM snapshots WHERE digest = ? ORDER BY site_id", (digest,)
+            ).fetchall()
+            manifest = self._db.execute("SELECT body FROM manifests WHERE digest = ?", (digest,)).fetchone()
+        found = [SnapshotRow(site_id=s, digest=d, position=int(p), data=b) for s, d, p, b in rows]
+        return found, None if manifest is None else manifest[0]
+
+    def note_failure(self, position: int, detail: str) -> int:
+        """Record that feeding ``position`` raised an uncaught error; how often it has now."""
+        with self._lock, transaction(self._db) as db:
+            db.execute(
+                "INSERT INTO failures VALUES (?, 1, ?) ON CONFLICT (position) "
+                "DO UPDATE SET times = times + 1, detail = excluded.detail",
+                (position, detail[:2000]),
+            )
+            row = db.execute("SELECT times FROM failures WHERE position = ?", (position,)).fetchone()
+        return int(row[0])
+
+    def failures(self, position: int) -> tuple[int, str]:
+        """How often feeding ``position`` raised, and the last error; (0, "") when it never did."""
+        with self._lock:
+            row = self._db.execute("SELECT times, detail FROM failures WHERE position = ?", (position,)).fetchone()
+        return (0, "") if row is None else (int(row[0]), str(row[1]))
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    def _keep(self, output: Output) -> int:
+        if isinstance(output, Rejudge):
+            self._db.execute(
+                "INSERT OR IGNORE INTO rejudges (site_id, position, number, body) VALUES (?, ?, ?, ?)",
+                (output.site_id, output.position, output.number, msgspec.msgpack.encode(output)),
+            )
+            return 0
+        content = content_of(output)
+        known = self._db.execute("SELECT content FROM findings WHERE finding_id = ?", (output.finding_id,)).fetchone()
+        if known is None:
+            self._db.execute(
+                "INSERT INTO findings (finding_id, site_id, content, body) VALUES (?, ?, ?, ?)",
+                (output.finding_id, output.site_id, content, msgspec.msgpack.encode(output)),
+            )
+            return 1
+        if known[0] != content:
+            raise LogBroken(f"finding {output.finding_id} of {output.rule} was decided twice with different content")
+        return 0
+
+
+_FINDING = msgspec.msgpack.Decoder(Finding)
+_REJUDGE = msgspec.msgpack.Decoder(Rejudge)

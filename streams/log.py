@@ -1,0 +1,57 @@
+"""The log as a port: batches in, records out, positions contiguous. One writer, any number of readers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from contracts.batch import Batch
+
+
+class LogRecord(msgspec.Struct, frozen=True):
+    """One record as it lies in the log; ``data`` is an encoded :class:`contracts.batch.Batch`."""
+
+    position: int
+    data: bytes
+
+
+class LogWriter(Protocol):
+    """The one writer of a partition."""
+
+    def append(self, batches: Sequence[Batch]) -> list[int]:
+        """Append ``batches`` in order; their positions. Durable (fsync) on return.
+
+        Raises:
+            Transient: the store is full or busy; nothing of this call was kept.
+        """
+        ...
+
+    def last_watermark_ms(self) -> int:
+        """The highest watermark in the log, 0 when it is empty."""
+        ...
+
+
+class LogReader(Protocol):
+    """A partition's records by position."""
+
+    def identity(self) -> str:
+        """What tells this log from another one of the same name."""
+        ...
+
+    def begin(self) -> int:
+        """The first position still held (= ``end()`` when nothing is)."""
+        ...
+
+    def end(self) -> int:
+        """The position the next record will get."""
+        ...
+
+    def read(self, position: int, limit: int) -> list[LogRecord]:
+        """At most ``limit`` records from ``position`` on, contiguous; empty at the end.
+
+        Raises:
+            LogBroken: when ``position`` lies before ``begin()`` or records in between are missing.
+        """
+        ...

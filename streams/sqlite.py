@@ -1,0 +1,59 @@
+"""How Linli opens SQLite: WAL, ``synchronous=FULL``, explicit transactions. The one place that knows the pragmas."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from contracts.errors import Permanent, Transient
+
+_TRANSIENT_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED}
+
+
+def connect(path: Path, schema: str = "", *, readonly: bool = False) -> sqlite3.Connection:
+    """A connection to ``path`` in autocommit mode; ``schema`` is run first and must be safe to repeat.
+
+    Any thread may use it, one at a time. ``readonly`` opens an existing file without ever writing to it.
+
+    Raises:
+        Permanent: the file is not a database this program can read.
+    """
+    try:
+        if readonly:
+            connection = sqlite3.connect(
+                f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=10
+            )
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+        if schema:
+            connection.executescript(schema)
+    except sqlite3.DatabaseError as error:
+        raise Permanent(f"{path} cannot be opened as a database: {error}; restore it or move it away") from error
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """One write transaction: committed (and on disk) on leaving, rolled back on any error.
+
+    Raises:
+        Transient: the disk is full or the file is locked; nothing was kept.
+    """
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT_CODES:
+            raise Transient(f"database is not writable now: {error}", retry_after_s=1.0) from error
+        raise
