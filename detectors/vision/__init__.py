@@ -1,0 +1,1 @@
+"""Vision: arrays in, observations out. Pure: numpy, and cv2 as arithmetic."""
