@@ -1,7 +1,7 @@
 """The one settings file ``linli.toml``, checked as a whole, every key also from the environment.
 
-``[section] key`` is ``LINLI_SECTION_KEY``. Precedence: environment, file, default. Unknown keys and wrong values are one error
-that names all of them. Secrets are given as files (``…_file``), so that printing this is harmless.
+``[section] key`` is ``LINLI_SECTION_KEY``. Precedence: environment, file, default. Unknown keys and wrong values together
+make one error that names them all. Secrets are given as files (``…_file``), so that printing this is harmless.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ KEYS: dict[str, Key] = {
 """Every key, in the order it is printed."""
 
 _ENVIRONMENT = re.compile(r"LINLI_([A-Z]+(?:_[A-Z]+)*)")
-_NOT_SETTINGS = {"LINLI_SHARED", "LINLI_FUZZ_CASES", "LINLI_CONFIG", "LINLI_SEED"}
+_NOT_SETTINGS = {"LINLI_SHARED", "LINLI_FUZZ_CASES"}
 
 
 class Settings(msgspec.Struct, frozen=True):

@@ -1,0 +1,39 @@
+"""One writing process a data folder: a second one refuses and names the first."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+
+from contracts.errors import ConfigurationError
+
+
+class FolderLock:
+    """Held while a ``with`` block runs; the kernel lets go of it also after kill -9."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "linli.lock"
+
+    def __enter__(self) -> FolderLock:
+        self._file = self._path.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.seek(0)
+            owner = self._file.read().strip() or "another process"
+            self._file.close()
+            raise ConfigurationError(
+                f"{self._path.parent} is in use by {owner}; stop it, or give this one another folder (log.url)"
+            ) from None
+        self._file.truncate(0)
+        self._file.write(f"process {os.getpid()}")
+        self._file.flush()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
