@@ -1,0 +1,152 @@
+"""What a person writes about one camera, in a box's configuration or in a file of its own for ``linli edge analyze``.
+
+The smallest one::
+
+    [camera]
+    id = "c1"
+    analysers = ["high_altitude_throw"]
+"""
+
+from __future__ import annotations
+
+import enum
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from contracts.errors import ConfigurationError
+from contracts.names import is_id
+from detectors.vision.geometry import (
+    DEFAULT_STOREY_M,
+    CameraGeometry,
+    Column,
+    Line,
+    Mask,
+    StoreyEdge,
+    Zone,
+    check_geometry,
+)
+
+T = TypeVar("T")
+
+
+class AnalyserName(enum.StrEnum):
+    """What a camera may be asked to look for."""
+
+    HIGH_ALTITUDE_THROW = "high_altitude_throw"
+    OBJECT_ZONES = "object_zones"
+    PASSAGES = "passages"
+
+
+class CameraConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One ``[[camera]]``.
+
+    ``source`` is ``rtsp://…`` or a video file; ``analyze`` takes its video from the command line instead. A file plays
+    at its own speed (``realtime``) and again from the start (``loop``). ``simulated``: the picture is generated, its
+    events say so and never reach grid or police. ``model`` is the path of a manifest. ``detect_per_s`` is how often
+    the detector looks.
+    """
+
+    id: str
+    analysers: tuple[AnalyserName, ...]
+    source: str = ""
+    place_id: str = ""
+    realtime: bool = True
+    loop: bool = False
+    simulated: bool = False
+    model: str = ""
+    detect_per_s: float = 5.0
+    min_score: float = 0.4
+    zone: tuple[Zone, ...] = ()
+    line: tuple[Line, ...] = ()
+    column: tuple[Column, ...] = ()
+    storey_edge: tuple[StoreyEdge, ...] = ()
+    storey_m: float = DEFAULT_STOREY_M
+    mask: tuple[Mask, ...] = ()
+
+    @property
+    def geometry(self) -> CameraGeometry:
+        """What is drawn on this camera's picture."""
+        return CameraGeometry(
+            zones=self.zone,
+            lines=self.line,
+            columns=self.column,
+            storey_edges=self.storey_edge,
+            storey_m=self.storey_m,
+            masks=self.mask,
+        )
+
+    @property
+    def place(self) -> str:
+        """The place of what it sees where no zone, line or column says better: ``place_id``, else its own id."""
+        return self.place_id or self.id
+
+    @property
+    def needs_detector(self) -> bool:
+        """Whether an analyser rests on an object detector, and so on a model."""
+        return any(name is not AnalyserName.HIGH_ALTITUDE_THROW for name in self.analysers)
+
+
+class CameraFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file with one ``[camera]``."""
+
+    camera: CameraConfig
+
+
+def load_camera(path: Path) -> CameraConfig:
+    """The camera in the TOML file ``path``.
+
+    Raises:
+        ConfigurationError: saying what is wrong and what was expected.
+    """
+    camera = convert(read_toml(path, "camera file"), CameraFile, str(path)).camera
+    wrong = check_camera(camera, f"{path}: camera {camera.id!r}")
+    if wrong:
+        raise ConfigurationError("; ".join(wrong))
+    return camera
+
+
+def check_camera(camera: CameraConfig, where: str) -> list[str]:
+    """What is wrong with this camera by itself, one sentence each."""
+    wrong = [] if is_id(camera.id) else [f"{where}: id is no id (small letters, digits, - and _, ≤ 40)"]
+    if camera.place_id and not is_id(camera.place_id):
+        wrong.append(f"{where}: place_id {camera.place_id!r} is no id")
+    if not camera.analysers:
+        wrong.append(f"{where}: analysers is empty; name at least one of {', '.join(AnalyserName)}")
+    if AnalyserName.OBJECT_ZONES in camera.analysers and not camera.zone:
+        wrong.append(f"{where}: object_zones needs at least one [[camera.zone]]")
+    if AnalyserName.PASSAGES in camera.analysers and not camera.line:
+        wrong.append(f"{where}: passages needs at least one [[camera.line]]")
+    if not 0.2 <= camera.detect_per_s <= 30:
+        wrong.append(f"{where}: detect_per_s = {camera.detect_per_s}: expected 0.2–30")
+    if not 0 < camera.min_score < 1:
+        wrong.append(f"{where}: min_score = {camera.min_score}: expected between 0 and 1")
+    return wrong + check_geometry(camera.geometry, where)
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        ConfigurationError: when it is absent, not UTF-8 or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"{what} {path} does not exist") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{what} {path} is not readable TOML: {error}") from None
+
+
+def convert(tables: dict[str, Any], kind: type[T], where: str) -> T:
+    """``tables`` as ``kind``.
+
+    Raises:
+        ConfigurationError: naming the key, its fault, and the file.
+    """
+    try:
+        return msgspec.convert(tables, kind)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{where}: {error}") from None
