@@ -1,0 +1,77 @@
+"""Child processes that never outlive their parent: started, watched, stopped; killed by the kernel when the parent dies."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from contracts.errors import Permanent
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+STOP_S = 8.0
+
+
+class Child:
+    """One child process in a session of its own, its output in a file."""
+
+    def __init__(
+        self, name: str, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], log: Path
+    ) -> None:
+        self.name = name
+        self.log = log
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                list(arguments),
+                cwd=folder,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which then stops us in order
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def running(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def check(self) -> None:
+        """Nothing, while it runs.
+
+        Raises:
+            Permanent: it ended by itself; carries the end of its output.
+        """
+        if not self.running():
+            raise Permanent(f"{self.name} ended with code {self._process.returncode}:\n{self.tail()}")
+
+    def tail(self, characters: int = 2000) -> str:
+        """The end of its output."""
+        return self.log.read_text(encoding="utf-8", errors="replace")[-characters:]
+
+    def stop(self, wait_s: float = STOP_S) -> int:
+        """Ask it to end, then make it; its exit code."""
+        if self.running():
+            self._process.terminate()
+        try:
+            return self._process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+
+def linli_arguments(*arguments: str) -> list[str]:
+    """The command line of ``linli`` with these arguments, in this very interpreter."""
+    return [sys.executable, "-m", "app.main", *arguments]
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
