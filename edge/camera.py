@@ -18,16 +18,8 @@ import msgspec
 
 from contracts.errors import ConfigurationError
 from contracts.names import is_id
-from detectors.vision.geometry import (
-    DEFAULT_STOREY_M,
-    CameraGeometry,
-    Column,
-    Line,
-    Mask,
-    StoreyEdge,
-    Zone,
-    check_geometry,
-)
+from detectors.vision.facade import FacadeGeometry
+from detectors.vision.geometry import Line, Mask, Zone, check_line, check_mask, check_zone
 
 T = TypeVar("T")
 
@@ -61,22 +53,8 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     min_score: float = 0.4
     zone: tuple[Zone, ...] = ()
     line: tuple[Line, ...] = ()
-    column: tuple[Column, ...] = ()
-    storey_edge: tuple[StoreyEdge, ...] = ()
-    storey_m: float = DEFAULT_STOREY_M
     mask: tuple[Mask, ...] = ()
-
-    @property
-    def geometry(self) -> CameraGeometry:
-        """What is drawn on this camera's picture."""
-        return CameraGeometry(
-            zones=self.zone,
-            lines=self.line,
-            columns=self.column,
-            storey_edges=self.storey_edge,
-            storey_m=self.storey_m,
-            masks=self.mask,
-        )
+    facade: FacadeGeometry = FacadeGeometry()
 
     @property
     def place(self) -> str:
@@ -123,7 +101,9 @@ def check_camera(camera: CameraConfig, where: str) -> list[str]:
         wrong.append(f"{where}: detect_per_s = {camera.detect_per_s}: expected 0.2–30")
     if not 0 < camera.min_score < 1:
         wrong.append(f"{where}: min_score = {camera.min_score}: expected between 0 and 1")
-    return wrong + check_geometry(camera.geometry, where)
+    wrong += [w for zone in camera.zone for w in check_zone(zone, where)]
+    wrong += [w for line in camera.line for w in check_line(line, where)]
+    return wrong + [w for mask in camera.mask for w in check_mask(mask, where)]
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
