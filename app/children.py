@@ -1,4 +1,4 @@
-"""Child processes that never outlive their parent: started, watched, stopped; killed by the kernel when the parent dies."""
+"""Child processes that never outlive their parent: started, watched, stopped; killed by the kernel when it dies."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Child:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which then stops us in order
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - started before threads
             )
 
     @property

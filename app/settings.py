@@ -1,7 +1,7 @@
 """The one settings file ``linli.toml``, checked as a whole, every key also from the environment.
 
-``[section] key`` is ``LINLI_SECTION_KEY``. Precedence: environment, file, default. Unknown keys and wrong values together
-make one error that names them all. Secrets are given as files (``…_file``), so that printing this is harmless.
+``[section] key`` is ``LINLI_SECTION_KEY``. Precedence: environment, file, default. Unknown keys and wrong values make
+one error that names them all. Secrets are given as files (``…_file``), so that printing this is harmless.
 """
 
 from __future__ import annotations
