@@ -21,7 +21,7 @@ from contracts.incidents import (
 from contracts.names import Channel, DeviceClass, Topic, is_id, parse_topic
 
 
-@pytest.mark.parametrize(("state", "action"), itertools.product(AlertState, AlertAction))
+@pytest.mark.parametrize(("state", "action"), list(itertools.product(AlertState, AlertAction)))
 def test_every_pair_of_state_and_action_is_listed_or_refused(state: AlertState, action: AlertAction) -> None:
     if (state, action) in ALERT_TABLE:
         assert next_alert_state(state, action) is ALERT_TABLE[state, action]
@@ -63,5 +63,5 @@ def test_a_malformed_id_is_none(text: str) -> None:
 def test_finding_ids_differ_in_every_part() -> None:
     base = ("s1", "rule", "key", 5, "e1", 0)
     others = [("s2", *base[1:]), ("s1", "r2", *base[2:]), (*base[:3], 6, "e1", 0), (*base[:4], None, 0), (*base[:5], 1)]
-    ids = {finding_id(*base), *(finding_id(*other) for other in others)}  # type: ignore[arg-type]
+    ids = {finding_id(*base), *(finding_id(*other) for other in others)}
     assert len(ids) == 1 + len(others)
