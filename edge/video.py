@@ -73,7 +73,7 @@ def colour_warning(primaries: int, transfer: int) -> str:
 def encode_clip(frames: Iterator[tuple[int, npt.NDArray[np.uint8]]]) -> bytes:
     """An MP4 of ``frames``, each (milliseconds since the first, BGR uint8 (H, W, 3), all of one even size).
 
-    H.264 where PyAV has an encoder, else MPEG-4; the index comes first, so that a browser can begin early.
+    H.264 where PyAV has an encoder, else MPEG-4. The index comes last: putting it first needs a file on disk.
 
     Raises:
         ValueError: when there is no frame.
@@ -82,7 +82,7 @@ def encode_clip(frames: Iterator[tuple[int, npt.NDArray[np.uint8]]]) -> bytes:
     if first is None:
         raise ValueError("a clip needs at least one frame")
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4", options={"movflags": "faststart"}) as container:
+    with av.open(buffer, "w", format="mp4") as container:
         stream = _add_stream(container, first[1])
         for at_ms, image in _chain(first, frames):
             frame = av.VideoFrame.from_ndarray(image, format="bgr24")

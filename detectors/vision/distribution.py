@@ -1,0 +1,74 @@
+"""Reading the output of PicoDet and NanoDet: boxes as distributions (Li et al. 2020, generalised focal loss).
+
+Input: BGR, normalised by mean and deviation, letterbox in the centre, filled with 0. Output: per stride a score map
+(n, classes) after the sigmoid and a box map (n, 4 × bins): the softmax's mean of each side times the stride is its
+distance from the cell's centre.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from detectors.vision.boxes import suppress
+from detectors.vision.detections import Detections, Floats, Image, detections
+from detectors.vision.letterbox import Letterbox, letterbox
+
+MEAN = np.asarray([103.53, 116.28, 123.675], np.float32)
+DEVIATION = np.asarray([57.375, 57.12, 58.395], np.float32)
+OVERLAP = 0.5
+_SMALLEST_STRIDE = 8
+
+
+def prepare(frame: Image, width: int, height: int) -> tuple[Floats, Letterbox]:
+    """The input tensor (1, 3, height, width) and how the picture was fitted."""
+    fitted, fit = letterbox(frame, width, height, pad=0, centre=True)
+    normal = (fitted.astype(np.float32) - MEAN) / DEVIATION
+    return np.ascontiguousarray(normal.transpose(2, 0, 1)[None], np.float32), fit
+
+
+def decode(outputs: Sequence[Floats], width: int, height: int, fit: Letterbox, *, min_score: float) -> Detections:
+    """The objects in ``outputs`` (score maps and box maps in any order of kind, strides ascending), best first.
+
+    Raises:
+        ValueError: when the maps do not belong to an input of ``width`` × ``height``.
+    """
+    maps = [np.asarray(output).reshape(-1, output.shape[-1]) for output in outputs]
+    if not maps or len(maps) % 2:
+        raise ValueError(f"{len(maps)} output maps: expected as many score maps as box maps")
+    boxes, scores, classes = [], [], []
+    for level, (score_map, box_map) in enumerate(zip(*_score_and_box(maps), strict=True)):
+        stride = _SMALLEST_STRIDE << level
+        found = _decode_level(score_map, box_map, stride, -(-width // stride), -(-height // stride), min_score)
+        boxes.append(found[0])
+        scores.append(found[1])
+        classes.append(found[2])
+    every = detections(fit.back(np.concatenate(boxes)), np.concatenate(scores), np.concatenate(classes))
+    return suppress(every, OVERLAP)
+
+
+def _score_and_box(maps: list[Floats]) -> tuple[list[Floats], list[Floats]]:
+    """Score maps and box maps apart, each from the finest stride on: exports differ in how they interleave them."""
+    half = len(maps) // 2
+    interleaved = len(maps[0]) == len(maps[1])
+    first, second = (maps[0::2], maps[1::2]) if interleaved else (maps[:half], maps[half:])
+    return (first, second) if first[0].max(initial=0.0) <= 1.0 and first[0].min(initial=0.0) >= 0.0 else (second, first)
+
+
+def _decode_level(
+    score_map: Floats, box_map: Floats, stride: int, columns: int, rows: int, min_score: float
+) -> tuple[Floats, Floats, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    if len(score_map) != rows * columns or len(box_map) != rows * columns or box_map.shape[1] % 4:
+        raise ValueError(
+            f"maps {score_map.shape} and {box_map.shape}: expected {rows * columns} cells at stride {stride}"
+        )
+    class_id = score_map.argmax(axis=1)
+    score = score_map.max(axis=1)
+    keep = np.flatnonzero(score >= min_score)
+    sides = box_map[keep].reshape(len(keep), 4, -1)
+    weight = np.exp(sides - sides.max(axis=2, keepdims=True))
+    distance = (weight / weight.sum(axis=2, keepdims=True)) @ np.arange(sides.shape[2], dtype=np.float32) * stride
+    centre = (np.stack([keep % columns, keep // columns], axis=1) + 0.5) * stride - 0.5
+    boxes = np.concatenate([centre - distance[:, :2], centre + distance[:, 2:]], axis=1)
+    return boxes.astype(np.float32), score[keep], class_id[keep]
