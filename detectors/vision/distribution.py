@@ -28,32 +28,30 @@ def prepare(frame: Image, width: int, height: int) -> tuple[Floats, Letterbox]:
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None], np.float32), fit
 
 
-def decode(outputs: Sequence[Floats], width: int, height: int, fit: Letterbox, *, min_score: float) -> Detections:
-    """The objects in ``outputs`` (score maps and box maps in any order of kind, strides ascending), best first.
+def decode(
+    outputs: Sequence[Floats], width: int, height: int, fit: Letterbox, *, classes: int, min_score: float
+) -> Detections:
+    """The objects in ``outputs``: score maps are those ``classes`` wide; each kind from the finest stride on.
 
     Raises:
         ValueError: when the maps do not belong to an input of ``width`` × ``height``.
     """
     maps = [np.asarray(output).reshape(-1, output.shape[-1]) for output in outputs]
-    if not maps or len(maps) % 2:
-        raise ValueError(f"{len(maps)} output maps: expected as many score maps as box maps")
-    boxes, scores, classes = [], [], []
-    for level, (score_map, box_map) in enumerate(zip(*_score_and_box(maps), strict=True)):
+    score_maps = [one for one in maps if one.shape[1] == classes]
+    box_maps = [one for one in maps if one.shape[1] != classes]
+    if not score_maps or len(score_maps) != len(box_maps):
+        raise ValueError(
+            f"output widths {[m.shape[1] for m in maps]}: expected as many maps of {classes} as of 4 × bins"
+        )
+    boxes, scores, labels = [], [], []
+    for level, (score_map, box_map) in enumerate(zip(score_maps, box_maps, strict=True)):
         stride = _SMALLEST_STRIDE << level
         found = _decode_level(score_map, box_map, stride, -(-width // stride), -(-height // stride), min_score)
         boxes.append(found[0])
         scores.append(found[1])
-        classes.append(found[2])
-    every = detections(fit.back(np.concatenate(boxes)), np.concatenate(scores), np.concatenate(classes))
+        labels.append(found[2])
+    every = detections(fit.back(np.concatenate(boxes)), np.concatenate(scores), np.concatenate(labels))
     return suppress(every, OVERLAP)
-
-
-def _score_and_box(maps: list[Floats]) -> tuple[list[Floats], list[Floats]]:
-    """Score maps and box maps apart, each from the finest stride on: exports differ in how they interleave them."""
-    half = len(maps) // 2
-    interleaved = len(maps[0]) == len(maps[1])
-    first, second = (maps[0::2], maps[1::2]) if interleaved else (maps[:half], maps[half:])
-    return (first, second) if first[0].max(initial=0.0) <= 1.0 and first[0].min(initial=0.0) >= 0.0 else (second, first)
 
 
 def _decode_level(
@@ -66,7 +64,7 @@ def _decode_level(
     class_id = score_map.argmax(axis=1)
     score = score_map.max(axis=1)
     keep = np.flatnonzero(score >= min_score)
-    sides = box_map[keep].reshape(len(keep), 4, -1)
+    sides = box_map[keep].reshape(len(keep), 4, box_map.shape[1] // 4)
     weight = np.exp(sides - sides.max(axis=2, keepdims=True))
     distance = (weight / weight.sum(axis=2, keepdims=True)) @ np.arange(sides.shape[2], dtype=np.float32) * stride
     centre = (np.stack([keep % columns, keep // columns], axis=1) + 0.5) * stride - 0.5
