@@ -1,0 +1,86 @@
+"""One fall, one event: the mirror image in the glass, fragments and duplicate tracklets are the same fall.
+
+Two tracklets are one fall when they overlap in time, side by side in the picture. Two things thrown at the same moment
+from flats one above the other are therefore one event too: one incident either way.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from detectors.vision.verdict import Verdict
+
+# A pane's mirror image and what breaks off stay within this part of the picture's width.
+NEAR_PART = 0.15
+# Pieces of a broken tracklet follow each other within this time.
+JOIN_MS = 300
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Where and when something fell: from/to ms, and its leftmost and rightmost column, px."""
+
+    from_ms: int
+    to_ms: int
+    left_px: float
+    right_px: float
+
+
+def span_of(verdict: Verdict) -> Span:
+    """The span of a judged tracklet."""
+    columns = [s.x for s in verdict.sightings]
+    return Span(verdict.sightings[0].at_ms, verdict.sightings[-1].at_ms, min(columns), max(columns))
+
+
+def same_fall(one: Span, other: Span, width_px: int) -> bool:
+    """Whether two spans belong to one fall."""
+    apart_ms = max(one.from_ms, other.from_ms) - min(one.to_ms, other.to_ms)
+    apart_px = max(one.left_px, other.left_px) - min(one.right_px, other.right_px)
+    return apart_ms <= JOIN_MS and apart_px <= NEAR_PART * width_px
+
+
+def joined(one: Span, other: Span) -> Span:
+    """The span of both."""
+    return Span(
+        min(one.from_ms, other.from_ms),
+        max(one.to_ms, other.to_ms),
+        min(one.left_px, other.left_px),
+        max(one.right_px, other.right_px),
+    )
+
+
+class Group(msgspec.Struct):
+    """The tracklets of one fall so far; ``published`` once its event is out."""
+
+    span: Span
+    verdicts: list[Verdict]
+    published: bool = False
+
+    def best(self) -> Verdict:
+        """The tracklet that stands for the fall: one that passes gravity, then the one that went furthest down."""
+        return max(self.verdicts, key=lambda v: (not v.suspected, v.sightings[-1].y - v.sightings[0].y))
+
+
+class Groups:
+    """Verdicts in, groups out when they are complete."""
+
+    def __init__(self, width_px: int) -> None:
+        self._width_px = width_px
+        self._groups: list[Group] = []
+
+    def add(self, verdict: Verdict) -> None:
+        """Put a fall's tracklet into its group; a fall already published takes late pieces silently."""
+        span = span_of(verdict)
+        for group in self._groups:
+            if same_fall(group.span, span, self._width_px):
+                group.span = joined(group.span, span)
+                group.verdicts.append(verdict)
+                return
+        self._groups.append(Group(span, [verdict]))
+
+    def complete(self, before_ms: int, forget_ms: int) -> list[Group]:
+        """Groups whose last sighting is older than ``before_ms``, each once; those before ``forget_ms`` are dropped."""
+        done = [g for g in self._groups if not g.published and g.span.to_ms <= before_ms]
+        for group in done:
+            group.published = True
+        self._groups = [g for g in self._groups if not g.published or g.span.to_ms > forget_ms]
+        return done
