@@ -1,0 +1,75 @@
+"""Smoke and heat sensors: their hourly life, kitchens that only smell, and fires."""
+
+from __future__ import annotations
+
+import random
+
+from contracts.events import EnvironmentSampled
+from contracts.names import DeviceClass
+from simulator.community import MINUTE_MS, Device
+from simulator.script import UNNAMED, Script
+
+SMOKE = "smoke_or_heat"
+ALARM_MS = 3 * MINUTE_MS
+READING_MS = 10_000
+
+
+def play_sensors(script: Script) -> None:
+    """A day's smoke of one community: one or two alarms, and cooking that must stay below."""
+    rng = script.stream("smoke")
+    sensors = script.community.of_class(DeviceClass.SENSOR)
+    for _ in script.local_days():
+        for sensor in rng.sample(sensors, rng.choice((1, 1, 2))):
+            _alarm(script, rng, sensor)
+        for sensor in rng.sample(sensors, 2):
+            _cooking(script, rng, sensor)
+
+
+def _alarm(script: Script, rng: random.Random, sensor: Device) -> None:
+    """Smoke rises for a minute, the sensor alarms for three, then it clears."""
+    start = _healthy_start(script, rng, sensor)
+    if start is None:
+        return
+    for step in range(-6, 0):
+        say_air(script, sensor, start + step * READING_MS, smoke=0.4 + 0.5 * (step + 7), temperature=26.0)
+    for at_ms in range(start, start + ALARM_MS, READING_MS):
+        smoke = round(rng.uniform(9, 22), 1)
+        say_air(script, sensor, at_ms, smoke=smoke, temperature=round(rng.uniform(34, 52), 1), alarm=True)
+    say_air(script, sensor, start + ALARM_MS, smoke=0.6, temperature=29.0)
+    script.expect(SMOKE, sensor.place_id, start, start + 30_000, "smoke")
+
+
+def _cooking(script: Script, rng: random.Random, sensor: Device) -> None:
+    """Haze and warmth below the sensor's own limit."""
+    start = _healthy_start(script, rng, sensor)
+    if start is None:
+        return
+    for at_ms in range(start, start + 2 * MINUTE_MS, 3 * READING_MS):
+        say_air(script, sensor, at_ms, smoke=round(rng.uniform(1.2, 3.2), 1), temperature=round(rng.uniform(28, 39), 1))
+    script.near_miss(SMOKE, sensor.place_id, start, start + 2 * MINUTE_MS, "cooking")
+
+
+def _healthy_start(script: Script, rng: random.Random, sensor: Device) -> int | None:
+    for _ in range(8):
+        start = script.pick_start(rng, 10 * MINUTE_MS) + MINUTE_MS
+        if script.healthy(sensor.device_id, start - MINUTE_MS, start + ALARM_MS):
+            return start
+    return None
+
+
+def say_air(
+    script: Script, sensor: Device, at_ms: int, *, smoke: float, temperature: float, alarm: bool = False
+) -> None:
+    """One report of a sensor: smoke in % per metre, temperature in °C, and its own judgement."""
+    script.say(
+        EnvironmentSampled(
+            event_id=UNNAMED,
+            site_id=script.site_id,
+            source_id=sensor.device_id,
+            place_id=sensor.place_id,
+            at_ms=at_ms,
+            alarm=alarm,
+            smoke_pct_m=smoke,
+            temperature_c=temperature,
+        )
+    )
