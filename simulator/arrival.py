@@ -23,6 +23,7 @@ from contracts.events import (
     PowerSampled,
 )
 from contracts.names import DeviceClass
+from simulator.community import Community
 from simulator.script import Script
 from simulator.spool import send_spool
 
@@ -56,7 +57,7 @@ def deliver(script: Script, origin: Origin) -> list[AnyEvent]:
     """The events of ``script`` as they were accepted, in order of ``received_ms``."""
     arrivals = Arrivals(origin)
     by_source: dict[str, list[AnyEvent]] = defaultdict(list)
-    spools: dict[str, list[AnyEvent]] = {building.box_id: [] for building in script.community.buildings}
+    spools: dict[str, list[AnyEvent]] = {box.device_id: [] for box in script.community.of_class(DeviceClass.EDGE)}
     boxes = _boxes(script)
     hiding = _hiding(script)
     for event in sorted(script.events, key=lambda event: event.at_ms):
@@ -100,7 +101,7 @@ def _deliver_configuration(records: list[AnyEvent], arrivals: Arrivals) -> None:
 
 def _deliver_direct(script: Script, source_id: str, events: list[AnyEvent], arrivals: Arrivals) -> None:
     rng = script.stream(f"{source_id}/network")
-    skew_ms = clock_skew_ms(script, source_id)
+    skew_ms = script.skews_ms.get(source_id, 0)
     seq = 0
     for number, event in enumerate(events):
         received_ms = event.at_ms + delay_ms(rng)
@@ -120,16 +121,15 @@ def _deliver_direct(script: Script, source_id: str, events: list[AnyEvent], arri
             arrivals.take(named, received_ms + rng.randint(800, 5_000))
 
 
-def clock_skew_ms(script: Script, source_id: str) -> int:
-    """How far a device's clock is off. A meter, a gate and a sensor of each community go wrong, and one far ahead."""
-    meters = script.community.of_class(DeviceClass.METER)
-    skews = {
+def clock_skews_ms(community: Community) -> dict[str, int]:
+    """device → how far its clock is off: two meters (one of them ahead), a gate and a sensor of each community."""
+    meters = community.of_class(DeviceClass.METER)
+    return {
         meters[-1].device_id: -8_000,
         meters[-2].device_id: 5_000,
-        script.community.units[-1].gate_id: -600,
-        script.community.of_class(DeviceClass.SENSOR)[-1].device_id: 1_400,
+        community.units[-1].gate_id: -600,
+        community.of_class(DeviceClass.SENSOR)[-1].device_id: 1_400,
     }
-    return skews.get(source_id, 0)
 
 
 def delay_ms(rng: random.Random) -> int:

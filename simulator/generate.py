@@ -10,7 +10,7 @@ import msgspec
 
 from contracts.events import AnyEvent, DeviceReported, Origin
 from contracts.names import DeviceClass
-from simulator.arrival import deliver
+from simulator.arrival import clock_skews_ms, deliver
 from simulator.cameras import play_building_cameras, play_unit_cameras
 from simulator.community import (
     DAY_MS,
@@ -78,6 +78,7 @@ def script_site(request: Request, number: int) -> Script:
     """Everything that happens in one community, in true time."""
     seed, site_id = str(request.seed), f"site-{number + 1:02d}"
     script = empty_script(seed, site_id, NAMES[number % len(NAMES)], request)
+    script.skews_ms = clock_skews_ms(script.community)
     for record in inventory(script.community, request.start_ms):
         script.say(record)
     for unit in script.community.units:

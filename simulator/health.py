@@ -32,9 +32,11 @@ def play_health(script: Script) -> None:
 
 def _heartbeats(script: Script, device: Device) -> None:
     rng = script.stream(f"{device.device_id}/health")
+    alarming = script.alarming.get(device.device_id, [])
     at_ms = script.from_ms + rng.randrange(min(device.heartbeat_ms, MINUTE_MS))
     while at_ms < script.quiet_to_ms:
-        heartbeat(script, device, at_ms, rng)
+        if not any(from_ms <= at_ms <= to_ms for from_ms, to_ms in alarming):
+            heartbeat(script, device, at_ms, rng)
         at_ms += device.heartbeat_ms + rng.randint(-2_000, 2_000)
     heartbeat(script, device, script.quiet_to_ms, rng)
 

@@ -46,6 +46,7 @@ class Publisher:
         self._client.message_callback_add(GOT_FILTER, self._on_got)
         self._connected = threading.Event()
         self._moved = threading.Condition()
+        self._pruning = threading.Lock()  # main and client thread (after a reconnect) both publish
         self._waiting: deque[mqtt.MQTTMessageInfo] = deque()
         self._rows: dict[LaneKey, deque[tuple[int, Topic, bytes]]] = {}
         self._connections = 0
@@ -96,8 +97,9 @@ class Publisher:
         return self.unconfirmed() == 0
 
     def _prune(self) -> None:
-        while self._waiting and self._waiting[0].is_published():
-            self._waiting.popleft()
+        with self._pruning:
+            while self._waiting and self._waiting[0].is_published():
+                self._waiting.popleft()
 
     def _publish(self, topic: Topic, payload: bytes) -> None:
         quality, retain = quality_of(topic)

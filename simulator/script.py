@@ -37,6 +37,8 @@ class Script:
         self.faults = faults
         self.events: list[AnyEvent] = []
         self.truths: list[Truth] = []
+        self.skews_ms: dict[str, int] = {}  # device → how far its clock is off
+        self.alarming: dict[str, list[tuple[int, int]]] = {}  # sensor → when it alarms: no calm heartbeat then
 
     def stream(self, name: str) -> random.Random:
         """A random stream of its own: what one part draws never changes what another draws."""

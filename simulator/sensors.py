@@ -28,10 +28,16 @@ def play_sensors(script: Script) -> None:
 def _alarm(script: Script, rng: random.Random, sensor: Device) -> None:
     """Smoke rises for a minute, the sensor alarms for three, then it clears."""
     start = _healthy_start(script, rng, sensor)
-    if start is None:
-        return
-    for step in range(-6, 0):
-        say_air(script, sensor, start + step * READING_MS, smoke=0.4 + 0.5 * (step + 7), temperature=26.0)
+    if start is not None:
+        alarm_at(script, rng, sensor, start)
+
+
+def alarm_at(script: Script, rng: random.Random, sensor: Device, start: int, *, rise_steps: int = 6) -> None:
+    """The alarm itself, from ``start``; ``rise_steps`` readings before it show smoke rising."""
+    script.alarming.setdefault(sensor.device_id, []).append((start - MINUTE_MS, start + ALARM_MS))
+    for step in range(rise_steps):
+        rising_ms = start - (rise_steps - step) * READING_MS
+        say_air(script, sensor, rising_ms, smoke=0.9 + 0.5 * step, temperature=26.0)
     for at_ms in range(start, start + ALARM_MS, READING_MS):
         smoke = round(rng.uniform(9, 22), 1)
         say_air(script, sensor, at_ms, smoke=smoke, temperature=round(rng.uniform(34, 52), 1), alarm=True)
