@@ -7,9 +7,12 @@ and plug-meter figures; cycling times follow STANDARDS §4.2's list of look-alik
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from simulator.community import DAY_MS, HOUR_MS, MINUTE_MS, TIME_ZONE_OFFSET_MS
 from simulator.loads import Load, Span, flat
+
+Make = Callable[[random.Random, int, int], Load]
 
 
 def standby(rng: random.Random, from_ms: int, to_ms: int) -> Load:
@@ -99,7 +102,7 @@ def computer(rng: random.Random, from_ms: int, to_ms: int) -> Load:
     return Load("computer", 0.68, 0.05, _ordered(spans))
 
 
-LOOK_ALIKES = (kettle, rice_cooker, heater, air_conditioner, laptop, lamp, computer)
+LOOK_ALIKES: tuple[Make, ...] = (kettle, rice_cooker, heater, air_conditioner, laptop, lamp, computer)
 
 
 def stair_light(rng: random.Random, from_ms: int, to_ms: int) -> Load:

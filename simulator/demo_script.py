@@ -147,7 +147,7 @@ class DemoScript:
     def _ordinary(self, community: Community, meter: Device) -> list[Load]:
         rng = random.Random(f"{self.seed}/demo/{community.site_id}/{meter.device_id}")
         until_ms = self.end_ms + HORIZON_MS
-        makers = [appliances.standby, *rng.sample(appliances.LOOK_ALIKES, 2)]
+        makers: list[appliances.Make] = [appliances.standby, *rng.sample(appliances.LOOK_ALIKES, 2)]
         if rng.random() < 0.6:
             makers.append(appliances.fridge)
         return [make(rng, self.start_ms, until_ms) for make in makers]
