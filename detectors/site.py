@@ -31,7 +31,8 @@ class SiteView(msgspec.Struct, kw_only=True):
     """One site's configuration in force. The engine keeps one per class and applies records to it; rules only read.
 
     ``config_version`` is the highest version applied. ``interrupted_from_ms``/``to_ms`` is the newest time in which
-    ingest was not listening: absence then proves nothing.
+    ingest was not listening: absence then proves nothing. ``devices_at`` gives the ids of a place's devices, sorted;
+    it is derived from ``devices``, so that no rule searches five thousand of them for one event.
     """
 
     site_id: str
@@ -41,6 +42,7 @@ class SiteView(msgspec.Struct, kw_only=True):
     interrupted_from_ms: int = 0
     interrupted_to_ms: int = 0
     devices: dict[str, DeviceConfigured] = msgspec.field(default_factory=dict)
+    devices_at: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     places: dict[str, Place] = msgspec.field(default_factory=dict)
     thresholds: dict[str, float] = msgspec.field(default_factory=dict)
     visitors: dict[str, VisitorRegistered] = msgspec.field(default_factory=dict)
@@ -74,6 +76,7 @@ def apply_record(view: SiteView, event: AnyEvent) -> None:
         case PlaceConfigured():
             _put(view.places, event.place.place_id, event.place, removed=event.removed)
         case DeviceConfigured():
+            _move(view, view.devices.get(event.device_id), None if event.removed else event)
             _put(view.devices, event.device_id, event, removed=event.removed)
         case ThresholdConfigured():
             _put(view.thresholds, f"{event.rule}.{event.name}", event.value, removed=event.removed)
@@ -96,3 +99,13 @@ def _put(table: dict[str, V], key: str, value: V, *, removed: bool) -> None:
         table.pop(key, None)
     else:
         table[key] = value
+
+
+def _move(view: SiteView, before: DeviceConfigured | None, after: DeviceConfigured | None) -> None:
+    """Keep ``devices_at`` true while one device comes, moves or goes."""
+    if before is not None:
+        rest = tuple(name for name in view.devices_at.get(before.place_id, ()) if name != before.device_id)
+        _put(view.devices_at, before.place_id, rest, removed=not rest)
+    if after is not None:
+        here = {*view.devices_at.get(after.place_id, ()), after.device_id}
+        view.devices_at[after.place_id] = tuple(sorted(here))
