@@ -97,11 +97,11 @@ class EngineStore:
             row = db.execute("SELECT times FROM failures WHERE position = ?", (position,)).fetchone()
         return int(row[0])
 
-    def failures(self, position: int) -> tuple[int, str]:
-        """How often feeding ``position`` raised, and the last error; (0, "") when it never did."""
+    def failures(self) -> dict[int, int]:
+        """Position → how often feeding it raised an uncaught error."""
         with self._lock:
-            row = self._db.execute("SELECT times, detail FROM failures WHERE position = ?", (position,)).fetchone()
-        return (0, "") if row is None else (int(row[0]), str(row[1]))
+            rows = self._db.execute("SELECT position, times FROM failures").fetchall()
+        return {int(position): int(times) for position, times in rows}
 
     def close(self) -> None:
         """Close the file."""

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from contracts.batch import Batch, decode_batch
+from contracts.batch import decode_batch
 from contracts.errors import LogBroken, Rejected
 from contracts.findings import Output
 from streams.engine import Engine
@@ -33,39 +33,44 @@ class EmbeddedDriver:
         engine: Engine,
         *,
         on_findings: Callable[[], None] = lambda: None,
+        on_alarm: Callable[[str], None] = lambda _message: None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
         self._store = store
         self._engine = engine
         self._on_findings = on_findings
+        self._on_alarm = on_alarm
         self._monotonic_s = monotonic_s
-        self._next = 0
         self._saved_s = monotonic_s()
         self._more = threading.Event()
-        self._digest = b""
-        self.fed_events = 0
+        self._record_hash = b""
+        self._failed: dict[int, int] = {}
 
     @property
     def position(self) -> int:
         """The next position to feed."""
-        return self._next
+        return self._engine.next_position
 
     def open(self) -> None:
         """Restore from the snapshots and read the log to its end at this moment.
 
         Raises:
-            LogBroken: snapshots of another log, or the log no longer holds what follows them.
+            LogBroken: snapshots of another log, or one position has failed three times.
         """
+        self._failed = self._store.failures()
         rows, manifest = self._store.load(self._engine.digest)
-        self._next = self._engine.restore(rows, manifest)
-        self._check_log(manifest)
+        start = self._engine.restore(rows, manifest)
+        self._check_anchors()
+        if start < self._log.begin():
+            self._on_alarm(f"log_gap: positions {start} to {self._log.begin() - 1} are no longer in the log")
+            self._engine.skip_to(self._log.begin())
         while self.step():
             pass
 
     def step(self, limit: int = READ_RECORDS) -> int:
         """Feed at most ``limit`` records and keep what they gave; how many records there were."""
-        records = self._log.read(self._next, limit)
+        records = self._log.read(self.position, limit)
         if not records:
             return 0
         outputs: list[Output] = []
@@ -78,8 +83,8 @@ class EmbeddedDriver:
     def save(self, most_sites: int = 64) -> None:
         """Keep rows of changed sites (oldest first) and the manifest; the findings they cover are durable by now."""
         sites = self._engine.changed_sites()[:most_sites]
-        rows = [self._engine.snapshot(site_id) for site_id in sites]
-        self._store.save(rows, self._engine.manifest(self._digest), self._engine.digest)
+        rows = [self._engine.snapshot(site_id, self._record_hash) for site_id in sites]
+        self._store.save(rows, self._engine.manifest(self._record_hash), self._engine.digest)
         self._saved_s = self._monotonic_s()
 
     def wake(self) -> None:
@@ -99,32 +104,40 @@ class EmbeddedDriver:
             pass
         self.save(most_sites=1_000_000)
 
-    def _check_log(self, manifest: bytes | None) -> None:
-        if manifest is not None and self._next > self._log.end():
-            raise LogBroken(
-                f"snapshots reach position {self._next - 1}, but the log ends at {self._log.end() - 1}: it was replaced "
-                "or cut. Restore the log's day files, or move engine.db away to judge the log again from its start"
-            )
+    def _check_anchors(self) -> None:
+        """Every record that a snapshot rests on must still be the same one."""
+        for anchor in self._engine.anchors:
+            if anchor.position < self._log.begin():
+                continue
+            records = self._log.read(anchor.position, 1)
+            if not records or hash_of(records[0]) != anchor.record_hash:
+                raise LogBroken(
+                    f"log_replaced: position {anchor.position} is not the record that snapshots rest on. Bring the log's "
+                    "day files back, or move engine.db away to judge this log from its start"
+                )
 
     def _feed(self, record: LogRecord) -> list[Output]:
-        times, detail = self._store.failures(record.position) if self._fresh else (0, "")
+        times = self._failed.get(record.position, 0)
         if times >= MAX_ATTEMPTS:
-            raise LogBroken(f"feeding position {record.position} failed {times} times ({detail}); see the runbook")
+            raise LogBroken(f"feeding position {record.position} failed {times} times; engine.db says how (failures)")
         try:
             outputs = self._decode_and_feed(record)
         except LogBroken:
             raise
-        except Exception as error:  # the border of the engine: counted with the snapshots, then the process ends
+        except Exception as error:  # the border of the engine: noted beside the snapshots, then the process ends
             self._store.note_failure(record.position, repr(error))
             raise
-        self._digest = hashlib.blake2b(record.data, digest_size=16).digest()
-        self._next = record.position + 1
+        self._record_hash = hash_of(record)
         return outputs
 
     def _decode_and_feed(self, record: LogRecord) -> list[Output]:
         try:
-            batch: Batch = decode_batch(record.data)
+            batch = decode_batch(record.data)
         except Rejected as error:
             return self._engine.unreadable(record.position, error.detail)
-        self.fed_events += len(batch.events)
         return self._engine.feed(batch, record.position)
+
+
+def hash_of(record: LogRecord) -> bytes:
+    """What tells a record from another one at the same position."""
+    return hashlib.blake2b(record.data, digest_size=16).digest()
