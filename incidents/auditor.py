@@ -1,0 +1,157 @@
+"""The auditor: finds every delivery, incident and finding without a future step, and says so as an operator alarm.
+
+It looks from outside the code that should have done the step, and clears its own alarms when the condition has ended.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import Connection, exists, select
+
+from contracts.findings import Severity
+from contracts.incidents import AlertState, DeliveryState
+from incidents import audit
+from incidents.alarms import AlarmCode, clear_alarm, raise_alarm, standing_alarms
+from incidents.changes import prune
+from incidents.evidence import expire_evidence
+from incidents.records import Incident, incident_of
+from incidents.schema import deliveries, findings, incidents
+from incidents.store import Clock, Store, wall_ms
+
+OVERDUE_MS = 60_000  # a healthy outbox takes a due row within a second; its longest attempt is some ten
+WAITING_MS = 60_000
+CHANGES_KEPT_MS = 7 * 86_400_000
+CHAIN_EVERY_MS = 3_600_000
+LIFE_SAFETY_UNSEEN_MS = 60_000
+UNSEEN_MS = {
+    Severity.CRITICAL: 5 * 60_000,
+    Severity.MAJOR: 60 * 60_000,
+    Severity.MINOR: 24 * 3_600_000,
+    Severity.INFO: 7 * 86_400_000,
+}
+"""How long an incident may stay ``new`` before it counts as forgotten."""
+
+_LIMIT = 500
+_OWN = (
+    AlarmCode.DELIVERY_OVERDUE,
+    AlarmCode.INCIDENT_UNTOLD,
+    AlarmCode.INCIDENT_UNSEEN,
+    AlarmCode.FINDING_WAITS,
+    AlarmCode.RECEIVER_UNKNOWN,
+)
+
+
+class Stuck(msgspec.Struct, frozen=True):
+    """Something without a future step."""
+
+    code: AlarmCode
+    subject: str
+    detail: str
+
+
+class Auditor:
+    """Looks over the whole database.
+
+    Args:
+        receivers: the names that are configured, as given to the intake.
+    """
+
+    def __init__(self, store: Store, receivers: Sequence[str] = (), *, clock_ms: Clock = wall_ms) -> None:
+        self._store = store
+        self._receivers = tuple(receivers)
+        self._clock_ms = clock_ms
+        self._chain_due_ms = 0
+
+    def step(self) -> list[Stuck]:
+        """Look once: raise an alarm for everything stuck, clear those that have ended, expire and prune."""
+        now_ms = self._clock_ms()
+        if now_ms >= self._chain_due_ms:
+            self._check_chain(now_ms)
+        with self._store.write() as connection:
+            expire_evidence(connection, now_ms)
+            prune(connection, now_ms - CHANGES_KEPT_MS)
+            stuck = find_stuck(connection, self._receivers, now_ms)
+            for item in stuck:
+                raise_alarm(connection, item.code, item.subject, item.detail, now_ms)
+            self._clear(connection, stuck, now_ms)
+        return stuck
+
+    def run(self, stop: threading.Event, every_s: float = 10.0) -> None:
+        """Look every ``every_s`` until ``stop``."""
+        while not stop.wait(every_s):
+            self.step()
+
+    def _check_chain(self, now_ms: int) -> None:
+        """Read the whole audit log: at the start and every hour, outside the transaction that writes."""
+        self._chain_due_ms = now_ms + CHAIN_EVERY_MS
+        with self._store.read() as connection:
+            number = audit.first_broken(connection)
+        with self._store.write() as connection:
+            if number is None:
+                clear_alarm(connection, AlarmCode.AUDIT_BROKEN, "audit_log", now_ms)
+            else:
+                raise_alarm(connection, AlarmCode.AUDIT_BROKEN, "audit_log", f"entry {number}", now_ms)
+
+    def _clear(self, connection: Connection, stuck: list[Stuck], now_ms: int) -> None:
+        standing = {(item.code, item.subject) for item in stuck}
+        for alarm in standing_alarms(connection, limit=10 * _LIMIT):
+            if alarm.code in _OWN and (alarm.code, alarm.subject) not in standing:
+                clear_alarm(connection, alarm.code, alarm.subject, now_ms)
+
+
+def find_stuck(connection: Connection, receivers: Sequence[str], now_ms: int) -> list[Stuck]:
+    """Everything without a future step, at most 500 of a kind."""
+    return [
+        *_overdue(connection, receivers, now_ms),
+        *_untold(connection, receivers),
+        *_unseen(connection, now_ms),
+        *_waiting(connection, now_ms),
+    ]
+
+
+def is_forgotten(incident: Incident, now_ms: int) -> bool:
+    """Whether a new incident has waited too long for a person."""
+    limit_ms = LIFE_SAFETY_UNSEEN_MS if incident.life_safety else UNSEEN_MS[incident.severity]
+    return incident.state is AlertState.NEW and now_ms - incident.opened_ms > limit_ms
+
+
+def _overdue(connection: Connection, receivers: Sequence[str], now_ms: int) -> list[Stuck]:
+    pending = (deliveries.c.state == DeliveryState.PENDING.value) & (deliveries.c.due_ms < now_ms - OVERDUE_MS)
+    query = select(deliveries.c.delivery_id, deliveries.c.receiver, deliveries.c.due_ms).where(pending)
+    stuck: dict[str, Stuck] = {}
+    for row in connection.execute(query.order_by(deliveries.c.due_ms).limit(_LIMIT)):
+        known = row.receiver in receivers
+        code = AlarmCode.DELIVERY_OVERDUE if known else AlarmCode.RECEIVER_UNKNOWN
+        # One alarm per receiver: a sender that hangs would otherwise fill the table with its backlog.
+        stuck.setdefault(row.receiver, Stuck(code, row.receiver, f"{row.delivery_id} since {row.due_ms}"))
+    return list(stuck.values())
+
+
+def _untold(connection: Connection, receivers: Sequence[str]) -> list[Stuck]:
+    found = []
+    live = incidents.c.state.in_((AlertState.NEW.value, AlertState.SEEN.value))
+    for receiver in receivers:
+        row = exists().where(deliveries.c.incident_id == incidents.c.incident_id, deliveries.c.receiver == receiver)
+        ids = connection.execute(select(incidents.c.incident_id).where(live, ~row).limit(_LIMIT)).scalars()
+        found += [Stuck(AlarmCode.INCIDENT_UNTOLD, f"{incident_id}/{receiver}", "") for incident_id in ids]
+    return found
+
+
+def _unseen(connection: Connection, now_ms: int) -> list[Stuck]:
+    query = select(incidents).where(incidents.c.state == AlertState.NEW.value).order_by(incidents.c.opened_ms)
+    rows = [incident_of(row) for row in connection.execute(query.limit(_LIMIT)).mappings()]
+    return [
+        Stuck(AlarmCode.INCIDENT_UNSEEN, incident.incident_id, f"{incident.number} {incident.scenario}")
+        for incident in rows
+        if is_forgotten(incident, now_ms)
+    ]
+
+
+def _waiting(connection: Connection, now_ms: int) -> list[Stuck]:
+    late = findings.c.applied.is_(False) & (findings.c.taken_ms < now_ms - WAITING_MS)
+    query = select(findings.c.finding_id, findings.c.open_id, findings.c.nth).where(late).limit(_LIMIT)
+    rows = connection.execute(query)
+    return [Stuck(AlarmCode.FINDING_WAITS, r.finding_id, f"{r.open_id} number {r.nth}") for r in rows]

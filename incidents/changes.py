@@ -1,0 +1,57 @@
+"""``incident_changes``: one row for every visible change, numbered in order of commit; what the live feed follows."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import Connection, delete, func, insert, select
+
+from incidents.counters import allot, current
+from incidents.records import ChangeKind
+from incidents.schema import incident_changes
+
+_COUNTER = "incident_changes"
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One row: what happened to which incident."""
+
+    seq: int
+    incident_id: str
+    site_id: str
+    kind: ChangeKind
+    at_ms: int
+
+
+def add_change(connection: Connection, incident_id: str, site_id: str, kind: ChangeKind, at_ms: int) -> int:
+    """Write a change in the caller's transaction; returns its seq."""
+    seq = allot(connection, _COUNTER)
+    row = {"seq": seq, "incident_id": incident_id, "site_id": site_id, "kind": kind.value, "at_ms": at_ms}
+    connection.execute(insert(incident_changes).values(row))
+    return seq
+
+
+def head(connection: Connection) -> int:
+    """The newest seq, 0 before the first."""
+    return current(connection, _COUNTER)
+
+
+def changes_after(connection: Connection, seq: int, limit: int) -> list[Change]:
+    """Up to ``limit`` changes after ``seq``, in order."""
+    table = incident_changes
+    query = select(table).where(table.c.seq > seq).order_by(table.c.seq).limit(limit)
+    rows = connection.execute(query)
+    return [Change(row.seq, row.incident_id, row.site_id, ChangeKind(row.kind), row.at_ms) for row in rows]
+
+
+def can_resume(connection: Connection, seq: int) -> bool:
+    """Whether every change after ``seq`` is still held, so that a reader who saw ``seq`` misses nothing."""
+    newest = head(connection)
+    if seq == newest:
+        return True
+    oldest = connection.execute(select(func.min(incident_changes.c.seq))).scalar()
+    return oldest is not None and oldest - 1 <= seq < newest
+
+
+def prune(connection: Connection, before_ms: int) -> int:
+    """Forget changes older than ``before_ms``; returns how many. A reader further behind must read everything anew."""
+    return connection.execute(delete(incident_changes).where(incident_changes.c.at_ms < before_ms)).rowcount

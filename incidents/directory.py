@@ -1,0 +1,169 @@
+"""What incidents need to know of a site: its time zone, its places and its devices; a port and its in-memory form."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from contracts.events import ConfigurationRecord, DeviceConfigured, PlaceConfigured, SiteConfigured
+from contracts.places import Place, PlaceKind
+
+DEFAULT_TIME_ZONE = "Asia/Shanghai"
+_MAX_DEPTH = 12  # site, building, unit, floor, room, door leave room; a cycle in the table must end
+
+
+class SiteDirectory(Protocol):
+    """Names and places of sites. Unknown ids give None or a default, never an error: an incident must not wait."""
+
+    def sites(self) -> list[str]:
+        """Every site's id, sorted."""
+        ...
+
+    def site_name(self, site_id: str) -> str:
+        """The site's name, or its id when it has none."""
+        ...
+
+    def time_zone(self, site_id: str) -> str:
+        """The site's IANA time zone, Asia/Shanghai when unknown."""
+        ...
+
+    def place(self, site_id: str, place_id: str) -> Place | None:
+        """One place, or None."""
+        ...
+
+    def device(self, site_id: str, device_id: str) -> DeviceConfigured | None:
+        """One device, or None."""
+        ...
+
+    def devices(self, site_id: str) -> list[DeviceConfigured]:
+        """The site's devices, sorted by id."""
+        ...
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """What is known of a device's life. ``online`` None: it never said."""
+
+    last_heard_ms: int | None = None
+    online: bool | None = None
+    healthy: bool | None = None
+
+
+class DeviceHealth(Protocol):
+    """When devices were last heard."""
+
+    def heard(self, site_id: str) -> Mapping[str, Heard]:
+        """device_id → what is known; devices never heard may be missing."""
+        ...
+
+
+class MemoryHealth:
+    """A :class:`DeviceHealth` that is told; for tests, and for wiring that already keeps such a table."""
+
+    def __init__(self) -> None:
+        self._heard: dict[str, dict[str, Heard]] = {}
+
+    def tell(self, site_id: str, device_id: str, heard: Heard) -> None:
+        """Replace what is known of one device."""
+        self._heard.setdefault(site_id, {})[device_id] = heard
+
+    def heard(self, site_id: str) -> Mapping[str, Heard]:
+        """See :class:`DeviceHealth`."""
+        return dict(self._heard.get(site_id, {}))
+
+
+class _Site(msgspec.Struct):
+    name: str = ""
+    time_zone: str = DEFAULT_TIME_ZONE
+    places: dict[str, Place] = msgspec.field(default_factory=dict)
+    devices: dict[str, DeviceConfigured] = msgspec.field(default_factory=dict)
+
+
+class MemoryDirectory:
+    """A :class:`SiteDirectory` folded from configuration records, in their order."""
+
+    def __init__(self, records: Iterable[ConfigurationRecord] = ()) -> None:
+        self._sites: dict[str, _Site] = {}
+        for record in records:
+            self.apply(record)
+
+    def apply(self, record: ConfigurationRecord) -> None:
+        """Fold one record in; kinds that are not about places or devices change nothing."""
+        site = self._sites.setdefault(record.site_id, _Site())
+        match record:
+            case SiteConfigured():
+                site.name, site.time_zone = record.name, record.time_zone
+            case PlaceConfigured(removed=True):
+                site.places.pop(record.place.place_id, None)
+            case PlaceConfigured():
+                site.places[record.place.place_id] = record.place
+            case DeviceConfigured(removed=True):
+                site.devices.pop(record.device_id, None)
+            case DeviceConfigured():
+                site.devices[record.device_id] = record
+            case _:
+                pass
+
+    def sites(self) -> list[str]:
+        """See :class:`SiteDirectory`."""
+        return sorted(self._sites)
+
+    def site_name(self, site_id: str) -> str:
+        """See :class:`SiteDirectory`."""
+        return self._site(site_id).name or site_id
+
+    def time_zone(self, site_id: str) -> str:
+        """See :class:`SiteDirectory`."""
+        return self._site(site_id).time_zone
+
+    def place(self, site_id: str, place_id: str) -> Place | None:
+        """See :class:`SiteDirectory`."""
+        return self._site(site_id).places.get(place_id)
+
+    def device(self, site_id: str, device_id: str) -> DeviceConfigured | None:
+        """See :class:`SiteDirectory`."""
+        return self._site(site_id).devices.get(device_id)
+
+    def devices(self, site_id: str) -> list[DeviceConfigured]:
+        """See :class:`SiteDirectory`."""
+        devices = self._site(site_id).devices
+        return [devices[device_id] for device_id in sorted(devices)]
+
+    def _site(self, site_id: str) -> _Site:
+        return self._sites.get(site_id) or _Site()
+
+
+def place_path(directory: SiteDirectory, site_id: str, place_id: str) -> list[Place]:
+    """The place and what it lies in, outermost first, without the site itself; empty when unknown."""
+    path: list[Place] = []
+    place = directory.place(site_id, place_id)
+    while place is not None and place.kind is not PlaceKind.SITE and len(path) < _MAX_DEPTH:
+        path.append(place)
+        place = directory.place(site_id, place.parent_id) if place.parent_id else None
+    return path[::-1]
+
+
+def building_of(directory: SiteDirectory, site_id: str, place_id: str) -> str | None:
+    """The id of the building that the place is or lies in, or None."""
+    for place in place_path(directory, site_id, place_id):
+        if place.kind is PlaceKind.BUILDING:
+            return place.place_id
+        if place.building:
+            return place.building
+    return None
+
+
+def zone_of(directory: SiteDirectory, site_id: str) -> ZoneInfo:
+    """The site's time zone; one that does not exist counts as the default, since an incident must not wait for it."""
+    try:
+        return ZoneInfo(directory.time_zone(site_id))
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo(DEFAULT_TIME_ZONE)
+
+
+def site_day(directory: SiteDirectory, site_id: str, at_ms: int) -> str:
+    """The day ``YYYYMMDD`` in site time."""
+    return datetime.datetime.fromtimestamp(at_ms / 1000, tz=zone_of(directory, site_id)).strftime("%Y%m%d")

@@ -1,0 +1,120 @@
+"""What evidence incidents name, and whether it is here: pending → present → failed/expired. Bytes: evidence_files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from sqlalchemy import Connection, insert, select, update
+
+from contracts.events import EvidenceRef
+from incidents.changes import add_change
+from incidents.records import ChangeKind, EvidenceState
+from incidents.schema import evidence, incident_evidence, incidents
+
+KEPT_ON_BOX_MS = 72 * 3_600_000
+"""A box keeps stills and clips at most so long; what has not come by then never will."""
+
+
+class EvidenceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A still or clip as one incident names it, with the state of its bytes."""
+
+    incident_id: str
+    sha256: str
+    evidence_id: str
+    kind: str
+    mime: str
+    size_bytes: int
+    from_ms: int
+    to_ms: int
+    state: EvidenceState
+    reason: str
+
+
+def name_evidence(connection: Connection, incident_id: str, refs: Iterable[EvidenceRef], now_ms: int) -> None:
+    """Link what a finding names to its incident; bytes that came before their finding are present at once."""
+    for ref in refs:
+        if not _exists(connection, ref.sha256):
+            row = {"sha256": ref.sha256, "state": EvidenceState.PENDING.value, "size_bytes": ref.bytes, "reason": ""}
+            connection.execute(insert(evidence).values(**row, box_id=None, asked_ms=now_ms, settled_ms=None))
+        link = (incident_evidence.c.incident_id == incident_id) & (incident_evidence.c.sha256 == ref.sha256)
+        if connection.execute(select(incident_evidence.c.sha256).where(link)).first() is None:
+            connection.execute(insert(incident_evidence).values(_link(incident_id, ref)))
+
+
+def settle_evidence(
+    connection: Connection, sha256: str, state: EvidenceState, now_ms: int, *, box_id: str, size_bytes: int, reason: str
+) -> None:
+    """The bytes arrived (or proved wrong); every incident that names them changes. Present bytes stay present."""
+    row = connection.execute(select(evidence.c.state).where(evidence.c.sha256 == sha256)).scalar()
+    if row == EvidenceState.PRESENT.value:
+        return
+    values = {"state": state.value, "size_bytes": size_bytes, "box_id": box_id, "reason": reason, "settled_ms": now_ms}
+    if row is None:
+        connection.execute(insert(evidence).values(sha256=sha256, asked_ms=now_ms, **values))
+    else:
+        connection.execute(update(evidence).where(evidence.c.sha256 == sha256).values(values))
+    _announce(connection, sha256, now_ms)
+
+
+def expire_evidence(connection: Connection, now_ms: int) -> list[str]:
+    """Give up what no box can still have; returns the hashes."""
+    due = (evidence.c.state == EvidenceState.PENDING.value) & (evidence.c.asked_ms < now_ms - KEPT_ON_BOX_MS)
+    expired = list(connection.execute(select(evidence.c.sha256).where(due)).scalars())
+    connection.execute(update(evidence).where(due).values(state=EvidenceState.EXPIRED.value, settled_ms=now_ms))
+    for sha256 in expired:
+        _announce(connection, sha256, now_ms)
+    return expired
+
+
+def evidence_of(connection: Connection, incident_id: str) -> list[EvidenceRow]:
+    """What an incident names, stills before clips, in order of time."""
+    join = incident_evidence.join(evidence, evidence.c.sha256 == incident_evidence.c.sha256)
+    query = (
+        select(incident_evidence, evidence.c.state, evidence.c.reason)
+        .select_from(join)
+        .where(incident_evidence.c.incident_id == incident_id)
+        .order_by(incident_evidence.c.kind.desc(), incident_evidence.c.from_ms, incident_evidence.c.sha256)
+    )
+    rows = connection.execute(query).mappings()
+    return [EvidenceRow(**{**row, "state": EvidenceState(row["state"])}) for row in rows]
+
+
+def incidents_naming(connection: Connection, sha256: str) -> list[tuple[str, str, str]]:
+    """(incident_id, site_id, mime) of every incident that names the bytes."""
+    join = incident_evidence.join(incidents, incidents.c.incident_id == incident_evidence.c.incident_id)
+    query = select(incidents.c.incident_id, incidents.c.site_id, incident_evidence.c.mime).select_from(join)
+    rows = connection.execute(query.where(incident_evidence.c.sha256 == sha256).order_by(incidents.c.ordinal))
+    return [(row.incident_id, row.site_id, row.mime) for row in rows]
+
+
+def unnamed_evidence(connection: Connection, before_ms: int | None = None) -> list[tuple[str, str, int]]:
+    """(sha256, box_id, bytes) of what is present but no incident names, if it came before ``before_ms``."""
+    join = evidence.outerjoin(incident_evidence, evidence.c.sha256 == incident_evidence.c.sha256)
+    query = select(evidence.c.sha256, evidence.c.box_id, evidence.c.size_bytes).select_from(join)
+    query = query.where(incident_evidence.c.sha256.is_(None), evidence.c.state == EvidenceState.PRESENT.value)
+    if before_ms is not None:
+        query = query.where(evidence.c.settled_ms < before_ms)
+    return [(row.sha256, row.box_id or "", row.size_bytes) for row in connection.execute(query)]
+
+
+def _announce(connection: Connection, sha256: str, now_ms: int) -> None:
+    for incident_id, site_id, _mime in incidents_naming(connection, sha256):
+        add_change(connection, incident_id, site_id, ChangeKind.EVIDENCE, now_ms)
+
+
+def _exists(connection: Connection, sha256: str) -> bool:
+    return connection.execute(select(evidence.c.state).where(evidence.c.sha256 == sha256)).first() is not None
+
+
+def _link(incident_id: str, ref: EvidenceRef) -> dict[str, object]:
+    return {
+        "incident_id": incident_id,
+        "sha256": ref.sha256,
+        "evidence_id": ref.evidence_id,
+        "kind": ref.kind,
+        "mime": ref.mime,
+        "size_bytes": ref.bytes,
+        "from_ms": ref.from_ms,
+        "to_ms": ref.to_ms,
+    }

@@ -1,0 +1,245 @@
+"""Findings become incidents: each batch in one transaction with the reader's cursor.
+
+A finding whose id is known is ignored, unless its content differs: then an alarm says so. Findings of an episode are
+applied in order of ``nth``; one that came too early waits. So batching, redelivery and crashes change nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import Connection, insert, select, update
+
+from contracts.findings import Finding, Phase
+from contracts.incidents import AlertAction, next_alert_state
+from incidents.alarms import AlarmCode, raise_alarm
+from incidents.changes import add_change
+from incidents.counters import advance, current
+from incidents.deliveries import add_deliveries
+from incidents.directory import SiteDirectory
+from incidents.episodes import Episode, advanced, after_totals, get_episode, opened, put_episode, totals_of
+from incidents.evidence import name_evidence
+from incidents.history import SYSTEM, add_history
+from incidents.openings import incident_to_extend, open_incident, row_of
+from incidents.records import ChangeKind, DeliveryKind, EpisodeState, Incident, get_incident
+from incidents.schema import findings as table
+from incidents.schema import incidents
+from incidents.store import Clock, Store, wall_ms
+
+_ALARMING = {"rule_failed": AlarmCode.RULE_FAILED, "batch_unreadable": AlarmCode.BATCH_UNREADABLE}
+
+
+class Taken(msgspec.Struct):
+    """What a batch came to."""
+
+    new: int = 0
+    known: int = 0
+    contradicting: int = 0
+    waiting: int = 0
+    opened: list[str] = msgspec.field(default_factory=list)
+
+
+class Intake:
+    """Turns findings into incidents.
+
+    Args:
+        receivers: names of those who are told; each gets its own delivery row.
+        source: whose cursor this is; another engine store has another.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        directory: SiteDirectory,
+        receivers: Sequence[str] = (),
+        *,
+        clock_ms: Clock = wall_ms,
+        source: str = "engine",
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._receivers = tuple(receivers)
+        self._clock_ms = clock_ms
+        self._cursor = f"intake/{source}"
+
+    def cursor(self) -> int:
+        """The number of the last finding taken, 0 at first."""
+        with self._store.read() as connection:
+            return current(connection, self._cursor)
+
+    def take(self, findings: Sequence[tuple[int, Finding]]) -> Taken:
+        """Take findings with their numbers in the engine's store; all of them durably, or none."""
+        taken = Taken()
+        if not findings:
+            return taken
+        with self._store.write() as connection:
+            pass_ = _Pass(connection, self._directory, self._receivers, self._clock_ms(), taken)
+            for _n, finding in findings:
+                pass_.take(finding)
+            newest = max(n for n, _ in findings)
+            if newest > current(connection, self._cursor):
+                advance(connection, self._cursor, newest)
+        return taken
+
+
+class _Pass:
+    """One transaction's work."""
+
+    def __init__(
+        self, connection: Connection, directory: SiteDirectory, receivers: Sequence[str], now_ms: int, taken: Taken
+    ) -> None:
+        self.connection = connection
+        self.directory = directory
+        self.receivers = receivers
+        self.now_ms = now_ms
+        self.taken = taken
+
+    def take(self, finding: Finding) -> None:
+        row = self._known(finding.finding_id)
+        if row is not None:
+            self._meet_again(finding, *row)
+            return
+        self._keep(finding)
+        self.taken.new += 1
+        if finding.rule in _ALARMING:
+            subject = f"{finding.site_id}/{finding.key}"
+            raise_alarm(self.connection, _ALARMING[finding.rule], subject, finding.finding_id, self.now_ms)
+        if not self._apply_ready(finding.open_id):
+            self.taken.waiting += 1
+
+    def _known(self, finding_id: str) -> tuple[str, bool] | None:
+        query = select(table.c.digest, table.c.verified).where(table.c.finding_id == finding_id)
+        row = self.connection.execute(query).first()
+        return None if row is None else (row.digest, row.verified)
+
+    def _meet_again(self, finding: Finding, digest: str, verified: bool) -> None:  # noqa: FBT001 - a row's column
+        if content_digest(finding) != digest:
+            self.taken.contradicting += 1
+            code = AlarmCode.FINDING_CONTRADICTS
+            raise_alarm(self.connection, code, finding.finding_id, f"{finding.site_id}/{finding.rule}", self.now_ms)
+            return
+        self.taken.known += 1
+        if finding.verified and not verified:
+            self._confirm(finding)
+
+    def _confirm(self, finding: Finding) -> None:
+        """Judged again with the data that was missing: the same finding now holds as verified."""
+        where = table.c.finding_id == finding.finding_id
+        self.connection.execute(update(table).where(where).values(verified=True))
+        episode = get_episode(self.connection, finding.open_id)
+        if episode is not None:
+            put_episode(self.connection, msgspec.structs.replace(episode, verified=True))
+            self._refresh(self._incident(episode.incident_id), ChangeKind.UPDATED)
+
+    def _keep(self, finding: Finding) -> None:
+        row = {name: getattr(finding, name) for name in ("finding_id", "open_id", "nth", "site_id", "verified")}
+        row |= {"phase": finding.phase.value, "incident_id": None, "applied": False, "due_ms": finding.due_ms}
+        content = msgspec.json.encode(finding).decode()
+        digest = content_digest(finding)
+        self.connection.execute(insert(table).values(**row, digest=digest, content=content, taken_ms=self.now_ms))
+
+    def _apply_ready(self, open_id: str) -> bool:
+        """Apply every finding of the episode whose turn it is; whether any was."""
+        applied = False
+        while (finding := self._next(open_id)) is not None:
+            episode = get_episode(self.connection, open_id)
+            incident = self._begin(finding) if episode is None else self._continue(episode, finding)
+            where = table.c.finding_id == finding.finding_id
+            self.connection.execute(update(table).where(where).values(applied=True, incident_id=incident.incident_id))
+            name_evidence(self.connection, incident.incident_id, finding.evidence, self.now_ms)
+            applied = True
+        return applied
+
+    def _next(self, open_id: str) -> Finding | None:
+        episode = get_episode(self.connection, open_id)
+        waiting = select(table.c.content).where(table.c.open_id == open_id, table.c.applied.is_(False))
+        if episode is None:
+            due = (table.c.nth == 0) & (table.c.phase == Phase.OPEN.value)
+        else:
+            due = (table.c.nth == episode.next_nth) | (table.c.phase == Phase.RETRACT.value)
+        content = self.connection.execute(waiting.where(due).order_by(table.c.nth).limit(1)).scalar()
+        return None if content is None else msgspec.json.decode(content, type=Finding)
+
+    def _begin(self, finding: Finding) -> Incident:
+        incident = incident_to_extend(self.connection, finding)
+        if incident is None:
+            incident = self._open(finding)
+            put_episode(self.connection, opened(finding, incident.incident_id))
+            return incident
+        put_episode(self.connection, opened(finding, incident.incident_id))
+        self._refresh(incident, ChangeKind.EXTENDED)
+        return incident
+
+    def _open(self, finding: Finding) -> Incident:
+        incident = open_incident(self.connection, finding, self.directory, self.now_ms)
+        self.taken.opened.append(incident.incident_id)
+        add_deliveries(self.connection, self.receivers, incident, DeliveryKind.OPENED, self.now_ms)
+        add_change(self.connection, incident.incident_id, incident.site_id, ChangeKind.OPENED, self.now_ms)
+        return incident
+
+    def _continue(self, episode: Episode, finding: Finding) -> Incident:
+        episode = advanced(episode, finding)
+        incident = self._incident(episode.incident_id)
+        if self._outgrows(incident, episode):
+            # Somebody closed the incident, then it got worse: closed rows are not looked at, so this is a new one.
+            closed, incident = incident, self._open(finding)
+            put_episode(self.connection, msgspec.structs.replace(episode, incident_id=incident.incident_id))
+            self._refresh(closed, ChangeKind.UPDATED)
+        else:
+            put_episode(self.connection, episode)
+        self._refresh(incident, ChangeKind.UPDATED)
+        return incident
+
+    def _outgrows(self, incident: Incident, episode: Episode) -> bool:
+        holds = episode.state is not EpisodeState.RETRACTED
+        return incident.final and holds and episode.severity_rank > incident.severity_rank
+
+    def _refresh(self, incident: Incident, kind: ChangeKind) -> None:
+        """Write what the incident's episodes now add up to, and tell whoever must hear of the difference."""
+        totals = totals_of(self.connection, incident.incident_id)
+        if totals is None:
+            self._withdraw(incident)
+            return
+        after = after_totals(incident, totals)
+        if after.severity_rank > incident.severity_rank:
+            after = self._raised(incident, after)
+        if after.verified and not incident.verified and not incident.final:
+            add_deliveries(self.connection, self.receivers, after, DeliveryKind.CONFIRMED, self.now_ms)
+        self._write(after, kind)
+
+    def _raised(self, before: Incident, after: Incident) -> Incident:
+        after = msgspec.structs.replace(after, version=before.version + 1, fold_group=None)
+        add_history(self.connection, before, after, action="raise", actor=SYSTEM, now_ms=self.now_ms)
+        add_deliveries(self.connection, self.receivers, after, DeliveryKind.RAISED, self.now_ms)
+        return after
+
+    def _withdraw(self, incident: Incident) -> None:
+        was = totals_of(self.connection, incident.incident_id, retracted=True)
+        incident = msgspec.structs.replace(after_totals(incident, was) if was else incident, ongoing=False)
+        if incident.final:  # people had decided, or it is withdrawn already; that stays, with the change to look at
+            self._write(incident, ChangeKind.UPDATED)
+            return
+        state = next_alert_state(incident.state, AlertAction.RETRACT)
+        after = msgspec.structs.replace(incident, state=state, version=incident.version + 1)
+        add_history(self.connection, incident, after, action="retract", actor=SYSTEM, now_ms=self.now_ms)
+        add_deliveries(self.connection, self.receivers, after, DeliveryKind.CORRECTED, self.now_ms)
+        self._write(after, ChangeKind.WITHDRAWN)
+
+    def _write(self, incident: Incident, kind: ChangeKind) -> None:
+        incident = msgspec.structs.replace(incident, changed_ms=self.now_ms)
+        where = incidents.c.incident_id == incident.incident_id
+        self.connection.execute(update(incidents).where(where).values(row_of(incident)))
+        add_change(self.connection, incident.incident_id, incident.site_id, kind, self.now_ms)
+
+    def _incident(self, incident_id: str) -> Incident:
+        incident = get_incident(self.connection, incident_id)
+        assert incident is not None, f"episode without its incident {incident_id}"
+        return incident
+
+
+def content_digest(finding: Finding) -> str:
+    """What must be the same under one id: everything but position, number, ``verified`` and ``late_by_ms``."""
+    same = msgspec.structs.replace(finding, position=0, number=0, verified=True, late_by_ms=0)
+    return hashlib.blake2b(msgspec.json.encode(same), digest_size=16).hexdigest()

@@ -1,0 +1,101 @@
+"""A new incident: its id, its number for people, its place, whether it recurs, and whether the feed folds it."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, func, insert, select
+from sqlalchemy.sql import ColumnElement
+
+from contracts.findings import Finding, Severity
+from contracts.incidents import AlertState
+from incidents.counters import allot, allot_day_number
+from incidents.directory import SiteDirectory, building_of, place_path, site_day
+from incidents.grouping import FOLD_WINDOW_MS, fold_group, joins, new_incident_id
+from incidents.records import Incident, first_incident, get_incident, incident_of
+from incidents.schema import incidents
+
+_COUNTER = "incidents"
+_CANDIDATES = 50  # live incidents of one subject; more would mean that nobody has closed any for days
+
+
+def incident_to_extend(connection: Connection, finding: Finding) -> Incident | None:
+    """The live incident that the episode opened by ``finding`` joins, or None."""
+    query = select(incidents).where(*_same_subject(finding), incidents.c.state.in_(_LIVE))
+    rows = connection.execute(query.order_by(incidents.c.last_ms.desc()).limit(_CANDIDATES)).mappings()
+    return joins([incident_of(row) for row in rows], finding)
+
+
+def open_incident(connection: Connection, finding: Finding, directory: SiteDirectory, now_ms: int) -> Incident:
+    """Open and write a new incident for ``finding``."""
+    plain = new_incident_id(finding, taken=False)
+    taken = get_incident(connection, plain) is not None
+    before = first_incident(connection, *_same_subject(finding), incidents.c.state != AlertState.WITHDRAWN.value)
+    site_id = finding.site_id
+    incident = Incident(
+        incident_id=new_incident_id(finding, taken=taken),
+        ordinal=allot(connection, _COUNTER),
+        number=_number(connection, finding, directory),
+        site_id=site_id,
+        scenario=finding.rule,
+        subject_kind=finding.subject.kind.value,
+        subject_ref=finding.subject.ref,
+        place_id=finding.place_id,
+        building=building_of(directory, site_id, finding.place_id),
+        source_id=finding.source_id,
+        state=AlertState.NEW,
+        version=1,
+        severity_rank=finding.severity.rank,
+        life_safety=finding.life_safety,
+        verified=finding.verified,
+        confidence=finding.confidence,
+        ongoing=True,
+        onset_ms=finding.onset_ms,
+        last_ms=max(finding.onset_ms, finding.decided_ms),
+        opened_ms=now_ms,
+        changed_ms=now_ms,
+        recurs_of=before.incident_id if before else None,
+        origin=finding.origin.value,
+        fold_group=_fold(connection, site_id, finding.severity, now_ms),
+        search=_search(directory, finding),
+    )
+    connection.execute(insert(incidents).values(row_of(incident)))
+    return incident
+
+
+def row_of(incident: Incident) -> dict[str, object]:
+    """The incident as values of its row."""
+    return {name: getattr(incident, name) for name in incident.__struct_fields__} | {"state": incident.state.value}
+
+
+_LIVE = (AlertState.NEW.value, AlertState.SEEN.value)
+
+
+def _same_subject(finding: Finding) -> tuple[ColumnElement[bool], ...]:
+    table = incidents.c
+    return (
+        table.site_id == finding.site_id,
+        table.scenario == finding.rule,
+        table.subject_kind == finding.subject.kind.value,
+        table.subject_ref == finding.subject.ref,
+        table.origin == finding.origin.value,  # a drill never joins what is real
+    )
+
+
+def _number(connection: Connection, finding: Finding, directory: SiteDirectory) -> str:
+    day = site_day(directory, finding.site_id, finding.onset_ms)
+    return f"{day}-{allot_day_number(connection, finding.site_id, day):04d}"
+
+
+def _fold(connection: Connection, site_id: str, severity: Severity, now_ms: int) -> str | None:
+    query = select(func.count()).where(
+        incidents.c.site_id == site_id,
+        incidents.c.opened_ms > now_ms - FOLD_WINDOW_MS,
+        incidents.c.severity_rank < Severity.CRITICAL.rank,
+    )
+    return fold_group(site_id, severity, now_ms, int(connection.execute(query).scalar_one()))
+
+
+def _search(directory: SiteDirectory, finding: Finding) -> str:
+    names = [place.name for place in place_path(directory, finding.site_id, finding.place_id)]
+    device = directory.device(finding.site_id, finding.source_id) if finding.source_id else None
+    words = [*names, finding.place_id, finding.source_id or "", device.name if device else "", finding.subject.ref]
+    return " ".join(word for word in words if word).casefold()

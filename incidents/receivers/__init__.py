@@ -1,0 +1,1 @@
+"""Receivers: who is told about incidents. ``base`` is the contract, one file per kind of receiver."""

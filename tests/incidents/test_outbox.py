@@ -1,0 +1,360 @@
+"""Delivery rows against the strict stand-in: muted, retried, confirmed, rejected; every attempt a row."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from sqlalchemy import select
+
+from contracts.errors import ConfigurationError, Permanent, Transient
+from contracts.events import Origin
+from contracts.findings import Finding, Phase, Severity
+from contracts.incidents import AlertAction
+from incidents.actions import Actions, Command
+from incidents.alarms import standing_alarms
+from incidents.auditor import Auditor
+from incidents.intake import Intake
+from incidents.outbox import Outbox
+from incidents.profile import ReceiverProfile
+from incidents.receivers.base import Receipt, Receiver, RecordingReceiver
+from incidents.receivers.stand_in import Script, StandIn
+from incidents.receivers.webhook import Webhook
+from incidents.schema import attempts, deliveries
+from incidents.store import Store
+from tests.incidents.builders import T0, ManualClock, make_directory, make_finding, make_store
+
+SECRET = b"0123456789abcdef"
+
+
+class Post:
+    """A store whose incidents are told to one receiver, by a clock that only moves when told."""
+
+    def __init__(self, folder: Path, receiver: Receiver, **profile: object) -> None:
+        self.store: Store = make_store(folder)
+        self.clock = ManualClock()
+        settings = msgspec.convert({"name": receiver.name, **profile}, ReceiverProfile)
+        self.outbox = Outbox(self.store, receiver, settings, clock_ms=self.clock, dice=lambda: 1.0)
+        self.intake = Intake(self.store, make_directory(), [receiver.name], clock_ms=self.clock)
+        self.actions = Actions(self.store, (receiver.name,), clock_ms=self.clock)
+
+    def take(self, *findings: Finding) -> list[str]:
+        return self.intake.take(list(enumerate(findings, start=1))).opened
+
+    def drain(self) -> int:
+        steps = 0
+        while self.outbox.step():
+            steps += 1
+        return steps
+
+    def states(self) -> list[tuple[str, str, str]]:
+        with self.store.read() as connection:
+            rows = connection.execute(select(deliveries).order_by(deliveries.c.ordinal)).all()
+        return [(row.kind, row.state, row.reason) for row in rows]
+
+    def attempts(self) -> list[tuple[int, str, str]]:
+        with self.store.read() as connection:
+            rows = connection.execute(select(attempts).order_by(attempts.c.at_ms, attempts.c.nth)).all()
+        return [(row.nth, row.outcome, row.detail) for row in rows]
+
+    def due_in_ms(self) -> int:
+        with self.store.read() as connection:
+            due_ms = connection.execute(select(deliveries.c.due_ms)).scalar_one()
+        return int(due_ms) - self.clock.now_ms
+
+    def alarms(self) -> list[str]:
+        with self.store.read() as connection:
+            return [alarm.code.value for alarm in standing_alarms(connection)]
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandIn]:
+    with StandIn(SECRET, now_s=lambda: T0 / 1000) as server:
+        yield server
+
+
+def make_webhook(stand_in: StandIn, **options: object) -> Webhook:
+    values = {"timeout_s": 5.0, "now_s": lambda: T0 / 1000} | options
+    return Webhook("hook", stand_in.url, SECRET, **values)  # type: ignore[arg-type]
+
+
+@pytest.mark.service
+def test_an_incident_is_told_once_signed_and_without_people_or_rooms(tmp_path: Path, stand_in: StandIn) -> None:
+    post = Post(tmp_path, make_webhook(stand_in))
+    post.take(make_finding(place_id="r1203", subject=make_finding().subject))
+    assert post.drain() == 1
+    ((key, message),) = stand_in.accepted.items()
+    assert message.incident.building == "b1"
+    assert b"1203" not in stand_in.bodies[key]
+    assert b"door-1" not in stand_in.bodies[key]
+    assert post.states() == [("opened", "delivered", "")]
+    assert post.attempts() == [(1, "delivered", "")]
+    assert (stand_in.told_twice(), stand_in.repeats, dict(stand_in.refused)) == (0, 0, {})
+    assert post.alarms() == []
+
+
+@pytest.mark.service
+@pytest.mark.parametrize(
+    ("script", "outcome", "detail", "due_in_ms"),
+    [
+        (Script(status=500), "retry", "status 500", 1000),
+        (Script(status=503, retry_after="7"), "retry", "status 503", 7000),
+        (Script(status=429, retry_after="soon"), "retry", "status 429", 1000),
+        (Script(status=401), "misconfigured", "status 401", 60_000),
+        (Script(status=302), "misconfigured", "status 302", 60_000),
+        (Script(status=200, body=b"<html>login</html>"), "unreadable", "", 1000),
+        (Script(status=200, body=b'{"delivery_id":"another"}'), "unreadable", "", 1000),
+        (Script(status=200, body=b"\x00\xff garbage"), "unreadable", "", 1000),
+    ],
+)
+def test_what_may_pass_is_tried_again_with_the_same_key(
+    tmp_path: Path, stand_in: StandIn, script: Script, outcome: str, detail: str, due_in_ms: int
+) -> None:
+    post = Post(tmp_path, make_webhook(stand_in))
+    post.take(make_finding())
+    stand_in.answer_next(script)
+    assert post.drain() == 1
+    assert post.attempts() == [(1, outcome, detail)]
+    assert post.due_in_ms() == due_in_ms
+    post.clock.advance(due_in_ms)
+    assert post.drain() == 1
+    assert post.states() == [("opened", "delivered", "")]
+    assert len(stand_in.accepted) == 1
+    assert post.alarms() == []
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("status", [400, 409, 413, 422, 501])
+def test_a_refusal_settles_the_row_with_an_alarm(tmp_path: Path, stand_in: StandIn, status: int) -> None:
+    post = Post(tmp_path, make_webhook(stand_in))
+    post.take(make_finding())
+    stand_in.answer_next(Script(status=status))
+    assert post.drain() == 1
+    assert post.states() == [("opened", "rejected", "rejected")]
+    assert post.alarms() == ["delivery_rejected"]
+    assert stand_in.accepted == {}
+
+
+@pytest.mark.service
+def test_an_answer_that_got_lost_is_not_told_twice(tmp_path: Path, stand_in: StandIn) -> None:
+    post = Post(tmp_path, make_webhook(stand_in))
+    post.take(make_finding())
+    stand_in.answer_next(Script(status=500, accept=True))
+    post.drain()
+    post.clock.advance(1000)
+    post.drain()
+    assert (len(stand_in.accepted), stand_in.repeats, stand_in.told_twice()) == (1, 1, 0)
+    assert post.states() == [("opened", "delivered", "")]
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("script", [Script(delay_s=30.0), Script(body=b"x" * 600, drip_s=0.1)])
+def test_a_slow_peer_ends_at_the_limit_and_is_tried_again(tmp_path: Path, stand_in: StandIn, script: Script) -> None:
+    post = Post(tmp_path, make_webhook(stand_in, timeout_s=0.4))
+    post.take(make_finding())
+    stand_in.answer_next(script)
+    post.drain()
+    ((_nth, outcome, detail),) = post.attempts()
+    assert outcome == "retry"
+    assert "after at most 0.4 s" in detail
+
+
+@pytest.mark.service
+def test_nobody_listening_is_tried_again_and_alarmed_after_a_while(tmp_path: Path) -> None:
+    stand_in = StandIn(SECRET).start()
+    webhook = make_webhook(stand_in)
+    stand_in.stop()
+    post = Post(tmp_path, webhook)
+    post.take(make_finding())
+    for _ in range(3):
+        post.drain()
+        post.clock.advance(60_000)
+    assert [outcome for _, outcome, _ in post.attempts()] == ["retry"] * 3
+    assert post.alarms() == ["receiver_failing"]
+
+
+@pytest.mark.service
+def test_a_wrong_secret_is_refused_by_the_stand_in_and_nothing_counts(tmp_path: Path, stand_in: StandIn) -> None:
+    webhook = Webhook("hook", stand_in.url, b"another secret, also long", now_s=lambda: T0 / 1000)
+    post = Post(tmp_path, webhook)
+    post.take(make_finding())
+    post.drain()
+    assert dict(stand_in.refused) == {"signature": 1}
+    assert stand_in.accepted == {}
+    assert post.alarms() == ["receiver_failing"]
+
+
+@pytest.mark.service
+def test_the_loop_delivers_what_commits_while_it_runs_and_stops(tmp_path: Path, stand_in: StandIn) -> None:
+    post = Post(tmp_path, make_webhook(stand_in))
+    stop = threading.Event()
+    thread = threading.Thread(target=post.outbox.run, args=(stop, 30.0))
+    thread.start()
+    try:
+        opened = post.take(make_finding())
+        for _ in range(200):
+            if stand_in.told_incidents():
+                break
+            threading.Event().wait(0.02)
+        assert stand_in.told_incidents() == set(opened)
+    finally:
+        stop.set()
+        thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_a_receipt_that_never_becomes_readable_ends_unconfirmed_with_an_alarm(tmp_path: Path) -> None:
+    post = Post(tmp_path, RecordingReceiver("hook", [Receipt.UNREADABLE] * 9))
+    post.take(make_finding())
+    for _ in range(9):
+        post.drain()
+        post.clock.advance(3_600_000)
+    assert post.states() == [("opened", "unconfirmed", "unreadable_receipt")]
+    assert len(post.attempts()) == 5
+    assert "delivery_unconfirmed" in post.alarms()
+
+
+def test_what_nobody_accepts_for_three_days_is_given_up_with_an_alarm(tmp_path: Path) -> None:
+    post = Post(tmp_path, RecordingReceiver("hook", [Transient("down")] * 400))
+    post.take(make_finding())
+    for _ in range(400):
+        post.drain()
+        post.clock.advance(900_000)
+    assert post.states() == [("opened", "rejected", "gave_up")]
+    assert "delivery_rejected" in post.alarms()
+    assert 280 <= len(post.attempts()) <= 300
+
+
+@pytest.mark.parametrize(
+    ("profile", "finding", "reason"),
+    [
+        ({}, make_finding(origin=Origin.SIMULATED), "origin"),
+        ({}, make_finding(origin=Origin.DRILL), "origin"),
+        ({}, make_finding(verified=False), "unverified"),
+        ({}, make_finding(rule="device_gap"), "severity"),
+        ({"sites": ["s2"]}, make_finding(), "site"),
+        ({"scenarios": ["smoke_or_heat"]}, make_finding(), "scenario"),
+        ({"stale_after_ms": 1000}, make_finding(onset_ms=T0 - 2000), "stale"),
+    ],
+)
+def test_a_muted_row_says_why_and_nothing_is_sent(
+    tmp_path: Path, profile: dict[str, object], finding: Finding, reason: str
+) -> None:
+    receiver = RecordingReceiver("hook")
+    post = Post(tmp_path, receiver, **profile)
+    post.take(finding)
+    post.drain()
+    assert post.states() == [("opened", "muted", reason)]
+    assert (receiver.got, post.attempts()) == ([], [])
+
+
+def test_what_is_simulated_goes_only_where_the_profile_allows_it(tmp_path: Path) -> None:
+    receiver = RecordingReceiver("hook")
+    post = Post(tmp_path, receiver, origins=["live", "simulated"])
+    post.take(make_finding(origin=Origin.SIMULATED), make_finding(origin=Origin.DRILL, key="door-2"))
+    post.drain()
+    assert [state for _, state, _ in post.states()] == ["delivered", "muted"]
+    assert len(receiver.got) == 1
+
+
+def test_a_correction_goes_to_who_was_told_and_to_nobody_else(tmp_path: Path) -> None:
+    receiver = RecordingReceiver("hook")
+    post = Post(tmp_path, receiver)
+    post.take(make_finding(), make_finding(key="door-2", verified=False))
+    post.drain()
+    post.take(make_finding(phase=Phase.RETRACT, nth=1), make_finding(key="door-2", phase=Phase.RETRACT, nth=1))
+    post.drain()
+    assert sorted(post.states()) == [
+        ("corrected", "delivered", ""),
+        ("corrected", "muted", "never_told"),
+        ("opened", "delivered", ""),
+        ("opened", "muted", "unverified"),
+    ]
+    assert [delivery.kind.value for delivery in receiver.got] == ["opened", "corrected"]
+
+
+def test_news_of_one_incident_keeps_its_order_while_the_first_is_retried(tmp_path: Path) -> None:
+    receiver = RecordingReceiver("hook", [Transient("down", retry_after_s=30.0)])
+    post = Post(tmp_path, receiver)
+    (incident_id,) = post.take(make_finding())
+    post.drain()
+    post.actions.act("wang", Command(incident_id=incident_id, action=AlertAction.HANDLE, version=1))
+    assert post.drain() == 0
+    post.clock.advance(30_000)
+    assert post.drain() == 2
+    assert [delivery.kind.value for delivery in receiver.got] == ["opened", "opened", "closed"]
+
+
+def test_life_safety_goes_first_and_one_failure_does_not_hold_up_others(tmp_path: Path) -> None:
+    receiver = RecordingReceiver("hook", [Transient("down")])
+    post = Post(tmp_path, receiver)
+    post.take(make_finding(), make_finding(rule="smoke_or_heat"), make_finding(key="door-2"))
+    assert post.drain() == 3
+    assert msgspec.json.decode(receiver.got[0].payload)["incident"]["scenario"] == "smoke_or_heat"
+    assert sorted(state for _, state, _ in post.states()) == ["delivered", "delivered", "pending"]
+
+
+def test_every_attempt_of_a_delivery_has_the_same_bytes(tmp_path: Path) -> None:
+    receiver = RecordingReceiver("hook", [Transient("down")])
+    post = Post(tmp_path, receiver)
+    post.take(make_finding())
+    post.drain()
+    post.take(make_finding(nth=1, phase=Phase.UPDATE, severity=Severity.CRITICAL))
+    post.clock.advance(1000)
+    post.drain()
+    first, second, raised = receiver.got
+    assert first.payload == second.payload
+    assert raised.kind.value == "raised"
+    assert msgspec.json.decode(raised.payload)["incident"]["severity"] == "critical"
+
+
+def test_the_auditor_finds_what_has_no_future_step_and_clears_what_has_ended(tmp_path: Path) -> None:
+    post = Post(tmp_path, RecordingReceiver("hook"))
+    auditor = Auditor(post.store, ["hook", "police"], clock_ms=post.clock)
+    (incident_id,) = post.take(make_finding(rule="smoke_or_heat"))
+    post.take(make_finding(nth=3, phase=Phase.UPDATE, key="gap"))
+    post.clock.advance(61_000)
+    codes = sorted(item.code.value for item in auditor.step())
+    assert codes == ["delivery_overdue", "finding_waits", "incident_unseen", "incident_untold"]
+    assert sorted(post.alarms()) == codes
+    post.drain()
+    post.actions.act("wang", Command(incident_id=incident_id, action=AlertAction.SEE, version=1))
+    assert sorted(item.code.value for item in auditor.step()) == ["finding_waits", "incident_untold"]
+    assert sorted(post.alarms()) == ["finding_waits", "incident_untold"]
+
+
+def test_the_auditor_is_quiet_when_all_is_well(tmp_path: Path) -> None:
+    post = Post(tmp_path, RecordingReceiver("hook"))
+    post.take(make_finding())
+    post.drain()
+    assert Auditor(post.store, ["hook"], clock_ms=post.clock).step() == []
+    assert post.alarms() == []
+
+
+def test_a_permanent_error_is_not_retried(tmp_path: Path) -> None:
+    receiver = RecordingReceiver("hook", [Permanent("no such customer")])
+    post = Post(tmp_path, receiver)
+    post.take(make_finding())
+    post.drain()
+    post.clock.advance(10**9)
+    assert post.drain() == 0
+    assert len(receiver.got) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "secret"),
+    [
+        ("ftp://example.org/", SECRET),
+        ("https://", SECRET),
+        ("https://user:pw@example.org/", SECRET),
+        ("http://example.org/", SECRET),
+        ("https://example.org:99999/", SECRET),
+        ("https://example.org/", b"short"),
+    ],
+)
+def test_a_webhook_that_cannot_work_is_refused_at_once(url: str, secret: bytes) -> None:
+    with pytest.raises(ConfigurationError, match="receiver hook"):
+        Webhook("hook", url, secret)
