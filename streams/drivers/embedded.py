@@ -1,7 +1,7 @@
 """The embedded driver: one thread that feeds the day log to the engine and keeps its findings and snapshots.
 
-It decides nothing about detection: positions come from the log, time from the batches. Its own clock only spaces snapshots,
-and any snapshot is right (LOG §7).
+It decides nothing about detection: positions come from the log, time from the batches. Its own clock only spaces
+snapshots, and any snapshot is right (LOG §7).
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ class EmbeddedDriver:
             records = self._log.read(anchor.position, 1)
             if not records or hash_of(records[0]) != anchor.record_hash:
                 raise LogBroken(
-                    f"log_replaced: position {anchor.position} is not the record that snapshots rest on. Bring the log's "
-                    "day files back, or move engine.db away to judge this log from its start"
+                    f"log_replaced: position {anchor.position} is not the record that snapshots rest on. Bring the "
+                    "log's day files back, or move engine.db away to judge this log from its start"
                 )
 
     def _feed(self, record: LogRecord) -> list[Output]:
