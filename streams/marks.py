@@ -1,0 +1,119 @@
+"""Dedupe marks of one site: what it has taken (LOG §4). The engine drops doubles, since it alone knows the log."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from contracts.events import (
+    ConfigurationRecord,
+    DeviceConfigured,
+    DeviceReported,
+    EnvironmentSampled,
+    Event,
+    PowerSampled,
+)
+
+MAX_IDS = 64
+"""Ids remembered a source, by count."""
+ID_BYTES = 8
+MAX_LANES = 8
+"""Lanes remembered a box: the two of its last four spools. A reflashed box has a new spool."""
+
+TELEMETRY: tuple[type[Event], ...] = (PowerSampled, EnvironmentSampled, DeviceReported)
+"""Kinds sent as ``tele`` (QoS 0) when they carry neither spool nor seq: a repeated reading changes nothing."""
+
+
+class LaneMark(msgspec.Struct, frozen=True, array_like=True):
+    """The highest ``seq`` taken of one lane of one spool."""
+
+    spool_id: str
+    lane: str
+    seq: int
+
+
+class MarksRow(msgspec.Struct, frozen=True, array_like=True):
+    """The marks as a snapshot keeps them; ``ids`` are packed to 8 bytes each, oldest first."""
+
+    config_version: int
+    ids: dict[str, bytes]
+    lanes: dict[str, tuple[LaneMark, ...]]
+
+
+def is_telemetry(event: Event) -> bool:
+    """Whether ``event`` came without any identity to dedupe by, as ``tele`` does."""
+    return event.seq is None and event.spool is None and isinstance(event, TELEMETRY)
+
+
+class Marks:
+    """What one site has taken."""
+
+    __slots__ = ("_config_version", "_ids", "_lanes")
+
+    def __init__(self, row: MarksRow | None = None) -> None:
+        self._config_version = row.config_version if row else 0
+        self._ids: dict[str, dict[bytes, None]] = {}
+        self._lanes: dict[str, dict[tuple[str, str], int]] = {}
+        if row is not None:
+            self._ids = {source: dict.fromkeys(_unpack(packed)) for source, packed in row.ids.items()}
+            self._lanes = {
+                box: {(mark.spool_id, mark.lane): mark.seq for mark in marks} for box, marks in row.lanes.items()
+            }
+
+    def row(self) -> MarksRow:
+        """The marks for a snapshot."""
+        return MarksRow(
+            self._config_version,
+            {source: b"".join(ids) for source, ids in self._ids.items()},
+            {box: tuple(LaneMark(*lane, seq) for lane, seq in lanes.items()) for box, lanes in self._lanes.items()},
+        )
+
+    def is_new(self, event: Event) -> bool:
+        """Whether ``event`` was not taken before; marks it as taken."""
+        if event.spool is not None:
+            return self._is_new_row(event)
+        if isinstance(event, ConfigurationRecord):
+            return self._is_new_record(event)
+        if event.seq is None and isinstance(event, TELEMETRY):
+            return True
+        return self._is_new_id(event)
+
+    def _is_new_row(self, event: Event) -> bool:
+        spool = event.spool
+        assert spool is not None
+        lanes = self._lanes.get(spool.box_id)
+        if lanes is None:
+            lanes = self._lanes[spool.box_id] = {}
+        lane = (spool.spool_id, spool.lane.value)
+        if spool.seq <= lanes.get(lane, -1):
+            return False
+        lanes[lane] = spool.seq
+        if len(lanes) > MAX_LANES:
+            del lanes[next(iter(lanes))]
+        return True
+
+    def _is_new_record(self, record: ConfigurationRecord) -> bool:
+        if record.version <= self._config_version:
+            return False
+        self._config_version = record.version
+        if record.removed and isinstance(record, DeviceConfigured):
+            self._ids.pop(record.device_id, None)
+            self._lanes.pop(record.device_id, None)
+        return True
+
+    def _is_new_id(self, event: Event) -> bool:
+        ids = self._ids.get(event.source_id)
+        if ids is None:
+            ids = self._ids[event.source_id] = {}
+        mark = hashlib.blake2b(event.event_id.encode(), digest_size=ID_BYTES).digest()
+        if mark in ids:
+            return False
+        ids[mark] = None
+        if len(ids) > MAX_IDS:
+            del ids[next(iter(ids))]
+        return True
+
+
+def _unpack(packed: bytes) -> list[bytes]:
+    return [packed[n : n + ID_BYTES] for n in range(0, len(packed), ID_BYTES)]

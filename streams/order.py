@@ -1,0 +1,43 @@
+"""The one order of time in which a site releases: events, then deadlines of the same millisecond, then requests.
+
+An entry of a site's queue is ``(release_ms, class, kind, first, second, third, n, payload)``: ``release_ms`` is its own
+time plus the bound of its class, so that popping gives the same sequence however the log was cut into batches. Within
+a class events go by (at_ms, source, seq, id), deadlines by (due_ms, rule, key). ``n`` (arrival) separates the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+Entry = tuple[int, int, int, str, "int | str", str, int, Any]
+
+EVENT = 0
+DEADLINE = 1
+WINDOW = 2
+AGAIN = 3
+
+REQUESTS = 1_000_000
+"""The class of re-judging requests: after every rule's class of the same release time."""
+
+
+class Frontier(msgspec.Struct, frozen=True, array_like=True):
+    """What a site's class (or source) last released, as a snapshot keeps it; ``at_ms`` without the bound."""
+
+    at_ms: int
+    kind: int
+    first: str
+    second: int | str
+    third: str
+
+
+def frontier_of(entry: Entry, bound_ms: int) -> Frontier:
+    """The part of a released entry that lateness is judged by."""
+    return Frontier(entry[0] - bound_ms, entry[2], entry[3], entry[4], entry[5])
+
+
+def entry_of(frontier: Frontier, bound_ms: int, index: int) -> Entry:
+    """The entry to compare with; its arrival is before any other's."""
+    f = frontier
+    return (f.at_ms + bound_ms, index, f.kind, f.first, f.second, f.third, -1, None)

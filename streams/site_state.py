@@ -1,0 +1,171 @@
+"""One site inside the engine: buffers in front of the rules, their states, dedupe marks, clocks and views.
+
+``take`` judges lateness and fills the queue; ``release`` gives the rules what lies before a watermark, in one order of
+time (streams/order.py). Both are pure functions of what the log brought this site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import cast
+
+from contracts.events import AnyEvent, BacklogDrained, ConfigurationRecord, Event
+from detectors.site import SiteView, apply_record
+from streams.desk import Desk
+from streams.judge import Judge, Slot
+from streams.marks import Marks, is_telemetry
+from streams.order import DEADLINE, EVENT, Entry
+from streams.rejudge import Rejudging
+from streams.rulebook import Route, Rulebook, RuleClass
+
+NEVER = 1 << 62
+
+
+class SiteClass:
+    """One class of one site: its view, its judges, and what it last released (``clocks``: per source, ≤ 200 ms)."""
+
+    __slots__ = ("book", "clocks", "frontier", "judges", "view")
+
+    def __init__(self, book: RuleClass, site_id: str, judges: dict[str, Judge]) -> None:
+        self.book = book
+        self.view = SiteView(site_id=site_id)
+        self.frontier: Entry | None = None
+        self.clocks: dict[str, Entry] = {}
+        self.judges = {kind: tuple(judges[u.name] for u in units) for kind, units in book.by_kind.items() if units}
+
+    def is_late(self, entry: Entry) -> bool:
+        """Whether an event lies before what its class (≤ 200 ms: its source) last released."""
+        last = self.clocks.get(entry[3]) if self.book.per_source else self.frontier
+        return last is not None and entry < last
+
+    def released(self, entry: Entry, source_id: str) -> None:
+        """Note that ``entry`` was released on behalf of ``source_id``."""
+        if self.book.per_source:
+            last = self.clocks.get(source_id)
+            if last is None or entry > last:
+                self.clocks[source_id] = entry
+        elif self.frontier is None or entry > self.frontier:
+            self.frontier = entry
+
+
+class SiteState:
+    """Everything the engine knows of one site.
+
+    ``covered`` is the position that its snapshot covers: the site skips records up to there. ``queued_ms`` is where the
+    partition's heap holds it, ``dirty`` whether it has changed since its snapshot.
+    """
+
+    __slots__ = (
+        "_count",
+        "_units",
+        "classes",
+        "covered",
+        "desk",
+        "dirty",
+        "judges",
+        "marks",
+        "queue",
+        "queued_ms",
+        "rejudging",
+    )
+
+    def __init__(self, site_id: str, book: Rulebook, count: Callable[[], int]) -> None:
+        self.queue: list[Entry] = []
+        self.desk = Desk(site_id)
+        self.marks = Marks()
+        self.rejudging = Rejudging(self.queue, count)
+        self.judges = {
+            unit.name: Judge(unit, rule_class.index, self.desk, self.queue, count)
+            for rule_class in book.classes
+            for unit in rule_class.units
+        }
+        self.classes = tuple(SiteClass(rule_class, site_id, self.judges) for rule_class in book.classes)
+        self.covered = -1
+        self.queued_ms = NEVER
+        self.dirty = False
+        self._units = book.units
+        self._count = count
+
+    def take(self, event: AnyEvent, route: Route) -> int:
+        """Buffer an event that is new, or treat it as late; in how many classes it was late (or stored)."""
+        if isinstance(event, BacklogDrained):
+            self.rejudging.drained(event)
+        late = 0
+        for book in route.classes:
+            entry = self.entry(event, book)
+            if event.stored or self.classes[book.index].is_late(entry):
+                self._late(self.classes[book.index], event, route)
+                late += 1
+            else:
+                heappush(self.queue, entry)
+        return late
+
+    def entry(self, event: AnyEvent, book: RuleClass) -> Entry:
+        """The event's place in the queue for one class; a record's version stands in for its seq."""
+        seq = event.version if isinstance(event, ConfigurationRecord) else event.seq
+        order = -1 if seq is None else seq
+        release_ms = event.at_ms + book.bound_ms
+        return (release_ms, book.index, EVENT, event.source_id, order, event.event_id, self._count(), event)
+
+    def release(self, watermark_ms: int) -> bool:
+        """Give the rules everything that lies before ``watermark_ms``; whether that changed the site."""
+        queue, changed = self.queue, False
+        while queue and queue[0][0] < watermark_ms:
+            entry = heappop(queue)
+            if entry[2] == EVENT:
+                self._release_event(entry)
+                changed = True
+            elif entry[2] == DEADLINE:
+                changed |= self._release_deadline(entry)
+            else:
+                changed |= self._release_requests(entry)
+        return changed
+
+    def _release_event(self, entry: Entry) -> None:
+        event = entry[7]
+        site_class = self.classes[entry[1]]
+        site_class.released(entry, entry[3])
+        apply_record(site_class.view, event)
+        for judge in site_class.judges.get(event.__class__, ()):
+            judge.on_event(event, site_class.view)
+
+    def _release_deadline(self, entry: Entry) -> bool:
+        slot: Slot = entry[7]
+        site_class = self.classes[entry[1]]
+        due_ms = entry[0] - site_class.book.bound_ms
+        if slot.queued_ms != due_ms:
+            return False
+        judge, key = self.judges[entry[3]], cast(str, entry[4])
+        if slot.deadline_ms != due_ms:
+            judge.put_off(key, slot)
+            return False
+        site_class.released(entry, slot.source_id)
+        judge.on_deadline(key, slot, due_ms, site_class.view)
+        return True
+
+    def _release_requests(self, entry: Entry) -> bool:
+        requests = self.rejudging.due(entry, self._units)
+        for request in requests:
+            self.desk.request(request.rules, request.from_ms, request.to_ms)
+        return bool(requests)
+
+    def _late(self, site_class: SiteClass, event: AnyEvent, route: Route) -> None:
+        """Instant rules take a late event at once; for the others it widens a window to judge again."""
+        if route.in_view:
+            apply_record(site_class.view, event)  # configuration is never late unless clocks broke; it is never lost
+        missed = []
+        for judge in site_class.judges.get(type(event), ()):
+            if judge.unit.instant:
+                judge.on_event(event, site_class.view, event.received_ms - event.at_ms)
+            elif judge.unit.rejudged and judge.keys_of(event, site_class.view):
+                missed.append(judge.unit.name)
+        if missed:
+            window = self.rejudging.window_of(event)
+            if window is not None:
+                self.rejudging.mark(window, event, tuple(missed))
+
+
+def is_late_telemetry(event: Event, late: int) -> bool:
+    """Whether an event that was late in ``late`` classes only goes to results."""
+    return late > 0 and is_telemetry(event)
