@@ -76,11 +76,18 @@ def encode_clip(frames: Iterator[tuple[int, npt.NDArray[np.uint8]]]) -> bytes:
     H.264 where PyAV has an encoder, else MPEG-4. The index comes last: putting it first needs a file on disk.
 
     Raises:
-        ValueError: when there is no frame.
+        ValueError: when there is no frame, or FFmpeg cannot encode them.
     """
     first = next(frames, None)
     if first is None:
         raise ValueError("a clip needs at least one frame")
+    try:
+        return _encoded(first, frames)
+    except av.error.FFmpegError as error:
+        raise ValueError(f"no clip of {first[1].shape}: {error}") from None
+
+
+def _encoded(first: tuple[int, npt.NDArray[np.uint8]], frames: Iterator[tuple[int, npt.NDArray[np.uint8]]]) -> bytes:
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         stream = _add_stream(container, first[1])

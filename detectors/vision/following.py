@@ -11,7 +11,7 @@ from detectors.vision.detections import Detections, Detector, Floats, Image
 from detectors.vision.geometry import Line, Zone
 from detectors.vision.lines import LineWatch
 from detectors.vision.observations import Observation
-from detectors.vision.tracker import Tracker
+from detectors.vision.tracker import Tracker, TrackerConfig
 from detectors.vision.zones import ZoneWatch
 
 _PEOPLE, _VEHICLES, _OTHER = 0, 1, 2
@@ -32,6 +32,7 @@ class FollowingAnalyser:
     Args:
         detector: finds objects, looked at no more often than every ``interval_ms``.
         classes: class number → label; None for classes that are not followed.
+        good_score: detections scored less only continue known tracks.
         first_id: the first track's id.
     """
 
@@ -43,12 +44,13 @@ class FollowingAnalyser:
         zones: Sequence[Zone],
         lines: Sequence[Line],
         interval_ms: int,
+        good_score: float = 0.5,
         first_id: int = 1,
     ) -> None:
         self._detector, self._classes, self._interval_ms = detector, classes, interval_ms
         self._wanted = np.asarray([number for number, label in enumerate(classes) if label is not None], np.int64)
         groups = tuple(_GROUPS.get(label, _OTHER) if label else _OTHER for label in classes)
-        self._tracker = Tracker(groups, first_id=first_id)
+        self._tracker = Tracker(groups, config=TrackerConfig(good_score=good_score), first_id=first_id)
         self._zones = [ZoneWatch(zone, classes) for zone in zones]
         self._lines = [LineWatch(line, classes) for line in lines]
         self._looked_ms: int | None = None

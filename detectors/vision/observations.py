@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -50,6 +51,6 @@ class LinePassed(msgspec.Struct, frozen=True, kw_only=True):
 class Analyser(Protocol):
     """Judges a camera's pictures one after another; pure, with its own memory. Times never go back."""
 
-    def process(self, frame: Image, at_ms: int) -> list[Observation]:
+    def process(self, frame: Image, at_ms: int, /) -> Sequence[Observation]:
         """What this picture (uint8 (H, W, 3) BGR, taken at ``at_ms``) completes; usually nothing."""
         ...

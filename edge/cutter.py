@@ -1,0 +1,47 @@
+"""Still and clip of an observation, cut from a camera's ring the moment it is made: the clip begins before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from detectors.vision.detections import Image
+from edge.ring import FrameRing, Snapshot, decode_jpeg
+from edge.video import CLIP_MIME, encode_clip
+
+BEFORE_MS = 4_000
+STILL_MIME = "image/jpeg"
+
+
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of evidence and the time it shows."""
+
+    kind: str
+    mime: str
+    data: bytes
+    from_ms: int
+    to_ms: int
+
+
+def cut(ring: FrameRing, started_ms: int, at_ms: int) -> list[Cut]:
+    """The still at ``at_ms`` and the clip from well before ``started_ms`` to ``at_ms``; empty when the ring is."""
+    still = ring.nearest(at_ms)
+    if still is None:
+        return []
+    frames = ring.between(started_ms - BEFORE_MS, at_ms) or [still]
+    return [
+        Cut(kind="still", mime=STILL_MIME, data=still.jpeg, from_ms=still.at_ms, to_ms=still.at_ms),
+        Cut(
+            kind="clip",
+            mime=CLIP_MIME,
+            data=encode_clip(_decoded(frames)),
+            from_ms=frames[0].at_ms,
+            to_ms=frames[-1].at_ms,
+        ),
+    ]
+
+
+def _decoded(frames: list[Snapshot]) -> Iterator[tuple[int, Image]]:
+    for frame in frames:
+        yield frame.at_ms - frames[0].at_ms, decode_jpeg(frame.jpeg)

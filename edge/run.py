@@ -1,0 +1,181 @@
+"""The box: cameras, spool, publisher and uploader, put together and kept running until it is told to stop."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import structlog
+
+from contracts.events import Origin
+from edge.analysers import Watch, build_watch
+from edge.box_db import BoxDb
+from edge.camera import CameraConfig
+from edge.camera_worker import CameraWorker
+from edge.config import EdgeConfig
+from edge.events import CameraIdentity, report
+from edge.evidence import EvidenceDisk, usage
+from edge.manifest import LoadedModel, load_model
+from edge.onnx import OnnxDetector
+from edge.publish import Publisher
+from edge.sender import Sender
+from edge.spool import Spool
+from edge.supervise import Worker
+from edge.upload import Uploader
+from edge.upload_queue import UploadQueue
+
+STOP_TIMEOUT_S = 5.0
+SWEEP_S = 60.0
+_log = structlog.get_logger("edge.run")
+
+
+def wall_ms() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class EdgeBox:
+    """One box. ``run(stop)`` returns after an orderly end; killed at any moment, it loses nothing it had spooled.
+
+    Args:
+        config: checked.
+        now_ms: epoch milliseconds.
+
+    Raises:
+        ConfigurationError: when a model or a token is not usable.
+        Permanent: when a model is not what its manifest says.
+    """
+
+    def __init__(self, config: EdgeConfig, now_ms: Callable[[], int] = wall_ms) -> None:
+        self._config, self._now_ms, self._data = config, now_ms, Path(config.box.data)
+        self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        models = {camera.id: load_model(Path(camera.model)) for camera in config.camera if camera.needs_detector}
+        self._db = BoxDb(self._data / "box.db")
+        self._disk = EvidenceDisk(
+            self._data / "evidence",
+            quota_bytes=config.evidence.quota_mb * 1_000_000,
+            max_age_ms=config.evidence.retention_hours * 3_600_000,
+        )
+        self._spool = self._open_spool()
+        self._uploads = UploadQueue(self._db)
+        self._identity = self._identity_of(config.box.id, config.box.place_id or config.box.id, simulated=False)
+        self._cameras = [self._camera(camera, models.get(camera.id)) for camera in config.camera]
+        self._publisher = Publisher(
+            config.mqtt,
+            site_id=config.box.site,
+            box_id=config.box.id,
+            sender=Sender(self._spool, backlog_rows_per_s=config.spool.backlog_rows_per_s),
+            now_ms=now_ms,
+        )
+        self._workers = [Worker("publish", self._publisher.run), *self._uploader()]
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until ``stop``."""
+        cv2.setNumThreads(1)  # a box has a camera per core or more
+        for worker in self._workers:
+            worker.start()
+        for camera in self._cameras:
+            camera.start()
+        _log.info("box runs", box=self._config.box.id, cameras=len(self._cameras), spool=self._spool.spool_id)
+        try:
+            self._supervise(stop)
+        finally:
+            self._shut_down()
+
+    def _supervise(self, stop: threading.Event) -> None:
+        swept_s = 0.0
+        while not stop.wait(self._config.box.health_s):
+            self._report(self._now_ms())
+            if time.monotonic() - swept_s > SWEEP_S:
+                swept_s = time.monotonic()
+                self._disk.sweep(self._now_ms())
+
+    def _report(self, now_ms: int) -> None:
+        living = [camera for camera in self._cameras if camera.report(now_ms) is not None]
+        self._spool.add(
+            report(self._identity, now_ms, healthy=len(living) == len(self._cameras), gauges=self._gauges(len(living)))
+        )
+
+    def _gauges(self, cameras_alive: int) -> dict[str, float]:
+        counts, kept, disk = (
+            self._spool.counts(self._now_ms()),
+            usage(self._data / "evidence"),
+            shutil.disk_usage(self._data),
+        )
+        return {
+            "cameras": float(len(self._cameras)),
+            "cameras_alive": float(cameras_alive),
+            "spool_rows": float(counts.rows),
+            "spool_backlog_rows": float(counts.backlog),
+            "spool_rows_dropped": float(counts.dropped),
+            "uploads_waiting": float(self._uploads.waiting()),
+            "evidence_files": float(kept.files),
+            "evidence_mb": round(kept.bytes / 1e6, 1),
+            "evidence_dropped": float(self._disk.dropped),
+            "disk_free_pct": round(100 * disk.free / disk.total, 1),
+            "reconnects": float(self._publisher.reconnects),
+        }
+
+    def _shut_down(self) -> None:
+        """End in the order of the data: what was seen is spooled, and what was spooled may still be sent next time."""
+        ended = [camera.stop(STOP_TIMEOUT_S) for camera in self._cameras]
+        for worker in self._workers:
+            worker.stop()
+        ended += [worker.join(STOP_TIMEOUT_S) for worker in self._workers]
+        if all(ended):
+            self._db.close()
+        else:
+            _log.warning("some threads did not end in time")
+        _log.info("box stopped", box=self._config.box.id)
+
+    def _open_spool(self) -> Spool:
+        box = self._config.box
+        return Spool(
+            self._db,
+            box_id=box.id,
+            site_id=box.site,
+            place_id=box.place_id or box.id,
+            now_ms=self._now_ms(),
+            max_rows=self._config.spool.max_rows,
+        )
+
+    def _uploader(self) -> list[Worker]:
+        if not self._config.console.url:
+            return []
+        uploader = Uploader(self._config.console, queue=self._uploads, disk=self._disk, now_ms=self._now_ms)
+        return [Worker("upload", uploader.run)]
+
+    def _identity_of(
+        self, device_id: str, place_id: str, *, simulated: bool, model: str | None = None
+    ) -> CameraIdentity:
+        return CameraIdentity(
+            site_id=self._config.box.site,
+            camera_id=device_id,
+            place_id=place_id,
+            origin=Origin.SIMULATED if simulated else Origin.LIVE,
+            track_base=self._now_ms(),
+            model=model,
+        )
+
+    def _camera(self, camera: CameraConfig, model: LoadedModel | None) -> CameraWorker:
+        def make_watch(first_track_id: int) -> Watch:
+            return build_watch(camera, model=model, make_detector=_onnx_detector, first_track_id=first_track_id)
+
+        name = model.manifest.model if model else None
+        make_watch(1)  # a model that onnxruntime refuses ends the start, not a thread
+        return CameraWorker(
+            camera,
+            self._identity_of(camera.id, camera.place, simulated=camera.simulated, model=name),
+            make_watch=make_watch,
+            disk=self._disk,
+            spool=self._spool,
+            now_ms=self._now_ms,
+        )
+
+
+def _onnx_detector(model: LoadedModel, min_score: float) -> OnnxDetector:
+    return OnnxDetector(model, min_score=min_score)
