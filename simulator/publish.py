@@ -11,21 +11,24 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
-import msgspec
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from contracts.errors import ConfigurationError, Transient
-from contracts.events import AnyEvent, Lane
+from contracts.events import AnyEvent
 from contracts.names import Topic
-from simulator.topics import GOT_FILTER, Got, parse_got, payload_of, quality_of
+from simulator.lanes import HeldRows
+from simulator.topics import GOT_FILTER, parse_got, payload_of, quality_of
 
 KEEPALIVE_S = 20
 CONNECT_TIMEOUT_S = 10.0
 MAX_INFLIGHT = 500
+MAX_OPEN = 10_000
+"""Messages without a PUBACK: paho numbers them modulo 65,536 and silently drops one whose number is still in use."""
 POLL_S = 0.05
-LaneKey = tuple[str, str, Lane]
+RESEND_S = 3.0
+"""A lane whose answer stays out this long is sent again."""
 
 
 class Publisher:
@@ -48,7 +51,7 @@ class Publisher:
         self._moved = threading.Condition()
         self._pruning = threading.Lock()  # main and client thread (after a reconnect) both publish
         self._waiting: deque[mqtt.MQTTMessageInfo] = deque()
-        self._rows: dict[LaneKey, deque[tuple[int, Topic, bytes]]] = {}
+        self._held = HeldRows()
         self._connections = 0
         self.published = 0
 
@@ -73,25 +76,28 @@ class Publisher:
         self._client.loop_stop()
 
     def send(self, topic: Topic, event: AnyEvent) -> None:
-        """Hand one event to the broker; a box's row is kept until ingest has it."""
-        payload = payload_of(event)
+        """Hand one event to the broker; a box's row is kept until ingest has it. Waits while too much is open."""
+        while len(self._waiting) > MAX_OPEN:
+            time.sleep(POLL_S)
+            self._prune()
         if event.spool is not None:
-            key = (event.spool.box_id, event.spool.spool_id, event.spool.lane)
             with self._moved:
-                self._rows.setdefault(key, deque()).append((event.spool.seq, topic, payload))
-        self._publish(topic, payload)
+                event = self._held.hold(topic, event, time.monotonic())
+        self._publish(topic, event)
         self.published += 1
+        self._resend(RESEND_S)
 
     def unconfirmed(self) -> int:
         """Messages that the broker, or boxes' rows that ingest, has not confirmed."""
         self._prune()
         with self._moved:
-            return len(self._waiting) + sum(len(rows) for rows in self._rows.values())
+            return len(self._waiting) + len(self._held)
 
     def wait_confirmed(self, timeout_s: float) -> bool:
         """Whether everything sent was confirmed within ``timeout_s``."""
         end_s = time.monotonic() + timeout_s
         while self.unconfirmed() and time.monotonic() < end_s:
+            self._resend(RESEND_S)
             with self._moved:
                 self._moved.wait(POLL_S)
         return self.unconfirmed() == 0
@@ -101,12 +107,20 @@ class Publisher:
             while self._waiting and self._waiting[0].is_published():
                 self._waiting.popleft()
 
-    def _publish(self, topic: Topic, payload: bytes) -> None:
+    def _publish(self, topic: Topic, event: AnyEvent) -> None:
         quality, retain = quality_of(topic)
-        info = self._client.publish(str(topic), payload, qos=quality, retain=retain)
+        info = self._client.publish(str(topic), payload_of(event), qos=quality, retain=retain)
         if quality:
+            if info.rc == MQTTErrorCode.MQTT_ERR_NO_CONN:
+                info.rc = MQTTErrorCode.MQTT_ERR_SUCCESS  # kept by paho until it is connected again
             self._waiting.append(info)
             self._prune()
+
+    def _resend(self, waited_s: float) -> None:
+        with self._moved:
+            rows = self._held.again(time.monotonic(), waited_s)
+        for topic, event in rows:
+            self._publish(topic, event)
 
     # --- the client's thread ------------------------------------------------------------------------------------------
 
@@ -118,27 +132,15 @@ class Publisher:
         client.subscribe(GOT_FILTER, qos=1)
         self._connections += 1
         if self._connections > 1:
-            self._resend()
+            self._resend(0.0)  # on every reconnect a lane is sent again from its first unacknowledged row
         self._connected.set()
-
-    def _resend(self) -> None:
-        """After a reconnect every lane is sent again from its first unacknowledged row."""
-        with self._moved:
-            rows = [row for lane in self._rows.values() for row in lane]
-        for _, topic, payload in rows:
-            self._publish(topic, payload)
 
     def _on_got(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         got = parse_got(message.topic, bytes(message.payload))
         if got is not None:
-            self._forget(got)
-
-    def _forget(self, got: Got) -> None:
-        with self._moved:
-            rows = self._rows.get((got.box_id, got.spool_id, got.lane))
-            while rows and rows[0][0] <= got.through_seq:
-                rows.popleft()
-            self._moved.notify_all()
+            with self._moved:
+                self._held.forget(got, time.monotonic())
+                self._moved.notify_all()
 
 
 def _address(url: str) -> tuple[str, int, str | None, str | None]:
@@ -166,8 +168,3 @@ def publish_all(
         publisher.send(topic, event)
         sent += 1
     return sent
-
-
-def encode_got(got: Got) -> bytes:
-    """The payload of an acknowledgement; used by stand-ins for ingest."""
-    return msgspec.json.encode({"spool_id": got.spool_id, "lane": got.lane, "through_seq": got.through_seq})

@@ -101,7 +101,7 @@ def _send_live(
                 take(replace(old, stored=True), last_ms)
             pending.pop(0)
         marked = _marked(event, box_id, spool_id, Lane.LIVE, seq)
-        last_ms = max(last_ms, ready_ms + rng.randint(30, 450))
+        last_ms = max(last_ms, ready_ms + 30 + min(420, int(rng.expovariate(1 / 60))))
         take(marked, last_ms)
         sent = [*sent[1 - RESENT_ROWS :], marked]
 
