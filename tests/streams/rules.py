@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -205,30 +205,22 @@ class Naughty(_Base):
 
     def on_event(self, state: Count, event: Event, site: SiteView) -> Outcome[Count]:
         assert isinstance(event, AccessAttempted)
-        good = Count(n=state.n + 1)
-        episode = Episode(event.at_ms, event.event_id)
-        match event.reason:
-            case "raise":
-                raise ValueError("secret")
-            case "large":
-                return Outcome(Count(n=state.n + 1, pad="x" * 4_096))
-            case "wrong_state":
-                return Outcome(episode)  # type: ignore[arg-type]
-            case "no_outcome":
-                return None  # type: ignore[return-value]
-            case "early":
-                return Outcome(Count(n=state.n + 1, at_ms=event.at_ms - 1))
-            case "stuck" | "raise_later":
-                return Outcome(Count(n=state.n + 1, at_ms=event.at_ms + 1_000, pad=event.reason))
-            case "bad_finding":
-                return Outcome(good, (draft(episode, Phase.OPEN, "p" * 81),))
-            case "same_id":
-                twice = (draft(episode, Phase.OPEN, "p1"), draft(episode, Phase.CLOSE, "p1"))
-                return Outcome(good, twice)
-            case "tell":
-                return Outcome(good, (draft(episode, Phase.OPEN, event.place_id, n=state.n),))
-            case _:
-                return Outcome(good)
+        if event.reason == "raise":
+            raise ValueError("secret")
+        n, at_ms, episode = state.n + 1, event.at_ms, Episode(event.at_ms, event.event_id)
+        outcomes: dict[str | None, Any] = {
+            "large": Outcome(Count(n=n, pad="x" * 4_096)),
+            "wrong_state": Outcome(episode),
+            "no_outcome": None,
+            "early": Outcome(Count(n=n, at_ms=at_ms - 1)),
+            "stuck": Outcome(Count(n=n, at_ms=at_ms + 1_000)),
+            "raise_later": Outcome(Count(n=n, at_ms=at_ms + 1_000, pad="raise_later")),
+            "bad_finding": Outcome(Count(n=n), (draft(episode, Phase.OPEN, "p" * 81),)),
+            "same_id": Outcome(Count(n=n), (draft(episode, Phase.OPEN, "p1"), draft(episode, Phase.CLOSE, "p1"))),
+            "tell": Outcome(Count(n=n), (draft(episode, Phase.OPEN, event.place_id, n=state.n),)),
+        }
+        outcome: Outcome[Count] = outcomes.get(event.reason, Outcome(Count(n=n)))
+        return outcome
 
     def deadline_ms(self, state: Count) -> int | None:
         return state.at_ms
@@ -241,3 +233,8 @@ class Naughty(_Base):
 
 RULES = (Denial(), Held(), Tailgate(), Silence(), Gathering())
 """Every kind: instant 0 ms, receipt 0 ms, single-source 200 ms, two fusions of 2 s."""
+
+
+def small_rules() -> tuple[Any, ...]:
+    """All of them, the one that misbehaves included."""
+    return (*RULES, Naughty())

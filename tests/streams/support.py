@@ -55,7 +55,7 @@ def passage(event_id: str, at_ms: int, source_id: str = "c1", **more: Any) -> Pa
     return of(PassageObserved, event_id, at_ms, source_id, direction=Direction.IN, track_id=1, **more)
 
 
-def door(event_id: str, at_ms: int, state: DoorState, source_id: str = "d1", **more: Any) -> DoorChanged:
+def door(event_id: str, at_ms: int, source_id: str = "d1", *, state: DoorState, **more: Any) -> DoorChanged:
     """A door's contact."""
     return of(DoorChanged, event_id, at_ms, source_id, state=state, **more)
 

@@ -6,7 +6,16 @@ import pytest
 
 from contracts.batch import Batch
 from contracts.errors import ConfigurationError, LogBroken
-from contracts.events import BacklogDrained, DoorState, IngestInterrupted, Lane, PowerSampled, SpoolMark
+from contracts.events import (
+    AccessAttempted,
+    AnyEvent,
+    BacklogDrained,
+    DoorState,
+    IngestInterrupted,
+    Lane,
+    PowerSampled,
+    SpoolMark,
+)
 from contracts.findings import Finding, Phase, Rejudge, finding_id
 from tests.streams.rules import RULES, Denial, Gathering, Held, Silence, Tailgate
 from tests.streams.support import (
@@ -63,27 +72,27 @@ def test_a_finding_says_who_decided_it_when_and_when_it_was_due() -> None:
 
 def test_a_watermark_of_0_releases_nothing_and_a_lower_one_only_what_it_brings() -> None:
     engine = engine_of([Held()])
-    assert engine.feed(batch(None, door("e1", 0, OPEN)), 0) == []
+    assert engine.feed(batch(None, door("e1", 0, state=OPEN)), 0) == []
     assert engine.feed(batch(20_000), 1) == []
     assert len(engine.feed(batch(30_201), 2)) == 1
-    assert engine.feed(batch(None, door("e2", 40_000, CLOSED)), 3) == []
+    assert engine.feed(batch(None, door("e2", 40_000, state=CLOSED)), 3) == []
     (closed,) = findings(engine.feed(batch(40_201), 4))
     assert (closed.phase, closed.nth, closed.open_id) == (Phase.CLOSE, 1, finding_id("s1", "held", "d1", T0, "e1", 0))
 
 
 def test_a_deadline_is_due_after_its_bound_and_names_the_deadline_as_its_time() -> None:
-    outputs = judge([Held()], batch(0, door("e1", 0, OPEN)), batch(30_200), batch(30_201))
+    outputs = judge([Held()], batch(0, door("e1", 0, state=OPEN)), batch(30_200), batch(30_201))
     (held,) = findings(outputs)
     assert (held.position, held.decided_ms, held.due_ms) == (2, T0 + 30_000, T0 + 30_200)
 
 
 def test_events_go_before_deadlines_of_the_same_millisecond() -> None:
-    log = batch(60_000, door("e1", 0, OPEN), door("e2", 30_000, CLOSED))
+    log = batch(60_000, door("e1", 0, state=OPEN), door("e2", 30_000, state=CLOSED))
     assert judge([Held()], log) == []
 
 
 def test_events_of_two_sources_reach_a_fusion_rule_in_event_time_whatever_their_arrival() -> None:
-    forth = [passage("p1", 100, place_id="door1"), access("a1", 50, place_id="door1")]
+    forth: list[AnyEvent] = [passage("p1", 100, place_id="door1"), access("a1", 50, place_id="door1")]
     assert judge([Tailgate()], batch(60_000, *forth)) == []
     assert judge([Tailgate()], batch(None, forth[0]), batch(60_000, forth[1])) == []
     (alone,) = findings(judge([Tailgate()], batch(60_000, forth[0])))
@@ -97,7 +106,7 @@ def test_an_event_of_several_keys_reaches_each_once() -> None:
 
 
 def test_the_classes_of_a_site_release_in_one_order_of_time() -> None:
-    events = [access("a1", 9_000, granted=False), *[seen(f"e{n}", n) for n in range(10)]]
+    events: list[AnyEvent] = [access("a1", 9_000, granted=False), *[seen(f"e{n}", n) for n in range(10)]]
     assert [f.rule for f in findings(judge(RULES, batch(60_000, *events)))] == ["gathering", "gathering", "denial"]
 
 
@@ -121,20 +130,20 @@ def test_the_last_64_ids_of_a_source_are_remembered() -> None:
 
 
 def test_a_spool_row_is_dropped_up_to_its_lanes_high_water_mark() -> None:
-    def row(event_id: str, lane: Lane, seq: int, spool_id: str = "sp1") -> object:
+    def row(event_id: str, lane: Lane, seq: int, spool_id: str = "sp1") -> AccessAttempted:
         mark = SpoolMark("box1", spool_id, lane, seq)
         return access(event_id, 1_000 + seq, "c1", granted=False, spool=mark)
 
     rows = [row("a", Lane.LIVE, 1), row("b", Lane.LIVE, 2), row("a", Lane.LIVE, 1), row("b", Lane.LIVE, 2)]
     rows += [row("c", Lane.LIVE, 5), row("d", Lane.BACKLOG, 1), row("a2", Lane.LIVE, 1, "sp2"), row("c", Lane.LIVE, 5)]
-    found = findings(judge([Denial()], batch(9_000, *rows)))  # type: ignore[arg-type]
+    found = findings(judge([Denial()], batch(9_000, *rows)))
     assert [f.onset_event_id for f in found] == ["a", "a2", "d", "b", "c"]
 
 
 def test_a_configuration_record_is_applied_once_by_its_version() -> None:
     log = [
         batch(None, threshold(2, 0, "held", "held_ms", 5_000), threshold(1, 0, "held", "held_ms", 90_000)),
-        batch(None, threshold(2, 10, "held", "held_ms", 70_000), door("e1", 1_000, OPEN)),
+        batch(None, threshold(2, 10, "held", "held_ms", 70_000), door("e1", 1_000, state=OPEN)),
         batch(6_201),
     ]
     (held,) = findings(judge([Held()], *log))
@@ -143,7 +152,7 @@ def test_a_configuration_record_is_applied_once_by_its_version() -> None:
 
 def test_records_of_one_millisecond_are_folded_in_order_of_version() -> None:
     records = [threshold(n, 0, "held", "held_ms", 1_000 * n) for n in range(1, 12)]
-    (held,) = findings(judge([Held()], batch(60_000, *records, door("e1", 1, OPEN))))
+    (held,) = findings(judge([Held()], batch(60_000, *records, door("e1", 1, state=OPEN))))
     assert (held.decided_ms, held.config_version) == (T0 + 11_001, 11)
 
 
@@ -182,8 +191,8 @@ def test_lateness_is_judged_by_what_was_released_never_by_a_watermark() -> None:
 
 def test_up_to_200_ms_another_sources_release_makes_nobody_late() -> None:
     log = [
-        batch(5_000, door("a1", 4_000, OPEN, "d1")),
-        batch(90_000, door("b1", 1_000, OPEN, "d2"), door("a0", 1_000, CLOSED, "d1", received_ms=5_100)),
+        batch(5_000, door("a1", 4_000, "d1", state=OPEN)),
+        batch(90_000, door("b1", 1_000, "d2", state=OPEN), door("a0", 1_000, "d1", state=CLOSED, received_ms=5_100)),
     ]
     outputs = judge([Held()], *log)
     assert [(f.key, f.onset_event_id) for f in findings(outputs)] == [("d2", "b1"), ("d1", "a1")]
@@ -191,9 +200,9 @@ def test_up_to_200_ms_another_sources_release_makes_nobody_late() -> None:
 
 
 def test_a_fired_deadline_makes_late_the_source_whose_event_last_changed_its_key() -> None:
-    opened = batch(31_000, door("a1", 0, OPEN, "d1"))
-    late = batch(None, door("a2", 20_000, CLOSED, "d1", received_ms=31_100))
-    other = batch(None, door("b1", 20_000, OPEN, "d2", received_ms=31_100))
+    opened = batch(31_000, door("a1", 0, "d1", state=OPEN))
+    late = batch(None, door("a2", 20_000, "d1", state=CLOSED, received_ms=31_100))
+    other = batch(None, door("b1", 20_000, "d2", state=OPEN, received_ms=31_100))
     engine = engine_of([Held()])
     assert [f.phase for f in findings(feed_all(engine, [opened, late, other]))] == [Phase.OPEN]
     assert engine.counts.late == 1
@@ -201,7 +210,7 @@ def test_a_fired_deadline_makes_late_the_source_whose_event_last_changed_its_key
 
 
 def test_a_stored_event_is_treated_as_late_even_when_nothing_was_released() -> None:
-    stored = door("e1", 0, OPEN, stored=True, received_ms=40_000)
+    stored = door("e1", 0, state=OPEN, stored=True, received_ms=40_000)
     outputs = judge([Held()], batch(40_100, stored), batch(50_001))
     assert [type(output) for output in outputs] == [Rejudge]
 
@@ -210,7 +219,7 @@ def test_a_record_that_comes_late_is_folded_at_once_and_not_lost() -> None:
     engine = engine_of([Held()])
     engine.feed(batch(None, threshold(1, 5_000, "held", "held_ms", 90_000)), 0)
     engine.feed(batch(9_000), 1)
-    engine.feed(batch(9_000, threshold(2, 1_000, "held", "held_ms", 1_000), door("e1", 9_000, OPEN)), 2)
+    engine.feed(batch(9_000, threshold(2, 1_000, "held", "held_ms", 1_000), door("e1", 9_000, state=OPEN)), 2)
     (held,) = findings(engine.feed(batch(20_000), 3))
     assert (held.decided_ms, held.config_version) == (T0 + 10_000, 2)
 
