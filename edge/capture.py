@@ -29,6 +29,7 @@ READ_TIMEOUT_MS = 8_000
 BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 SLOW_DECODE_MS = 60.0  # a camera of 15 frames/s could not keep up
 EVERY_FRAME_QUEUE = 16
+MAX_LAG_S = 1.0  # a file that plays at its own speed on a busy machine falls behind at most so far
 LOST_SHARE = 0.1  # containers estimate their length; fewer frames than 90% of it is a truncated file
 _log = structlog.get_logger("edge.capture")
 
@@ -127,6 +128,7 @@ class FrameQueue:
     def __init__(self, capacity: int) -> None:
         self._frames: deque[Frame] = deque(maxlen=capacity)
         self._ready = threading.Condition()
+        self.newest_only = capacity == 1
         self.dropped = 0
 
     def put(self, frame: Frame) -> None:
@@ -241,21 +243,28 @@ class Capture:
 
     def _read_file(self, capture: cv2.VideoCapture, stop: threading.Event) -> None:
         expected, step_s, count = capture.get(cv2.CAP_PROP_FRAME_COUNT), 1.0 / frames_per_s(capture), 0
-        start_ms, due_s = self._now_ms(), time.monotonic()
+        start_ms, start_s = self._now_ms(), time.monotonic()
+        due_s = start_s
         while not stop.is_set():
             began_s = time.monotonic()
             ok, image = capture.read()
             if not ok:
                 break
             count += 1
+            self._deliver(self._frame(image, began_s, start_ms + round((due_s - start_s) * 1000)), stop)
+            due_s += step_s
             if self._realtime:
-                self._queue.put(self._frame(image, began_s, self._now_ms()))
-                due_s = max(due_s + step_s, time.monotonic() - 1.0)  # over a second behind: do not race to catch up
+                due_s = max(due_s, time.monotonic() - MAX_LAG_S)
                 stop.wait(max(0.0, due_s - time.monotonic()))
-            else:
-                self._queue.put_patiently(self._frame(image, began_s, start_ms + round(count * step_s * 1000)), stop)
         if not stop.is_set() and is_truncated(count, expected):
             raise VideoUnreadable(f"truncated or damaged: {count} of {expected:.0f} frames could be read")
+
+    def _deliver(self, frame: Frame, stop: threading.Event) -> None:
+        """A file can wait where a camera cannot: an analyser that needs every frame gets every one of its frames."""
+        if self._realtime and self._queue.newest_only:
+            self._queue.put(frame)
+        else:
+            self._queue.put_patiently(frame, stop)
 
     def _frame(self, image: npt.NDArray[np.generic], began_s: float, at_ms: int) -> Frame:
         self.gauges.decoded((time.monotonic() - began_s) * 1000.0, at_ms)
