@@ -22,7 +22,7 @@ _CLOSE = np.ones((3, 3), np.uint8)
 class Blobs(msgspec.Struct, frozen=True):
     """Blobs of one picture, arrays (N,) in px: centres ``x``, ``y``; ``width``, ``height``; ``area`` in px²."""
 
-    at_ms: int
+    at_ms: float
     x: Floats
     y: Floats
     width: Floats
@@ -49,7 +49,7 @@ def find_blobs(motion: MotionFrame) -> Blobs:
     return _joined(motion.at_ms, boxes, np.asarray(centres[1:][keep], np.float64), area[keep].astype(np.float64), gap)
 
 
-def _joined(at_ms: int, boxes: Floats, centres: Floats, area: Floats, gap_px: float) -> Blobs:
+def _joined(at_ms: float, boxes: Floats, centres: Floats, area: Floats, gap_px: float) -> Blobs:
     """Blobs whose boxes (4, N) lie within ``gap_px`` of each other, as one each."""
     group = _groups(boxes, gap_px)
     count = int(group.max()) + 1 if len(group) else 0

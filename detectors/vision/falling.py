@@ -138,7 +138,7 @@ class FallingAnalyser:
         perspective = calibrate(self._geometry, height)
         self._scene = Scene(width, height, perspective, self._geometry.storey_height_m)
         self._difference, self._linker, self._groups = FrameDifference(), Linker(height), Groups(width)
-        self._last_motion_ms = -1
+        self._last_motion_ms = -1.0
 
     def _reduced(self, luma: Luma) -> Luma:
         if self._factor == 1:
@@ -175,16 +175,17 @@ class FallingAnalyser:
         calibrated = self._scene.perspective is not None
         return FallingObject(
             track_id=self._published,
-            started_ms=path[0].at_ms,
-            at_ms=path[-1].at_ms,
+            started_ms=round(path[0].at_ms),
+            at_ms=round(path[-1].at_ms),
             calibrated=calibrated,
             suspected=verdict.suspected,
-            drop_m=round(fit.drop_m, 2),
-            drop_error_m=round(fit.drop_error_m, 2),
+            # an unknown camera's scale rests on the fit alone: good enough to judge by, not to tell people
+            drop_m=round(fit.drop_m, 2) if calibrated else None,
+            drop_error_m=round(fit.drop_error_m, 2) if calibrated else None,
             floor=floor,
             floor_error=floor_error,
             column=self._column(path[0]),
-            gravity_ms2=round(fit.gravity_ms2, 2) if calibrated else None,
+            gravity_ms2=round(max(fit.gravity_ms2, 0.0), 2) if calibrated else None,
             fit_error_px=round(fit.error_px * self._factor, 2),
             size_px=round(size_px(path), 1),
             score=_score(verdict, fit),
@@ -198,7 +199,8 @@ class FallingAnalyser:
         storey = self._geometry.storey_height_m
         # one storey's half stays open: from hand, sill or railing
         error = max(fit.rest_error_m / storey, 0.5)
-        return round(fit.rest_height_m / storey + 1.0, 1), round(error, 1)
+        floor = min(max(fit.rest_height_m / storey + 1.0, -10.0), 200.0)
+        return round(floor, 1), round(min(error, 200.0), 1)
 
     def _column(self, first: Sighting) -> str | None:
         scale = self._shape[1] / self._geometry.width_px if self._geometry.width_px else 1.0
@@ -240,8 +242,8 @@ def _explained(verdict: Verdict, reason: Reason, factor: int) -> RejectedTrack:
     first, last, fit = verdict.sightings[0], verdict.sightings[-1], verdict.fit
     return RejectedTrack(
         reason=reason,
-        from_ms=first.at_ms,
-        to_ms=last.at_ms,
+        from_ms=round(first.at_ms),
+        to_ms=round(last.at_ms),
         from_xy=(round(first.x * factor, 1), round(first.y * factor, 1)),
         to_xy=(round(last.x * factor, 1), round(last.y * factor, 1)),
         sightings=len(verdict.sightings),

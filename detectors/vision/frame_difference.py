@@ -15,6 +15,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from detectors.vision.steady_clock import SteadyClock
+
 Luma: TypeAlias = npt.NDArray[np.uint8]
 Floats32: TypeAlias = npt.NDArray[np.float32]
 
@@ -45,13 +47,13 @@ _KERNEL = np.ones((3, 3), np.uint8)
 class MotionFrame(msgspec.Struct, frozen=True):
     """``difference`` and ``mask`` (H, W) uint8 for the picture taken at ``at_ms``; mask is 0 or 255."""
 
-    at_ms: int
+    at_ms: float
     difference: Luma
     mask: Luma
 
 
 class _Picture(msgspec.Struct, frozen=True):
-    at_ms: int
+    at_ms: float
     luma: Luma
     light: Floats32
 
@@ -66,22 +68,27 @@ def is_repeat(luma: Luma, before: Luma) -> bool:
 
 
 class FrameDifference:
-    """Pictures in, motion out, later by one spacing. All pictures must have one size."""
+    """Pictures in, motion out, later by one spacing, at the times the camera took them. All pictures have one size."""
 
     def __init__(self) -> None:
         self._pictures: deque[_Picture] = deque()
-        self._done_ms = -1
+        self._done_ms = -1.0
+        self._clock = SteadyClock()
+        self._after_repeat = False
         self._noise = NoiseMap()
         self.repeats = 0
 
-    def push(self, luma: Luma, at_ms: int) -> list[MotionFrame]:
+    def push(self, luma: Luma, at_ms: float) -> list[MotionFrame]:
         """Motion of every earlier picture that now has one on both sides."""
         if self._pictures and at_ms - self._pictures[-1].at_ms > MAX_GAP_MS:
             self._pictures.clear()
         if self._pictures and is_repeat(luma, self._pictures[-1].luma):
             self.repeats += 1
+            self._after_repeat = True
             return []
-        self._pictures.append(_Picture(at_ms, luma, _light_of(luma)))
+        taken_ms = self._clock.time_of(at_ms, after_repeat=self._after_repeat)
+        self._after_repeat = False
+        self._pictures.append(_Picture(taken_ms, luma, _light_of(luma)))
         return [self._motion(*triple) for triple in self._ready()]
 
     def _ready(self) -> list[tuple[_Picture, _Picture, _Picture]]:
@@ -129,9 +136,9 @@ class NoiseMap:
     def __init__(self) -> None:
         self._noise: Floats32 | None = None
         self._busy: Floats32 | None = None
-        self._at_ms = 0
+        self._at_ms = 0.0
 
-    def above(self, difference: Luma, at_ms: int) -> Luma:
+    def above(self, difference: Luma, at_ms: float) -> Luma:
         """255 where ``difference`` (H, W) is above its cell's threshold; then learns from it."""
         cells = cv2.resize(difference, None, fx=1 / CELL_PX, fy=1 / CELL_PX, interpolation=cv2.INTER_AREA)
         seen = np.asarray(cells, np.float32)
@@ -149,7 +156,7 @@ class NoiseMap:
         limit = MIN_CONTRAST_LEVELS + NOISE_FACTOR * cv2.dilate(noise, _KERNEL) + BUSY_FACTOR * often
         return np.asarray(np.clip(limit, 0, 255), np.uint8)
 
-    def _learn(self, seen: Floats32, mask: Luma, at_ms: int) -> None:
+    def _learn(self, seen: Floats32, mask: Luma, at_ms: float) -> None:
         assert self._noise is not None and self._busy is not None
         passed_ms = min(max(at_ms - self._at_ms, 0), 200)
         self._at_ms = at_ms

@@ -19,8 +19,8 @@ JOIN_MS = 300
 class Span(msgspec.Struct, frozen=True):
     """Where and when something fell: from/to ms, and its leftmost and rightmost column, px."""
 
-    from_ms: int
-    to_ms: int
+    from_ms: float
+    to_ms: float
     left_px: float
     right_px: float
 
@@ -77,7 +77,7 @@ class Groups:
                 return
         self._groups.append(Group(span, [verdict]))
 
-    def complete(self, before_ms: int, forget_ms: int) -> list[Group]:
+    def complete(self, before_ms: float, forget_ms: float) -> list[Group]:
         """Groups whose last sighting is older than ``before_ms``, each once; those before ``forget_ms`` are dropped."""
         done = [g for g in self._groups if not g.published and g.span.to_ms <= before_ms]
         for group in done:

@@ -36,7 +36,7 @@ _SPEED_GAIN, _ACCELERATION_GAIN = 0.5, 0.15
 class Sighting(msgspec.Struct, frozen=True, gc=False):
     """One blob of a tracklet: centre, box and area, px."""
 
-    at_ms: int
+    at_ms: float
     x: float
     y: float
     width: float
@@ -61,7 +61,7 @@ class Tracklet(msgspec.Struct):
         return self.sightings[-1]
 
     @property
-    def duration_ms(self) -> int:
+    def duration_ms(self) -> float:
         """From first to last sighting."""
         return self.last.at_ms - self.sightings[0].at_ms
 
@@ -149,7 +149,7 @@ class Linker:
                 born.append(child)
         return born
 
-    def _sift(self, tracks: list[Tracklet], now_ms: int) -> tuple[list[Tracklet], list[Tracklet]]:
+    def _sift(self, tracks: list[Tracklet], now_ms: float) -> tuple[list[Tracklet], list[Tracklet]]:
         """(kept, ended); of tracklets on one blob the best two are kept, of all the longest ``MAX_TRACKS``."""
         kept: list[Tracklet] = []
         ended: list[Tracklet] = []

@@ -44,6 +44,10 @@ MAX_GRAVITY_ERROR_MS2 = 3.0
 # Suspected: deep down and faster than anything that climbs, drifts or is let down on a rope.
 SUSPECTED_STOREYS = 3.0
 SUSPECTED_SPEED_MS = 5.0
+SUSPECTED_DURATION_S = 0.8
+# Nothing falls past a facade faster, and nothing thrown slows down more than it speeds up.
+MAX_SPEED_MS = 45.0
+MIN_SUSPECTED_GRAVITY_MS2, MAX_SUSPECTED_GRAVITY_MS2 = 0.0, 20.0
 
 # What precedes the release (a hand, a window) and what follows the impact belong to the tracklet, not to the fall.
 _HEAD_PARTS = (0.0, 0.1, 0.2, 0.3, 0.42, 0.55)
@@ -179,11 +183,12 @@ def _suspect(verdict: Verdict, scene: Scene) -> Verdict:
     sightings = verdict.sightings
     duration_s = (sightings[-1].at_ms - sightings[0].at_ms) / 1000.0
     deep = fit.drop_m >= SUSPECTED_STOREYS * scene.storey_height_m
-    fast = fit.drop_m / duration_s >= SUSPECTED_SPEED_MS
+    fast = SUSPECTED_SPEED_MS <= fit.drop_m / duration_s <= MAX_SPEED_MS and duration_s >= SUSPECTED_DURATION_S
+    downwards = MIN_SUSPECTED_GRAVITY_MS2 <= fit.gravity_ms2 <= MAX_SUSPECTED_GRAVITY_MS2
     small = size_px(sightings) / fit.px_per_m <= MAX_SIZE_M
     smooth = fit.error_px <= 2 * (MAX_ERROR_PX + MAX_ERROR_PART * (sightings[-1].y - sightings[0].y))
     steep = fit.sideways_ms * duration_s <= 0.5 * fit.drop_m
-    if deep and fast and small and smooth and steep:
+    if deep and fast and downwards and small and smooth and steep:
         return Verdict(None, suspected=True, fit=fit, sightings=sightings)
     return verdict
 
