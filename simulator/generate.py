@@ -29,6 +29,7 @@ from simulator.residents import play_unit
 from simulator.script import UNNAMED, Script
 from simulator.sensors import play_sensors
 from simulator.truth import Truth
+from simulator.turnstile import play_turnstile
 
 DEFAULT_START_MS = 1_773_633_600_000
 """2026-03-16 12:00 in Shanghai: a day from noon to noon holds a whole evening and night."""
@@ -86,6 +87,7 @@ def script_site(request: Request, number: int) -> Script:
         play_unit_cameras(script, unit)
     for building in script.community.buildings:
         play_building_cameras(script, building)
+    play_turnstile(script)
     play_meters(script)
     play_sensors(script)
     play_health(script)

@@ -15,8 +15,11 @@ from simulator.community import Community, Device
 from simulator.script import UNNAMED
 
 THRESHOLDS: tuple[tuple[str, str, float], ...] = (
-    # Numbers that a site's people have confirmed; each equals the rule's own default, so no finding depends on them.
+    ("stranger_entry", "window_ms", 15_000),
+    ("indoor_ebike", "dwell_ms", 3_000),
+    ("smoke_or_heat", "clear_ms", 60_000),
 )
+"""Numbers that a site's people have confirmed; each equals the rule's own default, so no finding depends on them."""
 
 
 def inventory(community: Community, at_ms: int) -> list[Configuration]:

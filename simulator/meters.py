@@ -48,7 +48,7 @@ def _charging_room(
     script: Script, charging: random.Random, rng: random.Random, meter: Device, number: int
 ) -> list[Load]:
     """A room where an e-bike is charged; every other one has a kettle and a rice cooker on the same circuit."""
-    loads = [charge_at(script, charging, meter, expected=True)]
+    loads = [charge_at(script, charging, meter, day, expected=True) for day in range(script.days)]
     if number % 2:
         loads += [make(rng, script.from_ms, script.to_ms) for make in (appliances.kettle, appliances.rice_cooker)]
     return loads
@@ -71,10 +71,10 @@ def _ordinary_room(script: Script, rng: random.Random, meter: Device, number: in
     return loads
 
 
-def charge_at(script: Script, rng: random.Random, meter: Device, *, expected: bool) -> Load:
-    """One full charge on ``meter`` at an hour when people charge, as far as the script's time allows."""
+def charge_at(script: Script, rng: random.Random, meter: Device, day: int, *, expected: bool) -> Load:
+    """The ``day``'s full charge on ``meter`` at an hour when people charge, as far as the script's time allows."""
     charge = draw_charge(rng, rng.choice(list(Pack)), 0)
-    start = script.pick_start(rng, charge.unplug_ms + SETTLE_MS, EVENING)
+    start = script.pick_start(rng, charge.unplug_ms + SETTLE_MS, EVENING, day)
     charge = Charge(charge.pack, start, start + charge.bulk_end_ms, start + charge.unplug_ms)
     told = script.expect if expected else script.near_miss
     told(CHARGING, meter.place_id, charge.plug_ms, charge.unplug_ms + SETTLE_MS, charge.pack.value)
@@ -91,7 +91,7 @@ def _common_circuit(script: Script, meter: Device) -> list[Load]:
     rng = script.stream(f"{meter.device_id}/loads")
     loads = [appliances.standby(rng, script.from_ms, script.quiet_to_ms)]
     if meter.device_id == SHED_METER_ID:
-        return [*loads, charge_at(script, rng, meter, expected=False)]
+        return [*loads, *(charge_at(script, rng, meter, day, expected=False) for day in range(script.days))]
     return [*loads, appliances.stair_light(rng, script.from_ms, script.to_ms)]
 
 

@@ -99,11 +99,11 @@ def _courier(door: Door, at_ms: int) -> Happening:
 def _visit(script: Script, rng: random.Random, door: Door, room: Room, midnight: int) -> list[Happening]:
     at_ms = midnight + int(rng.uniform(9.5, 19.5) * HOUR_MS)
     party = rng.randint(1, 3)
-    registration = _register(script, room, at_ms, party)
+    registration = _register(script, room, door.unit.door_id, at_ms, party)
     return [Happening(at_ms, SPACING_MS, lambda ms: door.visit(ms, registration, party))] if registration else []
 
 
-def _register(script: Script, room: Room, at_ms: int, party_size: int) -> str | None:
+def _register(script: Script, room: Room, door_id: str, at_ms: int, party_size: int) -> str | None:
     """The host registers visitors two hours before they come; None when that lies outside the script's time."""
     registered_ms = at_ms - 2 * HOUR_MS
     if not script.holds(registered_ms, at_ms):
@@ -121,8 +121,9 @@ def _register(script: Script, room: Room, at_ms: int, party_size: int) -> str | 
             registration_id=registration_id,
             host_place_id=room.place_id,
             party_size=party_size,
-            from_ms=at_ms - HOUR_MS,
-            to_ms=at_ms + 6 * HOUR_MS,
+            from_ms=at_ms - HOUR_MS // 2,
+            to_ms=at_ms + 2 * HOUR_MS,
+            door_ids=(door_id,),
         )
     )
     return registration_id
@@ -159,7 +160,7 @@ def _oddities(script: Script, rng: random.Random, door: Door, midnight: int) -> 
 def _overfull_visit(script: Script, rng: random.Random, door: Door, midnight: int) -> list[Happening]:
     at_ms = midnight + int(rng.uniform(10, 19) * HOUR_MS)
     party = rng.randint(1, 2)
-    registration = _register(script, door.unit.rooms[0], at_ms, party)
+    registration = _register(script, door.unit.rooms[0], door.unit.door_id, at_ms, party)
     if registration is None:
         return []
     return [Happening(at_ms, LONG_QUIET_MS, lambda ms: door.overfill(ms, registration, party))]

@@ -86,16 +86,25 @@ class Script:
         names = (device_id, self.community.box_of(device_id))
         return all(f.device_id not in names or f.to_ms < from_ms or f.from_ms > to_ms for f in self.faults)
 
-    def pick_start(self, rng: random.Random, duration_ms: int, hours: tuple[float, float] = (0, 24)) -> int:
+    def pick_start(
+        self, rng: random.Random, duration_ms: int, hours: tuple[float, float] = (0, 24), day: int | None = None
+    ) -> int:
         """A start for something that lasts ``duration_ms``, in the local ``hours`` if the script's time allows it.
 
-        The hours may run past midnight: (22, 29) is ten in the evening to five in the morning.
+        The hours may run past midnight: (22, 29) is ten in the evening to five in the morning. ``day`` limits it to
+        that stretch of 24 hours since the script began, which then holds it whole.
         """
-        latest = max(self.from_ms, self.to_ms - duration_ms)
-        start = self.from_ms
+        earliest = self.from_ms + (day or 0) * DAY_MS
+        until_ms = self.to_ms if day is None else min(self.to_ms, earliest + DAY_MS)
+        start = earliest
         for _ in range(64):
-            start = rng.randint(self.from_ms, latest)
+            start = rng.randint(earliest, max(earliest, until_ms - duration_ms))
             hour = (start + TIME_ZONE_OFFSET_MS) % DAY_MS / HOUR_MS
             if hours[0] <= hour < hours[1] or hours[0] <= hour + 24 < hours[1]:
                 return start
         return start
+
+    @property
+    def days(self) -> int:
+        """How many stretches of 24 hours the script's time begins."""
+        return -(-(self.to_ms - self.from_ms) // DAY_MS)

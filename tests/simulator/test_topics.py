@@ -42,7 +42,12 @@ def test_each_kind_of_device_speaks_on_its_own_topic() -> None:
 
     assert topics[DeviceClass.METER, Channel.TELE, (0, False)] == {"PowerSampled"}
     assert topics[DeviceClass.GATE, Channel.STATE, (1, True)] == {"DeviceStateChanged"}
-    assert topics[DeviceClass.GATE, Channel.EVT, (1, False)] == {"AccessAttempted", "DoorChanged", "DeviceReported"}
+    assert topics[DeviceClass.GATE, Channel.EVT, (1, False)] == {
+        "AccessAttempted",
+        "DoorChanged",
+        "DeviceReported",
+        "PassageObserved",
+    }
     assert topics[DeviceClass.SENSOR, Channel.EVT, (1, False)] == {"EnvironmentSampled"}
     assert topics[DeviceClass.EDGE, Channel.EVT, (1, False)] >= {
         "PassageObserved",
