@@ -26,6 +26,7 @@ class Scene(Protocol):
     episodes: list[Episode]
     calibration: Calibration | None
     line_xyxy: tuple[float, float, float, float] | None
+    zone_xy: tuple[tuple[float, float], ...]
 
     def render(self, t_ms: int) -> Image:
         """The frame at ``t_ms``: BGR, (height, width, 3)."""

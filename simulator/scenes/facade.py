@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from random import Random
 
 from contracts.events import ObjectLabel
@@ -24,6 +25,7 @@ class FacadeScene:
     fps = 25.0
     width, height = WIDTH_PX, HEIGHT_PX
     line_xyxy: tuple[float, float, float, float] | None = None
+    zone_xy: tuple[tuple[float, float], ...] = ()
 
     def __init__(self, seed: int, seconds: float, *, falls: bool = True) -> None:
         rng = Random(f"facade {seed}")
@@ -33,13 +35,20 @@ class FacadeScene:
         self.calibration: Calibration | None = self.facade.calibration()
         self.episodes: list[Episode] = []
         self.falls: list[Fall] = []
-        self._empty = draw_backdrop(self.facade, rng, seed)
-        self._trees = _grove(rng)
         self._cloths = [self._cloth(rng, place) for place in hanging_places(self.facade, rng, 5)]
         self._sensor = Sensor(seed, self.width, self.height)
         self._gusts = [(self._cycles(hertz), rng.uniform(0, 2 * math.pi)) for hertz in (0.13, 0.31, 0.72)]
         self._cloud = (rng.uniform(0.2, 0.8), rng.uniform(0.03, 0.06))
         self._script(rng, falls=falls)
+
+    @cached_property
+    def _empty(self) -> Image:
+        """The empty facade; drawn when first needed, because it takes a second and truth needs none of it."""
+        return draw_backdrop(self.facade, Random(f"facade backdrop {self.seed}"), self.seed)
+
+    @cached_property
+    def _trees(self) -> list[Tree]:
+        return _grove(Random(f"facade trees {self.seed}"))
 
     def render(self, t_ms: int) -> Image:
         """The frame at ``t_ms``, BGR (360, 640, 3)."""

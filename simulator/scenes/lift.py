@@ -10,12 +10,20 @@ import cv2
 import numpy as np
 
 from contracts.events import ObjectLabel
-from simulator.scenes.lift_cabin import DOOR_HALF_M, DOOR_TOP_M, DOOR_Z_M, build_cabin, build_landing, display_corner
+from simulator.scenes.lift_cabin import (
+    DOOR_HALF_M,
+    DOOR_TOP_M,
+    DOOR_Z_M,
+    HALF_WIDTH_M,
+    build_cabin,
+    build_landing,
+    display_corner,
+)
 from simulator.scenes.mesh import MeshBuilder, shaded
 from simulator.scenes.painter import Image, Item, items_of, paint
 from simulator.scenes.parties import NEGATIVES, Party, Path, Waypoint, members
 from simulator.scenes.pinhole import Pinhole
-from simulator.scenes.room import RoomScene, lit, painted
+from simulator.scenes.room import RoomScene, floor_zone, lit, painted
 from simulator.scenes.truth import Episode
 
 DOOR_MS = 1100
@@ -44,6 +52,8 @@ class LiftScene(RoomScene):
         cv2.copyTo(landing, cv2.bitwise_not(self._cabin_mask), empty)
         self._empty = lit(empty, rng.uniform(0.3, 0.55), seed)
         self._display = display_corner(self.camera)
+        x, z = HALF_WIDTH_M, DOOR_Z_M
+        self.zone_xy = floor_zone(self.camera, [(-x, 1.0), (-x, z), (x, z), (x, 1.0)])
         self._script(rng, tuple(cast), side)
 
     def backdrop(self, t_ms: int) -> Image:  # doors and display are painted by compose

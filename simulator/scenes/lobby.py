@@ -12,7 +12,7 @@ from simulator.scenes.mesh import Colour, Mesh, MeshBuilder, shaded
 from simulator.scenes.painter import Image
 from simulator.scenes.parties import NEGATIVES, Party, Path, Waypoint, members, standing
 from simulator.scenes.pinhole import Pinhole
-from simulator.scenes.room import RoomScene, lit, painted
+from simulator.scenes.room import RoomScene, floor_zone, lit, painted
 from simulator.scenes.truth import Episode
 
 _ENDS = ((0.3, 9.4), (3.4, 4.6), (-3.3, 6.4), (2.6, 0.4), (-2.4, 0.6))
@@ -33,6 +33,7 @@ class LobbyScene(RoomScene):
         target = (rng.uniform(-0.4, 0.4), rng.uniform(0.5, 0.8), rng.uniform(4.2, 5.2))
         super().__init__(seed, seconds, Pinhole(eye, target, rng.uniform(330, 430), 640, 360))
         self._empty = lit(painted(self.camera, _hall(rng), (90, 95, 100)), rng.uniform(0.3, 0.55), seed)
+        self.zone_xy = floor_zone(self.camera, [(-3.5, 1.0), (-3.5, 9.0), (3.5, 9.0), (3.5, 1.0)])
         self._script(rng, tuple(cast))
 
     def backdrop(self, t_ms: int) -> Image:  # the hall does not change

@@ -28,6 +28,7 @@ class RoomScene:
     fps = 12.5
     calibration: Calibration | None = None
     line_xyxy: tuple[float, float, float, float] | None = None
+    zone_xy: tuple[tuple[float, float], ...] = ()
 
     def __init__(self, seed: int, seconds: float, camera: Pinhole) -> None:
         self.seed = seed
@@ -139,6 +140,15 @@ def lit(image: Image, strength: float, seed: int) -> Image:
     map_ = 1.08 - strength * away**1.4 + grain * 0.05
     shaded: Image = np.clip(image * map_[..., None], 0, 255).astype(np.uint8)
     return shaded
+
+
+def floor_zone(camera: Pinhole, corners: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """The picture's part above a floor with these corners (x, z), px, down to the picture's lower edge."""
+    pixels, _ = camera.project(np.array([(x, 0.0, z) for x, z in corners], float))
+    low, high = (0, 0), (camera.width, camera.height)
+    points = [*np.clip(pixels, low, high), np.array((0, camera.height)), np.array(high)]
+    hull = cv2.convexHull(np.asarray(points, np.float32)).reshape(-1, 2)
+    return tuple((round(float(x), 1), round(float(y), 1)) for x, y in hull)
 
 
 def _footprint(world: Floats) -> Floats:

@@ -58,7 +58,11 @@ class FrameTruth(msgspec.Struct, frozen=True, tag="frame", tag_field="kind"):
 
 
 class SceneTruth(msgspec.Struct, frozen=True, tag="scene", tag_field="kind"):
-    """A written scene. ``line_xyxy`` is the gate's line on the picture, from left to right seen from outside, in px."""
+    """A written scene.
+
+    ``line_xyxy``: the gate's line, start and end in px; who goes in crosses it from its left to its right side.
+    ``zone_xy``: corners in px of the part of the picture in which a foot point is inside (lift, lobby).
+    """
 
     name: str
     seed: int
@@ -69,6 +73,7 @@ class SceneTruth(msgspec.Struct, frozen=True, tag="scene", tag_field="kind"):
     episodes: tuple[Episode, ...]
     calibration: Calibration | None = None
     line_xyxy: tuple[float, float, float, float] | None = None
+    zone_xy: tuple[tuple[float, float], ...] = ()
     frames: tuple[FrameTruth, ...] = ()
 
 

@@ -57,5 +57,6 @@ def _head(scene: Scene, frames: tuple[FrameTruth, ...]) -> SceneTruth:
         episodes=tuple(scene.episodes),
         calibration=scene.calibration,
         line_xyxy=scene.line_xyxy,
+        zone_xy=scene.zone_xy,
         frames=frames,
     )
