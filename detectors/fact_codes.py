@@ -14,8 +14,6 @@ FACT_UNITS: dict[str, str] = {
     "since_grant_s": "s",
     "door_open_s": "s",
     "denied_before": "",
-    "gate_proven_live": "",
-    "visitor_expected": "",
     # indoor_ebike
     "place_use": "",
     "dwell_s": "s",

@@ -7,10 +7,10 @@ track has been an e-bike for long enough, one UPDATE when it stays (``stays_ms``
 nothing has been seen for ``unseen_ms``.
 
 Thresholds: ``dwell_lift_ms`` 2 s (a lift's door closes soon, and deterrence must come first), ``dwell_ms`` 3 s
-elsewhere: shorter sightings are a detector's glimpses. ``mean_score`` 0.5 over the track's time. ``label_share`` 0.6: a track that
-the detector also calls bicycle, wheelchair, pram, motorcycle or toy must be an e-bike for most of its time.
-``clear_ms`` 10 s after the last track left, because trackers lose a vehicle and find it again under another number.
-``forbid_lobby``, ``forbid_corridor``, ``forbid_stair``, ``forbid_lift`` (1 or 0): what the site forbids.
+elsewhere: shorter sightings are a detector's glimpses. ``mean_score`` 0.5 over the track's time. ``label_share`` 0.6:
+a track that the detector also calls bicycle, wheelchair, pram, motorcycle or toy must be an e-bike for most of its
+time. ``clear_ms`` 10 s after the last track left, because trackers lose a vehicle and find it again under another
+number. ``forbid_lobby``, ``forbid_corridor``, ``forbid_stair``, ``forbid_lift`` (1 or 0): what the site forbids.
 
 What it will not catch: e-bikes that the model does not know as such (it says what it was measured on), in places that
 no camera watches or the site has not configured; bicycles never fire, even electrified ones.
@@ -40,8 +40,9 @@ CLEAR_MS = 10_000
 UNSEEN_MS = 30_000  # a camera reports a present object about every second: thirty seconds of nothing is gone
 STAYS_MS = 300_000  # longer than anybody waits for a lift: it is being parked
 STEP_MS = 3_000  # between two sightings of a track a label counts for at most this long
-MAX_TRACKS = 6
+MAX_TRACKS = 4  # at once in one place; more than four e-bikes are one episode all the same
 MAX_EVIDENCE = 4
+TRACK_EVIDENCE = 2  # a still and a clip
 
 FORBIDDEN = {
     PlaceUse.LOBBY: "forbid_lobby",
@@ -59,7 +60,7 @@ CONFUSED = frozenset(
 
 class Track(msgspec.Struct, frozen=True, array_like=True):
     """One camera's track since it was first an e-bike. ``score_ms`` is score times time, as an e-bike; ``evidence``
-    the first still or clip of it.
+    the first still and clip of it.
 
     Its time before that, and time between sightings beyond ``STEP_MS``, counts for nothing.
     """
@@ -72,7 +73,7 @@ class Track(msgspec.Struct, frozen=True, array_like=True):
     ebike_ms: int = 0
     other_ms: int = 0
     score_ms: float = 0.0
-    evidence: EvidenceRef | None = None
+    evidence: tuple[EvidenceRef, ...] = ()
 
 
 class PlaceState(msgspec.Struct, frozen=True, array_like=True):
@@ -167,8 +168,8 @@ def _followed(track: Track | None, event: ObjectObserved) -> Track | None:
     """The track with this sighting; None while it has never been an e-bike."""
     ebike = event.label is ObjectLabel.E_BIKE
     if track is None:
-        still = event.evidence[0] if event.evidence else None
-        first = Track(event.source_id, event.track_id, event.at_ms, event.event_id, event.at_ms, evidence=still)
+        cut = event.evidence[:TRACK_EVIDENCE]
+        first = Track(event.source_id, event.track_id, event.at_ms, event.event_id, event.at_ms, evidence=cut)
         return first if ebike else None
     step_ms = min(max(event.at_ms - track.last_ms, 0), STEP_MS)
     return msgspec.structs.replace(
@@ -177,7 +178,7 @@ def _followed(track: Track | None, event: ObjectObserved) -> Track | None:
         ebike_ms=track.ebike_ms + (step_ms if ebike else 0),
         other_ms=track.other_ms + (0 if ebike else step_ms),
         score_ms=track.score_ms + (event.score * step_ms if ebike else 0.0),
-        evidence=track.evidence or (event.evidence[0] if event.evidence else None),
+        evidence=track.evidence or event.evidence[:TRACK_EVIDENCE],
     )
 
 
@@ -256,5 +257,5 @@ def _draft(
 
 def _evidence(event: ObjectObserved, track: Track | None) -> tuple[EvidenceRef, ...]:
     """The track's first picture, then what the deciding event brings."""
-    first = () if track is None or track.evidence is None else (track.evidence,)
+    first = () if track is None else track.evidence
     return (*first, *(ref for ref in event.evidence if ref not in first))[:MAX_EVIDENCE]
