@@ -7,9 +7,10 @@ itself a row: ``RowsDropped``.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -56,7 +57,7 @@ class Spool:
         self._max_rows, self._dropped = max_rows, 0
         with db.transaction() as connection:
             self.spool_id = _spool_id(connection, now_ms)
-            self._count = int(connection.execute("SELECT count(*) FROM row").fetchone()[0])
+            self._count = _count(connection)
         self.changes = 1  # grows with every row; a sender looks again when it moved
 
     def add(self, event: Event, uploads: Sequence[EvidenceRef] = ()) -> str:
@@ -65,7 +66,7 @@ class Spool:
         Returns:
             its event id: ``{spool_id}-{n}``, the same at every send.
         """
-        with self._db.transaction() as connection:
+        with self._changing() as connection:
             event_id = self._insert(connection, event)
             connection.executemany(
                 "INSERT OR IGNORE INTO upload VALUES (?, ?, ?, 0, 0)",
@@ -111,7 +112,7 @@ class Spool:
 
     def got(self, lane: Lane, through_seq: int, now_ms: int) -> int:
         """Delete what the platform has. The backlog's last row leaves a ``BacklogDrained`` behind. Returns how many."""
-        with self._db.transaction() as connection:
+        with self._changing() as connection:
             deleted = connection.execute(
                 "DELETE FROM row WHERE lane = ? AND seq <= ?", (lane.value, through_seq)
             ).rowcount
@@ -129,6 +130,17 @@ class Spool:
                 (now_ms - STORED_AFTER_MS,),
             ).fetchone()[0]
         return SpoolCounts(rows=self._count, backlog=int(backlog), dropped=self._dropped)
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction; undone, it undoes the count of rows too."""
+        try:
+            with self._db.transaction() as connection:
+                yield connection
+        except BaseException:
+            with self._db.reading() as connection:
+                self._count = _count(connection)
+            raise
 
     def _insert(self, connection: sqlite3.Connection, event: Event) -> str:
         life = int(matters_for_life(event))
@@ -208,6 +220,10 @@ def _spool_id(connection: sqlite3.Connection, now_ms: int) -> str:
     connection.execute("INSERT INTO spool VALUES (?, ?)", (spool_id, now_ms))
     connection.executemany("INSERT INTO lane VALUES (?, 1)", [(lane.value,) for lane in Lane])
     return spool_id
+
+
+def _count(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT count(*) FROM row").fetchone()[0])
 
 
 def _number(connection: sqlite3.Connection, lane: Lane, rows: Sequence[int]) -> None:
