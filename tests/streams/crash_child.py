@@ -1,0 +1,32 @@
+"""A process that lives through a history in a folder, at a pace at which it can be killed: for the tests of kill -9."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from tests.streams.crash import Life
+from tests.streams.histories import history
+from tests.streams.rules import small_rules
+
+PAUSE_S = 0.008
+"""Between batches, so that fifteen kills fall into the life of a few thousand events."""
+
+
+def main() -> None:
+    """Arguments: folder, seed, number of events."""
+    folder, seed, events = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    life = Life(folder, small_rules(), die_in=10**12)
+    life.driver.open()
+    batches = history(seed, events)
+    for n in range(life.log.end(), len(batches)):
+        life.log.append([batches[n]])
+        life.driver.step()
+        if n % 9 == 0:
+            life.driver.save(2)
+        time.sleep(PAUSE_S)  # the pace of a real log
+
+
+if __name__ == "__main__":
+    main()
