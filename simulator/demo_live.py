@@ -12,7 +12,7 @@ from contracts.names import DeviceClass
 from simulator.community import DAY_MS, MINUTE_MS, Community, Device, Unit
 from simulator.demo_community import HEARTBEAT_MS
 from simulator.doors import Door
-from simulator.health import heartbeat
+from simulator.health import device_state, heartbeat
 from simulator.loads import Load
 from simulator.meters import sampled
 from simulator.script import Script
@@ -25,6 +25,10 @@ FIRST_SMOKE_MS = 5_000
 """When smoke begins to rise; the alarm itself comes RISE_STEPS readings later."""
 RISE_STEPS = 2
 SMOKE_PAUSE_MS = 6 * MINUTE_MS
+FAILING_METER = 1
+FIRST_FAILURE_MS = 12_000
+FAILURE_MS = 3 * MINUTE_MS
+FAILURE_PAUSE_MS = 20 * MINUTE_MS
 SCENE_PAUSE_MS = (30_000, 75_000)
 STRANGER_SHARE = 0.03
 ENDLESS_MS = 3_650 * DAY_MS
@@ -47,7 +51,10 @@ class LiveSite:
         sensors = [d for d in self._community.of_class(DeviceClass.SENSOR) if d.device_id not in self._muted]
         streams: list[Iterator[AnyEvent]] = [self._smoke(sensors)]
         streams += [self._doors(unit, number) for number, unit in enumerate(self._community.units)]
-        streams += [self._meter(m) for m in self._community.of_class(DeviceClass.METER)]
+        meters = self._community.of_class(DeviceClass.METER)
+        failing = meters[FAILING_METER]
+        streams += [self._meter(meter, self._start_ms) for meter in meters if meter is not failing]
+        streams.append(self._failing(failing))
         streams += [
             self._alive(device)
             for device in self._community.devices
@@ -73,12 +80,23 @@ class LiveSite:
             yield from _due(script, ENDLESS_MS + self._start_ms)
             at_ms += rng.randint(*SCENE_PAUSE_MS)
 
-    def _meter(self, meter: Device) -> Iterator[AnyEvent]:
-        rng = random.Random(f"{self._seed}/{self._community.site_id}/{meter.device_id}/{self._start_ms}")
-        at_ms = self._start_ms + rng.randrange(SAMPLE_MS)
+    def _meter(self, meter: Device, from_ms: int) -> Iterator[AnyEvent]:
+        rng = random.Random(f"{self._seed}/{self._community.site_id}/{meter.device_id}/{from_ms}")
+        at_ms = from_ms + rng.randrange(SAMPLE_MS)
         while True:
             yield sampled(self._community.site_id, meter, self._loads[meter.device_id], at_ms, rng)
             at_ms += SAMPLE_MS
+
+    def _failing(self, meter: Device) -> Iterator[AnyEvent]:
+        """A meter that loses its network soon, as the broker says at once, and now and then again."""
+        from_ms = self._start_ms
+        goes_ms = from_ms + FIRST_FAILURE_MS
+        while True:
+            yield from _until(self._meter(meter, from_ms), goes_ms)
+            from_ms = goes_ms + FAILURE_MS
+            yield device_state(self._community.site_id, meter, goes_ms, online=False)
+            yield device_state(self._community.site_id, meter, from_ms, online=True)
+            goes_ms = from_ms + FAILURE_PAUSE_MS
 
     def _alive(self, device: Device) -> Iterator[AnyEvent]:
         script, rng = self._script(f"{device.device_id}/health")
@@ -109,6 +127,10 @@ def _in_turn(sensors: list[Device], start_ms: int) -> Iterator[tuple[int, Device
     pause_ms = HEARTBEAT_MS / len(sensors)
     for number in itertools.count():
         yield start_ms + int(number * pause_ms), sensors[number % len(sensors)]
+
+
+def _until(stream: Iterator[AnyEvent], until_ms: int) -> Iterator[AnyEvent]:
+    return itertools.takewhile(lambda event: event.at_ms < until_ms, stream)
 
 
 def _due(script: Script, at_ms: int) -> list[AnyEvent]:

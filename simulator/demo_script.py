@@ -40,7 +40,7 @@ HORIZON_MS = 3 * DAY_MS
 PLATEAU_MS = 45 * MINUTE_MS
 """After this much flat load a charge is suspected (STANDARDS §4.2)."""
 CHARGE_DUE_MS = 40_000
-SILENCE_DUE_MS = 25_000
+SILENCE_DUE_MS = 40_000
 """How long after the end of the history the charge is suspected and the silence is due."""
 BEFORE_MATURE_MS = 10 * MINUTE_MS
 

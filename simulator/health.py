@@ -90,14 +90,17 @@ def _flap(script: Script, device: Device, fault: Fault) -> None:
 
 
 def _state(script: Script, device: Device, at_ms: int, *, online: bool) -> None:
-    script.say(
-        DeviceStateChanged(
-            event_id=UNNAMED,
-            site_id=script.site_id,
-            source_id=device.device_id,
-            place_id=device.place_id,
-            at_ms=at_ms,
-            online=online,
-            reason=None if online else "last_will",
-        )
+    script.say(device_state(script.site_id, device, at_ms, online=online))
+
+
+def device_state(site_id: str, device: Device, at_ms: int, *, online: bool) -> DeviceStateChanged:
+    """A device's retained state: its own word, or the broker's when its connection has ended."""
+    return DeviceStateChanged(
+        event_id=UNNAMED,
+        site_id=site_id,
+        source_id=device.device_id,
+        place_id=device.place_id,
+        at_ms=at_ms,
+        online=online,
+        reason=None if online else "last_will",
     )
