@@ -116,9 +116,13 @@ def _best_curve(path: Path) -> tuple[_Curves, int, _Curves]:
     return found, best, coarse
 
 
-def _rows(curves: _Curves, k: int, path: Path) -> Floats:
+def _fallen(path: Path, speed_ms: float) -> Floats:
     t = path.t_s - path.t_s[0]
-    s = curves.speed_ms[k] * t + 0.5 * GRAVITY_MS2 * t**2
+    return np.asarray(speed_ms * t + 0.5 * GRAVITY_MS2 * t**2)
+
+
+def _rows(curves: _Curves, k: int, path: Path) -> Floats:
+    s = _fallen(path, float(curves.speed_ms[k]))
     return np.asarray((curves.a[k] + curves.b[k] * s) / (1.0 - curves.c[k] * s))
 
 
@@ -139,7 +143,7 @@ def _describe(curves: _Curves, k: int, coarse: _Curves, path: Path) -> FallFit:
     a, b, c, v0, drop = (float(v[k]) for v in (curves.a, curves.b, curves.c, curves.speed_ms, curves.drop_m))
     cost = float(curves.cost_px2[k])
     scale = (b + a * c) / (1.0 - c * drop) ** 2
-    sideways_px_s, sideways_error = _sideways(path, curves, k)
+    sideways_px_s, sideways_error = _sideways(path, 1.0 / (1.0 - c * _fallen(path, v0)))
     rest_s = -(v0**2) / (2.0 * GRAVITY_MS2)
     speed_error, drop_error = _spread(coarse, cost, v0, drop)
     return FallFit(
@@ -181,15 +185,13 @@ def _spread(coarse: _Curves, cost: float, speed_ms: float, drop_m: float) -> tup
     )
 
 
-def _sideways(path: Path, curves: _Curves, k: int) -> tuple[float, float]:
-    """Sideways speed (px/s at the end) and RMS error of x = (x₀ + u·t)/(1 − c·s)."""
+def _sideways(path: Path, nearness: Floats) -> tuple[float, float]:
+    """Sideways speed (px/s at the end) and RMS error of x = (x₀ + u·t)·p: straight in the world, p = nearness."""
     t = path.t_s - path.t_s[0]
-    s = curves.speed_ms[k] * t + 0.5 * GRAVITY_MS2 * t**2
-    p = 1.0 / (1.0 - curves.c[k] * s)
-    columns = np.stack([p, t * p], axis=1)
-    (x0, u), *_ = np.linalg.lstsq(columns, path.x_px, rcond=None)
-    miss = columns @ np.array([x0, u]) - path.x_px
-    return float(u * p[-1]), _honest(float(np.sqrt((miss**2).mean())), len(t), 2)
+    columns = np.stack([nearness, t * nearness], axis=1)
+    solved, *_ = np.linalg.lstsq(columns, path.x_px, rcond=None)
+    miss = columns @ solved - path.x_px
+    return float(solved[1] * nearness[-1]), _honest(float(np.sqrt((miss**2).mean())), len(t), 2)
 
 
 def _inliers(miss_px: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -220,7 +222,7 @@ def fit_calibrated(whole: Path, perspective: Perspective, centre_row_px: float) 
     sigma_v, sigma_g = float(covariance[1, 1]) ** 0.5, 2.0 * float(covariance[2, 2]) ** 0.5
     rest_height = at_start + max(speed, 0.0) ** 2 / (2.0 * GRAVITY_MS2)
     rest_error = abs(speed) / GRAVITY_MS2 * sigma_v + float(covariance[0, 0]) ** 0.5
-    sideways, sideways_error = _sideways_m(path, scales)
+    sideways_px_s, sideways_error = _sideways(path, 1.0 / (1.0 + perspective.c * heights))
     return FallFit(
         gravity_ms2=2.0 * half_g,
         gravity_error_ms2=sigma_g,
@@ -228,7 +230,7 @@ def fit_calibrated(whole: Path, perspective: Perspective, centre_row_px: float) 
         first_speed_error_ms=sigma_v,
         drop_m=float(heights[0] - heights[-1]),
         drop_error_m=float(np.hypot(1.0 / scales[0], 1.0 / scales[-1])),
-        sideways_ms=sideways,
+        sideways_ms=abs(sideways_px_s) / float(scales[-1]),
         px_per_m=float(scales[-1]),
         error_px=_honest(float(np.sqrt((miss**2).mean())), len(heights), 3),
         sideways_error_px=sideways_error,
@@ -248,13 +250,3 @@ def _parabola(t_s: Floats, heights_m: Floats, perspective: Perspective) -> tuple
     variance = max(float((miss**2).sum()) / max(len(t_s) - 3, 1), 0.25)
     covariance = np.linalg.pinv(columns.T @ columns) * variance
     return np.asarray(solved), np.asarray(covariance), np.asarray(miss)
-
-
-def _sideways_m(path: Path, scales: Floats) -> tuple[float, float]:
-    """Sideways speed (m/s) and RMS error (px); the wall's verticals may converge, so x is fitted by a quadratic."""
-    t = path.t_s - path.t_s[0]
-    columns = np.stack([np.ones_like(t), t, t**2], axis=1)
-    solved, *_ = np.linalg.lstsq(columns, path.x_px, rcond=None)
-    miss = columns @ solved - path.x_px
-    speed_px = float(solved[1] + 2 * solved[2] * t[-1])
-    return abs(speed_px) / float(scales[-1]), _honest(float(np.sqrt((miss**2).mean())), len(t), 3)
