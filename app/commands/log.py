@@ -1,0 +1,75 @@
+"""``linli log load``: a file of events becomes records of the configured log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from app.folder_lock import FolderLock
+from app.log_loading import load_events
+from app.settings import load_settings
+from contracts.errors import ConfigurationError, LogBroken
+from contracts.events import AnyEvent
+from ingest.event_file import EventFile
+from streams.daylog import DayLog
+
+PROGRESS_EVERY = 20_000
+
+
+@click.group("log")
+def command() -> None:
+    """The log of batches that everything is a function of."""
+
+
+@command.command("load")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--rate", type=click.FloatRange(min=0.1), help="events a second, at most (default: as fast as it goes)")
+@click.option("--config", type=click.Path(path_type=Path), help="settings file (default: linli.toml here, if any)")
+def load(file: Path, rate: float | None, config: Path | None) -> None:
+    """Write FILE (one event a line, in order of acceptance) into the configured log, as a shard of ingest would.
+
+    Time is the file's: watermarks follow received_ms, never the clock. A file older than what the log already holds is
+    refused, since the log's time never goes back. Events of devices that the file does not configure are skipped.
+    """
+    folder = load_settings(config).folder()
+    source = EventFile()
+    with FolderLock(folder), file.open("rb") as lines:
+        log = DayLog(folder)
+        try:
+            done = load_events(
+                log,
+                _not_before(source.events(lines), log.last_watermark_ms()),
+                rate_per_s=rate,
+                on_progress=_Progress(),
+            )
+        finally:
+            log.close()
+    for reason, refusal in sorted(source.refused.items()):
+        click.echo(f"skipped {refusal.count}: {reason}, first in line {refusal.first_line}: {refusal.detail}", err=True)
+    click.echo(f"{done} events are in {folder}", err=True)
+    if not done:
+        raise ConfigurationError(f"{file} holds no event that could be loaded")
+
+
+def _not_before(events: Iterator[AnyEvent], watermark_ms: int) -> Iterator[AnyEvent]:
+    for event in events:
+        if event.received_ms < watermark_ms:
+            raise LogBroken(
+                f"event {event.event_id} was received at {event.received_ms}, before the log's last watermark "
+                f"{watermark_ms}: load it into another folder (log.url)"
+            )
+        yield event
+
+
+class _Progress:
+    """Says how far it is, every so often."""
+
+    def __init__(self) -> None:
+        self._next = PROGRESS_EVERY
+
+    def __call__(self, events: int) -> None:
+        if events >= self._next:
+            click.echo(f"  {events} events", err=True)
+            self._next = events + PROGRESS_EVERY

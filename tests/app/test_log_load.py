@@ -1,0 +1,68 @@
+"""A loaded file gives the findings of a replayed one, whatever the rate or the size of appends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from app.commands.log import command
+from app.log_loading import load_events
+from contracts.batch import decode_batch
+from contracts.errors import ConfigurationError, LogBroken
+from streams.daylog import DayLog
+from tests.streams.histories import configuration
+from tests.streams.support import T0, passage
+
+LINE = (
+    '{"kind":"device_configured","event_id":"c1","site_id":"s1","source_id":"config","place_id":"s1","at_ms":1800000000000,'
+    '"received_ms":%d,"version":1,"device_id":"d1","device_class":"gate"}\n'
+)
+
+
+def test_every_event_of_a_file_is_in_the_log_and_its_last_record_ends_the_slice(tmp_path: Path) -> None:
+    events = [*configuration(), *(passage(f"e{n}", n * 700, "d1") for n in range(200))]
+    log = DayLog(tmp_path)
+    seen: list[int] = []
+    assert load_events(log, events, on_progress=seen.append) == len(events)
+    batches = [decode_batch(record.data) for record in log.read(0, 10_000)]
+    assert [event for batch in batches for event in batch.events] == events
+    assert batches[-1].watermark_ms == (events[-1].received_ms // 10_000 + 1) * 10_000
+    assert seen[-1] == len(events)
+
+
+def test_a_rate_is_kept_by_waiting_between_slices(tmp_path: Path) -> None:
+    waits: list[float] = []
+    events = [passage(f"e{n}", n * 700, "d1") for n in range(100)]
+    load_events(DayLog(tmp_path), events, rate_per_s=1_000_000.0, sleep=waits.append)
+    assert len(waits) == 7  # a slice of 10 s each
+    assert all(wait >= 0 for wait in waits)
+
+
+def _run(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> object:
+    file = tmp_path / "events.jsonl"
+    file.write_text(text, encoding="utf-8")
+    monkeypatch.setenv("LINLI_LOG_URL", f"sqlite:///{tmp_path / 'data'}")
+    return CliRunner().invoke(command, ["load", str(file)], catch_exceptions=False)
+
+
+def test_the_command_loads_into_the_configured_log_and_counts_what_it_skips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = _run(tmp_path, LINE % T0 + "rubbish\n", monkeypatch)
+    assert result.exit_code == 0  # type: ignore[attr-defined]
+    assert "1 events are in" in result.stderr  # type: ignore[attr-defined]
+    assert "skipped 1: not_json, first in line 2" in result.stderr  # type: ignore[attr-defined]
+    assert DayLog(tmp_path / "data").end() == 1
+
+
+def test_a_file_without_events_is_an_error_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="holds no event"):
+        _run(tmp_path, "rubbish\n", monkeypatch)
+
+
+def test_a_file_from_before_the_logs_time_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _run(tmp_path, LINE % (T0 + 60_000), monkeypatch)
+    with pytest.raises(LogBroken, match="before the log's last watermark"):
+        _run(tmp_path, LINE % T0, monkeypatch)
