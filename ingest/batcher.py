@@ -1,0 +1,143 @@
+"""When a partition's next record is written, and what is in it (LOG §2). Pure: time comes in, cuts come out.
+
+One append is in flight at most. Events collect for 50 ms from the first one at rest, and as long as an append is in
+flight; a full batch or a life-safety event goes as soon as it may. A partition without events gets an empty record,
+when its watermark moved, every 250 ms for five minutes after its last event, then every second.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+import msgspec
+
+from contracts.batch import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Batch
+from contracts.events import AnyEvent, is_life_safety
+
+COLLECT_MS = 50
+BUSY_BEAT_MS = 250
+QUIET_BEAT_MS = 1_000
+BUSY_FOR_MS = 300_000
+_OVERHEAD_BYTES = 64  # version, partition, watermark and the array's head
+
+R = TypeVar("R")
+
+
+class _Item(msgspec.Struct, Generic[R]):
+    """One accepted event and what to do when it is durable; an event-less item only waits for those before it."""
+
+    event: AnyEvent | None
+    receipt: R
+    size: int
+    mark_ms: int  # the watermark in force once this item is in the log
+
+
+class Cut(msgspec.Struct, Generic[R]):
+    """One record to append (None: nothing to write) and the receipts that its durability settles."""
+
+    batch: Batch | None
+    receipts: list[R]
+
+
+class Batcher(Generic[R]):
+    """The open end of one partition.
+
+    Args:
+        partition: its number.
+        now_ms: ingest time.
+    """
+
+    def __init__(self, partition: int, now_ms: int) -> None:
+        self.partition = partition
+        self._items: deque[_Item[R]] = deque()
+        self._bytes = 0
+        self._first_ms = 0
+        self._urgent = False
+        self._in_flight = False
+        self._mark_ms = 0
+        self._written_mark_ms = 0
+        self._last_event_ms = now_ms
+        self._last_cut_ms = now_ms
+        self._encoder = msgspec.msgpack.Encoder()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether an append of this partition is under way."""
+        return self._in_flight
+
+    def add(self, event: AnyEvent, receipt: R, now_ms: int) -> None:
+        """Take an accepted event; ``receipt`` comes back in the cut that holds it."""
+        self._push(event, receipt, len(self._encoder.encode(event)), now_ms)
+        self._last_event_ms = now_ms
+        self._urgent = self._urgent or is_life_safety(event)
+
+    def follow(self, receipt: R, now_ms: int) -> None:
+        """Take a receipt that is settled once everything added before it is durable."""
+        self._push(None, receipt, 0, now_ms)
+
+    def mark(self, watermark_ms: int) -> None:
+        """Everything received up to ``watermark_ms`` has been added: what is cut from here on may say so."""
+        self._mark_ms = max(self._mark_ms, watermark_ms)
+        if self._items:
+            self._items[-1].mark_ms = self._mark_ms
+
+    def due_ms(self, now_ms: int) -> int | None:
+        """When to call :meth:`cut` next; None while an append is in flight or there is nothing to say."""
+        if self._in_flight:
+            return None
+        if self._items:
+            full = len(self._items) >= MAX_BATCH_EVENTS or self._bytes >= MAX_BATCH_BYTES - _OVERHEAD_BYTES
+            return now_ms if self._urgent or full else self._first_ms + COLLECT_MS
+        if self._mark_ms <= self._written_mark_ms:
+            return None
+        busy = now_ms - self._last_event_ms <= BUSY_FOR_MS
+        return self._last_cut_ms + (BUSY_BEAT_MS if busy else QUIET_BEAT_MS)
+
+    def cut(self, now_ms: int) -> Cut[R] | None:
+        """The next record, if one is due; an append is in flight until :meth:`appended`."""
+        due_ms = self.due_ms(now_ms)
+        if due_ms is None or due_ms > now_ms:
+            return None
+        return self._cut(now_ms)
+
+    def drain(self, now_ms: int) -> Cut[R] | None:
+        """At the end: whatever waits, due or not."""
+        return self._cut(now_ms) if self._items and not self._in_flight else None
+
+    def appended(self) -> None:
+        """The cut under way is durable."""
+        self._in_flight = False
+
+    def _push(self, event: AnyEvent | None, receipt: R, size: int, now_ms: int) -> None:
+        if not self._items:
+            self._first_ms = now_ms
+        self._items.append(_Item(event, receipt, size, self._mark_ms))  # what was marked so far lies before it
+        self._bytes += size
+
+    def _cut(self, now_ms: int) -> Cut[R]:
+        taken = self._take()
+        events = tuple(item.event for item in taken if item.event is not None)
+        mark_ms = max(taken[-1].mark_ms if taken else self._mark_ms, self._written_mark_ms)
+        receipts = [item.receipt for item in taken]
+        if not events and mark_ms <= self._written_mark_ms:
+            return Cut(None, receipts)
+        self._in_flight = True
+        self._written_mark_ms, self._last_cut_ms = mark_ms, now_ms
+        return Cut(Batch(partition=self.partition, watermark_ms=mark_ms, events=events), receipts)
+
+    def _take(self) -> list[_Item[R]]:
+        taken: list[_Item[R]] = []
+        size = events = 0
+        while self._items and events < MAX_BATCH_EVENTS:
+            if taken and size + self._items[0].size > MAX_BATCH_BYTES - _OVERHEAD_BYTES:
+                break
+            item = self._items.popleft()
+            taken.append(item)
+            size, events = size + item.size, events + (item.event is not None)
+        self._bytes -= size
+        self._urgent = any(item.event is not None and is_life_safety(item.event) for item in self._items)
+        return taken

@@ -1,0 +1,58 @@
+"""Where the network thread and the log's thread hand over to the shard's thread. Bounded for messages."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Inbox(Generic[T]):
+    """A queue that is emptied whole.
+
+    Args:
+        limit: from so many items on, :meth:`put` waits; what the shard tells itself (:meth:`put_now`) never does.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._items: deque[T] = deque()
+        self._lock = threading.Lock()
+        self._filled = threading.Condition(self._lock)
+        self._emptied = threading.Condition(self._lock)
+        self._closed = False
+
+    def put(self, item: T) -> None:
+        """Add an item, waiting while there is no room: the caller then reads no more from its socket."""
+        with self._lock:
+            while len(self._items) >= self._limit and not self._closed:
+                self._emptied.wait(1.0)
+            self._append(item)
+
+    def put_now(self, item: T) -> None:
+        """Add an item at once."""
+        with self._lock:
+            self._append(item)
+
+    def take(self, timeout_s: float) -> list[T]:
+        """Everything there, waiting up to ``timeout_s`` for something."""
+        with self._lock:
+            if not self._items and timeout_s > 0:
+                self._filled.wait(timeout_s)
+            items = list(self._items)
+            self._items.clear()
+            self._emptied.notify_all()
+            return items
+
+    def close(self) -> None:
+        """Nobody will take any more: let those who wait go."""
+        with self._lock:
+            self._closed = True
+            self._emptied.notify_all()
+
+    def _append(self, item: T) -> None:
+        self._items.append(item)
+        if len(self._items) == 1:
+            self._filled.notify()

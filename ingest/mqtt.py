@@ -1,0 +1,250 @@
+"""The broker session of a shard: persistent, acknowledged by hand, one subscription of QoS 1 per site (or all).
+
+The one file of ingest that imports paho. It decides nothing: what happens is handed over as signals, in order.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Sequence
+
+import msgspec
+import paho.mqtt.client as mqtt
+import stamina
+import structlog
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from ingest.border import Arrival
+from ingest.mqtt_version import speaks_version_5
+from ingest.settings import BrokerAddress
+
+KEEPALIVE_S = 15
+SESSION_EXPIRY_S = 14 * 86_400
+"""Longer than anyone leaves a shard switched off; the broker forgets the session of a shard that never comes back."""
+MAX_OUTGOING = 1_000
+_TAKEN_OVER = 0x8E
+_SEND_IF_NEW = 1
+
+_log = structlog.get_logger("ingest.mqtt")
+
+
+class Connected(msgspec.Struct, frozen=True):
+    """The session stands; connections are numbered from 1. ``resumed``: the broker had kept it."""
+
+    connection: int
+    resumed: bool
+
+
+class Disconnected(msgspec.Struct, frozen=True):
+    """The connection is gone; another will be tried."""
+
+    reason: str
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """The session cannot go on: another process took it over, or the broker refuses us."""
+
+    reason: str
+    configuration: bool
+
+
+Signal = Arrival | Connected | Disconnected | Ended
+
+
+class MqttSession:
+    """One persistent session.
+
+    Args:
+        address: of the broker.
+        client_id: the name of the session; the broker gives it to whoever came last.
+        filters: the subscriptions; may be exchanged with :meth:`subscribe`.
+        on_signal: called in the network thread, in order; it may wait, and the broker is then slowed down by TCP.
+        protocol: ``auto``, ``5`` or ``3.1.1``.
+    """
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        client_id: str,
+        filters: Sequence[str],
+        on_signal: Callable[[Signal], None],
+        protocol: str = "auto",
+    ) -> None:
+        self._address, self._client_id, self._filters = address, client_id, tuple(filters)
+        self._on_signal, self._protocol = on_signal, protocol
+        self._lock = threading.Lock()
+        self._connections = 0
+        self._current = 0
+        self._version_5 = False
+        self._client: mqtt.Client | None = None
+        self._stopping = threading.Event()
+        self._starter = threading.Thread(target=self._start, name="linli-mqtt-start", daemon=True)
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._starter.start()
+
+    def stop(self) -> None:
+        """Disconnect (the broker keeps the session) and end the network thread."""
+        self._stopping.set()
+        self._starter.join()
+        if self._client is not None:
+            self._client.disconnect()
+            self._client.loop_stop()
+
+    def ack(self, connection: int, mids: Sequence[int]) -> None:
+        """Send PUBACKs; those of a connection that is gone are void, since the broker numbers anew."""
+        with self._lock:
+            if connection == self._current and self._client is not None:
+                for mid in mids:
+                    self._client.ack(mid, 1)
+
+    def publish(self, topic: str, payload: bytes) -> bool:
+        """Hand a message of QoS 1 to the broker; False while disconnected, and then it is not kept."""
+        with self._lock:
+            if not self._current or self._client is None:
+                return False
+            self._client.publish(topic, payload, qos=1)
+            return True
+
+    def subscribe(self, filters: Sequence[str]) -> None:
+        """Listen to ``filters`` from now on; those subscribed before stay until the session ends."""
+        with self._lock:
+            new = [f for f in filters if f not in self._filters]
+            self._filters = tuple(filters)
+            if new and self._current and self._client is not None:
+                self._subscribe(self._client, new)
+
+    # --- the starter and the network thread ---------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        try:
+            self._version_5 = self._choose_version()
+        except _Stopped:
+            return
+        client = self._make_client()
+        with self._lock:
+            self._client = client
+        client.loop_start()
+
+    def _choose_version(self) -> bool:
+        if self._protocol != "auto":
+            return self._protocol == "5"
+        for attempt in stamina.retry_context(on=OSError, attempts=None, timeout=None, wait_initial=0.2, wait_max=3.0):
+            with attempt:
+                if self._stopping.is_set():
+                    raise _Stopped
+                return speaks_version_5(self._address)
+        raise _Stopped
+
+    def _make_client(self) -> mqtt.Client:
+        protocol = MQTTProtocolVersion.MQTTv5 if self._version_5 else MQTTProtocolVersion.MQTTv311
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            clean_session=None if self._version_5 else False,
+            protocol=protocol,
+            manual_ack=True,
+        )
+        client.max_inflight_messages_set(MAX_OUTGOING)
+        client.reconnect_delay_set(1, 4)
+        if self._address.user:
+            client.username_pw_set(self._address.user, self._address.password)
+        if self._address.tls:
+            client.tls_set()
+        client.on_socket_open = _no_delay
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
+        properties = None
+        if self._version_5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        client.connect_async(
+            self._address.host, self._address.port, KEEPALIVE_S, clean_start=False, properties=properties
+        )
+        return client
+
+    def _on_connect(
+        self,
+        client: mqtt.Client,
+        _data: object,
+        flags: mqtt.ConnectFlags,
+        code: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if code.is_failure:
+            if self._connections == 0:
+                self._on_signal(Ended(f"the broker at {self._where()} refuses us: {code}", configuration=True))
+            _log.warning("broker refuses the connection", reason=str(code))
+            return
+        with self._lock:
+            self._connections += 1
+            self._current = self._connections
+            self._subscribe(client, self._filters)
+        self._on_signal(Connected(self._current, bool(flags.session_present)))
+
+    def _on_disconnect(
+        self,
+        client: mqtt.Client,
+        _data: object,
+        _flags: mqtt.DisconnectFlags,
+        code: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        with self._lock:
+            was, self._current = self._current, 0
+        if self._stopping.is_set():
+            return
+        if self._version_5 and code.value == _TAKEN_OVER:
+            client.disconnect()  # or the two owners kick each other for ever
+            self._on_signal(Ended(f"another process connected as {self._client_id!r}", configuration=False))
+        elif was:
+            self._on_signal(Disconnected(str(code)))
+
+    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = "�"
+        arrival = Arrival(topic, bytes(message.payload), message.qos, message.mid, message.retain, self._current)
+        self._on_signal(arrival)
+
+    def _on_subscribe(
+        self, _client: mqtt.Client, _data: object, _mid: int, codes: list[ReasonCode], _properties: Properties | None
+    ) -> None:
+        refused = [str(code) for code in codes if code.is_failure]
+        if refused:
+            self._on_signal(
+                Ended(
+                    f"the broker at {self._where()} refuses a subscription of {', '.join(self._filters)}: "
+                    f"{', '.join(refused)}; allow {self._client_id!r} to read them",
+                    configuration=True,
+                )
+            )
+
+    def _subscribe(self, client: mqtt.Client, filters: Sequence[str]) -> None:
+        if self._version_5:
+            options = SubscribeOptions(qos=1, retainHandling=_SEND_IF_NEW)
+            client.subscribe([(f, options) for f in filters])
+        else:
+            client.subscribe([(f, 1) for f in filters])
+
+    def _where(self) -> str:
+        return f"{self._address.host}:{self._address.port}"
+
+
+class _Stopped(Exception):  # noqa: N818 - not an error
+    """The session was stopped before it ever connected."""
+
+
+def _no_delay(_client: mqtt.Client, _data: object, sock: object) -> None:
+    """Acknowledgements are small and must not wait for each other."""
+    if isinstance(sock, socket.socket):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

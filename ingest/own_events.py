@@ -1,0 +1,47 @@
+"""What ingest says of itself, one event per site. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from contracts.events import INGEST_SOURCE, ClockStepped, IngestInterrupted
+
+SitePlaces = Iterable[tuple[str, str]]
+"""(site, the place id that stands for the whole of it)."""
+
+
+def interruptions(run: str, sites: SitePlaces, from_ms: int, to_ms: int) -> list[IngestInterrupted]:
+    """What QoS 0 devices said between these times is not known.
+
+    The events lie at ``from_ms``, where time was last proven: rules then learn of the gap before any deadline in it,
+    and they are not late, since no watermark has passed that time.
+    """
+    return [
+        IngestInterrupted(
+            event_id=f"{run}-gap-{to_ms}-{site_id}"[:80],
+            site_id=site_id,
+            source_id=INGEST_SOURCE,
+            place_id=place_id,
+            at_ms=from_ms,
+            received_ms=to_ms,
+            from_ms=from_ms,
+            to_ms=to_ms,
+        )
+        for site_id, place_id in sites
+    ]
+
+
+def clock_steps(run: str, sites: SitePlaces, step_ms: int, now_ms: int) -> list[ClockStepped]:
+    """The wall clock jumped by ``step_ms``."""
+    return [
+        ClockStepped(
+            event_id=f"{run}-step-{now_ms}-{site_id}"[:80],
+            site_id=site_id,
+            source_id=INGEST_SOURCE,
+            place_id=place_id,
+            at_ms=now_ms,
+            received_ms=now_ms,
+            step_ms=step_ms,
+        )
+        for site_id, place_id in sites
+    ]
