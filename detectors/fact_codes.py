@@ -30,6 +30,7 @@ FACT_UNITS: dict[str, str] = {
     "charging_min": "min",
     "ebike_seen_before_min": "min",
     "tag_seen_before_min": "min",
+    "fire_sign": "",
     "ended": "",
     # high_altitude_throw
     "drop_m": "m",

@@ -31,8 +31,8 @@ class SiteView(msgspec.Struct, kw_only=True):
     """One site's configuration in force. The engine keeps one per class and applies records to it; rules only read.
 
     ``config_version`` is the highest version applied. ``interrupted_from_ms``/``to_ms`` is the newest time in which
-    ingest was not listening: absence then proves nothing. ``devices_at`` gives the ids of a place's devices, sorted;
-    it is derived from ``devices``, so that no rule searches five thousand of them for one event.
+    ingest was not listening: absence then proves nothing. ``devices_at`` gives the ids of a place's devices, sorted,
+    and ``tags`` the vehicle of a tag; both are derived, so that no rule searches five thousand of them for one event.
     """
 
     site_id: str
@@ -47,6 +47,7 @@ class SiteView(msgspec.Struct, kw_only=True):
     thresholds: dict[str, float] = msgspec.field(default_factory=dict)
     visitors: dict[str, VisitorRegistered] = msgspec.field(default_factory=dict)
     vehicles: dict[str, VehicleRegistered] = msgspec.field(default_factory=dict)
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
     consents: dict[str, ConsentRecorded] = msgspec.field(default_factory=dict)
 
     def threshold(self, rule: str, name: str, default: float) -> float:
@@ -85,6 +86,7 @@ def apply_record(view: SiteView, event: AnyEvent) -> None:
                 del view.visitors[key]
             _put(view.visitors, event.registration_id, event, removed=event.removed)
         case VehicleRegistered():
+            _tag(view, view.vehicles.get(event.vehicle_id), None if event.removed else event)
             _put(view.vehicles, event.vehicle_id, event, removed=event.removed)
         case ConsentRecorded():
             key = f"{event.subject_ref}/{event.purpose}"
@@ -109,3 +111,11 @@ def _move(view: SiteView, before: DeviceConfigured | None, after: DeviceConfigur
     if after is not None:
         here = {*view.devices_at.get(after.place_id, ()), after.device_id}
         view.devices_at[after.place_id] = tuple(sorted(here))
+
+
+def _tag(view: SiteView, before: VehicleRegistered | None, after: VehicleRegistered | None) -> None:
+    """Keep ``tags`` true while one vehicle comes, changes its tag or goes. A tag belongs to who registered it last."""
+    if before is not None and before.tag_id is not None and view.tags.get(before.tag_id) == before.vehicle_id:
+        del view.tags[before.tag_id]
+    if after is not None and after.tag_id is not None:
+        view.tags[after.tag_id] = after.vehicle_id
