@@ -1,8 +1,9 @@
 """When a partition's next record is written, and what is in it (LOG §2). Pure: time comes in, cuts come out.
 
 One append is in flight at most. Events collect for 50 ms from the first one at rest, and as long as an append is in
-flight; a full batch or a life-safety event goes as soon as it may. A partition without events gets an empty record,
-when its watermark moved, every 250 ms for five minutes after its last event, then every second.
+flight; a full batch or a life-safety event goes as soon as it may. A watermark that moved and that no event carries gets
+an empty record, every 250 ms for five minutes after the partition's last event, then every second; at once when it has
+just passed a life-safety event.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class Batcher(Generic[R]):
         self._mark_ms = 0
         self._written_mark_ms = 0
         self._last_event_ms = now_ms
-        self._last_cut_ms = now_ms
+        self._last_mark_cut_ms = now_ms
+        self._awaited_ms = 0  # a mark from here on passes a life-safety event
         self._encoder = msgspec.msgpack.Encoder()
 
     def __len__(self) -> int:
@@ -73,7 +75,8 @@ class Batcher(Generic[R]):
         """Take an accepted event; ``receipt`` comes back in the cut that holds it."""
         self._push(event, receipt, len(self._encoder.encode(event)), now_ms)
         self._last_event_ms = now_ms
-        self._urgent = self._urgent or is_life_safety(event)
+        if is_life_safety(event):
+            self._urgent, self._awaited_ms = True, now_ms
 
     def follow(self, receipt: R, now_ms: int) -> None:
         """Take a receipt that is settled once everything added before it is durable."""
@@ -94,8 +97,10 @@ class Batcher(Generic[R]):
             return now_ms if self._urgent or full else self._first_ms + COLLECT_MS
         if self._mark_ms <= self._written_mark_ms:
             return None
+        if self._written_mark_ms < self._awaited_ms <= self._mark_ms:
+            return now_ms
         busy = now_ms - self._last_event_ms <= BUSY_FOR_MS
-        return self._last_cut_ms + (BUSY_BEAT_MS if busy else QUIET_BEAT_MS)
+        return self._last_mark_cut_ms + (BUSY_BEAT_MS if busy else QUIET_BEAT_MS)
 
     def cut(self, now_ms: int) -> Cut[R] | None:
         """The next record, if one is due; an append is in flight until :meth:`appended`."""
@@ -126,7 +131,8 @@ class Batcher(Generic[R]):
         if not events and mark_ms <= self._written_mark_ms:
             return Cut(None, receipts)
         self._in_flight = True
-        self._written_mark_ms, self._last_cut_ms = mark_ms, now_ms
+        if mark_ms > self._written_mark_ms:
+            self._written_mark_ms, self._last_mark_cut_ms = mark_ms, now_ms
         return Cut(Batch(partition=self.partition, watermark_ms=mark_ms, events=events), receipts)
 
     def _take(self) -> list[_Item[R]]:

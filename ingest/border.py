@@ -137,6 +137,7 @@ class Border:
         except Rejected as error:
             if error.reason is RejectReason.UNKNOWN_TOPIC:
                 self.admission.unknown_topic(arrival.topic, len(arrival.payload), now_ms)
+                return Refused(error.reason, "not a topic of ours; it is now pending", arrival, -1, debt)
             return Refused(error.reason, error.detail, arrival, -1, debt)
         partition = partition_of(topic.site_id, self._partitions)
         skip = self._skip(topic, arrival, partition)

@@ -16,7 +16,7 @@ import structlog
 
 from contracts.batch import Batch
 from contracts.errors import ConfigurationError, Permanent
-from contracts.events import AnyEvent, Configuration, SiteConfigured
+from contracts.events import AnyEvent, Configuration, SiteConfigured, is_life_safety
 from contracts.names import PROBE_ROOT, ROOT, partition_of
 from ingest.acks import Acks
 from ingest.batcher import Batcher, Cut
@@ -248,6 +248,8 @@ class Shard:
     def _accept(self, accepted: Accepted, now_ms: int) -> None:
         self.counters.accepted.inc()
         self._batchers[accepted.partition].add(accepted.event, accepted.debt, now_ms)
+        if is_life_safety(accepted.event):
+            self._probe_due_ms = now_ms  # time must pass it before a rule may see it
 
     def _refuse(self, refused: Refused, now_ms: int) -> None:
         self.counters.rejected.labels(refused.reason).inc()

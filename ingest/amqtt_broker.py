@@ -1,0 +1,96 @@
+"""The broker for a machine without mosquitto: amqtt in this process, in a thread and event loop of its own.
+
+What it cannot do, and what follows: it speaks MQTT 3.1.1 only; it keeps sessions in memory, so whatever waits in it is
+lost when this process ends (boxes resend from their spools, others' gap is announced); a delivery that is not answered
+within 5 s, or is under way when a client disconnects, is dropped; it delivers at the subscriber's QoS; a few hundred
+events a second are its limit. It listens on loopback only, since it checks nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+
+from amqtt.broker import Broker
+from amqtt.plugins.base import BaseAuthPlugin
+from amqtt.session import Session
+
+from contracts.errors import Permanent
+
+START_S = 15.0
+STOP_S = 10.0
+
+
+class Loopback(BaseAuthPlugin):
+    """Lets everyone in. Unlike amqtt's own anonymous plugin it does not mark them anonymous: their sessions persist."""
+
+    async def authenticate(self, *, session: Session) -> bool | None:
+        """Yes."""
+        return session is not None
+
+
+class AmqttBroker:
+    """amqtt on 127.0.0.1:``port``."""
+
+    name = "amqtt"
+    protocol = "3.1.1"
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        logging.getLogger("amqtt").setLevel(logging.ERROR)  # it warns of every client that hangs up
+        logging.getLogger("transitions").setLevel(logging.ERROR)
+        self._loop = asyncio.new_event_loop()
+        self._started = threading.Event()
+        self._stopping = asyncio.Event()
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="linli-amqtt", daemon=True)
+        self._thread.start()
+        if not self._started.wait(START_S) or self._failure is not None:
+            raise Permanent(f"the built-in broker did not start on port {port}: {self._failure}")
+
+    @property
+    def url(self) -> str:
+        """``mqtt://127.0.0.1:PORT``."""
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def running(self) -> bool:
+        """Whether it still runs."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """End it; what waits in it is lost."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join(STOP_S)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        except Exception as error:  # noqa: BLE001 - the border of the thread: handed to whoever waits for the start
+            self._failure = error
+            self._started.set()
+        finally:
+            self._loop.run_until_complete(_cancel_rest())
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        broker = Broker(
+            {
+                "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{self.port}"}},
+                "plugins": {f"{Loopback.__module__}.{Loopback.__qualname__}": {}},
+            },
+            loop=self._loop,
+        )
+        await broker.start()
+        self._started.set()
+        await self._stopping.wait()
+        await broker.shutdown()
+
+
+async def _cancel_rest() -> None:
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
