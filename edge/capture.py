@@ -281,5 +281,5 @@ def redact_url(source: str) -> str:
     'rtsp://10.0.0.9/ch1'
     """
     scheme, separator, rest = source.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}" if separator else source
+    place, question, query = rest.partition("?")  # a password may hold a slash: what stands before the last @ goes
+    return f"{scheme}{separator}{place.rpartition('@')[2]}{question}{query}" if separator else source

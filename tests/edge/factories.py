@@ -55,9 +55,9 @@ def noise_frame(seed: int, width: int = 64, height: int = 48) -> Image:
 
 
 def write_video(path: Path, frames: int, *, fps: float = 10.0, width: int = 64, height: int = 48) -> Path:
-    """A video file whose n-th frame has grey value 10 + 2·n."""
+    """A video file whose n-th frame has grey value 10 + 2·n, round 250."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
     for n in range(frames):
-        writer.write(np.full((height, width, 3), 10 + 2 * n, np.uint8))
+        writer.write(np.full((height, width, 3), (10 + 2 * n) % 250, np.uint8))
     writer.release()
     return path
