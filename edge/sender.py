@@ -1,19 +1,23 @@
 """What goes out next: both lanes in order, a bounded window each, resent from the first unacknowledged row.
 
 A machine without I/O but its spool: ``connected`` and ``got`` tell it what happened, ``due`` gives what to send.
-Within a connection the broker keeps order, so a receiver's high-water mark per lane never skips a row.
+Within a connection the broker keeps order; a row after a gap (rows that quota dropped) waits until everything before
+the gap is acknowledged: so a receiver's high-water mark per lane never skips a row that is still held.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import msgspec
 
 from contracts.events import Lane
 from edge.lanes import Pace
-from edge.spool import Spool
+from edge.spool import Row, Spool
 
 WINDOW_ROWS = {Lane.LIVE: 64, Lane.BACKLOG: 64}
-RESEND_AFTER_MS = (20_000, 40_000, 80_000, 160_000, 300_000)
+RESEND_AFTER_MS = (5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000)
+HINT_AFTER_MS = 1_000  # an answer that tells nothing new, so long after sending, says that rows are missing
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):
@@ -66,6 +70,8 @@ class Sender:
         if message.through_seq > state.acknowledged:
             state.acknowledged, state.waiting_since_ms, state.resends = message.through_seq, now_ms, 0
             state.sent = max(state.sent, state.acknowledged)
+        elif message.through_seq == state.acknowledged and now_ms - state.waiting_since_ms >= HINT_AFTER_MS:
+            state.sent, state.waiting_since_ms = state.acknowledged, now_ms
         return deleted
 
     def _lane_due(self, lane: Lane, now_ms: int) -> list[bytes]:
@@ -79,11 +85,13 @@ class Sender:
         rows = self._spool.rows(lane, state.sent, room)
         if len(rows) < room and self._spool.number(lane, now_ms, room - len(rows)):
             rows = self._spool.rows(lane, state.sent, room)
+        rows = sendable(rows, state.sent, in_flight=state.sent > state.acknowledged)
         if rows:
             self._note_sent(state, rows[0].seq, rows[-1].seq, now_ms)
         if lane is Lane.BACKLOG:
             self._pace.spend(len(rows))
-        return [self._spool.message(lane, row, now_ms) for row in rows]
+        first_seq = self._spool.first(lane)
+        return [self._spool.message(lane, row, first_seq, now_ms) for row in rows]
 
     def _note_sent(self, state: _LaneState, first_seq: int, last_seq: int, now_ms: int) -> None:
         if state.sent <= state.acknowledged:  # nothing was in flight
@@ -98,3 +106,15 @@ class Sender:
         if state.sent > state.acknowledged and now_ms - state.waiting_since_ms > patience_ms:
             state.sent, state.waiting_since_ms = state.acknowledged, now_ms
             state.resends += 1
+
+
+def sendable(rows: Sequence[Row], sent: int, *, in_flight: bool) -> list[Row]:
+    """The rows that may go now: without a gap among them, and without one before them while rows are in flight.
+
+    >>> rows = [Row(3, 0, b""), Row(4, 0, b""), Row(7, 0, b"")]
+    >>> [row.seq for row in sendable(rows, 2, in_flight=True)], sendable(rows, 1, in_flight=True)
+    ([3, 4], [])
+    """
+    if not rows or (in_flight and rows[0].seq != sent + 1):
+        return []
+    return [row for n, row in enumerate(rows) if row.seq == rows[0].seq + n]

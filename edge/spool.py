@@ -104,9 +104,18 @@ class Spool:
             ).fetchall()
         return [Row(*row) for row in found]
 
-    def message(self, lane: Lane, row: Row, now_ms: int) -> bytes:
-        """The row as it goes on the wire now: marked with its lane and number, and as stored when it is old."""
-        mark = SpoolMark(self._box_id, self.spool_id, lane, row.seq)
+    def first(self, lane: Lane) -> int:
+        """The lowest number of ``lane`` still held; the next to be given when none is."""
+        with self._db.reading() as connection:
+            found = connection.execute("SELECT min(seq) FROM row WHERE lane = ?", (lane.value,)).fetchone()[0]
+        return int(found) if found is not None else self.numbered(lane) + 1
+
+    def message(self, lane: Lane, row: Row, first_seq: int, now_ms: int) -> bytes:
+        """The row as it goes on the wire now: marked with its lane and number, and as stored when it is old.
+
+        ``first_seq`` tells the receiver which rows before this one it need not wait for: they are held no longer.
+        """
+        mark = SpoolMark(self._box_id, self.spool_id, lane, row.seq, first_seq)
         event = _DECODER.decode(row.body)
         return _ENCODER.encode(msgspec.structs.replace(event, spool=mark, stored=is_stored(row.at_ms, now_ms)))
 

@@ -60,7 +60,7 @@ def test_fresh_rows_go_out_at_once_in_order_and_only_once(sender: tuple[Sender, 
     rows = decoded(sends.due(1500))
     assert [row["event_id"] for row in rows] == ids == [f"{spool.spool_id}-{n}" for n in (1, 2, 3)]
     assert [row["spool"] for row in rows] == [
-        {"box_id": "b1", "spool_id": spool.spool_id, "lane": "live", "seq": n} for n in (1, 2, 3)
+        {"box_id": "b1", "spool_id": spool.spool_id, "lane": "live", "seq": n, "first": 1} for n in (1, 2, 3)
     ]
     assert not any(row.get("stored") for row in rows)
     assert sends.due(1600) == []
@@ -104,7 +104,41 @@ def test_an_answer_that_does_not_come_makes_the_lane_begin_again_ever_more_patie
     spool.add(fell(1000))
     sends.connected()
     times = [now for now in range(1000, 200_000, 1000) if sends.due(now)]
-    assert times == [1000, 22_000, 63_000, 144_000]
+    assert times == [1000, 7_000, 18_000, 39_000, 80_000, 161_000]
+
+
+def test_an_answer_that_tells_nothing_new_says_that_rows_are_missing(sender: tuple[Sender, Spool]) -> None:
+    sends, spool = sender
+    for n in range(3):
+        spool.add(reported(1000 + n))
+    sends.connected()
+    sends.due(1000)
+    acknowledge(sends, spool, Lane.LIVE, 1, 1100)
+    acknowledge(sends, spool, Lane.LIVE, 1, 1200)
+    assert sends.due(1200) == []
+    acknowledge(sends, spool, Lane.LIVE, 1, 2200)
+    again = sends.due(2200)
+    assert marks(again) == [("live", 2), ("live", 3)]
+    assert {row["spool"]["first"] for row in decoded(again)} == {2}
+
+
+def test_a_row_after_a_gap_waits_until_everything_before_it_is_acknowledged(tmp_path: Path) -> None:
+    spool = new_spool(tmp_path, max_rows=100)
+    sends = Sender(spool)
+    sends.connected()
+    spool.add(fell(1000))
+    for n in range(10):
+        spool.add(reported(1001 + n))
+    assert len(sends.due(1100)) == 11
+    for n in range(91):  # over quota: rows 2–4, under way but not life safety, are dropped
+        spool.add(reported(1200 + n))
+    sends.connected()
+    assert marks(sends.due(1300)) == [("live", 1)]
+    assert sends.due(1400) == []
+    acknowledge(sends, spool, Lane.LIVE, 1, 1500)
+    after = sends.due(1500)
+    assert marks(after)[0] == ("live", 5)
+    assert {row["spool"]["first"] for row in decoded(after)} == {5}
 
 
 @pytest.mark.parametrize("wrong", ["another spool", "rows never numbered"])
@@ -259,12 +293,18 @@ class _World(RuleBasedStateMachine):
         for message in self.wire[:count]:
             row = json.loads(message)
             lane, seq = row["spool"]["lane"], row["spool"]["seq"]
-            if durable and seq > self.marks.get(lane, 0):
+            before = max(self.marks.get(lane, 0), row["spool"]["first"] - 1)
+            if durable and self.marks.get(lane, 0) < seq <= before + 1:
                 self.marks[lane] = seq
                 self.kept.append(row)
         if durable:
             self.answers += [Acknowledgement(self.spool.spool_id, Lane(lane), seq) for lane, seq in self.marks.items()]
             self.wire = self.wire[count:]
+
+    @rule(index=st.integers(0, 50))
+    def lose_one_in_the_broker(self, index: int) -> None:
+        if self.wire:
+            del self.wire[index % len(self.wire)]
 
     @rule(index=st.integers(0, 50))
     def answer(self, index: int) -> None:
