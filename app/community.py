@@ -1,0 +1,298 @@
+"""The composition root of one community on one machine: ingest, engine, incidents and console in one process.
+
+One writer per file; a hand-off is a cursor kept in the reader's own transaction. Killed at any moment and started
+again, each part goes on where its own file says it was.
+"""
+
+from __future__ import annotations
+
+import datetime
+import signal
+import socket
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
+
+import structlog
+from fastapi import FastAPI
+
+from app.folder_lock import FolderLock
+from app.heard import HeardLog
+from app.relays import DirectoryRelay, FindingsRelay
+from app.settings import Settings, sqlite_path
+from app.threads import Threads
+from console.api import build_app
+from console.server import Server, serve
+from contracts.errors import ConfigurationError, Permanent
+from contracts.events import Origin
+from detectors.registry import all_rules
+from incidents.actions import Actions
+from incidents.auditor import Auditor
+from incidents.boxes import BoxTokens
+from incidents.directory import MemoryDirectory
+from incidents.evidence_files import EvidenceFiles
+from incidents.intake import Intake
+from incidents.outbox import Outbox
+from incidents.profile import ReceiverProfile
+from incidents.receivers.webhook import Webhook
+from incidents.store import Store, wall_ms
+from incidents.uploads import Uploads
+from incidents.users import Users
+from ingest.broker import Broker, start_broker
+from ingest.dead_letters import DeadLetters
+from ingest.inventory import Inventory
+from ingest.settings import ShardSettings
+from ingest.shard import Shard
+from streams.daylog import DayLog
+from streams.drivers.embedded import EmbeddedDriver
+from streams.engine import Engine
+from streams.engine_store import EngineStore
+
+LOG = structlog.get_logger("linli")
+WEBHOOK = "webhook"
+BOXES_FILE = "boxes.jsonl"
+RETENTION_EVERY_S = 3600.0
+
+
+class Community:
+    """Everything of one community; :meth:`start` it, :meth:`wait`, then :meth:`close` it.
+
+    Raises:
+        ConfigurationError: a setting cannot be used, or another process holds the folder.
+        LogBroken: the log or its snapshots contradict each other.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack = ExitStack()
+        self._folder = settings.folder()
+        self._stack.enter_context(FolderLock(self._folder))
+        self.threads = Threads()
+        self._broker: Broker | None = None
+        self._server: Server | None = None
+        self._open_stores()
+        self._wire()
+
+    def _open_stores(self) -> None:
+        settings = self._settings
+        self._log = DayLog(self._folder)
+        self._stack.callback(self._log.close)
+        self._engine_store = EngineStore(self._folder / "engine.db")
+        self._stack.callback(self._engine_store.close)
+        self._inventory = Inventory(sqlite_path(settings, "inventory.url"))
+        self._stack.callback(self._inventory.close)
+        self._dead_letters = DeadLetters(Path(settings["dead_letters.folder"]))
+        self._stack.callback(self._dead_letters.close)
+        self._incidents = Store(incidents_url(settings))
+        self._stack.callback(self._incidents.close)
+
+    def _wire(self) -> None:
+        settings = self._settings
+        self._receivers = receivers_of(settings)
+        names = [profile.name for profile, _ in self._receivers]
+        self._directory = MemoryDirectory()
+        self._directory_relay = DirectoryRelay(self._inventory, self._directory)
+        self._intake = FindingsRelay(self._engine_store, Intake(self._incidents, self._directory, names))
+        self._engine = Engine(all_rules(), partition=0, partitions=1, log_id=self._log.identity())
+        self._driver = EmbeddedDriver(
+            self._log,
+            self._engine_store,
+            self._engine,
+            on_findings=self._intake.wake,
+            on_alarm=lambda message: LOG.error("driver_alarm", message=message),
+        )
+        self._heard = HeardLog(self._log, self._driver.wake)
+        self._auditor = Auditor(self._incidents, names)
+        self._uploads = Uploads(self._incidents, EvidenceFiles(Path(settings["evidence.folder"])))
+        self._users = Users(self._incidents)
+
+    def start(self) -> str:
+        """Start every thread; the address of the page. Ends once the log is judged to its end and ingest listens."""
+        settings, threads = self._settings, self.threads
+        while self._directory_relay.step():
+            pass
+        LOG.info("judging_log", from_position=self._driver.position, to_position=self._log.end())
+        self._driver.open()
+        password = self._users.first_run()
+        if password is not None:
+            LOG.warning("first_run", user="admin", password=password, note="shown once; change it with linli users")
+        self._start_broker()
+        shard = self._shard()
+        threads.start("engine", self._driver.run)
+        threads.start("incidents", self._intake.run)
+        threads.start("directory", self._directory_relay.run)
+        threads.start("auditor", self._auditor.run)
+        retention_ms = int(settings["evidence.retention_hours"]) * 3_600_000
+        threads.start("evidence", lambda stop: self._uploads.run(stop, retention_ms))
+        threads.start("retention", self._keep_days)
+        for profile, receiver in self._receivers:
+            threads.start(f"outbox-{profile.name}", Outbox(self._incidents, receiver, profile).run)
+        threads.start("ingest", shard.run)
+        self._server = serve(self._console(), settings["console.host"], free_port_from(settings))
+        while not shard.wait_ready(0.2) and not threads.stop.is_set():
+            pass
+        return self._server.url
+
+    def wait(self) -> None:
+        """Until a signal, :meth:`stop` or a failed thread."""
+        self.threads.wait()
+
+    def stop(self) -> None:
+        """Ask everything to end."""
+        self.threads.stop.set()
+
+    def close(self) -> None:
+        """End in order: what was accepted is written, judged, handed over; then files close.
+
+        Raises:
+            Permanent: a thread had failed.
+        """
+        self.stop()
+        stuck = self.threads.join(timeout_s=15.0)
+        if self._server is not None:
+            self._server.stop()
+        if self._broker is not None:
+            self._broker.stop()
+        if stuck:
+            LOG.error("threads_did_not_end", threads=stuck)
+        else:
+            self._stack.close()
+        if self.threads.failure is not None:
+            raise Permanent(f"stopped by a failure: {self.threads.failure!r}")
+
+    def _shard(self) -> Shard:
+        settings = self._settings
+        password_file = settings["mqtt.password_file"]
+        shard_settings = ShardSettings(
+            mqtt_url=settings["mqtt.url"],
+            client_id=settings["mqtt.client_id"],
+            password=read_secret(password_file, "mqtt.password_file") if password_file else "",
+            protocol=self._broker.protocol if self._broker else "auto",
+            sites=tuple(site.strip() for site in settings["ingest.sites"].split(",") if site.strip()),
+            log_id=self._log.identity(),
+        )
+        return Shard(shard_settings, self._heard, self._inventory, self._dead_letters)
+
+    def _start_broker(self) -> None:
+        kind = self._settings["mqtt.embedded"]
+        parts = urlsplit(self._settings["mqtt.url"])
+        host, port = parts.hostname or "", parts.port or 1883
+        if kind == "off" or (kind == "auto" and listens(host, port)):
+            return
+        if host not in {"127.0.0.1", "localhost"}:
+            raise ConfigurationError(
+                f"mqtt.url {self._settings['mqtt.url']!r} does not answer, and a broker is only started on 127.0.0.1"
+            )
+        self._broker = start_broker(self._folder / "broker", port, kind)
+        LOG.info("broker_started", broker=self._broker.name, url=self._broker.url)
+
+    def _console(self) -> FastAPI:
+        return build_app(
+            store=self._incidents,
+            actions=Actions(self._incidents),
+            users=self._users,
+            directory=self._directory,
+            health=self._heard,
+            uploads=self._uploads,
+            boxes=BoxTokens(self._folder / BOXES_FILE),
+            figures=self._figures,
+            language=self._settings["console.language"],
+        )
+
+    def _figures(self) -> dict[str, float]:
+        counts = self._engine.counts
+        return {
+            "records_behind": self._log.end() - self._driver.position,
+            "events_judged": counts.events,
+            "events_doubled": counts.doubles,
+            "events_late": counts.late,
+            "windows_to_judge_again": len(self._engine_store.rejudges()),
+        }
+
+    def _keep_days(self, stop: threading.Event) -> None:
+        days = int(self._settings["log.retention_days"])
+        while not stop.wait(RETENTION_EVERY_S):
+            oldest = datetime.datetime.fromtimestamp(wall_ms() / 1000, tz=datetime.UTC) - datetime.timedelta(days=days)
+            for name in self._log.drop_before(oldest.strftime("%Y%m%d")):
+                LOG.info("log_day_dropped", file=name)
+
+
+def run_community(settings: Settings) -> None:
+    """Run until SIGTERM or Ctrl-C. Blocks; only in the main thread."""
+    community = Community(settings)
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        community.stop()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    try:
+        url = community.start()
+        LOG.info("ready", page=url)
+        community.wait()
+    finally:
+        community.close()
+
+
+def receivers_of(settings: Settings) -> list[tuple[ReceiverProfile, Webhook]]:
+    """The receivers that are configured, each with what it may be told."""
+    url = settings["webhook.url"]
+    if not url:
+        return []
+    secret = read_secret(settings["webhook.secret_file"], "webhook.secret_file").encode()
+    origins = tuple(Origin(part.strip()) for part in settings["webhook.origins"].split(","))
+    return [(ReceiverProfile(name=WEBHOOK, origins=origins), Webhook(WEBHOOK, url, secret))]
+
+
+def incidents_url(settings: Settings) -> str:
+    """The incidents' database URL; its folder is made.
+
+    Raises:
+        ConfigurationError: PostgreSQL, which comes with the district.
+    """
+    path = sqlite_path(settings, "incidents.url")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{path}"
+
+
+def read_secret(path: str, key: str) -> str:
+    """The first line of a secret file.
+
+    Raises:
+        ConfigurationError: no file is named, or it cannot be read; never shows its content.
+    """
+    if not path:
+        raise ConfigurationError(f"{key} is empty: name a file that holds the secret")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{key} = {path!r} cannot be read: {type(error).__name__}") from None
+
+
+def listens(host: str, port: int) -> bool:
+    """Whether something answers there."""
+    try:
+        with socket.create_connection((host, port), timeout=1.0):
+            return True
+    except OSError:
+        return False
+
+
+def free_port_from(settings: Settings) -> int:
+    """The configured port, or the next free one above it.
+
+    Raises:
+        ConfigurationError: none of the next hundred is free.
+    """
+    host, wanted = settings["console.host"], int(settings["console.port"])
+    for port in range(wanted, wanted + 100) if wanted else [0]:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise ConfigurationError(f"console.port {wanted} and the hundred above it are taken on {host}; choose another")

@@ -1,0 +1,65 @@
+"""The hand-offs between the rooms of one process: findings to incidents, inventory to the incidents' directory."""
+
+from __future__ import annotations
+
+import threading
+
+from incidents.directory import MemoryDirectory
+from incidents.intake import Intake
+from ingest.inventory import Inventory
+from streams.engine_store import EngineStore
+
+TAKE_FINDINGS = 500
+FOLLOW_CHANGES = 1_000
+
+
+class FindingsRelay:
+    """Findings of the engine's store into incidents; the cursor lies in the incidents' own transaction."""
+
+    def __init__(self, store: EngineStore, intake: Intake) -> None:
+        self._store = store
+        self._intake = intake
+        self._wake = threading.Event()
+
+    def wake(self) -> None:
+        """There are new findings; callable from any thread."""
+        self._wake.set()
+
+    def step(self) -> int:
+        """Hand over what has not been taken yet, up to a bound; how much it was."""
+        findings = self._store.findings_after(self._intake.cursor(), TAKE_FINDINGS)
+        self._intake.take(findings)
+        return len(findings)
+
+    def run(self, stop: threading.Event) -> None:
+        """Until ``stop``; then once more."""
+        while not stop.is_set():
+            self._wake.wait(0.25)
+            self._wake.clear()
+            while self.step():
+                pass
+        while self.step():
+            pass
+
+
+class DirectoryRelay:
+    """Changes of the inventory into the directory that incidents and console look names up in."""
+
+    def __init__(self, inventory: Inventory, directory: MemoryDirectory) -> None:
+        self._inventory = inventory
+        self._directory = directory
+        self._change = 0
+
+    def step(self) -> int:
+        """Apply changes not applied yet; how many there were."""
+        changes = self._inventory.changes_after(self._change, FOLLOW_CHANGES)
+        for change, record in changes:
+            self._directory.apply(record)
+            self._change = change
+        return len(changes)
+
+    def run(self, stop: threading.Event) -> None:
+        """Until ``stop``."""
+        while not stop.wait(1.0):
+            while self.step():
+                pass
