@@ -12,9 +12,9 @@ import asyncio
 import logging
 import threading
 
-from amqtt.broker import Broker
-from amqtt.plugins.base import BaseAuthPlugin
-from amqtt.session import Session
+from amqtt.broker import Broker  # type: ignore[import-untyped]
+from amqtt.plugins.base import BaseAuthPlugin  # type: ignore[import-untyped]
+from amqtt.session import Session  # type: ignore[import-untyped]
 
 from contracts.errors import Permanent
 
@@ -22,7 +22,7 @@ START_S = 15.0
 STOP_S = 10.0
 
 
-class Loopback(BaseAuthPlugin):
+class Loopback(BaseAuthPlugin):  # type: ignore[misc]
     """Lets everyone in. Unlike amqtt's own anonymous plugin it does not mark them anonymous: their sessions persist."""
 
     async def authenticate(self, *, session: Session) -> bool | None:

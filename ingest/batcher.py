@@ -1,9 +1,9 @@
 """When a partition's next record is written, and what is in it (LOG §2). Pure: time comes in, cuts come out.
 
 One append is in flight at most. Events collect for 50 ms from the first one at rest, and as long as an append is in
-flight; a full batch or a life-safety event goes as soon as it may. A watermark that moved and that no event carries gets
-an empty record, every 250 ms for five minutes after the partition's last event, then every second; at once when it has
-just passed a life-safety event.
+flight; a full batch or a life-safety event goes as soon as it may. A watermark that moved and that no event carries
+gets an empty record, every 250 ms for five minutes after the partition's last event, then every second; at once when it
+has just passed a life-safety event.
 """
 
 from __future__ import annotations

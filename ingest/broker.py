@@ -1,7 +1,7 @@
 """A broker on this machine: mosquitto as a child process when it is installed, else amqtt in this process.
 
-Both listen on 127.0.0.1 only, without accounts: whoever can reach them can be any device. A broker for other machines is
-set up from ``deploy/mosquitto`` with accounts and TLS.
+Both listen on 127.0.0.1 only, without accounts: whoever can reach them can be any device. A broker for other machines
+is set up from ``deploy/mosquitto`` with accounts and TLS.
 """
 
 from __future__ import annotations
