@@ -27,6 +27,7 @@ from console.api import build_app
 from console.server import Server, serve
 from contracts.errors import ConfigurationError, Permanent
 from contracts.events import Origin
+from contracts.findings import Severity
 from detectors.registry import all_rules
 from incidents.actions import Actions
 from incidents.auditor import Auditor
@@ -243,7 +244,13 @@ def receivers_of(settings: Settings) -> list[tuple[ReceiverProfile, Webhook]]:
         return []
     secret = read_secret(settings["webhook.secret_file"], "webhook.secret_file").encode()
     origins = tuple(Origin(part.strip()) for part in settings["webhook.origins"].split(","))
-    return [(ReceiverProfile(name=WEBHOOK, origins=origins), Webhook(WEBHOOK, url, secret))]
+    profile = ReceiverProfile(
+        name=WEBHOOK,
+        origins=origins,
+        unverified=settings["webhook.unverified"] == "true",
+        min_severity=Severity(settings["webhook.min_severity"]),
+    )
+    return [(profile, Webhook(WEBHOOK, url, secret))]
 
 
 def incidents_url(settings: Settings) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from contracts.errors import ConfigurationError
+from contracts.findings import Severity
 from contracts.names import is_id
 
 DEFAULT_FILE = "linli.toml"
@@ -82,6 +83,14 @@ def _language(text: str) -> str | None:
     return None if text in {"zh-CN", "en"} else "expected zh-CN or en"
 
 
+def _truth(text: str) -> str | None:
+    return None if text in {"true", "false"} else "expected true or false"
+
+
+def _severity(text: str) -> str | None:
+    return None if text in set(Severity) else f"expected one of {', '.join(Severity)}"
+
+
 def _any(_text: str) -> str | None:
     return None
 
@@ -116,6 +125,8 @@ KEYS: dict[str, Key] = {
     "webhook.url": Key("", "receiver of incidents (empty: none)", _optional(_url("http", "https"))),
     "webhook.secret_file": Key("", "file with the HMAC secret shared with the receiver", _any),
     "webhook.origins": Key("live", "which origins it is told: live, drill, simulated", _origins),
+    "webhook.unverified": Key("false", "tell it of findings that rest on unproven absence: true or false", _truth),
+    "webhook.min_severity": Key("minor", "the least it is told of: info, minor, major, critical", _severity),
     "ingest.sites": Key("", "sites to accept (empty: all in the inventory)", _ids),
     "dead_letters.folder": Key("linli-data/dead-letters", "rejected input, scrubbed, encrypted, ≤ 72 h", _any),
 }
@@ -210,7 +221,9 @@ def _take(found: dict[str, str], name: str, value: object, where: str, problems:
         problems.append(f"{where}: unknown key {name!r}{_nearest(name)}")
     elif isinstance(value, list):
         found[name] = ",".join(str(item) for item in value)
-    elif isinstance(value, (str, int)) and not isinstance(value, bool):
+    elif isinstance(value, bool):
+        found[name] = str(value).lower()
+    elif isinstance(value, str | int):
         found[name] = str(value)
     else:
         problems.append(f"{where}: {name} = {value!r}: expected text or a whole number")

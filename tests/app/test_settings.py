@@ -47,7 +47,7 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
         assert part in message
 
 
-@pytest.mark.parametrize("text", ["[log", "port = 3\n", "[log]\nurl = true\n", "\x00"])
+@pytest.mark.parametrize("text", ["[log", "port = 3\n", "[log]\nurl = 1.5\n", "\x00"])
 def test_a_file_that_is_no_settings_file_is_a_clear_error(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"linli\.toml"):
         load_settings(_file(tmp_path, text), {})
