@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -25,8 +25,10 @@ RULE = "indoor_ebike_charging"
 MIN_W, MAX_W = 80.0, 450.0  # STANDARDS §4.2: 36 V lead-acid to 72 V 32 Ah; above are cookers and air conditioners
 VARIATION = 0.05  # σ/μ; constant current into a rising voltage climbs up to 15 %, whose σ is 4.3 % of its mean
 PLATEAU_MS = 2_700_000  # 45 min: longer than a fridge's run, and two thirds of the shortest charge
-BASE_MS = 3_600_000  # the base is the lowest within an hour before: any cycling load has paused by then
-STEP_SHARE = 0.75  # of MIN_W: the floor before must lie so far below
+BASES_MS = (3_600_000, 10_800_000)  # the base is the lowest before: within an hour any cycling load has paused
+MIN_BEFORE = 3  # blocks
+STEP_SHARE = 0.75  # of MIN_W: a smaller rise in one block is no charger's
+ONE_STEP = (0.75, 1.35)  # the step by the plateau: it rose at once, and not in small steps or from above
 COVER_RATIO, COVER_W = 0.12, 12.0  # above the lowest by this much, something else runs too
 MIN_SEEN_MS = 1_500_000  # of the plateau must be seen uncovered
 SEEN_SHARE = 0.35  # … and so much of its time
@@ -42,6 +44,8 @@ LOST_MS = 3_600_000  # an hour without readings: nothing can be said any more
 COVERED_MS = 10_800_000  # three hours under something else: the same
 RESUME_MS = 2_700_000  # back at the plateau for 45 min after a dip: it was no tail (a fridge's run is shorter)
 MAX_CHARGE_MS = 50_400_000  # 14 h: STANDARDS says 2–12 h
+SAME_START_MS = 600_000  # a step may be dated a block earlier or later
+SWITCHED = 0.15  # a drop this close to a load's height is that load being switched off
 SIMILAR = (0.8, 1.25)  # the heights of one appliance's runs
 RECURS, STAY_LONGER = 2, 1.5
 
@@ -103,51 +107,83 @@ def limits_of(site: SiteView) -> Limits:
 # --- finding ----------------------------------------------------------------------------------------------------------
 
 
-def find_charge(pairs: Sequence[tuple[int, int]], end_ms: int, limits: Limits) -> Charge | None:
-    """The charge whose plateau is long enough at the end of these blocks (watts, var), or None."""
+def find_charge(
+    pairs: Sequence[tuple[int, int]], end_ms: int, limits: Limits, known: Collection[int] = ()
+) -> Charge | None:
+    """The newest charge whose plateau is long enough at the end of these blocks, or None.
+
+    Args:
+        pairs: watts and var of consecutive blocks, oldest first.
+        end_ms: when the last of them ended.
+        limits: the thresholds in force.
+        known: starts (ms) of what is or has been followed already; nothing that began about then is given.
+    """
     need = math.ceil(limits.plateau_ms / BLOCK_MS)
-    recent = [watts for watts, _ in pairs[-need:] if watts != UNKNOWN]
-    if len(pairs) < need + 3 or len(recent) < need - 1 or min(recent) < limits.min_w:
-        return None
-    start = _start(pairs, need, min(recent) - STEP_SHARE * limits.min_w)
-    if start is None:
-        return None
-    before = [pair for pair in pairs[max(0, start - BASE_MS // BLOCK_MS) : start] if pair[0] != UNKNOWN]
-    if len(before) < 3:
-        return None
-    return _judged(pairs, start, min(before), end_ms, limits)
+    lowest_w = UNKNOWN
+    for start in range(len(pairs) - 1, 2, -1):
+        lowest_w = min(lowest_w, pairs[start][0])
+        start_ms = end_ms - (len(pairs) - start) * BLOCK_MS
+        if lowest_w < limits.min_w:
+            return None  # whatever ran before has ended since
+        if len(pairs) - start < need or any(abs(start_ms - other_ms) <= SAME_START_MS for other_ms in known):
+            continue
+        steps_w = [step_w for step_w in _steps_w(pairs, start) if step_w >= STEP_SHARE * limits.min_w]
+        charge = _from_step(pairs, start, steps_w, end_ms, limits) if steps_w else None
+        if charge is not None:
+            return charge
+    return None
 
 
-def _start(pairs: Sequence[tuple[int, int]], need: int, below_w: float) -> int | None:
-    """The first block of the run: the one after the newest that lay below ``below_w``."""
-    for number in range(len(pairs) - need - 1, -1, -1):
-        if pairs[number][0] != UNKNOWN and pairs[number][0] < below_w:
-            start = number + 1
-            # With slow readings the step may fall inside a block: it then lies between the two levels.
-            rest = [watts for watts, _ in pairs[start + 1 :] if watts != UNKNOWN]
-            return start + 1 if pairs[start][0] < min(rest) - COVER_W else start
+def _steps_w(pairs: Sequence[tuple[int, int]], start: int) -> tuple[float, ...]:
+    """How far the circuit rose into block ``start`` and stayed for the next, if that may be a charger's step.
+
+    From the block before, and from the one before that: with slow readings a step lies across two blocks.
+    """
+    after = [watts for watts, _ in pairs[start : start + 2]]
+    before = [watts for watts, _ in pairs[start - 2 : start] if watts != UNKNOWN]
+    if UNKNOWN in after:
+        return ()
+    return tuple(min(after) - watts for watts in before)
+
+
+def _from_step(
+    pairs: Sequence[tuple[int, int]], start: int, steps_w: Sequence[float], end_ms: int, limits: Limits
+) -> Charge | None:
+    """The charge that began with this step, judged from the base of the last hour or of the last three.
+
+    What ran before it may have been switched off since, or may still run: the step's own height tells which base it is.
+    """
+    for base_ms in BASES_MS:
+        before = [pair for pair in pairs[max(0, start - base_ms // BLOCK_MS) : start] if pair[0] != UNKNOWN]
+        if len(before) >= MIN_BEFORE:
+            charge = _judged(pairs, start, steps_w, min(before), end_ms, limits)
+            if charge is not None:
+                return charge
     return None
 
 
 def _judged(
-    pairs: Sequence[tuple[int, int]], start: int, base: tuple[int, int], end_ms: int, limits: Limits
+    pairs: Sequence[tuple[int, int]],
+    start: int,
+    steps_w: Sequence[float],
+    base: tuple[int, int],
+    end_ms: int,
+    limits: Limits,
 ) -> Charge | None:
     run = [pair for pair in pairs[start:] if pair[0] != UNKNOWN]
     lowest_w = min(watts for watts, _ in run)
     ceiling_w = lowest_w + max(COVER_W, COVER_RATIO * (lowest_w - base[0]))
     seen = [pair for pair in run if pair[0] <= ceiling_w]
-    seen_ms = len(seen) * BLOCK_MS
-    if seen_ms < MIN_SEEN_MS or len(seen) < SEEN_SHARE * len(run):
+    if len(seen) * BLOCK_MS < MIN_SEEN_MS or len(seen) < SEEN_SHARE * len(run):
         return None
     level_w = statistics.fmean(watts for watts, _ in seen) - base[0]
-    variation = statistics.pstdev(watts for watts, _ in seen) / level_w if level_w > 0 else 1.0
-    length_ms = (len(pairs) - start) * BLOCK_MS
-    if not limits.min_w <= level_w <= limits.max_w or variation >= limits.variation or length_ms < limits.plateau_ms:
+    at_once = any(ONE_STEP[0] <= step_w / level_w <= ONE_STEP[1] for step_w in steps_w) if level_w > 0 else False
+    if not at_once or not limits.min_w <= level_w <= limits.max_w:
         return None
-    if not _one_step(pairs, start, base[0], level_w):
-        return None
+    variation = statistics.pstdev(watts for watts, _ in seen) / level_w
     runs = _similar_runs(pairs[:start], base[0], level_w)
-    if runs and length_ms < STAY_LONGER * max(runs) * BLOCK_MS:
+    length_ms = (len(pairs) - start) * BLOCK_MS
+    if variation >= limits.variation or (runs and length_ms < STAY_LONGER * max(runs) * BLOCK_MS):
         return None
     humps = any(SIMILAR[0] <= (watts - lowest_w) / level_w <= SIMILAR[1] for watts, _ in run[2:])
     return Charge(
@@ -162,13 +198,6 @@ def _judged(
         energy_kwh=level_w * length_ms / 3.6e9,
         seen_ms=end_ms,
     )
-
-
-def _one_step(pairs: Sequence[tuple[int, int]], start: int, base_w: float, level_w: float) -> bool:
-    """Whether the circuit rose by the plateau's own height at once, and not in small steps or from above."""
-    after_w = min(watts for watts, _ in pairs[start : start + 2])
-    before_w = pairs[start - 1][0] if pairs[start - 1][0] != UNKNOWN else base_w
-    return 0.6 <= (after_w - before_w) / level_w <= 1.5 or 0.75 <= (after_w - base_w) / level_w <= 1.35
 
 
 def _similar_runs(pairs: Sequence[tuple[int, int]], base_w: float, level_w: float) -> list[int]:
@@ -190,6 +219,15 @@ def _power_factor(seen: Sequence[tuple[int, int]], base: tuple[int, int], level_
         return -1.0
     base_var = 0 if base[1] == UNKNOWN else base[1]
     return level_w / math.hypot(level_w, max(0.0, statistics.fmean(measured) - base_var))
+
+
+def without(charge: Charge, other: Charge, drop_w: float) -> Charge:
+    """``charge`` after the circuit fell by ``drop_w``, when that was ``other`` in its base being switched off."""
+    others = abs(drop_w - other.level_w) <= SWITCHED * other.level_w
+    own = abs(drop_w - charge.level_w) <= SWITCHED * charge.level_w
+    if not others or own or other.start_ms >= charge.start_ms or charge.base_w < other.level_w:
+        return charge
+    return msgspec.structs.replace(charge, base_w=charge.base_w - other.level_w)
 
 
 # --- following --------------------------------------------------------------------------------------------------------

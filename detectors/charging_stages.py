@@ -72,6 +72,11 @@ def verdict_of(
     return Verdict(tuple(known), confirmed, seen)
 
 
+def may_be_charger(charge: Charge, site: SiteView) -> bool:
+    """Whether a load of this shape is worth following: not when its power factor is that of lamps and televisions."""
+    return not _is_corrected(charge, site)
+
+
 def draft_of(verdict: Verdict, charge: Charge, phase: Phase, episode: Episode, meter_id: str, site: SiteView) -> Draft:
     """The finding that states ``verdict``."""
     place_id = place_of(meter_id, site)

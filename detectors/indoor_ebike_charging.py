@@ -46,7 +46,7 @@ from contracts.findings import Phase, Subject, SubjectKind
 from contracts.names import DeviceClass
 from detectors import charging_stages as stages
 from detectors import load_curve
-from detectors.charger_signature import MAX_CHARGE_MS, Charge, find_charge, follow, limits_of
+from detectors.charger_signature import MAX_CHARGE_MS, Charge, Limits, find_charge, follow, limits_of, without
 from detectors.charging_scope import INDOOR, is_judged, meters_at, meters_near, same_room
 from detectors.charging_stages import Seen, Stated
 from detectors.fact_codes import fact
@@ -57,23 +57,32 @@ from detectors.site import SiteView
 
 RULE = "indoor_ebike_charging"
 FORGET_MS = 7_200_000  # a meter silent for two hours: its curve is broken
+MAX_CASES = 3
+MAX_DONE = 8  # six hours hold no more plateaus of 45 min
+
+
+class Case(msgspec.Struct, frozen=True, array_like=True):
+    """A charger-shaped load being followed, and what has been stated of it (None: nothing yet)."""
+
+    charge: Charge
+    stated: Stated | None = None
 
 
 class MeterState(msgspec.Struct, frozen=True, array_like=True):
-    """One meter: its curve, the charge being followed, what was seen, and what has been stated of the running episode.
+    """One meter: its curve, the loads being followed, and what was seen.
 
-    ``over_ms``: the last charge was over then; its remains are not found again.
+    Light or a television may have a charger's shape, and a charger may start on top of it, so several are followed.
+    ``done``: when the loads that are over had begun (ms); their remains are not found again.
     """
 
     v: int
     meter_id: str
     curve: Curve | None = None
-    charge: Charge | None = None
+    cases: tuple[Case, ...] = ()
     ebike: Seen | None = None
     tag: Seen | None = None
     fire: Seen | None = None
-    stated: Stated | None = None
-    over_ms: int = 0
+    done: tuple[int, ...] = ()
 
 
 class IndoorEbikeCharging:
@@ -127,7 +136,7 @@ class IndoorEbikeCharging:
             case EnvironmentSampled():
                 return _on_fire(state, event, site)
             case DeviceConfigured() if not is_judged(site.devices.get(event.device_id), site):
-                return _ended(state, event.at_ms, "not_judged", site, keep=False)
+                return _ended(state, event.at_ms, "not_judged", site)
             case _:
                 return Outcome(state if state.curve is not None else None)
 
@@ -138,7 +147,7 @@ class IndoorEbikeCharging:
 
     def on_deadline(self, state: MeterState, due_ms: int, site: SiteView) -> Outcome[MeterState]:
         """Forgotten; an open case is closed, unverified."""
-        return _ended(state, due_ms, "no_samples", site, keep=False)
+        return _ended(state, due_ms, "no_samples", site)
 
 
 # --- which meters -----------------------------------------------------------------------------------------------------
@@ -170,32 +179,44 @@ def _read(state: MeterState, event: PowerSampled, site: SiteView) -> Outcome[Met
     if state.curve is None:
         return Outcome(msgspec.structs.replace(state, curve=load_curve.begin(event.at_ms, watts, var)))
     curve, finished = load_curve.advance(state.curve, event.at_ms, watts, var)
-    after = MeterState(
-        1, state.meter_id, curve, state.charge, state.ebike, state.tag, state.fire, state.stated, state.over_ms
-    )
+    after = MeterState(1, state.meter_id, curve, state.cases, state.ebike, state.tag, state.fire, state.done)
     return _judge(after, finished, site) if finished else Outcome(after)
 
 
 def _judge(state: MeterState, finished: tuple[Block, ...], site: SiteView) -> Outcome[MeterState]:
-    if state.charge is None:
-        return _assess(_found(state, finished[-1], site), site)
+    """Follow what is followed through the finished blocks, look for something new, and state what has changed."""
     limits = limits_of(site)
-    charge = state.charge
-    for block in finished:
-        charge = follow(charge, block, limits)
-        if charge.over:
-            break
-    return _assess(msgspec.structs.replace(state, charge=charge), site)
+    if not state.cases and (finished[-1].power_w or 0.0) < limits.min_w:
+        return Outcome(state)
+    assert state.curve is not None
+    pairs = load_curve.unpacked(state.curve.blocks)
+    cases = state.cases
+    for number, block in enumerate(finished):
+        before = len(pairs) - len(finished) + number - 1
+        drop_w = pairs[before][0] - (block.power_w or 0.0) if before >= 0 and block.power_w is not None else 0.0
+        cases = tuple(_followed(case, cases, block, drop_w, limits) for case in cases)
+    known = [*state.done, *(case.charge.start_ms for case in cases)]
+    found = find_charge(pairs, finished[-1].end_ms, limits, known)
+    if found is not None and stages.may_be_charger(found, site):
+        cases = _with_case(cases, Case(found))
+    return _assess(msgspec.structs.replace(state, cases=cases), site)
 
 
-def _found(state: MeterState, newest: Block, site: SiteView) -> MeterState:
-    limits = limits_of(site)
-    if newest.power_w is None or newest.power_w < limits.min_w or state.curve is None:
-        return state
-    charge = find_charge(load_curve.unpacked(state.curve.blocks), newest.end_ms, limits)
-    if charge is None or charge.start_ms < state.over_ms:
-        return state
-    return msgspec.structs.replace(state, charge=charge)
+def _followed(case: Case, cases: tuple[Case, ...], block: Block, drop_w: float, limits: Limits) -> Case:
+    charge = case.charge
+    if charge.over:
+        return case
+    for other in cases:
+        charge = without(charge, other.charge, drop_w)
+    return Case(follow(charge, block, limits), case.stated)
+
+
+def _with_case(cases: tuple[Case, ...], case: Case) -> tuple[Case, ...]:
+    """The cases with one more; the oldest that nothing has been stated of makes room."""
+    if len(cases) < MAX_CASES:
+        return (*cases, case)
+    silent = next((old for old in cases if old.stated is None), None)
+    return cases if silent is None else (*(old for old in cases if old is not silent), case)
 
 
 # --- findings ---------------------------------------------------------------------------------------------------------
@@ -205,48 +226,64 @@ def _on_fire(state: MeterState, event: EnvironmentSampled, site: SiteView) -> Ou
     """A sign of fire: in the same room it opens on a plateau alone, elsewhere it raises what is open."""
     device = site.devices.get(state.meter_id)
     here = device is not None and same_room(device.place_id, event.place_id, site)
-    if state.charge is None or not (here or state.stated is not None):
+    if not any(here or case.stated is not None for case in state.cases):
         return Outcome(state if state.curve is not None else None)
     return _assess(msgspec.structs.replace(state, fire=Seen(event.at_ms, event.event_id)), site)
 
 
 def _assess(state: MeterState, site: SiteView) -> Outcome[MeterState]:
-    """State what the stages now say, when it is more than what was stated; then close what is over."""
-    charge = state.charge
-    if charge is None:
+    """State of each case what its stages now say, when it is more than was stated; then close what is over."""
+    if not state.cases:
         return Outcome(state)
-    drafts: tuple[Draft, ...] = ()
+    kept: list[Case] = []
+    drafts: list[Draft] = []
+    done = state.done
+    for case in state.cases:
+        case, draft = _stated(state, case, site)  # noqa: PLW2901 - the same case, one statement later
+        drafts += draft
+        if not case.charge.over:
+            kept.append(case)
+            continue
+        done = (*done, case.charge.start_ms)[-MAX_DONE:]
+        drafts += _closed(state.meter_id, case, case.charge.end_ms, case.charge.over, site)
+    fire = state.fire if kept else None
+    return Outcome(msgspec.structs.replace(state, cases=tuple(kept), fire=fire, done=done), tuple(drafts))
+
+
+def _stated(state: MeterState, case: Case, site: SiteView) -> tuple[Case, list[Draft]]:
+    charge, stated = case.charge, case.stated
     verdict = stages.verdict_of(charge, state.ebike, state.tag, state.fire, site)
-    if verdict is not None and (state.stated is None or verdict.stages != state.stated.stages):
-        phase, episode = Phase.OPEN, Episode(charge.start_ms, None)
-        if state.stated is not None:
-            phase, episode = Phase.UPDATE, state.stated.episode.next()
-        state = msgspec.structs.replace(state, stated=Stated(episode, verdict.stages))
-        drafts = (stages.draft_of(verdict, charge, phase, episode, state.meter_id, site),)
-    if not charge.over:
-        return Outcome(state, drafts)
-    closed = _ended(state, charge.end_ms, charge.over, site, keep=True)
-    return Outcome(closed.state, drafts + closed.drafts)
+    if verdict is None or (stated is not None and set(verdict.stages) <= set(stated.stages)):
+        return case, []
+    phase, episode = Phase.OPEN, Episode(charge.start_ms, None)
+    if stated is not None:
+        phase, episode = Phase.UPDATE, stated.episode.next()
+    draft = stages.draft_of(verdict, charge, phase, episode, state.meter_id, site)
+    return Case(charge, Stated(episode, verdict.stages)), [draft]
 
 
-def _ended(state: MeterState, at_ms: int, ended: str, site: SiteView, *, keep: bool) -> Outcome[MeterState]:
-    """The case is over; with ``keep`` the meter goes on being read."""
-    after = msgspec.structs.replace(state, charge=None, fire=None, stated=None, over_ms=at_ms) if keep else None
-    if state.stated is None or state.charge is None:
-        return Outcome(after)
-    place_id = stages.place_of(state.meter_id, site)
+def _ended(state: MeterState, at_ms: int, ended: str, site: SiteView) -> Outcome[MeterState]:
+    """The meter is no longer read: every open case is closed and all is forgotten."""
+    closed = [draft for case in state.cases for draft in _closed(state.meter_id, case, at_ms, ended, site)]
+    return Outcome(None, tuple(closed))
+
+
+def _closed(meter_id: str, case: Case, at_ms: int, ended: str, site: SiteView) -> list[Draft]:
+    if case.stated is None:
+        return []
+    charge, place_id = case.charge, stages.place_of(meter_id, site)
     facts = (
         fact("ended", ended),
-        fact("charging_min", (min(at_ms, state.charge.end_ms) - state.charge.start_ms) / 60_000),
-        fact("energy_kwh", state.charge.energy_kwh),
+        fact("charging_min", (min(at_ms, charge.end_ms) - charge.start_ms) / 60_000),
+        fact("energy_kwh", charge.energy_kwh),
     )
     draft = Draft(
-        episode=state.stated.episode.next(),
+        episode=case.stated.episode.next(),
         phase=Phase.CLOSE,
         subject=Subject(SubjectKind.PLACE, place_id),
         place_id=place_id,
-        source_id=state.meter_id,
+        source_id=meter_id,
         verified=ended == "power_off",
         facts=facts,
     )
-    return Outcome(after, (draft,))
+    return [draft]
