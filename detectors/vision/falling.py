@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from detectors.vision.blobs import find_blobs
 from detectors.vision.facade import FacadeGeometry
-from detectors.vision.frame_difference import FrameDifference, Luma, MotionFrame
+from detectors.vision.frame_difference import CELL_PX, FrameDifference, Luma, MotionFrame
 from detectors.vision.free_fall import FallFit
 from detectors.vision.merge import Group, Groups
 from detectors.vision.perspective import calibrate
@@ -36,6 +36,7 @@ from detectors.vision.verdict import (
 
 # Above two megapixels detail is the lens's blur: a 4K picture is halved.
 MAX_PIXELS = 2_200_000
+MIN_SIDE_PX = 32
 # After its last sight a fall waits for its mirror image's and fragments' tracklets to end.
 SETTLE_MS = 450
 # A fall's late pieces are recognised for this long.
@@ -134,17 +135,20 @@ class FallingAnalyser:
         self._shape = luma.shape
         height, width = luma.shape
         self._factor = 2 if height * width > MAX_PIXELS else 1
-        height, width = height // self._factor, width // self._factor
-        perspective = calibrate(self._geometry, height)
+        # whole cells of the noise map; at most three rows and columns are cut off
+        height, width = (side // self._factor // CELL_PX * CELL_PX for side in (height, width))
+        perspective = calibrate(self._geometry, luma.shape[0] // self._factor)
         self._scene = Scene(width, height, perspective, self._geometry.storey_height_m)
         self._difference, self._linker, self._groups = FrameDifference(), Linker(height), Groups(width)
         self._last_motion_ms = -1.0
 
     def _reduced(self, luma: Luma) -> Luma:
+        height, width = self._scene.height_px * self._factor, self._scene.width_px * self._factor
+        whole = luma[:height, :width]
         if self._factor == 1:
-            return luma
+            return whole
         size = (self._scene.width_px, self._scene.height_px)
-        return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
 
     def _follow(self, motion: MotionFrame) -> None:
         if self._last_motion_ms >= 0:
@@ -211,8 +215,12 @@ class FallingAnalyser:
 
 
 def _luma_of(picture: npt.NDArray[np.uint8]) -> Luma:
-    if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] != 3):
-        raise ValueError(f"expected (H, W, 3) BGR or (H, W) luma uint8, got {picture.shape} {picture.dtype}")
+    is_picture = picture.dtype == np.uint8 and (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3))
+    if not is_picture or min(picture.shape[:2]) < MIN_SIDE_PX:
+        raise ValueError(
+            f"expected (H, W, 3) BGR or (H, W) luma uint8 of {MIN_SIDE_PX} px or more, "
+            f"got {picture.shape} {picture.dtype}"
+        )
     if picture.ndim == 2:
         return picture
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)

@@ -45,9 +45,9 @@ MAX_GRAVITY_ERROR_MS2 = 3.0
 SUSPECTED_STOREYS = 3.0
 SUSPECTED_SPEED_MS = 5.0
 SUSPECTED_DURATION_S = 0.8
-# Nothing falls past a facade faster, and nothing thrown slows down more than it speeds up.
+# Nothing falls past a facade faster; at its terminal velocity a light thing has no acceleration left to measure.
 MAX_SPEED_MS = 45.0
-MIN_SUSPECTED_GRAVITY_MS2, MAX_SUSPECTED_GRAVITY_MS2 = 0.0, 20.0
+MIN_SUSPECTED_GRAVITY_MS2, MAX_SUSPECTED_GRAVITY_MS2 = -2.0, 20.0
 
 # What precedes the release (a hand, a window) and what follows the impact belong to the tracklet, not to the fall.
 _HEAD_PARTS = (0.0, 0.1, 0.2, 0.3, 0.42, 0.55)
