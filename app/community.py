@@ -112,6 +112,7 @@ class Community:
     def start(self) -> str:
         """Start every thread; the address of the page. Ends once the log is judged to its end and ingest listens."""
         settings, threads = self._settings, self.threads
+        host = settings["console.host"]
         while self._directory_relay.step():
             pass
         LOG.info("judging_log", from_position=self._driver.position, to_position=self._log.end())
@@ -131,7 +132,7 @@ class Community:
         for profile, receiver in self._receivers:
             threads.start(f"outbox-{profile.name}", Outbox(self._incidents, receiver, profile).run)
         threads.start("ingest", shard.run)
-        self._server = serve(self._console(), settings["console.host"], free_port_from(settings))
+        self._server = serve(self._console(), host, free_port(host, int(settings["console.port"])))
         while not shard.wait_ready(0.2) and not threads.stop.is_set():
             pass
         return self._server.url
@@ -287,13 +288,12 @@ def listens(host: str, port: int) -> bool:
         return False
 
 
-def free_port_from(settings: Settings) -> int:
-    """The configured port, or the next free one above it.
+def free_port(host: str, wanted: int) -> int:
+    """``wanted``, or the next free port above it; 0 takes any.
 
     Raises:
         ConfigurationError: none of the next hundred is free.
     """
-    host, wanted = settings["console.host"], int(settings["console.port"])
     for port in range(wanted, wanted + 100) if wanted else [0]:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -302,4 +302,4 @@ def free_port_from(settings: Settings) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise ConfigurationError(f"console.port {wanted} and the hundred above it are taken on {host}; choose another")
+    raise ConfigurationError(f"port {wanted} and the hundred above it are taken on {host}; choose another")

@@ -8,12 +8,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
 import edge
 from contracts.errors import ConfigurationError, Permanent
 from simulator.demo_community import CAM_FACADE, CAM_GATE, CAM_LIFT, DEMO_BOX, DEMO_SITE, SIDE_GATE_PLACE
-from simulator.scenes.truth import SceneTruth, read_truth
+from simulator.scenes.truth import Calibration, SceneTruth, read_truth
 
 SCENES = {CAM_FACADE: ("facade", 45), CAM_LIFT: ("lift", 60), CAM_GATE: ("gate", 40)}
 """camera → (scene, seconds); the film plays again when it ends."""
@@ -83,49 +81,55 @@ def clip_cameras(folder: Path) -> list[Path]:
 def clip_tables(clips: list[Path]) -> str:
     """A camera for each real clip: what falls, uncalibrated, once through."""
     return "\n".join(
-        _table("camera", id=f"clip-{number}", source=str(clip.resolve()), analysers=["high_altitude_throw"])
-        + _lines(place_id="b1-facade")
+        _table(
+            "[[camera]]",
+            id=f"clip-{number}",
+            source=str(clip.resolve()),
+            analysers=["high_altitude_throw"],
+            place_id="b1-facade",
+        )
         for number, clip in enumerate(clips, 1)
     )
 
 
 def _tables(mqtt_url: str, console_url: str, token: Path) -> str:
-    return "\n".join(
-        (
-            _table("box", head=True, id=DEMO_BOX, site=DEMO_SITE, data="box", place_id="b1"),
-            _table("mqtt", head=True, url=mqtt_url),
-            _table("console", head=True, url=console_url, token_file=str(token)),
-        )
+    return (
+        _table("[box]", id=DEMO_BOX, site=DEMO_SITE, data="box", place_id="b1")
+        + _table("[mqtt]", url=mqtt_url)
+        + _table("[console]", url=console_url, token_file=str(token))
     )
 
 
 def _camera(camera: str, film: Path, truth: SceneTruth) -> str:
-    common = {"id": camera, "source": str(film), "place_id": PLACES[camera], "loop": True, "simulated": False}
+    place_id = PLACES[camera]
+    common = _table("[[camera]]", id=camera, source=str(film), place_id=place_id, loop=True, simulated=True)
     if truth.calibration is not None:
-        return _table("camera", **common, analysers=["high_altitude_throw"]) + _facade(truth)
-    size = (truth.width, truth.height)
+        return common + _lines(analysers=["high_altitude_throw"]) + _facade(truth.calibration, truth)
+    common += _lines(model=str(MODEL))
     if truth.line_xyxy is not None:
         x0, y0, x1, y1 = truth.line_xyxy
-        start, end = [x0 / size[0], y0 / size[1]], [x1 / size[0], y1 / size[1]]
-        line = _table("camera.line", place_id=PLACES[camera], start=start, end=end)
-        return _table("camera", **common, analysers=["passages"], model=str(MODEL)) + line
-    corners = [[x / size[0], y / size[1]] for x, y in truth.zone_xy]
-    zone = _table("camera.zone", place_id=PLACES[camera], polygon=corners)
-    return _table("camera", **common, analysers=["object_zones"], model=str(MODEL)) + zone
+        start, end = [x0 / truth.width, y0 / truth.height], [x1 / truth.width, y1 / truth.height]
+        line = _table("[[camera.line]]", place_id=place_id, start=start, end=end)
+        return common + _lines(analysers=["passages"]) + line
+    corners = [[x / truth.width, y / truth.height] for x, y in truth.zone_xy]
+    return common + _lines(analysers=["object_zones"]) + _table("[[camera.zone]]", place_id=place_id, polygon=corners)
 
 
-def _facade(truth: SceneTruth) -> str:
-    assert truth.calibration is not None
-    edges = [{"floor": e.floor, "y_px": e.row_px} for e in truth.calibration.edges]
-    size = {"width_px": truth.width, "height_px": truth.height}
-    text = "[camera.facade]\n" + _lines(storey_height_m=truth.calibration.storey_m, **size)
-    return text + "".join(_table("camera.facade.storey_edges", **edge) for edge in edges)
+def _facade(calibration: Calibration, truth: SceneTruth) -> str:
+    text = _table(
+        "[camera.facade]",
+        storey_height_m=calibration.storey_m,
+        width_px=truth.width,
+        height_px=truth.height,
+    )
+    edges = (_table("[[camera.facade.storey_edges]]", floor=e.floor, y_px=e.row_px) for e in calibration.edges)
+    return text + "".join(edges)
 
 
-def _table(name: str, *, head: bool = False, **values: object) -> str:
-    return (f"[{name}]\n" if head else f"[[{name}]]\n") + _lines(**values)
+def _table(head: str, **values: object) -> str:
+    return f"{head}\n{_lines(**values)}"
 
 
 def _lines(**values: object) -> str:
-    """TOML's basic strings, numbers, booleans and arrays are JSON's."""
-    return "".join(f"{key} = {json.dumps(msgspec.to_builtins(value))}\n" for key, value in values.items())
+    """Lines of TOML: its basic strings, numbers, booleans and arrays are JSON's."""
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())

@@ -1,0 +1,184 @@
+"""What the demo says of itself at its end, counted from what lies on disk: nothing lost, nothing twice, how fast."""
+
+from __future__ import annotations
+
+import collections
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import msgspec
+
+from contracts.batch import decode_batch
+from contracts.events import AnyEvent, Event, Lane
+from contracts.findings import Finding, Phase
+from detectors.rule import Outcome
+from detectors.site import SiteView
+from incidents.receivers.stand_in import StandIn
+from incidents.schema import findings, incidents
+from incidents.store import Store
+from ingest.dead_letters import DeadLetters
+from streams.daylog import DayLog
+from streams.engine import Engine
+from streams.engine_store import EngineStore
+
+READ_RECORDS = 512
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The demo's last word. ``lost`` and ``duplicates`` must be 0.
+
+    ``lost``: events published and not refused that are not in the log, gaps in what the box sent, and incidents without
+    an accepted delivery. ``duplicates``: events applied twice, and news accepted twice under different keys.
+    """
+
+    events: int
+    findings: dict[str, int]
+    incidents: dict[str, int]
+    from_video: dict[str, int]
+    lost: int
+    duplicates: int
+    rejected: int
+    latency_ms: dict[str, int]
+
+
+class _Applied(msgspec.Struct, frozen=True):
+    v: int = 1
+
+
+class CountingRule:
+    """Not a rule of the product: it counts what the engine applies, so that an event applied twice shows."""
+
+    name: ClassVar[str] = "audit"
+    version: ClassVar[int] = 1
+    accepts: ClassVar[tuple[type[Event], ...]] = tuple(AnyEvent.__args__)
+    bound_ms: ClassVar[int] = 0
+    horizon_ms: ClassVar[int | None] = None
+    instant: ClassVar[bool] = True  # late events count too
+    receipt: ClassVar[bool] = True
+    state_type = _Applied
+
+    def __init__(self) -> None:
+        self.times: collections.Counter[tuple[str, str]] = collections.Counter()
+
+    def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
+        """Counts; names no key."""
+        self.times[event.site_id, event.event_id] += 1
+        return ()
+
+    def initial(self, key: str) -> _Applied:
+        """Never asked for."""
+        return _Applied()
+
+    def on_event(self, state: _Applied, event: Event, site: SiteView) -> Outcome[_Applied]:
+        """Never asked."""
+        return Outcome(None)
+
+    def deadline_ms(self, state: _Applied) -> int | None:
+        """None."""
+        return None
+
+    def on_deadline(self, state: _Applied, due_ms: int, site: SiteView) -> Outcome[_Applied]:
+        """Never asked."""
+        return Outcome(None)
+
+
+def audit(folder: Path, published: Mapping[str, tuple[str, str]], receiver: StandIn, live_ms: int) -> Report:
+    """Count everything in ``folder`` after its processes have ended.
+
+    Args:
+        published: SHA-256 of each payload → (site, event id).
+        receiver: who was told.
+        live_ms: when live publishing began; latency counts what was due after it.
+    """
+    batches = [decode_batch(data) for data in _records(folder)]
+    events = [event for batch in batches for event in batch.events]
+    rule = CountingRule()
+    engine = Engine([rule], partition=0, partitions=1, log_id="audit")
+    for position, batch in enumerate(batches):
+        engine.feed(batch, position)
+    engine.feed(msgspec.structs.replace(batches[-1], events=(), watermark_ms=2**53), len(batches))  # the buffer's rest
+    refused = _refused(folder)
+    logged = {(event.site_id, event.event_id) for event in events}
+    decided = _findings(folder)
+    told = receiver.told_incidents()
+    known, latencies = _incidents(folder, live_ms)
+    lost_events = {name for digest, name in published.items() if digest not in refused} - logged
+    return Report(
+        events=len(logged),
+        findings=_by_rule(decided),
+        incidents=dict(sorted(collections.Counter(known.values()).items())),
+        from_video=_by_rule([f for f in decided if f.evidence]),
+        lost=len(lost_events) + _lane_gaps(events) + len(set(known) - told),
+        duplicates=sum(n - 1 for n in rule.times.values()) + receiver.told_twice(),
+        rejected=len(refused),
+        latency_ms={"p50": _quantile(latencies, 0.50), "p99": _quantile(latencies, 0.99)},
+    )
+
+
+def _records(folder: Path) -> Iterator[bytes]:
+    log = DayLog(folder)
+    try:
+        position = log.begin()
+        while records := log.read(position, READ_RECORDS):
+            yield from (record.data for record in records)
+            position += len(records)
+    finally:
+        log.close()
+
+
+def _findings(folder: Path) -> list[Finding]:
+    store = EngineStore(folder / "engine.db")
+    try:
+        return [finding for _, finding in store.findings_after(0, 10_000_000)]
+    finally:
+        store.close()
+
+
+def _by_rule(decided: list[Finding]) -> dict[str, int]:
+    return dict(sorted(collections.Counter(f.rule for f in decided if f.phase is Phase.OPEN).items()))
+
+
+def _incidents(folder: Path, live_ms: int) -> tuple[dict[str, str], list[int]]:
+    """incident → scenario, and how long after their due time live findings were on the feed, ms."""
+    store = Store(f"sqlite:///{folder / 'incidents.db'}")
+    try:
+        with store.read() as connection:
+            known = {
+                str(row[0]): str(row[1])
+                for row in connection.execute(
+                    incidents.select().with_only_columns(incidents.c.incident_id, incidents.c.scenario)
+                )
+            }
+            times = connection.execute(
+                findings.select()
+                .with_only_columns(findings.c.taken_ms - findings.c.due_ms)
+                .where(findings.c.due_ms >= live_ms)
+            )
+            return known, sorted(max(0, int(row[0])) for row in times)
+    finally:
+        store.close()
+
+
+def _refused(folder: Path) -> set[str]:
+    letters = DeadLetters(folder / "dead-letters")
+    try:
+        return {letter.sha256 for letter in letters.list(1_000_000)}
+    finally:
+        letters.close()
+
+
+def _lane_gaps(events: list[AnyEvent]) -> int:
+    """Rows missing between the first and last of each box's lane that reached the log."""
+    lanes: dict[tuple[str, str, str, Lane], set[int]] = collections.defaultdict(set)
+    for event in events:
+        if event.spool is not None:
+            mark = event.spool
+            lanes[event.site_id, mark.box_id, mark.spool_id, mark.lane].add(mark.seq)
+    return sum(max(seqs) - min(seqs) + 1 - len(seqs) for seqs in lanes.values())
+
+
+def _quantile(ordered: list[int], q: float) -> int:
+    """The nearest-rank quantile; 0 of nothing."""
+    return ordered[max(0, math.ceil(q * len(ordered)) - 1)] if ordered else 0
