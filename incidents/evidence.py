@@ -61,10 +61,22 @@ def expire_evidence(connection: Connection, now_ms: int) -> list[str]:
     """Give up what no box can still have; returns the hashes."""
     due = (evidence.c.state == EvidenceState.PENDING.value) & (evidence.c.asked_ms < now_ms - KEPT_ON_BOX_MS)
     expired = list(connection.execute(select(evidence.c.sha256).where(due)).scalars())
-    connection.execute(update(evidence).where(due).values(state=EvidenceState.EXPIRED.value, settled_ms=now_ms))
     for sha256 in expired:
-        _announce(connection, sha256, now_ms)
+        mark_expired(connection, sha256, now_ms)
     return expired
+
+
+def mark_expired(connection: Connection, sha256: str, now_ms: int) -> None:
+    """The bytes are not here and will not be any more; every incident that names them changes."""
+    values = {"state": EvidenceState.EXPIRED.value, "settled_ms": now_ms}
+    connection.execute(update(evidence).where(evidence.c.sha256 == sha256).values(values))
+    _announce(connection, sha256, now_ms)
+
+
+def present_before(connection: Connection, before_ms: int) -> list[str]:
+    """The hashes of what is present and came before ``before_ms``."""
+    where = (evidence.c.state == EvidenceState.PRESENT.value) & (evidence.c.settled_ms < before_ms)
+    return list(connection.execute(select(evidence.c.sha256).where(where)).scalars())
 
 
 def evidence_of(connection: Connection, incident_id: str) -> list[EvidenceRow]:

@@ -15,7 +15,6 @@ from incidents.schema import metadata, schema_version
 from incidents.store import Store
 from tests.incidents.builders import make_store
 
-
 POSTGRESQL = make_url("postgresql://").get_dialect()()
 
 

@@ -1,0 +1,227 @@
+"""Files encrypted at rest: AES-256-GCM in chunks, so that any range is read without the rest.
+
+A file has its own key, HKDF(master key, random salt), so counters as nonces never repeat under one key. Each chunk is
+bound to the file's name, its index and whether it is the last: chunks cannot be swapped, dropped or moved elsewhere.
+A *part* (an upload that is not complete) is a sequence of sealed records of any size up to a chunk.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from contracts.errors import ConfigurationError, Permanent
+
+CHUNK_BYTES = 64 * 1024
+KEY_BYTES = 32
+_TAG_BYTES = 16
+_MAGIC = b"LNS1"
+_SALT_BYTES = 16
+_SIZE = struct.Struct(">Q")
+_LENGTH = struct.Struct(">I")
+_NONCE = struct.Struct(">4xQ")
+_AAD = struct.Struct(">Q?")
+HEADER_BYTES = len(_MAGIC) + _SALT_BYTES + _SIZE.size
+
+
+class SealBroken(Permanent):
+    """A sealed file was damaged, cut or changed, or the key is not the one it was sealed with."""
+
+
+def load_key(path: Path) -> bytes:
+    """The master key in ``path``; made at random, readable by its owner alone, when the file does not exist.
+
+    Raises:
+        ConfigurationError: when the file does not hold 32 bytes.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(os.urandom(KEY_BYTES))
+            _sync(file)
+    except FileExistsError:
+        pass
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise ConfigurationError(f"key file {path} has {len(key)} bytes, expected {KEY_BYTES}")
+    return key
+
+
+def seal(path: Path, key: bytes, name: str, size_bytes: int, plain: Iterable[bytes]) -> None:
+    """Write ``plain`` (exactly ``size_bytes`` in all) to ``path``, durably, under a temporary name until complete."""
+    temporary = path.with_suffix(".new")
+    with temporary.open("wb") as file:
+        salt = os.urandom(_SALT_BYTES)
+        file.write(_MAGIC + salt + _SIZE.pack(size_bytes))
+        cipher, last = _cipher(key, salt), _last_index(size_bytes)
+        for index, chunk in enumerate(_chunks(plain)):
+            file.write(cipher.encrypt(_NONCE.pack(index), chunk, _aad(name, index, last=index == last)))
+        _sync(file)
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def size_of(path: Path) -> int:
+    """The plain size of a sealed file.
+
+    Raises:
+        SealBroken: when it is not one.
+    """
+    with path.open("rb") as file:
+        return _header(file, path)[1]
+
+
+def unseal(path: Path, key: bytes, name: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+    """The plain bytes ``start … stop`` (end exclusive; None: to the end), a chunk at a time.
+
+    Raises:
+        SealBroken: while iterating, before any damaged byte is given.
+    """
+    with path.open("rb") as file:
+        salt, size = _header(file, path)
+        end = size if stop is None else min(stop, size)
+        cipher, last = _cipher(key, salt), _last_index(size)
+        for index in range(start // CHUNK_BYTES, -(-end // CHUNK_BYTES) if start < end else 0):
+            file.seek(HEADER_BYTES + index * (CHUNK_BYTES + _TAG_BYTES))
+            sealed = file.read(CHUNK_BYTES + _TAG_BYTES)
+            plain = _open(cipher, index, sealed, _aad(name, index, last=index == last), path)
+            first = index * CHUNK_BYTES
+            yield plain[max(start - first, 0) : end - first]
+
+
+class Part:
+    """An upload that is not complete. Records are appended; a torn last one is cut off on opening.
+
+    Attributes:
+        size_bytes: plain bytes held.
+    """
+
+    def __init__(self, path: Path, key: bytes, name: str) -> None:
+        self._path = path
+        self._name = name
+        self._file = path.open("r+b" if path.exists() else "w+b")
+        salt = self._file.read(_SALT_BYTES)
+        if len(salt) < _SALT_BYTES:
+            salt = os.urandom(_SALT_BYTES)
+            self._file.seek(0)
+            self._file.truncate()
+            self._file.write(salt)
+        self._cipher = _cipher(key, salt)
+        self.size_bytes, self._records = 0, 0
+        self._cut_torn_record()
+
+    def append(self, plain: bytes) -> None:
+        """Add bytes; durable after :meth:`sync`."""
+        for start in range(0, len(plain), CHUNK_BYTES):
+            piece = plain[start : start + CHUNK_BYTES]
+            aad = _aad(self._name, self._records, last=False)
+            sealed = self._cipher.encrypt(_NONCE.pack(self._records), piece, aad)
+            self._file.write(_LENGTH.pack(len(sealed)) + sealed)
+            self._records += 1
+            self.size_bytes += len(piece)
+
+    def sync(self) -> None:
+        """Make what was appended durable."""
+        _sync(self._file)
+
+    def read(self) -> Iterator[bytes]:
+        """The plain bytes from the start, a record at a time."""
+        self._file.flush()
+        self._file.seek(_SALT_BYTES)
+        for index in range(self._records):
+            sealed = self._next_record()
+            if sealed is None:
+                raise SealBroken(f"{self._path.name}: record {index} is gone")
+            yield _open(self._cipher, index, sealed, _aad(self._name, index, last=False), self._path)
+        self._file.seek(0, os.SEEK_END)
+
+    def close(self) -> None:
+        """Close the file; the part stays."""
+        self._file.close()
+
+    def _next_record(self) -> bytes | None:
+        head = self._file.read(_LENGTH.size)
+        if len(head) < _LENGTH.size:
+            return None
+        (length,) = _LENGTH.unpack(head)
+        sealed = self._file.read(length) if length <= CHUNK_BYTES + _TAG_BYTES else b""
+        return sealed if length and len(sealed) == length else None
+
+    def _cut_torn_record(self) -> None:
+        self._file.seek(_SALT_BYTES)
+        good = _SALT_BYTES
+        while (sealed := self._next_record()) is not None and self._is_good(sealed):
+            good = self._file.tell()
+            self._records += 1
+            self.size_bytes += len(sealed) - _TAG_BYTES
+        self._file.seek(good)
+        self._file.truncate()
+
+    def _is_good(self, sealed: bytes) -> bool:
+        aad = _aad(self._name, self._records, last=False)
+        try:
+            self._cipher.decrypt(_NONCE.pack(self._records), sealed, aad)
+        except InvalidTag:
+            return False
+        return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename or unlink in ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _chunks(plain: Iterable[bytes]) -> Iterator[bytes]:
+    """``plain`` cut anew into full chunks and a shorter last one; an empty file is one empty chunk."""
+    held, any_yet = bytearray(), False
+    for piece in plain:
+        held += piece
+        while len(held) > CHUNK_BYTES:
+            any_yet = True
+            yield bytes(held[:CHUNK_BYTES])
+            del held[:CHUNK_BYTES]
+    if held or not any_yet:
+        yield bytes(held)
+
+
+def _last_index(size_bytes: int) -> int:
+    return max(size_bytes - 1, 0) // CHUNK_BYTES
+
+
+def _header(file: BinaryIO, path: Path) -> tuple[bytes, int]:
+    head = file.read(HEADER_BYTES)
+    if len(head) != HEADER_BYTES or not head.startswith(_MAGIC):
+        raise SealBroken(f"{path.name} is not a sealed file")
+    salt = head[len(_MAGIC) : len(_MAGIC) + _SALT_BYTES]
+    return salt, int(_SIZE.unpack(head[-_SIZE.size :])[0])
+
+
+def _cipher(key: bytes, salt: bytes) -> AESGCM:
+    return AESGCM(HKDF(SHA256(), KEY_BYTES, salt, b"linli evidence file").derive(key))
+
+
+def _aad(name: str, index: int, *, last: bool) -> bytes:
+    return name.encode() + _AAD.pack(index, last)
+
+
+def _open(cipher: AESGCM, index: int, sealed: bytes, aad: bytes, path: Path) -> bytes:
+    try:
+        return cipher.decrypt(_NONCE.pack(index), sealed, aad)
+    except (InvalidTag, ValueError):
+        raise SealBroken(f"{path.name}: chunk {index} does not open") from None
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
