@@ -91,15 +91,19 @@ def lamp(rng: random.Random, from_ms: int, to_ms: int) -> Load:
 
 
 def computer(rng: random.Random, from_ms: int, to_ms: int) -> Load:
-    """A gaming computer with its screen: 120–260 W, never the same for long."""
+    """A gaming computer with its screen: 90–280 W, never the same for long.
+
+    Supplies of this size must be corrected (GB 17625.1): a power factor of 0.75 with a choke, 0.95 with electronics.
+    """
     spans: list[Span] = []
     for start in _daily(rng, from_ms, to_ms, 1, (19.0, 20.5)):
         at_ms, end_ms = start, start + rng.randint(2, 4) * HOUR_MS
         while at_ms < end_ms:
-            next_ms = at_ms + rng.randint(1, 5) * MINUTE_MS
-            spans.append(flat(at_ms, next_ms, rng.uniform(120, 260)))
-            at_ms = next_ms
-    return Load("computer", 0.68, 0.05, _ordered(spans))
+            watts, scene_ms = rng.choice(((90, 4), (130, 6), (210, 25), (280, 25)))  # desktop, film, two games
+            for _ in range(rng.randint(1, scene_ms)):
+                spans.append(flat(at_ms, at_ms + MINUTE_MS, watts * rng.uniform(0.85, 1.15)))
+                at_ms += MINUTE_MS
+    return Load("computer", rng.choice((0.75, 0.95)), 0.05, _ordered(spans))
 
 
 LOOK_ALIKES: tuple[Make, ...] = (kettle, rice_cooker, heater, air_conditioner, laptop, lamp, computer)

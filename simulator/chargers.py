@@ -17,6 +17,7 @@ from simulator.loads import Load, Span, flat
 class Pack(enum.Enum):
     """The packs that people carry upstairs."""
 
+    LEAD_36 = "lead_acid_36v"
     LEAD_48 = "lead_acid_48v"
     LEAD_60 = "lead_acid_60v"
     LEAD_72 = "lead_acid_72v"
@@ -31,6 +32,7 @@ class Shape(msgspec.Struct, frozen=True):
 
 
 SHAPES: dict[Pack, Shape] = {
+    Pack.LEAD_36: Shape((84, 94), (4.0, 6.0)),  # 1.8 A; a laptop's height, so only the whole curve tells
     Pack.LEAD_48: Shape((112, 175), (3.5, 6.0)),
     Pack.LEAD_60: Shape((170, 245), (3.5, 6.0)),
     Pack.LEAD_72: Shape((225, 385), (4.0, 6.0)),
@@ -67,9 +69,9 @@ def charger_load(rng: random.Random, charge: Charge) -> Load:
 
 
 def _lead_tail(rng: random.Random, charge: Charge, bulk_w: float) -> list[Span]:
-    """Absorption sinks to about 60 W, then the charger floats at about 10 W until the plug is pulled."""
+    """Absorption sinks to a quarter, then the charger floats at about 10 W until the plug is pulled."""
     float_ms = charge.bulk_end_ms + (charge.unplug_ms - charge.bulk_end_ms) * 2 // 3
-    taper = Span(charge.bulk_end_ms, float_ms, bulk_w, rng.uniform(38, 50), tau_ms=14 * MINUTE_MS)
+    taper = Span(charge.bulk_end_ms, float_ms, bulk_w, bulk_w * rng.uniform(0.2, 0.3), tau_ms=16 * MINUTE_MS)
     return [taper, flat(float_ms, charge.unplug_ms, rng.uniform(7, 12))]
 
 

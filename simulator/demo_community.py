@@ -52,9 +52,19 @@ def _with_real_box(community: Community) -> Community:
         name="南侧门",
     )
     simulated = tuple(device for device in community.devices if device.device_id not in REPLACED)
-    return msgspec.structs.replace(
-        community, places=(*community.places, side_gate), devices=(*simulated, *_real_devices())
+    kitchen = msgspec.structs.replace(
+        community.of_class(DeviceClass.SENSOR)[0],
+        device_id=f"smoke-{kitchen_meter(community).place_id}",
+        place_id=kitchen_meter(community).place_id,
     )
+    return msgspec.structs.replace(
+        community, places=(*community.places, side_gate), devices=(kitchen, *simulated, *_real_devices())
+    )
+
+
+def kitchen_meter(community: Community) -> Device:
+    """The meter of the flat that has a smoke sensor of its own and charges a small battery beside it."""
+    return [meter for meter in community.of_class(DeviceClass.METER) if meter.consented][5]
 
 
 def _real_devices() -> tuple[Device, ...]:

@@ -21,9 +21,8 @@ from simulator.street import play_scene, resident
 
 SAMPLE_MS = 5_000
 FIRST_STRANGER_MS = 8_000
-FIRST_SMOKE_MS = 5_000
-"""When smoke begins to rise; the alarm itself comes RISE_STEPS readings later."""
 RISE_STEPS = 2
+"""Smoke rises from the start; the alarm itself comes so many readings later, at the community's first sensor."""
 SMOKE_PAUSE_MS = 6 * MINUTE_MS
 FAILING_METER = 1
 FIRST_FAILURE_MS = 12_000
@@ -109,7 +108,7 @@ class LiveSite:
     def _smoke(self, sensors: list[Device]) -> Iterator[AnyEvent]:
         """All sensors: calm heartbeats, and in turn one that alarms."""
         script, rng = self._script("smoke")
-        next_alarm_ms = self._start_ms + FIRST_SMOKE_MS
+        next_alarm_ms = self._start_ms
         alarming, calm_ms = "", 0
         for at_ms, sensor in _in_turn(sensors, self._start_ms):
             if at_ms >= next_alarm_ms:

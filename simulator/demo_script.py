@@ -17,7 +17,14 @@ from simulator.arrival import deliver
 from simulator.chargers import Charge, Pack, charger_load, draw_charge
 from simulator.community import DAY_MS, HOUR_MS, MINUTE_MS, Community, Device
 from simulator.demo_bad import bad_inputs
-from simulator.demo_community import DEMO_BOX, SECOND_SITE, SILENT_MS, demo_communities
+from simulator.demo_community import (
+    DEMO_BOX,
+    DEMO_SITE,
+    SECOND_SITE,
+    SILENT_MS,
+    demo_communities,
+    kitchen_meter,
+)
 from simulator.demo_live import LiveSite
 from simulator.faults import Fault, FaultKind
 from simulator.health import heartbeat, play_health
@@ -42,6 +49,9 @@ PLATEAU_MS = 45 * MINUTE_MS
 CHARGE_DUE_MS = 40_000
 SILENCE_DUE_MS = 40_000
 """How long after the end of the history the charge is suspected and the silence is due."""
+EARLIER_MS = 200 * MINUTE_MS
+KITCHEN_MS = 80 * MINUTE_MS
+"""A charge too small to be suspected by its power; it has its plateau when smoke rises in the same room."""
 BEFORE_MATURE_MS = 10 * MINUTE_MS
 
 
@@ -117,17 +127,18 @@ class DemoScript:
         meters = community.of_class(DeviceClass.METER)
         rooms = [meter for meter in meters if meter.consented]
         loads = {meter.device_id: self._ordinary(community, meter) for meter in meters}
-        charging, earlier = rooms[3], rooms[7]
-        for meter, plug_ms, pack in (
-            (charging, self.end_ms + CHARGE_DUE_MS - PLATEAU_MS, Pack.LEAD_60),
-            (earlier, self.end_ms - 200 * MINUTE_MS, Pack.LEAD_48),
-        ):
-            if (community.site_id == SECOND_SITE) == (meter is earlier):
+        plugged = (
+            (DEMO_SITE, rooms[3], self.end_ms + CHARGE_DUE_MS - PLATEAU_MS, Pack.LEAD_60),
+            (DEMO_SITE, kitchen_meter(community), self.end_ms - KITCHEN_MS, Pack.LEAD_36),
+            (SECOND_SITE, rooms[7], self.end_ms - EARLIER_MS, Pack.LEAD_48),
+        )
+        for site_id, meter, plug_ms, pack in plugged:
+            if site_id == community.site_id:
                 loads[meter.device_id] = self._charging(community, meter, plug_ms, pack)
         return loads
 
     def _charging(self, community: Community, meter: Device, plug_ms: int, pack: Pack) -> list[Load]:
-        rng = random.Random(f"{self.seed}/demo/{community.site_id}/charge")
+        rng = random.Random(f"{self.seed}/demo/{community.site_id}/{meter.device_id}/charge")
         drawn = draw_charge(rng, pack, plug_ms)
         charge = Charge(pack, plug_ms, drawn.bulk_end_ms, drawn.unplug_ms)
         self.truths.append(

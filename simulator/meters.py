@@ -47,10 +47,11 @@ def play_meters(script: Script) -> None:
 def _charging_room(
     script: Script, charging: random.Random, rng: random.Random, meter: Device, number: int
 ) -> list[Load]:
-    """A room where an e-bike is charged; every other one has a kettle and a rice cooker on the same circuit."""
+    """A room where an e-bike is charged; every other one has a kettle and a rice cooker on the circuit, or a fridge."""
     loads = [charge_at(script, charging, meter, day, expected=True) for day in range(script.days)]
     if number % 2:
-        loads += [make(rng, script.from_ms, script.to_ms) for make in (appliances.kettle, appliances.rice_cooker)]
+        shared = rng.choice(((appliances.kettle, appliances.rice_cooker), (appliances.fridge, appliances.kettle)))
+        loads += [make(rng, script.from_ms, script.quiet_to_ms) for make in shared]
     return loads
 
 

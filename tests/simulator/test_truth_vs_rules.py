@@ -1,0 +1,68 @@
+"""The rules against the simulator's truth: everything expected is found once, and nothing else is."""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+import pytest
+
+from contracts.events import AnyEvent
+from contracts.findings import Finding
+from detectors.registry import all_rules
+from simulator.demo_script import DemoScript
+from simulator.generate import Request, generate
+from tests.simulator.judging import judge, opened
+from tests.simulator.worlds import world
+
+SIX = {
+    "stranger_entry",
+    "indoor_ebike",
+    "indoor_ebike_charging",
+    "high_altitude_throw",
+    "smoke_or_heat",
+    "device_silent",
+}
+END_MS = 1_773_633_600_000
+SETUP_MS = 20_000
+
+
+@pytest.mark.slow
+def test_a_day_of_two_communities_is_found_completely_and_nothing_else() -> None:
+    verdict = judge(world().truths, opened(world().events, all_rules()))
+
+    assert not verdict.missed, verdict.table()
+    assert not verdict.wrong, verdict.table()
+    assert {truth.rule for truth in verdict.found} == SIX
+
+
+@pytest.mark.slow
+def test_two_days_are_found_completely_and_nothing_else() -> None:
+    days = generate(Request(seed=11, days=2, sites=1))
+    verdict = judge(days.truths, opened(days.events, all_rules()))
+
+    assert not verdict.missed, verdict.table()
+    assert not verdict.wrong, verdict.table()
+
+
+def _demo(seed: int) -> tuple[DemoScript, list[Finding]]:
+    """The demo as its log would hold it: the history, a set-up of twenty seconds, two minutes of life."""
+    demo = DemoScript(seed, END_MS)
+    past = list(demo.history())
+    live = itertools.takewhile(lambda due: due[0] < 120, demo.live(END_MS + SETUP_MS))
+    now: list[AnyEvent] = [msgspec.structs.replace(event, received_ms=event.at_ms + 40) for _, _, event in live]
+    return demo, opened([*past, *now], all_rules())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_in_the_demo_four_rules_fire_live_within_ninety_seconds_and_the_past_is_no_flood(seed: int) -> None:
+    demo, opens = _demo(seed)
+    live = {o.rule for o in opens if END_MS + SETUP_MS <= o.decided_ms <= END_MS + SETUP_MS + 90_000}
+    past = [o for o in opens if o.decided_ms < END_MS]
+    expected = judge([t for t in demo.truths if t.to_ms < END_MS], past)
+
+    assert live == {"stranger_entry", "smoke_or_heat", "device_silent", "indoor_ebike_charging"}
+    assert not expected.missed, expected.table()
+    assert len(past) <= 30
+    assert {o.rule for o in past} <= SIX - {"indoor_ebike", "high_altitude_throw"}
