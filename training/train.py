@@ -31,7 +31,7 @@ def main() -> None:
         build(options.cache, range(options.scenes), options.frames)
     samples = load(options.cache)
     print(f"{len(samples)} frames, {sum(len(s.rows) for s in samples)} objects", flush=True)
-    net = Detector()
+    net = Detector().to(memory_format=torch.channels_last)  # a third faster on this kind of processor
     if options.start:
         net.load_state_dict(torch.load(options.start, weights_only=True))
     print(f"{sum(p.numel() for p in net.parameters())} parameters", flush=True)
@@ -44,7 +44,7 @@ def batch_of(samples: list[Sample], rng: Random) -> tuple[Tensor, list[Targets]]
     """A varied batch: pictures (B, 3, H, W) 0–255 and their targets."""
     chosen = [varied(rng.choice(samples), rng) for _ in range(BATCH)]
     images = torch.stack([torch.from_numpy(sample.image).permute(2, 0, 1) for sample in chosen]).float()
-    return images.contiguous(), [targets_of(sample) for sample in chosen]
+    return images.contiguous(memory_format=torch.channels_last), [targets_of(sample) for sample in chosen]
 
 
 def targets_of(sample: Sample) -> Targets:
@@ -79,7 +79,7 @@ def _train(net: Detector, samples: list[Sample], options: argparse.Namespace) ->
         nn.utils.clip_grad_norm_(net.parameters(), 10.0)
         optimizer.step()
         _blend(average, net, min(0.998, (step + 1) / (step + 20)))
-        shown += float(loss)
+        shown += loss.item()
         if step % 50 == 49:
             spent = time.monotonic() - began
             print(f"step {step + 1}: loss {shown / 50:.3f}, {spent / (step + 1):.2f} s a step", flush=True)
