@@ -38,7 +38,8 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ``source`` is ``rtsp://…`` or a video file; ``analyze`` takes its video from the command line instead. A file plays
     at its own speed (``realtime``) and again from the start (``loop``). ``simulated``: the picture is generated, its
     events say so and never reach grid or police. ``model`` is the path of a manifest. ``detect_per_s`` is how often
-    the detector looks.
+    the detector looks. ``upload_passages``: evidence of passages is uploaded unasked, as that of falls and e-bikes
+    always is; otherwise it stays on the box.
     """
 
     id: str
@@ -51,6 +52,7 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     model: str = ""
     detect_per_s: float = 5.0
     min_score: float = 0.4
+    upload_passages: bool = False
     zone: tuple[Zone, ...] = ()
     line: tuple[Line, ...] = ()
     mask: tuple[Mask, ...] = ()

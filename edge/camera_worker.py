@@ -11,7 +11,7 @@ from contracts.events import DeviceReported
 from edge.analysers import Watch
 from edge.camera import AnalyserName, CameraConfig
 from edge.capture import EVERY_FRAME_QUEUE, Capture, FrameQueue
-from edge.events import CameraIdentity, report
+from edge.events import CameraIdentity, EvidencePolicy, report
 from edge.evidence import EvidenceDisk
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
@@ -45,7 +45,8 @@ class CameraWorker:
         self._queue = FrameQueue(EVERY_FRAME_QUEUE if every_frame else 1)
         ring = FrameRing()
         self._capture = Capture(camera.source, self._queue, realtime=camera.realtime, loop=camera.loop, now_ms=now_ms)
-        self._recorder = Recorder(identity, ring=ring, disk=disk, spool=spool)
+        policy = EvidencePolicy(upload_passages=camera.upload_passages)
+        self._recorder = Recorder(identity, ring=ring, disk=disk, spool=spool, policy=policy)
         self._make_watch, self._masks, self._ring = make_watch, camera.mask, ring
         self._judged, self._reported_ms, self._reported_frames = 0, now_ms(), 0
         bodies = (("capture", self._capture.run), ("judge", self._judge), ("record", self._recorder.run))

@@ -144,10 +144,12 @@ class Wanted(msgspec.Struct, frozen=True):
 class EvidencePolicy:
     """Which observations cut evidence: a fall, a passage, a stay's beginning, and a track that turns out an e-bike.
 
-    Falls and e-bikes are what camera rules rest on, so their evidence is uploaded unasked; the rest stays on the box.
+    Falls and e-bikes are what camera rules rest on, so their evidence is uploaded unasked; the rest stays on the box,
+    unless the camera's owner decided otherwise for passages.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, upload_passages: bool = False) -> None:
+        self._upload_passages = upload_passages
         self._cut_tracks: dict[tuple[int, str], None] = {}
 
     def wanted(self, seen: Observation) -> Wanted:
@@ -156,7 +158,7 @@ class EvidencePolicy:
             return Wanted(cut=True, upload=True, started_ms=seen.started_ms)
         if isinstance(seen, ObjectInZone):
             return self._of_stay(seen)
-        return Wanted(cut=True, upload=False, started_ms=seen.at_ms)
+        return Wanted(cut=True, upload=self._upload_passages, started_ms=seen.at_ms)
 
     def _of_stay(self, seen: ObjectInZone) -> Wanted:
         is_e_bike = seen.label is ObjectLabel.E_BIKE

@@ -45,11 +45,20 @@ class Recorder:
         ring: its recent frames.
         disk: where evidence is kept.
         spool: where events are kept.
+        policy: which observations cut evidence.
     """
 
-    def __init__(self, identity: CameraIdentity, *, ring: FrameRing, disk: EvidenceDisk, spool: Spool) -> None:
+    def __init__(
+        self,
+        identity: CameraIdentity,
+        *,
+        ring: FrameRing,
+        disk: EvidenceDisk,
+        spool: Spool,
+        policy: EvidencePolicy | None = None,
+    ) -> None:
         self._identity, self._ring, self._disk, self._spool = identity, ring, disk, spool
-        self._policy = EvidencePolicy()
+        self._policy = policy or EvidencePolicy()
         self._queue: queue.Queue[Observation | Event] = queue.Queue(QUEUE_ITEMS)
         self.gauges = RecorderGauges()
 

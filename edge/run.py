@@ -30,6 +30,7 @@ from edge.upload_queue import UploadQueue
 
 STOP_TIMEOUT_S = 5.0
 SWEEP_S = 60.0
+FIRST_REPORT_S = 2.0  # a box that came back is seen at once
 _log = structlog.get_logger("edge.run")
 
 
@@ -87,8 +88,9 @@ class EdgeBox:
             self._shut_down()
 
     def _supervise(self, stop: threading.Event) -> None:
-        swept_s = 0.0
-        while not stop.wait(self._config.box.health_s):
+        swept_s, pause_s = 0.0, min(FIRST_REPORT_S, self._config.box.health_s)
+        while not stop.wait(pause_s):
+            pause_s = self._config.box.health_s
             self._report(self._now_ms())
             if time.monotonic() - swept_s > SWEEP_S:
                 swept_s = time.monotonic()

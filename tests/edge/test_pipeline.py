@@ -122,6 +122,7 @@ def test_falls_and_e_bikes_are_uploaded_unasked_once_and_the_rest_stays_on_the_b
         (True, False),
     ]
     assert (policy.wanted(fallen()).started_ms, policy.wanted(passed()).started_ms) == (8_000, 9_000)
+    assert EvidencePolicy(upload_passages=True).wanted(passed()).upload
 
 
 class Recording:
