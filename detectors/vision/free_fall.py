@@ -215,9 +215,11 @@ def fit_calibrated(whole: Path, perspective: Perspective, centre_row_px: float) 
     path, heights = whole.only(keep), heights[keep]
     if len(heights) < MIN_SIGHTINGS:
         return None
-    (h0, v0, half_g), covariance, miss = _parabola(path.t_s, heights, perspective)
-    at_start = h0 - v0 * path.t_s[0] - half_g * path.t_s[0] ** 2
-    speed = v0 + 2.0 * half_g * path.t_s[0]
+    solution, covariance, miss = _parabola(path.t_s, heights, perspective)
+    h0, v0, half_g = (float(value) for value in solution)  # plain numbers: they end in an event
+    first_s = float(path.t_s[0])
+    at_start = h0 - v0 * first_s - half_g * first_s**2
+    speed = v0 + 2.0 * half_g * first_s
     scales = perspective.px_per_m(heights)
     sigma_v, sigma_g = float(covariance[1, 1]) ** 0.5, 2.0 * float(covariance[2, 2]) ** 0.5
     rest_height = at_start + max(speed, 0.0) ** 2 / (2.0 * GRAVITY_MS2)
