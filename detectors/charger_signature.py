@@ -37,8 +37,10 @@ LOW_RATIO, LOW_W = 0.2, 20.0  # below either it is over: floating chargers draw 
 TAPER_MS = 1_200_000  # a tail shorter than 20 min is a switch, not a charge
 TAPER_TO = 0.5  # a tail has at least halved
 STEEP_DROP = 0.4  # of the plateau in one block: switched off, not tapering
-SMALL_DROP, RISE = 0.03, 0.08  # of the plateau: a block's noise, and more than it
-MIN_DROPS = 3
+SMALL_DROP, RISE = 0.015, 0.08  # of the plateau: a block's noise, and more than it
+MIN_DROPS, DROP_SHARE = 3, 0.6  # a tail sinks in most of its blocks; a computer sinks in steps
+FLAT_BLOCKS = 4  # level for 20 min while low: not the same fall any more
+SINKS = 0.98  # last third by first third: a charger's plateau climbs, a motor warming up sinks by 5–20 %
 END_MS = 600_000  # low for ten minutes: over
 LOST_MS = 3_600_000  # an hour without readings: nothing can be said any more
 COVERED_MS = 10_800_000  # three hours under something else: the same
@@ -64,7 +66,8 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
     """A charger-shaped load being followed. Ratios are of the plateau; times are ms; ``power_factor`` -1: not measured.
 
     ``known_before_ms``: how much of the circuit was known before its start. ``seen_ratio``/``seen_ms``: its newest
-    block that nothing covered. ``fall_ms``: when it began to fall (0: has not). ``steep``: it fell as if switched off.
+    block that nothing covered. ``fall_ms``: when it began to fall (0: has not), in how many blocks and
+    drops, and how many level ones just now. ``steep``: it fell as if switched off.
     """
 
     start_ms: int
@@ -80,6 +83,8 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
     seen_ms: int = 0
     fall_ms: int = 0
     drops: int = 0
+    fall_blocks: int = 0
+    flat_blocks: int = 0
     steep: bool = False
     tapered_ms: int = 0
     low_ms: int = 0
@@ -116,7 +121,7 @@ def find_charge(
         pairs: watts and var of consecutive blocks, oldest first.
         end_ms: when the last of them ended.
         limits: the thresholds in force.
-        known: starts (ms) of what is or has been followed already; nothing that began about then is given.
+        known: starts (ms) of what has been followed already; nothing that began about then is given.
     """
     need = math.ceil(limits.plateau_ms / BLOCK_MS)
     lowest_w = UNKNOWN
@@ -174,20 +179,24 @@ def _judged(
     lowest_w = min(watts for watts, _ in run)
     ceiling_w = lowest_w + max(COVER_W, COVER_RATIO * (lowest_w - base[0]))
     seen = [pair for pair in run if pair[0] <= ceiling_w]
-    if len(seen) * BLOCK_MS < MIN_SEEN_MS or len(seen) < SEEN_SHARE * len(run):
+    newest = max(n for n, pair in enumerate(pairs) if n >= start and pair[0] <= ceiling_w)
+    length_ms = (newest + 1 - start) * BLOCK_MS  # as far as it has been seen
+    if len(seen) * BLOCK_MS < MIN_SEEN_MS or len(seen) < SEEN_SHARE * len(run) or length_ms < limits.plateau_ms:
         return None
     level_w = statistics.fmean(watts for watts, _ in seen) - base[0]
     at_once = any(ONE_STEP[0] <= step_w / level_w <= ONE_STEP[1] for step_w in steps_w) if level_w > 0 else False
     if not at_once or not limits.min_w <= level_w <= limits.max_w:
         return None
-    variation = statistics.pstdev(watts for watts, _ in seen) / level_w
+    watts_seen = [watts - base[0] for watts, _ in seen]
+    variation = statistics.pstdev(watts_seen) / level_w
+    if variation >= limits.variation or _sinks(watts_seen):
+        return None
     runs = _similar_runs(pairs[:start], base[0], level_w)
-    length_ms = (len(pairs) - start) * BLOCK_MS
-    if variation >= limits.variation or (runs and length_ms < STAY_LONGER * max(runs) * BLOCK_MS):
+    if runs and length_ms < STAY_LONGER * max(runs) * BLOCK_MS:
         return None
     humps = any(SIMILAR[0] <= (watts - lowest_w) / level_w <= SIMILAR[1] for watts, _ in run[2:])
     return Charge(
-        start_ms=end_ms - length_ms,
+        start_ms=end_ms - (len(pairs) - start) * BLOCK_MS,
         end_ms=end_ms,
         base_w=base[0],
         level_w=level_w,
@@ -198,6 +207,11 @@ def _judged(
         energy_kwh=level_w * length_ms / 3.6e9,
         seen_ms=end_ms,
     )
+
+
+def _sinks(watts_seen: Sequence[float]) -> bool:
+    third = max(1, len(watts_seen) // 3)
+    return statistics.fmean(watts_seen[-third:]) < SINKS * statistics.fmean(watts_seen[:third])
 
 
 def _similar_runs(pairs: Sequence[tuple[int, int]], base_w: float, level_w: float) -> list[int]:
@@ -219,6 +233,11 @@ def _power_factor(seen: Sequence[tuple[int, int]], base: tuple[int, int], level_
         return -1.0
     base_var = 0 if base[1] == UNKNOWN else base[1]
     return level_w / math.hypot(level_w, max(0.0, statistics.fmean(measured) - base_var))
+
+
+def is_like(charge: Charge, other: Charge) -> bool:
+    """Whether both are one load, dated or based differently."""
+    return SIMILAR[0] <= charge.level_w / other.level_w <= SIMILAR[1]
 
 
 def without(charge: Charge, other: Charge, drop_w: float) -> Charge:
@@ -272,7 +291,16 @@ def _on_plateau(charge: Charge, block: Block) -> Charge:
     assert block.power_w is not None
     level_w = charge.level_w + 0.1 * (block.power_w - charge.base_w - charge.level_w)
     return msgspec.structs.replace(
-        charge, level_w=level_w, seen_ratio=1.0, seen_ms=block.end_ms, fall_ms=0, drops=0, steep=False, low_ms=0
+        charge,
+        level_w=level_w,
+        seen_ratio=1.0,
+        seen_ms=block.end_ms,
+        fall_ms=0,
+        drops=0,
+        fall_blocks=0,
+        flat_blocks=0,
+        steep=False,
+        low_ms=0,
     )
 
 
@@ -280,21 +308,33 @@ def _falling(charge: Charge, block: Block, ratio: float, limits: Limits) -> Char
     """Below the plateau: a tail counts when it sinks in several visible drops, none of them a switch."""
     drop = charge.seen_ratio - ratio
     elapsed = max(1, (block.end_ms - charge.seen_ms) // BLOCK_MS)
-    fall_ms = charge.fall_ms or charge.seen_ms
-    steep = charge.steep or (drop > STEEP_DROP and elapsed <= 2)
-    drops = charge.drops + (SMALL_DROP <= drop <= STEEP_DROP)
+    flat_blocks = 0 if drop >= SMALL_DROP else charge.flat_blocks + 1
+    if elapsed * BLOCK_MS > RESUME_MS or flat_blocks >= FLAT_BLOCKS:
+        # What happened under a cover is not known, and what is level again does not sink: the fall begins anew.
+        charge = msgspec.structs.replace(charge, fall_ms=block.end_ms, drops=0, fall_blocks=0)
+        drop = flat_blocks = 0
     low = ratio <= LOW_RATIO or ratio * charge.level_w <= LOW_W
     low_ms = charge.low_ms + BLOCK_MS if low else 0
-    long_enough = block.end_ms - fall_ms >= limits.taper_ms and ratio <= TAPER_TO
-    tapered = charge.tapered_ms > 0 or (drops >= MIN_DROPS and not steep and long_enough)
-    return msgspec.structs.replace(
+    after = msgspec.structs.replace(
         charge,
         seen_ratio=ratio,
         seen_ms=block.end_ms,
-        fall_ms=fall_ms,
-        drops=drops,
-        steep=steep,
-        tapered_ms=(charge.tapered_ms or block.end_ms - fall_ms) if tapered else 0,
+        fall_ms=charge.fall_ms or charge.seen_ms,
+        drops=charge.drops + (SMALL_DROP <= drop <= STEEP_DROP),
+        fall_blocks=charge.fall_blocks + 1,
+        flat_blocks=flat_blocks,
+        steep=charge.steep or (drop > STEEP_DROP and elapsed <= 2),
         low_ms=low_ms,
         over="power_off" if low_ms >= END_MS else "",
     )
+    return after if after.tapered_ms or not _is_tail(after, limits) else _with_tail(after)
+
+
+def _is_tail(charge: Charge, limits: Limits) -> bool:
+    long_enough = charge.end_ms - charge.fall_ms >= limits.taper_ms and charge.seen_ratio <= TAPER_TO
+    visible = charge.drops >= max(MIN_DROPS, DROP_SHARE * charge.fall_blocks)
+    return long_enough and visible and not charge.steep
+
+
+def _with_tail(charge: Charge) -> Charge:
+    return msgspec.structs.replace(charge, tapered_ms=charge.end_ms - charge.fall_ms)

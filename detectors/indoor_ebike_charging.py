@@ -46,7 +46,7 @@ from contracts.findings import Phase, Subject, SubjectKind
 from contracts.names import DeviceClass
 from detectors import charging_stages as stages
 from detectors import load_curve
-from detectors.charger_signature import MAX_CHARGE_MS, Charge, Limits, find_charge, follow, limits_of, without
+from detectors.charger_signature import MAX_CHARGE_MS, Charge, Limits, find_charge, follow, is_like, limits_of, without
 from detectors.charging_scope import INDOOR, is_judged, meters_at, meters_near, same_room
 from detectors.charging_stages import Seen, Stated
 from detectors.fact_codes import fact
@@ -195,8 +195,7 @@ def _judge(state: MeterState, finished: tuple[Block, ...], site: SiteView) -> Ou
         before = len(pairs) - len(finished) + number - 1
         drop_w = pairs[before][0] - (block.power_w or 0.0) if before >= 0 and block.power_w is not None else 0.0
         cases = tuple(_followed(case, cases, block, drop_w, limits) for case in cases)
-    known = [*state.done, *(case.charge.start_ms for case in cases)]
-    found = find_charge(pairs, finished[-1].end_ms, limits, known)
+    found = find_charge(pairs, finished[-1].end_ms, limits, state.done)
     if found is not None and stages.may_be_charger(found, site):
         cases = _with_case(cases, Case(found))
     return _assess(msgspec.structs.replace(state, cases=cases), site)
@@ -212,7 +211,9 @@ def _followed(case: Case, cases: tuple[Case, ...], block: Block, drop_w: float, 
 
 
 def _with_case(cases: tuple[Case, ...], case: Case) -> tuple[Case, ...]:
-    """The cases with one more; the oldest that nothing has been stated of makes room."""
+    """The cases with one more, unless it is one of them; the oldest that nothing has been stated of makes room."""
+    if any(is_like(case.charge, old.charge) for old in cases):
+        return cases
     if len(cases) < MAX_CASES:
         return (*cases, case)
     silent = next((old for old in cases if old.stated is None), None)

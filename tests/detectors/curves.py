@@ -257,13 +257,13 @@ def heater(rng: random.Random, hours: float) -> Load:
 def television(rng: random.Random, hours: float) -> Load:
     """80–200 W with the picture's content, for an evening; power factor corrected as its size demands."""
     power_w, start_s = rng.uniform(80, 200), rng.uniform(1, 3) * HOUR
-    end_s, sway = start_s + rng.uniform(2, 5) * HOUR, rng.uniform(0.0, 0.12)
-    phases = [rng.uniform(0, 6.28) for _ in range(3)]
+    end_s, sway = start_s + rng.uniform(2, 5) * HOUR, rng.uniform(0.0, 0.2)
+    periods = [rng.uniform(15, 90), rng.uniform(60, 240)]
 
     def watts(at_s: float) -> float:
         if not start_s <= at_s < end_s:
             return 0.5
-        return power_w * (1 + sway * sum(math.sin(at_s / (40 * (n + 1) ** 2) + p) for n, p in enumerate(phases)) / 2)
+        return power_w * (1 + sway * sum(math.sin(2 * math.pi * at_s / period_s) for period_s in periods) / 2)
 
     return Load(watts, rng.uniform(0.9, 0.98), False, 0.02)
 
@@ -296,7 +296,7 @@ def electric_blanket(rng: random.Random, hours: float) -> Load:
 def router(rng: random.Random, hours: float) -> Load:
     """Always on, 6–20 W."""
     power_w = rng.uniform(6, 20)
-    return Load(lambda at: power_w, 0.55, True, 0.03)
+    return Load(lambda _at: power_w, 0.55, True, 0.03)
 
 
 LOOK_ALIKES: dict[str, Callable[[random.Random, float], Load]] = {
