@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from contracts.errors import ConfigurationError
-from contracts.events import Origin
+from contracts.events import AnyEvent, Origin
 from simulator.files import write_events, write_truths
 from simulator.generate import DEFAULT_START_MS, Request, World, generate
 from simulator.publish import Publisher, publish_all
@@ -53,7 +53,8 @@ def command(
     """Simulate communities: residents, visitors, e-bikes, meters, faults, doubles, late arrivals.
 
     The file holds configuration records first and ends in two quiet hours. `linli replay FILE` runs the rules over it.
-    With --mqtt the devices must be in the target's inventory: write a file with the same seed and import it there.
+    With --mqtt the devices must be in the target's inventory: write a file with the same seed and
+    `linli inventory load` it there first.
     """
     if out is None and mqtt_url is None:
         raise ConfigurationError("nothing to do: give --out FILE (or - for stdout), or --mqtt URL")
@@ -61,7 +62,7 @@ def command(
     if truth is not None:
         write_truths(world.truths, truth)
     if out is not None:
-        _write(world, out)
+        _write(world.events, out)
     expected = sum(t.expected for t in world.truths)
     click.echo(
         f"{len(world.events)} events, {expected} findings expected, {len(world.truths) - expected} near misses",
@@ -87,12 +88,12 @@ def _start_ms(text: str | None) -> int:
     return int(moment.timestamp() * 1_000)
 
 
-def _write(world: World, out: Path) -> None:
+def _write(events: list[AnyEvent], out: Path) -> None:
     if str(out) == "-":
-        write_events(world.events, sys.stdout.buffer)
+        write_events(events, sys.stdout.buffer)
         return
     with out.open("wb") as file:
-        write_events(world.events, file)
+        write_events(events, file)
 
 
 def _publish(world: World, url: str, seed: int, speed: float) -> None:
