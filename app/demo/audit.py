@@ -41,6 +41,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: int
     rejected: int
     latency_ms: dict[str, int]
+    lost_from: dict[str, int]
+    """``lost``, taken apart: devices (their promise begins at the log), boxes, and incidents nobody was told of."""
+
+
+class Published(msgspec.Struct, frozen=True):
+    """One event that was handed to the broker."""
+
+    site_id: str
+    event_id: str
+    from_box: bool
 
 
 class _Applied(msgspec.Struct, frozen=True):
@@ -84,11 +94,11 @@ class CountingRule:
         return Outcome(None)
 
 
-def audit(folder: Path, published: Mapping[str, tuple[str, str]], receiver: StandIn, live_ms: int) -> Report:
+def audit(folder: Path, published: Mapping[str, Published], receiver: StandIn, live_ms: int) -> Report:
     """Count everything in ``folder`` after its processes have ended.
 
     Args:
-        published: SHA-256 of each payload → (site, event id).
+        published: SHA-256 of each payload → what it was.
         receiver: who was told.
         live_ms: when live publishing began; latency counts what was due after it.
     """
@@ -104,13 +114,19 @@ def audit(folder: Path, published: Mapping[str, tuple[str, str]], receiver: Stan
     decided = _findings(folder)
     told = receiver.told_incidents()
     known, latencies = _incidents(folder, live_ms)
-    lost_events = {name for digest, name in published.items() if digest not in refused} - logged
+    gone = [p for sha, p in published.items() if sha not in refused and (p.site_id, p.event_id) not in logged]
+    lost = {
+        "devices": sum(not p.from_box for p in gone),
+        "boxes": sum(p.from_box for p in gone) + _lane_gaps(events),
+        "incidents": len(set(known) - told),
+    }
     return Report(
         events=len(logged),
         findings=_by_rule(decided),
         incidents=dict(sorted(collections.Counter(known.values()).items())),
         from_video=_by_rule([f for f in decided if f.evidence]),
-        lost=len(lost_events) + _lane_gaps(events) + len(set(known) - told),
+        lost=sum(lost.values()),
+        lost_from=lost,
         duplicates=sum(n - 1 for n in rule.times.values()) + receiver.told_twice(),
         rejected=len(refused),
         latency_ms={"p50": _quantile(latencies, 0.50), "p99": _quantile(latencies, 0.99)},

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from sqlalchemy import func, select
 
-from app.demo.audit import Report, audit
+from app.demo.audit import Published, Report, audit
 from app.demo.stage import Stage
 from contracts.events import AnyEvent
 from contracts.incidents import DeliveryState
@@ -31,7 +31,7 @@ class Show:
     def __init__(self, stage: Stage, say: Callable[[str], None]) -> None:
         self._stage = stage
         self._say = say
-        self._published: dict[str, tuple[str, str]] = {}
+        self._published: dict[str, Published] = {}
         self._over = threading.Event()
 
     def stop(self) -> None:
@@ -82,4 +82,4 @@ class Show:
         for due_s, topic, event in timed:
             yield due_s, topic, event
             digest = hashlib.sha256(payload_of(event)).hexdigest()
-            self._published[digest] = (event.site_id, event.event_id)
+            self._published[digest] = Published(event.site_id, event.event_id, event.spool is not None)
