@@ -1,4 +1,4 @@
-"""A file of events (a JSON line each, in order of acceptance) as ingest would accept it: for ``replay`` and ``log load``.
+"""A file of events, a JSON line each in order of acceptance, as ingest would accept it: for ``replay``, ``log load``.
 
 Time is the file's ``received_ms``, configuration only what its records say. Bad lines and events of devices without a
 record are counted with their reason and passed over. Pure: lines in, events out.

@@ -13,6 +13,7 @@ from contracts.errors import ConfigurationError
 from contracts.events import EVENT_TYPES, BacklogDrained, ConfigurationRecord, Event, IngestInterrupted
 from contracts.findings import URGENCY, Severity, Urgency
 from detectors.rule import Rule
+from detectors.site import SiteView
 
 PER_SOURCE_BOUND_MS = 200
 """In classes up to this bound lateness is judged per source: single-source and life-safety rules (LOG §5)."""
@@ -99,8 +100,8 @@ def _check(units: Sequence[Unit]) -> None:
 
 
 def _digest(units: Sequence[Unit]) -> str:
-    """24 hex digits over the rules, their constants and the schemas of their states, and the row's own schema."""
-    described: list[object] = [ROW_VERSION]
+    """24 hex digits over the rules, their constants, the schemas of their states, the view's and the row's."""
+    described: list[object] = [ROW_VERSION, SiteView.__struct_fields__]
     for unit in units:
         rule = unit.rule
         kinds = sorted(

@@ -57,7 +57,7 @@ def cut(rng: random.Random, events: Sequence[AnyEvent]) -> list[Batch]:
     while start < len(events):
         end = min(start + rng.randrange(1, 13), len(events))
         after_ms = events[end].received_ms if end < len(events) else events[-1].received_ms + 1
-        watermark_ms = 0 if rng.random() < 0.3 else max(after_ms - 1 - rng.choice((0, 20, 3_000)), 0)
+        watermark_ms = 0 if rng.random() < 0.2 else max(after_ms - 1 - rng.choice((0, 0, 20, 3_000)), 0)
         batches.append(Batch(partition=0, watermark_ms=watermark_ms, events=tuple(events[start:end])))
         start = end
     return batches

@@ -11,12 +11,14 @@ from contracts.events import (
     AnyEvent,
     BacklogDrained,
     DoorState,
+    Event,
     IngestInterrupted,
     Lane,
     PowerSampled,
     SpoolMark,
 )
 from contracts.findings import Finding, Phase, Rejudge, finding_id
+from detectors.site import SiteView
 from tests.streams.rules import RULES, Denial, Gathering, Held, Silence, Tailgate
 from tests.streams.support import (
     FAR_MS,
@@ -283,3 +285,29 @@ def test_kinds_that_no_rule_takes_leave_no_trace() -> None:
     assert (engine.changed_sites(), engine.site_ids()) == ([], [])
     engine.feed(batch(None, of(BacklogDrained, "b", 0, "box1", spool_id="sp1")), 1)
     assert engine.site_ids() == ["s1"]
+
+
+class HeldAtPlace(Held):
+    """A single key for all doors of a place: two sources may change it."""
+
+    name = "held_at_place"
+
+    def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
+        return (event.place_id,)
+
+
+@pytest.mark.parametrize(
+    ("second", "late_source"),
+    [
+        ([door("b1", 10, "d2", state=OPEN, place_id="x")], "d1"),  # says what is known: nothing changes
+        ([door("b0", 5, "d2", state=CLOSED, place_id="x"), door("b1", 10, "d2", state=OPEN, place_id="x")], "d2"),
+    ],
+)
+def test_of_two_sources_the_one_that_last_changed_the_key_is_late_behind_its_deadline(
+    second: list[AnyEvent], late_source: str
+) -> None:
+    for source_id in ("d1", "d2"):
+        engine = engine_of([HeldAtPlace()])
+        feed_all(engine, [batch(31_000, door("a1", 0, "d1", state=OPEN, place_id="x"), *second)])
+        engine.feed(batch(None, door("z", 20_000, source_id, state=OPEN, place_id="x", received_ms=31_100)), 1)
+        assert engine.counts.late == (source_id == late_source)
