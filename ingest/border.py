@@ -12,7 +12,7 @@ import msgspec
 
 from contracts.errors import Rejected, RejectReason
 from contracts.events import AnyEvent, DeviceEvent, is_life_safety
-from contracts.names import Channel, DeviceClass, Topic, parse_topic, partition_of
+from contracts.names import PROBE_ROOT, Channel, DeviceClass, Topic, parse_topic, partition_of
 from ingest.acks import Receipt
 from ingest.admission import Admission
 from ingest.buckets import Bench, TokenBuckets
@@ -132,6 +132,8 @@ class Border:
             timely: whether the broker had no queue for us, so that delays tell about clocks.
         """
         debt = Debt(receipt)
+        if arrival.topic.startswith(f"{PROBE_ROOT}/"):  # another shard's
+            return Skipped(SkipReason.NOT_FOR_INGEST, debt)
         try:
             topic = parse_topic(arrival.topic)
         except Rejected as error:

@@ -96,19 +96,26 @@ def settings_text(folder: Path, port: int) -> str:
 
 
 class MosquittoChild:
-    """mosquitto as a child process; the kernel ends it with the thread that started it."""
+    """mosquitto as a child process; the kernel ends it with the thread that started it.
+
+    Args:
+        program: the executable.
+        folder: for its settings, sessions and log.
+        port: of 127.0.0.1.
+        settings: the whole text of its settings, in place of ours.
+    """
 
     name = "mosquitto"
     protocol = "5"
 
-    def __init__(self, program: str, folder: Path, port: int) -> None:
+    def __init__(self, program: str, folder: Path, port: int, settings: str | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port, self._log = port, folder / "mosquitto.log"
-        settings = folder / "mosquitto.conf"
-        settings.write_text(settings_text(folder, port), encoding="utf-8")
+        file = folder / "mosquitto.conf"
+        file.write_text(settings or settings_text(folder, port), encoding="utf-8")
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                [program, "-c", str(settings)],
+                [program, "-c", str(file)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -63,6 +63,7 @@ class MqttSession:
         address: of the broker.
         client_id: the name of the session; the broker gives it to whoever came last.
         filters: the subscriptions; may be exchanged with :meth:`subscribe`.
+        own_topic: subscribed too, and its retained message is asked for on every connection.
         on_signal: called in the network thread, in order; it may wait, and the broker is then slowed down by TCP.
         protocol: ``auto``, ``5`` or ``3.1.1``.
     """
@@ -72,10 +73,12 @@ class MqttSession:
         address: BrokerAddress,
         client_id: str,
         filters: Sequence[str],
+        own_topic: str,
         on_signal: Callable[[Signal], None],
         protocol: str = "auto",
     ) -> None:
         self._address, self._client_id, self._filters = address, client_id, tuple(filters)
+        self._own_topic = own_topic
         self._on_signal, self._protocol = on_signal, protocol
         self._lock = threading.Lock()
         self._connections = 0
@@ -104,12 +107,12 @@ class MqttSession:
                 for mid in mids:
                     self._client.ack(mid, 1)
 
-    def publish(self, topic: str, payload: bytes) -> bool:
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """Hand a message of QoS 1 to the broker; False while disconnected, and then it is not kept."""
         with self._lock:
             if not self._current or self._client is None:
                 return False
-            self._client.publish(topic, payload, qos=1)
+            self._client.publish(topic, payload, qos=1, retain=retain)
             return True
 
     def subscribe(self, filters: Sequence[str]) -> None:
@@ -187,7 +190,7 @@ class MqttSession:
         with self._lock:
             self._connections += 1
             self._current = self._connections
-            self._subscribe(client, self._filters)
+            self._subscribe(client, (*self._filters, self._own_topic))
         self._on_signal(Connected(self._current, bool(flags.session_present)))
 
     def _on_disconnect(
@@ -231,8 +234,9 @@ class MqttSession:
 
     def _subscribe(self, client: mqtt.Client, filters: Sequence[str]) -> None:
         if self._version_5:
-            options = SubscribeOptions(qos=1, retainHandling=_SEND_IF_NEW)
-            client.subscribe([(f, options) for f in filters])
+            once = SubscribeOptions(qos=1, retainHandling=_SEND_IF_NEW)
+            always = SubscribeOptions(qos=1)
+            client.subscribe([(f, always if f == self._own_topic else once) for f in filters])
         else:
             client.subscribe([(f, 1) for f in filters])
 

@@ -144,7 +144,12 @@ class Shard:
         )
         self._appender.start()
         self._session = MqttSession(
-            self._address, self.settings.client_id, self._filters(), self._inbox.put, self.settings.protocol
+            self._address,
+            self.settings.client_id,
+            self._filters(),
+            self._probe_topic,
+            self._inbox.put,
+            self.settings.protocol,
         )
         self._follow(records, now_ms)
         self._session.start()
@@ -326,7 +331,8 @@ class Shard:
         if not self._connection or now_ms < self._probe_due_ms:
             return
         self._probe_due_ms = now_ms + self.settings.probe_interval_ms
-        self._session.publish(self._probe_topic, msgspec.json.encode(self._watermark.send(now_ms)))
+        probe = msgspec.json.encode(self._watermark.send(now_ms))
+        self._session.publish(self._probe_topic, probe, retain=True)  # an owner that comes back learns of a later one
 
     def _probe_returned(self, payload: bytes) -> None:
         try:
@@ -363,9 +369,7 @@ class Shard:
         if self.settings.listen_all:
             return ["#"]
         sites = self.settings.sites or [site_id for site_id, _ in self._own_sites()]
-        return [f"{ROOT}/{site_id}/+/+/{channel}" for site_id in sites for channel in ("evt", "tele", "state")] + [
-            self._probe_topic
-        ]
+        return [f"{ROOT}/{site_id}/+/+/{channel}" for site_id in sites for channel in ("evt", "tele", "state")]
 
     def _now_ms(self) -> int:
         return self._clock.read(wall_ms(), monotonic_ms())

@@ -2,6 +2,9 @@
 
 Everything that the broker had for us before the probe was received before it. So the mark lags with a queue in the
 broker, and stands still when nothing comes back: disconnected, paused, replaced.
+
+Probes are retained. Two owners of a client id never listen at the same time, and brokers do not reliably say why they
+hang up; but whoever comes back finds the other's last probe, and the one that began earlier gives way.
 """
 
 from __future__ import annotations
