@@ -35,6 +35,7 @@ from contracts.places import Place, PlaceKind, PlaceUse
 
 T0 = 1_795_392_000_000  # 2026-11-23 00:00 UTC
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
+BEFORE = -1_000
 
 SITE = "s1"
 
@@ -60,27 +61,29 @@ class Script:
     def _record(self, place_id: str, at: int) -> dict[str, Any]:
         return {**self._head(CONFIG_SOURCE, place_id, at), "version": next(self._versions)}
 
-    # --- configuration
+    # --- configuration: a second before T0, so that it is in force when anything happens
 
-    def device(self, device_id: str, kind: DeviceClass, place_id: str, at: int = 0, **more: Any) -> DeviceConfigured:
+    def device(
+        self, device_id: str, kind: DeviceClass, place_id: str, at: int = BEFORE, **more: Any
+    ) -> DeviceConfigured:
         return DeviceConfigured(**self._record(place_id, at), device_id=device_id, device_class=kind, **more)
 
     def place(
-        self, place_id: str, use: PlaceUse, kind: PlaceKind = PlaceKind.ZONE, at: int = 0, **where: Any
+        self, place_id: str, use: PlaceUse, kind: PlaceKind = PlaceKind.ZONE, at: int = BEFORE, **where: Any
     ) -> PlaceConfigured:
         return PlaceConfigured(
             **self._record(place_id, at), place=Place(place_id=place_id, kind=kind, use=use, **where)
         )
 
-    def threshold(self, rule: str, name: str, value: float, at: int = 0) -> ThresholdConfigured:
+    def threshold(self, rule: str, name: str, value: float, at: int = BEFORE) -> ThresholdConfigured:
         return ThresholdConfigured(**self._record(SITE, at), rule=rule, name=name, value=value)
 
-    def visitors(self, registration_id: str, at: int = 0, **more: Any) -> VisitorRegistered:
+    def visitors(self, registration_id: str, at: int = BEFORE, **more: Any) -> VisitorRegistered:
         return VisitorRegistered(
             **self._record("home", at), registration_id=registration_id, host_place_id="home", **more
         )
 
-    def vehicle(self, vehicle_id: str, tag_id: str, home_place_id: str, at: int = 0) -> VehicleRegistered:
+    def vehicle(self, vehicle_id: str, tag_id: str, home_place_id: str, at: int = BEFORE) -> VehicleRegistered:
         return VehicleRegistered(
             **self._record(home_place_id, at), vehicle_id=vehicle_id, tag_id=tag_id, home_place_id=home_place_id
         )

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
-from contracts.events import AnyEvent, Event
+from contracts.events import AnyEvent, ConfigurationRecord, Event
 from contracts.findings import Fact, Finding, Phase, finding_id
 from contracts.places import Place, PlaceKind, PlaceUse
 from detectors.rule import MAX_KEYS, MAX_STATE_BYTES, Draft, Outcome, Rule
@@ -127,7 +127,8 @@ def place(place_id: str, use: PlaceUse, kind: PlaceKind = PlaceKind.ZONE, **wher
 
 
 def _order(event: Event) -> tuple[int, str, int]:
-    return event.at_ms, event.source_id, event.seq or 0
+    number = event.version if isinstance(event, ConfigurationRecord) else event.seq
+    return event.at_ms, event.source_id, number or 0
 
 
 __all__ = ["SITE", "Decided", "Finding", "Harness", "id_of", "phases", "place", "run"]
