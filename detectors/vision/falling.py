@@ -22,6 +22,7 @@ from detectors.vision.frame_difference import CELL_PX, FrameDifference, Luma, Mo
 from detectors.vision.free_fall import FallFit
 from detectors.vision.merge import Group, Groups
 from detectors.vision.perspective import calibrate
+from detectors.vision.stitch import Stitcher
 from detectors.vision.tracklets import Linker, Sighting, Tracklet
 from detectors.vision.verdict import (
     MAX_ERROR_PART,
@@ -139,7 +140,8 @@ class FallingAnalyser:
         height, width = (side // self._factor // CELL_PX * CELL_PX for side in (height, width))
         perspective = calibrate(self._geometry, luma.shape[0] // self._factor)
         self._scene = Scene(width, height, perspective, self._geometry.storey_height_m)
-        self._difference, self._linker, self._groups = FrameDifference(), Linker(height), Groups(width)
+        self._difference, self._linker = FrameDifference(), Linker(height)
+        self._stitcher, self._groups = Stitcher(height), Groups(width)
         self._last_motion_ms = -1.0
 
     def _reduced(self, luma: Luma) -> Luma:
@@ -159,11 +161,13 @@ class FallingAnalyser:
             self._judge(track)
 
     def _judge(self, track: Tracklet) -> None:
-        verdict = judge(track, self._scene, self._frame_ms)
-        if verdict.reason is None:
-            self._groups.add(verdict)
-        elif track.duration_ms >= EXPLAIN_MS and track.travel_px >= MIN_TRAVEL_PART * self._scene.height_px:
-            self._rejected.append(_explained(verdict, verdict.reason, self._factor))
+        for whole in [*self._stitcher.wholes(track), track]:
+            verdict = judge(whole, self._scene, self._frame_ms)
+            if verdict.reason is None:
+                self._groups.add(verdict)
+                return
+        if track.duration_ms >= EXPLAIN_MS and track.travel_px >= MIN_TRAVEL_PART * self._scene.height_px:
+            self._rejected.append(_explained(verdict, self._factor))
 
     def _due(self, now_ms: int) -> list[FallingObject]:
         groups = self._groups.complete(now_ms - SETTLE_MS, now_ms - REMEMBER_MS)
@@ -246,10 +250,10 @@ def _score(verdict: Verdict, fit: FallFit) -> float:
     return round((1.0 - 0.5 * part) * (0.5 if verdict.suspected else 1.0), 3)
 
 
-def _explained(verdict: Verdict, reason: Reason, factor: int) -> RejectedTrack:
+def _explained(verdict: Verdict, factor: int) -> RejectedTrack:
     first, last, fit = verdict.sightings[0], verdict.sightings[-1], verdict.fit
     return RejectedTrack(
-        reason=reason,
+        reason=verdict.reason or Reason.TOO_SHORT,
         from_ms=round(first.at_ms),
         to_ms=round(last.at_ms),
         from_xy=(round(first.x * factor, 1), round(first.y * factor, 1)),

@@ -226,9 +226,9 @@ def fit_calibrated(whole: Path, perspective: Perspective, centre_row_px: float) 
     rest_error = abs(speed) / GRAVITY_MS2 * sigma_v + float(covariance[0, 0]) ** 0.5
     sideways_px_s, sideways_error = _sideways(path, 1.0 / (1.0 + perspective.c * heights))
     return FallFit(
-        gravity_ms2=2.0 * half_g,
+        gravity_ms2=float(2.0 * half_g),
         gravity_error_ms2=sigma_g,
-        first_speed_ms=speed,
+        first_speed_ms=float(speed),
         first_speed_error_ms=sigma_v,
         drop_m=float(heights[0] - heights[-1]),
         drop_error_m=float(np.hypot(1.0 / scales[0], 1.0 / scales[-1])),
@@ -238,8 +238,8 @@ def fit_calibrated(whole: Path, perspective: Perspective, centre_row_px: float) 
         sideways_error_px=sideways_error,
         bend_px=_bend(path.y_px, path.t_s),
         rest_row_px=float(perspective.row_px(np.array([rest_height]))[0]) - centre_row_px,
-        rest_height_m=rest_height,
-        rest_error_m=rest_error,
+        rest_height_m=float(rest_height),
+        rest_error_m=float(rest_error),
     )
 
 

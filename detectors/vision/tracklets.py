@@ -30,7 +30,7 @@ MAX_TRACKS = 300
 ESTABLISHED = 5  # sightings after which a tracklet owns its blobs: two more than fix a parabola
 ROUGH_PX = 3.0  # how far a tumbling object's blob centre may jump
 
-_SPEED_GAIN, _ACCELERATION_GAIN = 0.5, 0.15
+MEMORY = 10  # sightings the predictor rests on: a third to half a second, over which perspective changes little
 
 
 class Sighting(msgspec.Struct, frozen=True, gc=False):
@@ -50,6 +50,8 @@ class Tracklet(msgspec.Struct):
     track_id: int
     sightings: list[Sighting]
     last_blob: int
+    x: float  # where the predictor believes it was last
+    y: float
     vx: float = 0.0
     vy: float = 0.0
     ay: float = 0.0
@@ -98,7 +100,8 @@ class Linker:
         return ended
 
     def _seed(self, blobs: Blobs, k: int) -> Tracklet:
-        return Tracklet(next(self._ids), [_sighting(blobs, k)], k)
+        seen = _sighting(blobs, k)
+        return Tracklet(next(self._ids), [seen], k, seen.x, seen.y)
 
     def _extend(self, tracks: list[Tracklet], blobs: Blobs) -> set[int]:
         """Give each tracklet its best blob; the blobs owned by established ones."""
@@ -120,7 +123,7 @@ class Linker:
     def _costs(self, tracks: list[Tracklet], blobs: Blobs) -> Floats:
         """(tracks, blobs): distance from the prediction over the distance allowed; above 1 is no link."""
         state = np.array(
-            [(t.last.x, t.last.y, t.vx, t.vy, t.ay, t.last.at_ms, len(t.sightings), t.last.height) for t in tracks]
+            [(t.x, t.y, t.vx, t.vy, t.ay, t.last.at_ms, len(t.sightings), t.last.height) for t in tracks]
         ).T
         x, y, vx, vy, ay, at_ms, count, size = (column[:, None] for column in state)
         dt = (blobs.at_ms - at_ms) / 1000.0
@@ -144,7 +147,7 @@ class Linker:
             fits = free & (dy >= -ROUGH_PX) & (dy <= reach) & (np.abs(dx) <= 0.6 * dy + self._slack_px)
             near = np.flatnonzero(fits)
             for k in near[np.argsort(np.hypot(dx[near], dy[near]))][:SEED_LINKS].tolist():
-                child = Tracklet(next(self._ids), list(seed.sightings), seed.last_blob)
+                child = Tracklet(next(self._ids), list(seed.sightings), seed.last_blob, seed.x, seed.y)
                 _append(child, _sighting(blobs, k), k)
                 born.append(child)
         return born
@@ -189,18 +192,26 @@ def _sighting(blobs: Blobs, k: int) -> Sighting:
 
 
 def _append(track: Tracklet, seen: Sighting, blob: int) -> None:
-    """Add a sighting and correct the predictor."""
-    last = track.last
-    dt = max((seen.at_ms - last.at_ms) / 1000.0, 1e-3)
-    vx, vy = (seen.x - last.x) / dt, (seen.y - last.y) / dt
+    """Add a sighting and correct the predictor: a growing-memory filter, forgetting after ``MEMORY`` sightings."""
+    dt = max((seen.at_ms - track.last.at_ms) / 1000.0, 1e-3)
     if len(track.sightings) == 1:
-        track.vx, track.vy = vx, vy
+        track.vx, track.vy = (seen.x - track.x) / dt, (seen.y - track.y) / dt
+        track.x, track.y = seen.x, seen.y
     else:
-        expected = track.vy + track.ay * dt
-        off = float(np.hypot(seen.x - last.x - track.vx * dt, seen.y - last.y - (track.vy + 0.5 * track.ay * dt) * dt))
-        track.miss += (off - track.miss) / len(track.sightings)
-        track.vx += _SPEED_GAIN * (vx - track.vx)
-        track.ay = max(track.ay + _ACCELERATION_GAIN * (vy - expected) / dt, 0.0)
-        track.vy = expected + _SPEED_GAIN * (vy - expected)
+        _correct(track, seen, dt)
     track.sightings.append(seen)
     track.last_blob = blob
+
+
+def _correct(track: Tracklet, seen: Sighting, dt: float) -> None:
+    x, y = track.x + track.vx * dt, track.y + track.vy * dt + 0.5 * track.ay * dt * dt
+    off_x, off_y = seen.x - x, seen.y - y
+    # the gains of a least-squares parabola over n sightings; two more than there are, as if a rough guess came first
+    n = min(len(track.sightings) + 3, MEMORY)
+    base = n * (n + 1) * (n + 2)
+    place, speed, bend = 3 * (3 * n * n - 3 * n + 2) / base, 18 * (2 * n - 1) / base, 60 / base
+    track.x, track.y = x + place * off_x, y + place * off_y
+    track.vx += speed * off_x / dt
+    track.vy += track.ay * dt + speed * off_y / dt
+    track.ay = max(track.ay + bend * off_y / (dt * dt), 0.0)
+    track.miss += (float(np.hypot(off_x, off_y)) - track.miss) / len(track.sightings)
