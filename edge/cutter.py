@@ -11,6 +11,7 @@ from edge.ring import FrameRing, Snapshot, decode_jpeg
 from edge.video import CLIP_MIME, encode_clip
 
 BEFORE_MS = 4_000
+LIGHT_INTERVAL_MS = 190  # five frames/s
 STILL_MIME = "image/jpeg"
 
 
@@ -24,24 +25,37 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
     to_ms: int
 
 
-def cut(ring: FrameRing, started_ms: int, at_ms: int) -> list[Cut]:
-    """The still at ``at_ms`` and the clip from well before ``started_ms`` to ``at_ms``; empty when the ring is."""
+def cut(ring: FrameRing, started_ms: int, at_ms: int, *, light: bool = False) -> list[Cut]:
+    """The still at ``at_ms`` and the clip from well before ``started_ms`` to ``at_ms``; empty when the ring is.
+
+    ``light``: the clip has half the size and five frames a second, a tenth of the work; the still is as it is.
+    """
     still = ring.nearest(at_ms)
     if still is None:
         return []
     frames = ring.between(started_ms - BEFORE_MS, at_ms) or [still]
+    frames = spaced(frames, LIGHT_INTERVAL_MS) if light else frames
     return [
         Cut(kind="still", mime=STILL_MIME, data=still.jpeg, from_ms=still.at_ms, to_ms=still.at_ms),
         Cut(
             kind="clip",
             mime=CLIP_MIME,
-            data=encode_clip(_decoded(frames)),
+            data=encode_clip(_decoded(frames, half=light)),
             from_ms=frames[0].at_ms,
             to_ms=frames[-1].at_ms,
         ),
     ]
 
 
-def _decoded(frames: list[Snapshot]) -> Iterator[tuple[int, Image]]:
+def spaced(frames: list[Snapshot], interval_ms: int) -> list[Snapshot]:
+    """The frames that lie at least ``interval_ms`` apart, counted back from the last."""
+    kept: list[Snapshot] = []
+    for frame in reversed(frames):
+        if not kept or kept[-1].at_ms - frame.at_ms >= interval_ms:
+            kept.append(frame)
+    return kept[::-1]
+
+
+def _decoded(frames: list[Snapshot], *, half: bool) -> Iterator[tuple[int, Image]]:
     for frame in frames:
-        yield frame.at_ms - frames[0].at_ms, decode_jpeg(frame.jpeg)
+        yield frame.at_ms - frames[0].at_ms, decode_jpeg(frame.jpeg, half=half)

@@ -105,7 +105,9 @@ class Recorder:
     def _evidence(self, wanted: Wanted, at_ms: int) -> tuple[EvidenceRef, ...]:
         """The evidence on disk; none when the disk is full or the encoder fails: the event matters more."""
         try:
-            kept = tuple(self._disk.keep(piece) for piece in cut(self._ring, wanted.started_ms, at_ms))
+            kept = tuple(
+                self._disk.keep(piece) for piece in cut(self._ring, wanted.started_ms, at_ms, light=not wanted.upload)
+            )
         except (OSError, ValueError) as error:
             self.gauges.cuts_failed += 1
             _log.error("no evidence", camera=self._identity.camera_id, error=str(error))

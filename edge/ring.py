@@ -84,6 +84,9 @@ def encode_jpeg(image: Image) -> bytes:
     return data.tobytes()
 
 
-def decode_jpeg(data: bytes) -> Image:
-    """The picture in a JPEG of our own."""
-    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+def decode_jpeg(data: bytes, *, half: bool = False) -> Image:
+    """The picture in a JPEG of our own; at ``half`` its width and height, which costs a third, cut to even sides."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_2 if half else cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f"{len(data)} bytes are no JPEG")
+    return np.asarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2], np.uint8)

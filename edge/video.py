@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import av
 import av.error
-import av.logging
+import cv2
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +71,7 @@ def colour_warning(primaries: int, transfer: int) -> str:
 
 
 def encode_clip(frames: Iterator[tuple[int, npt.NDArray[np.uint8]]]) -> bytes:
-    """An MP4 of ``frames``, each (milliseconds since the first, BGR uint8 (H, W, 3), all of one even size).
+    """An MP4 of ``frames``, each (milliseconds since the first, BGR uint8 (H, W, 3), all of one size, sides even).
 
     H.264 where PyAV has an encoder, else MPEG-4. The index comes last: putting it first needs a file on disk.
 
@@ -92,11 +92,15 @@ def _encoded(first: tuple[int, npt.NDArray[np.uint8]], frames: Iterator[tuple[in
     with av.open(buffer, "w", format="mp4") as container:
         stream = _add_stream(container, first[1])
         for at_ms, image in _chain(first, frames):
-            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame = av.VideoFrame.from_ndarray(_i420(image), format="yuv420p")  # a third of the cost of av's own
             frame.pts, frame.time_base = at_ms, _CLOCK
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return buffer.getvalue()
+
+
+def _i420(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), np.uint8)
 
 
 def _chain(

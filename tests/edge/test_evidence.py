@@ -93,6 +93,15 @@ def test_the_clip_begins_before_what_happened_and_ends_with_it() -> None:
     assert abs(frames[-1][1] - 80) < 4
 
 
+def test_a_light_clip_shows_the_same_time_at_half_the_size_and_five_frames_a_second() -> None:
+    picture, clip = cut(filled_ring(10), 1_006_000, 1_008_000, light=True)
+    assert decode_jpeg(picture.data).shape == (48, 64, 3)
+    assert (clip.from_ms, clip.to_ms) == (1_002_000, 1_008_000)
+    with av.open(io.BytesIO(clip.data), "r") as container:
+        frames = [(round(f.time * 1000), f.width, f.height) for f in container.decode(video=0)]
+    assert frames == [(at_ms, 32, 24) for at_ms in range(0, 6_001, 200)]
+
+
 def test_with_a_young_ring_the_clip_is_shorter_and_with_an_empty_one_there_is_none() -> None:
     assert [piece.from_ms for piece in cut(filled_ring(1), 1_000_500, 1_000_900)] == [1_000_900, 1_000_000]
     assert cut(FrameRing(), 0, 1_000) == []
