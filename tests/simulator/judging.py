@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from contracts.events import AnyEvent, ConfigurationRecord, DeviceConfigured
+from contracts.events import AnyEvent
 from contracts.findings import Finding, Phase
 from detectors.rule import Rule
-from ingest.clock_rules import ClockRules
+from ingest.event_file import EventFile
 from simulator.truth import Truth
 from streams.run_file import run_file
 
@@ -35,21 +35,10 @@ class Verdict(msgspec.Struct, frozen=True):
         return "\n".join([*lines, *(f"{rule:24} {'wrong':16} {n}" for rule, n in sorted(wrong.items()))])
 
 
-def settled(events: Iterable[AnyEvent]) -> list[AnyEvent]:
-    """The events as ``replay`` takes them: pending devices left out, clocks put right."""
-    clocks, known = ClockRules(), set()
-    taken: list[AnyEvent] = []
-    for event in events:
-        if isinstance(event, DeviceConfigured):
-            known.add((event.site_id, event.device_id))
-        if isinstance(event, ConfigurationRecord) or (event.site_id, event.source_id) in known:
-            taken.append(clocks.apply(event, event.received_ms))
-    return taken
-
-
 def opened(events: Iterable[AnyEvent], rules: Sequence[Rule[Any]]) -> list[Finding]:
-    """The OPENs of ``events``."""
-    outputs = run_file(settled(events), rules)
+    """The OPENs of ``events``, taken as ``replay`` takes them: pending devices left out, clocks put right."""
+    lines = (msgspec.json.encode(event) for event in events)
+    outputs = run_file(EventFile().events(lines), rules)
     return [out for out in outputs if isinstance(out, Finding) and out.phase is Phase.OPEN]
 
 
