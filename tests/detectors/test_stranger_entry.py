@@ -221,7 +221,7 @@ def test_a_gate_that_said_it_is_offline_leaves_the_finding_unverified_until_it_i
 
 def test_every_gate_of_the_door_must_be_live() -> None:
     script = Script()
-    second = script.device("gate2", DeviceClass.GATE, "door1", at=-500, silent_after_ms=2 * MINUTE)
+    second = script.device("gate2", DeviceClass.GATE, "door1", silent_after_ms=2 * MINUTE)
     (found,) = judge(script, second, script.passage(at(0), 1))
     assert not found.draft.verified
 
