@@ -3,7 +3,9 @@
 What it cannot do, and what follows: it speaks MQTT 3.1.1 only; it keeps sessions in memory, so whatever waits in it is
 lost when this process ends (boxes resend from their spools, others' gap is announced); a delivery that is not answered
 within 5 s, or is under way when a client disconnects, is dropped; it delivers at the subscriber's QoS; a few hundred
-events a second are its limit. It listens on loopback only, since it checks nobody.
+events a second are its limit; a client that connects is sent retained messages that it did not ask for; a session that
+a second client takes over may go deaf, which the shard notices by its probes. It listens on loopback only, since it
+checks nobody.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ The one file of ingest that imports paho. It decides nothing: what happens is ha
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -122,6 +123,14 @@ class MqttSession:
             self._filters = tuple(filters)
             if new and self._current and self._client is not None:
                 self._subscribe(self._client, new)
+
+    def reset(self) -> None:
+        """Hang up and connect again: nothing comes over this connection any more."""
+        with self._lock:
+            connection = self._client.socket() if self._client is not None else None
+        if isinstance(connection, socket.socket):
+            with contextlib.suppress(OSError):  # it went by itself
+                connection.shutdown(socket.SHUT_RDWR)
 
     # --- the starter and the network thread ---------------------------------------------------------------------------
 

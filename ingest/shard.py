@@ -92,6 +92,7 @@ class Shard:
         self._cuts: dict[int, Cut[Debt]] = {}
         self._probe_topic = f"{PROBE_ROOT}/{settings.client_id}"
         self._probe_due_ms = 0
+        self._heard_ms = 0
         self._ready = threading.Event()
 
     @property
@@ -224,6 +225,7 @@ class Shard:
 
     def _arrived(self, arrival: Arrival) -> None:
         now_ms = self._now_ms()
+        self._heard_ms = now_ms
         receipt = self._acks.received(arrival.mid, arrival.connection) if arrival.qos else None
         if arrival.topic == self._probe_topic:
             self._probe_returned(arrival.payload)
@@ -307,7 +309,7 @@ class Shard:
     def _connected(self, signal: Connected) -> None:
         now_ms = self._now_ms()
         _log.info("connected", connection=signal.connection, resumed=signal.resumed)
-        self._connection = signal.connection
+        self._connection, self._heard_ms = signal.connection, now_ms
         self.counters.connected.set(1)
         from_ms = max(self._watermark.mark_ms, self._last_ms)
         if from_ms:
@@ -329,6 +331,11 @@ class Shard:
 
     def _probe(self, now_ms: int) -> None:
         if not self._connection or now_ms < self._probe_due_ms:
+            return
+        if now_ms - self._heard_ms > self.settings.silence_ms:
+            _log.warning("nothing comes back over this connection; connecting again", silent_ms=now_ms - self._heard_ms)
+            self._heard_ms = now_ms
+            self._session.reset()
             return
         self._probe_due_ms = now_ms + self.settings.probe_interval_ms
         probe = msgspec.json.encode(self._watermark.send(now_ms))
