@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from ingest.broker import Broker, MosquittoChild, find_mosquitto, free_port, start_broker
+from ingest.broker import Broker, MosquittoChild, find_mosquitto, free_port, settings_text, start_broker
 
 
 def need_mosquitto() -> str:
@@ -24,9 +24,12 @@ def need_mosquitto() -> str:
 
 
 @contextmanager
-def mosquitto(folder: Path, port: int = 0) -> Iterator[MosquittoChild]:
-    """mosquitto with our settings."""
-    broker = MosquittoChild(need_mosquitto(), folder, port or free_port())
+def mosquitto(
+    folder: Path, port: int = 0, change: Callable[[str], str] = lambda text: text
+) -> Iterator[MosquittoChild]:
+    """mosquitto with our settings, after ``change`` if a test needs one smaller or missing."""
+    port, program = port or free_port(), need_mosquitto()
+    broker = MosquittoChild(program, folder, port, change(settings_text(folder, port)))
     try:
         yield broker
     finally:
