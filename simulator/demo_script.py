@@ -10,6 +10,8 @@ import heapq
 import random
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from contracts.events import AnyEvent, Origin
 from contracts.names import DeviceClass, Topic
 from simulator import appliances
@@ -77,7 +79,7 @@ class DemoScript:
         streams = []
         for community in self.communities:
             script = self._play(community)
-            events = [event for event in deliver(script, Origin.LIVE) if event.received_ms <= self.end_ms]
+            events = [event for event in deliver(script, Origin.SIMULATED) if event.received_ms <= self.end_ms]
             self._naming.continue_from(events)
             self.truths += script.truths
             streams.append(events)
@@ -181,7 +183,7 @@ class DemoScript:
         classes = {d.device_id: d.device_class for c in self.communities for d in c.devices}
         naming = self._naming.restarted(f"{start_ms:x}")
         for event in heapq.merge(*(site.life() for site in sites), key=lambda event: event.at_ms):
-            named = naming.name(event, boxes[event.site_id, event.source_id])
+            named = replace(naming.name(event, boxes[event.site_id, event.source_id]), origin=Origin.SIMULATED)
             topic = topic_of(named, classes)
             assert topic is not None  # nothing here is configuration
             yield (event.at_ms - start_ms) / 1_000, topic, named

@@ -48,7 +48,7 @@ def test_the_history_is_four_hours_in_order_and_within_its_budget(past: list[Any
     assert END_MS - 10_000 < past[-1].received_ms <= END_MS
     assert all(a.received_ms <= b.received_ms for a, b in itertools.pairwise(past))
     assert len(past) <= 200_000
-    assert {e.origin for e in past} == {Origin.LIVE}
+    assert {e.origin for e in past} == {Origin.SIMULATED}
 
 
 def test_history_and_inventory_agree_on_every_configuration_record(past: list[AnyEvent]) -> None:
