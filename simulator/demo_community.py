@@ -6,7 +6,7 @@ import random
 
 import msgspec
 
-from contracts.events import Configuration, ConfigurationRecord
+from contracts.events import Configuration, ConfigurationRecord, Origin
 from contracts.names import DeviceClass
 from contracts.places import Place, PlaceKind, PlaceUse
 from simulator.community import MINUTE_MS, Community, Device, Plan, build_community
@@ -100,7 +100,7 @@ def demo_inventory(seed: int, at_ms: int) -> list[Configuration]:
     records: list[Configuration] = []
     for community in demo_communities(seed):
         for number, record in enumerate(inventory(community, at_ms), start=1):
-            records.append(versioned(record, number))
+            records.append(msgspec.structs.replace(versioned(record, number), origin=Origin.SIMULATED))
     return records
 
 
