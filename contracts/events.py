@@ -46,16 +46,16 @@ class Lane(enum.StrEnum):
 class SpoolMark(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The identity of a row of a box's spool. ``spool_id`` is random when the spool is created.
 
-    ``after`` is the row of its lane before this one that the box still holds, as it sends this one (None: there is none).
-    By it ingest sees that rows before this one got lost on the way, and waits for them instead of acknowledging past
-    them; it never reaches the log.
+    ``first`` is the lane's oldest row that the box still holds, as it sends this one. By it ingest sees that rows before
+    this one got lost on the way, and waits for them instead of acknowledging past them; it never reaches the log. A box
+    sends nothing past a hole in its lane (rows dropped by quota) before everything before the hole is acknowledged.
     """
 
     box_id: Id
     spool_id: Id
     lane: Lane
     seq: Seq
-    after: Seq | None = None
+    first: Seq | None = None
 
 
 class EvidenceRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -177,7 +177,7 @@ class Border:
                 if not self._lanes.take(key, event.spool):
                     return Skipped(SkipReason.LANE_GAP, debt, key)
                 debt = Debt(debt.receipt, Row(key, event.spool.seq))
-                event = msgspec.structs.replace(event, spool=msgspec.structs.replace(event.spool, after=None))
+                event = msgspec.structs.replace(event, spool=msgspec.structs.replace(event.spool, first=None))
             self.admission.check(event, topic)
             event = self.clocks.apply(event, now_ms, timely=timely and not arrival.retain)
         except Rejected as error:

@@ -2,8 +2,8 @@
 
 A row can vanish between box and ingest although the box saw a PUBACK: a broker that was killed, or one that nobody had
 subscribed to yet. The engine keeps one high-water mark per lane, so a row taken out of turn would bury those before it.
-Hence a row is taken only when the row before it that the box still holds (``SpoolMark.after``) was taken. A box that
-names none is trusted: it has none, or it is an older one.
+Hence a row is taken only when everything before it is either taken or no longer held by the box (``SpoolMark.first``).
+A box that does not say ``first`` is trusted.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ class LaneGuard:
         self._lanes: Bounded[LaneKey, _Taken] = Bounded(MAX_LANES, _Taken)
 
     def take(self, key: LaneKey, mark: SpoolMark) -> bool:
-        """Take the row, if it continues its lane or repeats it; False when the row before it is missing."""
+        """Take the row, if it continues its lane or repeats it; False when rows before it are missing."""
         lane = self._lanes[key]
-        if mark.after is not None and mark.after > lane.through_seq:
+        before = max(lane.through_seq, mark.first - 1) if mark.first is not None else mark.seq - 1
+        if mark.seq - 1 > before:
             return False
         lane.through_seq = max(lane.through_seq, mark.seq)
         return True

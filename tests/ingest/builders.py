@@ -53,12 +53,12 @@ def reported(event_id: str = "h1", source_id: str = "g1", at_ms: int = NOW_MS, *
 
 
 def row(
-    seq: int, *, after: int | None = None, lane: Lane = Lane.LIVE, at_ms: int = NOW_MS, **fields: Any
+    seq: int, *, first: int | None = None, lane: Lane = Lane.LIVE, at_ms: int = NOW_MS, **fields: Any
 ) -> ObjectObserved:
     """A row of box b1's spool: camera c1 saw an e-bike."""
     common: dict[str, Any] = {"event_id": f"sp1-{seq}", "site_id": "s1", "source_id": "c1", "place_id": "lift-1"}
     common |= {"label": ObjectLabel.E_BIKE, "phase": TrackPhase.PRESENT, "track_id": 1, "score": 0.9}
-    mark = SpoolMark("b1", "sp1", lane, seq, after)
+    mark = SpoolMark("b1", "sp1", lane, seq, first)
     return ObjectObserved(**{**common, "at_ms": at_ms, "spool": mark, **fields})
 
 

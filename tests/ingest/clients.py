@@ -108,8 +108,7 @@ class Box:
     def _send_next(self) -> None:
         if self._sent < min(self.through + self.WINDOW, self._rows):
             self._sent += 1
-            before = self._sent - 1 if self._sent - 1 > self.through else None
-            event = row(self._sent, after=before, at_ms=time.time_ns() // 1_000_000)
+            event = row(self._sent, first=self.through + 1, at_ms=time.time_ns() // 1_000_000)
             self.client.publish("linli/v1/s1/edge/b1/evt", wire(event), qos=1)
 
     def _on_connect(self, client: mqtt.Client, _d: object, _f: object, code: ReasonCode, _p: object) -> None:

@@ -128,24 +128,22 @@ def test_spool_rows_are_paced_by_their_acknowledgement_alone() -> None:
     assert all(isinstance(o, Accepted) for o in outcomes)
 
 
-def test_a_row_goes_to_the_log_without_its_predecessor_and_owes_a_got() -> None:
-    border = _border()
-    _say(border, row(3), BOX)
-    outcome = _say(border, row(4, after=3), BOX)
+def test_a_row_goes_to_the_log_without_first_and_owes_a_got() -> None:
+    outcome = _say(_border(), row(4, first=4), BOX)
     assert isinstance(outcome, Accepted)
     assert outcome.event.spool is not None
-    assert outcome.event.spool.after is None
+    assert outcome.event.spool.first is None
     assert outcome.debt.row == Row(LANE, 4)
 
 
 def test_a_row_whose_predecessors_are_missing_is_not_taken_until_they_came() -> None:
     border = _border()
-    gap = _say(border, row(6, after=5), BOX)
+    gap = _say(border, row(6, first=4), BOX)
     assert isinstance(gap, Skipped)
     assert (gap.reason, gap.lane, gap.debt.row) == (SkipReason.LANE_GAP, LANE, None)
-    taken = [_say(border, row(n, after=before), BOX) for n, before in ((4, None), (5, 4), (6, 5))]
+    taken = [_say(border, row(n, first=4), BOX) for n in (4, 5, 6)]
     assert all(isinstance(o, Accepted) for o in taken)
-    repeated, after_a_declared_loss = _say(border, row(5, after=4), BOX), _say(border, row(9, after=6), BOX)
+    repeated, after_a_declared_loss = _say(border, row(5, first=4), BOX), _say(border, row(9, first=9), BOX)
     assert isinstance(repeated, Accepted)
     assert isinstance(after_a_declared_loss, Accepted)
 
@@ -153,11 +151,11 @@ def test_a_row_whose_predecessors_are_missing_is_not_taken_until_they_came() -> 
 def test_a_refused_row_is_answered_in_its_lane_or_the_lane_would_stick() -> None:
     border = _border()
     ancient = _say(border, row(1, at_ms=1), BOX)
-    unreadable = _take(border, BOX, wire(row(2, after=1)).replace(b"0.9", b'"high"'))
+    unreadable = _take(border, BOX, wire(row(2, first=1)).replace(b"0.9", b'"high"'))
     assert isinstance(ancient, Refused)
     assert isinstance(unreadable, Refused)
     assert (ancient.debt.row, unreadable.debt.row) == (Row(LANE, 1), Row(LANE, 2))
-    assert isinstance(_say(border, row(3, after=2), BOX), Accepted)
+    assert isinstance(_say(border, row(3, first=1), BOX), Accepted)
 
 
 def test_only_a_box_itself_can_have_its_bad_rows_answered() -> None:

@@ -31,7 +31,7 @@ def _changed(**fields: Any) -> bytes:
 
 def test_an_event_comes_out_as_it_went_in() -> None:
     assert decode(GATE, wire(door(seq=7)), "run-1") == door(seq=7)
-    assert decode(BOX, wire(row(3, after=2)), "run-1") == row(3, after=2)
+    assert decode(BOX, wire(row(3, first=1)), "run-1") == row(3, first=1)
 
 
 def test_unknown_fields_are_ignored_so_names_never_get_in() -> None:

@@ -77,7 +77,7 @@ SEEDS: list[tuple[str, AnyEvent]] = [
     ("linli/v1/s1/sensor/smoke-1/evt", smoke()),
     ("linli/v1/s1/tag/t1/tele", TagSeen(**COMMON, source_id="t1", tag_id="tag-1", rssi_dbm=-60.0)),
     ("linli/v1/s1/cam/c9/evt", PassageObserved(**COMMON, source_id="c9", direction=Direction.IN, track_id=1)),
-    ("linli/v1/s1/edge/b1/evt", row(7, after=6)),
+    ("linli/v1/s1/edge/b1/evt", row(7, first=3)),
     ("linli/v1/s1/edge/b1/evt", FALL),
     ("linli/v1/s1/edge/b1/evt", DRAINED),
     ("linli/v1/s1/edge/b1/evt", LOSS),
