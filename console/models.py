@@ -172,9 +172,10 @@ class HistoryOut(Model):
 
 
 class IncidentDetail(Model):
-    """Everything about one incident."""
+    """Everything about one incident. ``earlier``: the one that it recurs."""
 
     incident: IncidentRow
+    earlier: IncidentRow | None
     findings: list[FindingOut]
     evidence: list[EvidenceOut]
     history: list[HistoryOut]

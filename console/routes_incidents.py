@@ -66,16 +66,19 @@ def list_incidents(
 @router.get("/incidents/{incident_id}", responses=_ERRORS)
 def get_incident(incident_id: str, reader: ReaderIn, parts: PartsIn) -> models.IncidentDetail:
     """One incident with its findings, their reasons, its evidence and its history."""
+    scope = reader.person.sites(Right.VIEW_INCIDENTS)
     with parts.store.read() as connection:
-        incident = read_incident(connection, reader.person.sites(Right.VIEW_INCIDENTS), incident_id)
+        incident = read_incident(connection, scope, incident_id)
         if incident is None:
             raise ApiError(404, "not_found")
+        earlier = read_incident(connection, scope, incident.recurs_of) if incident.recurs_of else None
         findings = read_findings(connection, incident_id)
         evidence = evidence_of(connection, incident_id)
         history = history_of(connection, incident_id)
     present, may_look = reader.present, reader.person.may(Right.VIEW_EVIDENCE, incident.site_id)
     return models.IncidentDetail(
         incident=present.row(incident),
+        earlier=present.row(earlier) if earlier else None,
         findings=[present.finding(finding) for finding in findings],
         evidence=[present.evidence(row) for row in evidence] if may_look else [],
         history=[present.history(incident.site_id, step) for step in history],

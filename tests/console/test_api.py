@@ -144,6 +144,17 @@ def test_an_incident_explains_itself(world: World) -> None:
     assert (step["actor"], step["by_system"], step["action_text"]) == ("system", True, "raised its severity")
 
 
+def test_an_incident_that_recurs_shows_the_one_before(world: World) -> None:
+    world.add_people("wang")
+    (first,) = world.take(make_finding())
+    client = world.client("wang")
+    client.post(f"/api/v1/incidents/{first}/actions", json={"action": "handle", "version": 1})
+    (second,) = world.take(make_finding(onset_ms=T0 + 1000))
+    earlier = client.get(f"/api/v1/incidents/{second}").json()["earlier"]
+    assert (earlier["incident_id"], earlier["state"]) == (first, "handled")
+    assert client.get(f"/api/v1/incidents/{first}").json()["earlier"] is None
+
+
 def test_filters_search_and_cursor_give_every_row_once(world: World) -> None:
     world.add_people("boss")
     world.take(*(make_finding(key=f"k{n}", onset_ms=T0 + n * 1000) for n in range(7)))

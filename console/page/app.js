@@ -1,0 +1,196 @@
+// The page: login, then the live feed beside one incident. No build step, no markup strings, no inline script.
+
+import { ApiError, call, Live } from "./api.js";
+import { Detail } from "./detail.js";
+import { el, fill, toast } from "./dom.js";
+import { Feed } from "./feed.js";
+import { showLogin } from "./login.js";
+import { showDevices, showHealth } from "./tables.js";
+import { loadWords, switchLanguage, t } from "./words.js";
+
+const root = document.getElementById("root");
+let desk = null;
+
+class Desk {
+  constructor(session, sites) {
+    this.session = session;
+    this.sites = sites;
+    this.feed = new Feed({ onOpen: (id) => this.go(id) });
+    this.detail = new Detail({
+      mayViewEvidence: session.may_view_evidence,
+      onChanged: (row) => this.feed.take({ incident: row }),
+      onBack: () => this.go(""),
+    });
+    this.live = new Live({
+      onIncident: (change) => this.take(change),
+      onResync: () => this.list(),
+      onState: (connected) => this.showState(connected),
+    });
+    this.lamp = el("span", { class: "lamp", id: "lamp" }, t("live"));
+    this.table = el("section", { class: "table-view", hidden: true });
+    this.draw();
+  }
+
+  draw() {
+    const tab = (view, text) => el("a", { href: view ? `#/${view}` : "#/", class: "tab", dataset: { view } }, text);
+    const keys = el("p", { class: "keys" }, t("keys_hint"));
+    fill(
+      root,
+      el("a", { class: "skip", href: "#rows" }, t("skip")),
+      el(
+        "header",
+        { class: "bar" },
+        el("img", { src: "/page/icon.svg", alt: "", width: "28", height: "28" }),
+        el("strong", { class: "brand" }, t("brand")),
+        el("nav", {}, tab("", t("feed")), tab("devices", t("devices")), this.session.may_view_health && tab("health", t("health"))),
+        this.lamp,
+        el("span", { class: "who" }, this.session.name),
+        el("button", { class: "link", id: "language", onclick: () => this.language() }, t("language")),
+        el("button", { class: "link", id: "log-out", onclick: () => this.leave() }, t("log_out")),
+      ),
+      el(
+        "main",
+        { class: "desk" },
+        el("section", { class: "feed" }, this.feed.filterBar(this.sites, () => this.list()), this.feed.list, keys),
+        this.detail.pane,
+        this.table,
+      ),
+    );
+  }
+
+  async start() {
+    await this.list();
+    await this.route();
+  }
+
+  // Lists anew and lets the stream go on from exactly there.
+  async list() {
+    await this.guard(async () => {
+      const seq = await this.feed.load();
+      if (seq !== null) this.live.start(seq);
+    });
+  }
+
+  take(change) {
+    this.feed.take(change);
+    this.detail.changed(change);
+    const row = change.incident;
+    if (change.kind === "opened" && row.severity === "critical" && this.feed.selected !== row.incident_id) {
+      toast(`${row.severity_text} · ${row.sentence}`, "critical", () => this.go(row.incident_id));
+    }
+  }
+
+  showState(connected) {
+    this.lamp.classList.toggle("off", !connected);
+    this.lamp.textContent = t(connected ? "live" : "reconnecting");
+    if (!connected) this.checkSession();
+  }
+
+  async checkSession() {
+    await this.guard(() => call("GET", "/session"), { quiet: true });
+  }
+
+  go(id) {
+    location.hash = `#/${id}`;
+  }
+
+  async route() {
+    const id = location.hash.slice(2);
+    const isTable = id === "devices" || id === "health";
+    this.table.hidden = !isTable;
+    document.body.classList.toggle("show-table", isTable);
+    document.body.classList.toggle("show-detail", Boolean(id) && !isTable);
+    for (const tab of document.querySelectorAll(".tab")) {
+      const active = isTable ? tab.dataset.view === id : tab.dataset.view === "";
+      tab.setAttribute("aria-current", active ? "page" : "false");
+    }
+    await this.guard(async () => {
+      if (id === "devices") await showDevices(this.table);
+      else if (id === "health") await showHealth(this.table);
+      else if (id) {
+        this.feed.select(id);
+        if (this.detail.id !== id) await this.detail.open(id);
+      } else {
+        this.feed.select(null);
+        this.detail.clear();
+      }
+    });
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || document.body.classList.contains("show-table")) return;
+    const typing = event.target.matches("input, textarea, select");
+    if (event.key === "Escape") {
+      if (typing) event.target.blur();
+      if (!this.detail.cancel() && !typing) this.go("");
+      return;
+    }
+    if (typing) return;
+    const actions = { s: "see", h: "handle", f: "mark_false" };
+    const steps = { j: 1, k: -1 };
+    if (event.key in steps) {
+      const id = this.feed.neighbour(steps[event.key]);
+      if (id) {
+        this.feed.select(id); // at once: the next key may come before the address has changed
+        this.detail.open(id);
+        this.go(id);
+      }
+    } else if (event.key in actions) {
+      this.detail.ask(actions[event.key]);
+    } else if (event.key === "Enter" && event.target === document.body) {
+      const id = this.feed.neighbour(0);
+      if (id) this.go(id);
+      this.detail.pane.focus();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  }
+
+  async language() {
+    await switchLanguage();
+    this.live.stop();
+    open(this.session);
+  }
+
+  async leave() {
+    this.live.stop();
+    await call("DELETE", "/session").catch(() => null);
+    desk = null;
+    location.hash = "";
+    begin();
+  }
+
+  async guard(work, { quiet = false } = {}) {
+    try {
+      await work();
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) {
+        this.live.stop();
+        desk = null;
+        begin();
+      } else if (!quiet) {
+        toast(error instanceof ApiError ? error.message : t("offline_note"), "error");
+      }
+    }
+  }
+}
+
+async function open(session) {
+  const sites = await call("GET", "/sites");
+  desk = new Desk(session, sites);
+  await desk.start();
+}
+
+async function begin() {
+  try {
+    await open(await call("GET", "/session"));
+  } catch (error) {
+    showLogin(root, open);
+  }
+}
+
+window.addEventListener("hashchange", () => desk && desk.route());
+window.addEventListener("keydown", (event) => desk && desk.key(event));
+await loadWords();
+await begin();
