@@ -70,7 +70,10 @@ class DayLog:
         return self._watermark_ms
 
     def append(self, batches: Sequence[Batch]) -> list[int]:
-        """Append in order, in one transaction and so one file, that of the newest day; durable on return. See :class:`streams.log.LogWriter`."""
+        """Append in one transaction, and so into one file, that of the newest day; durable on return.
+
+        See :class:`streams.log.LogWriter`.
+        """
         with self._lock:
             if batches:
                 newest = self._files[-1].day if self._files else _EMPTY_DAY
