@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from app.children import Child, linli_arguments
+from app.children import Child
 from app.community import BOXES_FILE, free_port
 from app.demo.cameras import Rendering, box_file, clip_cameras, clip_tables
 from app.log_loading import load_events
-from contracts.errors import Permanent
+from app.run_child import environment, run_settings, start_child, wait_until_ready, write_secret
 from contracts.events import DeviceConfigured
 from contracts.names import DeviceClass
 from edge.token import make_token, register
@@ -28,7 +26,6 @@ from simulator.demo_community import DEMO_BOX, DEMO_SITE, demo_inventory
 from simulator.demo_script import DemoScript
 from streams.daylog import DayLog
 
-READY_S = 40.0
 MAX_CLIPS = 4
 """Real clips beside the three films: two cores decode no more at their own speed."""
 
@@ -70,7 +67,7 @@ class Stage:
             Permanent: a part did not start; carries what it said.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._rendering = Rendering(self.folder / "films", self._seed, _environment({}))
+        self._rendering = Rendering(self.folder / "films", self._seed, environment({}))
         self.receiver.start()
         self._broker = start_broker(self.folder / "broker")
         self._say(f"broker: {self._broker.name} on {self._broker.url}")
@@ -78,7 +75,7 @@ class Stage:
         self._write_history()
         self._write_people()
         self._start("linli", "run")
-        self._wait_for_page()
+        wait_until_ready(self._children["linli"], self.page)
         self._write_box(self._rendering)
         self._start("box", "edge", "run", "--config", str(self.folder / "box.toml"))
         self._write_processes()
@@ -161,8 +158,7 @@ class Stage:
             self.password = Users(store).first_run() or "(as before)"
         finally:
             store.close()
-        (self.folder / "webhook.secret").write_text(self._secret, encoding="utf-8")
-        (self.folder / "webhook.secret").chmod(0o600)
+        write_secret(self.folder, self._secret)
         token = self.folder / "box.token"
         if not token.exists():
             register(make_token(DEMO_BOX, DEMO_SITE, token), self.folder)
@@ -190,59 +186,10 @@ class Stage:
         return {"linli": ("run",), "box": ("edge", "run", "--config", str(self.folder / "box.toml"))}
 
     def _start(self, name: str, *arguments: str) -> None:
-        self.logs().mkdir(exist_ok=True)
-        self._children[name] = Child(
-            name,
-            linli_arguments(*arguments),
-            folder=self.folder,
-            environment=_environment(self._settings()),
-            log=self.logs() / f"{name}.log",
-        )
+        settings = run_settings(self.folder, self.mqtt_url, self._port, self.receiver.url)
+        self._children[name] = start_child(name, self.folder, *arguments, settings=settings)
 
     def _stop(self, name: str) -> None:
         child = self._children.pop(name, None)
         if child is not None:
             child.stop()
-
-    def _settings(self) -> dict[str, str]:
-        folder = self.folder
-        return {
-            "LINLI_MQTT_URL": self.mqtt_url,
-            "LINLI_MQTT_EMBEDDED": "off",
-            "LINLI_LOG_URL": f"sqlite:///{folder}",
-            "LINLI_INVENTORY_URL": f"sqlite:///{folder / 'config.db'}",
-            "LINLI_INCIDENTS_URL": f"sqlite:///{folder / 'incidents.db'}",
-            "LINLI_RESULTS_URL": f"sqlite:///{folder / 'results.db'}",
-            "LINLI_EVIDENCE_FOLDER": str(folder / "evidence"),
-            "LINLI_DEAD_LETTERS_FOLDER": str(folder / "dead-letters"),
-            "LINLI_CONSOLE_PORT": str(self._port),
-            "LINLI_WEBHOOK_URL": self.receiver.url,
-            "LINLI_WEBHOOK_SECRET_FILE": str(folder / "webhook.secret"),
-            "LINLI_WEBHOOK_ORIGINS": "live,simulated",
-            "LINLI_WEBHOOK_UNVERIFIED": "true",
-            "LINLI_WEBHOOK_MIN_SEVERITY": "info",
-        }
-
-    def _wait_for_page(self) -> None:
-        deadline_s = time.monotonic() + READY_S
-        while True:
-            self._children["linli"].check()
-            if _answers(f"{self.page}/api/v1/health") and "ready" in self._children["linli"].tail():
-                return
-            if time.monotonic() > deadline_s:
-                raise Permanent(f"the page did not answer within {READY_S:.0f} s:\n{self._children['linli'].tail()}")
-            time.sleep(0.1)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def _environment(settings: dict[str, str]) -> dict[str, str]:
-    """This process's environment without its own settings, plus ``settings``."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LINLI_")}
-    return {**kept, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", **settings}
