@@ -16,8 +16,9 @@ from contracts.incidents import AlertState, DeliveryState
 from incidents import audit
 from incidents.alarms import AlarmCode, clear_alarm, raise_alarm, standing_alarms
 from incidents.changes import prune
+from incidents.deliveries import add_deliveries
 from incidents.evidence import expire_evidence
-from incidents.records import Incident, incident_of
+from incidents.records import DeliveryKind, Incident, get_incident, incident_of
 from incidents.schema import deliveries, findings, incidents
 from incidents.store import Clock, Store, wall_ms
 
@@ -55,6 +56,9 @@ class Stuck(msgspec.Struct, frozen=True):
 class Auditor:
     """Looks over the whole database.
 
+    What it can mend it mends: a receiver without a row for a live incident (it was configured later) gets one; the
+    alarm is raised all the same, and cleared at the next look.
+
     Args:
         receivers: the names that are configured, as given to the intake.
     """
@@ -76,6 +80,8 @@ class Auditor:
             stuck = find_stuck(connection, self._receivers, now_ms)
             for item in stuck:
                 raise_alarm(connection, item.code, item.subject, item.detail, now_ms)
+                if item.code is AlarmCode.INCIDENT_UNTOLD:
+                    _tell(connection, item, now_ms)
             self._clear(connection, stuck, now_ms)
         return stuck
 
@@ -138,6 +144,13 @@ def _untold(connection: Connection, receivers: Sequence[str]) -> list[Stuck]:
         ids = connection.execute(select(incidents.c.incident_id).where(live, ~row).limit(_LIMIT)).scalars()
         found += [Stuck(AlarmCode.INCIDENT_UNTOLD, f"{incident_id}/{receiver}", "") for incident_id in ids]
     return found
+
+
+def _tell(connection: Connection, untold: Stuck, now_ms: int) -> None:
+    incident_id, _, receiver = untold.subject.partition("/")
+    incident = get_incident(connection, incident_id)
+    if incident is not None:
+        add_deliveries(connection, [receiver], incident, DeliveryKind.OPENED, now_ms)
 
 
 def _unseen(connection: Connection, now_ms: int) -> list[Stuck]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import threading
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -83,16 +84,23 @@ class _Site(msgspec.Struct):
 
 
 class MemoryDirectory:
-    """A :class:`SiteDirectory` folded from configuration records, in their order."""
+    """A :class:`SiteDirectory` folded from configuration records, in their order.
+
+    One thread applies records while others read: reads take a copy, single look-ups need none.
+    """
 
     def __init__(self, records: Iterable[ConfigurationRecord] = ()) -> None:
+        self._lock = threading.Lock()
         self._sites: dict[str, _Site] = {}
         for record in records:
             self.apply(record)
 
     def apply(self, record: ConfigurationRecord) -> None:
         """Fold one record in; kinds that are not about places or devices change nothing."""
-        site = self._sites.setdefault(record.site_id, _Site())
+        with self._lock:
+            self._fold(self._sites.setdefault(record.site_id, _Site()), record)
+
+    def _fold(self, site: _Site, record: ConfigurationRecord) -> None:
         match record:
             case SiteConfigured():
                 site.name, site.time_zone = record.name, record.time_zone
@@ -109,7 +117,8 @@ class MemoryDirectory:
 
     def sites(self) -> list[str]:
         """See :class:`SiteDirectory`."""
-        return sorted(self._sites)
+        with self._lock:
+            return sorted(self._sites)
 
     def site_name(self, site_id: str) -> str:
         """See :class:`SiteDirectory`."""
@@ -129,7 +138,8 @@ class MemoryDirectory:
 
     def devices(self, site_id: str) -> list[DeviceConfigured]:
         """See :class:`SiteDirectory`."""
-        devices = self._site(site_id).devices
+        with self._lock:
+            devices = dict(self._site(site_id).devices)
         return [devices[device_id] for device_id in sorted(devices)]
 
     def _site(self, site_id: str) -> _Site:

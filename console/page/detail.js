@@ -54,7 +54,7 @@ export class Detail {
       this.askWanted();
     } catch (error) {
       if (id === this.id && error instanceof ApiError && error.status === 404) this.clear();
-      if (error instanceof ApiError) toast(error.message, "error");
+      toast(error instanceof ApiError ? error.message : t("offline_note"), "error");
     }
   }
 

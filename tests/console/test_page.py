@@ -69,8 +69,8 @@ def log_in(browser: Browser, server: Server, name: str, *, language: str = "en",
 
 
 def picture(page: Page, name: str) -> None:
-    """A screenshot for people, when LINLI_PICTURES names a folder."""
-    folder = os.environ.get("LINLI_PICTURES")
+    """A screenshot for people, when CONSOLE_PICTURES names a folder."""
+    folder = os.environ.get("CONSOLE_PICTURES")
     if folder:
         page.screenshot(path=f"{folder}/{name}.png")
 

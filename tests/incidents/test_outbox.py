@@ -8,15 +8,18 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import select
 
 from contracts.errors import ConfigurationError, Permanent, Transient
 from contracts.events import Origin
 from contracts.findings import Finding, Phase, Severity
-from contracts.incidents import AlertAction
+from contracts.incidents import AlertAction, DeliveryState
 from incidents.actions import Actions, Command
 from incidents.alarms import standing_alarms
 from incidents.auditor import Auditor
+from incidents.backoff import LONGEST_MS, Outcome, after_attempt
 from incidents.intake import Intake
 from incidents.outbox import Outbox
 from incidents.profile import ReceiverProfile
@@ -322,8 +325,39 @@ def test_the_auditor_finds_what_has_no_future_step_and_clears_what_has_ended(tmp
     assert sorted(post.alarms()) == codes
     post.drain()
     post.actions.act("wang", Command(incident_id=incident_id, action=AlertAction.SEE, version=1))
-    assert sorted(item.code.value for item in auditor.step()) == ["finding_waits", "incident_untold"]
-    assert sorted(post.alarms()) == ["finding_waits", "incident_untold"]
+    assert [item.code.value for item in auditor.step()] == ["finding_waits"]
+    assert post.alarms() == ["finding_waits"]
+    assert [(kind, state) for kind, state, _ in post.states()] == [("opened", "delivered"), ("opened", "pending")]
+
+
+@given(
+    outcomes=st.lists(st.sampled_from(list(Outcome)), min_size=1, max_size=60),
+    dice=st.floats(0, 1),
+    retry_after_s=st.none() | st.floats(0, 86_400),
+)
+def test_a_delivery_waits_longer_but_boundedly_and_settles_once(
+    outcomes: list[Outcome], dice: float, retry_after_s: float | None
+) -> None:
+    now_ms, settled = T0, False
+    for attempt, outcome in enumerate(outcomes, start=1):
+        step = after_attempt(
+            outcome,
+            attempt=attempt,
+            now_ms=now_ms,
+            created_ms=T0,
+            give_up_ms=72 * 3_600_000,
+            retry_after_s=retry_after_s,
+            dice=dice,
+        )
+        settled = step.state is not DeliveryState.PENDING
+        if settled:
+            break
+        floor_ms = int((retry_after_s or 0) * 1000)
+        assert floor_ms <= step.due_ms - now_ms <= max(LONGEST_MS, floor_ms)
+        assert step.due_ms <= T0 + 72 * 3_600_000
+        now_ms = step.due_ms
+    ends = {Outcome.DELIVERED, Outcome.REJECTED}
+    assert settled or not ends & set(outcomes)
 
 
 def test_the_auditor_is_quiet_when_all_is_well(tmp_path: Path) -> None:
