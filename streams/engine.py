@@ -22,7 +22,7 @@ from contracts.names import partition_of
 from detectors.rule import Rule
 from streams.desk import unreadable
 from streams.manifest import Manifest, check_manifest, covered, decode_manifest, encode_manifest, first_to_read
-from streams.rulebook import Route, Rulebook
+from streams.rulebook import Rulebook, RuleClass
 from streams.site_state import NEVER, SiteState, is_late_telemetry
 from streams.snapshot import SiteRow, SnapshotRow, decode_row, encode_site, load_site
 
@@ -81,10 +81,11 @@ class Engine:
             raise LogBroken(f"position {position} holds partition {batch.partition}, this is {self._partition}")
         self._wake(position)
         out: list[Output] = []
+        routes = self._book.routes
         for event in batch.events:
-            route = self._book.routes.get(event.__class__)
-            if route is not None:
-                self._take(event, route, position, out)
+            classes = routes.get(event.__class__)
+            if classes is not None:
+                self._take(event, classes, position, out)
         self._release(batch.watermark_ms, position, out)
         _check_ids(out)
         self._next = position + 1
@@ -185,7 +186,7 @@ class Engine:
             raise LogBroken(f"positions {self._next} to {position - 1} are missing; fill the gap from the log")
         return position == self._next
 
-    def _take(self, event: AnyEvent, route: Route, position: int, out: list[Output]) -> None:
+    def _take(self, event: AnyEvent, classes: Sequence[RuleClass], position: int, out: list[Output]) -> None:
         site = self._sites.get(event.site_id)
         if site is None:
             site = self._new_site(event.site_id)
@@ -195,14 +196,16 @@ class Engine:
         if not site.marks.is_new(event):
             self.counts.doubles += 1
             return
-        site.desk.begin(position, out)
-        late = site.take(event, route)
+        if site.desk.position != position:
+            site.desk.begin(position, out)
+        late = site.take(event, classes)
         if late:
             self.counts.late += 1
             self.counts.late_telemetry += is_late_telemetry(event, late)
         if not site.dirty:
             self._changed(site, position)
-        self._queue(site)
+        if site.queue and site.queue[0][0] < site.queued_ms:
+            self._queue(site)
 
     def _release(self, watermark_ms: int, position: int, out: list[Output]) -> None:
         due = self._due

@@ -53,7 +53,18 @@ class Slot:
 class Judge:
     """One rule's states of one site."""
 
-    __slots__ = ("_buffer", "_count", "_desk", "_encode_into", "_index", "_queue", "slots", "unit")
+    __slots__ = (
+        "_count",
+        "_deadline_ms",
+        "_desk",
+        "_index",
+        "_initial",
+        "_keys_of",
+        "_queue",
+        "_rule_on_event",
+        "slots",
+        "unit",
+    )
 
     def __init__(self, unit: Unit, index: int, desk: Desk, queue: list[Entry], count: Callable[[], int]) -> None:
         self.unit = unit
@@ -62,13 +73,14 @@ class Judge:
         self._desk = desk
         self._queue = queue
         self._count = count
-        self._buffer = _BUFFER
-        self._encode_into = _ENCODER.encode_into
+        rule = unit.rule
+        self._keys_of, self._initial = rule.keys_of, rule.initial
+        self._rule_on_event, self._deadline_ms = rule.on_event, rule.deadline_ms
 
     def keys_of(self, event: Event, view: SiteView, late_by_ms: int = 0) -> Sequence[str]:
         """The keys the rule names for ``event``; none when it fails, which is handed in."""
         try:
-            keys = self.unit.rule.keys_of(event, view)
+            keys = self._keys_of(event, view)
             if len(keys) > 1:
                 _check_keys(keys)
             return keys
@@ -93,9 +105,7 @@ class Judge:
             state = outcome.state
             deadline_ms = None
             if state is not None:
-                if state is not slot.state:
-                    self._check_state(state)
-                deadline_ms = _deadline(unit, state)
+                deadline_ms = self._checked(state)
                 if deadline_ms is not None and deadline_ms <= due_ms:
                     raise Misbehaved(Failure.DEADLINE_NOT_LATER)
             findings = self._desk.findings(unit, key, outcome.drafts, view, cause) if outcome.drafts else ()
@@ -142,29 +152,27 @@ class Judge:
             self.schedule(row.key, slot, None if row.struck else self.unit.rule.deadline_ms(slot.state))
 
     def _on_event(self, key: str, event: Event, view: SiteView, late_by_ms: int) -> None:
-        unit = self.unit
         slot: Slot | None = None
         findings: Sequence[Finding] = ()
         try:
             slot = self.slots.get(key)
-            before = unit.rule.initial(_key(key)) if slot is None else slot.state
-            outcome = unit.rule.on_event(before, event, view)
+            before = self._initial(_key(key)) if slot is None else slot.state
+            outcome = self._rule_on_event(before, event, view)
             state = outcome.state
             deadline_ms = None
             if slot is not None and state is before and not slot.struck:
                 deadline_ms = slot.deadline_ms  # a function of the state, which is the same
             elif state is not None:
-                self._check_state(state)
-                deadline_ms = _deadline(unit, state)
+                deadline_ms = self._checked(state)
                 if deadline_ms is not None and deadline_ms < event.at_ms:
                     raise Misbehaved(Failure.DEADLINE_BEFORE_EVENT)
             if outcome.drafts:
-                cause = cause_of(event, unit.bound_ms, late_by_ms)
-                findings = self._desk.findings(unit, key, outcome.drafts, view, cause)
+                cause = cause_of(event, self.unit.bound_ms, late_by_ms)
+                findings = self._desk.findings(self.unit, key, outcome.drafts, view, cause)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - the border to rules: whatever they raise is a finding
-            self._desk.failed(unit, key, error, cause_of(event, unit.bound_ms, late_by_ms))
+            self._desk.failed(self.unit, key, error, cause_of(event, self.unit.bound_ms, late_by_ms))
             return
         if findings:
             self._desk.hand_in(findings)
@@ -184,20 +192,18 @@ class Judge:
             slot.queued_ms = None  # what the queue still holds for it is void
             del self.slots[key]
 
-    def _check_state(self, state: msgspec.Struct) -> None:
+    def _checked(self, state: msgspec.Struct) -> int | None:
+        """The deadline of a state that may be kept. Encoding it at every change costs a quarter of a microsecond."""
         if state.__class__ is not self.unit.state_type:
             raise Misbehaved(Failure.WRONG_STATE)
-        self._encode_into(state, self._buffer)
-        if len(self._buffer) > MAX_STATE_BYTES:
-            del self._buffer[MAX_STATE_BYTES:]
+        _ENCODER.encode_into(state, _BUFFER)
+        if len(_BUFFER) > MAX_STATE_BYTES:
+            del _BUFFER[MAX_STATE_BYTES:]
             raise Misbehaved(Failure.STATE_TOO_LARGE)
-
-
-def _deadline(unit: Unit, state: msgspec.Struct) -> int | None:
-    deadline_ms = unit.rule.deadline_ms(state)
-    if deadline_ms is not None and deadline_ms.__class__ is not int:
-        raise TypeError("a deadline is whole milliseconds")
-    return deadline_ms
+        deadline_ms = self._deadline_ms(state)
+        if deadline_ms is not None and deadline_ms.__class__ is not int:
+            raise TypeError("a deadline is whole milliseconds")
+        return deadline_ms
 
 
 def _check_keys(keys: Sequence[str]) -> None:

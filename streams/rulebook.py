@@ -21,6 +21,11 @@ PER_SOURCE_BOUND_MS = 200
 MAX_REJUDGED_HORIZON_MS = 6 * 3_600_000
 """A rule that remembers more is not re-judged."""
 
+VIEW_KINDS = frozenset(
+    kind for kind in EVENT_TYPES.values() if issubclass(kind, ConfigurationRecord) or kind is IngestInterrupted
+)
+"""Kinds that every class folds into its SiteView."""
+
 ROW_VERSION = 1
 """Schema of a snapshot row; part of the digest."""
 
@@ -56,18 +61,10 @@ class RuleClass:
         self.by_kind = {kind: _accepting(units, kind) for kind in EVENT_TYPES.values()}
 
 
-class Route:
-    """Where a kind of event goes. ``in_view``: it is folded into every class's SiteView."""
-
-    __slots__ = ("classes", "in_view")
-
-    def __init__(self, kind: type[Event], classes: Sequence[RuleClass]) -> None:
-        self.in_view = issubclass(kind, ConfigurationRecord) or kind is IngestInterrupted
-        self.classes = tuple(c for c in classes if self.in_view or c.by_kind[kind])
-
-
 class Rulebook:
     """The rules of an engine, sorted, so that the order in which they were given plays no part.
+
+    ``routes``: the classes that take a kind; a kind that is not listed leaves no trace.
 
     Raises:
         ConfigurationError: two rules with one name, or a negative bound.
@@ -81,9 +78,15 @@ class Rulebook:
         self.classes = tuple(
             RuleClass(n, bound, [u for u in units if u.bound_ms == bound]) for n, bound in enumerate(bounds)
         )
-        routes = {kind: Route(kind, self.classes) for kind in EVENT_TYPES.values()}
-        self.routes: dict[type[Event], Route] = {k: r for k, r in routes.items() if r.classes or k is BacklogDrained}
+        routes = {kind: _taking(self.classes, kind) for kind in EVENT_TYPES.values()}
+        self.routes: dict[type[Event], tuple[RuleClass, ...]] = {
+            kind: classes for kind, classes in routes.items() if classes or kind is BacklogDrained
+        }
         self.digest = _digest(units)
+
+
+def _taking(classes: Iterable[RuleClass], kind: type[Event]) -> tuple[RuleClass, ...]:
+    return tuple(c for c in classes if kind in VIEW_KINDS or c.by_kind[kind])
 
 
 def _accepting(units: Iterable[Unit], kind: type[Event]) -> tuple[Unit, ...]:

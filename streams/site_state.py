@@ -6,7 +6,7 @@ time (streams/order.py). Both are pure functions of what the log brought this si
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import cast
 
@@ -17,7 +17,7 @@ from streams.judge import Judge, Slot
 from streams.marks import Marks, is_telemetry
 from streams.order import DEADLINE, EVENT, Entry
 from streams.rejudge import Rejudging
-from streams.rulebook import Route, Rulebook, RuleClass
+from streams.rulebook import VIEW_KINDS, Rulebook, RuleClass
 
 NEVER = 1 << 62
 
@@ -34,13 +34,8 @@ class SiteClass:
         self.clocks: dict[str, Entry] = {}
         self.judges = {kind: tuple(judges[u.name] for u in units) for kind, units in book.by_kind.items() if units}
 
-    def is_late(self, entry: Entry) -> bool:
-        """Whether an event lies before what its class (≤ 200 ms: its source) last released."""
-        last = self.clocks.get(entry[3]) if self.book.per_source else self.frontier
-        return last is not None and entry < last
-
-    def released(self, entry: Entry, source_id: str) -> None:
-        """Note that ``entry`` was released on behalf of ``source_id``."""
+    def deadline_released(self, entry: Entry, source_id: str) -> None:
+        """Note that a deadline was released on behalf of ``source_id``. One that a late event set may lie behind."""
         if self.book.per_source:
             last = self.clocks.get(source_id)
             if last is None or entry > last:
@@ -87,15 +82,17 @@ class SiteState:
         self._units = book.units
         self._count = count
 
-    def take(self, event: AnyEvent, route: Route) -> int:
+    def take(self, event: AnyEvent, classes: Sequence[RuleClass]) -> int:
         """Buffer an event that is new, or treat it as late; in how many classes it was late (or stored)."""
         if isinstance(event, BacklogDrained):
             self.rejudging.drained(event)
         late = 0
-        for book in route.classes:
+        for book in classes:
             entry = self.entry(event, book)
-            if event.stored or self.classes[book.index].is_late(entry):
-                self._late(self.classes[book.index], event, route)
+            site_class = self.classes[book.index]
+            last = site_class.clocks.get(event.source_id) if book.per_source else site_class.frontier
+            if event.stored or (last is not None and entry < last):  # before what was last released: late
+                self._late(site_class, event)
                 late += 1
             else:
                 heappush(self.queue, entry)
@@ -125,10 +122,15 @@ class SiteState:
     def _release_event(self, entry: Entry) -> None:
         event = entry[7]
         site_class = self.classes[entry[1]]
-        site_class.released(entry, entry[3])
-        apply_record(site_class.view, event)
-        for judge in site_class.judges.get(event.__class__, ()):
-            judge.on_event(event, site_class.view)
+        if site_class.book.per_source:
+            site_class.clocks[entry[3]] = entry  # never before what it replaces: then the event had been late
+        else:
+            site_class.frontier = entry
+        kind, view = event.__class__, site_class.view
+        if kind in VIEW_KINDS:
+            apply_record(view, event)
+        for judge in site_class.judges.get(kind, ()):
+            judge.on_event(event, view)
 
     def _release_deadline(self, entry: Entry) -> bool:
         slot: Slot = entry[7]
@@ -140,7 +142,7 @@ class SiteState:
         if slot.deadline_ms != due_ms:
             judge.put_off(key, slot)
             return False
-        site_class.released(entry, slot.source_id)
+        site_class.deadline_released(entry, slot.source_id)
         judge.on_deadline(key, slot, due_ms, site_class.view)
         return True
 
@@ -150,9 +152,9 @@ class SiteState:
             self.desk.request(request.rules, request.from_ms, request.to_ms)
         return bool(requests)
 
-    def _late(self, site_class: SiteClass, event: AnyEvent, route: Route) -> None:
+    def _late(self, site_class: SiteClass, event: AnyEvent) -> None:
         """Instant rules take a late event at once; for the others it widens a window to judge again."""
-        if route.in_view:
+        if event.__class__ in VIEW_KINDS:
             apply_record(site_class.view, event)  # configuration is never late unless clocks broke; it is never lost
         missed = []
         for judge in site_class.judges.get(type(event), ()):
