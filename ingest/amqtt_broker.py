@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from typing import Any
 
 from amqtt.broker import Broker  # type: ignore[import-untyped]
 from amqtt.plugins.base import BaseAuthPlugin  # type: ignore[import-untyped]
@@ -30,6 +31,32 @@ class Loopback(BaseAuthPlugin):  # type: ignore[misc]
     async def authenticate(self, *, session: Session) -> bool | None:
         """Yes."""
         return session is not None
+
+
+class _Broker(Broker):  # type: ignore[misc]
+    """amqtt's broker, which leaves connections open when it stops; here they are closed."""
+
+    def __init__(self, config: dict[str, Any], loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(config, loop=loop)
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def stream_connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
+    ) -> None:
+        """Serve one client."""
+        self._writers.add(writer)
+        try:
+            await super().stream_connected(reader, writer, listener_name)
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    async def hang_up(self) -> None:
+        """Close every connection."""
+        writers = list(self._writers)
+        for writer in writers:
+            writer.close()
+        await asyncio.sleep(0.05)  # transports close in the loop's next turns
 
 
 class AmqttBroker:
@@ -78,7 +105,7 @@ class AmqttBroker:
             self._loop.close()
 
     async def _serve(self) -> None:
-        broker = Broker(
+        broker = _Broker(
             {
                 "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{self.port}"}},
                 "plugins": {f"{Loopback.__module__}.{Loopback.__qualname__}": {}},
@@ -89,6 +116,7 @@ class AmqttBroker:
         self._started.set()
         await self._stopping.wait()
         await broker.shutdown()
+        await broker.hang_up()
 
 
 async def _cancel_rest() -> None:
