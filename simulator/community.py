@@ -200,9 +200,18 @@ def _building_places(site_id: str, building: Building) -> list[Place]:
     b = building.building_id
     facade = building.facade_id
     return [
-        Place(place_id=b, kind=PlaceKind.BUILDING, use=PlaceUse.DWELLING, parent_id=site_id, building=b),
-        Place(place_id=facade, kind=PlaceKind.ZONE, use=PlaceUse.FACADE, parent_id=b, building=b),
-        Place(place_id=f"{b}-common", kind=PlaceKind.ZONE, use=PlaceUse.COMMON, parent_id=b, building=b),
+        Place(
+            place_id=b,
+            kind=PlaceKind.BUILDING,
+            use=PlaceUse.DWELLING,
+            parent_id=site_id,
+            building=b,
+            name=f"{_number(b)}号楼",
+        ),
+        Place(place_id=facade, kind=PlaceKind.ZONE, use=PlaceUse.FACADE, parent_id=b, building=b, name="外墙"),
+        Place(
+            place_id=f"{b}-common", kind=PlaceKind.ZONE, use=PlaceUse.COMMON, parent_id=b, building=b, name="公共用电"
+        ),
         *(
             Place(
                 place_id=building.column_id(n + 1),
@@ -210,29 +219,55 @@ def _building_places(site_id: str, building: Building) -> list[Place]:
                 use=PlaceUse.FACADE,
                 parent_id=facade,
                 building=b,
+                name=f"第{n + 1}列",
             )
             for n in range(building.columns)
         ),
     ]
 
 
+def _number(identity: str) -> str:
+    """The digits at the end of an id: ``b1u2`` → ``2``."""
+    return identity[len(identity.rstrip("0123456789")) :]
+
+
 def _unit_places(unit: Unit) -> list[Place]:
     b, u = unit.building_id, unit.unit_id
 
-    def part(place_id: str, kind: PlaceKind, use: PlaceUse, parent_id: str, floor: int | None = None) -> Place:
+    def part(
+        place_id: str, kind: PlaceKind, use: PlaceUse, parent_id: str, name: str, floor: int | None = None
+    ) -> Place:
         room = place_id if kind is PlaceKind.ROOM else None
         return Place(
-            place_id=place_id, kind=kind, use=use, parent_id=parent_id, building=b, unit=u, floor=floor, room=room
+            place_id=place_id,
+            kind=kind,
+            use=use,
+            parent_id=parent_id,
+            building=b,
+            unit=u,
+            floor=floor,
+            room=room,
+            name=name,
         )
 
     floors = sorted({room.floor for room in unit.rooms} | {1})
     return [
-        part(u, PlaceKind.UNIT, PlaceUse.STAIR, b),
-        part(unit.door_id, PlaceKind.DOOR, PlaceUse.ENTRANCE, u, 1),
-        part(unit.lobby_id, PlaceKind.ZONE, PlaceUse.LOBBY, u, 1),
-        part(unit.lift_id, PlaceKind.LIFT, PlaceUse.LIFT, u),
-        *(part(corridor_id(unit, floor), PlaceKind.FLOOR, PlaceUse.CORRIDOR, u, floor) for floor in floors),
-        *(part(r.place_id, PlaceKind.ROOM, PlaceUse.DWELLING, corridor_id(unit, r.floor), r.floor) for r in unit.rooms),
+        part(u, PlaceKind.UNIT, PlaceUse.STAIR, b, f"{_number(u)}单元"),
+        part(unit.door_id, PlaceKind.DOOR, PlaceUse.ENTRANCE, u, "单元门", 1),
+        part(unit.lobby_id, PlaceKind.ZONE, PlaceUse.LOBBY, u, "大堂", 1),
+        part(unit.lift_id, PlaceKind.LIFT, PlaceUse.LIFT, u, "电梯"),
+        *(part(corridor_id(unit, n), PlaceKind.FLOOR, PlaceUse.CORRIDOR, u, f"{n}层", n) for n in floors),
+        *(
+            part(
+                r.place_id,
+                PlaceKind.ROOM,
+                PlaceUse.DWELLING,
+                corridor_id(unit, r.floor),
+                f"{r.place_id[-4:].lstrip('0')}室",
+                r.floor,
+            )
+            for r in unit.rooms
+        ),
     ]
 
 
