@@ -1,11 +1,13 @@
 """A platform in miniature for a box to talk to: mosquitto, and a subscriber that keeps rows and answers ``got``.
 
-It keeps what a durable log would: per lane a high-water mark, rows above it kept once, everything answered.
+It keeps what a durable log would: per lane a high-water mark, rows above it kept once, everything answered; a row whose
+forerunners got lost on the way (the broker died, nobody had subscribed yet) is not taken before them.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -37,9 +39,10 @@ def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> None
 
 
 def mosquitto_path() -> str:
-    """The broker's program; skips the test when it is not installed."""
+    """The broker's program; skips the test when it is not installed, which in CI is a failure."""
     found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
     if found is None:
+        assert not os.environ.get("CI"), "mosquitto is not installed"
         pytest.skip("mosquitto is not installed")
     return found
 
@@ -71,7 +74,7 @@ class Platform:
         self.kept: list[dict[str, Any]] = []
         self.messages = 0
         self.answering = True
-        self.skipped: list[str] = []
+        self.out_of_turn = 0
         self._marks: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
         self._topic = f"linli/v1/{site_id}/edge/{box_id}"
@@ -100,12 +103,13 @@ class Platform:
             self.messages += 1
             if not self.answering:
                 return
-            if mark["seq"] > self._marks.get(lane, 0) + 1:
-                self.skipped.append(f"{lane} {mark['seq']} after {self._marks.get(lane, 0)}")
-            if mark["seq"] > self._marks.get(lane, 0):
+            taken = self._marks.get(lane, 0)
+            if mark["seq"] - 1 > max(taken, mark["first"] - 1):
+                self.out_of_turn += 1
+            elif mark["seq"] > taken:
                 self._marks[lane] = mark["seq"]
                 self.kept.append(row)
-            through = {"spool_id": mark["spool_id"], "lane": mark["lane"], "through_seq": self._marks[lane]}
+            through = {"spool_id": mark["spool_id"], "lane": mark["lane"], "through_seq": self._marks.get(lane, 0)}
         self._client.publish(f"{self._topic}/got", json.dumps(through), qos=1)
 
 
