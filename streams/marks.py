@@ -42,8 +42,10 @@ class MarksRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 def is_telemetry(event: Event) -> bool:
-    """Whether ``event`` came without any identity to dedupe by, as ``tele`` does."""
-    return event.seq is None and event.spool is None and isinstance(event, TELEMETRY)
+    """Whether ``event`` came without any identity to dedupe by, as ``tele`` does. An alarm is more than telemetry."""
+    if event.seq is not None or event.spool is not None or not isinstance(event, TELEMETRY):
+        return False
+    return not (isinstance(event, EnvironmentSampled) and event.alarm)
 
 
 class Marks:
@@ -75,9 +77,7 @@ class Marks:
             return self._is_new_row(event)
         if isinstance(event, ConfigurationRecord):
             return self._is_new_record(event)
-        if event.seq is None and isinstance(event, TELEMETRY):
-            return True
-        return self._is_new_id(event)
+        return is_telemetry(event) or self._is_new_id(event)
 
     def _is_new_row(self, event: Event) -> bool:
         spool = event.spool

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
 from contracts.batch import Batch
@@ -11,6 +13,7 @@ from contracts.events import (
     AnyEvent,
     BacklogDrained,
     DoorState,
+    EnvironmentSampled,
     Event,
     IngestInterrupted,
     Lane,
@@ -19,6 +22,7 @@ from contracts.events import (
 )
 from contracts.findings import Finding, Phase, Rejudge, finding_id
 from detectors.site import SiteView
+from streams.snapshot import decode_row
 from tests.streams.rules import RULES, Denial, Gathering, Held, Silence, Tailgate
 from tests.streams.support import (
     FAR_MS,
@@ -311,3 +315,17 @@ def test_of_two_sources_the_one_that_last_changed_the_key_is_late_behind_its_dea
         feed_all(engine, [batch(31_000, door("a1", 0, "d1", state=OPEN, place_id="x"), *second)])
         engine.feed(batch(None, door("z", 20_000, source_id, state=OPEN, place_id="x", received_ms=31_100)), 1)
         assert engine.counts.late == (source_id == late_source)
+
+
+def test_readings_without_a_number_leave_no_mark_but_an_alarm_does() -> None:
+    readings = [of(EnvironmentSampled, "r", 0), of(EnvironmentSampled, "r", 0)]
+    alarms = [of(EnvironmentSampled, "a", 1, alarm=True), of(EnvironmentSampled, "a", 1, alarm=True)]
+
+    class Warmth(Denial):
+        accepts: ClassVar[tuple[type[Event], ...]] = (EnvironmentSampled,)
+
+    engine = engine_of([Warmth()])
+    engine.feed(batch(None, *readings, *alarms), 0)
+    assert (engine.counts.events, engine.counts.doubles) == (4, 1)
+    assert decode_row(engine.snapshot("s1")).marks.ids.keys() == {"d1"}
+    assert len(decode_row(engine.snapshot("s1")).marks.ids["d1"]) == 8
