@@ -64,7 +64,7 @@ def samples_of(scene: Scene, count: int) -> list[Sample]:
         if scene.episodes and rng.random() < 0.85:
             episode = rng.choice(scene.episodes)
             t_ms = rng.randrange(episode.from_ms, max(episode.from_ms + 1, episode.to_ms))
-        frame = _compressed(scene.render(t_ms), rng.randrange(35, 92))
+        frame = compressed(scene.render(t_ms), rng.randrange(35, 92))
         image, scale = fitted(frame)
         rows = [
             (LABELS.index(box.label), *(scale * side for side in box.box_xyxy), box.visible)
@@ -77,7 +77,9 @@ def samples_of(scene: Scene, count: int) -> list[Sample]:
 
 def build(path: Path, seeds: range, frames_each: int) -> None:
     """Render samples into one file."""
-    images, rows, owners = [], [], []
+    images: list[Image] = []
+    rows: list[Floats] = []
+    owners: list[npt.NDArray[np.int64]] = []
     for number, seed in enumerate(seeds):
         for sample in samples_of(scene_for(seed), frames_each):
             owners.append(np.full(len(sample.rows), len(images), np.int64))
@@ -123,19 +125,21 @@ def _moved(image: Image, rows: Floats, rng: Random) -> tuple[Image, Floats]:
 
 def _lit(image: Image, rng: Random) -> Image:
     gain = [rng.uniform(0.65, 1.35) * rng.uniform(0.9, 1.1) for _ in range(3)] if rng.random() < 0.8 else [1.0] * 3
-    out = image.astype(np.float32) * np.array(gain, np.float32) + rng.uniform(-20, 20)
+    out: Floats = (image.astype(np.float32) * np.array(gain, np.float32) + rng.uniform(-20, 20)).astype(np.float32)
     if rng.random() < 0.15:
         out = np.repeat(out.mean(axis=2, keepdims=True), 3, axis=2)
     if rng.random() < 0.1:
         out = out[:, :, [2, 1, 0]]
     if rng.random() < 0.3:
-        out = cv2.GaussianBlur(out, (3, 3), rng.uniform(0.3, 1.2))
+        out = cv2.GaussianBlur(out, (3, 3), rng.uniform(0.3, 1.2)).astype(np.float32, copy=False)
     if rng.random() < 0.4:
         noise = np.random.default_rng(rng.getrandbits(32)).normal(0, rng.uniform(2, 8), (HEIGHT, WIDTH, 1))
         out = out + noise.astype(np.float32)
-    return np.clip(out, 0, 255).astype(np.uint8)
+    lit: Image = np.clip(out, 0, 255).astype(np.uint8)
+    return lit
 
 
-def _compressed(frame: Image, quality: int) -> Image:
+def compressed(frame: Image, quality: int) -> Image:
+    """The frame as JPEG of that quality leaves it, for what a video's compression does to it."""
     _, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR).astype(np.uint8, copy=False)
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)

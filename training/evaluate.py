@@ -10,21 +10,21 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
+import onnxruntime  # type: ignore[import-untyped]
 
 from contracts.events import ObjectLabel
 from simulator.scenes.catalogue import Scene, make_scene
 from simulator.scenes.truth import Labelled
-from training.dataset import CLEAR, fitted
+from training.dataset import CLEAR, compressed, fitted
 from training.labels import HEIGHT, LABELS, STRIDES, UNSEEN_SEED, WIDTH
 
 Floats = npt.NDArray[np.float32]
 
 OVERLAP = 0.45
 MATCH_IOU = 0.5
+QUALITY = 70
 LOOKS_PER_S = 5.0
 SUSTAINED = 5
 """An e-bike seen in so many looks in a row (one second) where there is none counts as a false alarm."""
@@ -80,7 +80,7 @@ def measure(model: Model, scene: Scene, min_score: float, tally: Tally) -> None:
     """Add a scene, looked at LOOKS_PER_S times a second."""
     row = 0
     for t_ms in range(0, scene.duration_ms, round(1000 / LOOKS_PER_S)):
-        found = model.detect(_recorded(scene.render(t_ms)), min_score)
+        found = model.detect(compressed(scene.render(t_ms), QUALITY), min_score)
         truth = [box for box in scene.truth(t_ms) if box.label in LABELS]
         _compare(found, truth, tally)
         tally.looks += 1
@@ -161,12 +161,6 @@ def _suppressed(boxes: Floats, scores: Floats, labels: npt.NDArray[np.int64]) ->
         if all(k.label != one.label or _iou(k.box, one.box) <= OVERLAP for k in kept):
             kept.append(one)
     return kept
-
-
-def _recorded(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The frame after a middling compression."""
-    _, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 70])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR).astype(np.uint8, copy=False)
 
 
 def _grid() -> tuple[Floats, Floats]:
