@@ -26,7 +26,7 @@ def add_change(connection: Connection, incident_id: str, site_id: str, kind: Cha
     """Write a change in the caller's transaction; returns its seq."""
     seq = allot(connection, _COUNTER)
     row = {"seq": seq, "incident_id": incident_id, "site_id": site_id, "kind": kind.value, "at_ms": at_ms}
-    connection.execute(insert(incident_changes).values(row))
+    connection.execute(insert(incident_changes), row)
     return seq
 
 

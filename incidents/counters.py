@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from incidents.schema import counters, day_numbers
+
+_ADD = (
+    update(counters)
+    .where(counters.c.name == bindparam("of"))
+    .values(value=counters.c.value + bindparam("more"))
+    .returning(counters.c.value)
+)
+_NEXT_OF_DAY = (
+    update(day_numbers)
+    .where(day_numbers.c.site_id == bindparam("site"), day_numbers.c.day == bindparam("of"))
+    .values(last=day_numbers.c.last + 1)
+    .returning(day_numbers.c.last)
+)
+_READ = select(counters.c.value).where(counters.c.name == bindparam("of"))
 
 
 def allot(connection: Connection, name: str, count: int = 1) -> int:
@@ -12,14 +26,16 @@ def allot(connection: Connection, name: str, count: int = 1) -> int:
 
     The row is locked until the transaction ends, so numbers become visible in their order.
     """
-    value = _value(connection, name, locked=True) + count
-    advance(connection, name, value)
-    return value - count + 1
+    value = connection.execute(_ADD, {"of": name, "more": count}).scalar()
+    if value is None:
+        connection.execute(insert(counters).values(name=name, value=count))
+        value = count
+    return int(value) - count + 1
 
 
 def current(connection: Connection, name: str) -> int:
     """The last number allotted, or where the cursor ``name`` stands; 0 before the first."""
-    return _value(connection, name, locked=False)
+    return int(connection.execute(_READ, {"of": name}).scalar() or 0)
 
 
 def advance(connection: Connection, name: str, value: int) -> None:
@@ -31,16 +47,8 @@ def advance(connection: Connection, name: str, value: int) -> None:
 
 def allot_day_number(connection: Connection, site_id: str, day: str) -> int:
     """The next number of a site's day, from 1. ``day`` is ``YYYYMMDD`` in site time."""
-    row = (day_numbers.c.site_id == site_id) & (day_numbers.c.day == day)
-    last = connection.execute(select(day_numbers.c.last).where(row).with_for_update()).scalar()
-    if last is None:
+    number = connection.execute(_NEXT_OF_DAY, {"site": site_id, "of": day}).scalar()
+    if number is None:
         connection.execute(insert(day_numbers).values(site_id=site_id, day=day, last=1))
         return 1
-    connection.execute(update(day_numbers).where(row).values(last=last + 1))
-    return int(last) + 1
-
-
-def _value(connection: Connection, name: str, *, locked: bool) -> int:
-    query = select(counters.c.value).where(counters.c.name == name)
-    value = connection.execute(query.with_for_update() if locked else query).scalar()
-    return 0 if value is None else int(value)
+    return int(number)

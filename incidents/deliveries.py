@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 
 import msgspec
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from contracts.findings import Severity
 from contracts.incidents import AlertState, DeliveryState, IncidentSummary
@@ -15,6 +15,7 @@ from incidents.records import DeliveryKind, Incident
 from incidents.schema import deliveries
 
 _COUNTER = "deliveries"
+_KNOWN = select(deliveries.c.delivery_id).where(deliveries.c.delivery_id.in_(bindparam("keys", expanding=True)))
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,10 +84,13 @@ def add_deliveries(
 ) -> None:
     """One pending row per receiver, due now; news that a receiver already has a row for is left alone."""
     detail = news_detail(kind, incident.severity, incident.state)
-    for receiver in receivers:
-        key = delivery_id(receiver, incident.incident_id, kind, detail)
-        if connection.execute(select(deliveries.c.attempts).where(deliveries.c.delivery_id == key)).first() is None:
-            connection.execute(insert(deliveries).values(_row(connection, key, receiver, incident, kind, now_ms)))
+    keys = {delivery_id(receiver, incident.incident_id, kind, detail): receiver for receiver in receivers}
+    if not keys:
+        return
+    known = set(connection.execute(_KNOWN, {"keys": list(keys)}).scalars())
+    for key, receiver in keys.items():
+        if key not in known:
+            connection.execute(insert(deliveries), _row(connection, key, receiver, incident, kind, now_ms))
 
 
 def delivery_of(row: object) -> Delivery:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, case, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, case, func, insert, select, update
 from sqlalchemy.sql import ColumnElement
 
 from contracts.findings import Finding, Phase
 from incidents.records import EpisodeState, Incident
 from incidents.schema import episodes
+
+_GET = select(episodes).where(episodes.c.open_id == bindparam("of"))
+_UPDATE = update(episodes).where(episodes.c.open_id == bindparam("of"))
 
 
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,16 +85,18 @@ def after_totals(incident: Incident, totals: Totals) -> Incident:
 
 def get_episode(connection: Connection, open_id: str) -> Episode | None:
     """One episode, or None."""
-    row = connection.execute(select(episodes).where(episodes.c.open_id == open_id)).mappings().first()
+    row = connection.execute(_GET, {"of": open_id}).mappings().first()
     return None if row is None else Episode(**{**row, "state": EpisodeState(row["state"])})
 
 
-def put_episode(connection: Connection, episode: Episode) -> None:
-    """Write the episode's row, new or not."""
-    values = msgspec.structs.asdict(episode) | {"state": episode.state.value}
-    changed = connection.execute(update(episodes).where(episodes.c.open_id == episode.open_id).values(values)).rowcount
-    if not changed:
-        connection.execute(insert(episodes).values(values))
+def add_episode(connection: Connection, episode: Episode) -> None:
+    """Write a new episode's row."""
+    connection.execute(insert(episodes), _values(episode))
+
+
+def update_episode(connection: Connection, episode: Episode) -> None:
+    """Write the row of an episode that has one."""
+    connection.execute(_UPDATE, _values(episode) | {"of": episode.open_id})
 
 
 def totals_of(connection: Connection, incident_id: str, *, retracted: bool = False) -> Totals | None:
@@ -112,6 +117,10 @@ def totals_of(connection: Connection, incident_id: str, *, retracted: bool = Fal
         onset_ms=row.onset_ms,
         last_ms=row.last_ms,
     )
+
+
+def _values(episode: Episode) -> dict[str, object]:
+    return msgspec.structs.asdict(episode) | {"state": episode.state.value}
 
 
 def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:

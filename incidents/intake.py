@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from contracts.findings import Finding, Phase
 from contracts.incidents import AlertAction, next_alert_state
@@ -19,7 +19,16 @@ from incidents.changes import add_change
 from incidents.counters import advance, current
 from incidents.deliveries import add_deliveries
 from incidents.directory import SiteDirectory
-from incidents.episodes import Episode, advanced, after_totals, get_episode, opened, put_episode, totals_of
+from incidents.episodes import (
+    Episode,
+    add_episode,
+    advanced,
+    after_totals,
+    get_episode,
+    opened,
+    totals_of,
+    update_episode,
+)
 from incidents.evidence import name_evidence
 from incidents.history import SYSTEM, add_history
 from incidents.openings import incident_to_extend, open_incident, row_of
@@ -27,6 +36,17 @@ from incidents.records import ChangeKind, DeliveryKind, EpisodeState, Incident, 
 from incidents.schema import findings as table
 from incidents.schema import incidents
 from incidents.store import Clock, Store, wall_ms
+
+_KNOWN = select(table.c.digest, table.c.verified).where(table.c.finding_id == bindparam("id"))
+_WAITING = (
+    select(table.c.content)
+    .where(table.c.open_id == bindparam("of"), table.c.applied.is_(False))
+    .order_by(table.c.nth)
+    .limit(1)
+)
+_WAITING_OPEN = _WAITING.where(table.c.nth == 0, table.c.phase == Phase.OPEN.value)
+_WAITING_NEXT = _WAITING.where((table.c.nth == bindparam("due")) | (table.c.phase == Phase.RETRACT.value))
+_APPLIED = update(table).where(table.c.finding_id == bindparam("id")).values(applied=True, incident_id=bindparam("of"))
 
 _ALARMING = {"rule_failed": AlarmCode.RULE_FAILED, "batch_unreadable": AlarmCode.BATCH_UNREADABLE}
 
@@ -110,8 +130,7 @@ class _Pass:
             self.taken.waiting += 1
 
     def _known(self, finding_id: str) -> tuple[str, bool] | None:
-        query = select(table.c.digest, table.c.verified).where(table.c.finding_id == finding_id)
-        row = self.connection.execute(query).first()
+        row = self.connection.execute(_KNOWN, {"id": finding_id}).first()
         return None if row is None else (row.digest, row.verified)
 
     def _meet_again(self, finding: Finding, digest: str, verified: bool) -> None:  # noqa: FBT001 - a row's column
@@ -130,7 +149,7 @@ class _Pass:
         self.connection.execute(update(table).where(where).values(verified=True))
         episode = get_episode(self.connection, finding.open_id)
         if episode is not None:
-            put_episode(self.connection, msgspec.structs.replace(episode, verified=True))
+            update_episode(self.connection, msgspec.structs.replace(episode, verified=True))
             self._refresh(self._incident(episode.incident_id), ChangeKind.UPDATED)
 
     def _keep(self, finding: Finding) -> None:
@@ -142,35 +161,33 @@ class _Pass:
 
     def _apply_ready(self, open_id: str) -> bool:
         """Apply every finding of the episode whose turn it is; whether any was."""
-        applied = False
-        while (finding := self._next(open_id)) is not None:
-            episode = get_episode(self.connection, open_id)
-            incident = self._begin(finding) if episode is None else self._continue(episode, finding)
-            where = table.c.finding_id == finding.finding_id
-            self.connection.execute(update(table).where(where).values(applied=True, incident_id=incident.incident_id))
-            name_evidence(self.connection, incident.incident_id, finding.evidence, self.now_ms)
+        applied, episode = False, get_episode(self.connection, open_id)
+        while (finding := self._next(open_id, episode)) is not None:
+            episode = self._begin(finding) if episode is None else self._continue(episode, finding)
+            done = {"id": finding.finding_id, "of": episode.incident_id}
+            self.connection.execute(_APPLIED, done)
+            name_evidence(self.connection, episode.incident_id, finding.evidence, self.now_ms)
             applied = True
         return applied
 
-    def _next(self, open_id: str) -> Finding | None:
-        episode = get_episode(self.connection, open_id)
-        waiting = select(table.c.content).where(table.c.open_id == open_id, table.c.applied.is_(False))
+    def _next(self, open_id: str, episode: Episode | None) -> Finding | None:
         if episode is None:
-            due = (table.c.nth == 0) & (table.c.phase == Phase.OPEN.value)
+            content = self.connection.execute(_WAITING_OPEN, {"of": open_id}).scalar()
         else:
-            due = (table.c.nth == episode.next_nth) | (table.c.phase == Phase.RETRACT.value)
-        content = self.connection.execute(waiting.where(due).order_by(table.c.nth).limit(1)).scalar()
+            due = {"of": open_id, "due": episode.next_nth}
+            content = self.connection.execute(_WAITING_NEXT, due).scalar()
         return None if content is None else msgspec.json.decode(content, type=Finding)
 
-    def _begin(self, finding: Finding) -> Incident:
+    def _begin(self, finding: Finding) -> Episode:
         incident = incident_to_extend(self.connection, finding)
+        joined = incident is not None
         if incident is None:
             incident = self._open(finding)
-            put_episode(self.connection, opened(finding, incident.incident_id))
-            return incident
-        put_episode(self.connection, opened(finding, incident.incident_id))
-        self._refresh(incident, ChangeKind.EXTENDED)
-        return incident
+        episode = opened(finding, incident.incident_id)
+        add_episode(self.connection, episode)
+        if joined:
+            self._refresh(incident, ChangeKind.EXTENDED)
+        return episode
 
     def _open(self, finding: Finding) -> Incident:
         incident = open_incident(self.connection, finding, self.directory, self.now_ms)
@@ -179,18 +196,19 @@ class _Pass:
         add_change(self.connection, incident.incident_id, incident.site_id, ChangeKind.OPENED, self.now_ms)
         return incident
 
-    def _continue(self, episode: Episode, finding: Finding) -> Incident:
+    def _continue(self, episode: Episode, finding: Finding) -> Episode:
         episode = advanced(episode, finding)
         incident = self._incident(episode.incident_id)
         if self._outgrows(incident, episode):
             # Somebody closed the incident, then it got worse: closed rows are not looked at, so this is a new one.
             closed, incident = incident, self._open(finding)
-            put_episode(self.connection, msgspec.structs.replace(episode, incident_id=incident.incident_id))
+            episode = msgspec.structs.replace(episode, incident_id=incident.incident_id)
+            update_episode(self.connection, episode)
             self._refresh(closed, ChangeKind.UPDATED)
         else:
-            put_episode(self.connection, episode)
+            update_episode(self.connection, episode)
         self._refresh(incident, ChangeKind.UPDATED)
-        return incident
+        return episode
 
     def _outgrows(self, incident: Incident, episode: Episode) -> bool:
         holds = episode.state is not EpisodeState.RETRACTED

@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, insert, select
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from contracts.findings import Finding, Severity
 from contracts.incidents import AlertState
 from incidents.counters import allot, allot_day_number
 from incidents.directory import SiteDirectory, building_of, place_path, site_day
 from incidents.grouping import FOLD_WINDOW_MS, fold_group, joins, new_incident_id
-from incidents.records import Incident, first_incident, get_incident, incident_of
+from incidents.records import Incident, get_incident, incident_of
 from incidents.schema import incidents
 
 _COUNTER = "incidents"
 _CANDIDATES = 50  # live incidents of one subject; more would mean that nobody has closed any for days
 
 
+_OF_SUBJECT = (
+    incidents.c.site_id == bindparam("site"),
+    incidents.c.scenario == bindparam("rule"),
+    incidents.c.subject_kind == bindparam("kind"),
+    incidents.c.subject_ref == bindparam("ref"),
+    incidents.c.origin == bindparam("of"),  # a drill never joins what is real
+)
+_LIVE_OF_SUBJECT = (
+    select(incidents)
+    .where(*_OF_SUBJECT, incidents.c.state.in_((AlertState.NEW.value, AlertState.SEEN.value)))
+    .order_by(incidents.c.last_ms.desc())
+    .limit(_CANDIDATES)
+)
+_BEFORE = (
+    select(incidents.c.incident_id)
+    .where(*_OF_SUBJECT, incidents.c.state != AlertState.WITHDRAWN.value)
+    .order_by(incidents.c.ordinal.desc())
+    .limit(1)
+)
+_OPENED_SINCE = select(func.count()).where(
+    incidents.c.site_id == bindparam("site"),
+    incidents.c.opened_ms > bindparam("since"),
+    incidents.c.severity_rank < Severity.CRITICAL.rank,
+)
+
+
 def incident_to_extend(connection: Connection, finding: Finding) -> Incident | None:
     """The live incident that the episode opened by ``finding`` joins, or None."""
-    query = select(incidents).where(*_same_subject(finding), incidents.c.state.in_(_LIVE))
-    rows = connection.execute(query.order_by(incidents.c.last_ms.desc()).limit(_CANDIDATES)).mappings()
+    rows = connection.execute(_LIVE_OF_SUBJECT, _subject(finding)).mappings()
     return joins([incident_of(row) for row in rows], finding)
 
 
@@ -28,7 +52,7 @@ def open_incident(connection: Connection, finding: Finding, directory: SiteDirec
     """Open and write a new incident for ``finding``."""
     plain = new_incident_id(finding, taken=False)
     taken = get_incident(connection, plain) is not None
-    before = first_incident(connection, *_same_subject(finding), incidents.c.state != AlertState.WITHDRAWN.value)
+    before = connection.execute(_BEFORE, _subject(finding)).scalar()
     site_id = finding.site_id
     incident = Incident(
         incident_id=new_incident_id(finding, taken=taken),
@@ -52,12 +76,12 @@ def open_incident(connection: Connection, finding: Finding, directory: SiteDirec
         last_ms=max(finding.onset_ms, finding.decided_ms),
         opened_ms=now_ms,
         changed_ms=now_ms,
-        recurs_of=before.incident_id if before else None,
+        recurs_of=before,
         origin=finding.origin.value,
         fold_group=_fold(connection, site_id, finding.severity, now_ms),
         search=_search(directory, finding),
     )
-    connection.execute(insert(incidents).values(row_of(incident)))
+    connection.execute(insert(incidents), row_of(incident))
     return incident
 
 
@@ -66,18 +90,14 @@ def row_of(incident: Incident) -> dict[str, object]:
     return {name: getattr(incident, name) for name in incident.__struct_fields__} | {"state": incident.state.value}
 
 
-_LIVE = (AlertState.NEW.value, AlertState.SEEN.value)
-
-
-def _same_subject(finding: Finding) -> tuple[ColumnElement[bool], ...]:
-    table = incidents.c
-    return (
-        table.site_id == finding.site_id,
-        table.scenario == finding.rule,
-        table.subject_kind == finding.subject.kind.value,
-        table.subject_ref == finding.subject.ref,
-        table.origin == finding.origin.value,  # a drill never joins what is real
-    )
+def _subject(finding: Finding) -> dict[str, str]:
+    return {
+        "site": finding.site_id,
+        "rule": finding.rule,
+        "kind": finding.subject.kind.value,
+        "ref": finding.subject.ref,
+        "of": finding.origin.value,
+    }
 
 
 def _number(connection: Connection, finding: Finding, directory: SiteDirectory) -> str:
@@ -86,12 +106,8 @@ def _number(connection: Connection, finding: Finding, directory: SiteDirectory) 
 
 
 def _fold(connection: Connection, site_id: str, severity: Severity, now_ms: int) -> str | None:
-    query = select(func.count()).where(
-        incidents.c.site_id == site_id,
-        incidents.c.opened_ms > now_ms - FOLD_WINDOW_MS,
-        incidents.c.severity_rank < Severity.CRITICAL.rank,
-    )
-    return fold_group(site_id, severity, now_ms, int(connection.execute(query).scalar_one()))
+    before = connection.execute(_OPENED_SINCE, {"site": site_id, "since": now_ms - FOLD_WINDOW_MS}).scalar_one()
+    return fold_group(site_id, severity, now_ms, int(before))
 
 
 def _search(directory: SiteDirectory, finding: Finding) -> str:

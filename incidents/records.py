@@ -6,8 +6,7 @@ import enum
 from typing import Any, get_type_hints
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, select
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy import Connection, RowMapping, bindparam, select
 
 from contracts.findings import Severity
 from contracts.incidents import FINAL_ALERT_STATES, AlertState
@@ -15,6 +14,9 @@ from incidents.schema import incidents
 
 SEVERITIES = (Severity.INFO, Severity.MINOR, Severity.MAJOR, Severity.CRITICAL)
 """By rank."""
+
+
+_GET = select(incidents).where(incidents.c.incident_id == bindparam("of"))
 
 
 class ChangeKind(enum.StrEnum):
@@ -106,11 +108,5 @@ def incident_of(row: RowMapping) -> Incident:
 
 def get_incident(connection: Connection, incident_id: str) -> Incident | None:
     """One incident, or None."""
-    return first_incident(connection, incidents.c.incident_id == incident_id)
-
-
-def first_incident(connection: Connection, *where: ColumnElement[bool]) -> Incident | None:
-    """The newest incident that satisfies ``where``, or None."""
-    query = select(incidents).where(*where).order_by(incidents.c.ordinal.desc()).limit(1)
-    row = connection.execute(query).mappings().first()
+    row = connection.execute(_GET, {"of": incident_id}).mappings().first()
     return None if row is None else incident_of(row)

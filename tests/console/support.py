@@ -25,10 +25,10 @@ from incidents.evidence_files import EvidenceFiles
 from incidents.intake import Intake
 from incidents.passwords import hash_password
 from incidents.roles import Role
-from incidents.store import Store, wall_ms
+from incidents.store import wall_ms
 from incidents.uploads import Uploads
 from incidents.users import Users
-from tests.incidents.builders import ManualClock, make_directory
+from tests.incidents.builders import ManualClock, make_directory, make_store
 
 PASSWORD = "a long password"
 BOX_TOKEN = "box-token-1"
@@ -63,7 +63,7 @@ class World:
 
     def __init__(self, folder: Path, clock: Any = None, **options: Any) -> None:
         self.clock = clock or ManualClock()
-        self.store = Store(f"sqlite:///{folder}/incidents.db", synchronous="OFF")
+        self.store = make_store(folder)
         self.directory = make_directory("s1", "s2")
         self.health = MemoryHealth()
         self.intake = Intake(self.store, self.directory, ["hook"], clock_ms=self.clock)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +33,20 @@ class ManualClock:
 
 
 def make_store(folder: Path, *, synchronous: str = "OFF") -> Store:
-    """A store in ``folder``; not synced to disk unless the test is about that."""
-    return Store(f"sqlite:///{folder}/incidents.db", clock_ms=lambda: T0, synchronous=synchronous)
+    """A store in ``folder``, new or that which is there; not synced to disk unless the test is about that."""
+    path = folder / "incidents.db"
+    if not path.exists():
+        path.write_bytes(_migrated())
+    return Store(f"sqlite:///{path}", clock_ms=lambda: T0, synchronous=synchronous)
+
+
+@cache
+def _migrated() -> bytes:
+    """A new database as the migrations make it: made once, since every test needs one."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "incidents.db"
+        Store(f"sqlite:///{path}", clock_ms=lambda: T0, synchronous="OFF").close()
+        return path.read_bytes()
 
 
 def make_finding(

@@ -16,7 +16,7 @@ from contracts.findings import Finding, Phase, Severity
 from incidents.intake import Intake
 from incidents.schema import deliveries, episodes, incidents
 from incidents.store import Store
-from tests.incidents.builders import T0, ManualClock, make_directory, make_finding
+from tests.incidents.builders import T0, ManualClock, make_directory, make_finding, make_store
 
 _SEVERITIES = st.sampled_from(list(Severity))
 _RELATIVE = {"ordinal", "number", "opened_ms", "changed_ms", "fold_group", "version"}
@@ -82,12 +82,11 @@ def _outcome(store: Store) -> dict[str, Any]:
 def _run(batches: Sequence[Sequence[tuple[int, Finding]]], *, restart: bool) -> dict[str, Any]:
     clock, directory = ManualClock(), make_directory("s1")
     with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite:///{Path(folder)}/incidents.db"
-        store = Store(url, clock_ms=clock, synchronous="OFF")
+        store = make_store(Path(folder))
         for batch in batches:
             if restart:
                 store.close()
-                store = Store(url, clock_ms=clock, synchronous="OFF")
+                store = make_store(Path(folder))
             Intake(store, directory, ["hook"], clock_ms=clock).take(batch)
             clock.advance(1000)
         outcome = _outcome(store)
@@ -125,7 +124,7 @@ def test_a_crash_inside_a_batch_leaves_no_trace_of_it(data: st.DataObject) -> No
     at = data.draw(st.integers(0, len(clean) - 1))
     torn: list[Any] = [*clean[:at], msgspec.structs.replace(clean[at], nth=None)]
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(f"sqlite:///{Path(folder)}/incidents.db", synchronous="OFF")
+        store = make_store(Path(folder))
         intake = Intake(store, make_directory("s1"), ["hook"], clock_ms=ManualClock())
         try:
             intake.take(list(enumerate(torn, start=1)))

@@ -37,7 +37,7 @@ def _reflected(folder: Path) -> MetaData:
 
 
 def test_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
-    make_store(tmp_path).close()
+    Store(f"sqlite:///{tmp_path}/incidents.db").close()
     assert _shape(_reflected(tmp_path)) == _shape(metadata)
 
 
