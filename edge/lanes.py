@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.events import Event, Lane, is_life_safety
+from contracts.events import Lane
 
 STORED_AFTER_MS = 10_000
 
@@ -19,11 +19,6 @@ def lane_of(at_ms: int, now_ms: int, *, life_safety: bool) -> Lane:
 def is_stored(at_ms: int, now_ms: int) -> bool:
     """Whether something that happened at ``at_ms`` and is sent now is marked ``stored``."""
     return now_ms - at_ms > STORED_AFTER_MS
-
-
-def matters_for_life(event: Event) -> bool:
-    """Whether a row goes ahead of everything and is dropped last."""
-    return is_life_safety(event)
 
 
 class Pace:

@@ -14,9 +14,18 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from contracts.events import BacklogDrained, DeviceEvent, Event, EvidenceRef, Lane, RowsDropped, SpoolMark
+from contracts.events import (
+    BacklogDrained,
+    DeviceEvent,
+    Event,
+    EvidenceRef,
+    Lane,
+    RowsDropped,
+    SpoolMark,
+    is_life_safety,
+)
 from edge.box_db import BoxDb
-from edge.lanes import STORED_AFTER_MS, is_stored, matters_for_life
+from edge.lanes import STORED_AFTER_MS, is_stored
 
 DEFAULT_MAX_ROWS = 200_000  # about 80 MB
 _DROP_SHARE = 0.02  # of the quota at a time, so that losses are few, declared ranges
@@ -152,7 +161,7 @@ class Spool:
             raise
 
     def _insert(self, connection: sqlite3.Connection, event: Event) -> str:
-        life = int(matters_for_life(event))
+        life = int(is_life_safety(event))
         n = connection.execute(
             "INSERT INTO row (at_ms, life_safety, body) VALUES (?, ?, x'')", (event.at_ms, life)
         ).lastrowid

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from detectors.vision.detections import Detections, Floats, Ints
+from detectors.vision.detections import Detections, Floats
 
 _CLASS_GAP_PX = 16_384.0  # moves classes apart, so that one pass suppresses each by itself
 
@@ -49,8 +49,3 @@ def clipped(xyxy: Floats, width: int, height: int) -> Floats:
     """The boxes cut to a picture of ``width`` × ``height``."""
     limits = np.asarray([width, height, width, height], np.float32)
     return np.asarray(np.clip(xyxy, 0, limits), np.float32)
-
-
-def take(ids: Ints, wanted: Ints) -> npt.NDArray[np.bool_]:
-    """(N,) mask of ``ids`` that are in ``wanted``."""
-    return np.isin(ids, wanted)
