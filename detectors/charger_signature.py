@@ -46,6 +46,7 @@ LOST_MS = 3_600_000  # an hour without readings: nothing can be said any more
 COVERED_MS = 10_800_000  # three hours under something else: the same
 RESUME_MS = 2_700_000  # back at the plateau for 45 min after a dip: it was no tail (a fridge's run is shorter)
 MAX_CHARGE_MS = 50_400_000  # 14 h: STANDARDS says 2–12 h
+LOOK_BACK = 3  # blocks
 SAME_START_MS = 600_000  # a step may be dated a block earlier or later
 SWITCHED = 0.15  # a drop this close to a load's height is that load being switched off
 SIMILAR = (0.8, 1.25)  # the heights of one appliance's runs
@@ -113,7 +114,12 @@ def limits_of(site: SiteView) -> Limits:
 
 
 def find_charge(
-    pairs: Sequence[tuple[int, int]], end_ms: int, limits: Limits, known: Collection[int] = ()
+    pairs: Sequence[tuple[int, int]],
+    end_ms: int,
+    limits: Limits,
+    *,
+    done: Collection[int] = (),
+    levels_w: Collection[float] = (),
 ) -> Charge | None:
     """The newest charge whose plateau is long enough at the end of these blocks, or None.
 
@@ -121,19 +127,24 @@ def find_charge(
         pairs: watts and var of consecutive blocks, oldest first.
         end_ms: when the last of them ended.
         limits: the thresholds in force.
-        known: starts (ms) of what has been followed already; nothing that began about then is given.
+        done: starts (ms) of what has been followed to its end; nothing that began about then is given.
+        levels_w: plateaus of what is being followed; nothing of about that height is given.
     """
     need = math.ceil(limits.plateau_ms / BLOCK_MS)
     lowest_w = UNKNOWN
+    thorough = end_ms // BLOCK_MS % LOOK_BACK == 0  # older steps, covered so far, need no look at every block
     for start in range(len(pairs) - 1, 2, -1):
         lowest_w = min(lowest_w, pairs[start][0])
-        start_ms = end_ms - (len(pairs) - start) * BLOCK_MS
         if lowest_w < limits.min_w:
             return None  # whatever ran before has ended since
-        if len(pairs) - start < need or any(abs(start_ms - other_ms) <= SAME_START_MS for other_ms in known):
+        rise_w = pairs[start][0] - min(pairs[start - 1][0], pairs[start - 2][0])
+        age = len(pairs) - start
+        if rise_w < STEP_SHARE * limits.min_w or age < need or (age > need + 1 and not thorough):
             continue
-        steps_w = [step_w for step_w in _steps_w(pairs, start) if step_w >= STEP_SHARE * limits.min_w]
-        charge = _from_step(pairs, start, steps_w, end_ms, limits) if steps_w else None
+        start_ms = end_ms - (len(pairs) - start) * BLOCK_MS
+        if any(abs(start_ms - other_ms) <= SAME_START_MS for other_ms in done):
+            continue
+        charge = _from_step(pairs, start, lowest_w, end_ms, limits, levels_w)
         if charge is not None:
             return charge
     return None
@@ -152,18 +163,36 @@ def _steps_w(pairs: Sequence[tuple[int, int]], start: int) -> tuple[float, ...]:
 
 
 def _from_step(
-    pairs: Sequence[tuple[int, int]], start: int, steps_w: Sequence[float], end_ms: int, limits: Limits
+    pairs: Sequence[tuple[int, int]],
+    start: int,
+    lowest_w: int,
+    end_ms: int,
+    limits: Limits,
+    levels_w: Collection[float],
 ) -> Charge | None:
-    """The charge that began with this step, judged from the base of the last hour or of the last three.
+    """The charge that began with the step into ``start``, judged from the base of the last hour or the last three.
 
     What ran before it may have been switched off since, or may still run: the step's own height tells which base it is.
     """
+    steps_w = _steps_w(pairs, start)
     for base_ms in BASES_MS:
         before = [pair for pair in pairs[max(0, start - base_ms // BLOCK_MS) : start] if pair[0] != UNKNOWN]
-        if len(before) >= MIN_BEFORE:
-            charge = _judged(pairs, start, steps_w, min(before), end_ms, limits)
-            if charge is not None:
-                return charge
+        if len(before) < MIN_BEFORE:
+            continue
+        base = min(before)
+        least_w = lowest_w - base[0]  # the plateau's mean lies at most a cover above it
+        if least_w < limits.min_w / (1 + COVER_RATIO) - COVER_W or least_w > limits.max_w:
+            continue
+        if any(SIMILAR[0] <= least_w / level_w <= SIMILAR[1] for level_w in levels_w):
+            continue
+        if not any(
+            ONE_STEP[0] * least_w <= step_w <= ONE_STEP[1] * (least_w + COVER_W) * (1 + COVER_RATIO)
+            for step_w in steps_w
+        ):
+            continue
+        charge = _judged(pairs, start, steps_w, base, end_ms, limits)
+        if charge is not None:
+            return charge
     return None
 
 

@@ -33,10 +33,12 @@ class Seen(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Stated(msgspec.Struct, frozen=True, array_like=True):
-    """The running episode and the stages it has stated."""
+    """The running episode, the stages it has stated, and how seriously."""
 
     episode: Episode
     stages: tuple[str, ...]
+    critical: bool
+    verified: bool
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -47,9 +49,14 @@ class Verdict(msgspec.Struct, frozen=True):
     seen: dict[str, Seen]
 
     @property
-    def beyond_power(self) -> bool:
-        """Whether anything but the meter speaks for it."""
-        return bool(self.seen)
+    def verified(self) -> bool:
+        """Confirmed, and something besides the meter speaks for it."""
+        return self.confirmed and bool(self.seen)
+
+    @property
+    def critical(self) -> bool:
+        """Verified, or on fire."""
+        return self.verified or FIRE in self.seen
 
 
 def verdict_of(
@@ -80,15 +87,14 @@ def may_be_charger(charge: Charge, site: SiteView) -> bool:
 def draft_of(verdict: Verdict, charge: Charge, phase: Phase, episode: Episode, meter_id: str, site: SiteView) -> Draft:
     """The finding that states ``verdict``."""
     place_id = place_of(meter_id, site)
-    critical = FIRE in verdict.seen or (verdict.confirmed and verdict.beyond_power)
     return Draft(
         episode=episode,
         phase=phase,
         subject=Subject(SubjectKind.PLACE, place_id),
         place_id=place_id,
         source_id=meter_id,
-        severity=Severity.CRITICAL if critical else Severity.MAJOR,
-        verified=verdict.confirmed and verdict.beyond_power,
+        severity=Severity.CRITICAL if verdict.critical else Severity.MAJOR,
+        verified=verdict.verified,
         confidence=min(0.99, sum(CONFIDENCE[stage] for stage in verdict.stages)),
         facts=_facts(verdict, charge, site),
     )

@@ -42,11 +42,21 @@ from contracts.events import (
     TagSeen,
     TrackPhase,
 )
-from contracts.findings import Phase, Subject, SubjectKind
+from contracts.findings import Phase, Severity, Subject, SubjectKind
 from contracts.names import DeviceClass
 from detectors import charging_stages as stages
 from detectors import load_curve
-from detectors.charger_signature import MAX_CHARGE_MS, Charge, Limits, find_charge, follow, is_like, limits_of, without
+from detectors.charger_signature import (
+    MAX_CHARGE_MS,
+    MIN_W,
+    Charge,
+    Limits,
+    find_charge,
+    follow,
+    is_like,
+    limits_of,
+    without,
+)
 from detectors.charging_scope import INDOOR, is_judged, meters_at, meters_near, same_room
 from detectors.charging_stages import Seen, Stated
 from detectors.fact_codes import fact
@@ -185,17 +195,19 @@ def _read(state: MeterState, event: PowerSampled, site: SiteView) -> Outcome[Met
 
 def _judge(state: MeterState, finished: tuple[Block, ...], site: SiteView) -> Outcome[MeterState]:
     """Follow what is followed through the finished blocks, look for something new, and state what has changed."""
-    limits = limits_of(site)
-    if not state.cases and (finished[-1].power_w or 0.0) < limits.min_w:
+    if state.curve is None or (
+        not state.cases and (finished[-1].power_w or 0.0) < site.threshold(RULE, "min_w", MIN_W)
+    ):
         return Outcome(state)
-    assert state.curve is not None
+    limits = limits_of(site)
     pairs = load_curve.unpacked(state.curve.blocks)
     cases = state.cases
     for number, block in enumerate(finished):
         before = len(pairs) - len(finished) + number - 1
         drop_w = pairs[before][0] - (block.power_w or 0.0) if before >= 0 and block.power_w is not None else 0.0
         cases = tuple(_followed(case, cases, block, drop_w, limits) for case in cases)
-    found = find_charge(pairs, finished[-1].end_ms, limits, state.done)
+    levels_w = [case.charge.level_w for case in cases]
+    found = find_charge(pairs, finished[-1].end_ms, limits, done=state.done, levels_w=levels_w)
     if found is not None and stages.may_be_charger(found, site):
         cases = _with_case(cases, Case(found))
     return _assess(msgspec.structs.replace(state, cases=cases), site)
@@ -260,7 +272,7 @@ def _stated(state: MeterState, case: Case, site: SiteView) -> tuple[Case, list[D
     if stated is not None:
         phase, episode = Phase.UPDATE, stated.episode.next()
     draft = stages.draft_of(verdict, charge, phase, episode, state.meter_id, site)
-    return Case(charge, Stated(episode, verdict.stages)), [draft]
+    return Case(charge, Stated(episode, verdict.stages, verdict.critical, verdict.verified)), [draft]
 
 
 def _ended(state: MeterState, at_ms: int, ended: str, site: SiteView) -> Outcome[MeterState]:
@@ -284,7 +296,8 @@ def _closed(meter_id: str, case: Case, at_ms: int, ended: str, site: SiteView) -
         subject=Subject(SubjectKind.PLACE, place_id),
         place_id=place_id,
         source_id=meter_id,
-        verified=ended == "power_off",
+        severity=Severity.CRITICAL if case.stated.critical else Severity.MAJOR,
+        verified=case.stated.verified and ended == "power_off",
         facts=facts,
     )
     return [draft]

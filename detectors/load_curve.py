@@ -98,71 +98,68 @@ def unpacked(blocks: bytes) -> list[tuple[int, int]]:
 # --- crossing a minute ------------------------------------------------------------------------------------------------
 
 
-class _Running:
-    """A curve being moved on; the only mutable thing here, and it does not leave this module."""
-
-    def __init__(self, curve: Curve) -> None:
-        self.minute_ms, self.block_ms = curve.minute_ms, curve.block_ms
-        self.known_ms, self.sum_w = curve.known_ms, curve.sum_w
-        self.var_ms, self.sum_var = curve.var_ms, curve.sum_var
-        self.low_w, self.low_var = curve.low_w, curve.low_var
-        self.finished: list[Block] = []
-
-    def hold(self, from_ms: int, to_ms: int, watts: float, var: float) -> None:
-        """``watts`` from ``from_ms`` to ``to_ms``, which lie in the running minute."""
-        self.known_ms += to_ms - from_ms
-        self.sum_w += watts * (to_ms - from_ms)
-        if var >= 0.0:
-            self.var_ms += to_ms - from_ms
-            self.sum_var += var * (to_ms - from_ms)
-
-    def end_minute(self) -> None:
-        """Close the running minute, and the running block with it when it was the last."""
-        if self.known_ms >= MIN_KNOWN_MS:
-            watts = self.sum_w / self.known_ms
-            if self.low_w < 0.0 or watts < self.low_w:
-                self.low_w = watts
-                self.low_var = self.sum_var / self.var_ms if self.var_ms * 2 > self.known_ms else -1.0
-        self.known_ms, self.sum_w, self.var_ms, self.sum_var = 0, 0.0, 0, 0.0
-        self.minute_ms += MINUTE_MS
-        if self.minute_ms >= self.block_ms + BLOCK_MS:
-            self._end_block()
-
-    def _end_block(self) -> None:
-        self.block_ms += BLOCK_MS
-        power = None if self.low_w < 0.0 else self.low_w
-        self.finished.append(Block(self.block_ms, power, None if self.low_var < 0.0 else self.low_var))
-        self.low_w = self.low_var = -1.0
-
-
 def _cross(curve: Curve, at_ms: int, power_w: float, var: float) -> tuple[Curve, tuple[Block, ...]]:
+    """The curve at a reading in a later minute: the running minute ends, and whole minutes lie in between."""
     if at_ms - curve.block_ms > BLOCK_MS * KEPT_BLOCKS:
         return begin(at_ms, power_w, var), ()  # nothing of what was known matters any more
-    running = _Running(curve)
-    from_ms, holds = curve.last_ms, at_ms - curve.last_ms <= MAX_HOLD_MS
-    while running.minute_ms + MINUTE_MS <= at_ms:
-        end_ms = running.minute_ms + MINUTE_MS
-        if holds:
-            running.hold(from_ms, end_ms, curve.last_w, curve.last_var)
-        running.end_minute()
-        from_ms = end_ms
-    if holds and from_ms < at_ms:
-        running.hold(from_ms, at_ms, curve.last_w, curve.last_var)
-    blocks = curve.blocks + b"".join(_packed(block) for block in running.finished)
-    return Curve(
+    holds = at_ms - curve.last_ms <= MAX_HOLD_MS
+    low_w, low_var = _minute(curve, holds=holds)
+    held_w, held_var = (curve.last_w, curve.last_var) if holds else (-1.0, -1.0)
+    ended_ms, block_ms = curve.minute_ms + MINUTE_MS, curve.block_ms
+    minute_ms = at_ms - at_ms % MINUTE_MS
+    finished: list[Block] = []
+    while at_ms >= block_ms + BLOCK_MS:
+        if ended_ms < block_ms + BLOCK_MS:  # at least one whole minute of it was held
+            low_w, low_var = _lower(low_w, low_var, held_w, held_var)
+        block_ms += BLOCK_MS
+        finished.append(Block(block_ms, None if low_w < 0.0 else low_w, None if low_var < 0.0 else low_var))
+        low_w = low_var = -1.0
+        ended_ms = max(ended_ms, block_ms)
+    if ended_ms < minute_ms:
+        low_w, low_var = _lower(low_w, low_var, held_w, held_var)
+    known_ms = at_ms - minute_ms if holds else 0
+    var_ms = known_ms if held_var >= 0.0 else 0
+    blocks = curve.blocks
+    if finished:
+        blocks = (blocks + b"".join([_packed(block) for block in finished]))[-4 * KEPT_BLOCKS :]
+    after = Curve(
         at_ms,
         power_w,
         var,
-        running.minute_ms,
-        running.block_ms,
-        running.known_ms,
-        running.sum_w,
-        running.var_ms,
-        running.sum_var,
-        running.low_w,
-        running.low_var,
-        blocks[-4 * KEPT_BLOCKS :],
-    ), tuple(running.finished)
+        minute_ms,
+        block_ms,
+        known_ms,
+        held_w * known_ms,
+        var_ms,
+        held_var * var_ms,
+        low_w,
+        low_var,
+        blocks,
+    )
+    return after, tuple(finished)
+
+
+def _minute(curve: Curve, *, holds: bool) -> tuple[float, float]:
+    """The running block's lowest minute once the running minute has ended, the last reading held to its end."""
+    known_ms, sum_w, var_ms, sum_var = curve.known_ms, curve.sum_w, curve.var_ms, curve.sum_var
+    if holds:
+        rest_ms = curve.minute_ms + MINUTE_MS - curve.last_ms
+        known_ms += rest_ms
+        sum_w += curve.last_w * rest_ms
+        if curve.last_var >= 0.0:
+            var_ms += rest_ms
+            sum_var += curve.last_var * rest_ms
+    if known_ms < MIN_KNOWN_MS:
+        return curve.low_w, curve.low_var
+    minute_var = sum_var / var_ms if var_ms * 2 > known_ms else -1.0
+    return _lower(curve.low_w, curve.low_var, sum_w / known_ms, minute_var)
+
+
+def _lower(low_w: float, low_var: float, watts: float, var: float) -> tuple[float, float]:
+    """The lower of two minutes; -1 watts is none."""
+    if watts < 0.0 or 0.0 <= low_w <= watts:
+        return low_w, low_var
+    return watts, var
 
 
 def _packed(block: Block) -> bytes:

@@ -52,7 +52,7 @@ class SiteView(msgspec.Struct, kw_only=True):
 
     def threshold(self, rule: str, name: str, default: float) -> float:
         """The site's own number for a rule, or the rule's default."""
-        return self.thresholds.get(f"{rule}.{name}", default)
+        return self.thresholds.get(f"{rule}.{name}", default) if self.thresholds else default
 
     def local_minute_of_day(self, at_ms: int) -> int:
         """Minutes since local midnight, 0–1439, in the site's time zone."""

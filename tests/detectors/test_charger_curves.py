@@ -20,7 +20,7 @@ from tests.detectors.builders import T0, Script
 from tests.detectors.curves import Load, Sample
 from tests.detectors.harness import Decided, Harness
 
-SEEDS = 20
+SEEDS, CHARGES = 20, 12
 HOUR_S = 3600.0
 
 
@@ -37,7 +37,7 @@ def judge(samples: Sequence[Sample]) -> list[Decided]:
     return harness.found
 
 
-def recall(name: str, *, every_s: float, factor: bool, busy: bool, seeds: int = SEEDS, change: bool = False) -> float:
+def recall(name: str, *, every_s: float, factor: bool, busy: bool, seeds: int = CHARGES, change: bool = False) -> float:
     """The share of charges of a class that are found between plugging in and half an hour after the end."""
     found = 0
     for seed in range(seeds):

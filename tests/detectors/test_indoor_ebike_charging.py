@@ -90,6 +90,7 @@ def test_power_factor_suspects_after_the_plateau_and_the_tail_confirms_but_power
     assert {"plateau_w", "plateau_min", "plateau_variation", "power_factor", "energy_kwh"} <= set(opened.facts())
     assert confirmed.fact("taper_min") >= 20
     assert closed.fact("ended") == "power_off"
+    assert (closed.draft.severity, closed.draft.verified) == (Severity.MAJOR, False)  # no more than was ever stated
     assert 0.3 <= closed.fact("energy_kwh") <= 3
     assert len({d.draft.episode.onset_ms for d in found}) == 1
     assert abs(opened.draft.episode.onset_ms - T0 - PLUGGED_IN) <= 10 * MINUTE

@@ -23,7 +23,7 @@ from tests.detectors.lives import SPAN_MS, life
 
 RULES = {rule.name: rule for rule in all_rules()}
 FEW = settings(
-    max_examples=6, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None
+    max_examples=5, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 SEEDS = st.integers(0, 2**32)
 END_MS = T0 + SPAN_MS + 30 * HOUR
