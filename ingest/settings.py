@@ -26,6 +26,7 @@ class ShardSettings(msgspec.Struct, frozen=True, kw_only=True):
     listen_all: bool = True  # subscribe to "#", so that unknown topics show up as pending; one shard only
     log_id: str = ""  # identity of the log: a new log gets the whole configuration again
     probe_interval_ms: int = 250
+    prove_interval_ms: int = 100  # while there is an event that time has not passed: a rule is waiting for it
     silence_ms: int = 10_000  # connected and not even a probe comes back: the session is dead, connect again
     inventory_poll_ms: int = 1_000
     inbox_messages: int = 20_000  # beyond it the MQTT thread waits and TCP slows the broker down

@@ -91,7 +91,7 @@ class Shard:
         self._connection = 0
         self._cuts: dict[int, Cut[Debt]] = {}
         self._probe_topic = f"{PROBE_ROOT}/{settings.client_id}"
-        self._probe_due_ms = 0
+        self._probe_due_ms = self._probed_ms = 0
         self._heard_ms = 0
         self._ready = threading.Event()
 
@@ -255,8 +255,8 @@ class Shard:
     def _accept(self, accepted: Accepted, now_ms: int) -> None:
         self.counters.accepted.inc()
         self._batchers[accepted.partition].add(accepted.event, accepted.debt, now_ms)
-        if is_life_safety(accepted.event):
-            self._probe_due_ms = now_ms  # time must pass it before a rule may see it
+        soon_ms = now_ms if is_life_safety(accepted.event) else self._probed_ms + self.settings.prove_interval_ms
+        self._probe_due_ms = min(self._probe_due_ms, soon_ms)  # time must pass an event before a rule may see it
 
     def _refuse(self, refused: Refused, now_ms: int) -> None:
         self.counters.rejected.labels(refused.reason).inc()
@@ -337,7 +337,7 @@ class Shard:
             self._heard_ms = now_ms
             self._session.reset()
             return
-        self._probe_due_ms = now_ms + self.settings.probe_interval_ms
+        self._probed_ms, self._probe_due_ms = now_ms, now_ms + self.settings.probe_interval_ms
         probe = msgspec.json.encode(self._watermark.send(now_ms))
         self._session.publish(self._probe_topic, probe, retain=True)  # an owner that comes back learns of a later one
 

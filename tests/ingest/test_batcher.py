@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.batch import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, encode_batch
-from ingest.batcher import BUSY_BEAT_MS, BUSY_FOR_MS, COLLECT_MS, QUIET_BEAT_MS, Batcher, Cut
+from ingest.batcher import BUSY_BEAT_MS, BUSY_FOR_MS, COLLECT_MS, PROVE_BEAT_MS, QUIET_BEAT_MS, Batcher, Cut
 from tests.ingest.builders import NOW_MS, door, reported, smoke
 
 
@@ -51,8 +51,21 @@ def test_life_safety_goes_at_once_and_so_does_the_time_that_passes_it() -> None:
     batcher.appended()
     batcher.mark(NOW_MS)
     assert batcher.due_ms(NOW_MS + 5) == NOW_MS + BUSY_BEAT_MS
-    batcher.mark(NOW_MS + 2)
+    batcher.mark(NOW_MS + 1)
     assert batcher.due_ms(NOW_MS + 5) == NOW_MS + 5
+
+
+def test_the_time_that_passes_an_event_comes_sooner_than_the_beat() -> None:
+    batcher: Batcher[int] = Batcher(0, NOW_MS)
+    batcher.add(door("a"), 1, NOW_MS)
+    _cut(batcher, NOW_MS + COLLECT_MS)
+    batcher.appended()
+    batcher.mark(NOW_MS + 60)
+    assert batcher.due_ms(NOW_MS + 65) == NOW_MS + PROVE_BEAT_MS
+    _cut(batcher, NOW_MS + PROVE_BEAT_MS)
+    batcher.appended()
+    batcher.mark(NOW_MS + 160)
+    assert batcher.due_ms(NOW_MS + 165) == NOW_MS + PROVE_BEAT_MS + BUSY_BEAT_MS
 
 
 def test_a_reading_without_alarm_is_no_hurry() -> None:

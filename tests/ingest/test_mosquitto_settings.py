@@ -36,6 +36,7 @@ def _burst(port: int, count: int, size: int = 100, qos: int = 1) -> None:
 def _heard_after_absence(port: int, count: int, **burst: int) -> int:
     """How many of a burst a client with a session hears that was away meanwhile."""
     Listener(port, "burst/#", "away", clean=False).close()
+    time.sleep(0.2)  # the broker has seen it go
     _burst(port, count, **burst)
     back = Listener(port, "burst/#", "away", clean=False)
     wait_until(lambda: len(back.heard) >= count, 3)

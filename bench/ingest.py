@@ -1,0 +1,206 @@
+"""From MQTT to a durable log: how many events a second, and how long one event and the time behind it take.
+
+Run: ``python -m bench.ingest [--events N] [--seconds S] [--broker mosquitto|amqtt] [--rate N]``. Throughput is measured
+over a full session queue, so that publishing takes no part in it (mosquitto only: amqtt keeps no such queue usefully).
+Latency is measured at a rate, from a publisher in a process of its own: publish → durable in the log, and publish → a
+watermark behind the event is durable, which is when a rule without bound may see it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from contracts.batch import Batch
+from contracts.events import AnyEvent, DeviceConfigured, DeviceReported, SiteConfigured
+from contracts.names import DeviceClass
+from ingest.broker import start_broker
+from ingest.dead_letters import DeadLetters
+from ingest.inventory import Inventory
+from ingest.settings import ShardSettings
+from ingest.shard import Shard
+from streams.daylog import DayLog
+
+DEVICES = 200
+_ENCODER = msgspec.json.Encoder()
+
+
+class TimedLog:
+    """A day log that notes when events, and times behind them, became durable."""
+
+    def __init__(self, folder: Path) -> None:
+        self._log = DayLog(folder)
+        self.events = 0
+        self.batches = 0
+        self.durable_ms: list[int] = []
+        self.proven_ms: list[int] = []
+        self._waiting: list[int] = []
+
+    def append(self, batches: Sequence[Batch]) -> list[int]:
+        """Append and note; see :class:`streams.log.LogWriter`."""
+        positions = self._log.append(batches)
+        now_ms = time.time_ns() // 1_000_000
+        for batch in batches:
+            said = [event.at_ms for event in batch.events if isinstance(event, DeviceReported)]
+            self.durable_ms += [now_ms - at_ms for at_ms in said]
+            self._waiting += said
+            self.proven_ms += [now_ms - at_ms for at_ms in self._waiting if at_ms < batch.watermark_ms]
+            self._waiting = [at_ms for at_ms in self._waiting if at_ms >= batch.watermark_ms]
+            self.events += len(said)
+        self.batches += len(batches)
+        return positions
+
+    def last_watermark_ms(self) -> int:
+        """See :class:`streams.log.LogWriter`."""
+        return self._log.last_watermark_ms()
+
+
+def publish(port: int, events: int, rate: float) -> None:
+    """Heartbeats of 200 gates, QoS 1, at ``rate`` a second (0: as fast as the broker takes them)."""
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
+    client.max_inflight_messages_set(500)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    began_s, last = time.monotonic(), None
+    for n in range(events):
+        if rate:
+            time.sleep(max(began_s + n / rate - time.monotonic(), 0))
+        elif n % 1_000 == 0 and last is not None:
+            last.wait_for_publish(30)
+        last = client.publish(f"linli/v1/s1/gate/g{n % DEVICES}/evt", _ENCODER.encode(_event(n)), qos=1)
+    if last is not None:
+        last.wait_for_publish(30)
+    client.disconnect()
+    client.loop_stop()
+
+
+def throughput(folder: Path, events: int) -> str:
+    """Events a second out of a full session queue of mosquitto."""
+    broker = start_broker(folder / "broker", kind="mosquitto")
+    log = TimedLog(folder / "log")
+    try:
+        _run(_shard(broker.url, broker.protocol, log, folder), lambda shard: shard.wait_ready(10))
+        publish(broker.port, events, 0)
+        shard, cpu_s, began_s = _shard(broker.url, broker.protocol, log, folder), time.process_time(), time.monotonic()
+        _run(shard, lambda _: _wait(lambda: log.events >= events, 120))
+        took_s, cpu_s = time.monotonic() - began_s, time.process_time() - cpu_s
+    finally:
+        broker.stop()
+    return (
+        f"throughput mosquitto: {log.events} events in {took_s:.1f} s: {log.events / took_s:,.0f} events/s of wall "
+        f"time, {log.events / cpu_s:,.0f} of CPU, {log.events / max(log.batches, 1):.0f} events a record"
+    )
+
+
+def latency(folder: Path, kind: str, rate: float, seconds: float) -> str:
+    """How long events and the time behind them take at ``rate``."""
+    broker = start_broker(folder / "broker", kind=kind)
+    log = TimedLog(folder / "log")
+    count = int(rate * seconds)
+
+    def load(shard: Shard) -> None:
+        shard.wait_ready(10)
+        publisher = multiprocessing.get_context("spawn").Process(target=publish, args=(broker.port, count, rate))
+        publisher.start()
+        publisher.join()
+        _wait(lambda: len(log.proven_ms) >= count, 10)
+
+    try:
+        _run(_shard(broker.url, broker.protocol, log, folder), load)
+    finally:
+        broker.stop()
+    return (
+        f"latency {broker.name} at {rate:g} events/s ({log.events} of {count}): "
+        f"durable {_quantiles(log.durable_ms)}, time behind it {_quantiles(log.proven_ms)}"
+    )
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--rate", type=float, default=0.0, help="default: 500 with mosquitto, 200 with amqtt")
+    parser.add_argument("--broker", choices=["mosquitto", "amqtt"], default="mosquitto")
+    chosen = parser.parse_args()
+    if chosen.broker == "mosquitto":
+        with tempfile.TemporaryDirectory() as folder:
+            print(throughput(Path(folder), min(chosen.events, 200_000)), flush=True)
+    rate = chosen.rate or (500.0 if chosen.broker == "mosquitto" else 200.0)
+    with tempfile.TemporaryDirectory() as folder:
+        print(latency(Path(folder), chosen.broker, rate, min(chosen.seconds, 300.0)), flush=True)
+
+
+def _event(n: int) -> AnyEvent:
+    return DeviceReported(
+        event_id=f"e{n}",
+        site_id="s1",
+        source_id=f"g{n % DEVICES}",
+        place_id="door-1",
+        at_ms=time.time_ns() // 1_000_000,
+        seq=n // DEVICES,
+    )
+
+
+def _site() -> SiteConfigured:
+    return SiteConfigured(
+        event_id="", site_id="s1", source_id="config", place_id="s1", at_ms=0, version=0, name="bench"
+    )
+
+
+def _device(n: int) -> DeviceConfigured:
+    return DeviceConfigured(
+        event_id="",
+        site_id="s1",
+        source_id="config",
+        place_id="door-1",
+        at_ms=0,
+        version=0,
+        device_id=f"g{n}",
+        device_class=DeviceClass.GATE,
+    )
+
+
+def _shard(url: str, protocol: str, log: TimedLog, folder: Path) -> Shard:
+    inventory = Inventory(folder / "config.db")
+    inventory.put([_site(), *[_device(n) for n in range(DEVICES)]])
+    settings = ShardSettings(mqtt_url=url, protocol=protocol, events_per_s=1e6, events_burst=1e6)
+    return Shard(settings, log, inventory, DeadLetters(folder / "dead"))
+
+
+def _run(shard: Shard, work: Callable[[Shard], object]) -> None:
+    stop = threading.Event()
+    thread = threading.Thread(target=shard.run, args=(stop,))
+    thread.start()
+    try:
+        work(shard)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _wait(done: Callable[[], bool], timeout_s: float) -> None:
+    end_s = time.monotonic() + timeout_s
+    while not done() and time.monotonic() < end_s:
+        time.sleep(0.02)
+
+
+def _quantiles(values: list[int]) -> str:
+    if len(values) < 2:
+        return "too few"
+    cuts = statistics.quantiles(values, n=100)
+    return f"p50 {cuts[49]:.0f} ms, p99 {cuts[98]:.0f} ms"
+
+
+if __name__ == "__main__":
+    main()
