@@ -193,7 +193,7 @@ class Community:
     def _console(self) -> FastAPI:
         return build_app(
             store=self._incidents,
-            actions=Actions(self._incidents),
+            actions=Actions(self._incidents, tuple(profile.name for profile, _ in self._receivers)),
             users=self._users,
             directory=self._directory,
             health=self._heard,
