@@ -29,7 +29,7 @@ READ_TIMEOUT_MS = 8_000
 BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 SLOW_DECODE_MS = 60.0  # a camera of 15 frames/s could not keep up
 EVERY_FRAME_QUEUE = 16
-MAX_LAG_S = 1.0  # a file that plays at its own speed on a busy machine falls behind at most so far
+MAX_LAG_S = 1.0  # where frames may be dropped, a file that plays on a busy machine falls behind at most so far
 LOST_SHARE = 0.1  # containers estimate their length; fewer frames than 90% of it is a truncated file
 _log = structlog.get_logger("edge.capture")
 
@@ -254,7 +254,8 @@ class Capture:
             self._deliver(self._frame(image, began_s, start_ms + round((due_s - start_s) * 1000)), stop)
             due_s += step_s
             if self._realtime:
-                due_s = max(due_s, time.monotonic() - MAX_LAG_S)
+                if self._queue.newest_only:  # else time must stay the film's: a fall would seem slower than gravity
+                    due_s = max(due_s, time.monotonic() - MAX_LAG_S)
                 stop.wait(max(0.0, due_s - time.monotonic()))
         if not stop.is_set() and is_truncated(count, expected):
             raise VideoUnreadable(f"truncated or damaged: {count} of {expected:.0f} frames could be read")

@@ -103,6 +103,20 @@ def test_a_looped_file_plays_at_its_own_speed_again_and_again(tmp_path: Path) ->
     assert times == sorted(times)
 
 
+def test_a_machine_too_slow_for_a_film_judges_it_late_but_in_the_time_of_the_film(tmp_path: Path) -> None:
+    queue, stop = FrameQueue(2), threading.Event()
+    capture = Capture(str(write_video(tmp_path / "v.mp4", 12, fps=20)), queue, now_ms=now_ms)
+    thread = threading.Thread(target=capture.run, args=(stop,))
+    thread.start()
+    got = [queue.get(5), queue.get(5)]
+    stop.wait(1.3)  # longer than a camera whose frames may be dropped would fall behind
+    got += [queue.get(5) for _ in range(10)]
+    thread.join()
+    times = [f.at_ms for f in got if f]
+    assert [later - times[0] for later in times] == list(range(0, 600, 50))
+    assert queue.dropped == 0
+
+
 def test_a_source_that_fails_is_tried_again_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
     path.write_bytes(b"not yet a video")
