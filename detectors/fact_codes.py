@@ -51,6 +51,13 @@ FACT_UNITS: dict[str, str] = {
     # device_silent
     "silent_s": "s",
     "silence_reason": "",
+    # what the engine says of a rule or record that failed (streams.desk)
+    "failed_rule": "",
+    "failed_key": "",
+    "failure": "",
+    "error_type": "",
+    "log_position": "",
+    "decode_error": "",
 }
 """code → unit."""
 
@@ -63,6 +70,10 @@ FACT_VALUES: dict[str, tuple[str, ...]] = {
     "stage": ("suspected", "confirmed"),
     "ended": ("cleared", "left", "not_seen", "power_off", "no_samples", "too_long", "not_judged", "heard", "removed"),
     "silence_reason": ("no_message", "offline"),
+    "failure": (
+        "raised", "too_many_keys", "bad_key", "state_too_large", "wrong_state", "deadline_before_event",
+        "deadline_not_later", "bad_finding",
+    ),
 }  # fmt: skip
 """code → its closed set of words; codes not named here have numbers, booleans or ids."""
 
