@@ -13,7 +13,9 @@ from simulator.generate import Request, generate
 from tests.runtimes.runtimes import RUNTIMES, Judged, in_memory
 from tests.support.folders import fast_folder
 
-SCENARIOS = sorted((Path(__file__).parents[1] / "scenarios").glob("*.jsonl"))
+SCENARIOS = sorted(
+    path for path in (Path(__file__).parents[1] / "scenarios").glob("*.jsonl") if not path.stem.endswith(".findings")
+)
 
 
 @cache
