@@ -60,11 +60,11 @@ def embedded_restarted(events: Sequence[AnyEvent], folder: Path) -> Judged:
 
 
 RUNTIMES: dict[str, Runtime] = {
+    "in memory": in_memory,
     "in memory, five partitions, small batches": in_memory_partitioned,
     "embedded": embedded,
     "embedded, restarted": embedded_restarted,
 }
-"""All but the reference, :func:`in_memory`."""
 
 
 def per_site(outputs: Iterable[Output]) -> Judged:

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from contracts.events import AnyEvent
-from ingest.event_file import EventFile, decode_line
 from simulator.generate import Request, generate
-from tests.runtimes.runtimes import RUNTIMES, Judged, in_memory
+from tests.detectors.golden import FOLDER, events_of, findings_of
+from tests.runtimes.runtimes import RUNTIMES, Judged, in_memory, per_site
 from tests.support.folders import fast_folder
 
-SCENARIOS = sorted(
-    path for path in (Path(__file__).parents[1] / "scenarios").glob("*.jsonl") if not path.stem.endswith(".findings")
-)
+SCENARIOS = sorted(path.stem for path in FOLDER.glob("*.jsonl") if not path.stem.endswith(".findings"))
+DAY = "a simulated day"
 
 
 @cache
@@ -25,26 +24,20 @@ def _simulated_day() -> tuple[AnyEvent, ...]:
 
 @cache
 def _reference(name: str) -> Judged:
-    return in_memory(_events(name), Path())
+    """What is right: for a scenario what its file says, for the simulated day what ``linli replay`` finds."""
+    if name == DAY:
+        return in_memory(_events(name), Path())
+    return per_site(findings_of(name))
 
 
 def _events(name: str) -> tuple[AnyEvent, ...]:
-    if name == "a simulated day":
-        return _simulated_day()
-    path = next(p for p in SCENARIOS if p.stem == name)
-    return tuple(EventFile().events(path.read_bytes().splitlines()))
+    return _simulated_day() if name == DAY else tuple(events_of(name))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", list(RUNTIMES))
-@pytest.mark.parametrize("name", [*(p.stem for p in SCENARIOS), "a simulated day"])
+@pytest.mark.parametrize("name", [*SCENARIOS, DAY])
 def test_every_runtime_finds_the_same(name: str, runtime: str) -> None:
     with fast_folder() as folder:
         assert RUNTIMES[runtime](_events(name), folder) == _reference(name)
     assert _reference(name)
-
-
-def test_a_scenario_file_holds_events_only() -> None:
-    for path in SCENARIOS:
-        for line in path.read_bytes().splitlines():
-            decode_line(line)
