@@ -15,16 +15,18 @@ READY_S = 40.0
 SECRET_FILE = "webhook.secret"
 
 
-def start_run(folder: Path, *, mqtt_url: str, port: int, webhook_url: str = "") -> Child:
+def start_run(folder: Path, *, mqtt_url: str, port: int, webhook_url: str = "", broker: str = "off") -> Child:
     """Start ``linli run``; it logs to ``logs/linli.log`` in ``folder``.
 
     Args:
         folder: for everything it keeps; ``config.db``, ``boxes.jsonl`` and users may have been put there before.
-        mqtt_url: a broker that runs already.
+        mqtt_url: a broker that runs already, or where ``broker`` shall listen.
         port: of the page.
         webhook_url: a receiver that is told of everything, signed with ``webhook.secret`` in ``folder``.
+        broker: ``mosquitto`` or ``amqtt`` starts one with it, ``off`` none.
     """
-    return start_child("linli", folder, "run", settings=run_settings(folder, mqtt_url, port, webhook_url))
+    settings = run_settings(folder, mqtt_url, port, webhook_url) | {"LINLI_MQTT_EMBEDDED": broker}
+    return start_child("linli", folder, "run", settings=settings)
 
 
 def start_child(name: str, folder: Path, *arguments: str, settings: Mapping[str, str]) -> Child:

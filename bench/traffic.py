@@ -1,0 +1,310 @@
+"""Devices of simulated communities that speak at a chosen rate, with something for every rule going on among them.
+
+Every actor is a generator of (seconds to wait, event); whoever sends the event stamps it with its time. What is said
+between incidents is ordinary: readings, people who show a credential, objects that may be where they are.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from contracts.events import (
+    CONFIG_SOURCE,
+    AccessAttempted,
+    AnyEvent,
+    Configuration,
+    Credential,
+    DeviceConfigured,
+    DeviceReported,
+    DeviceStateChanged,
+    Direction,
+    DoorChanged,
+    DoorState,
+    EnvironmentSampled,
+    Event,
+    ObjectFell,
+    ObjectLabel,
+    ObjectObserved,
+    PassageObserved,
+    PowerSampled,
+    ThresholdConfigured,
+    TrackPhase,
+)
+from contracts.names import DeviceClass, Topic
+from simulator.chargers import Charge, Pack, charger_load
+from simulator.community import HOUR_MS, MINUTE_MS, Community, Device, Plan, Unit, build_community
+from simulator.demo_community import versioned
+from simulator.inventory import inventory
+from simulator.meters import sampled
+from simulator.naming import Naming
+from simulator.topics import topic_of
+
+Actor = Iterator[tuple[float, Event]]
+Due = tuple[float, Topic, AnyEvent]
+
+PLAN = Plan(buildings=3, units=4, rooms=8, metered_rooms=6)
+SITES = 4
+INCIDENT_S = 4.0
+"""Something happens for every rule so often: fifteen times a minute."""
+QUIET_DOORS = 4
+"""At every so-manieth door nobody has a credential; the others have only people who do."""
+CHARGERS = 4
+"""In every so-manieth metered room an e-bike is charging."""
+GRACE_MS = 5_000
+"""After its last will a device is silent so soon; thirty seconds would be half of a short run."""
+HISTORY_MS = 2 * HOUR_MS
+BLOCK_MS = 5 * MINUTE_MS
+MATURE_BLOCKS = 3
+"""A charge is found when a five-minute block ends; they are spread over the first so many."""
+FALL_MS = 1_200
+SHARES = {"meters": 0.60, "doors": 0.18, "cameras": 0.16, "sensors": 0.06}
+"""Of the rate. A person who comes in is four messages: credential, door open, passage, door closed."""
+
+
+class Traffic:
+    """The devices of ``SITES`` communities.
+
+    Args:
+        rate_per_s: of ordinary messages; incidents add some 8 a second.
+        start_ms: when they begin to speak.
+    """
+
+    def __init__(self, rate_per_s: float, start_ms: int, seed: int = 1) -> None:
+        self._rate_per_s, self._start_ms = rate_per_s, start_ms
+        self._rng = random.Random(seed)
+        self._communities = [
+            build_community(random.Random(f"{seed}/{n}"), f"site-{n + 1:02d}", f"Site {n + 1}", PLAN)
+            for n in range(SITES)
+        ]
+        self._tracks = itertools.count(1)
+        self._naming = Naming(f"{start_ms:x}")
+        self._classes = {d.device_id: d.device_class for c in self._communities for d in c.devices}
+        self._boxes = {(c.site_id, d.device_id): c.box_of(d.device_id) for c in self._communities for d in c.devices}
+
+    def records(self) -> list[Configuration]:
+        """The inventory: rooms in which something charges are known for two hours, all other devices since now."""
+        return [record for community in self._communities for record in self._site_records(community)]
+
+    def _site_records(self, community: Community) -> list[Configuration]:
+        old_ms, now_ms = self._start_ms - HISTORY_MS, self._start_ms - 1_000
+        charging = {meter.device_id for meter in _chargers(community)}
+        old: list[Configuration] = [_grace(community.site_id, old_ms)]
+        new: list[Configuration] = []
+        for record in inventory(community, old_ms):
+            if isinstance(record, DeviceConfigured) and record.device_id not in charging:
+                new.append(msgspec.structs.replace(record, at_ms=now_ms))
+            else:
+                old.append(record)
+        return [versioned(record, number) for number, record in enumerate([*old, *new], 1)]
+
+    def history(self) -> list[AnyEvent]:
+        """What the log holds before: the inventory, and readings a minute of the rooms in which something charges."""
+        readings = [
+            self._reading(community, meter, at_ms)
+            for at_ms in range(self._start_ms - HISTORY_MS, self._start_ms, MINUTE_MS)
+            for community in self._communities
+            for meter in _chargers(community)
+        ]
+        events = [*self.records(), *(self._naming.name(reading, None) for reading in readings)]
+        received = (msgspec.structs.replace(event, received_ms=event.at_ms) for event in events)
+        return sorted(received, key=lambda event: event.received_ms)
+
+    def live(self) -> Iterator[Due]:
+        """(seconds from now until due, topic, event), without end; the sender sets the time with :func:`stamped`."""
+        actors = [*self._meters(), *self._doors(), *self._cameras(), *self._sensors(), *self._incidents()]
+        waiting: list[tuple[float, int, Event]] = []
+        for number, actor in enumerate(actors):
+            wait_s, event = next(actor)
+            heapq.heappush(waiting, (wait_s, number, event))
+        while True:
+            due_s, number, event = waiting[0]
+            wait_s, following = next(actors[number])
+            heapq.heapreplace(waiting, (due_s + wait_s, number, following))
+            named = self._naming.name(event, self._boxes[event.site_id, event.source_id])  # type: ignore[arg-type]
+            topic = topic_of(named, self._classes)
+            assert topic is not None
+            yield due_s, topic, named
+
+    # --- ordinary life ------------------------------------------------------------------------------------------------
+
+    def _meters(self) -> list[Actor]:
+        meters = [(c, m) for c in self._communities for m in c.of_class(DeviceClass.METER) if not _fails(c, m)]
+        pause_s = len(meters) / (SHARES["meters"] * self._rate_per_s)
+        return [self._paced(pause_s, self._readings(c, m)) for c, m in meters]
+
+    def _readings(self, community: Community, meter: Device) -> Iterator[Event]:
+        for number in itertools.count():
+            yield self._reading(community, meter, self._start_ms + number * 1_000)
+
+    def _reading(self, community: Community, meter: Device, at_ms: int) -> PowerSampled:
+        loads = [charger_load(random.Random(meter.device_id), self._charge(community, meter))]
+        return sampled(community.site_id, meter, loads, at_ms, self._rng)
+
+    def _charge(self, community: Community, meter: Device) -> Charge:
+        """Plugged in so that its plateau (45 min) is complete when one of the next five-minute blocks ends."""
+        rooms = _chargers(community)
+        if meter not in rooms:
+            return Charge(Pack.LEAD_48, 0, 1, 2)  # over long ago
+        block = rooms.index(meter) % MATURE_BLOCKS
+        plug_ms = (self._start_ms // BLOCK_MS + block - 9) * BLOCK_MS
+        return Charge(Pack.LEAD_60, plug_ms, plug_ms + 5 * HOUR_MS, plug_ms + 7 * HOUR_MS)
+
+    def _doors(self) -> list[Actor]:
+        units = [(c, u) for c in self._communities for n, u in enumerate(c.units) if n % QUIET_DOORS]
+        pause_s = 4 * len(units) / (SHARES["doors"] * self._rate_per_s)
+        return [self._residents(c.site_id, u, pause_s) for c, u in units]
+
+    def _residents(self, site_id: str, unit: Unit, pause_s: float) -> Actor:
+        gate = _head(site_id, unit.gate_id, unit.door_id)
+        yield self._rng.uniform(0, pause_s), DeviceReported(**gate)
+        while True:
+            yield pause_s * 0.5, AccessAttempted(**gate, credential=Credential.CARD, granted=True)
+            yield pause_s * 0.1, DoorChanged(**gate, state=DoorState.OPEN)
+            yield pause_s * 0.2, self._passage(site_id, unit)
+            yield pause_s * 0.2, DoorChanged(**gate, state=DoorState.CLOSED)
+
+    def _passage(self, site_id: str, unit: Unit) -> PassageObserved:
+        head = _head(site_id, unit.camera_id("door"), unit.door_id)
+        return PassageObserved(**head, direction=Direction.IN, track_id=next(self._tracks), score=0.9)
+
+    def _cameras(self) -> list[Actor]:
+        lobbies = [(c, u) for c in self._communities for u in c.units]
+        pause_s = len(lobbies) / (SHARES["cameras"] * self._rate_per_s)
+        return [self._paced(pause_s, self._bicycles(c.site_id, u)) for c, u in lobbies]
+
+    def _bicycles(self, site_id: str, unit: Unit) -> Iterator[Event]:
+        head = _head(site_id, unit.camera_id("lobby"), unit.lobby_id)
+        while True:
+            yield from self._stay(head, ObjectLabel.BICYCLE, 4)
+
+    def _sensors(self) -> list[Actor]:
+        sensors = [(c, s) for c in self._communities for s in c.of_class(DeviceClass.SENSOR)]
+        pause_s = len(sensors) / (SHARES["sensors"] * self._rate_per_s)
+        return [self._paced(pause_s, itertools.repeat(_air(c.site_id, s))) for c, s in sensors]
+
+    def _paced(self, pause_s: float, events: Iterator[Event]) -> Actor:
+        yield self._rng.uniform(0, pause_s), next(events)
+        for event in events:
+            yield pause_s, event
+
+    # --- incidents ----------------------------------------------------------------------------------------------------
+
+    def _incidents(self) -> list[Actor]:
+        actors: list[Actor] = []
+        for community in self._communities:
+            site_id = community.site_id
+            quiet = community.units[::QUIET_DOORS]
+            lifts, facades = community.units, community.buildings
+            sensors = community.of_class(DeviceClass.SENSOR)
+            failing = [m for m in community.of_class(DeviceClass.METER) if _fails(community, m)]
+            each_s = INCIDENT_S * SITES
+            actors += [self._gate_lives(site_id, unit) for unit in quiet]
+            actors += [self._strangers(site_id, unit, each_s * len(quiet)) for unit in quiet]
+            actors += [self._ebikes(site_id, unit, each_s * len(lifts)) for unit in lifts]
+            actors += [self._falls(site_id, b.facade_camera_id, b.column_id(1), each_s * len(facades)) for b in facades]
+            actors += [self._smoke(site_id, sensor, each_s * len(sensors)) for sensor in sensors]
+            actors += [self._failing(site_id, meter, each_s * len(failing)) for meter in failing]
+        return actors
+
+    def _gate_lives(self, site_id: str, unit: Unit) -> Actor:
+        gate = _head(site_id, unit.gate_id, unit.door_id)
+        yield 0.0, DeviceReported(**gate)
+        while True:
+            yield 20.0, DeviceReported(**gate)
+
+    def _strangers(self, site_id: str, unit: Unit, pause_s: float) -> Actor:
+        yield self._phase(pause_s), self._passage(site_id, unit)
+        while True:
+            yield pause_s, self._passage(site_id, unit)
+
+    def _ebikes(self, site_id: str, unit: Unit, pause_s: float) -> Actor:
+        head = _head(site_id, unit.camera_id("lift"), unit.lift_id)
+        yield self._phase(pause_s), DeviceReported(**head)
+        while True:
+            for event in self._stay(head, ObjectLabel.E_BIKE, 6):
+                yield 0.7, event
+            yield pause_s - 0.7 * 6, DeviceReported(**head)
+
+    def _stay(self, head: dict[str, Any], label: ObjectLabel, count: int) -> Iterator[ObjectObserved]:
+        track_id = next(self._tracks)
+        for number in range(count):
+            phase = TrackPhase.ENTERED if number == 0 else TrackPhase.PRESENT
+            phase = TrackPhase.LEFT if number == count - 1 else phase
+            yield ObjectObserved(**head, label=label, phase=phase, track_id=track_id, score=0.9, dwell_ms=number * 700)
+
+    def _falls(self, site_id: str, camera_id: str, column_id: str, pause_s: float) -> Actor:
+        head = _head(site_id, camera_id, column_id)
+        wait_s = self._phase(pause_s)
+        while True:
+            yield (
+                wait_s,
+                ObjectFell(
+                    **head, track_id=next(self._tracks), started_ms=0, duration_ms=FALL_MS, calibrated=True, drop_m=12.0
+                ),
+            )
+            wait_s = pause_s
+
+    def _smoke(self, site_id: str, sensor: Device, pause_s: float) -> Actor:
+        alarm, calm = _air(site_id, sensor, alarm=True), _air(site_id, sensor)
+        yield self._phase(pause_s), alarm
+        while True:
+            yield 2.0, calm
+            yield pause_s - 2.0, alarm
+
+    def _failing(self, site_id: str, meter: Device, pause_s: float) -> Actor:
+        head = _head(site_id, meter.device_id, meter.place_id)
+        yield self._phase(pause_s), DeviceStateChanged(**head, online=False)
+        while True:
+            yield 2 * GRACE_MS / 1_000, DeviceStateChanged(**head, online=True)
+            yield pause_s - 2 * GRACE_MS / 1_000, DeviceStateChanged(**head, online=False)
+
+    def _phase(self, pause_s: float) -> float:
+        """Until an actor's first time, so that all of a kind together are evenly at work from the start."""
+        return self._rng.uniform(1.0, pause_s)
+
+
+def stamped(event: AnyEvent, now_ms: int) -> AnyEvent:
+    """``event`` as it happens now."""
+    if isinstance(event, ObjectFell):
+        return msgspec.structs.replace(event, at_ms=now_ms, started_ms=now_ms - event.duration_ms)
+    return msgspec.structs.replace(event, at_ms=now_ms)
+
+
+def _head(site_id: str, source_id: str, place_id: str) -> dict[str, Any]:
+    return {"event_id": "", "site_id": site_id, "source_id": source_id, "place_id": place_id, "at_ms": 0}
+
+
+def _air(site_id: str, sensor: Device, *, alarm: bool = False) -> EnvironmentSampled:
+    head = _head(site_id, sensor.device_id, sensor.place_id)
+    return EnvironmentSampled(**head, alarm=alarm, smoke_pct_m=12.0 if alarm else 0.2, temperature_c=24.0)
+
+
+def _chargers(community: Community) -> Sequence[Device]:
+    rooms = [meter for meter in community.of_class(DeviceClass.METER) if meter.consented]
+    return rooms[::CHARGERS]
+
+
+def _fails(community: Community, meter: Device) -> bool:
+    """Every so-manieth meter only comes and goes; its readings are not missed by any other rule."""
+    rooms = [m for m in community.of_class(DeviceClass.METER) if m.consented]
+    return meter in rooms[1::CHARGERS]
+
+
+def _grace(site_id: str, at_ms: int) -> ThresholdConfigured:
+    return ThresholdConfigured(
+        event_id="",
+        site_id=site_id,
+        source_id=CONFIG_SOURCE,
+        place_id=site_id,
+        at_ms=at_ms,
+        version=0,
+        rule="device_silent",
+        name="offline_grace_ms",
+        value=GRACE_MS,
+    )
