@@ -67,7 +67,7 @@ class AmqttBroker:
 
     def __init__(self, port: int) -> None:
         self.port = port
-        logging.getLogger("amqtt").setLevel(logging.ERROR)  # it warns of every client that hangs up
+        logging.getLogger("amqtt").setLevel(logging.CRITICAL)  # it reports every client that hangs up, with a traceback
         logging.getLogger("transitions").setLevel(logging.ERROR)
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()

@@ -73,18 +73,23 @@ class Housekeeping:
                 dead_letter(refused.reason, refused.detail, source, arrival.topic, arrival.payload, now_ms)
             )
 
-    def tick(self, now_ms: int, *, force: bool = False) -> None:
-        """Write what is due: dead letters every second, the pending list every five when it changed."""
+    def tick(self, now_ms: int, *, force: bool = False) -> bool:
+        """Write what is due: dead letters every second, the pending list every five. Whether it was time for both."""
         if force or now_ms - self._flushed_ms >= FLUSH_MS:
             self._flushed_ms = now_ms
             self._guarded(lambda: self._dead_letters.flush(now_ms))
-        if force or now_ms - self._pending_ms >= PENDING_MS:
-            self._pending_ms = now_ms
-            devices, topics = self._admission.pending_devices(), self._admission.pending_topics()
-            counts = sum(d.count for d in devices) + sum(t.count for t in topics)
-            if counts != self._pending_counts:
-                self._pending_counts = counts
-                self._guarded(lambda: self._inventory.set_pending(devices, topics))
+        if not force and now_ms - self._pending_ms < PENDING_MS:
+            return False
+        self._pending_ms = now_ms
+        self._write_pending()
+        return True
+
+    def _write_pending(self) -> None:
+        devices, topics = self._admission.pending_devices(), self._admission.pending_topics()
+        counts = sum(d.count for d in devices) + sum(t.count for t in topics)
+        if counts != self._pending_counts:
+            self._pending_counts = counts
+            self._guarded(lambda: self._inventory.set_pending(devices, topics))
 
     def _read_changes(self) -> list[Configuration]:
         records: list[Configuration] = []

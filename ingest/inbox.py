@@ -19,6 +19,7 @@ class Inbox(Generic[T]):
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._items: deque[T] = deque()
+        self._own: deque[T] = deque()
         self._lock = threading.Lock()
         self._filled = threading.Condition(self._lock)
         self._emptied = threading.Condition(self._lock)
@@ -29,30 +30,30 @@ class Inbox(Generic[T]):
         with self._lock:
             while len(self._items) >= self._limit and not self._closed:
                 self._emptied.wait(1.0)
-            self._append(item)
+            self._items.append(item)
+            self._filled.notify()
 
     def put_now(self, item: T) -> None:
-        """Add an item at once."""
+        """Add an item of the shard's own at once."""
         with self._lock:
-            self._append(item)
+            self._own.append(item)
+            self._filled.notify()
 
-    def take(self, timeout_s: float) -> list[T]:
-        """Everything there, waiting up to ``timeout_s`` for something."""
+    def take(self, timeout_s: float, *, own_only: bool = False) -> list[T]:
+        """Everything there, waiting up to ``timeout_s`` for something; ``own_only`` leaves the rest where it is."""
         with self._lock:
-            if not self._items and timeout_s > 0:
+            if not self._own and (own_only or not self._items) and timeout_s > 0:
                 self._filled.wait(timeout_s)
-            items = list(self._items)
-            self._items.clear()
-            self._emptied.notify_all()
-            return items
+            taken = list(self._own)
+            self._own.clear()
+            if not own_only:
+                taken += self._items
+                self._items.clear()
+                self._emptied.notify_all()
+            return taken
 
     def close(self) -> None:
         """Nobody will take any more: let those who wait go."""
         with self._lock:
             self._closed = True
             self._emptied.notify_all()
-
-    def _append(self, item: T) -> None:
-        self._items.append(item)
-        if len(self._items) == 1:
-            self._filled.notify()

@@ -17,7 +17,6 @@ import structlog
 from contracts.batch import Batch
 from contracts.errors import ConfigurationError, Permanent
 from contracts.events import AnyEvent, Configuration, SiteConfigured, is_life_safety
-from contracts.names import PROBE_ROOT, ROOT, partition_of
 from ingest.acks import Acks
 from ingest.batcher import Batcher, Cut
 from ingest.border import Accepted, Arrival, Border, Debt, Held, Outcome, Refused, Skipped, SkipReason
@@ -26,11 +25,14 @@ from ingest.dead_letters import DeadLetters
 from ingest.got import GotLedger
 from ingest.housekeeping import Housekeeping
 from ingest.inbox import Inbox
-from ingest.ingest_clock import IngestClock, wait_ms
+from ingest.ingest_clock import wait_ms
 from ingest.inventory import Inventory
 from ingest.mqtt import Connected, Disconnected, Ended, MqttSession, Signal
 from ingest.own_events import clock_steps, interruptions
-from ingest.settings import ShardSettings, broker_address, owned_partitions
+from ingest.probe_plan import ProbePlan
+from ingest.settings import ShardSettings, broker_address
+from ingest.system_clock import SystemClock
+from ingest.territory import Territory
 from ingest.watermark import Probe, Watermark
 from ingest.writer import Appender
 from streams.log import LogWriter
@@ -80,19 +82,17 @@ class Shard:
         self.settings, self.counters = settings, counters or Counters()
         self._log, self._on_refused = log, on_refused
         self._run_id = secrets.token_hex(4)
-        self._owned = owned_partitions(settings)
+        self._territory = Territory(settings)
         self._address = broker_address(settings.mqtt_url, settings.password)
         self._inbox: Inbox[Signal | _Durable | _LogFailed] = Inbox(settings.inbox_messages)
         self._border = Border(settings, self._run_id)
         self._house = Housekeeping(settings, inventory, dead_letters, self._border.admission)
         self._acks, self._gots = Acks(), GotLedger()
-        self._clock = IngestClock(wall_ms(), monotonic_ms())
+        self._clock = SystemClock()
         self._last_ms = 0
         self._connection = 0
         self._cuts: dict[int, Cut[Debt]] = {}
-        self._probe_topic = f"{PROBE_ROOT}/{settings.client_id}"
-        self._probe_due_ms = self._probed_ms = 0
-        self._heard_ms = 0
+        self._plan = ProbePlan(settings)
         self._ready = threading.Event()
 
     @property
@@ -116,7 +116,7 @@ class Shard:
         self._open()
         try:
             while not stop.is_set():
-                self._turn(self._inbox.take(self._idle_s()))
+                self._turn(self._inbox.take(self._idle_s(), own_only=self._full()))
             self._drain()
         finally:
             self._close()
@@ -126,15 +126,15 @@ class Shard:
     def _wait_for_time(self, stop: threading.Event) -> bool:
         """The log's time never goes back: a clock behind it has to catch up first."""
         self._last_ms = self._log.last_watermark_ms()
-        while (left_ms := wait_ms(self._last_ms, self._now_ms())) > 0:
+        while (left_ms := wait_ms(self._last_ms, self._clock.now_ms())) > 0:
             _log.warning("the clock is behind the log's last watermark; waiting", behind_ms=left_ms)
             if stop.wait(min(left_ms / 1000, 5.0)):
                 return False
         return True
 
     def _open(self) -> None:
-        now_ms = self._now_ms()
-        self._batchers = {p: Batcher[Debt](p, now_ms) for p in self._owned}
+        now_ms = self._clock.now_ms()
+        self._batchers = {p: Batcher[Debt](p, now_ms) for p in self._territory.partitions}
         self._watermark = Watermark(self._run_id, now_ms)
         records = self._house.load()
         self._appender = Appender(
@@ -148,7 +148,7 @@ class Shard:
             self._address,
             self.settings.client_id,
             self._filters(),
-            self._probe_topic,
+            self._territory.probe_topic,
             self._inbox.put,
             self.settings.protocol,
         )
@@ -159,20 +159,19 @@ class Shard:
         """Everything accepted goes to the log and is answered before the session is left."""
         end_s = time.monotonic() + DRAIN_S
         while time.monotonic() < end_s:
-            cuts = [cut for b in self._batchers.values() if (cut := b.drain(self._now_ms())) is not None]
+            cuts = [cut for b in self._batchers.values() if (cut := b.drain(self._clock.now_ms())) is not None]
             self._write(cuts)
             if not self._cuts and not any(len(b) for b in self._batchers.values()):
                 break
-            for signal in self._inbox.take(MAX_WAIT_S):
-                if isinstance(signal, _Durable | _LogFailed):
-                    self._handle(signal)
+            for signal in self._inbox.take(MAX_WAIT_S, own_only=True):
+                self._handle(signal)
         self._answer()
 
     def _close(self) -> None:
         self._inbox.close()
         self._session.stop()
         self._appender.stop(DRAIN_S)
-        self._house.tick(self._now_ms(), force=True)
+        self._house.tick(self._clock.now_ms(), force=True)
         self.counters.connected.set(0)
 
     # --- one turn -----------------------------------------------------------------------------------------------------
@@ -180,7 +179,7 @@ class Shard:
     def _turn(self, signals: Sequence[Signal | _Durable | _LogFailed]) -> None:
         for signal in signals:
             self._handle(signal)
-        now_ms = self._now_ms()
+        now_ms = self._clock.now_ms()
         for step_ms in self._clock.take_steps():
             _log.warning("the wall clock stepped", step_ms=step_ms)
             self.counters.clock_steps.inc()
@@ -192,7 +191,8 @@ class Shard:
         self._probe(now_ms)
         self._write([cut for b in self._batchers.values() if (cut := b.cut(now_ms)) is not None])
         self._answer()
-        self._house.tick(now_ms)
+        if self._house.tick(now_ms):
+            self.counters.skewed_clocks.set(len(self._border.clocks.skews_ms()))
         self.counters.holding.set(self._border.held)
         self.counters.watermark_lag_ms.set(self._watermark.lag_ms(now_ms))
 
@@ -211,12 +211,16 @@ class Shard:
             case _LogFailed():
                 raise Permanent(f"the log cannot be written: {signal.error}") from signal.error
 
+    def _full(self) -> bool:
+        """Whether the log is so far behind that no more messages are taken; TCP then slows the broker down."""
+        return sum(len(b) for b in self._batchers.values()) >= self.settings.inbox_messages
+
     def _idle_s(self) -> float:
         """How long nothing needs doing, unless a signal comes."""
-        now_ms = self._now_ms()
+        now_ms = self._clock.now_ms()
         due = [due_ms for b in self._batchers.values() if (due_ms := b.due_ms(now_ms)) is not None]
         if self._connection:
-            due.append(self._probe_due_ms)
+            due.append(self._plan.due_ms)
         if self._border.held:
             due.append(now_ms + 20)
         return min(max((min(due, default=now_ms + 250) - now_ms) / 1000, 0.0), MAX_WAIT_S)
@@ -224,10 +228,10 @@ class Shard:
     # --- messages -----------------------------------------------------------------------------------------------------
 
     def _arrived(self, arrival: Arrival) -> None:
-        now_ms = self._now_ms()
-        self._heard_ms = now_ms
+        now_ms = self._clock.now_ms()
+        self._plan.heard(now_ms)
         receipt = self._acks.received(arrival.mid, arrival.connection) if arrival.qos else None
-        if arrival.topic == self._probe_topic:
+        if arrival.topic == self._territory.probe_topic:
             self._probe_returned(arrival.payload)
             self._finish(Debt(receipt))
             return
@@ -255,8 +259,7 @@ class Shard:
     def _accept(self, accepted: Accepted, now_ms: int) -> None:
         self.counters.accepted.inc()
         self._batchers[accepted.partition].add(accepted.event, accepted.debt, now_ms)
-        soon_ms = now_ms if is_life_safety(accepted.event) else self._probed_ms + self.settings.prove_interval_ms
-        self._probe_due_ms = min(self._probe_due_ms, soon_ms)  # time must pass an event before a rule may see it
+        self._plan.accepted(now_ms, life_safety=is_life_safety(accepted.event))
 
     def _refuse(self, refused: Refused, now_ms: int) -> None:
         self.counters.rejected.labels(refused.reason).inc()
@@ -307,16 +310,16 @@ class Shard:
     # --- the session --------------------------------------------------------------------------------------------------
 
     def _connected(self, signal: Connected) -> None:
-        now_ms = self._now_ms()
+        now_ms = self._clock.now_ms()
         _log.info("connected", connection=signal.connection, resumed=signal.resumed)
-        self._connection, self._heard_ms = signal.connection, now_ms
+        self._connection = signal.connection
+        self._plan.connected(now_ms)
         self.counters.connected.set(1)
         from_ms = max(self._watermark.mark_ms, self._last_ms)
         if from_ms:
             self.counters.interruptions.inc()
             for event in interruptions(self._run_id, self._own_sites(), from_ms, now_ms):
                 self._say(event, now_ms)
-        self._probe_due_ms = 0
 
     def _disconnected(self, reason: str) -> None:
         _log.warning("disconnected", reason=reason)
@@ -327,19 +330,21 @@ class Shard:
 
     def _say(self, event: AnyEvent, now_ms: int) -> None:
         """Put an event of ingest itself, or a configuration record, among what was accepted."""
-        self._batchers[partition_of(event.site_id, self.settings.partitions)].add(event, Debt(), now_ms)
+        self._batchers[self._territory.partition(event.site_id)].add(event, Debt(), now_ms)
 
     def _probe(self, now_ms: int) -> None:
-        if not self._connection or now_ms < self._probe_due_ms:
+        if not self._connection or now_ms < self._plan.due_ms:
             return
-        if now_ms - self._heard_ms > self.settings.silence_ms:
-            _log.warning("nothing comes back over this connection; connecting again", silent_ms=now_ms - self._heard_ms)
-            self._heard_ms = now_ms
+        if self._plan.silent(now_ms):
+            _log.warning("nothing comes back over this connection; connecting again")
+            self._plan.heard(now_ms)
             self._session.reset()
             return
-        self._probed_ms, self._probe_due_ms = now_ms, now_ms + self.settings.probe_interval_ms
+        self._plan.sent(now_ms)
         probe = msgspec.json.encode(self._watermark.send(now_ms))
-        self._session.publish(self._probe_topic, probe, retain=True)  # an owner that comes back learns of a later one
+        self._session.publish(
+            self._territory.probe_topic, probe, retain=True
+        )  # an owner that comes back learns of a later one
 
     def _probe_returned(self, payload: bytes) -> None:
         try:
@@ -359,34 +364,13 @@ class Shard:
 
     def _follow(self, records: Sequence[Configuration], now_ms: int) -> None:
         for record in records:
-            if partition_of(record.site_id, self.settings.partitions) in self._owned:
+            if self._territory.owns(record.site_id):
                 self._say(msgspec.structs.replace(record, at_ms=now_ms, received_ms=now_ms), now_ms)
         if any(isinstance(record, SiteConfigured) for record in records):
             self._session.subscribe(self._filters())
 
     def _own_sites(self) -> list[tuple[str, str]]:
-        wanted = self.settings.sites
-        return [
-            (site_id, place_id)
-            for site_id, place_id in self._border.admission.sites().items()
-            if partition_of(site_id, self.settings.partitions) in self._owned and (not wanted or site_id in wanted)
-        ]
+        return self._territory.sites(self._border.admission.sites().items())
 
     def _filters(self) -> list[str]:
-        if self.settings.listen_all:
-            return ["#"]
-        sites = self.settings.sites or [site_id for site_id, _ in self._own_sites()]
-        return [f"{ROOT}/{site_id}/+/+/{channel}" for site_id in sites for channel in ("evt", "tele", "state")]
-
-    def _now_ms(self) -> int:
-        return self._clock.read(wall_ms(), monotonic_ms())
-
-
-def wall_ms() -> int:
-    """Epoch ms UTC by the wall clock."""
-    return time.time_ns() // 1_000_000
-
-
-def monotonic_ms() -> int:
-    """Ms of a clock that never steps."""
-    return time.monotonic_ns() // 1_000_000
+        return self._territory.filters(self._border.admission.sites().items())

@@ -59,7 +59,7 @@ class Devices:
 
 
 class Box:
-    """Box b1 with camera c1: rows in order, a window of 50, resent on reconnect and after a second without progress.
+    """Box b1 with camera c1: rows in order, a window of 200, resent on reconnect and after 2 s without progress.
 
     Args:
         port: of the broker, which may come and go.
@@ -67,7 +67,7 @@ class Box:
         every_s: pause between new rows.
     """
 
-    WINDOW = 50
+    WINDOW = 200
 
     def __init__(self, port: int, rows: int, every_s: float = 0.0) -> None:
         self.through = 0
@@ -99,7 +99,7 @@ class Box:
     def _run(self) -> None:
         while not self._stop.wait(self._every_s or 0.005):
             with self._lock:
-                if time.monotonic() - self._progress_s > 1.0:
+                if time.monotonic() - self._progress_s > 2.0:
                     self._sent, self._progress_s = self.through, time.monotonic()
                 if self.client.is_connected():
                     for _ in range(1 if self._every_s else self.WINDOW):

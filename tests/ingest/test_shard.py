@@ -25,10 +25,10 @@ from tests.support.broker import mosquitto, running_broker
 pytestmark = pytest.mark.service
 
 
-@pytest.fixture(scope="module", params=["mosquitto", "amqtt"])
-def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """One broker of each kind for the whole module; each test has a session of its own."""
-    with running_broker(request.param, tmp_path_factory.mktemp("broker")) as running:
+@pytest.fixture(params=["mosquitto", "amqtt"])
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
+    """A broker of each kind."""
+    with running_broker(request.param, tmp_path / "broker") as running:
         yield running
 
 
@@ -221,6 +221,23 @@ def test_a_stop_writes_what_was_accepted(broker: Broker, tmp_path: Path) -> None
             devices.say(door(f"e{n}", at_ms=now_ms()))
         assert wait_until(lambda: running.shard.counters.value("linli_ingest_events_total") >= 50, 10)
     assert len([e for e in log.events() if isinstance(e, DoorChanged)]) == 50
+
+
+def test_a_log_that_stands_still_slows_the_broker_down_and_memory_does_not_grow(broker: Broker, tmp_path: Path) -> None:
+    log = GatedLog()
+    with (
+        running_shard(broker.url, log, tmp_path, client_id="slow", inbox_messages=50) as running,
+        Devices(broker.port) as devices,
+    ):
+        log.gate.clear()
+        for n in range(400):
+            devices.say(door(f"e{n}", at_ms=now_ms()))
+        devices.confirmed()
+        time.sleep(0.5)
+        assert running.shard.counters.value("linli_ingest_events_total") < 200
+        log.gate.set()
+        assert log.wait_for(400, 10, DoorChanged)
+    assert [e.event_id for e in log.events() if isinstance(e, DoorChanged)] == [f"e{n}" for n in range(400)]
 
 
 def test_one_noisy_device_delays_nobody_else(broker: Broker, tmp_path: Path) -> None:

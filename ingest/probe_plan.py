@@ -1,0 +1,35 @@
+"""When the next probe is due, and when a connection that says nothing is given up. Pure."""
+
+from __future__ import annotations
+
+from ingest.settings import ShardSettings
+
+
+class ProbePlan:
+    """One shard's probes: every 250 ms, 100 ms after the last one while an event waits, at once for life safety."""
+
+    def __init__(self, settings: ShardSettings) -> None:
+        self._interval_ms, self._prove_ms = settings.probe_interval_ms, settings.prove_interval_ms
+        self._silence_ms = settings.silence_ms
+        self._sent_ms = self._heard_ms = 0
+        self.due_ms = 0
+
+    def connected(self, now_ms: int) -> None:
+        """A new connection: probe it at once."""
+        self.due_ms, self._heard_ms = 0, now_ms
+
+    def heard(self, now_ms: int) -> None:
+        """Something came over the connection."""
+        self._heard_ms = now_ms
+
+    def accepted(self, now_ms: int, *, life_safety: bool) -> None:
+        """An event was accepted: a rule waits until time has passed it."""
+        self.due_ms = min(self.due_ms, now_ms if life_safety else self._sent_ms + self._prove_ms)
+
+    def sent(self, now_ms: int) -> None:
+        """A probe was sent."""
+        self._sent_ms, self.due_ms = now_ms, now_ms + self._interval_ms
+
+    def silent(self, now_ms: int) -> bool:
+        """Whether not even a probe came back for so long that the connection must be dead."""
+        return now_ms - self._heard_ms > self._silence_ms
