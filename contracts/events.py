@@ -47,8 +47,9 @@ class SpoolMark(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The identity of a row of a box's spool. ``spool_id`` is random when the spool is created.
 
     ``first`` is the lane's oldest row that the box still holds, as it sends this one. By it ingest sees that rows
-    before this one got lost on the way, and waits for them instead of acknowledging past them; it never reaches the log. A box
-    sends nothing past a hole in its lane (rows dropped by quota) before everything before the hole is acknowledged.
+    before this one got lost on the way, and waits for them instead of acknowledging past them; it never reaches the
+    log. A box sends nothing past a hole in its lane (rows dropped by quota) before everything before the hole is
+    acknowledged.
     """
 
     box_id: Id
