@@ -13,7 +13,7 @@ from contracts.errors import ConfigurationError, Permanent
 from simulator.demo_community import CAM_FACADE, CAM_GATE, CAM_LIFT, DEMO_BOX, DEMO_SITE, SIDE_GATE_PLACE
 from simulator.scenes.truth import Calibration, SceneTruth, read_truth
 
-SCENES = {CAM_FACADE: ("facade", 45), CAM_LIFT: ("lift", 60), CAM_GATE: ("gate", 40)}
+SCENES = {CAM_FACADE: ("facade", 30), CAM_LIFT: ("lift", 40), CAM_GATE: ("gate", 25)}
 """camera → (scene, seconds); the film plays again when it ends."""
 PLACES = {CAM_FACADE: "b1-facade", CAM_LIFT: "b1u1-lift", CAM_GATE: SIDE_GATE_PLACE}
 CLIP_SUFFIXES = {".mp4", ".avi", ".mkv"}
