@@ -9,6 +9,7 @@ down with just the right acceleration would pass there.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import cv2
@@ -20,13 +21,11 @@ from detectors.vision.blobs import find_blobs
 from detectors.vision.facade import FacadeGeometry
 from detectors.vision.frame_difference import CELL_PX, FrameDifference, Luma, MotionFrame
 from detectors.vision.free_fall import FallFit
-from detectors.vision.merge import Group, Groups
+from detectors.vision.merge import Group, Groups, span_of
 from detectors.vision.perspective import calibrate
 from detectors.vision.stitch import Stitcher
 from detectors.vision.tracklets import Linker, Sighting, Tracklet
 from detectors.vision.verdict import (
-    MAX_ERROR_PART,
-    MAX_ERROR_PX,
     MIN_TRAVEL_PART,
     Reason,
     Scene,
@@ -38,10 +37,8 @@ from detectors.vision.verdict import (
 # Above two megapixels detail is the lens's blur: a 4K picture is halved.
 MAX_PIXELS = 2_200_000
 MIN_SIDE_PX = 32
-# After its last sight a fall waits for its mirror image's and fragments' tracklets to end.
-SETTLE_MS = 450
-# A fall's late pieces are recognised for this long.
-REMEMBER_MS = 3_000
+# A tracklet going down for this long may be the fall that a mirror image announced.
+FALLING_MS = 250
 # Rejected tracklets worth explaining went down at least this part of the picture for this long.
 EXPLAIN_MS = 400
 MAX_EXPLAINED = 1_000
@@ -124,7 +121,7 @@ class FallingAnalyser:
             return []
         for track in self._linker.flush():
             self._judge(track)
-        return [self._describe(group) for group in self._groups.complete(self._now_ms, self._now_ms)]
+        return [self._describe(group) for group in self._groups.complete(math.inf)]
 
     def take_rejected(self) -> list[RejectedTrack]:
         """The rejected tracklets since the last call, at most the newest ``MAX_EXPLAINED``."""
@@ -170,8 +167,12 @@ class FallingAnalyser:
             self._rejected.append(_explained(verdict, self._factor))
 
     def _due(self, now_ms: int) -> list[FallingObject]:
-        groups = self._groups.complete(now_ms - SETTLE_MS, now_ms - REMEMBER_MS)
-        return [self._describe(group) for group in groups]
+        falling = [
+            span_of(t.sightings)
+            for t in self._linker.tracks
+            if t.duration_ms >= FALLING_MS and t.vy * FALLING_MS / 1000.0 >= MIN_TRAVEL_PART * self._scene.height_px
+        ]
+        return [self._describe(group) for group in self._groups.complete(now_ms, falling)]
 
     def _describe(self, group: Group) -> FallingObject:
         verdict = group.best()
@@ -196,7 +197,7 @@ class FallingAnalyser:
             gravity_ms2=round(max(fit.gravity_ms2, 0.0), 2) if calibrated else None,
             fit_error_px=round(fit.error_px * self._factor, 2),
             size_px=round(size_px(path), 1),
-            score=_score(verdict, fit),
+            score=_score(verdict),
             path=path,
         )
 
@@ -243,11 +244,9 @@ def _scaled(seen: Sighting, factor: int) -> Sighting:
     )
 
 
-def _score(verdict: Verdict, fit: FallFit) -> float:
+def _score(verdict: Verdict) -> float:
     """1 for a curve without error, 0.5 at the largest error allowed; a suspected fall has half of it."""
-    travel = verdict.sightings[-1].y - verdict.sightings[0].y
-    part = min(fit.error_px / (MAX_ERROR_PX + MAX_ERROR_PART * travel), 1.0)
-    return round((1.0 - 0.5 * part) * (0.5 if verdict.suspected else 1.0), 3)
+    return round((1.0 - 0.5 * min(verdict.error_part, 1.0)) * (0.5 if verdict.suspected else 1.0), 3)
 
 
 def _explained(verdict: Verdict, factor: int) -> RejectedTrack:

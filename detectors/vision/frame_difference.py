@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from detectors.vision.steadier import Steadier
 from detectors.vision.steady_clock import SteadyClock
 
 Luma: TypeAlias = npt.NDArray[np.uint8]
@@ -76,6 +77,8 @@ class FrameDifference:
         self._done_ms = -1.0
         self._clock = SteadyClock()
         self._after_repeat = False
+        self._newest: Luma | None = None
+        self._steadier = Steadier()
         self._noise = NoiseMap()
         self.repeats = 0
 
@@ -83,13 +86,15 @@ class FrameDifference:
         """Motion of every earlier picture that now has one on both sides."""
         if self._pictures and at_ms - self._pictures[-1].at_ms > MAX_GAP_MS:
             self._pictures.clear()
-        if self._pictures and is_repeat(luma, self._pictures[-1].luma):
+            self._newest = None
+        if self._newest is not None and is_repeat(luma, self._newest):
             self.repeats += 1
             self._after_repeat = True
             return []
         taken_ms = self._clock.time_of(at_ms, after_repeat=self._after_repeat)
-        self._after_repeat = False
-        self._pictures.append(_Picture(taken_ms, luma, _light_of(luma)))
+        self._after_repeat, self._newest = False, luma
+        steady = self._steadier.steadied(luma, taken_ms)
+        self._pictures.append(_Picture(taken_ms, steady, _light_of(steady)))
         return [self._motion(*triple) for triple in self._ready()]
 
     def _ready(self) -> list[tuple[_Picture, _Picture, _Picture]]:

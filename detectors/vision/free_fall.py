@@ -15,6 +15,8 @@ GRAVITY_MS2 = 9.81
 
 # A fall first seen at this speed has 52 m behind it; above that an object nears its terminal velocity anyway.
 MAX_FIRST_SPEED_MS = 32.0
+# Tossed up a little before it falls: at 3 m/s by half a metre.
+MIN_FIRST_SPEED_MS = -3.0
 # How much nearer (in depth) the end of a fall may be than its start: a camera 10 m from a 100 m tower sees 0.9.
 MAX_APPROACH = 0.9
 
@@ -79,7 +81,7 @@ class _Curves(msgspec.Struct, frozen=True):
 def _curves(path: Path, speed_ms: Floats, approach: Floats) -> _Curves:
     t = path.t_s[None, :] - path.t_s[0]
     s = speed_ms[:, None] * t + 0.5 * GRAVITY_MS2 * t**2
-    drop = s[:, -1]
+    drop = np.maximum(s[:, -1], 0.01)  # tossed up and not yet down again: no fall, and no division by zero
     c = approach / drop
     # y = a·(1/d) + b·(s/d) is linear in a and b once v₀ and c are chosen: normal equations, all cells at once
     p = 1.0 / (1.0 - c[:, None] * s)
@@ -90,11 +92,14 @@ def _curves(path: Path, speed_ms: Floats, approach: Floats) -> _Curves:
     det = np.maximum(pp * rr - pr * pr, 1e-12)
     a, b = (rr * py - pr * ry) / det, (pp * ry - pr * py) / det
     miss = a[:, None] * p + b[:, None] * r - y
-    cost = np.where(b + a * c > 0, (miss**2).mean(1), np.inf)  # rows must grow with the way fallen
+    falls = (b + a * c > 0) & (s[:, -1] > 0)  # rows must grow with the way fallen
+    cost = np.where(falls, (miss**2).mean(1), np.inf)
     return _Curves(speed_ms, approach, a, b, c, drop, cost)
 
 
-_SPEEDS = np.array([0.0, 0.7, 1.5, 2.5, 4.0, 6.0, 8.5, 11.0, 14.0, 18.0, 22.0, 27.0, MAX_FIRST_SPEED_MS])
+_SPEEDS = np.array(
+    [MIN_FIRST_SPEED_MS, -1.5, 0.0, 0.7, 1.5, 2.5, 4.0, 6.0, 8.5, 11.0, 14.0, 18.0, 22.0, 27.0, MAX_FIRST_SPEED_MS]
+)
 _APPROACHES = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.78, 0.85, MAX_APPROACH])
 _GRID = np.meshgrid(_SPEEDS, _APPROACHES, indexing="ij")
 _STEPS = np.linspace(-1.0, 1.0, 5)
@@ -107,7 +112,7 @@ def _best_curve(path: Path) -> tuple[_Curves, int, _Curves]:
     step_ms, step_part = 2.0, 0.1
     for _ in range(4):
         near = np.meshgrid(
-            np.clip(found.speed_ms[best] + step_ms * _STEPS, 0.0, MAX_FIRST_SPEED_MS),
+            np.clip(found.speed_ms[best] + step_ms * _STEPS, MIN_FIRST_SPEED_MS, MAX_FIRST_SPEED_MS),
             np.clip(found.approach[best] + step_part * _STEPS, 0.0, MAX_APPROACH),
         )
         found = _curves(path, near[0].ravel(), near[1].ravel())
@@ -144,7 +149,7 @@ def _describe(curves: _Curves, k: int, coarse: _Curves, path: Path) -> FallFit:
     cost = float(curves.cost_px2[k])
     scale = (b + a * c) / (1.0 - c * drop) ** 2
     sideways_px_s, sideways_error = _sideways(path, 1.0 / (1.0 - c * _fallen(path, v0)))
-    rest_s = -(v0**2) / (2.0 * GRAVITY_MS2)
+    rest_s = -v0 * abs(v0) / (2.0 * GRAVITY_MS2)
     speed_error, drop_error = _spread(coarse, cost, v0, drop)
     return FallFit(
         gravity_ms2=GRAVITY_MS2,

@@ -6,14 +6,21 @@ from flats one above the other are therefore one event too: one incident either 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
+from detectors.vision.tracklets import Sighting
 from detectors.vision.verdict import Verdict
 
 # A pane's mirror image and what breaks off stay within this part of the picture's width.
 NEAR_PART = 0.15
 # Pieces of a broken tracklet follow each other within this time.
 JOIN_MS = 300
+# A fall waits so long for what belongs to it, and longer while something is still falling beside it.
+SETTLE_MS, HOLD_MS = 450, 1_500
+# Late pieces of a published fall are recognised for this long.
+REMEMBER_MS = 3_000
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -25,10 +32,10 @@ class Span(msgspec.Struct, frozen=True):
     right_px: float
 
 
-def span_of(verdict: Verdict) -> Span:
-    """The span of a judged tracklet."""
-    columns = [s.x for s in verdict.sightings]
-    return Span(verdict.sightings[0].at_ms, verdict.sightings[-1].at_ms, min(columns), max(columns))
+def span_of(sightings: Sequence[Sighting]) -> Span:
+    """The span of a tracklet's sightings."""
+    columns = [s.x for s in sightings]
+    return Span(sightings[0].at_ms, sightings[-1].at_ms, min(columns), max(columns))
 
 
 def same_fall(one: Span, other: Span, width_px: int) -> bool:
@@ -69,7 +76,7 @@ class Groups:
 
     def add(self, verdict: Verdict) -> None:
         """Put a fall's tracklet into its group; a fall already published takes late pieces silently."""
-        span = span_of(verdict)
+        span = span_of(verdict.sightings)
         for group in self._groups:
             if same_fall(group.span, span, self._width_px):
                 group.span = joined(group.span, span)
@@ -77,10 +84,19 @@ class Groups:
                 return
         self._groups.append(Group(span, [verdict]))
 
-    def complete(self, before_ms: float, forget_ms: float) -> list[Group]:
-        """Groups whose last sighting is older than ``before_ms``, each once; those before ``forget_ms`` are dropped."""
-        done = [g for g in self._groups if not g.published and g.span.to_ms <= before_ms]
+    def complete(self, now_ms: float, falling: Sequence[Span] = ()) -> list[Group]:
+        """Groups that are over by ``now_ms``, each once.
+
+        A group is over ``SETTLE_MS`` after its last sighting; while one of ``falling``, tracklets still going down, may
+        belong to it, ``HOLD_MS`` after: the mirror image is out of its pane before the thing is on the ground.
+        """
+        done = [g for g in self._groups if not g.published and self._is_over(g, now_ms, falling)]
         for group in done:
             group.published = True
-        self._groups = [g for g in self._groups if not g.published or g.span.to_ms > forget_ms]
+        self._groups = [g for g in self._groups if not g.published or g.span.to_ms > now_ms - REMEMBER_MS]
         return done
+
+    def _is_over(self, group: Group, now_ms: float, falling: Sequence[Span]) -> bool:
+        over_ms = now_ms - group.span.to_ms
+        held = any(same_fall(group.span, span, self._width_px) for span in falling)
+        return over_ms >= (HOLD_MS if held else SETTLE_MS)

@@ -14,9 +14,12 @@ from detectors.vision.tracklets import Tracklet
 MAX_HIDDEN_MS = 500
 MIN_PIECE_MS = 120
 MIN_SIGHTINGS = 4  # one more than fix a parabola
-MAX_PIECES = 60
+MAX_PIECES = 150
+REMEMBER_MS = 2_500  # a fall's later piece may last this long before it ends and is put to the earlier one
 # What the predictor may be off: a blob's size at once, and a share of the way made unseen.
-SLACK_PART, WAY_PART = 0.012, 0.25
+SLACK_PART, WAY_PART = 0.025, 0.25
+# At the edge of what hides it a thing may be in two tracklets for a moment.
+MAX_OVERLAP_MS = 120
 
 
 class Stitcher:
@@ -28,24 +31,25 @@ class Stitcher:
 
     def wholes(self, piece: Tracklet) -> list[Tracklet]:
         """The longer tracklets that end in ``piece``, longest first; remembers it and them."""
-        if len(piece.sightings) < MIN_SIGHTINGS or piece.duration_ms < MIN_PIECE_MS:
+        if len(piece.sightings) < MIN_SIGHTINGS or piece.duration_ms < MIN_PIECE_MS or piece.vy <= 0:
             return []
-        first_ms = piece.sightings[0].at_ms
         joined = [_joined(earlier, piece) for earlier in self._pieces if self._leads_to(earlier, piece)]
         joined.sort(key=lambda track: -len(track.sightings))
-        fresh = [p for p in self._pieces if first_ms - p.last.at_ms <= 2 * MAX_HIDDEN_MS]
+        fresh = [p for p in self._pieces if piece.last.at_ms - p.last.at_ms <= REMEMBER_MS]
         self._pieces = [*fresh, piece, *joined[:2]][-MAX_PIECES:]
         return joined[:2]
 
     def _leads_to(self, earlier: Tracklet, later: Tracklet) -> bool:
         first = later.sightings[0]
         hidden_ms = first.at_ms - earlier.last.at_ms
-        if not 0 < hidden_ms <= MAX_HIDDEN_MS or first.y < earlier.last.y:
+        if not -MAX_OVERLAP_MS <= hidden_ms <= MAX_HIDDEN_MS or later.last.y < earlier.last.y:
+            return False
+        if first.at_ms <= earlier.sightings[0].at_ms:
             return False
         dt = hidden_ms / 1000.0
         x = earlier.x + earlier.vx * dt
         y = earlier.y + earlier.vy * dt + 0.5 * earlier.ay * dt * dt
-        way = math.hypot(x - earlier.x, y - earlier.y)
+        way = math.hypot(x - earlier.x, y - earlier.y)  # back along the path where they overlap
         allowed = SLACK_PART * self._height_px + WAY_PART * way
         return math.hypot(first.x - x, first.y - y) <= allowed
 
@@ -53,7 +57,7 @@ class Stitcher:
 def _joined(earlier: Tracklet, later: Tracklet) -> Tracklet:
     return Tracklet(
         later.track_id,
-        [*earlier.sightings, *later.sightings],
+        [*(s for s in earlier.sightings if s.at_ms < later.sightings[0].at_ms), *later.sightings],
         later.last_blob,
         later.x,
         later.y,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 
 import msgspec
 import numpy as np
@@ -23,11 +24,14 @@ MIN_DURATION_S = 0.45
 MIN_STOREYS = 2.0
 # A curve through less than this says nothing about gravity: an error of a pixel would be a tenth of it.
 MIN_TRAVEL_PART = 0.06
-# An object in flight is seen in at least half of the pictures; chains of chance blobs are not.
-MIN_SEEN_PART = 0.5
+# An object in flight is seen in two of five pictures or more, whatever it passes; chains of chance blobs are not.
+MIN_SEEN_PART = 0.4
 # For an unknown camera gravity is the bend of the path: it must be known to a tenth, over a good part of the picture.
 MIN_BEND_ERRORS = 10.0
-MIN_TRAVEL_PART_UNCALIBRATED = 0.12
+MIN_TRAVEL_PART_UNCALIBRATED = 0.15
+MIN_DURATION_UNCALIBRATED_S = 0.6
+# … and its scale in metres comes out a quarter too small as easily as too large.
+UNKNOWN_SCALE = 0.75
 # What tumbling, drag and blob centres leave: measured 0.7–4.5 px on falls of 500–650 px.
 MAX_ERROR_PX, MAX_ERROR_PART = 1.2, 0.008
 # Wind, flutter and a facade that is not square to the camera bend the path sideways more than gravity's share.
@@ -38,8 +42,11 @@ MIN_SIZE_M, MAX_SIZE_M = 0.015, 2.0
 MAX_DROP_M = 250.0
 # A scale that any camera could have given is no evidence of two storeys: the drop must be known to four fifths.
 MAX_DROP_ERROR_PART = 0.8
-# Drag makes the measured g small (a light bottle after 4 s: 5), click and depth errors shift it by a tenth or two.
+# Depth before the wall and clicks shift the measured g by a tenth or two. Air takes (v/vₜ)² of it: the lightest things
+# that matter have a terminal speed of 14 m/s, so a slow thing must show nearly all of g and a fast one about half.
 MIN_GRAVITY_MS2, MAX_GRAVITY_MS2 = 5.0, 13.0
+SCALE_ERROR_PART = 0.15
+LIGHTEST_TERMINAL_MS = 14.0
 MAX_GRAVITY_ERROR_MS2 = 3.0
 # Suspected: deep down and faster than anything that climbs, drifts or is let down on a rope.
 SUSPECTED_STOREYS = 3.0
@@ -52,6 +59,7 @@ MIN_SUSPECTED_GRAVITY_MS2, MAX_SUSPECTED_GRAVITY_MS2 = -2.0, 20.0
 # What precedes the release (a hand, a window) and what follows the impact belong to the tracklet, not to the fall.
 _HEAD_PARTS = (0.0, 0.1, 0.2, 0.3, 0.42, 0.55)
 _TAIL_PARTS = (0.0, 0.1, 0.2)
+CLEAN_FACTOR, CLEAN_PART = 1.4, 0.05
 
 
 class Reason(enum.StrEnum):
@@ -88,6 +96,16 @@ class Verdict(msgspec.Struct, frozen=True):
     fit: FallFit | None
     sightings: tuple[Sighting, ...]
 
+    @property
+    def error_part(self) -> float:
+        """The fit's error in parts of the largest allowed for its length; infinite without a fit."""
+        travel_px = self.sightings[-1].y - self.sightings[0].y
+        return self.fit.error_px / _allowed_px(travel_px) if self.fit else math.inf
+
+
+def _allowed_px(travel_px: float) -> float:
+    return MAX_ERROR_PX + MAX_ERROR_PART * max(travel_px, 0.0)
+
 
 def judge(track: Tracklet, scene: Scene, frame_ms: float) -> Verdict:
     """The verdict on a finished tracklet; ``frame_ms`` is the usual time between pictures."""
@@ -96,15 +114,23 @@ def judge(track: Tracklet, scene: Scene, frame_ms: float) -> Verdict:
     if reason is not None:
         return Verdict(reason, suspected=False, fit=None, sightings=sightings)
     best = Verdict(Reason.NOT_FREE_FALL, suspected=False, fit=None, sightings=sightings)
+    falls: list[Verdict] = []
     for part in _parts(sightings):
         if _too_little(part, scene, frame_ms) is not None:
             continue
         verdict = _judge_part(part, scene)
         if verdict.reason is None:
-            return verdict
-        if best.fit is None:
+            falls.append(verdict)
+        elif best.fit is None:
             best = verdict
-    return _suspect(best, scene)
+    return _longest_clean(falls) if falls else _suspect(best, scene)
+
+
+def _longest_clean(falls: list[Verdict]) -> Verdict:
+    """The longest part whose error is near the best one's: a hand before the release bends the whole curve."""
+    least = min(v.error_part for v in falls)
+    clean = [v for v in falls if v.error_part <= CLEAN_FACTOR * least + CLEAN_PART]
+    return max(clean, key=lambda v: len(v.sightings))
 
 
 def _parts(sightings: tuple[Sighting, ...]) -> list[tuple[Sighting, ...]]:
@@ -122,7 +148,7 @@ def _too_little(sightings: tuple[Sighting, ...], scene: Scene, frame_ms: float) 
     if len(sightings) < MIN_SIGHTINGS:
         return Reason.TOO_SHORT
     duration_ms = sightings[-1].at_ms - sightings[0].at_ms
-    if duration_ms < MIN_DURATION_S * 1000:
+    if duration_ms < 1000 * (MIN_DURATION_S if scene.perspective else MIN_DURATION_UNCALIBRATED_S):
         return Reason.TOO_SHORT
     part = MIN_TRAVEL_PART if scene.perspective else MIN_TRAVEL_PART_UNCALIBRATED
     if sightings[-1].y - sightings[0].y < part * scene.height_px:
@@ -152,14 +178,15 @@ def _fit(sightings: tuple[Sighting, ...], scene: Scene) -> FallFit | None:
 
 def _wrong(fit: FallFit, sightings: tuple[Sighting, ...], scene: Scene) -> Reason | None:
     travel_px = sightings[-1].y - sightings[0].y
-    unknown = scene.perspective is None
+    duration_s = (sightings[-1].at_ms - sightings[0].at_ms) / 1000.0
+    unknown, two_storeys_m = scene.perspective is None, MIN_STOREYS * scene.storey_height_m
     objections = (
-        (Reason.WRONG_GRAVITY, not unknown and _gravity_is_wrong(fit)),
-        (Reason.NOT_FREE_FALL, fit.error_px > MAX_ERROR_PX + MAX_ERROR_PART * travel_px),
+        (Reason.WRONG_GRAVITY, not unknown and _gravity_is_wrong(fit, duration_s)),
+        (Reason.NOT_FREE_FALL, fit.error_px > _allowed_px(travel_px)),
         (Reason.NO_ACCELERATION, unknown and fit.bend_px < MIN_BEND_ERRORS * fit.error_px),
         (Reason.NOT_STRAIGHT, fit.sideways_error_px > MAX_SIDEWAYS_ERROR_PX + MAX_SIDEWAYS_ERROR_PART * travel_px),
         (Reason.TOO_FAST_SIDEWAYS, fit.sideways_ms > MAX_SIDEWAYS_MS),
-        (Reason.LESS_THAN_TWO_STOREYS, fit.drop_m < MIN_STOREYS * scene.storey_height_m),
+        (Reason.LESS_THAN_TWO_STOREYS, fit.drop_m < (UNKNOWN_SCALE if unknown else 1.0) * two_storeys_m),
         (Reason.SCALE_UNKNOWN, fit.drop_error_m > MAX_DROP_ERROR_PART * fit.drop_m),
         (Reason.IMPOSSIBLE_HEIGHT, fit.drop_m > MAX_DROP_M),
         (Reason.WRONG_SIZE, not MIN_SIZE_M <= size_px(sightings) / fit.px_per_m <= MAX_SIZE_M),
@@ -167,9 +194,16 @@ def _wrong(fit: FallFit, sightings: tuple[Sighting, ...], scene: Scene) -> Reaso
     return next((reason for reason, holds in objections if holds), None)
 
 
-def _gravity_is_wrong(fit: FallFit) -> bool:
+def _least_gravity_ms2(fit: FallFit, duration_s: float) -> float:
+    """What air, clicks and the error of measuring leave of g for the lightest thing at this mean speed."""
+    mean_ms = min(fit.drop_m / duration_s, LIGHTEST_TERMINAL_MS)
+    left = GRAVITY_MS2 * (1.0 - (mean_ms / LIGHTEST_TERMINAL_MS) ** 2) * (1.0 - SCALE_ERROR_PART)
+    return max(left - 2.0 * fit.gravity_error_ms2, MIN_GRAVITY_MS2)
+
+
+def _gravity_is_wrong(fit: FallFit, duration_s: float) -> bool:
     return (
-        not MIN_GRAVITY_MS2 <= fit.gravity_ms2 <= MAX_GRAVITY_MS2
+        not _least_gravity_ms2(fit, duration_s) <= fit.gravity_ms2 <= MAX_GRAVITY_MS2
         or fit.gravity_error_ms2 > MAX_GRAVITY_ERROR_MS2
         or fit.first_speed_ms < -0.25 * GRAVITY_MS2
     )
@@ -186,7 +220,7 @@ def _suspect(verdict: Verdict, scene: Scene) -> Verdict:
     fast = SUSPECTED_SPEED_MS <= fit.drop_m / duration_s <= MAX_SPEED_MS and duration_s >= SUSPECTED_DURATION_S
     downwards = MIN_SUSPECTED_GRAVITY_MS2 <= fit.gravity_ms2 <= MAX_SUSPECTED_GRAVITY_MS2
     small = size_px(sightings) / fit.px_per_m <= MAX_SIZE_M
-    smooth = fit.error_px <= 2 * (MAX_ERROR_PX + MAX_ERROR_PART * (sightings[-1].y - sightings[0].y))
+    smooth = verdict.error_part <= 2.0
     steep = fit.sideways_ms * duration_s <= 0.5 * fit.drop_m
     if deep and fast and downwards and small and smooth and steep:
         return Verdict(None, suspected=True, fit=fit, sightings=sightings)

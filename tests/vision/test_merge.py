@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from detectors.vision.merge import Groups
+from detectors.vision.merge import Groups, Span
 from detectors.vision.tracklets import Sighting
 from detectors.vision.verdict import Verdict
 
@@ -20,7 +20,7 @@ def _groups(*verdicts: Verdict) -> list[list[Verdict]]:
     groups = Groups(WIDTH)
     for verdict in verdicts:
         groups.add(verdict)
-    return [group.verdicts for group in groups.complete(1e9, 0.0)]
+    return [group.verdicts for group in groups.complete(1e9)]
 
 
 def test_a_mirror_image_beside_the_object_is_the_same_fall() -> None:
@@ -42,10 +42,10 @@ def test_the_next_throw_from_the_same_window_is_another_fall() -> None:
 def test_a_fall_is_complete_once_and_takes_late_pieces_silently() -> None:
     groups = Groups(WIDTH)
     groups.add(_fall(400, 1000, 2500))
-    assert groups.complete(before_ms=2400, forget_ms=0) == []
-    assert len(groups.complete(before_ms=2500, forget_ms=0)) == 1
+    assert groups.complete(now_ms=2_900) == []
+    assert len(groups.complete(now_ms=2_950)) == 1
     groups.add(_fall(390, 1200, 2600))
-    assert groups.complete(before_ms=9000, forget_ms=0) == []
+    assert groups.complete(now_ms=9_000) == []
 
 
 def test_the_track_that_passes_gravity_and_went_furthest_stands_for_the_fall() -> None:
@@ -54,13 +54,22 @@ def test_the_track_that_passes_gravity_and_went_furthest_stands_for_the_fall() -
     deeper_but_suspected = _fall(410, 1000, 2600, rows=(20, 700), suspected=True)
     for verdict in (mirror, deeper_but_suspected, thing):
         groups.add(verdict)
-    (group,) = groups.complete(1e9, 0.0)
+    (group,) = groups.complete(1e9)
     assert group.best() is thing
 
 
 def test_published_falls_are_forgotten() -> None:
     groups = Groups(WIDTH)
     groups.add(_fall(400, 1000, 2500))
-    groups.complete(before_ms=3000, forget_ms=2600)
+    groups.complete(now_ms=6_000)
     groups.add(_fall(390, 1200, 2600))
-    assert len(groups.complete(before_ms=9000, forget_ms=0)) == 1
+    assert len(groups.complete(now_ms=9_000)) == 1
+
+
+def test_a_fall_waits_for_what_still_falls_beside_it_but_not_for_ever() -> None:
+    groups = Groups(WIDTH)
+    groups.add(_fall(400, 1000, 2500))
+    beside, elsewhere = Span(1100, 3000, 430, 440), Span(1100, 3000, 900, 910)
+    assert groups.complete(3_000, [beside]) == []
+    assert groups.complete(2_900, [elsewhere]) == []
+    assert len(groups.complete(4_000, [beside])) == 1
