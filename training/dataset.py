@@ -42,17 +42,17 @@ def fitted(frame: Image) -> tuple[Image, float]:
 
 
 def scene_for(seed: int) -> Scene:
-    """The scene that a seed stands for: mostly lifts, many lobbies, some gates, a few facades with nothing in them."""
+    """The scene that a seed stands for: lifts and lobbies, some gates, a few facades with nothing in them."""
     rng = Random(f"training {seed}")
     share = rng.random()
-    if share < 0.07:
+    if share < 0.05:
         return make_scene("facade", seed, SECONDS)
-    if share < 0.15:
+    if share < 0.22:
         return make_scene("gate", seed, SECONDS)
     cast: tuple[ObjectLabel, ...] = ()
     if rng.random() < 0.4:
         cast = tuple(rng.sample(NEGATIVES, 2))
-    return make_scene("lobby" if share < 0.5 else "lift", seed, SECONDS, cast)
+    return make_scene("lobby" if share < 0.62 else "lift", seed, SECONDS, cast)
 
 
 def samples_of(scene: Scene, count: int) -> list[Sample]:

@@ -31,7 +31,8 @@ class GateScene(RoomScene):
 
     def __init__(self, seed: int, seconds: float) -> None:
         rng = Random(f"gate {seed}")
-        eye = (rng.uniform(-0.8, 0.8), rng.uniform(3.2, 3.9), rng.uniform(-2.6, -1.9))
+        aside = rng.choice((-1.0, 1.0)) * rng.uniform(1.5, 2.3)  # so that a follower is not hidden by the first
+        eye = (aside, rng.uniform(3.7, 4.3), rng.uniform(-2.4, -1.7))
         camera = Pinhole(eye, (rng.uniform(-0.2, 0.2), 0.7, rng.uniform(2.9, 3.4)), rng.uniform(440, 520), 640, 360)
         super().__init__(seed, seconds, camera)
         self._empty = lit(painted(camera, _street(rng), (215, 200, 185)), rng.uniform(0.15, 0.35), seed)
@@ -88,7 +89,7 @@ class GateScene(RoomScene):
             crossing = self._passage(rng, start, speed, lane, inward=inward, tailgating=False)
             last = crossing
             if rng.random() < 0.4:
-                behind = round(rng.uniform(0.75, 1.1) / speed * 1000)
+                behind = round(rng.uniform(0.85, 1.2) / speed * 1000)
                 last = self._passage(rng, start + behind, speed, lane, inward=inward, tailgating=True)
             self._opened.append((lane, crossing - 1300, last + 1300))
             start += rng.randrange(4200, 7500)
