@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS snapshots (
   PRIMARY KEY (digest, site_id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS manifests (digest TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS failures (position INTEGER PRIMARY KEY, times INTEGER NOT NULL, detail TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS skipped (position INTEGER PRIMARY KEY);
 """
 
 
@@ -99,9 +100,24 @@ class EngineStore:
 
     def failures(self) -> dict[int, int]:
         """Position → how often feeding it raised an uncaught error."""
+        return {position: times for position, (times, _) in self.failure_details().items()}
+
+    def failure_details(self) -> dict[int, tuple[int, str]]:
+        """Position → how often feeding it raised an uncaught error, and the last one."""
         with self._lock:
-            rows = self._db.execute("SELECT position, times FROM failures").fetchall()
-        return {int(position): int(times) for position, times in rows}
+            rows = self._db.execute("SELECT position, times, detail FROM failures ORDER BY position").fetchall()
+        return {int(position): (int(times), str(detail)) for position, times, detail in rows}
+
+    def skip(self, position: int) -> None:
+        """Treat this record as unreadable from the next start on; said by a person."""
+        with self._lock, transaction(self._db) as db:
+            db.execute("INSERT OR IGNORE INTO skipped VALUES (?)", (position,))
+
+    def skipped(self) -> frozenset[int]:
+        """Positions that a person has given up."""
+        with self._lock:
+            rows = self._db.execute("SELECT position FROM skipped").fetchall()
+        return frozenset(int(position) for (position,) in rows)
 
     def close(self) -> None:
         """Close the file."""

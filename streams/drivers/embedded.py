@@ -7,18 +7,22 @@ snapshots, and any snapshot is right (LOG §7).
 from __future__ import annotations
 
 import hashlib
+import itertools
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from contracts.batch import decode_batch
-from contracts.errors import LogBroken, Rejected
+from contracts.errors import LogBroken, Rejected, Transient
 from contracts.findings import Output
 from streams.engine import Engine
 from streams.engine_store import EngineStore
 from streams.log import LogReader, LogRecord
 
 SNAPSHOT_EVERY_S = 10.0  # LOG §7: each changed site every 5-30 s
+REFRESH_S = 1800.0  # LOG §7: every site at least hourly: a row is old after half of it, its turn comes within the rest
+RETRY_S = 5.0
 READ_RECORDS = 256
 MAX_ATTEMPTS = 3  # LOG §7: three uncaught errors at one position stop the partition, loudly
 
@@ -43,9 +47,12 @@ class EmbeddedDriver:
         self._on_alarm = on_alarm
         self._monotonic_s = monotonic_s
         self._saved_s = monotonic_s()
+        self._kept_s: dict[str, float] = {}
+        self._decided: list[Output] = []
         self._more = threading.Event()
         self._record_hash = b""
         self._failed: dict[int, int] = {}
+        self._skipped: frozenset[int] = frozenset()
 
     @property
     def position(self) -> int:
@@ -57,35 +64,51 @@ class EmbeddedDriver:
 
         Raises:
             LogBroken: snapshots of another log, or one position has failed three times.
+            Transient: the store cannot be written now.
         """
-        self._failed = self._store.failures()
+        self._failed, self._skipped = self._store.failures(), self._store.skipped()
         rows, manifest = self._store.load(self._engine.digest)
         start = self._engine.restore(rows, manifest)
         self._check_anchors()
         if start < self._log.begin():
             self._on_alarm(f"log_gap: positions {start} to {self._log.begin() - 1} are no longer in the log")
             self._engine.skip_to(self._log.begin())
+        elif start:
+            self._record_hash = self._hash_at(start - 1)
         while self.step():
             pass
 
     def step(self, limit: int = READ_RECORDS) -> int:
-        """Feed at most ``limit`` records and keep what they gave; how many records there were."""
+        """Feed at most ``limit`` records and keep what they gave; how many records there were.
+
+        Raises:
+            Transient: the store cannot be written now; what was decided waits for the next call.
+        """
+        self._keep_decided()
         records = self._log.read(self.position, limit)
-        if not records:
-            return 0
-        outputs: list[Output] = []
         for record in records:
-            outputs += self._feed(record)
-        if self._store.append_findings(outputs):
-            self._on_findings()
+            self._decided += self._feed(record)
+        self._keep_decided()
         return len(records)
 
     def save(self, most_sites: int = 64) -> None:
-        """Keep rows of changed sites (oldest first) and the manifest; the findings they cover are durable by now."""
-        sites = self._engine.changed_sites()[:most_sites]
+        """Keep rows of changed sites (oldest first), of some whose row is old, and the manifest.
+
+        Raises:
+            Transient: the store cannot be written now; what it holds still stands.
+        """
+        self._keep_decided()  # a row may only cover findings that are durable
+        if not self.position:
+            return  # nothing was read: a log that is still empty has no name yet that would last
+        now_s = self._monotonic_s()
+        changed = self._engine.changed_sites()
+        turn_s = max(now_s - self._saved_s, SNAPSHOT_EVERY_S)
+        old = old_rows(self._engine.site_ids(), self._kept_s, now_s=now_s, turn_s=turn_s)
+        sites = list(dict.fromkeys([*changed[:most_sites], *old]))
         rows = [self._engine.snapshot(site_id, self._record_hash) for site_id in sites]
         self._store.save(rows, self._engine.manifest(self._record_hash), self._engine.digest)
-        self._saved_s = self._monotonic_s()
+        self._saved_s = now_s
+        self._kept_s |= dict.fromkeys(sites, now_s)
 
     def wake(self) -> None:
         """Tell the driver that the log has grown; callable from any thread."""
@@ -95,31 +118,53 @@ class EmbeddedDriver:
         """Feed until ``stop`` is set; then save every changed site, so that the next start reads little."""
         while not stop.is_set():
             self._more.clear()
-            fed = self.step()
-            if self._monotonic_s() - self._saved_s >= SNAPSHOT_EVERY_S:
-                self.save()
+            try:
+                fed = self._turn()
+            except Transient as error:
+                self._on_alarm(f"engine.db cannot be written, findings wait: {error}")
+                stop.wait(error.retry_after_s or RETRY_S)
+                continue
             if not fed:
                 self._more.wait(0.05)
         while self.step():
             pass
         self.save(most_sites=1_000_000)
 
+    def _turn(self) -> int:
+        fed = self.step()
+        if self._monotonic_s() - self._saved_s >= SNAPSHOT_EVERY_S:
+            self.save()
+        return fed
+
+    def _keep_decided(self) -> None:
+        new = self._store.append_findings(self._decided)
+        self._decided.clear()
+        if new:
+            self._on_findings()
+
     def _check_anchors(self) -> None:
         """Every record that a snapshot rests on must still be the same one."""
         for anchor in self._engine.anchors:
             if anchor.position < self._log.begin():
                 continue
-            records = self._log.read(anchor.position, 1)
-            if not records or hash_of(records[0]) != anchor.record_hash:
+            if self._hash_at(anchor.position) != anchor.record_hash:
                 raise LogBroken(
                     f"log_replaced: position {anchor.position} is not the record that snapshots rest on. Bring the "
                     "log's day files back, or move engine.db away to judge this log from its start"
                 )
 
+    def _hash_at(self, position: int) -> bytes:
+        """The hash of the record there, empty when there is none."""
+        records = self._log.read(position, 1)
+        return hash_of(records[0]) if records else b""
+
     def _feed(self, record: LogRecord) -> list[Output]:
         times = self._failed.get(record.position, 0)
-        if times >= MAX_ATTEMPTS:
-            raise LogBroken(f"feeding position {record.position} failed {times} times; engine.db says how (failures)")
+        if times >= MAX_ATTEMPTS and record.position not in self._skipped:
+            raise LogBroken(
+                f"feeding position {record.position} failed {times} times; `linli streams failures` says how, "
+                f"`linli streams skip {record.position}` goes on without that record"
+            )
         try:
             outputs = self._decode_and_feed(record)
         except LogBroken:
@@ -131,11 +176,32 @@ class EmbeddedDriver:
         return outputs
 
     def _decode_and_feed(self, record: LogRecord) -> list[Output]:
+        if record.position in self._skipped:
+            return self._engine.unreadable(record.position, "skipped by hand")
         try:
             batch = decode_batch(record.data)
         except Rejected as error:
             return self._engine.unreadable(record.position, error.detail)
         return self._engine.feed(batch, record.position)
+
+
+def old_rows(site_ids: Sequence[str], kept_s: Mapping[str, float], *, now_s: float, turn_s: float) -> list[str]:
+    """Sites whose row is due although nothing changed: else a quiet site's row falls behind the log's retention.
+
+    Args:
+        site_ids: the ones with the oldest rows first.
+        kept_s: when this process kept each one's row; what an earlier process kept counts as old.
+        now_s: on the same clock.
+        turn_s: since the last turn. So many are taken that all sites have had theirs within half an hour.
+
+    >>> old_rows(["a", "b", "c"], {"b": 0.0, "c": 900.0}, now_s=1800.0, turn_s=900.0)
+    ['a', 'b']
+    >>> old_rows(["a", "b", "c"], {}, now_s=10.0, turn_s=10.0)
+    ['a']
+    """
+    most = math.ceil(len(site_ids) * min(turn_s / REFRESH_S, 1.0))
+    old = (site_id for site_id in site_ids if now_s - kept_s.get(site_id, -math.inf) >= REFRESH_S)
+    return list(itertools.islice(old, most))
 
 
 def hash_of(record: LogRecord) -> bytes:
