@@ -18,4 +18,8 @@ if [ "${CI:-}" = "true" ] || [ "$(id -u)" = "0" ]; then
   fi
 fi
 
-exec "$PY" -m pytest --durations=15 "$@"
+# Two parts: what only computes runs on every core; what starts servers, browsers and cameras keeps time and runs alone.
+status=0
+"$PY" -m pytest -m "not service" -n auto --dist loadfile --durations=5 "$@" || status=$?
+"$PY" -m pytest -m service --durations=15 "$@" || status=$?
+exit "$status"
