@@ -232,7 +232,8 @@ def run_community(settings: Settings) -> None:
     signal.signal(signal.SIGINT, on_signal)
     try:
         url = community.start()
-        LOG.info("ready", page=url)
+        if not community.threads.stop.is_set():
+            LOG.info("ready", page=url)
         community.wait()
     finally:
         community.close()

@@ -11,11 +11,20 @@ from contracts.errors import ConfigurationError
 
 
 class FolderLock:
-    """Held while a ``with`` block runs; the kernel lets go of it also after kill -9."""
+    """Held while a ``with`` block runs; the kernel lets go of it also after kill -9.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: made when it is missing.
+        key: the setting that names the folder, for the message.
+
+    Raises:
+        ConfigurationError: on entering, when another process holds it; says which.
+    """
+
+    def __init__(self, folder: Path, key: str = "log.url") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "linli.lock"
+        self._key = key
 
     def __enter__(self) -> FolderLock:
         self._file = self._path.open("a+", encoding="utf-8")
@@ -26,7 +35,7 @@ class FolderLock:
             owner = self._file.read().strip() or "another process"
             self._file.close()
             raise ConfigurationError(
-                f"{self._path.parent} is in use by {owner}; stop it, or give this one another folder (log.url)"
+                f"{self._path.parent} is in use by {owner}; stop it, or give this one another folder ({self._key})"
             ) from None
         self._file.truncate(0)
         self._file.write(f"process {os.getpid()}")

@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("app.commands.simulate", "Write (or publish) days of life in simulated communities, with the truth."),
     "replay": ("app.commands.replay", "Run the rules over a file of events and print their findings."),
     "log": ("app.commands.log", "Load a file of events into the log as a shard would."),
+    "streams": ("app.commands.streams", "Show where the rules are stuck in the log, and get past it."),
     "inventory": ("app.commands.inventory", "Read and change the sites, places and devices that ingest accepts."),
     "dead-letters": ("app.commands.dead_letters", "Show what was rejected, from where, and why."),
     "models": ("app.commands.models", "Check the manifests of vision models."),

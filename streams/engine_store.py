@@ -108,6 +108,11 @@ class EngineStore:
             rows = self._db.execute("SELECT position, times, detail FROM failures ORDER BY position").fetchall()
         return {int(position): (int(times), str(detail)) for position, times, detail in rows}
 
+    def forget_failure(self, position: int) -> bool:
+        """Start counting anew for this position; whether it had failed."""
+        with self._lock, transaction(self._db) as db:
+            return db.execute("DELETE FROM failures WHERE position = ?", (position,)).rowcount > 0
+
     def skip(self, position: int) -> None:
         """Treat this record as unreadable from the next start on; said by a person."""
         with self._lock, transaction(self._db) as db:

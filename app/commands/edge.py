@@ -36,7 +36,7 @@ def run(config: Path, *, check: bool) -> None:
 
     _log_to_stderr()
     box = load_config(config)
-    with FolderLock(Path(box.box.data)):
+    with FolderLock(Path(box.box.data), "[box] data"):
         runner = EdgeBox(box)
         if check:
             click.echo(f"{config}: {len(box.camera)} cameras, models and tokens are usable", err=True)

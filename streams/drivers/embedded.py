@@ -162,8 +162,8 @@ class EmbeddedDriver:
         times = self._failed.get(record.position, 0)
         if times >= MAX_ATTEMPTS and record.position not in self._skipped:
             raise LogBroken(
-                f"feeding position {record.position} failed {times} times; `linli streams failures` says how, "
-                f"`linli streams skip {record.position}` goes on without that record"
+                f"feeding position {record.position} failed {times} times; `linli streams failures` says how. After an "
+                f"update `linli streams retry {record.position}`; `linli streams skip {record.position}` gives it up"
             )
         try:
             outputs = self._decode_and_feed(record)

@@ -102,6 +102,14 @@ def test_failures_are_counted_by_position_and_say_the_last_error(tmp_path: Path)
     again.close()
 
 
+def test_a_failure_can_be_forgotten_after_an_update(store: EngineStore) -> None:
+    store.note_failure(7, "first")
+    store.note_failure(9, "other")
+    assert (store.forget_failure(7), store.forget_failure(7)) == (True, False)
+    assert store.failures() == {9: 1}
+    assert store.note_failure(7, "again") == 1
+
+
 def test_a_skipped_position_is_remembered(tmp_path: Path) -> None:
     store = EngineStore(tmp_path / "engine.db")
     store.skip(7)
