@@ -11,10 +11,11 @@ from typing import ClassVar
 import msgspec
 
 from contracts.batch import decode_batch
-from contracts.events import AnyEvent, Event, Lane
+from contracts.events import AnyEvent, Event
 from contracts.findings import Finding, Phase
 from detectors.rule import Outcome
 from detectors.site import SiteView
+from edge.box_db import BoxDb
 from incidents.receivers.stand_in import StandIn
 from incidents.schema import findings, incidents
 from incidents.store import Store
@@ -24,13 +25,15 @@ from streams.engine import Engine
 from streams.engine_store import EngineStore
 
 READ_RECORDS = 512
+BOX_FILE = Path("box", "box.db")
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The demo's last word. ``lost`` and ``duplicates`` must be 0.
 
-    ``lost``: events published and not refused that are not in the log, gaps in what the box sent, and incidents without
-    an accepted delivery. ``duplicates``: events applied twice, and news accepted twice under different keys.
+    ``lost``: events published and not refused that are not in the log, rows that the box numbered, holds no longer and
+    the log does not have, and incidents without an accepted delivery. ``duplicates``: events applied twice, and news
+    accepted twice under different keys.
     """
 
     events: int
@@ -117,7 +120,7 @@ def audit(folder: Path, published: Mapping[str, Published], receiver: StandIn, l
     gone = [p for sha, p in published.items() if sha not in refused and (p.site_id, p.event_id) not in logged]
     lost = {
         "devices": sum(not p.from_box for p in gone),
-        "boxes": sum(p.from_box for p in gone) + _lane_gaps(events),
+        "boxes": sum(p.from_box for p in gone) + _rows_lost(events, folder / BOX_FILE),
         "incidents": len(set(known) - told),
     }
     return Report(
@@ -185,14 +188,40 @@ def _refused(folder: Path) -> set[str]:
         letters.close()
 
 
-def _lane_gaps(events: list[AnyEvent]) -> int:
-    """Rows missing between the first and last of each box's lane that reached the log."""
-    lanes: dict[tuple[str, str, str, Lane], set[int]] = collections.defaultdict(set)
+class _LaneOfBox(msgspec.Struct):
+    """What a box knows of one lane: the highest number it gave, and the numbers it still holds."""
+
+    highest: int = 0
+    held: set[int] = msgspec.field(default_factory=set)
+
+
+def _rows_lost(events: list[AnyEvent], box_file: Path) -> int:
+    """Rows that were numbered from 1 on, are held no longer, and are not in the log; lane by lane of each spool."""
+    logged: dict[tuple[str, str], set[int]] = collections.defaultdict(set)
     for event in events:
         if event.spool is not None:
-            mark = event.spool
-            lanes[event.site_id, mark.box_id, mark.spool_id, mark.lane].add(mark.seq)
-    return sum(max(seqs) - min(seqs) + 1 - len(seqs) for seqs in lanes.values())
+            logged[event.spool.spool_id, event.spool.lane].add(event.spool.seq)
+    known = _lanes_of_box(box_file) if box_file.exists() else {}
+    lost = 0
+    for key in known.keys() | logged.keys():
+        lane = known.get(key, _LaneOfBox())
+        highest = max(lane.highest, *logged[key], 0)
+        lost += len(set(range(1, highest + 1)) - lane.held - logged[key])
+    return lost
+
+
+def _lanes_of_box(file: Path) -> dict[tuple[str, str], _LaneOfBox]:
+    lanes: dict[tuple[str, str], _LaneOfBox] = collections.defaultdict(_LaneOfBox)
+    db = BoxDb(file)
+    try:
+        with db.reading() as connection:
+            for spool_id, lane, next_seq in connection.execute("SELECT id, lane, next_seq FROM spool, lane"):
+                lanes[spool_id, lane].highest = next_seq - 1
+            for spool_id, lane, seq in connection.execute("SELECT id, lane, seq FROM spool, row WHERE seq IS NOT NULL"):
+                lanes[spool_id, lane].held.add(seq)
+    finally:
+        db.close()
+    return dict(lanes)
 
 
 def _quantile(ordered: list[int], q: float) -> int:
