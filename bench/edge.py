@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import cv2
+import msgspec
 import numpy as np
 
 from detectors.vision.falling import FallingAnalyser
@@ -31,6 +31,15 @@ T = TypeVar("T")
 NOTHING = np.zeros((0, 4), np.float32)
 
 
+class Part(msgspec.Struct, frozen=True):
+    """What one part costs: ms of processor time, over ``n`` calls."""
+
+    part: str
+    n: int
+    mean_ms: float
+    p95_ms: float
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -38,51 +47,56 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, help="of the detector to measure")
     parser.add_argument("--frames", type=int, default=200)
     given = parser.parse_args()
+    for part in parts(given.video, given.manifest, given.frames):
+        print(msgspec.json.encode(part).decode(), flush=True)
+
+
+def parts(video: Path, manifest: Path | None, count: int) -> Iterator[Part]:
+    """Every part of a camera's work, over ``count`` frames of ``video``; the detector's with a manifest only."""
     cv2.setNumThreads(1)
-    frames = measure_decoding(given.video, given.frames)
+    frames, took_ms = decoded(video, count)
+    yield part_of("decode", took_ms[1:])
     falling = FallingAnalyser()
-    measure("falling", lambda frame: falling.process(frame.image, frame.at_ms), frames)
-    if given.manifest:
-        detector, tracker = OnnxDetector(load_model(given.manifest), min_score=0.1), Tracker()
-        measure("detect", lambda frame: detector.detect(frame.image), frames[:100])
+    yield measure("falling", lambda frame: falling.process(frame.image, frame.at_ms), frames)
+    if manifest:
+        detector, tracker = OnnxDetector(load_model(manifest), min_score=0.1), Tracker()
+        yield measure("detect", lambda frame: detector.detect(frame.image), frames[:100])
         found = [(detector.detect(frame.image), frame.at_ms) for frame in frames[:100]]
-        measure("track", lambda pair: tracker.update(*pair), found)
+        yield measure("track", lambda pair: tracker.update(*pair), found)
     ring = FrameRing()
-    measure("redact two people", lambda frame: redacted(frame.image, (), PEOPLE, NOTHING), frames)
-    measure("keep for evidence (15 a second)", lambda frame: ring.add(frame.image, frame.at_ms), frames)
+    yield measure("redact two people", lambda frame: redacted(frame.image, (), PEOPLE, NOTHING), frames)
+    yield measure("keep for evidence (15 a second)", lambda frame: ring.add(frame.image, frame.at_ms), frames)
     ends = [frames[-1].at_ms] * 3
-    measure("cut evidence of a fall or e-bike", lambda end: cut(ring, end - 1_000, end), ends)
-    measure("cut evidence of a passage or stay", lambda end: cut(ring, end - 1_000, end, light=True), ends)
+    yield measure("cut evidence of a fall or e-bike", lambda end: cut(ring, end - 1_000, end), ends)
+    yield measure("cut evidence of a passage or stay", lambda end: cut(ring, end - 1_000, end, light=True), ends)
 
 
-def measure_decoding(video: Path, count: int) -> list[Frame]:
-    """Decode ``count`` frames, printing what one costs."""
-    source, frames, took = read_video(video), [], []
+def decoded(video: Path, count: int) -> tuple[list[Frame], list[float]]:
+    """The first ``count`` frames, and what each cost to decode, ms."""
+    source, frames, took_ms = read_video(video), [], []
     for _ in itertools.repeat(None, count):
         began_s = time.process_time()
         frame = next(source, None)
-        took.append((time.process_time() - began_s) * 1000)
         if frame is None:
             break
+        took_ms.append((time.process_time() - began_s) * 1000)
         frames.append(frame)
-    say("decode", took[1:])
-    return frames
+    return frames, took_ms
 
 
-def measure(part: str, work: Callable[[T], object], items: list[T]) -> None:
-    """Do ``work`` on every item and print what one costs."""
-    took = []
+def measure(part: str, work: Callable[[T], object], items: list[T]) -> Part:
+    """What ``work`` costs, done on every item."""
+    took_ms = []
     for item in items:
         began_s = time.process_time()
         work(item)
-        took.append((time.process_time() - began_s) * 1000)
-    say(part, took)
+        took_ms.append((time.process_time() - began_s) * 1000)
+    return part_of(part, took_ms)
 
 
-def say(part: str, took_ms: list[float]) -> None:
-    """One line."""
-    figures = {"mean_ms": round(float(np.mean(took_ms)), 2), "p95_ms": round(float(np.percentile(took_ms, 95)), 2)}
-    print(json.dumps({"part": part, "n": len(took_ms), **figures}))
+def part_of(part: str, took_ms: list[float]) -> Part:
+    """The part's mean and 95th percentile."""
+    return Part(part, len(took_ms), round(float(np.mean(took_ms)), 2), round(float(np.percentile(took_ms, 95)), 2))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ watermark behind the event is durable, which is when a rule without bound may se
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
 import statistics
 import tempfile
@@ -65,6 +66,40 @@ class TimedLog:
         return self._log.last_watermark_ms()
 
 
+class Throughput(msgspec.Struct, frozen=True):
+    """Out of a full session queue: events, records they came to, seconds of wall time and of CPU."""
+
+    events: int
+    records: int
+    wall_s: float
+    cpu_s: float
+
+    def __str__(self) -> str:
+        return (
+            f"throughput mosquitto: {self.events} events in {self.wall_s:.1f} s: {self.events / self.wall_s:,.0f} "
+            f"events/s of wall time, {self.events / self.cpu_s:,.0f} of CPU, "
+            f"{self.events / max(self.records, 1):.0f} events a record"
+        )
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """At a rate: (p50, p99) in ms until events are durable, and until the time behind them is."""
+
+    broker: str
+    rate_per_s: float
+    sent: int
+    logged: int
+    durable_ms: tuple[float, float]
+    proven_ms: tuple[float, float]
+
+    def __str__(self) -> str:
+        return (
+            f"latency {self.broker} at {self.rate_per_s:g} events/s ({self.logged} of {self.sent}): "
+            f"durable p50 {self.durable_ms[0]:.0f} ms, p99 {self.durable_ms[1]:.0f} ms, "
+            f"time behind it p50 {self.proven_ms[0]:.0f} ms, p99 {self.proven_ms[1]:.0f} ms"
+        )
+
+
 def publish(port: int, events: int, rate: float) -> None:
     """Heartbeats of 200 gates, QoS 1, at ``rate`` a second (0: as fast as the broker takes them)."""
     client = mqtt.Client(CallbackAPIVersion.VERSION2)
@@ -84,7 +119,7 @@ def publish(port: int, events: int, rate: float) -> None:
     client.loop_stop()
 
 
-def throughput(folder: Path, events: int) -> str:
+def throughput(folder: Path, events: int) -> Throughput:
     """Events a second out of a full session queue of mosquitto."""
     broker = start_broker(folder / "broker", kind="mosquitto")
     log = TimedLog(folder / "log")
@@ -96,13 +131,10 @@ def throughput(folder: Path, events: int) -> str:
         took_s, cpu_s = time.monotonic() - began_s, time.process_time() - cpu_s
     finally:
         broker.stop()
-    return (
-        f"throughput mosquitto: {log.events} events in {took_s:.1f} s: {log.events / took_s:,.0f} events/s of wall "
-        f"time, {log.events / cpu_s:,.0f} of CPU, {log.events / max(log.batches, 1):.0f} events a record"
-    )
+    return Throughput(log.events, log.batches, took_s, cpu_s)
 
 
-def latency(folder: Path, kind: str, rate: float, seconds: float) -> str:
+def latency(folder: Path, kind: str, rate: float, seconds: float) -> Latency:
     """How long events and the time behind them take at ``rate``."""
     broker = start_broker(folder / "broker", kind=kind)
     log = TimedLog(folder / "log")
@@ -119,10 +151,7 @@ def latency(folder: Path, kind: str, rate: float, seconds: float) -> str:
         _run(_shard(broker.url, broker.protocol, log, folder), load)
     finally:
         broker.stop()
-    return (
-        f"latency {broker.name} at {rate:g} events/s ({log.events} of {count}): "
-        f"durable {_quantiles(log.durable_ms)}, time behind it {_quantiles(log.proven_ms)}"
-    )
+    return Latency(broker.name, rate, count, log.events, _quantiles(log.durable_ms), _quantiles(log.proven_ms))
 
 
 def main() -> None:
@@ -195,11 +224,12 @@ def _wait(done: Callable[[], bool], timeout_s: float) -> None:
         time.sleep(0.02)
 
 
-def _quantiles(values: list[int]) -> str:
-    if len(values) < 2:
-        return "too few"
-    cuts = statistics.quantiles(values, n=100)
-    return f"p50 {cuts[49]:.0f} ms, p99 {cuts[98]:.0f} ms"
+def _quantiles(values_ms: list[int]) -> tuple[float, float]:
+    """(p50, p99); not a number when there are too few."""
+    if len(values_ms) < 2:
+        return math.nan, math.nan
+    cuts = statistics.quantiles(values_ms, n=100)
+    return cuts[49], cuts[98]
 
 
 if __name__ == "__main__":

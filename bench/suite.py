@@ -1,0 +1,124 @@
+"""The benches in brief: what each comes to in a minute or so, against what is required."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+
+import edge as edge_room
+from bench import demo as demo_bench
+from bench import edge as edge_bench
+from bench import engine as engine_bench
+from bench import falling as falling_bench
+from bench import ingest as ingest_bench
+from bench import latency as latency_bench
+from bench.composites import SIZES
+from bench.figures import Figure
+from contracts.batch import encode_batch
+from detectors.registry import all_rules
+
+MODELS = Path(edge_room.__file__).parent / "models"
+FRAME_MS, KEPT_PER_S, LOOKS_PER_S = 1_000 / 30, 15, 5
+
+
+def engine() -> Iterator[Figure]:
+    """Events a second through the six rules on one core, in memory and from disk with durable findings."""
+    events = engine_bench.lived(60_000, seed=1)
+    batches = engine_bench.cut(events, 8)
+    records = [encode_batch(batch) for batch in batches]
+    rules = all_rules()
+    memory = engine_bench.measured(len(events), lambda: engine_bench.in_memory(records, rules))
+    yield _speed("events/s of CPU in memory, 8 a batch", memory)
+    yield _speed("events/s of CPU from disk, findings durable", engine_bench.durable(batches, len(events)))
+
+
+def _speed(what: str, speed: engine_bench.Speed) -> Figure:
+    per_s = speed.events / speed.cpu_s
+    return Figure(what, f"{per_s:,.0f}", "≥ 20,000, aim 40,000", met=per_s >= 20_000)
+
+
+def ingest() -> Iterator[Figure]:
+    """From MQTT to a durable log: events a second out of a full queue, and delay at a steady rate."""
+    with tempfile.TemporaryDirectory() as folder:
+        full = ingest_bench.throughput(Path(folder), 20_000)
+    yield Figure("events/s of CPU out of a full mosquitto queue", f"{full.events / full.cpu_s:,.0f}")
+    yield Figure("... of wall time", f"{full.events / full.wall_s:,.0f}")
+    for broker, rate in (("mosquitto", 500.0), ("amqtt", 200.0)):
+        with tempfile.TemporaryDirectory() as folder:
+            delay = ingest_bench.latency(Path(folder), broker, rate, 10.0)
+        (p50, p99), (time50, time99) = delay.durable_ms, delay.proven_ms
+        yield Figure(f"{broker}, {rate:g}/s: published → durable, p50 and p99", f"{p50:.0f} and {p99:.0f} ms")
+        yield Figure(f"{broker}, {rate:g}/s: → time behind it durable", f"{time50:.0f} and {time99:.0f} ms")
+
+
+def latency() -> Iterator[Figure]:
+    """How long over due a finding of `linli run` is on the feed, all rules at work."""
+    for broker, rate in (("mosquitto", 500.0), ("amqtt", 200.0)):
+        run = latency_bench.measure(broker, rate, 25.0, seed=1)
+        over = [delay.over_due_ms for delay in run.delays]
+        p50, p99 = (latency_bench.quantile_ms(over, q) for q in (0.5, 0.99))
+        yield Figure(f"{broker}: events/s in the log", f"{run.logged_per_s:.0f}", f"{rate:g}")
+        yield Figure(
+            f"{broker}: over due, p50 and p99 of {len(over)}",
+            f"{p50} and {p99} ms",
+            "≤ 300 and ≤ 1,000 ms",
+            met=p50 <= 300 and p99 <= 1_000,
+        )
+
+
+def falling() -> Iterator[Figure]:
+    """Recall and false alarms of the falling-object analyser on composites with unseen seeds."""
+    cv2.setNumThreads(1)
+    shared = falling_bench.shared_folder()
+    tallies, shown = falling_bench.run(6, 20, 5_000, shared, SIZES[:1])
+    for mode, tally in tallies.items():
+        alarms = sum(tally.false_alarms.values())
+        yield Figure(f"{mode}: falls found, reported twice", f"{tally.found} of {tally.falls}, {tally.twice}")
+        yield Figure(f"{mode}: false alarms on {sum(shown.values())} nuisances", str(alarms))
+
+
+def edge() -> Iterator[Figure]:
+    """What a 720p camera costs a box: decoding, falling objects, detector, evidence."""
+    with tempfile.TemporaryDirectory() as folder:
+        parts = {p.part: p for p in edge_bench.parts(_film(Path(folder)), MODELS / "demo_scenes.toml", 200)}
+    for part in parts.values():
+        yield Figure(f"{part.part}, mean and p95", f"{part.mean_ms:.1f} and {part.p95_ms:.1f} ms")
+    kept = parts["keep for evidence (15 a second)"].mean_ms * KEPT_PER_S
+    frame_ms = parts["decode"].mean_ms + parts["falling"].mean_ms + kept / 30
+    load = frame_ms / FRAME_MS
+    yield Figure("a facade camera at 30 frames/s, of one core", f"{load:.0%}", "real time: < 100%", met=load < 1)
+    looks_ms = parts["decode"].mean_ms * 30 + (parts["detect"].mean_ms + parts["track"].mean_ms) * LOOKS_PER_S
+    yield Figure("a gate camera, five looks a second, of one core", f"{(looks_ms + kept) / 1_000:.0%}")
+
+
+def _film(folder: Path) -> Path:
+    """A real 720p facade where there is one, else a rendered one."""
+    shared = falling_bench.shared_folder()
+    real = shared / "clips" / "falling" / "facade_office1.mp4" if shared else None
+    if real is not None and real.exists():
+        return real
+    film = folder / "facade.mp4"
+    scene = ("facade", "--seed", "1", "--seconds", "8", "--out", str(film), "--truth", str(folder / "truth.jsonl"))
+    subprocess.run([sys.executable, "-m", "simulator.scenes", *scene], check=True, stdout=subprocess.DEVNULL)
+    return film
+
+
+def demo() -> Iterator[Figure]:
+    """What a stranger sees of `linli demo`: set-up, first incident, every rule, latency, the end."""
+    yield from demo_bench.figures(demo_bench.measure(90.0, seed=1))
+
+
+SUITE: dict[str, Callable[[], Iterator[Figure]]] = {
+    "engine": engine,
+    "ingest": ingest,
+    "latency": latency,
+    "falling": falling,
+    "edge": edge,
+    "demo": demo,
+}
+"""name → bench, in the order they are run."""
