@@ -23,6 +23,7 @@ class Child:
     ) -> None:
         self.name = name
         self.log = log
+        self._said_before = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 list(arguments),
@@ -54,8 +55,9 @@ class Child:
             raise Permanent(f"{self.name} ended with code {self._process.returncode}:\n{self.tail()}")
 
     def tail(self, characters: int = 2000) -> str:
-        """The end of its output."""
-        return self.log.read_text(encoding="utf-8", errors="replace")[-characters:]
+        """The end of what it has said, without what an earlier process wrote into the same file."""
+        said = self.log.read_bytes()[self._said_before :]
+        return said.decode("utf-8", errors="replace")[-characters:]
 
     def stop(self, wait_s: float = STOP_S) -> int:
         """Ask it to end, then make it; its exit code."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
 import time
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from contracts.errors import Permanent
 
 READY_S = 40.0
 SECRET_FILE = "webhook.secret"
+_PAGE = re.compile(r"ready +page=(http://\S+)")
 
 
 def start_run(folder: Path, *, mqtt_url: str, port: int, webhook_url: str = "", broker: str = "off") -> Child:
@@ -73,23 +74,16 @@ def write_secret(folder: Path, secret: str) -> None:
     file.chmod(0o600)
 
 
-def wait_until_ready(child: Child, page: str) -> None:
-    """Return when ``linli run`` listens to the broker and its page answers.
+def wait_until_ready(child: Child) -> str:
+    """Wait until ``linli run`` listens to the broker; where its page is: the port it was given, or the next free one.
 
     Raises:
         Permanent: it ended, or was not ready within 40 s; carries what it said.
     """
     deadline_s = time.monotonic() + READY_S
-    while not (_answers(f"{page}/api/v1/health") and "ready" in child.tail()):
+    while (found := _PAGE.search(child.tail())) is None:
         child.check()
         if time.monotonic() > deadline_s:
-            raise Permanent(f"the page did not answer within {READY_S:.0f} s:\n{child.tail()}")
+            raise Permanent(f"{child.name} was not ready within {READY_S:.0f} s:\n{child.tail()}")
         time.sleep(0.1)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+    return found[1]

@@ -111,7 +111,7 @@ def measure(broker: str, rate_per_s: float, seconds: float, seed: int) -> Run:
         with StandIn(secret.encode()) as receiver:
             linli = start_run(folder, mqtt_url=mqtt_url, port=port, webhook_url=receiver.url, broker=broker)
             try:
-                wait_until_ready(linli, f"http://{HOST}:{port}")
+                wait_until_ready(linli)
                 before_s = _cpu_s(linli.pid)
                 with Noise() as noise:
                     from_ms, sent, unconfirmed = _publish(mqtt_url, traffic, seconds)

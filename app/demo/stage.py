@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.children import Child
-from app.community import BOXES_FILE, free_port
+from app.community import BOXES_FILE
 from app.demo.cameras import Rendering, box_file, clip_cameras, clip_tables
 from app.log_loading import load_events
 from app.run_child import environment, run_settings, start_child, wait_until_ready, write_secret
@@ -41,18 +41,14 @@ class Stage:
         self.receiver = StandIn(self._secret.encode())
         self.script = DemoScript(seed, wall_ms())
         self._seed = seed
-        self._port = free_port("127.0.0.1", port)
+        self._port = port
+        self.page = ""
         self._children: dict[str, Child] = {}
         self._broker: Broker | None = None
         self._rendering: Rendering | None = None
         self.password = ""
         self.restarts = 0
         self.built = False
-
-    @property
-    def page(self) -> str:
-        """Where the page is."""
-        return f"http://127.0.0.1:{self._port}"
 
     @property
     def mqtt_url(self) -> str:
@@ -75,7 +71,8 @@ class Stage:
         self._write_history()
         self._write_people()
         self._start("linli", "run")
-        wait_until_ready(self._children["linli"], self.page)
+        self.page = wait_until_ready(self._children["linli"])
+        self._port = int(self.page.rpartition(":")[2])  # where it must be again after a restart
         self._write_box(self._rendering)
         self._start("box", "edge", "run", "--config", str(self.folder / "box.toml"))
         self._write_processes()

@@ -74,11 +74,10 @@ def running_community(
     password = _first_user(folder)
     secret = secrets.token_hex(16)
     write_secret(folder, secret)
-    page = f"http://{HOST}:{(port := free_port(HOST, 0))}"
     with running_broker(broker, folder / "broker") as mqtt, StandIn(secret.encode()) as receiver:
-        linli = start_run(folder, mqtt_url=mqtt.url, port=port, webhook_url=receiver.url)
+        linli = start_run(folder, mqtt_url=mqtt.url, port=free_port(HOST, 0), webhook_url=receiver.url)
         try:
-            wait_until_ready(linli, page)
+            page = wait_until_ready(linli)
             with httpx.Client(base_url=page, headers={"X-Linli-Request": "1"}, timeout=20) as console:
                 answer = console.post("/api/v1/session", json={"name": "admin", "password": password})
                 assert answer.status_code == 200, answer.text
