@@ -14,9 +14,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DatabaseError
 
-from contracts.errors import ConfigurationError
+from contracts.errors import ConfigurationError, Permanent
 from incidents.migrate import migrate
 
 Clock = Callable[[], int]
@@ -67,14 +67,19 @@ class Store:
 
     Raises:
         ConfigurationError: when the URL cannot be used or the database is newer than this program.
+        Permanent: the database is damaged or does not answer.
     """
 
     def __init__(self, url: str, *, clock_ms: Clock = wall_ms, synchronous: str = "FULL") -> None:
         self._engine = _open(url, synchronous)
         self._writing = threading.Lock()
         self.bell = Bell()
-        with self.write() as connection:
-            migrate(connection, clock_ms())
+        try:
+            with self.write() as connection:
+                migrate(connection, clock_ms())
+        except DatabaseError as error:
+            where = self._engine.url.render_as_string(hide_password=True)
+            raise Permanent(f"{where} cannot be used: {error.orig}; restore it or move it away") from error
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

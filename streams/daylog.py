@@ -16,7 +16,7 @@ from pathlib import Path
 from contracts.batch import Batch, encode_batch
 from contracts.errors import ConfigurationError, LogBroken
 from streams.log import LogRecord
-from streams.sqlite import connect, transaction
+from streams.sqlite import connect, transaction, undamaged
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -47,6 +47,8 @@ class DayLog:
         folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(folder.glob("log-????????.db")):
             self._files.append(_DayFile(path))
+        if self._files and not self._files[-1].identity:  # its first transaction was never committed: killed before
+            self._files.pop().unlink()
         self._identity = self._files[-1].identity if self._files else secrets.token_hex(8)
         self._check_files()
         self._end = self._files[-1].end() if self._files else 0
@@ -129,30 +131,35 @@ class DayLog:
 
 
 class _DayFile:
-    """One day's file: its first position, its identity and its rows."""
+    """One day's file: its first position, its identity (empty: never finished) and its rows."""
 
     def __init__(self, path: Path, identity: str = "", first: int = 0) -> None:
         self.path = path
         self.day = path.stem.removeprefix("log-")
         self._db = connect(path, SCHEMA)
-        with transaction(self._db) as db:
-            db.execute("INSERT OR IGNORE INTO meta VALUES ('identity', ?)", (identity,))
-            db.execute("INSERT OR IGNORE INTO meta VALUES ('first', ?)", (str(first),))
-        meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
-        self.identity = str(meta["identity"])
-        self.first = int(meta["first"])
+        if identity:
+            with transaction(self._db) as db:
+                db.executemany(
+                    "INSERT OR IGNORE INTO meta VALUES (?, ?)", [("identity", identity), ("first", str(first))]
+                )
+        with undamaged(self._db):
+            meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
+        self.identity = str(meta.get("identity", ""))
+        self.first = int(meta.get("first", 0))
 
     def end(self) -> int:
-        row = self._db.execute("SELECT max(position) FROM records").fetchone()
+        with undamaged(self._db):
+            row = self._db.execute("SELECT max(position) FROM records").fetchone()
         return self.first if row[0] is None else int(row[0]) + 1
 
     def watermark_ms(self) -> int:
-        row = self._db.execute("SELECT watermark_ms FROM records ORDER BY position DESC LIMIT 1").fetchone()
-        if row is None:
-            return 0
-        if row[0]:
-            return int(row[0])
-        return int(self._db.execute("SELECT max(watermark_ms) FROM records").fetchone()[0])
+        with undamaged(self._db):
+            row = self._db.execute("SELECT watermark_ms FROM records ORDER BY position DESC LIMIT 1").fetchone()
+            if row is None:
+                return 0
+            if row[0]:
+                return int(row[0])
+            return int(self._db.execute("SELECT max(watermark_ms) FROM records").fetchone()[0])
 
     def append(self, position: int, batches: Sequence[Batch]) -> None:
         rows = [
@@ -163,10 +170,11 @@ class _DayFile:
             db.executemany("INSERT INTO records VALUES (?, ?, ?)", rows)
 
     def read(self, position: int, limit: int) -> list[LogRecord]:
-        rows = self._db.execute(
-            "SELECT position, body FROM records WHERE position >= ? ORDER BY position LIMIT ?", (position, limit)
-        )
-        return [LogRecord(int(at), _inflate(body)) for at, body in rows]
+        with undamaged(self._db):
+            rows = self._db.execute(
+                "SELECT position, body FROM records WHERE position >= ? ORDER BY position LIMIT ?", (position, limit)
+            )
+            return [LogRecord(int(at), _inflate(body)) for at, body in rows]
 
     def unlink(self) -> None:
         self.close()

@@ -12,7 +12,7 @@ import msgspec
 from contracts.errors import LogBroken
 from contracts.findings import Finding, Output, Rejudge
 from streams.snapshot import SnapshotRow
-from streams.sqlite import connect, transaction
+from streams.sqlite import connect, transaction, undamaged
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS findings (
@@ -56,7 +56,7 @@ class EngineStore:
 
     def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:
         """At most ``limit`` findings with a number above ``n``, in order."""
-        with self._lock:
+        with self._lock, undamaged(self._db):
             rows = self._db.execute(
                 "SELECT n, body FROM findings WHERE n > ? ORDER BY n LIMIT ?", (n, limit)
             ).fetchall()
@@ -64,7 +64,7 @@ class EngineStore:
 
     def rejudges(self) -> list[Rejudge]:
         """Every request to judge a window again; they are counted and shown until the job that runs them comes."""
-        with self._lock:
+        with self._lock, undamaged(self._db):
             rows = self._db.execute("SELECT body FROM rejudges ORDER BY n").fetchall()
         return [_REJUDGE.decode(body) for (body,) in rows]
 
@@ -79,7 +79,7 @@ class EngineStore:
 
     def load(self, digest: str) -> tuple[list[SnapshotRow], bytes | None]:
         """The rows and the manifest kept for this version of the rules; nothing when there are none."""
-        with self._lock:
+        with self._lock, undamaged(self._db):
             rows = self._db.execute(
                 "SELECT site_id, digest, position, data FROM snapshots WHERE digest = ? ORDER BY site_id", (digest,)
             ).fetchall()
@@ -104,7 +104,7 @@ class EngineStore:
 
     def failure_details(self) -> dict[int, tuple[int, str]]:
         """Position → how often feeding it raised an uncaught error, and the last one."""
-        with self._lock:
+        with self._lock, undamaged(self._db):
             rows = self._db.execute("SELECT position, times, detail FROM failures ORDER BY position").fetchall()
         return {int(position): (int(times), str(detail)) for position, times, detail in rows}
 
@@ -120,7 +120,7 @@ class EngineStore:
 
     def skipped(self) -> frozenset[int]:
         """Positions that a person has given up."""
-        with self._lock:
+        with self._lock, undamaged(self._db):
             rows = self._db.execute("SELECT position FROM skipped").fetchall()
         return frozenset(int(position) for (position,) in rows)
 

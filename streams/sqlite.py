@@ -10,6 +10,7 @@ from pathlib import Path
 from contracts.errors import Permanent, Transient
 
 _TRANSIENT_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED}
+_DAMAGED_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def connect(path: Path, schema: str = "", *, readonly: bool = False) -> sqlite3.Connection:
@@ -43,6 +44,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
     Raises:
         Transient: the disk is full or the file is locked; nothing was kept.
+        Permanent: the file is damaged.
     """
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -57,3 +59,26 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT_CODES:
             raise Transient(f"database is not writable now: {error}", retry_after_s=1.0) from error
         raise
+    except sqlite3.DatabaseError as error:
+        _tell_damage(connection, error)
+        raise
+
+
+@contextmanager
+def undamaged(connection: sqlite3.Connection) -> Iterator[None]:
+    """Reading goes on inside the block.
+
+    Raises:
+        Permanent: the file is damaged; says which and what to do.
+    """
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        _tell_damage(connection, error)
+        raise
+
+
+def _tell_damage(connection: sqlite3.Connection, error: sqlite3.DatabaseError) -> None:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED_CODES:
+        path = connection.execute("PRAGMA database_list").fetchone()[2]
+        raise Permanent(f"{path} is damaged: {error}; restore it or move it away") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contracts.batch import Batch, decode_batch
-from contracts.errors import ConfigurationError, LogBroken
+from contracts.errors import ConfigurationError, LogBroken, Permanent
 from contracts.events import DeviceReported
 from streams.daylog import DayLog
 
@@ -72,6 +72,51 @@ def test_a_missing_day_between_two_others_is_loud(tmp_path: Path) -> None:
     log.close()
     (tmp_path / "log-19700102.db").unlink()
     with pytest.raises(LogBroken, match="does not continue"):
+        DayLog(tmp_path)
+
+
+def test_a_day_file_that_a_kill_left_unfinished_is_begun_anew(tmp_path: Path) -> None:
+    log = DayLog(tmp_path)
+    log.append([_batch(1, "a")])
+    log.close()
+    (tmp_path / "log-19700102.db").touch()  # created, and its first transaction never committed
+    again = DayLog(tmp_path)
+    assert (again.identity(), again.end()) == (log.identity(), 1)
+    assert again.append([_batch(DAY_MS, "b")]) == [1]
+    again.close()
+    last = DayLog(tmp_path)
+    assert [r.position for r in [*last.read(0, 9), *last.read(1, 9)]] == [0, 1]
+    last.close()
+
+
+def test_a_first_file_left_unfinished_is_begun_anew_too(tmp_path: Path) -> None:
+    (tmp_path / "log-19700101.db").touch()
+    log = DayLog(tmp_path)
+    assert (log.end(), len(log.identity())) == (0, 16)
+    assert log.append([_batch(1, "a")]) == [0]
+    log.close()
+    assert DayLog(tmp_path).identity() == log.identity()
+
+
+def test_an_emptied_file_between_two_others_is_loud_and_stays_as_it_is(tmp_path: Path) -> None:
+    log = DayLog(tmp_path)
+    for day in range(3):
+        log.append([_batch(day * DAY_MS, "a")])
+    log.close()
+    (tmp_path / "log-19700102.db").write_bytes(b"")
+    with pytest.raises(LogBroken, match="does not continue"):
+        DayLog(tmp_path)
+    assert (tmp_path / "log-19700102.db").exists()
+
+
+def test_a_damaged_day_is_an_error_that_names_its_file(tmp_path: Path) -> None:
+    log = DayLog(tmp_path)
+    log.append([_batch(1, *(f"e{n}" for n in range(400))) for _ in range(20)])
+    log.close()
+    file = tmp_path / "log-19700101.db"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:4096] + b"\xee" * (len(whole) - 4096))
+    with pytest.raises(Permanent, match=r"log-19700101\.db is damaged.*restore it or move it away"):
         DayLog(tmp_path)
 
 

@@ -120,6 +120,24 @@ def test_a_skipped_position_is_remembered(tmp_path: Path) -> None:
     again.close()
 
 
+def test_damage_that_shows_only_on_reading_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "engine.db"
+    store = EngineStore(file)
+    store.append_findings([_finding(f"door-{n}") for n in range(200)])
+    store.close()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:4096] + b"\xee" * (len(whole) - 4096))  # the schema is on the first page, and sound
+    store = EngineStore(file)
+    for use in (
+        lambda: store.findings_after(0, 10),
+        lambda: store.load("rules1"),
+        lambda: store.append_findings([_finding()]),
+    ):
+        with pytest.raises(Permanent, match=r"engine\.db is damaged.*restore it or move it away"):
+            use()
+    store.close()
+
+
 def test_a_file_that_is_no_database_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "engine.db").write_bytes(b"not a database" * 100)
     with pytest.raises(Permanent, match=r"engine\.db cannot be opened as a database.*restore it or move it away"):
