@@ -37,6 +37,8 @@ from detectors.vision.verdict import (
 # Above two megapixels detail is the lens's blur: a 4K picture is halved.
 MAX_PIXELS = 2_200_000
 MIN_SIDE_PX = 32
+# The noise map must have seen the trees move before chains of their leaves can be told from paths.
+WARM_UP_MS = 1_000
 # A tracklet going down for this long may be the fall that a mirror image announced.
 FALLING_MS = 250
 # Rejected tracklets worth explaining went down at least this part of the picture for this long.
@@ -91,7 +93,7 @@ class FallingAnalyser:
         self._rejected: deque[RejectedTrack] = deque(maxlen=MAX_EXPLAINED)
         self._published = 0
         self._shape: tuple[int, ...] = ()
-        self._now_ms = -1
+        self._now_ms = self._begun_ms = -1
         self._frame_ms = 40.0
 
     def process(self, picture: npt.NDArray[np.uint8], at_ms: int) -> list[FallingObject]:
@@ -111,6 +113,7 @@ class FallingAnalyser:
         if luma.shape != self._shape:
             self._begin(luma)
         self._now_ms = at_ms
+        self._begun_ms = self._begun_ms if self._begun_ms >= 0 else at_ms
         for motion in self._difference.push(self._reduced(luma), at_ms):
             self._follow(motion)
         return self._due(at_ms)
@@ -140,6 +143,7 @@ class FallingAnalyser:
         self._difference, self._linker = FrameDifference(), Linker(height)
         self._stitcher, self._groups = Stitcher(height), Groups(width)
         self._last_motion_ms = -1.0
+        self._begun_ms = self._now_ms
 
     def _reduced(self, luma: Luma) -> Luma:
         height, width = self._scene.height_px * self._factor, self._scene.width_px * self._factor
@@ -158,6 +162,8 @@ class FallingAnalyser:
             self._judge(track)
 
     def _judge(self, track: Tracklet) -> None:
+        if track.last.at_ms < self._begun_ms + WARM_UP_MS:
+            return
         for whole in [*self._stitcher.wholes(track), track]:
             verdict = judge(whole, self._scene, self._frame_ms)
             if verdict.reason is None:

@@ -16,8 +16,8 @@ MIN_PIECE_MS = 120
 MIN_SIGHTINGS = 4  # one more than fix a parabola
 MAX_PIECES = 150
 REMEMBER_MS = 2_500  # a fall's later piece may last this long before it ends and is put to the earlier one
-# What the predictor may be off: a blob's size at once, and a share of the way made unseen.
-SLACK_PART, WAY_PART = 0.025, 0.25
+# What the predictor may be off: a half-hidden blob's centre by its size, twice; and a share of the way unseen.
+SLACK_PART, WAY_PART = 0.045, 0.25
 # At the edge of what hides it a thing may be in two tracklets for a moment.
 MAX_OVERLAP_MS = 120
 

@@ -32,10 +32,11 @@ MIN_TRAVEL_PART_UNCALIBRATED = 0.15
 MIN_DURATION_UNCALIBRATED_S = 0.6
 # … and its scale in metres comes out a quarter too small as easily as too large.
 UNKNOWN_SCALE = 0.75
-# What tumbling, drag and blob centres leave: measured 0.7–4.5 px on falls of 500–650 px.
-MAX_ERROR_PX, MAX_ERROR_PART = 1.2, 0.008
-# Wind, flutter and a facade that is not square to the camera bend the path sideways more than gravity's share.
-MAX_SIDEWAYS_ERROR_PX, MAX_SIDEWAYS_ERROR_PART = 2.5, 0.02
+# The centre of a blob is known to a part of its size and drag bends the path a little: 0.7–4.5 px were measured on
+# falls of 500–650 px. A chain of chance specks misses its curve by more than a speck.
+MAX_ERROR_PX, MAX_ERROR_SIZES, MAX_ERROR_PART = 0.8, 0.15, 0.004
+# Wind, flutter and a facade that is not square to the camera bend the path sideways several times as much.
+SIDEWAYS_FACTOR = 2.5
 MAX_SIDEWAYS_MS = 12.0  # thrown hard, or blown by a storm
 # From a cigarette pack to a mattress.
 MIN_SIZE_M, MAX_SIZE_M = 0.015, 2.0
@@ -99,12 +100,13 @@ class Verdict(msgspec.Struct, frozen=True):
     @property
     def error_part(self) -> float:
         """The fit's error in parts of the largest allowed for its length; infinite without a fit."""
-        travel_px = self.sightings[-1].y - self.sightings[0].y
-        return self.fit.error_px / _allowed_px(travel_px) if self.fit else math.inf
+        return self.fit.error_px / allowed_px(self.sightings) if self.fit else math.inf
 
 
-def _allowed_px(travel_px: float) -> float:
-    return MAX_ERROR_PX + MAX_ERROR_PART * max(travel_px, 0.0)
+def allowed_px(sightings: tuple[Sighting, ...]) -> float:
+    """The largest error a fall of this size and length may have."""
+    travel_px = max(sightings[-1].y - sightings[0].y, 0.0)
+    return MAX_ERROR_PX + MAX_ERROR_SIZES * size_px(sightings) + MAX_ERROR_PART * travel_px
 
 
 def judge(track: Tracklet, scene: Scene, frame_ms: float) -> Verdict:
@@ -114,16 +116,25 @@ def judge(track: Tracklet, scene: Scene, frame_ms: float) -> Verdict:
     if reason is not None:
         return Verdict(reason, suspected=False, fit=None, sightings=sightings)
     best = Verdict(Reason.NOT_FREE_FALL, suspected=False, fit=None, sightings=sightings)
-    falls: list[Verdict] = []
-    for part in _parts(sightings):
-        if _too_little(part, scene, frame_ms) is not None:
-            continue
-        verdict = _judge_part(part, scene)
-        if verdict.reason is None:
-            falls.append(verdict)
-        elif best.fit is None:
-            best = verdict
-    return _longest_clean(falls) if falls else _suspect(best, scene)
+    for tail in _TAIL_PARTS:
+        verdicts = _judge_heads(sightings, tail, scene, frame_ms)
+        falls = [verdict for verdict in verdicts if verdict.reason is None]
+        if falls:
+            return _longest_clean(falls)
+        best = next((v for v in verdicts if v.fit), best) if best.fit is None else best
+    return _suspect(best, scene)
+
+
+def _judge_heads(sightings: tuple[Sighting, ...], tail: float, scene: Scene, frame_ms: float) -> list[Verdict]:
+    """Verdicts without the last ``tail`` (a part of the time) and without more and more of the first."""
+    first, duration = sightings[0].at_ms, sightings[-1].at_ms - sightings[0].at_ms
+    verdicts = []
+    for head in _HEAD_PARTS:
+        from_ms, to_ms = first + head * duration, first + (1.0 - tail) * duration
+        part = tuple(s for s in sightings if from_ms <= s.at_ms <= to_ms)
+        if _too_little(part, scene, frame_ms) is None:
+            verdicts.append(_judge_part(part, scene))
+    return verdicts
 
 
 def _longest_clean(falls: list[Verdict]) -> Verdict:
@@ -131,17 +142,6 @@ def _longest_clean(falls: list[Verdict]) -> Verdict:
     least = min(v.error_part for v in falls)
     clean = [v for v in falls if v.error_part <= CLEAN_FACTOR * least + CLEAN_PART]
     return max(clean, key=lambda v: len(v.sightings))
-
-
-def _parts(sightings: tuple[Sighting, ...]) -> list[tuple[Sighting, ...]]:
-    """The sightings, then shorter and shorter pieces of them."""
-    first, duration = sightings[0].at_ms, sightings[-1].at_ms - sightings[0].at_ms
-    cuts = sorted(((h, t) for h in _HEAD_PARTS for t in _TAIL_PARTS), key=sum)
-    parts = []
-    for head, tail in cuts:
-        from_ms, to_ms = first + head * duration, first + (1.0 - tail) * duration
-        parts.append(tuple(s for s in sightings if from_ms <= s.at_ms <= to_ms))
-    return parts
 
 
 def _too_little(sightings: tuple[Sighting, ...], scene: Scene, frame_ms: float) -> Reason | None:
@@ -177,14 +177,14 @@ def _fit(sightings: tuple[Sighting, ...], scene: Scene) -> FallFit | None:
 
 
 def _wrong(fit: FallFit, sightings: tuple[Sighting, ...], scene: Scene) -> Reason | None:
-    travel_px = sightings[-1].y - sightings[0].y
+    allowed = allowed_px(sightings)
     duration_s = (sightings[-1].at_ms - sightings[0].at_ms) / 1000.0
     unknown, two_storeys_m = scene.perspective is None, MIN_STOREYS * scene.storey_height_m
     objections = (
         (Reason.WRONG_GRAVITY, not unknown and _gravity_is_wrong(fit, duration_s)),
-        (Reason.NOT_FREE_FALL, fit.error_px > _allowed_px(travel_px)),
+        (Reason.NOT_FREE_FALL, fit.error_px > allowed),
         (Reason.NO_ACCELERATION, unknown and fit.bend_px < MIN_BEND_ERRORS * fit.error_px),
-        (Reason.NOT_STRAIGHT, fit.sideways_error_px > MAX_SIDEWAYS_ERROR_PX + MAX_SIDEWAYS_ERROR_PART * travel_px),
+        (Reason.NOT_STRAIGHT, fit.sideways_error_px > SIDEWAYS_FACTOR * allowed),
         (Reason.TOO_FAST_SIDEWAYS, fit.sideways_ms > MAX_SIDEWAYS_MS),
         (Reason.LESS_THAN_TWO_STOREYS, fit.drop_m < (UNKNOWN_SCALE if unknown else 1.0) * two_storeys_m),
         (Reason.SCALE_UNKNOWN, fit.drop_error_m > MAX_DROP_ERROR_PART * fit.drop_m),
