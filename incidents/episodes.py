@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, Select, bindparam, case, func, insert, select, update
 from sqlalchemy.sql import ColumnElement
 
-from contracts.findings import Finding, Phase
+from contracts.findings import Finding, Phase, is_momentary
 from incidents.records import EpisodeState, Incident
 from incidents.schema import episodes
 
@@ -49,7 +49,7 @@ def opened(finding: Finding, incident_id: str) -> Episode:
         open_id=finding.open_id,
         incident_id=incident_id,
         next_nth=1,
-        state=EpisodeState.OPEN,
+        state=EpisodeState.CLOSED if is_momentary(finding.rule) else EpisodeState.OPEN,
         severity_rank=finding.severity.rank,
         life_safety=finding.life_safety,
         verified=finding.verified,

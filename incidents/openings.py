@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, bindparam, func, insert, select
 
-from contracts.findings import Finding, Severity
+from contracts.findings import Finding, Severity, is_momentary
 from contracts.incidents import AlertState
 from incidents.counters import allot, allot_day_number
 from incidents.directory import SiteDirectory, building_of, place_path, site_day
@@ -71,7 +71,7 @@ def open_incident(connection: Connection, finding: Finding, directory: SiteDirec
         life_safety=finding.life_safety,
         verified=finding.verified,
         confidence=finding.confidence,
-        ongoing=True,
+        ongoing=not is_momentary(finding.rule),
         onset_ms=finding.onset_ms,
         last_ms=max(finding.onset_ms, finding.decided_ms),
         opened_ms=now_ms,
