@@ -67,27 +67,28 @@ class Community:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._stack = ExitStack()
         self._folder = settings.folder()
-        self._stack.enter_context(FolderLock(self._folder))
         self.threads = Threads()
         self._broker: Broker | None = None
         self._server: Server | None = None
-        self._open_stores()
-        self._wire()
+        with ExitStack() as opened:  # what fails half-way leaves nothing open
+            opened.enter_context(FolderLock(self._folder))
+            self._open_stores(opened)
+            self._wire()
+            self._stack = opened.pop_all()
 
-    def _open_stores(self) -> None:
+    def _open_stores(self, opened: ExitStack) -> None:
         settings = self._settings
         self._log = DayLog(self._folder)
-        self._stack.callback(self._log.close)
+        opened.callback(self._log.close)
         self._engine_store = EngineStore(self._folder / "engine.db")
-        self._stack.callback(self._engine_store.close)
+        opened.callback(self._engine_store.close)
         self._inventory = Inventory(sqlite_path(settings, "inventory.url"))
-        self._stack.callback(self._inventory.close)
+        opened.callback(self._inventory.close)
         self._dead_letters = DeadLetters(Path(settings["dead_letters.folder"]))
-        self._stack.callback(self._dead_letters.close)
+        opened.callback(self._dead_letters.close)
         self._incidents = Store(incidents_url(settings))
-        self._stack.callback(self._incidents.close)
+        opened.callback(self._incidents.close)
 
     def _wire(self) -> None:
         settings = self._settings
@@ -115,7 +116,7 @@ class Community:
         host = settings["console.host"]
         while self._directory_relay.step():
             pass
-        LOG.info("judging_log", from_position=self._driver.position, to_position=self._log.end())
+        LOG.info("judging_log", to_position=self._log.end())
         self._driver.open()
         password = self._users.first_run()
         if password is not None:
