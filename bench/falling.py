@@ -1,6 +1,6 @@
 """Recall and false alarms of the falling-object analyser on composites, and its speed and reach on one core.
 
-    python -m bench.falling --falls 60 --nuisances 200 --seed 5000
+    python -m bench.falling --falls 60 --nuisances 204 --seed 7000
     python -m bench.falling_speed
     python -m bench.falling_reach --seed 9000
 

@@ -36,10 +36,17 @@ def fall_of(seed: int, size_px: float, contrast: int) -> Composite:
     behind = float(np.median(backdrop[:, max(column - 6, 0) : column + 6]))
     _, _, depth = CAMERA.project(path(0.7 * math.sqrt(2 * height / 9.81)))
     size_m = size_px * depth / CAMERA.focal_px
+    falls_s = math.sqrt(2 * height / 9.81)
     actor = Actor(
-        path=lambda t: path(t - 2.0), begin_s=2.0, end_s=2.0 + math.sqrt(2 * height / 9.81),
-        outline=polygon(random, 7, 0.2), width_m=size_m, height_m=size_m, grey=behind + contrast if behind < 150 else behind - contrast, spin_rad_s=4.0,
-    )  # fmt: skip
+        path=lambda t: path(t - 2.0),
+        begin_s=2.0,
+        end_s=2.0 + falls_s,
+        outline=polygon(random, 7, 0.2),
+        width_m=size_m,
+        height_m=size_m,
+        grey=behind + contrast if behind < 150 else behind - contrast,
+        spin_rad_s=4.0,
+    )
     fall = Fall(
         actors=[actor], begin_s=actor.begin_s, end_s=actor.end_s, floor=height / 3 + 1, size_m=size_m, size_px=size_px,
         contrast=contrast, drop_in_sight_m=height, terminal_ms=40.0,
