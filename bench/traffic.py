@@ -10,10 +10,10 @@ import heapq
 import itertools
 import random
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import msgspec
 
+from bench.situations import GRACE_MS, QUIET_DOORS, Actor, Situations, air, head, passage, stay
 from contracts.events import (
     CONFIG_SOURCE,
     AccessAttempted,
@@ -22,19 +22,13 @@ from contracts.events import (
     Credential,
     DeviceConfigured,
     DeviceReported,
-    DeviceStateChanged,
-    Direction,
     DoorChanged,
     DoorState,
-    EnvironmentSampled,
     Event,
     ObjectFell,
     ObjectLabel,
-    ObjectObserved,
-    PassageObserved,
     PowerSampled,
     ThresholdConfigured,
-    TrackPhase,
 )
 from contracts.names import DeviceClass, Topic
 from simulator.chargers import Charge, Pack, charger_load
@@ -45,24 +39,16 @@ from simulator.meters import sampled
 from simulator.naming import Naming
 from simulator.topics import topic_of
 
-Actor = Iterator[tuple[float, Event]]
 Due = tuple[float, Topic, AnyEvent]
 
 PLAN = Plan(buildings=3, units=4, rooms=8, metered_rooms=6)
 SITES = 4
-INCIDENT_S = 4.0
-"""Something happens for every rule so often: fifteen times a minute."""
-QUIET_DOORS = 4
-"""At every so-manieth door nobody has a credential; the others have only people who do."""
 CHARGERS = 4
 """In every so-manieth metered room an e-bike is charging."""
-GRACE_MS = 5_000
-"""After its last will a device is silent so soon; thirty seconds would be half of a short run."""
 HISTORY_MS = 2 * HOUR_MS
 BLOCK_MS = 5 * MINUTE_MS
 MATURE_BLOCKS = 3
 """A charge is found when a five-minute block ends; they are spread over the first so many."""
-FALL_MS = 1_200
 SHARES = {"meters": 0.60, "doors": 0.18, "cameras": 0.16, "sensors": 0.06}
 """Of the rate. A person who comes in is four messages: credential, door open, passage, door closed."""
 
@@ -117,7 +103,10 @@ class Traffic:
 
     def live(self) -> Iterator[Due]:
         """(seconds from now until due, topic, event), without end; the sender sets the time with :func:`stamped`."""
-        actors = [*self._meters(), *self._doors(), *self._cameras(), *self._sensors(), *self._incidents()]
+        actors = [*self._meters(), *self._doors(), *self._cameras(), *self._sensors()]
+        for community in self._communities:
+            situations = Situations(community, SITES, self._rng, self._tracks)
+            actors += situations.actors(_failing(community))
         waiting: list[tuple[float, int, Event]] = []
         for number, actor in enumerate(actors):
             wait_s, event = next(actor)
@@ -134,7 +123,7 @@ class Traffic:
     # --- ordinary life ------------------------------------------------------------------------------------------------
 
     def _meters(self) -> list[Actor]:
-        meters = [(c, m) for c in self._communities for m in c.of_class(DeviceClass.METER) if not _fails(c, m)]
+        meters = [(c, m) for c in self._communities for m in c.of_class(DeviceClass.METER) if m not in _failing(c)]
         pause_s = len(meters) / (SHARES["meters"] * self._rate_per_s)
         return [self._paced(pause_s, self._readings(c, m)) for c, m in meters]
 
@@ -161,17 +150,13 @@ class Traffic:
         return [self._residents(c.site_id, u, pause_s) for c, u in units]
 
     def _residents(self, site_id: str, unit: Unit, pause_s: float) -> Actor:
-        gate = _head(site_id, unit.gate_id, unit.door_id)
+        gate = head(site_id, unit.gate_id, unit.door_id)
         yield self._rng.uniform(0, pause_s), DeviceReported(**gate)
         while True:
             yield pause_s * 0.5, AccessAttempted(**gate, credential=Credential.CARD, granted=True)
             yield pause_s * 0.1, DoorChanged(**gate, state=DoorState.OPEN)
-            yield pause_s * 0.2, self._passage(site_id, unit)
+            yield pause_s * 0.2, passage(site_id, unit, next(self._tracks))
             yield pause_s * 0.2, DoorChanged(**gate, state=DoorState.CLOSED)
-
-    def _passage(self, site_id: str, unit: Unit) -> PassageObserved:
-        head = _head(site_id, unit.camera_id("door"), unit.door_id)
-        return PassageObserved(**head, direction=Direction.IN, track_id=next(self._tracks), score=0.9)
 
     def _cameras(self) -> list[Actor]:
         lobbies = [(c, u) for c in self._communities for u in c.units]
@@ -179,94 +164,19 @@ class Traffic:
         return [self._paced(pause_s, self._bicycles(c.site_id, u)) for c, u in lobbies]
 
     def _bicycles(self, site_id: str, unit: Unit) -> Iterator[Event]:
-        head = _head(site_id, unit.camera_id("lobby"), unit.lobby_id)
+        camera = head(site_id, unit.camera_id("lobby"), unit.lobby_id)
         while True:
-            yield from self._stay(head, ObjectLabel.BICYCLE, 4)
+            yield from stay(camera, ObjectLabel.BICYCLE, next(self._tracks), 4)
 
     def _sensors(self) -> list[Actor]:
         sensors = [(c, s) for c in self._communities for s in c.of_class(DeviceClass.SENSOR)]
         pause_s = len(sensors) / (SHARES["sensors"] * self._rate_per_s)
-        return [self._paced(pause_s, itertools.repeat(_air(c.site_id, s))) for c, s in sensors]
+        return [self._paced(pause_s, itertools.repeat(air(c.site_id, s))) for c, s in sensors]
 
     def _paced(self, pause_s: float, events: Iterator[Event]) -> Actor:
         yield self._rng.uniform(0, pause_s), next(events)
         for event in events:
             yield pause_s, event
-
-    # --- incidents ----------------------------------------------------------------------------------------------------
-
-    def _incidents(self) -> list[Actor]:
-        actors: list[Actor] = []
-        for community in self._communities:
-            site_id = community.site_id
-            quiet = community.units[::QUIET_DOORS]
-            lifts, facades = community.units, community.buildings
-            sensors = community.of_class(DeviceClass.SENSOR)
-            failing = [m for m in community.of_class(DeviceClass.METER) if _fails(community, m)]
-            each_s = INCIDENT_S * SITES
-            actors += [self._gate_lives(site_id, unit) for unit in quiet]
-            actors += [self._strangers(site_id, unit, each_s * len(quiet)) for unit in quiet]
-            actors += [self._ebikes(site_id, unit, each_s * len(lifts)) for unit in lifts]
-            actors += [self._falls(site_id, b.facade_camera_id, b.column_id(1), each_s * len(facades)) for b in facades]
-            actors += [self._smoke(site_id, sensor, each_s * len(sensors)) for sensor in sensors]
-            actors += [self._failing(site_id, meter, each_s * len(failing)) for meter in failing]
-        return actors
-
-    def _gate_lives(self, site_id: str, unit: Unit) -> Actor:
-        gate = _head(site_id, unit.gate_id, unit.door_id)
-        yield 0.0, DeviceReported(**gate)
-        while True:
-            yield 20.0, DeviceReported(**gate)
-
-    def _strangers(self, site_id: str, unit: Unit, pause_s: float) -> Actor:
-        yield self._phase(pause_s), self._passage(site_id, unit)
-        while True:
-            yield pause_s, self._passage(site_id, unit)
-
-    def _ebikes(self, site_id: str, unit: Unit, pause_s: float) -> Actor:
-        head = _head(site_id, unit.camera_id("lift"), unit.lift_id)
-        yield self._phase(pause_s), DeviceReported(**head)
-        while True:
-            for event in self._stay(head, ObjectLabel.E_BIKE, 6):
-                yield 0.7, event
-            yield pause_s - 0.7 * 6, DeviceReported(**head)
-
-    def _stay(self, head: dict[str, Any], label: ObjectLabel, count: int) -> Iterator[ObjectObserved]:
-        track_id = next(self._tracks)
-        for number in range(count):
-            phase = TrackPhase.ENTERED if number == 0 else TrackPhase.PRESENT
-            phase = TrackPhase.LEFT if number == count - 1 else phase
-            yield ObjectObserved(**head, label=label, phase=phase, track_id=track_id, score=0.9, dwell_ms=number * 700)
-
-    def _falls(self, site_id: str, camera_id: str, column_id: str, pause_s: float) -> Actor:
-        head = _head(site_id, camera_id, column_id)
-        wait_s = self._phase(pause_s)
-        while True:
-            yield (
-                wait_s,
-                ObjectFell(
-                    **head, track_id=next(self._tracks), started_ms=0, duration_ms=FALL_MS, calibrated=True, drop_m=12.0
-                ),
-            )
-            wait_s = pause_s
-
-    def _smoke(self, site_id: str, sensor: Device, pause_s: float) -> Actor:
-        alarm, calm = _air(site_id, sensor, alarm=True), _air(site_id, sensor)
-        yield self._phase(pause_s), alarm
-        while True:
-            yield 2.0, calm
-            yield pause_s - 2.0, alarm
-
-    def _failing(self, site_id: str, meter: Device, pause_s: float) -> Actor:
-        head = _head(site_id, meter.device_id, meter.place_id)
-        yield self._phase(pause_s), DeviceStateChanged(**head, online=False)
-        while True:
-            yield 2 * GRACE_MS / 1_000, DeviceStateChanged(**head, online=True)
-            yield pause_s - 2 * GRACE_MS / 1_000, DeviceStateChanged(**head, online=False)
-
-    def _phase(self, pause_s: float) -> float:
-        """Until an actor's first time, so that all of a kind together are evenly at work from the start."""
-        return self._rng.uniform(1.0, pause_s)
 
 
 def stamped(event: AnyEvent, now_ms: int) -> AnyEvent:
@@ -276,24 +186,15 @@ def stamped(event: AnyEvent, now_ms: int) -> AnyEvent:
     return msgspec.structs.replace(event, at_ms=now_ms)
 
 
-def _head(site_id: str, source_id: str, place_id: str) -> dict[str, Any]:
-    return {"event_id": "", "site_id": site_id, "source_id": source_id, "place_id": place_id, "at_ms": 0}
-
-
-def _air(site_id: str, sensor: Device, *, alarm: bool = False) -> EnvironmentSampled:
-    head = _head(site_id, sensor.device_id, sensor.place_id)
-    return EnvironmentSampled(**head, alarm=alarm, smoke_pct_m=12.0 if alarm else 0.2, temperature_c=24.0)
-
-
 def _chargers(community: Community) -> Sequence[Device]:
     rooms = [meter for meter in community.of_class(DeviceClass.METER) if meter.consented]
     return rooms[::CHARGERS]
 
 
-def _fails(community: Community, meter: Device) -> bool:
-    """Every so-manieth meter only comes and goes; its readings are not missed by any other rule."""
-    rooms = [m for m in community.of_class(DeviceClass.METER) if m.consented]
-    return meter in rooms[1::CHARGERS]
+def _failing(community: Community) -> Sequence[Device]:
+    """These only come and go; their readings are not missed by any other rule."""
+    rooms = [meter for meter in community.of_class(DeviceClass.METER) if meter.consented]
+    return rooms[1::CHARGERS]
 
 
 def _grace(site_id: str, at_ms: int) -> ThresholdConfigured:
