@@ -25,7 +25,7 @@ from app.settings import Settings, sqlite_path
 from app.threads import Threads
 from console.api import build_app
 from console.server import Server, serve
-from contracts.errors import ConfigurationError, Permanent
+from contracts.errors import ConfigurationError, Permanent, RejectReason
 from contracts.events import Origin
 from contracts.findings import Severity
 from detectors.registry import all_rules
@@ -42,6 +42,7 @@ from incidents.store import Store, wall_ms
 from incidents.uploads import Uploads
 from incidents.users import Users
 from ingest.broker import Broker, start_broker
+from ingest.counters import Counters
 from ingest.dead_letters import DeadLetters
 from ingest.inventory import Inventory
 from ingest.settings import ShardSettings
@@ -106,6 +107,7 @@ class Community:
             on_alarm=lambda message: LOG.error("driver_alarm", message=message),
         )
         self._heard = HeardLog(self._log, self._driver.wake)
+        self._ingest_counters = Counters()
         self._auditor = Auditor(self._incidents, names)
         self._uploads = Uploads(self._incidents, EvidenceFiles(Path(settings["evidence.folder"])))
         self._users = Users(self._incidents)
@@ -176,7 +178,7 @@ class Community:
             sites=tuple(site.strip() for site in settings["ingest.sites"].split(",") if site.strip()),
             log_id=self._log.identity(),
         )
-        return Shard(shard_settings, self._heard, self._inventory, self._dead_letters)
+        return Shard(shard_settings, self._heard, self._inventory, self._dead_letters, counters=self._ingest_counters)
 
     def _start_broker(self) -> None:
         kind = self._settings["mqtt.embedded"]
@@ -205,8 +207,12 @@ class Community:
         )
 
     def _figures(self) -> dict[str, float]:
-        counts = self._engine.counts
+        counts, ingest = self._engine.counts, self._ingest_counters
+        refused = {reason: ingest.value("linli_ingest_rejected_total", reason=reason) for reason in RejectReason}
         return {
+            "messages_received": ingest.value("linli_ingest_messages_total"),
+            **{f"refused_{reason}": count for reason, count in refused.items() if count},
+            "time_behind_ms": ingest.value("linli_ingest_watermark_lag_ms"),
             "records_behind": self._log.end() - self._driver.position,
             "events_judged": counts.events,
             "events_doubled": counts.doubles,
