@@ -30,6 +30,7 @@ from contracts.events import Origin
 from contracts.findings import Severity
 from detectors.registry import all_rules
 from incidents.actions import Actions
+from incidents.alarms import AlarmCode, raise_alarm
 from incidents.auditor import Auditor
 from incidents.boxes import BoxTokens
 from incidents.directory import MemoryDirectory
@@ -48,7 +49,7 @@ from ingest.inventory import Inventory
 from ingest.settings import ShardSettings
 from ingest.shard import Shard
 from streams.daylog import DayLog
-from streams.drivers.embedded import EmbeddedDriver
+from streams.drivers.embedded import DriverAlarm, EmbeddedDriver
 from streams.engine import Engine
 from streams.engine_store import EngineStore
 
@@ -104,7 +105,7 @@ class Community:
             self._engine_store,
             self._engine,
             on_findings=self._intake.wake,
-            on_alarm=lambda message: LOG.error("driver_alarm", message=message),
+            on_alarm=self._alarm,
         )
         self._heard = HeardLog(self._log, self._driver.wake)
         self._ingest_counters = Counters()
@@ -205,6 +206,12 @@ class Community:
             figures=self._figures,
             language=self._settings["console.language"],
         )
+
+    def _alarm(self, alarm: DriverAlarm, detail: str) -> None:
+        LOG.error(alarm.value, detail=detail)
+        if alarm is DriverAlarm.LOG_GAP:  # on the page too; a store that is blocked may well be this one
+            with self._incidents.write() as connection:
+                raise_alarm(connection, AlarmCode.LOG_GAP, self._log.identity(), detail, wall_ms())
 
     def _figures(self) -> dict[str, float]:
         counts, ingest = self._engine.counts, self._ingest_counters

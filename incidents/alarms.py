@@ -17,6 +17,7 @@ class AlarmCode(enum.StrEnum):
     FINDING_WAITS = "finding_waits"  # its predecessor never came
     RULE_FAILED = "rule_failed"
     BATCH_UNREADABLE = "batch_unreadable"
+    LOG_GAP = "log_gap"  # records were gone before they were judged
     DELIVERY_REJECTED = "delivery_rejected"
     DELIVERY_UNCONFIRMED = "delivery_unconfirmed"
     DELIVERY_OVERDUE = "delivery_overdue"  # its sender does not work on it

@@ -45,6 +45,18 @@ _OWN = (
 )
 
 
+PASSING_MS = 7 * 86_400_000
+PASSING = (
+    AlarmCode.FINDING_CONTRADICTS,
+    AlarmCode.RULE_FAILED,
+    AlarmCode.BATCH_UNREADABLE,
+    AlarmCode.LOG_GAP,
+    AlarmCode.DELIVERY_REJECTED,
+    AlarmCode.DELIVERY_UNCONFIRMED,
+)
+"""What happened rather than lasts: nothing can mend it, so it is cleared a week after it happened last."""
+
+
 class Stuck(msgspec.Struct, frozen=True):
     """Something without a future step."""
 
@@ -104,7 +116,8 @@ class Auditor:
     def _clear(self, connection: Connection, stuck: list[Stuck], now_ms: int) -> None:
         standing = {(item.code, item.subject) for item in stuck}
         for alarm in standing_alarms(connection, limit=10 * _LIMIT):
-            if alarm.code in _OWN and (alarm.code, alarm.subject) not in standing:
+            ended = alarm.code in _OWN and (alarm.code, alarm.subject) not in standing
+            if ended or (alarm.code in PASSING and alarm.last_ms < now_ms - PASSING_MS):
                 clear_alarm(connection, alarm.code, alarm.subject, now_ms)
 
 

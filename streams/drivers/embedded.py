@@ -6,6 +6,7 @@ snapshots, and any snapshot is right (LOG §7).
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import itertools
 import math
@@ -27,6 +28,13 @@ READ_RECORDS = 256
 MAX_ATTEMPTS = 3  # LOG §7: three uncaught errors at one position stop the partition, loudly
 
 
+class DriverAlarm(enum.StrEnum):
+    """What people must hear of, though the driver goes on."""
+
+    LOG_GAP = "log_gap"  # records that were never judged are gone from the log
+    STORE_BLOCKED = "store_blocked"  # findings wait, since engine.db cannot be written
+
+
 class EmbeddedDriver:
     """Feeds one log to one engine. ``on_findings`` is called after new findings are durable."""
 
@@ -37,7 +45,7 @@ class EmbeddedDriver:
         engine: Engine,
         *,
         on_findings: Callable[[], None] = lambda: None,
-        on_alarm: Callable[[str], None] = lambda _message: None,
+        on_alarm: Callable[[DriverAlarm, str], None] = lambda _alarm, _detail: None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
@@ -71,7 +79,9 @@ class EmbeddedDriver:
         start = self._engine.restore(rows, manifest)
         self._check_anchors()
         if start < self._log.begin():
-            self._on_alarm(f"log_gap: positions {start} to {self._log.begin() - 1} are no longer in the log")
+            self._on_alarm(
+                DriverAlarm.LOG_GAP, f"positions {start} to {self._log.begin() - 1} are no longer in the log"
+            )
             self._engine.skip_to(self._log.begin())
         elif start:
             self._record_hash = self._hash_at(start - 1)
@@ -121,7 +131,7 @@ class EmbeddedDriver:
             try:
                 fed = self._turn()
             except Transient as error:
-                self._on_alarm(f"engine.db cannot be written, findings wait: {error}")
+                self._on_alarm(DriverAlarm.STORE_BLOCKED, str(error))
                 stop.wait(error.retry_after_s or RETRY_S)
                 continue
             if not fed:

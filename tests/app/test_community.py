@@ -21,6 +21,8 @@ from app.folder_lock import FolderLock
 from app.run_child import run_settings, start_child, wait_until_ready
 from contracts.events import AnyEvent
 from detectors.registry import all_rules
+from incidents.alarms import Alarm, AlarmCode, standing_alarms
+from incidents.store import Store
 from streams.daylog import DayLog
 from streams.drivers.embedded import EmbeddedDriver
 from streams.engine import Engine
@@ -80,6 +82,15 @@ def judge(folder: Path) -> None:
     driver.save()
     store.close()
     log.close()
+
+
+def alarms_in(folder: Path) -> list[Alarm]:
+    """What the page shows as wrong with Linli itself."""
+    store = Store(f"sqlite:///{folder / 'incidents.db'}")
+    with store.read() as connection:
+        found = standing_alarms(connection)
+    store.close()
+    return found
 
 
 def run_here(monkeypatch: pytest.MonkeyPatch, folder: Path, settings: Mapping[str, str]) -> int:
@@ -259,9 +270,11 @@ def test_days_removed_before_they_were_judged_are_a_loud_gap_and_the_rest_is_jud
     for file in sorted(tmp_path.glob("log-????????.db"))[:3]:
         file.unlink()
     with running(tmp_path, settings_over(tmp_path)) as child:
-        wait_for(child, lambda: "log_gap: positions 1 to 2 are no longer in the log" in child.tail(), "alarm")
+        wait_for(child, lambda: "positions 1 to 2 are no longer in the log" in child.tail(), "alarm")
+        assert "log_gap" in child.tail()
         wait_for(child, lambda: "first_run" in child.tail(), "start behind the gap")
         assert child.stop() == 0, child.tail()
     store = EngineStore(tmp_path / "engine.db")
+    assert [alarm.code for alarm in alarms_in(tmp_path)] == [AlarmCode.LOG_GAP]
     assert len(store.load(Engine(all_rules(), partition=0, partitions=1, log_id="").digest)[0]) == 1
     store.close()

@@ -17,8 +17,8 @@ from contracts.events import Origin
 from contracts.findings import Finding, Phase, Severity
 from contracts.incidents import AlertAction, DeliveryState
 from incidents.actions import Actions, Command
-from incidents.alarms import standing_alarms
-from incidents.auditor import Auditor
+from incidents.alarms import AlarmCode, raise_alarm, standing_alarms
+from incidents.auditor import PASSING, PASSING_MS, Auditor
 from incidents.backoff import LONGEST_MS, Outcome, after_attempt
 from incidents.intake import Intake
 from incidents.outbox import Outbox
@@ -358,6 +358,27 @@ def test_a_delivery_waits_longer_but_boundedly_and_settles_once(
         now_ms = step.due_ms
     ends = {Outcome.DELIVERED, Outcome.REJECTED}
     assert settled or not ends & set(outcomes)
+
+
+def test_what_happened_once_is_cleared_a_week_later_and_what_lasts_is_not(tmp_path: Path) -> None:
+    post = Post(tmp_path, RecordingReceiver("hook"))
+    auditor = Auditor(post.store, [], clock_ms=post.clock)
+    with post.store.write() as connection:
+        for code in PASSING:
+            raise_alarm(connection, code, "it", "detail", T0)
+        raise_alarm(connection, AlarmCode.RECEIVER_FAILING, "hook", "status 500", T0)
+    post.clock.advance(PASSING_MS)
+    auditor.step()
+    with post.store.write() as connection:
+        assert {alarm.code for alarm in standing_alarms(connection)} == {*PASSING, AlarmCode.RECEIVER_FAILING}
+        raise_alarm(connection, AlarmCode.RULE_FAILED, "it", "again", T0 + PASSING_MS)
+    post.clock.advance(1)
+    auditor.step()
+    with post.store.read() as connection:
+        assert {alarm.code for alarm in standing_alarms(connection)} == {
+            AlarmCode.RULE_FAILED,
+            AlarmCode.RECEIVER_FAILING,
+        }
 
 
 def test_the_auditor_is_quiet_when_all_is_well(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from contracts.errors import LogBroken, Transient
 from contracts.findings import Finding, Output
 from streams.daylog import DayLog
 from streams.drivers import embedded
-from streams.drivers.embedded import EmbeddedDriver, old_rows
+from streams.drivers.embedded import DriverAlarm, EmbeddedDriver, old_rows
 from streams.engine import Engine
 from streams.engine_store import EngineStore
 from streams.manifest import decode_manifest
@@ -40,7 +40,8 @@ class Bench:
         self.folder = folder
         self.log = DayLog(folder)
         self.store = EngineStore(folder / "engine.db")
-        self.alarms: list[str] = []
+        self.alarms: list[tuple[DriverAlarm, str]] = []
+        self.alarmed = threading.Event()
         self.told = 0
         self.kept = threading.Event()
         self.now_s = 0.0
@@ -52,7 +53,7 @@ class Bench:
             self.store,
             engine or Engine(RULES, partition=0, partitions=1, log_id=self.log.identity()),
             on_findings=self._on_findings,
-            on_alarm=self.alarms.append,
+            on_alarm=self._on_alarm,
             monotonic_s=lambda: self.now_s,
         )
 
@@ -74,6 +75,10 @@ class Bench:
     def rows(self, digest: str) -> dict[str, int]:
         """Which row of each site is kept."""
         return {row.site_id: row.position for row in self.store.load(digest)[0]}
+
+    def _on_alarm(self, alarm: DriverAlarm, detail: str) -> None:
+        self.alarms.append((alarm, detail))
+        self.alarmed.set()
 
     def _on_findings(self) -> None:
         self.told += 1
@@ -182,7 +187,7 @@ def test_records_that_retention_took_before_they_were_judged_are_a_loud_gap(benc
     assert bench.log.begin() == 3
     second = bench.driver()
     second.open()
-    assert bench.alarms == ["log_gap: positions 1 to 2 are no longer in the log"]
+    assert bench.alarms == [(DriverAlarm.LOG_GAP, "positions 1 to 2 are no longer in the log")]
     assert [finding.onset_event_id for finding in bench.findings()] == ["s1-1", "s1-4"]
 
 
@@ -243,8 +248,7 @@ def test_a_store_that_cannot_be_written_now_loses_nothing(bench: Bench) -> None:
 
 
 def test_while_the_store_cannot_be_written_it_says_so_and_goes_on_trying(bench: Bench) -> None:
-    stop, blocked = threading.Event(), threading.Event()
-    bench.alarms = _Telling(blocked)
+    stop = threading.Event()
     driver = bench.driver()
     driver.open()
     bench.log.append([denials([1])])
@@ -252,14 +256,14 @@ def test_while_the_store_cannot_be_written_it_says_so_and_goes_on_trying(bench: 
     try:
         with _locked(bench):
             thread.start()
-            assert blocked.wait(20)
+            assert bench.alarmed.wait(20)
             assert not bench.kept.is_set()
         assert bench.kept.wait(20)
     finally:
         stop.set()
         thread.join(20)
     assert (len(bench.findings()), bench.told, bench.rows(_digest())) == (1, 1, {"s1": 0})
-    assert all(said.startswith("engine.db cannot be written, findings wait:") for said in bench.alarms)
+    assert {alarm for alarm, _ in bench.alarms} == {DriverAlarm.STORE_BLOCKED}
 
 
 def test_changed_sites_are_saved_oldest_change_first_and_the_bound_holds(bench: Bench) -> None:
@@ -323,18 +327,6 @@ def test_the_examples_in_docstrings_hold() -> None:
     result = doctest.testmod(embedded)
     assert result.attempted > 0
     assert result.failed == 0
-
-
-class _Telling(list[str]):
-    """Alarms that wake whoever waits for the first."""
-
-    def __init__(self, event: threading.Event) -> None:
-        super().__init__()
-        self._event = event
-
-    def append(self, message: str) -> None:
-        super().append(message)
-        self._event.set()
 
 
 @contextmanager
