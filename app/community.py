@@ -98,7 +98,8 @@ class Community:
         names = [profile.name for profile, _ in self._receivers]
         self._directory = MemoryDirectory()
         self._directory_relay = DirectoryRelay(self._inventory, self._directory)
-        self._intake = FindingsRelay(self._engine_store, Intake(self._incidents, self._directory, names))
+        intake = Intake(self._incidents, self._directory, names, source=self._engine_store.identity())
+        self._intake = FindingsRelay(self._engine_store, intake)
         self._engine = Engine(all_rules(), partition=0, partitions=1, log_id=self._log.identity())
         self._driver = EmbeddedDriver(
             self._log,
@@ -142,8 +143,8 @@ class Community:
         return self._server.url
 
     def wait(self) -> None:
-        """Until a signal, :meth:`stop` or a failed thread."""
-        self.threads.wait()
+        """Until a signal, :meth:`stop` or a failed thread. In the main thread: a broker ends with who started it."""
+        self.threads.wait(self._keep_broker)
 
     def stop(self) -> None:
         """Ask everything to end."""
@@ -193,6 +194,13 @@ class Community:
             )
         self._broker = start_broker(self._folder / "broker", port, kind)
         LOG.info("broker_started", broker=self._broker.name, url=self._broker.url)
+
+    def _keep_broker(self) -> None:
+        """Start our own broker again when it has died; what is connected comes back by itself."""
+        broker = self._broker
+        if broker is not None and not broker.running():
+            LOG.error("broker_died", broker=broker.name)
+            self._broker = start_broker(self._folder / "broker", broker.port, broker.name)
 
     def _console(self) -> FastAPI:
         return build_app(

@@ -25,10 +25,10 @@ class Threads:
         thread.start()
         return thread
 
-    def wait(self) -> None:
-        """Until ``stop`` is set, by a signal or by a failure."""
+    def wait(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Until ``stop`` is set, by a signal or by a failure; ``meanwhile`` is called twice a second."""
         while not self.stop.wait(0.5):
-            pass
+            meanwhile()
 
     def join(self, name: str | None = None, timeout_s: float = 10.0) -> list[str]:
         """Wait for the threads (of this name) to end; the names of those that did not."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ CREATE TABLE IF NOT EXISTS snapshots (
 CREATE TABLE IF NOT EXISTS manifests (digest TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS failures (position INTEGER PRIMARY KEY, times INTEGER NOT NULL, detail TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS skipped (position INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -42,6 +44,13 @@ class EngineStore:
     def __init__(self, path: Path) -> None:
         self._db = connect(path, SCHEMA)
         self._lock = threading.Lock()
+        with transaction(self._db) as db:
+            db.execute("INSERT OR IGNORE INTO meta VALUES ('identity', ?)", (secrets.token_hex(8),))
+            self._identity = str(db.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()[0])
+
+    def identity(self) -> str:
+        """The random name this store was created with: numbers of findings mean nothing in another one."""
+        return self._identity
 
     def append_findings(self, outputs: Sequence[Output]) -> int:
         """Keep outputs in order; ids already kept are ignored. How many findings were new. Durable on return.

@@ -13,21 +13,24 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from sqlalchemy import select
 
 from app import main
 from app.children import Child
-from app.community import free_port, listens
+from app.community import Community, free_port, listens
 from app.folder_lock import FolderLock
 from app.run_child import run_settings, start_child, wait_until_ready
-from contracts.events import AnyEvent
+from app.settings import load_settings
+from contracts.events import AnyEvent, EnvironmentSampled
 from detectors.registry import all_rules
 from incidents.alarms import Alarm, AlarmCode, standing_alarms
+from incidents.schema import incidents
 from incidents.store import Store
 from streams.daylog import DayLog
 from streams.drivers.embedded import EmbeddedDriver
 from streams.engine import Engine
 from streams.engine_store import EngineStore
-from tests.streams.support import batch, device, passage
+from tests.streams.support import batch, device, of, passage
 from tests.support.broker import need_mosquitto
 
 HOST = "127.0.0.1"
@@ -72,6 +75,30 @@ def write_days(folder: Path, days: range) -> None:
         event: AnyEvent = passage(f"p{day}", day * DAY_MS) if day else device(1, 0, "d1")
         log.append([batch(day * DAY_MS + 1_000, event)])
     log.close()
+
+
+def write_alarms(folder: Path, days: range) -> None:
+    """Append a day file each, with a fire sensor's alarm."""
+    log = DayLog(folder)
+    for day in days:
+        sensor = f"sensor-{day}"
+        alarm = of(EnvironmentSampled, f"a{day}", day * DAY_MS, sensor, place_id=sensor, alarm=True)
+        log.append([batch(day * DAY_MS + 1_000, alarm)])
+    log.close()
+
+
+def taken_over(folder: Path) -> set[str]:
+    """The places with incidents, after everything in the log was judged and handed over."""
+    community = Community(load_settings())
+    community._driver.open()
+    while community._intake.step():
+        pass
+    community.close()
+    store = Store(f"sqlite:///{folder / 'incidents.db'}")
+    with store.read() as connection:
+        places = {str(place) for (place,) in connection.execute(select(incidents.c.place_id))}
+    store.close()
+    return places
 
 
 def judge(folder: Path) -> None:
@@ -164,6 +191,33 @@ def test_a_second_one_on_the_same_folder_refuses_and_a_second_on_another_takes_w
         assert first.running()
         assert listens(HOST, urlsplit(settings["LINLI_MQTT_URL"]).port or 0)
         assert first.stop() == 0, first.tail()
+
+
+@pytest.mark.service
+def test_its_own_broker_is_started_again_when_it_was_killed(tmp_path: Path) -> None:
+    need_mosquitto()
+    with running(tmp_path, settings_over(tmp_path, mqtt_embedded="mosquitto")) as child:
+        wait_until_ready(child)
+        (broker,) = psutil.Process(child.pid).children()
+        broker.kill()
+        wait_for(child, lambda: "connection=2" in child.tail(), "second connection")
+        assert "broker_died" in child.tail()
+        (again,) = psutil.Process(child.pid).children()
+        assert child.stop() == 0, child.tail()
+    assert psutil.wait_procs([broker, again], timeout=10)[1] == []
+
+
+def test_a_new_engine_store_is_handed_over_from_its_start_though_the_old_one_had_come_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings_over(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    write_alarms(tmp_path, range(2))
+    assert taken_over(tmp_path) == {"sensor-0", "sensor-1"}
+    for file in [*tmp_path.glob("engine.db*"), *tmp_path.glob("log-20270115*")]:
+        file.unlink()
+    write_alarms(tmp_path, range(2, 3))
+    assert taken_over(tmp_path) == {"sensor-0", "sensor-1", "sensor-2"}
 
 
 def test_a_taken_port_gives_the_next_free_one() -> None:

@@ -35,6 +35,19 @@ def test_they_run_until_they_are_stopped_and_none_has_failed() -> None:
     assert (threads.join(timeout_s=WAIT_S), threads.failure) == ([], None)
 
 
+def test_something_can_be_done_while_waiting_until_a_thread_fails() -> None:
+    threads, called = Threads(), threading.Event()
+
+    def fails_once_called(_stop: threading.Event) -> None:
+        assert called.wait(WAIT_S)
+        raise ValueError("now")
+
+    threads.start("short", fails_once_called)
+    threads.wait(called.set)
+    assert threads.join(timeout_s=WAIT_S) == []
+    assert repr(threads.failure) == "ValueError('now')"
+
+
 @pytest.mark.parametrize("error", [ValueError("defect"), SystemExit(3)])
 def test_one_that_fails_stops_all(error: BaseException) -> None:
     threads = Threads()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,15 @@ def test_a_failure_can_be_forgotten_after_an_update(store: EngineStore) -> None:
     assert store.note_failure(7, "again") == 1
 
 
+def test_a_store_keeps_its_name_and_another_one_has_another(tmp_path: Path) -> None:
+    names = []
+    for folder in ("one", "one", "two"):
+        store = EngineStore(tmp_path / folder / "engine.db")
+        names.append(store.identity())
+        store.close()
+    assert names[0] == names[1] != names[2]
+
+
 def test_a_skipped_position_is_remembered(tmp_path: Path) -> None:
     store = EngineStore(tmp_path / "engine.db")
     store.skip(7)
@@ -125,16 +135,17 @@ def test_damage_that_shows_only_on_reading_is_an_error_that_says_what_to_do(tmp_
     store = EngineStore(file)
     store.append_findings([_finding(f"door-{n}") for n in range(200)])
     store.close()
-    whole = file.read_bytes()
-    file.write_bytes(whole[:4096] + b"\xee" * (len(whole) - 4096))  # the schema is on the first page, and sound
+    _damage_tables(file, "findings", "snapshots")
     store = EngineStore(file)
-    for use in (
+    uses = (
         lambda: store.findings_after(0, 10),
         lambda: store.load("rules1"),
         lambda: store.append_findings([_finding()]),
-    ):
+    )
+    for use in uses:
         with pytest.raises(Permanent, match=r"engine\.db is damaged.*restore it or move it away"):
             use()
+    assert store.failures() == {}
     store.close()
 
 
@@ -142,3 +153,15 @@ def test_a_file_that_is_no_database_is_an_error_that_says_what_to_do(tmp_path: P
     (tmp_path / "engine.db").write_bytes(b"not a database" * 100)
     with pytest.raises(Permanent, match=r"engine\.db cannot be opened as a database.*restore it or move it away"):
         EngineStore(tmp_path / "engine.db")
+
+
+def _damage_tables(file: Path, *tables: str) -> None:
+    """Overwrite the first page of each table."""
+    db = sqlite3.connect(file)
+    (size,) = db.execute("PRAGMA page_size").fetchone()
+    pages = [page for name, page in db.execute("SELECT name, rootpage FROM sqlite_master") if name in tables]
+    db.close()
+    with file.open("r+b") as content:
+        for page in pages:
+            content.seek((page - 1) * size)
+            content.write(b"\xee" * size)
