@@ -162,10 +162,13 @@ class FallingAnalyser:
             self._judge(track)
 
     def _judge(self, track: Tracklet) -> None:
-        if track.last.at_ms < self._begun_ms + WARM_UP_MS:
+        learned_ms = self._begun_ms + WARM_UP_MS
+        if track.last.at_ms < learned_ms:
             return
         for whole in [*self._stitcher.wholes(track), track]:
             verdict = judge(whole, self._scene, self._frame_ms)
+            if verdict.suspected and verdict.sightings[0].at_ms < learned_ms:
+                return
             if verdict.reason is None:
                 self._groups.add(verdict)
                 return

@@ -1,7 +1,8 @@
 """One fall, one event: the mirror image in the glass, fragments and duplicate tracklets are the same fall.
 
-Two tracklets are one fall when they overlap in time, side by side in the picture. Two things thrown at the same moment
-from flats one above the other are therefore one event too: one incident either way.
+Two tracklets are one fall when they share a good part of their time, side by side in the picture, or when one goes on
+where the other ended. Two things thrown at the same moment from flats one above the other are therefore one event too:
+one incident either way. A bird that leaves as something begins to fall is not the fall.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from detectors.vision.verdict import Verdict
 
 # A pane's mirror image and what breaks off stay within this part of the picture's width.
 NEAR_PART = 0.15
-# Pieces of a broken tracklet follow each other within this time.
-JOIN_MS = 300
+# The time two tracklets share, in parts of the shorter one's.
+SHARED_PART = 0.3
+# Pieces of a broken tracklet follow each other within this time, going on no higher than this part of the width above.
+JOIN_MS, JOIN_PART = 300, 0.03
 # A fall waits so long for what belongs to it, and longer while something is still falling beside it.
 SETTLE_MS, HOLD_MS = 450, 1_500
 # Late pieces of a published fall are recognised for this long.
@@ -24,25 +27,33 @@ REMEMBER_MS = 3_000
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Where and when something fell: from/to ms, and its leftmost and rightmost column, px."""
+    """Where and when something fell: from/to ms, its leftmost and rightmost column, its first and last row, px."""
 
     from_ms: float
     to_ms: float
     left_px: float
     right_px: float
+    first_row_px: float
+    last_row_px: float
 
 
 def span_of(sightings: Sequence[Sighting]) -> Span:
     """The span of a tracklet's sightings."""
     columns = [s.x for s in sightings]
-    return Span(sightings[0].at_ms, sightings[-1].at_ms, min(columns), max(columns))
+    first, last = sightings[0], sightings[-1]
+    return Span(first.at_ms, last.at_ms, min(columns), max(columns), first.y, last.y)
 
 
 def same_fall(one: Span, other: Span, width_px: int) -> bool:
     """Whether two spans belong to one fall."""
-    apart_ms = max(one.from_ms, other.from_ms) - min(one.to_ms, other.to_ms)
     apart_px = max(one.left_px, other.left_px) - min(one.right_px, other.right_px)
-    return apart_ms <= JOIN_MS and apart_px <= NEAR_PART * width_px
+    if apart_px > NEAR_PART * width_px:
+        return False
+    shared_ms = min(one.to_ms, other.to_ms) - max(one.from_ms, other.from_ms)
+    shorter_ms = min(one.to_ms - one.from_ms, other.to_ms - other.from_ms)
+    earlier, later = (one, other) if one.from_ms <= other.from_ms else (other, one)
+    goes_on = later.first_row_px >= earlier.last_row_px - JOIN_PART * width_px
+    return shared_ms >= SHARED_PART * shorter_ms or (shared_ms >= -JOIN_MS and goes_on)
 
 
 def joined(one: Span, other: Span) -> Span:
@@ -52,6 +63,8 @@ def joined(one: Span, other: Span) -> Span:
         max(one.to_ms, other.to_ms),
         min(one.left_px, other.left_px),
         max(one.right_px, other.right_px),
+        one.first_row_px if one.from_ms <= other.from_ms else other.first_row_px,
+        one.last_row_px if one.to_ms >= other.to_ms else other.last_row_px,
     )
 
 

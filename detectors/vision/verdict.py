@@ -220,7 +220,7 @@ def _suspect(verdict: Verdict, scene: Scene) -> Verdict:
     fast = SUSPECTED_SPEED_MS <= fit.drop_m / duration_s <= MAX_SPEED_MS and duration_s >= SUSPECTED_DURATION_S
     downwards = MIN_SUSPECTED_GRAVITY_MS2 <= fit.gravity_ms2 <= MAX_SUSPECTED_GRAVITY_MS2
     small = size_px(sightings) / fit.px_per_m <= MAX_SIZE_M
-    smooth = verdict.error_part <= 2.0
+    smooth = verdict.error_part <= 1.0
     steep = fit.sideways_ms * duration_s <= 0.5 * fit.drop_m
     if deep and fast and downwards and small and smooth and steep:
         return Verdict(None, suspected=True, fit=fit, sightings=sightings)

@@ -28,7 +28,14 @@ def test_a_mirror_image_beside_the_object_is_the_same_fall() -> None:
 
 
 def test_fragments_that_part_late_are_the_same_fall() -> None:
-    assert len(_groups(_fall(400, 1000, 2000), _fall(430, 2150, 2600), _fall(380, 2200, 2600))) == 1
+    assert (
+        len(
+            _groups(
+                _fall(400, 1000, 2000), _fall(430, 2150, 2600, rows=(590, 700)), _fall(380, 2200, 2600, rows=(605, 710))
+            )
+        )
+        == 1
+    )
 
 
 def test_two_things_at_the_same_time_far_apart_are_two_falls() -> None:
@@ -46,6 +53,14 @@ def test_a_fall_is_complete_once_and_takes_late_pieces_silently() -> None:
     assert len(groups.complete(now_ms=2_950)) == 1
     groups.add(_fall(390, 1200, 2600))
     assert groups.complete(now_ms=9_000) == []
+
+
+def test_a_fall_that_begins_as_something_else_leaves_is_its_own() -> None:
+    groups = Groups(WIDTH)
+    groups.add(_fall(400, 1000, 2500))
+    assert len(groups.complete(now_ms=3_000)) == 1
+    groups.add(_fall(420, 2400, 4000))
+    assert len(groups.complete(now_ms=9_000)) == 1
 
 
 def test_the_track_that_passes_gravity_and_went_furthest_stands_for_the_fall() -> None:
@@ -69,7 +84,7 @@ def test_published_falls_are_forgotten() -> None:
 def test_a_fall_waits_for_what_still_falls_beside_it_but_not_for_ever() -> None:
     groups = Groups(WIDTH)
     groups.add(_fall(400, 1000, 2500))
-    beside, elsewhere = Span(1100, 3000, 430, 440), Span(1100, 3000, 900, 910)
+    beside, elsewhere = Span(1100, 3000, 430, 440, 60, 700), Span(1100, 3000, 900, 910, 60, 700)
     assert groups.complete(3_000, [beside]) == []
     assert groups.complete(2_900, [elsewhere]) == []
     assert len(groups.complete(4_000, [beside])) == 1
