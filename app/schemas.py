@@ -1,4 +1,4 @@
-"""Writes what other programs need to talk to Linli, generated from the types: JSON Schema and AsyncAPI.
+"""Writes what is generated from types and tables: JSON Schema and AsyncAPI for programs, state diagrams for people.
 
 ``python -m app.schemas`` writes ``docs/contracts/``; a test fails when they are not current.
 """
@@ -16,6 +16,7 @@ from contracts.events import Configuration, DeviceEvent, IngestEvent
 from contracts.findings import Finding, Rejudge
 from contracts.incidents import IncidentSummary
 from contracts.names import PROBE_ROOT, Channel, DeviceClass
+from incidents.diagram import states_page
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "contracts"
 REF = "#/components/schemas/{name}"
@@ -110,11 +111,16 @@ def render(document: dict[str, Any]) -> str:
     return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
+def pages() -> dict[str, str]:
+    """File name → text, of everything that is generated."""
+    return {name: render(document) for name, document in documents().items()} | {"states.md": states_page()}
+
+
 def main() -> None:
     """Write every document."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, document in documents().items():
-        (FOLDER / name).write_text(render(document), encoding="utf-8")
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
