@@ -20,14 +20,13 @@ from fastapi import FastAPI
 
 from app.folder_lock import FolderLock
 from app.heard import HeardLog
+from app.receivers import read_secret, receivers_of
 from app.relays import DirectoryRelay, FindingsRelay
 from app.settings import Settings, sqlite_path
 from app.threads import Threads
 from console.api import build_app
 from console.server import Server, serve
-from contracts.errors import ConfigurationError, Permanent, RejectReason
-from contracts.events import Origin
-from contracts.findings import Severity
+from contracts.errors import ConfigurationError, LinliError, Permanent, RejectReason
 from detectors.registry import all_rules
 from incidents.actions import Actions
 from incidents.alarms import AlarmCode, raise_alarm
@@ -37,8 +36,6 @@ from incidents.directory import MemoryDirectory
 from incidents.evidence_files import EvidenceFiles
 from incidents.intake import Intake
 from incidents.outbox import Outbox
-from incidents.profile import ReceiverProfile
-from incidents.receivers.webhook import Webhook
 from incidents.store import Store, wall_ms
 from incidents.uploads import Uploads
 from incidents.users import Users
@@ -54,7 +51,6 @@ from streams.engine import Engine
 from streams.engine_store import EngineStore
 
 LOG = structlog.get_logger("linli")
-WEBHOOK = "webhook"
 BOXES_FILE = "boxes.jsonl"
 RETENTION_EVERY_S = 3600.0
 
@@ -154,7 +150,7 @@ class Community:
         """End in order: what was accepted is written, judged, handed over; then files close.
 
         Raises:
-            Permanent: a thread had failed.
+            LinliError: a thread had failed; what it raised, where that says itself what to do.
         """
         self.stop()
         stuck = self.threads.join(timeout_s=15.0)
@@ -166,8 +162,11 @@ class Community:
             LOG.error("threads_did_not_end", threads=stuck)
         else:
             self._stack.close()
-        if self.threads.failure is not None:
-            raise Permanent(f"stopped by a failure: {self.threads.failure!r}")
+        failure = self.threads.failure
+        if isinstance(failure, LinliError):
+            raise failure  # it says itself what to do, and its kind is the exit code
+        if failure is not None:
+            raise Permanent(f"stopped by a failure: {failure!r}")
 
     def _shard(self) -> Shard:
         settings = self._settings
@@ -261,22 +260,6 @@ def run_community(settings: Settings) -> None:
         community.close()
 
 
-def receivers_of(settings: Settings) -> list[tuple[ReceiverProfile, Webhook]]:
-    """The receivers that are configured, each with what it may be told."""
-    url = settings["webhook.url"]
-    if not url:
-        return []
-    secret = read_secret(settings["webhook.secret_file"], "webhook.secret_file").encode()
-    origins = tuple(Origin(part.strip()) for part in settings["webhook.origins"].split(","))
-    profile = ReceiverProfile(
-        name=WEBHOOK,
-        origins=origins,
-        unverified=settings["webhook.unverified"] == "true",
-        min_severity=Severity(settings["webhook.min_severity"]),
-    )
-    return [(profile, Webhook(WEBHOOK, url, secret))]
-
-
 def incidents_url(settings: Settings) -> str:
     """The incidents' database URL; its folder is made.
 
@@ -286,20 +269,6 @@ def incidents_url(settings: Settings) -> str:
     path = sqlite_path(settings, "incidents.url")
     path.parent.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{path}"
-
-
-def read_secret(path: str, key: str) -> str:
-    """The first line of a secret file.
-
-    Raises:
-        ConfigurationError: no file is named, or it cannot be read; never shows its content.
-    """
-    if not path:
-        raise ConfigurationError(f"{key} is empty: name a file that holds the secret")
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{key} = {path!r} cannot be read: {type(error).__name__}") from None
 
 
 def listens(host: str, port: int) -> bool:
