@@ -23,7 +23,6 @@ from detectors.vision.frame_difference import CELL_PX, FrameDifference, Luma, Mo
 from detectors.vision.free_fall import FallFit
 from detectors.vision.merge import Group, Groups, span_of
 from detectors.vision.perspective import calibrate
-from detectors.vision.precipitation import Precipitation
 from detectors.vision.stitch import Stitcher
 from detectors.vision.tracklets import Linker, Sighting, Tracklet
 from detectors.vision.verdict import (
@@ -125,7 +124,7 @@ class FallingAnalyser:
             return []
         for track in self._linker.flush():
             self._judge(track)
-        return self._told(self._groups.complete(math.inf))
+        return [self._describe(group) for group in self._groups.complete(math.inf)]
 
     def take_rejected(self) -> list[RejectedTrack]:
         """The rejected tracklets since the last call, at most the newest ``MAX_EXPLAINED``."""
@@ -143,7 +142,6 @@ class FallingAnalyser:
         self._scene = Scene(width, height, perspective, self._geometry.storey_height_m)
         self._difference, self._linker = FrameDifference(), Linker(height)
         self._stitcher, self._groups = Stitcher(height), Groups(width)
-        self._drops = Precipitation(width, height)
         self._last_motion_ms = -1.0
         self._begun_ms = self._now_ms
 
@@ -169,15 +167,13 @@ class FallingAnalyser:
             return
         for whole in [*self._stitcher.wholes(track), track]:
             verdict = judge(whole, self._scene, self._frame_ms)
-            if verdict.error_part <= 1.0:
-                self._drops.note(span_of(verdict.sightings), size_px(verdict.sightings))
             if verdict.suspected and verdict.sightings[0].at_ms < learned_ms:
                 return
             if verdict.reason is None:
                 self._groups.add(verdict)
                 return
         if track.duration_ms >= EXPLAIN_MS and track.travel_px >= MIN_TRAVEL_PART * self._scene.height_px:
-            self._rejected.append(_explained(verdict, verdict.reason, self._factor))
+            self._rejected.append(_explained(verdict, self._factor))
 
     def _due(self, now_ms: int) -> list[FallingObject]:
         falling = [
@@ -185,17 +181,7 @@ class FallingAnalyser:
             for t in self._linker.tracks
             if t.duration_ms >= FALLING_MS and t.vy * FALLING_MS / 1000.0 >= MIN_TRAVEL_PART * self._scene.height_px
         ]
-        return self._told(self._groups.complete(now_ms, falling))
-
-    def _told(self, groups: list[Group]) -> list[FallingObject]:
-        told = []
-        for group in groups:
-            verdict = group.best()
-            if self._drops.is_one_of_many(span_of(verdict.sightings), size_px(verdict.sightings)):
-                self._rejected.append(_explained(verdict, Reason.PRECIPITATION, self._factor))
-            else:
-                told.append(self._describe(group))
-        return told
+        return [self._describe(group) for group in self._groups.complete(now_ms, falling)]
 
     def _describe(self, group: Group) -> FallingObject:
         verdict = group.best()
@@ -272,10 +258,10 @@ def _score(verdict: Verdict) -> float:
     return round((1.0 - 0.5 * min(verdict.error_part, 1.0)) * (0.5 if verdict.suspected else 1.0), 3)
 
 
-def _explained(verdict: Verdict, reason: Reason | None, factor: int) -> RejectedTrack:
+def _explained(verdict: Verdict, factor: int) -> RejectedTrack:
     first, last, fit = verdict.sightings[0], verdict.sightings[-1], verdict.fit
     return RejectedTrack(
-        reason=reason or Reason.TOO_SHORT,
+        reason=verdict.reason or Reason.TOO_SHORT,
         from_ms=round(first.at_ms),
         to_ms=round(last.at_ms),
         from_xy=(round(first.x * factor, 1), round(first.y * factor, 1)),

@@ -78,7 +78,6 @@ class Reason(enum.StrEnum):
     SCALE_UNKNOWN = "scale_unknown"
     IMPOSSIBLE_HEIGHT = "impossible_height"
     WRONG_SIZE = "wrong_size"
-    PRECIPITATION = "precipitation"
 
 
 class Scene(msgspec.Struct, frozen=True):
