@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -57,28 +58,35 @@ def test_fifty_crashes_torn_at_any_write_change_nothing(seed: int) -> None:
     assert by_site(after) == by_site(clean)
 
 
+KILLS = 15
+STEPS_A_LIFE = (10, 40)  # batches a process lives to append: fifteen such lives fill half of the history at most
+
+
 @pytest.mark.service
 def test_a_process_killed_fifteen_times_finds_what_an_undisturbed_one_finds() -> None:
     rng = random.Random(4)
     with fast_folder() as folder:
         clean = _clean(folder / "clean", history(SEED, EVENTS))
-        kills = 0
-        while (child := _start(folder / "killed")).poll() is None:
-            try:
-                child.wait(rng.uniform(0.7, 1.6) if kills < 15 else 120)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-                kills += 1
-            else:
-                assert child.returncode == 0
-                break
+        for _ in range(KILLS):
+            _kill_after(folder / "killed", batches=rng.randint(*STEPS_A_LIFE))
+        with _start(folder / "killed") as last:
+            assert last.wait(120) == 0
         store = EngineStore(folder / "killed" / "engine.db")
         after = [finding for _, finding in store.findings_after(0, 1_000_000)]
         store.close()
-    assert kills >= 10
     assert by_site(after) == by_site(clean)
 
 
+def _kill_after(folder: Path, *, batches: int) -> None:
+    """SIGKILL a process once it said that so many batches are behind it; it is then at work on the next ones."""
+    with _start(folder) as child:
+        assert child.stdout is not None
+        for _ in range(batches):
+            assert child.stdout.readline(), "it ended before it was killed"
+        child.kill()
+        assert child.wait(60) == -signal.SIGKILL, "it ended before it was killed"
+
+
 def _start(folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "tests.streams.crash_child", str(folder), str(SEED), str(EVENTS)])
+    arguments = [sys.executable, "-m", "tests.streams.crash_child", str(folder), str(SEED), str(EVENTS)]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE)
