@@ -46,7 +46,8 @@ from ingest.inventory import Inventory
 from ingest.settings import ShardSettings
 from ingest.shard import Shard
 from streams.daylog import DayLog
-from streams.drivers.embedded import DriverAlarm, EmbeddedDriver
+from streams.drivers.alarms import DriverAlarm
+from streams.drivers.embedded import EmbeddedDriver
 from streams.engine import Engine
 from streams.engine_store import EngineStore
 
