@@ -1,8 +1,8 @@
 """One partition's driver: the protocol of LOG §5-8 between a log, an engine and what is kept of it. No thread, no loop.
 
 It decides nothing about detection: positions come from the log, time from the batches. Its own clock only spaces
-snapshots, and any snapshot is right (LOG §7). Deliveries may jump, repeat and stay out: what is missing is read from the
-log. After any error but :class:`Transient` it must not be used again: open a new one.
+snapshots, and any snapshot is right (LOG §7). Deliveries may jump, repeat and stay out: what is missing is read from
+the log. After any error but :class:`Transient` it must not be used again: open a new one.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ from streams.upgrade import check_not_superseded, check_still_drained
 
 READ_RECORDS = 256
 MAX_ATTEMPTS = 3  # LOG §7: three uncaught errors at one position stop the partition, loudly
+
+_BRING_BACK = (
+    "Bring the log back as it was, or take the snapshots away to judge this log from its start; "
+    "docs/operations.md says how"
+)
 
 
 class PartitionStopped(LogBroken):
@@ -264,16 +269,12 @@ class PartitionDriver:
     def _check_record(self, position: int, record_hash: bytes) -> None:
         if not record_hash or position < self._log.begin() or self._hash_at(position) == record_hash:
             return
-        raise LogBroken(
-            f"log_replaced: position {position} is not the record that snapshots rest on. Bring the log back as it was, "
-            "or take the snapshots away to judge this log from its start; docs/operations.md says how"
-        )
+        raise LogBroken(f"log_replaced: position {position} is not the record that snapshots rest on. {_BRING_BACK}")
 
     def _check_end(self, end: int, position: int) -> None:
         if end < position:
             raise LogBroken(
-                f"log_replaced: the log ends at position {end}, but {position} was reached before. Bring the log back as "
-                "it was, or take the snapshots away to judge this log from its start; docs/operations.md says how"
+                f"log_replaced: the log ends at position {end}, but {position} was reached before. {_BRING_BACK}"
             )
 
     def _hash_at(self, position: int) -> bytes:
