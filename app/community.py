@@ -46,7 +46,8 @@ from ingest.dead_letters import DeadLetters
 from ingest.settings import ShardSettings
 from ingest.shard import Shard
 from streams.daylog import DayLog
-from streams.drivers.embedded import DriverAlarm, EmbeddedDriver
+from streams.drivers.alarms import DriverAlarm
+from streams.drivers.embedded import EmbeddedDriver
 from streams.engine import Engine
 from streams.engine_store import EngineStore
 
@@ -63,8 +64,9 @@ class Community:
         LogBroken: the log or its snapshots contradict each other.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, accept_cut: bool = False) -> None:
         self._settings = settings
+        self._accept_cut = accept_cut
         self._folder = settings.folder()
         self.threads = Threads()
         self._broker: Broker | None = None
@@ -103,6 +105,7 @@ class Community:
             self._engine,
             on_findings=self._intake.wake,
             on_alarm=self._alarm,
+            accept_cut=self._accept_cut,
         )
         self._heard = HeardLog(self._log, self._driver.wake)
         self._ingest_counters = Counters()
@@ -216,9 +219,9 @@ class Community:
 
     def _alarm(self, alarm: DriverAlarm, detail: str) -> None:
         LOG.error(alarm.value, detail=detail)
-        if alarm is DriverAlarm.LOG_GAP:  # on the page too; a store that is blocked may well be this one
+        if alarm is not DriverAlarm.STORE_BLOCKED:  # on the page too; a store that is blocked may well be this one
             with self._incidents.write() as connection:
-                raise_alarm(connection, AlarmCode.LOG_GAP, self._log.identity(), detail, wall_ms())
+                raise_alarm(connection, AlarmCode(alarm), self._log.identity(), detail, wall_ms())
 
     def _figures(self) -> dict[str, float]:
         counts, ingest = self._engine.counts, self._ingest_counters
@@ -242,9 +245,9 @@ class Community:
                 LOG.info("log_day_dropped", file=name)
 
 
-def run_community(settings: Settings) -> None:
+def run_community(settings: Settings, *, accept_cut: bool = False) -> None:
     """Run until SIGTERM or Ctrl-C. Blocks; only in the main thread."""
-    community = Community(settings)
+    community = Community(settings, accept_cut=accept_cut)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         community.stop()

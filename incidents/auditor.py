@@ -51,6 +51,10 @@ PASSING = (
     AlarmCode.RULE_FAILED,
     AlarmCode.BATCH_UNREADABLE,
     AlarmCode.LOG_GAP,
+    AlarmCode.LOG_REPLACED,
+    AlarmCode.CUT_ACCEPTED,
+    AlarmCode.PARTITION_STOPPED,
+    AlarmCode.PARTITION_STUCK,
     AlarmCode.DELIVERY_REJECTED,
     AlarmCode.DELIVERY_UNCONFIRMED,
 )
