@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import structlog
+
 from incidents.directory import MemoryDirectory
 from incidents.intake import Intake
 from ingest.inventory import Inventory
@@ -11,6 +13,7 @@ from streams.engine_store import EngineStore
 
 TAKE_FINDINGS = 500
 FOLLOW_CHANGES = 1_000
+LOG = structlog.get_logger("linli.incidents")
 
 
 class FindingsRelay:
@@ -28,7 +31,9 @@ class FindingsRelay:
     def step(self) -> int:
         """Hand over what has not been taken yet, up to a bound; how much it was."""
         findings = self._store.findings_after(self._intake.cursor(), TAKE_FINDINGS)
-        self._intake.take(findings)
+        taken = self._intake.take(findings)
+        for incident_id in taken.opened:
+            LOG.info("incident_opened", trace=taken.traces[incident_id], incident=incident_id)
         return len(findings)
 
     def run(self, stop: threading.Event) -> None:

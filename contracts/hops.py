@@ -1,4 +1,4 @@
-"""The hops of a message from device to delivery, and how the time of each is counted. Names for metrics, results, trace.
+"""The hops of a message from device to delivery, and how their times are counted. Names for metrics, results, trace.
 
 Stamps are what rows carry anyway: ``at_ms``, ``received_ms``, the time of the log's record, ``due_ms``, the time the
 finding was kept, ``opened_ms`` and ``settled_ms``. Counting is arithmetic; whoever reads a clock hands the time in.

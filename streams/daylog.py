@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import secrets
 import threading
+import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +17,12 @@ from pathlib import Path
 from contracts.batch import Batch, encode_batch
 from contracts.errors import ConfigurationError, LogBroken
 from streams.log import LogRecord
-from streams.sqlite import connect, transaction, undamaged
+from streams.sqlite import add_column, connect, transaction, undamaged
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS records (position INTEGER PRIMARY KEY, watermark_ms INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS records (position INTEGER PRIMARY KEY, watermark_ms INTEGER NOT NULL, body BLOB NOT NULL,
+  at_ms INTEGER NOT NULL DEFAULT 0);
 """
 _LEVEL = 1  # zlib: 34-58 B an event; higher levels cost more time than they save
 _EMPTY_DAY = "19700101"
@@ -137,6 +139,7 @@ class _DayFile:
         self.path = path
         self.day = path.stem.removeprefix("log-")
         self._db = connect(path, SCHEMA)
+        add_column(self._db, "records", "at_ms INTEGER NOT NULL DEFAULT 0")
         if identity:
             with transaction(self._db) as db:
                 db.executemany(
@@ -162,19 +165,21 @@ class _DayFile:
             return int(self._db.execute("SELECT max(watermark_ms) FROM records").fetchone()[0])
 
     def append(self, position: int, batches: Sequence[Batch]) -> None:
+        now_ms = time.time_ns() // 1_000_000
         rows = [
-            (position + n, batch.watermark_ms, zlib.compress(encode_batch(_of_partition_0(batch)), _LEVEL))
+            (position + n, batch.watermark_ms, zlib.compress(encode_batch(_of_partition_0(batch)), _LEVEL), now_ms)
             for n, batch in enumerate(batches)
         ]
         with transaction(self._db) as db:
-            db.executemany("INSERT INTO records VALUES (?, ?, ?)", rows)
+            db.executemany("INSERT INTO records VALUES (?, ?, ?, ?)", rows)
 
     def read(self, position: int, limit: int) -> list[LogRecord]:
         with undamaged(self._db):
             rows = self._db.execute(
-                "SELECT position, body FROM records WHERE position >= ? ORDER BY position LIMIT ?", (position, limit)
+                "SELECT position, body, at_ms FROM records WHERE position >= ? ORDER BY position LIMIT ?",
+                (position, limit),
             )
-            return [LogRecord(int(at), _inflate(body)) for at, body in rows]
+            return [LogRecord(int(position), _inflate(body), int(at_ms)) for position, body, at_ms in rows]
 
     def unlink(self) -> None:
         self.close()
