@@ -185,7 +185,7 @@ class Community:
             raise Permanent(f"stopped by a failure: {failure!r}")
 
     def _outbox(self, receiver: Receiver, profile: ReceiverProfile) -> Outbox:
-        return Outbox(self._incidents, receiver, profile, times=self._metrics.hop(Hop.INCIDENT_DELIVERED))
+        return Outbox(self._incidents, receiver, profile, times=self._metrics.hop(Hop.INCIDENT_TO_DELIVERED))
 
     def _shard(self) -> Shard:
         settings = self._settings

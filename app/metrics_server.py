@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from app.settings import Settings
 from contracts.errors import ConfigurationError
-from contracts.hops import BOUNDS_S, Hop, HopTimes
+from contracts.hops import HOP_BOUNDS_MS, Hop, HopTimes
 
 OFF = "off"
 TRIES = 100
@@ -104,13 +104,13 @@ class _HopCollector(Collector):
         self.all: list[HopTimes] = []
 
     def collect(self) -> Iterator[Metric]:
-        family = HistogramMetricFamily("linli_hop_seconds", "time from one stamp to the next", labels=["hop"])
+        family = HistogramMetricFamily("linli_hop_seconds", "the way from device to receiver, by stretch", labels=["hop"])
         for hop in Hop:
             mine = [times for times in self.all if times.hop is hop]
             if mine:
                 counts = [sum(each) for each in zip(*(times.cumulative() for times in mine), strict=True)]
-                names = [*(str(bound) for bound in BOUNDS_S), "+Inf"]
-                family.add_metric([hop], list(zip(names, counts, strict=True)), sum(t.sum_s for t in mine))
+                names = [*(str(bound / 1000) for bound in HOP_BOUNDS_MS), "+Inf"]
+                family.add_metric([hop], list(zip(names, counts, strict=True)), sum(t.sum_ms for t in mine) / 1000)
         yield family
 
 

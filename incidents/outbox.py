@@ -65,7 +65,7 @@ class Outbox:
         dice: Callable[[], float] = random.random,
         times: HopTimes | None = None,
     ) -> None:
-        self._times = times or HopTimes(Hop.INCIDENT_DELIVERED)
+        self._times = times or HopTimes(Hop.INCIDENT_TO_DELIVERED)
         self._store = store
         self._receiver = receiver
         self._profile = profile

@@ -37,15 +37,15 @@ class Counters:
         self.clock_steps = Counter("linli_ingest_clock_steps", "jumps of the wall clock above 2 s", registry=at)
         self.skewed_clocks = Gauge("linli_ingest_skewed_clocks", "clocks off by more than 250 ms", registry=at)
 
-        self.device_accepted = HopTimes(Hop.DEVICE_ACCEPTED)
-        self.accepted_durable = HopTimes(Hop.ACCEPTED_DURABLE)
+        self.device_accepted = HopTimes(Hop.DEVICE_TO_ACCEPTED)
+        self.accepted_durable = HopTimes(Hop.ACCEPTED_TO_DURABLE)
 
     def durable(self, batches: Sequence[Batch], now_ms: int) -> None:
         """These are in the log since ``now_ms`` (wall time). Called by the log's thread alone."""
         self.batches.inc(len(batches))
         self.appended.inc(sum(len(batch.events) for batch in batches))
         said = [event for batch in batches for event in batch.events if event.source_id not in _OWN]
-        self.device_accepted.add(event.received_ms - event.at_ms for event in said)
+        self.device_accepted.add(event.received_ms - event.at_ms for event in said if not event.stored)
         self.accepted_durable.add(now_ms - event.received_ms for event in said)
 
     def value(self, name: str, **labels: str) -> float:
