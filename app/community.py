@@ -101,7 +101,8 @@ class Community:
         self._directory = MemoryDirectory()
         self._directory_relay = DirectoryRelay(self._inventory, self._directory)
         intake = Intake(self._incidents, self._directory, names, source=self._engine_store.identity())
-        self._intake = FindingsRelay(self._engine_store, intake)
+        times = (self._metrics.hop(Hop.DECIDED_TO_INCIDENT), self._metrics.hop(Hop.DUE_TO_INCIDENT))
+        self._intake = FindingsRelay(self._engine_store, intake, times)
         self._engine = Engine(all_rules(), partition=0, partitions=1, log_id=self._log.identity())
         self._driver = EmbeddedDriver(
             self._log,

@@ -104,7 +104,9 @@ class _HopCollector(Collector):
         self.all: list[HopTimes] = []
 
     def collect(self) -> Iterator[Metric]:
-        family = HistogramMetricFamily("linli_hop_seconds", "the way from device to receiver, by stretch", labels=["hop"])
+        family = HistogramMetricFamily(
+            "linli_hop_seconds", "the way from device to receiver, by stretch", labels=["hop"]
+        )
         for hop in Hop:
             mine = [times for times in self.all if times.hop is hop]
             if mine:

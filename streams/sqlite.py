@@ -44,10 +44,19 @@ def add_column(connection: sqlite3.Connection, table: str, column: str) -> None:
     Raises:
         Permanent: the file is damaged.
     """
-    with undamaged(connection):
-        names = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
-        if column.split(maxsplit=1)[0] not in names:
+    if column.split(maxsplit=1)[0] not in columns(connection, table):
+        with undamaged(connection):
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+
+
+def columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    """The names of a table's columns.
+
+    Raises:
+        Permanent: the file is damaged.
+    """
+    with undamaged(connection):
+        return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
 
 
 @contextmanager
