@@ -195,6 +195,7 @@ class Community:
             mqtt_url=settings["mqtt.url"],
             client_id=settings["mqtt.client_id"],
             password=read_secret(password_file, "mqtt.password_file") if password_file else "",
+            ca_file=settings["mqtt.ca_file"],
             protocol=self._broker.protocol if self._broker else "auto",
             sites=tuple(site.strip() for site in settings["ingest.sites"].split(",") if site.strip()),
             log_id=self._log.identity(),

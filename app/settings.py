@@ -108,6 +108,7 @@ KEYS: dict[str, Key] = {
     ),
     "mqtt.client_id": Key("linli-ingest-0", "the persistent session of this shard", _any),
     "mqtt.password_file": Key("", "file with user:password for the broker", _any),
+    "mqtt.ca_file": Key("", "certificates of a private authority for mqtts (empty: the system's)", _any),
     "log.url": Key(
         "sqlite:///linli-data",
         "the log of batches; sqlite:///FOLDER holds day files and engine.db",
