@@ -20,6 +20,8 @@ from fastapi import FastAPI
 
 from app.folder_lock import FolderLock
 from app.heard import HeardLog
+from app.incident_figures import IncidentFigures
+from app.metrics_server import Metrics
 from app.receivers import read_secret, receivers_of
 from app.relays import DirectoryRelay, FindingsRelay
 from app.settings import Settings
@@ -28,6 +30,7 @@ from app.threads import Threads
 from console.api import build_app
 from console.server import Server, serve
 from contracts.errors import ConfigurationError, LinliError, Permanent, RejectReason
+from contracts.hops import Hop
 from detectors.registry import all_rules
 from incidents.actions import Actions
 from incidents.alarms import AlarmCode, raise_alarm
@@ -37,6 +40,8 @@ from incidents.directory import MemoryDirectory
 from incidents.evidence_files import EvidenceFiles
 from incidents.intake import Intake
 from incidents.outbox import Outbox
+from incidents.profile import ReceiverProfile
+from incidents.receivers.base import Receiver
 from incidents.store import wall_ms
 from incidents.uploads import Uploads
 from incidents.users import Users
@@ -71,6 +76,7 @@ class Community:
         self.threads = Threads()
         self._broker: Broker | None = None
         self._server: Server | None = None
+        self._metrics = Metrics("run")
         with ExitStack() as opened:  # what fails half-way leaves nothing open
             opened.enter_context(FolderLock(self._folder))
             self._open_stores(opened)
@@ -97,7 +103,8 @@ class Community:
         self._directory = MemoryDirectory()
         self._directory_relay = DirectoryRelay(self._inventory, self._directory)
         intake = Intake(self._incidents, self._directory, names, source=self._engine_store.identity())
-        self._intake = FindingsRelay(self._engine_store, intake)
+        times = (self._metrics.hop(Hop.DECIDED_TO_INCIDENT), self._metrics.hop(Hop.DUE_TO_INCIDENT))
+        self._intake = FindingsRelay(self._engine_store, intake, times)
         self._engine = Engine(all_rules(), partition=0, partitions=1, log_id=self._log.identity())
         self._driver = EmbeddedDriver(
             self._log,
@@ -112,6 +119,14 @@ class Community:
         self._auditor = Auditor(self._incidents, names)
         self._uploads = Uploads(self._incidents, EvidenceFiles(Path(settings["evidence.folder"])))
         self._users = Users(self._incidents)
+        self._show_metrics()
+
+    def _show_metrics(self) -> None:
+        counters, metrics = self._ingest_counters, self._metrics
+        metrics.add(counters.registry)
+        metrics.add_hops([counters.device_accepted, counters.accepted_durable])
+        metrics.add(IncidentFigures(self._incidents))
+        metrics.add_figures(self._engine_figures)
 
     def start(self) -> str:
         """Start every thread; the address of the page. Ends once the log is judged to its end and ingest listens."""
@@ -121,6 +136,7 @@ class Community:
             pass
         LOG.info("judging_log", to_position=self._log.end())
         self._driver.open()
+        self._metrics.serve(settings)
         password = self._users.first_run()
         if password is not None:
             LOG.warning("first_run", user="admin", password=password, note="shown once; change it with linli users")
@@ -134,7 +150,7 @@ class Community:
         threads.start("evidence", lambda stop: self._uploads.run(stop, retention_ms))
         threads.start("retention", self._keep_days)
         for profile, receiver in self._receivers:
-            threads.start(f"outbox-{profile.name}", Outbox(self._incidents, receiver, profile).run)
+            threads.start(f"outbox-{profile.name}", self._outbox(receiver, profile).run)
         threads.start("ingest", shard.run)
         self._server = serve(self._console(), host, free_port(host, int(settings["console.port"])))
         while not shard.wait_ready(0.2) and not threads.stop.is_set():
@@ -161,6 +177,7 @@ class Community:
             self._server.stop()
         if self._broker is not None:
             self._broker.stop()
+        self._metrics.close()
         if stuck:
             LOG.error("threads_did_not_end", threads=stuck)
         else:
@@ -171,6 +188,9 @@ class Community:
         if failure is not None:
             raise Permanent(f"stopped by a failure: {failure!r}")
 
+    def _outbox(self, receiver: Receiver, profile: ReceiverProfile) -> Outbox:
+        return Outbox(self._incidents, receiver, profile, times=self._metrics.hop(Hop.INCIDENT_TO_DELIVERED))
+
     def _shard(self) -> Shard:
         settings = self._settings
         password_file = settings["mqtt.password_file"]
@@ -178,6 +198,7 @@ class Community:
             mqtt_url=settings["mqtt.url"],
             client_id=settings["mqtt.client_id"],
             password=read_secret(password_file, "mqtt.password_file") if password_file else "",
+            ca_file=settings["mqtt.ca_file"],
             protocol=self._broker.protocol if self._broker else "auto",
             sites=tuple(site.strip() for site in settings["ingest.sites"].split(",") if site.strip()),
             log_id=self._log.identity(),
@@ -224,12 +245,18 @@ class Community:
                 raise_alarm(connection, AlarmCode(alarm), self._log.identity(), detail, wall_ms())
 
     def _figures(self) -> dict[str, float]:
-        counts, ingest = self._engine.counts, self._ingest_counters
+        ingest = self._ingest_counters
         refused = {reason: ingest.value("linli_ingest_rejected_total", reason=reason) for reason in RejectReason}
         return {
             "messages_received": ingest.value("linli_ingest_messages_total"),
             **{f"refused_{reason}": count for reason, count in refused.items() if count},
             "time_behind_ms": ingest.value("linli_ingest_watermark_lag_ms"),
+            **self._engine_figures(),
+        }
+
+    def _engine_figures(self) -> dict[str, float]:
+        counts = self._engine.counts
+        return {
             "records_behind": self._log.end() - self._driver.position,
             "events_judged": counts.events,
             "events_doubled": counts.doubles,

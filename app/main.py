@@ -20,8 +20,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "streams": ("app.commands.streams", "Show where the rules are stuck in the log, and get past it."),
     "inventory": ("app.commands.inventory", "Read and change the sites, places and devices that ingest accepts."),
     "dead-letters": ("app.commands.dead_letters", "Show what was rejected, from where, and why."),
+    "trace": (
+        "app.commands.trace",
+        "Follow one id from the device's message to its delivery, with the time of each hop.",
+    ),
     "models": ("app.commands.models", "Check the manifests of vision models."),
     "users": ("app.commands.users", "Add people to the console and set their roles."),
+    "services": ("app.commands.services", "Print the processes of this deployment; write their systemd units."),
     "check-config": ("app.commands.check_config", "Print the configuration in force and where each value came from."),
 }
 

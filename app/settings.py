@@ -69,6 +69,10 @@ def _port(text: str) -> str | None:
     return None if text.isdigit() and int(text) <= 65_535 else "expected a port, 0–65535 (0: any free one)"
 
 
+def _port_or_off(text: str) -> str | None:
+    return None if text == "off" else _port(text) and "expected off, or a port, 0–65535 (0: any free one)"
+
+
 def _whole(low: int, high: int) -> Callable[[str], str | None]:
     return lambda text: None if text.isdigit() and low <= int(text) <= high else f"expected a whole number {low}–{high}"
 
@@ -111,6 +115,7 @@ KEYS: dict[str, Key] = {
     ),
     "mqtt.client_id": Key("linli-ingest-0", "the persistent session of this shard", _any),
     "mqtt.password_file": Key("", "file with user:password for the broker", _any),
+    "mqtt.ca_file": Key("", "certificates of a private authority for mqtts (empty: the system's)", _any),
     "log.url": Key(
         "sqlite:///linli-data",
         "the log of batches; sqlite:///FOLDER holds day files and engine.db",
@@ -137,6 +142,8 @@ KEYS: dict[str, Key] = {
     "console.host": Key("127.0.0.1", "address the page and API listen on", _any),
     "console.port": Key("8080", "port of the page and API; a taken one gives the next free one", _port),
     "console.language": Key("zh-CN", "language of the page before a user chooses", _language),
+    "metrics.host": Key("127.0.0.1", "address the Prometheus endpoint of each process listens on", _any),
+    "metrics.port": Key("0", "its port; 0: any free one, off: none; a taken one gives the next free one", _port_or_off),
     "webhook.url": Key("", "receiver of incidents (empty: none)", _optional(_url("http", "https"))),
     "webhook.secret_file": Key("", "file with the HMAC secret shared with the receiver", _any),
     "webhook.origins": Key("live", "which origins it is told: live, drill, simulated", _origins),
