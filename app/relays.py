@@ -59,13 +59,21 @@ class FindingsRelay:
             pass
 
 
+class Relay(Protocol):
+    """A hand-over, step by step."""
+
+    def step(self) -> int:
+        """Hand over what has not been taken yet, up to a bound; how much it was."""
+        ...
+
+
 class SharedRelays:
     """Relays of many sources, each worked by one process at a time: the one that has claimed the source.
 
     Two processes at one source would do no harm, but the work twice: what is known is ignored.
     """
 
-    def __init__(self, relays: Mapping[str, FindingsRelay], claims: Claims) -> None:
+    def __init__(self, relays: Mapping[str, Relay], claims: Claims) -> None:
         self._relays = deque(relays.items())
         self._claims = claims
 
