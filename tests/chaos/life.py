@@ -24,6 +24,7 @@ from contracts.events import (
     DeviceReported,
     DoorChanged,
     DoorState,
+    ObjectFell,
     Origin,
 )
 from contracts.names import DeviceClass, Topic
@@ -153,7 +154,7 @@ def mutes_of(seed: int, sites: int, seconds: float, for_s: float) -> tuple[Mute,
 
 def stamped(event: AnyEvent, at_ms: int, received_ms: int = 0) -> AnyEvent:
     """``event`` as it happens at ``at_ms``."""
-    if hasattr(event, "started_ms"):
+    if isinstance(event, ObjectFell):
         event = msgspec.structs.replace(event, started_ms=at_ms - event.duration_ms)
     return msgspec.structs.replace(event, at_ms=at_ms, received_ms=received_ms)
 
