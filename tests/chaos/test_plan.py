@@ -42,12 +42,11 @@ def test_life_is_a_pure_function_of_its_seed() -> None:
 
 def test_undisturbed_exactly_the_muted_canaries_and_those_never_heard_are_silent() -> None:
     mutes = mutes_of(7, 3, 120, 40)
-    found = run_file(Life(7, 3, mutes=mutes).file(START_MS, 120), all_rules())
-    silent = Counter(
-        (f.site_id, f.key) for f in found if getattr(f, "rule", "") == "device_silent" and f.phase == "open"
-    )  # type: ignore[union-attr]
+    outputs = run_file(Life(7, 3, mutes=mutes).file(START_MS, 120), all_rules())
+    found = [output for output in outputs if isinstance(output, Finding)]
     sites = [f"site-{n:02d}" for n in (1, 2, 3)]
-    assert silent == Counter([*((m.site_id, m.device_id) for m in mutes), *((site, UNHEARD) for site in sites)])
+    seen = silences(found, mutes, [], (START_MS, START_MS + 120_000), sites)
+    assert seen == Silences(expected=6, found=6, false=0, missed=0, open_to_both=0)
 
 
 def test_only_canaries_can_fall_silent() -> None:
