@@ -7,12 +7,13 @@ import itertools
 import pytest
 
 from contracts.events import DeviceConfigured
+from contracts.findings import Finding
 from detectors.registry import all_rules
 from streams.run_file import run_file
 from tests.chaos.faults import KILLS, SERVERS, WORKERS, FaultKind, plan
 from tests.chaos.life import SILENT_S, Life, Mute, mutes_of
 from tests.chaos.runner import Happened
-from tests.chaos.silence import longest_heard_s, silences
+from tests.chaos.silence import Silences, longest_heard_s, silences
 
 START_MS = 1_790_000_000_000
 
