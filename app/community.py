@@ -22,6 +22,7 @@ from app.folder_lock import FolderLock
 from app.heard import HeardLog
 from app.receivers import read_secret, receivers_of
 from app.relays import DirectoryRelay, FindingsRelay
+from app.results import ResultsService
 from app.settings import Settings, sqlite_path
 from app.threads import Threads
 from console.api import build_app
@@ -53,6 +54,7 @@ from streams.engine_store import EngineStore
 LOG = structlog.get_logger("linli")
 BOXES_FILE = "boxes.jsonl"
 RETENTION_EVERY_S = 3600.0
+RESULTS_REST = 4.0  # catching up on results takes at most a fifth of a core from ingest and rules
 
 
 class Community:
@@ -72,7 +74,7 @@ class Community:
         with ExitStack() as opened:  # what fails half-way leaves nothing open
             opened.enter_context(FolderLock(self._folder))
             self._open_stores(opened)
-            self._wire()
+            self._wire(opened)
             self._stack = opened.pop_all()
 
     def _open_stores(self, opened: ExitStack) -> None:
@@ -88,7 +90,7 @@ class Community:
         self._incidents = Store(incidents_url(settings))
         opened.callback(self._incidents.close)
 
-    def _wire(self) -> None:
+    def _wire(self, opened: ExitStack) -> None:
         settings = self._settings
         self._receivers = receivers_of(settings)
         names = [profile.name for profile, _ in self._receivers]
@@ -108,6 +110,15 @@ class Community:
         self._ingest_counters = Counters()
         self._auditor = Auditor(self._incidents, names)
         self._uploads = Uploads(self._incidents, EvidenceFiles(Path(settings["evidence.folder"])))
+        self._results = ResultsService(
+            settings,
+            logs=[(0, self._log)],
+            findings=[(0, self._engine_store)],
+            incidents=self._incidents,
+            book=self._directory,
+            rest=RESULTS_REST,
+        )
+        opened.callback(self._results.close)
         self._users = Users(self._incidents)
 
     def start(self) -> str:
@@ -132,6 +143,7 @@ class Community:
         threads.start("retention", self._keep_days)
         for profile, receiver in self._receivers:
             threads.start(f"outbox-{profile.name}", Outbox(self._incidents, receiver, profile).run)
+        self._results.start(threads)
         threads.start("ingest", shard.run)
         self._server = serve(self._console(), host, free_port(host, int(settings["console.port"])))
         while not shard.wait_ready(0.2) and not threads.stop.is_set():
