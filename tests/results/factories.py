@@ -23,11 +23,14 @@ T = T0 - T0 % HOUR_MS
 """A full hour."""
 
 
+Kept = dict[tuple[str, tuple[tuple[str, str], ...], int], dict[str, Any]]
+
+
 class Keeping:
     """A target that keeps points as a store does; ``away`` makes it fail."""
 
     def __init__(self) -> None:
-        self.points: dict[tuple[str, tuple[tuple[str, str], ...], int], dict[str, Any]] = {}
+        self.points: Kept = {}
         self.away: Transient | None = None
         self.writes = 0
 

@@ -20,7 +20,7 @@ from streams.sinks.points import Point
 from streams.sinks.sender import ResultsAlarm, Sender
 from streams.sinks.spool import Spool, Step
 from tests.incidents.builders import make_finding
-from tests.results.factories import FindingsList, Keeping, T, batch, meter_book, sample
+from tests.results.factories import FindingsList, Keeping, Kept, T, batch, meter_book, sample
 from tests.support.folders import fast_folder
 
 DAY_S = 86_400.0
@@ -83,12 +83,12 @@ def _batches(count: int) -> list[Batch]:
     return [batch(n * 7.0, sample(n * 7.0, float(n))) for n in range(count)]
 
 
-def _drained(spool: Spool) -> dict[object, object]:
+def _drained(spool: Spool) -> Kept:
     target = Keeping()
     sender = Sender(spool, target, lambda: T, Told())
     while sender.step():
         pass
-    return dict(target.points)
+    return target.points
 
 
 @settings(max_examples=25, deadline=None)
