@@ -24,7 +24,8 @@ from app.incident_figures import IncidentFigures
 from app.metrics_server import Metrics
 from app.receivers import read_secret, receivers_of
 from app.relays import DirectoryRelay, FindingsRelay
-from app.settings import Settings, sqlite_path
+from app.settings import Settings
+from app.stores import open_incidents, open_inventory
 from app.threads import Threads
 from console.api import build_app
 from console.server import Server, serve
@@ -41,17 +42,17 @@ from incidents.intake import Intake
 from incidents.outbox import Outbox
 from incidents.profile import ReceiverProfile
 from incidents.receivers.base import Receiver
-from incidents.store import Store, wall_ms
+from incidents.store import wall_ms
 from incidents.uploads import Uploads
 from incidents.users import Users
 from ingest.broker import Broker, start_broker
 from ingest.counters import Counters
 from ingest.dead_letters import DeadLetters
-from ingest.inventory import Inventory
 from ingest.settings import ShardSettings
 from ingest.shard import Shard
 from streams.daylog import DayLog
-from streams.drivers.embedded import DriverAlarm, EmbeddedDriver
+from streams.drivers.alarms import DriverAlarm
+from streams.drivers.embedded import EmbeddedDriver
 from streams.engine import Engine
 from streams.engine_store import EngineStore
 
@@ -68,8 +69,9 @@ class Community:
         LogBroken: the log or its snapshots contradict each other.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, accept_cut: bool = False) -> None:
         self._settings = settings
+        self._accept_cut = accept_cut
         self._folder = settings.folder()
         self.threads = Threads()
         self._broker: Broker | None = None
@@ -87,11 +89,11 @@ class Community:
         opened.callback(self._log.close)
         self._engine_store = EngineStore(self._folder / "engine.db")
         opened.callback(self._engine_store.close)
-        self._inventory = Inventory(sqlite_path(settings, "inventory.url"))
+        self._inventory = open_inventory(settings)
         opened.callback(self._inventory.close)
         self._dead_letters = DeadLetters(Path(settings["dead_letters.folder"]))
         opened.callback(self._dead_letters.close)
-        self._incidents = Store(incidents_url(settings))
+        self._incidents = open_incidents(settings)
         opened.callback(self._incidents.close)
 
     def _wire(self) -> None:
@@ -110,6 +112,7 @@ class Community:
             self._engine,
             on_findings=self._intake.wake,
             on_alarm=self._alarm,
+            accept_cut=self._accept_cut,
         )
         self._heard = HeardLog(self._log, self._driver.wake)
         self._ingest_counters = Counters()
@@ -237,9 +240,9 @@ class Community:
 
     def _alarm(self, alarm: DriverAlarm, detail: str) -> None:
         LOG.error(alarm.value, detail=detail)
-        if alarm is DriverAlarm.LOG_GAP:  # on the page too; a store that is blocked may well be this one
+        if alarm is not DriverAlarm.STORE_BLOCKED:  # on the page too; a store that is blocked may well be this one
             with self._incidents.write() as connection:
-                raise_alarm(connection, AlarmCode.LOG_GAP, self._log.identity(), detail, wall_ms())
+                raise_alarm(connection, AlarmCode(alarm), self._log.identity(), detail, wall_ms())
 
     def _figures(self) -> dict[str, float]:
         ingest = self._ingest_counters
@@ -269,9 +272,9 @@ class Community:
                 LOG.info("log_day_dropped", file=name)
 
 
-def run_community(settings: Settings) -> None:
+def run_community(settings: Settings, *, accept_cut: bool = False) -> None:
     """Run until SIGTERM or Ctrl-C. Blocks; only in the main thread."""
-    community = Community(settings)
+    community = Community(settings, accept_cut=accept_cut)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         community.stop()
@@ -285,17 +288,6 @@ def run_community(settings: Settings) -> None:
         community.wait()
     finally:
         community.close()
-
-
-def incidents_url(settings: Settings) -> str:
-    """The incidents' database URL; its folder is made.
-
-    Raises:
-        ConfigurationError: PostgreSQL, which comes with the district.
-    """
-    path = sqlite_path(settings, "incidents.url")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{path}"
 
 
 def listens(host: str, port: int) -> bool:
