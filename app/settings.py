@@ -85,6 +85,10 @@ def _ids(text: str) -> str | None:
     return None if all(is_id(part.strip()) for part in text.split(",") if part.strip()) else "expected ids with commas"
 
 
+def _prefix(text: str) -> str | None:
+    return None if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,60}", text) else "expected small letters, digits, . _ and -"
+
+
 def _origins(text: str) -> str | None:
     given = {part.strip() for part in text.split(",")}
     return None if given <= {"live", "drill", "simulated"} else "expected some of live, drill, simulated, with commas"
@@ -121,7 +125,11 @@ KEYS: dict[str, Key] = {
         "the log of batches; sqlite:///FOLDER holds day files and engine.db",
         _url("sqlite", "kafka"),
     ),
-    "log.retention_days": Key("7", "days that day files are kept", _whole(1, 3650)),
+    "log.retention_days": Key("7", "days that the log is kept, and on Kafka the findings", _whole(1, 3650)),
+    "kafka.partitions": Key("24", "partitions of log, findings and snapshots; chosen once", _whole(1, 1_000)),
+    "kafka.replication": Key("0", "copies of each record (0: three, or as many as there are brokers)", _whole(0, 15)),
+    "kafka.retention_bytes": Key("0", "most bytes of the log in each partition (0: no bound)", _whole(0, 2**62)),
+    "kafka.prefix": Key("linli.", "what the topics' names begin with; one district, one prefix", _prefix),
     "inventory.url": Key(
         "",
         "the tables people edit (empty: with the incidents in PostgreSQL, else sqlite:///linli-data/config.db)",
