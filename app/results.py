@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import structlog
-from sqlalchemy.exc import DBAPIError
 
 from app.receivers import read_secret
 from app.settings import Settings, sqlite_path
@@ -49,7 +47,7 @@ class IncidentsSource:
 
     def step(self, spool: Spool) -> Step | None:
         """See :class:`streams.sinks.feeder.Source`."""
-        with _reachable(), self._store.read() as connection:
+        with self._store.read() as connection:
             identity = identity_of(connection)
             before = spool.cursor(self.name, identity)
             told = told_after(connection, before, READ_ROWS)
@@ -74,7 +72,7 @@ class AttemptsSource:
 
     def step(self, spool: Spool) -> Step | None:
         """See :class:`streams.sinks.feeder.Source`."""
-        with _reachable(), self._store.read() as connection:
+        with self._store.read() as connection:
             identity = identity_of(connection)
             after_ms = spool.cursor(self.name, identity) or 0
             upto_ms, found = attempts_after(connection, after_ms, self._clock_ms(), READ_ROWS)
@@ -165,7 +163,7 @@ def operator_alarm(store: Store, clock_ms: Callable[[], int]) -> OnAlarm:
 
     def tell(alarm: ResultsAlarm, detail: str) -> None:
         try:
-            with _reachable(), store.write() as connection:
+            with store.write() as connection:
                 if detail:
                     raise_alarm(connection, _CODES[alarm], "results", detail, clock_ms())
                 else:
@@ -174,16 +172,3 @@ def operator_alarm(store: Store, clock_ms: Callable[[], int]) -> OnAlarm:
             LOG.error("alarm_not_shown", alarm=alarm.value, detail=detail, why=str(error))
 
     return tell
-
-
-@contextmanager
-def _reachable() -> Iterator[None]:
-    """The incidents' database is used inside the block.
-
-    Raises:
-        Transient: it does not answer now.
-    """
-    try:
-        yield
-    except DBAPIError as error:
-        raise Transient(f"the incidents' database cannot be used now: {type(error.orig).__name__}") from error

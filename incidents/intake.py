@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from contracts.findings import Finding, Phase
+from contracts.findings import Finding, Phase, trace_id
 from contracts.incidents import AlertAction, next_alert_state
 from incidents.alarms import AlarmCode, raise_alarm
 from incidents.changes import add_change
@@ -59,6 +59,8 @@ class Taken(msgspec.Struct):
     contradicting: int = 0
     waiting: int = 0
     opened: list[str] = msgspec.field(default_factory=list)
+    traces: dict[str, str] = msgspec.field(default_factory=dict)
+    """By incident opened: the trace id of what opened it."""
 
 
 class Intake:
@@ -192,6 +194,7 @@ class _Pass:
     def _open(self, finding: Finding) -> Incident:
         incident = open_incident(self.connection, finding, self.directory, self.now_ms)
         self.taken.opened.append(incident.incident_id)
+        self.taken.traces[incident.incident_id] = trace_id(finding)
         add_deliveries(self.connection, self.receivers, incident, DeliveryKind.OPENED, self.now_ms)
         add_change(self.connection, incident.incident_id, incident.site_id, ChangeKind.OPENED, self.now_ms)
         return incident

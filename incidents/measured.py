@@ -20,8 +20,11 @@ from incidents.schema import (
     schema_version,
 )
 
-SETTLED_MS = 90_000
-"""An attempt that began so long ago is written: receivers answer within 10 s or are cut off."""
+SETTLED_MS = 30_000
+"""An attempt that ended so long ago can be read: its end is the time at which its row is being written."""
+
+LONGEST_MS = 6 * 3_600_000
+"""From an attempt's beginning to its row: it waits in its process while the database is away."""
 
 _TAKING = {ChangeKind.OPENED, ChangeKind.EXTENDED, ChangeKind.UPDATED, ChangeKind.WITHDRAWN}
 
@@ -58,22 +61,24 @@ def told_after(connection: Connection, seq: int | None, limit: int) -> Told:
     return Told(found[-1].seq, missed, changes, taken)
 
 
-def attempts_after(connection: Connection, at_ms: int, now_ms: int, limit: int) -> tuple[int, list[DeliveryAttempted]]:
-    """About ``limit`` attempts that began after ``at_ms`` and are settled by ``now_ms``; and the time up to which."""
-    table = attempts.c
-    within = (table.at_ms > at_ms) & (table.at_ms <= now_ms - SETTLED_MS)
-    last = select(table.at_ms).where(within).order_by(table.at_ms).limit(1)
+def attempts_after(
+    connection: Connection, ended_ms: int, now_ms: int, limit: int
+) -> tuple[int, list[DeliveryAttempted]]:
+    """About ``limit`` attempts that ended after ``ended_ms`` and are settled by ``now_ms``; and the time up to which."""
+    end = attempts.c.at_ms + attempts.c.took_ms
+    within = (end > ended_ms) & (end <= now_ms - SETTLED_MS) & (attempts.c.at_ms > ended_ms - LONGEST_MS)
+    last = select(end).where(within).order_by(end).limit(1)
     upto = connection.execute(last.offset(limit - 1)).scalar()  # all of one millisecond together, or some are lost
     if upto is None:
-        upto = connection.execute(select(func.max(table.at_ms)).where(within)).scalar()
+        upto = connection.execute(select(func.max(end)).where(within)).scalar()
     if upto is None:
-        return at_ms, []
+        return ended_ms, []
     query = (
         select(attempts, deliveries, incidents.c.origin)
-        .join(deliveries, deliveries.c.delivery_id == table.delivery_id)
+        .join(deliveries, deliveries.c.delivery_id == attempts.c.delivery_id)
         .join(incidents, incidents.c.incident_id == deliveries.c.incident_id)
-        .where(table.at_ms > at_ms, table.at_ms <= upto)
-        .order_by(table.at_ms, table.delivery_id, table.nth)
+        .where(within, end <= upto)
+        .order_by(end, attempts.c.delivery_id, attempts.c.nth)
     )
     return int(upto), [
         DeliveryAttempted(
