@@ -64,7 +64,7 @@ def told_after(connection: Connection, seq: int | None, limit: int) -> Told:
 def attempts_after(
     connection: Connection, ended_ms: int, now_ms: int, limit: int
 ) -> tuple[int, list[DeliveryAttempted]]:
-    """About ``limit`` attempts that ended after ``ended_ms`` and are settled by ``now_ms``; and the time up to which."""
+    """About ``limit`` attempts that ended after ``ended_ms``, settled by ``now_ms``; and the time up to which."""
     end = attempts.c.at_ms + attempts.c.took_ms
     within = (end > ended_ms) & (end <= now_ms - SETTLED_MS) & (attempts.c.at_ms > ended_ms - LONGEST_MS)
     last = select(end).where(within).order_by(end).limit(1)
