@@ -36,6 +36,14 @@ class AlarmCode(enum.StrEnum):
     RESULTS_DROPPED = "results_dropped"  # some were lost before they were written
 
 
+class Raised(msgspec.Struct, frozen=True):
+    """An alarm as another process tells it. ``detail`` is codes and numbers, no personal data."""
+
+    code: AlarmCode
+    subject: str
+    detail: str
+
+
 class Alarm(msgspec.Struct, frozen=True):
     """One alarm. ``detail`` is codes and numbers, no personal data."""
 
