@@ -125,9 +125,7 @@ class WorkerProcess:
     async def _live(self, partitions: Partitions, stop: asyncio.Event) -> None:
         names = self._settings.names
         worker = Worker(partitions.driver, on_alarm=partitions.alarm)
-        settings = ReaderSettings(
-            servers=tuple(self._cluster.servers), topic=names.log, group=f"{names.prefix}streams"
-        )
+        settings = ReaderSettings(servers=tuple(self._cluster.servers), topic=names.log, group=f"{names.prefix}streams")
         reader = FaustReader(settings, worker)
         self._partitions, self._worker, self._reader, self._waits_for = partitions, worker, reader, ""
         self._registry.register(WorkerMetrics(worker.owned, lambda: self._seen, lambda: time.time_ns() // 1_000_000))
