@@ -24,6 +24,7 @@ from app.metrics_server import Metrics
 from app.ports import free_port, listens
 from app.receivers import read_secret, receivers_of
 from app.relays import DirectoryRelay, FindingsRelay
+from app.results import ResultsService
 from app.settings import Settings
 from app.stores import boxes_file, open_incidents, open_inventory
 from app.threads import Threads
@@ -58,6 +59,7 @@ from streams.engine_store import EngineStore
 
 LOG = structlog.get_logger("linli")
 RETENTION_EVERY_S = 3600.0
+RESULTS_REST = 4.0  # catching up on results takes at most a fifth of a core from ingest and rules
 
 
 class Community:
@@ -79,7 +81,7 @@ class Community:
         with ExitStack() as opened:  # what fails half-way leaves nothing open
             opened.enter_context(FolderLock(self._folder))
             self._open_stores(opened)
-            self._wire()
+            self._wire(opened)
             self._stack = opened.pop_all()
 
     def _open_stores(self, opened: ExitStack) -> None:
@@ -95,7 +97,7 @@ class Community:
         self._incidents = open_incidents(settings)
         opened.callback(self._incidents.close)
 
-    def _wire(self) -> None:
+    def _wire(self, opened: ExitStack) -> None:
         settings = self._settings
         self._receivers = receivers_of(settings)
         names = [profile.name for profile, _ in self._receivers]
@@ -118,6 +120,15 @@ class Community:
         self._ingest_counters = Counters()
         self._auditor = Auditor(self._incidents, names)
         self._uploads = Uploads(self._incidents, EvidenceFiles(Path(settings["evidence.folder"])))
+        self._results = ResultsService(
+            settings,
+            logs=[(0, self._log)],
+            findings=[(0, self._engine_store)],
+            incidents=self._incidents,
+            book=self._directory,
+            rest=RESULTS_REST,
+        )
+        opened.callback(self._results.close)
         self._users = Users(self._incidents)
         self._show_metrics()
 
@@ -151,6 +162,7 @@ class Community:
         threads.start("retention", self._keep_days)
         for profile, receiver in self._receivers:
             threads.keep(f"outbox-{profile.name}", self._outbox(receiver, profile).run)
+        self._results.start(threads)
         threads.start("ingest", shard.run)
         self._server = serve(self._console(), host, free_port(host, int(settings["console.port"])))
         while not shard.wait_ready(0.2) and not threads.stop.is_set():

@@ -122,7 +122,7 @@ class LogSource:
         points = []
         for record in records:
             try:
-                points += measures.feed(decode_batch(record.data))
+                points += measures.feed(decode_batch(record.data), record.at_ms or None)
             except Rejected as error:  # the engine tells people; here it only has no numbers
                 LOG.warning("record_unreadable", position=record.position, why=str(error))
         return points
