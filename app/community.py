@@ -54,6 +54,7 @@ from ingest.shard import Shard
 from streams.daylog import DayLog
 from streams.drivers.alarms import DriverAlarm
 from streams.drivers.embedded import EmbeddedDriver
+from streams.drivers.partition import DecisionTimes
 from streams.engine import Engine
 from streams.engine_store import EngineStore
 
@@ -107,12 +108,15 @@ class Community:
         self._metrics.add_hops([times.decided, times.due])
         intake = Intake(self._incidents, self._directory, names, source=source, times=times)
         self._intake = FindingsRelay(self._engine_store, intake)
+        decided = DecisionTimes()
+        self._metrics.add_hops([decided.due, decided.durable])
         self._engine = Engine(all_rules(), partition=0, partitions=1, log_id=self._log.identity())
         self._driver = EmbeddedDriver(
             self._log,
             self._engine_store,
             self._engine,
             on_findings=self._intake.wake,
+            times=decided,
             on_alarm=self._alarm,
             accept_cut=self._accept_cut,
         )
