@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import streams
 from app.commands.results import command
 from app.results import open_results
 from app.settings import load_settings
 from contracts.errors import ConfigurationError
+from streams.sinks.catalogue import CATALOGUE
 from streams.sinks.influx_url import InfluxAddress, parse_influx
 from streams.sinks.points import point
 from streams.sinks.spool import Spool, Step
@@ -79,3 +81,12 @@ def test_the_command_shows_what_waits_and_what_was_refused(tmp_path: Path, monke
     assert "rejected\t1" in status.stdout
     refused = CliRunner().invoke(command, ["rejected"])
     assert "field type conflict\tlosses,cause=log n=0i" in refused.stdout
+
+
+def test_the_page_on_results_names_every_measurement_tag_and_field() -> None:
+    page = (Path(streams.__file__).parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
+    for name, measurement in CATALOGUE.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+        named = {field for field in measurement.fields if not field.startswith("within_")}
+        missing = [word for word in (*measurement.tags, *named) if f"`{word}`" not in row]
+        assert missing == [], name
