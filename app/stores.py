@@ -14,7 +14,7 @@ from app.settings import Settings, sqlite_path
 from incidents.database import Database, open_database
 from incidents.store import Store
 from ingest.inventory import Inventory
-from ingest.inventory_tables import Rows
+from ingest.inventory_tables import Rows, SqliteTables, Tables
 
 INVENTORY_FILE = "sqlite:///linli-data/config.db"
 BOXES_FILE = "boxes.jsonl"
@@ -36,10 +36,15 @@ def open_inventory(settings: Settings) -> Inventory:
     Raises:
         ConfigurationError: the URL or the password cannot be used. Transient: the server does not answer.
     """
+    return Inventory(open_inventory_tables(settings))
+
+
+def open_inventory_tables(settings: Settings) -> Tables:
+    """What the inventory lies in. Raises as :func:`open_inventory`."""
     url = inventory_url(settings)
     if url.startswith("postgresql:"):
-        return Inventory(PostgresTables(open_database(url, schema=_SCHEMA)))
-    return Inventory(sqlite_path(settings, "inventory.url", url))
+        return PostgresTables(open_database(url, schema=_SCHEMA))
+    return SqliteTables(sqlite_path(settings, "inventory.url", url))
 
 
 def inventory_url(settings: Settings) -> str:
