@@ -18,7 +18,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "topics": ("app.commands.topics", "Make and check the topics of a district on Kafka."),
     "replay": ("app.commands.replay", "Run the rules over a file of events and print their findings."),
     "log": ("app.commands.log", "Load a file of events into the log as a shard would."),
-    "streams": ("app.commands.streams", "Show where the rules are stuck in the log, and get past it."),
+    "streams": (
+        "app.commands.streams",
+        "Run workers of the rules on a district's log; get past a record they are stuck at.",
+    ),
+    "findings": ("app.commands.findings", "Print everything the rules have found so far."),
     "inventory": ("app.commands.inventory", "Read and change the sites, places and devices that ingest accepts."),
     "dead-letters": ("app.commands.dead_letters", "Show what was rejected, from where, and why."),
     "models": ("app.commands.models", "Check the manifests of vision models."),

@@ -113,9 +113,7 @@ KEYS: dict[str, Key] = {
         "the log of batches; sqlite:///FOLDER holds day files and engine.db",
         _url("sqlite", "kafka"),
     ),
-    "log.retention_days": Key(
-        "7", "days that the log is kept, and on Kafka the findings", _whole(1, 3650)
-    ),
+    "log.retention_days": Key("7", "days that the log is kept, and on Kafka the findings", _whole(1, 3650)),
     "kafka.partitions": Key("24", "partitions of log, findings and snapshots; chosen once", _whole(1, 1_000)),
     "kafka.replication": Key("0", "copies of each record (0: three, or as many as there are brokers)", _whole(0, 15)),
     "kafka.retention_bytes": Key("0", "most bytes of the log in each partition (0: no bound)", _whole(0, 2**62)),

@@ -94,7 +94,6 @@ class KafkaFindings:
         return found[:limit]
 
 
-
 _ENCODER = msgspec.msgpack.Encoder()
 _PAIR = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw])
 _DECODERS: dict[type[Said], msgspec.msgpack.Decoder[Said]] = {
