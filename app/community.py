@@ -22,7 +22,8 @@ from app.folder_lock import FolderLock
 from app.heard import HeardLog
 from app.receivers import read_secret, receivers_of
 from app.relays import DirectoryRelay, FindingsRelay
-from app.settings import Settings, sqlite_path
+from app.settings import Settings
+from app.stores import open_incidents, open_inventory
 from app.threads import Threads
 from console.api import build_app
 from console.server import Server, serve
@@ -36,13 +37,12 @@ from incidents.directory import MemoryDirectory
 from incidents.evidence_files import EvidenceFiles
 from incidents.intake import Intake
 from incidents.outbox import Outbox
-from incidents.store import Store, wall_ms
+from incidents.store import wall_ms
 from incidents.uploads import Uploads
 from incidents.users import Users
 from ingest.broker import Broker, start_broker
 from ingest.counters import Counters
 from ingest.dead_letters import DeadLetters
-from ingest.inventory import Inventory
 from ingest.settings import ShardSettings
 from ingest.shard import Shard
 from streams.daylog import DayLog
@@ -83,11 +83,11 @@ class Community:
         opened.callback(self._log.close)
         self._engine_store = EngineStore(self._folder / "engine.db")
         opened.callback(self._engine_store.close)
-        self._inventory = Inventory(sqlite_path(settings, "inventory.url"))
+        self._inventory = open_inventory(settings)
         opened.callback(self._inventory.close)
         self._dead_letters = DeadLetters(Path(settings["dead_letters.folder"]))
         opened.callback(self._dead_letters.close)
-        self._incidents = Store(incidents_url(settings))
+        self._incidents = open_incidents(settings)
         opened.callback(self._incidents.close)
 
     def _wire(self) -> None:
@@ -261,17 +261,6 @@ def run_community(settings: Settings, *, accept_cut: bool = False) -> None:
         community.wait()
     finally:
         community.close()
-
-
-def incidents_url(settings: Settings) -> str:
-    """The incidents' database URL; its folder is made.
-
-    Raises:
-        ConfigurationError: PostgreSQL, which comes with the district.
-    """
-    path = sqlite_path(settings, "incidents.url")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{path}"
 
 
 def listens(host: str, port: int) -> bool:

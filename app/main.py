@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "edge": ("app.commands.edge", "The box beside the cameras: run it, analyse a video, make its token."),
     "simulate": ("app.commands.simulate", "Write (or publish) days of life in simulated communities, with the truth."),
     "topics": ("app.commands.topics", "Make and check the topics of a district on Kafka."),
+    "ingest": ("app.commands.ingest", "Run a shard of a district's ingest: MQTT to Kafka."),
     "replay": ("app.commands.replay", "Run the rules over a file of events and print their findings."),
     "log": ("app.commands.log", "Load a file of events into the log as a shard would."),
     "streams": (

@@ -7,7 +7,11 @@ from collections.abc import Callable
 
 import structlog
 
+from contracts.errors import Transient
+
 LOG = structlog.get_logger("linli")
+PAUSES_S = (0.5, 1.0, 2.0, 4.0)
+"""Between tries of a loop that is kept; the last for ever. A server that is back is found within this."""
 
 
 class Threads:
@@ -24,6 +28,10 @@ class Threads:
         self._threads.append(thread)
         thread.start()
         return thread
+
+    def keep(self, name: str, loop: Callable[[threading.Event], object]) -> threading.Thread:
+        """As :meth:`start`, but what may pass (:class:`Transient`) does not end it: the loop is begun anew, later."""
+        return self.start(name, lambda stop: keep_trying(name, loop, stop))
 
     def wait(self, meanwhile: Callable[[], object] = lambda: None) -> None:
         """Until ``stop`` is set, by a signal or by a failure; ``meanwhile`` is called twice a second."""
@@ -47,3 +55,19 @@ class Threads:
             if self.failure is None:
                 self.failure = error
             self.stop.set()
+
+
+def keep_trying(name: str, work: Callable[[threading.Event], object], stop: threading.Event) -> None:
+    """Do ``work(stop)`` until it returns, again and again while something that may pass hinders it, or ``stop``."""
+    tried = 0
+    while True:
+        try:
+            work(stop)
+        except Transient as error:
+            pause_s = PAUSES_S[min(tried, len(PAUSES_S) - 1)]
+            tried += 1
+            LOG.warning("waiting", work=name, error=str(error), again_in_s=pause_s)
+            if stop.wait(pause_s):
+                return
+        else:
+            return
