@@ -32,6 +32,14 @@ class AlarmCode(enum.StrEnum):
     AUDIT_BROKEN = "audit_broken"
 
 
+class Raised(msgspec.Struct, frozen=True):
+    """An alarm as another process tells it. ``detail`` is codes and numbers, no personal data."""
+
+    code: AlarmCode
+    subject: str
+    detail: str
+
+
 class Alarm(msgspec.Struct, frozen=True):
     """One alarm. ``detail`` is codes and numbers, no personal data."""
 
