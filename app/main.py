@@ -19,14 +19,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ingest": ("app.commands.ingest", "Run a shard of a district's ingest: MQTT to Kafka."),
     "replay": ("app.commands.replay", "Run the rules over a file of events and print their findings."),
     "log": ("app.commands.log", "Load a file of events into the log as a shard would."),
+    "streams": ("app.commands.streams", "Run workers of the rules on a district's log, and get them past a record."),
+    "findings": ("app.commands.findings", "Print everything the rules have found so far."),
     "incidents": ("app.commands.incidents", "Run a district's incidents: findings in, receivers told."),
     "console": ("app.commands.console", "Run a district's page, its API and the boxes' uploads."),
     "results": ("app.commands.results", "Show what waits for the store of results, and what it refused."),
-    "streams": (
-        "app.commands.streams",
-        "Run workers of the rules on a district's log; get past a record they are stuck at.",
-    ),
-    "findings": ("app.commands.findings", "Print everything the rules have found so far."),
     "inventory": ("app.commands.inventory", "Read and change the sites, places and devices that ingest accepts."),
     "dead-letters": ("app.commands.dead_letters", "Show what was rejected, from where, and why."),
     "trace": (

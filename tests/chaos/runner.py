@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ RESTART_S = 1.0
 """A service manager waits so long before it starts again what ended."""
 TURN_S = 0.05
 MOST_WORKERS = 3
+IN_ORDER = frozenset({0, -signal.SIGTERM})
+"""How a process ends that is asked to; by the signal itself when it had not come so far as to hear it."""
 SECOND_OWNER = "second-owner"
 
 
@@ -43,6 +46,8 @@ class Runner:
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()
         self._began_s = 0.0
+        self.last_fault_s = 0.0
+        """When the last one was over, by the monotonic clock."""
         self.happened: list[Happened] = []
         self.unexpected: list[str] = []
         """Ends that no fault explains, with what was said."""
@@ -88,6 +93,7 @@ class Runner:
 
         def over() -> None:
             end()
+            self.last_fault_s = time.monotonic()
             self.happened.append(Happened(fault.kind, name, began_ms, _wall_ms()))
 
         if fault.for_s:
@@ -171,7 +177,8 @@ class Runner:
         self._killed.discard(name)
         self._asked.discard(name)
         doubled = any(h.kind is FaultKind.INGEST_DOUBLED for h in self.happened) or SECOND_OWNER in self._district.parts
-        if killed or (asked and code == 0) or (doubled and name.startswith("ingest") and code == 1):
+        done = name not in self._wanted and code == 0
+        if killed or done or (asked and code in IN_ORDER) or (doubled and name.startswith("ingest") and code == 1):
             return
         self.unexpected.append(f"{name} ended with {code}:\n{process.said()[-1_500:]}")
         self._say(f"{self._now_s():7.1f} s  {name} ended with {code} by itself")

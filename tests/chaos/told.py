@@ -16,6 +16,7 @@ from incidents.intake import Intake
 from incidents.receivers.stand_in import StandIn
 from incidents.schema import deliveries, findings, incidents
 from incidents.store import Store
+from tests.support.folders import fast_folder
 
 _COMPARED = (
     incidents.c.incident_id,
@@ -55,13 +56,13 @@ class Told(msgspec.Struct, frozen=True):
 
 def expected_incidents(found: Iterable[Finding], records: Sequence[ConfigurationRecord]) -> Rows:
     """The incidents that findings, in order of each partition, come to in one undisturbed process."""
-    store = Store("sqlite://")
-    try:
-        intake = Intake(store, MemoryDirectory(records))
-        intake.take(list(enumerate(found, 1)))
-        return _incidents(store)
-    finally:
-        store.close()
+    with fast_folder() as folder:
+        store = Store(f"sqlite:///{folder / 'incidents.db'}")
+        try:
+            Intake(store, MemoryDirectory(records)).take(list(enumerate(found, 1)))
+            return _incidents(store)
+        finally:
+            store.close()
 
 
 def taken(store: Store) -> int:

@@ -185,11 +185,17 @@ class District:
         }
 
     def _open_postgres(self) -> None:
-        from tests.support.postgres import running_postgres
+        from tests.support.postgres import PASSWORD, running_postgres
 
         self._postgres = self._opened.enter_context(running_postgres())
         self.parts["postgres"] = self._postgres
-        self._environment["LINLI_INCIDENTS_URL"] = self._postgres.url(self._postgres.create())
+        secret = self.folder / "postgres.secret"
+        secret.write_text(PASSWORD, encoding="utf-8")
+        secret.chmod(0o600)
+        self._environment |= {
+            "LINLI_INCIDENTS_URL": self._postgres.url(self._postgres.create()).replace(f":{PASSWORD}@", "@"),
+            "LINLI_INCIDENTS_PASSWORD_FILE": str(secret),
+        }
 
     def _open_mosquitto(self) -> None:
         mosquitto = MosquittoPart(self._folder("mosquitto"))
