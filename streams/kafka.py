@@ -342,6 +342,10 @@ class KafkaSender:
             self._producer.flush(timeout_s)
         except kafka_errors.KafkaError as error:
             raise self._cluster.failure("to finish what was sent", error) from error
+        self.check()
+
+    def check(self) -> None:
+        """Nothing, unless something sent since the last call was lost: the first such error, as :meth:`flush`."""
         with self._room:
             failed, self._failed = self._failed, None
         if failed is not None:
