@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("app.commands.models", "Check the manifests of vision models."),
     "users": ("app.commands.users", "Add people to the console and set their roles."),
     "migrate": ("app.commands.migrate", "Copy one machine's inventory, log and incidents into a district."),
+    "doctor": ("app.commands.doctor", "Look over a deployment: what is wrong with it, and what to do."),
     "services": ("app.commands.services", "Print the processes of this deployment; write their systemd units."),
     "check-config": ("app.commands.check_config", "Print the configuration in force and where each value came from."),
 }
