@@ -96,6 +96,7 @@ class PartitionDriver:
         self._accept_cut = accept_cut
         self._decided: list[Output] = []
         self._record_hash = b""
+        self._saved = 0
         self._failed: dict[int, int] = {}
         self._skipped: frozenset[int] = frozenset()
 
@@ -209,12 +210,14 @@ class PartitionDriver:
     def collect(self, most_sites: int) -> Saving | None:
         """The rows whose turn it is, taken from the engine: to be kept at any later time, also in another thread.
 
-        None before anything was read: a log that is still empty has no name yet that would last.
+        None when nothing was fed since the last time; above all before anything was: a log that is still empty has no
+        name yet that would last.
         """
-        if not self.position:
-            return None
         changed = self._engine.changed_sites()[:most_sites]
         rows = self._rows(self._turns.take(changed, self._engine.site_ids()))
+        if not rows and self.position == self._saved:
+            return None
+        self._saved = self.position
         return Saving(rows, self._engine.manifest(self._record_hash))
 
     def check(self, saving: Saving) -> None:
