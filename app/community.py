@@ -39,7 +39,7 @@ from incidents.auditor import Auditor
 from incidents.boxes import BoxTokens
 from incidents.directory import MemoryDirectory
 from incidents.evidence_files import EvidenceFiles
-from incidents.intake import Intake
+from incidents.intake import Intake, IntakeTimes
 from incidents.outbox import Outbox
 from incidents.profile import ReceiverProfile
 from incidents.receivers.base import Receiver
@@ -54,6 +54,7 @@ from ingest.shard import Shard
 from streams.daylog import DayLog
 from streams.drivers.alarms import DriverAlarm
 from streams.drivers.embedded import EmbeddedDriver
+from streams.drivers.partition import DecisionTimes
 from streams.engine import Engine
 from streams.engine_store import EngineStore
 
@@ -103,15 +104,19 @@ class Community:
         names = [profile.name for profile, _ in self._receivers]
         self._directory = MemoryDirectory()
         self._directory_relay = DirectoryRelay(self._inventory, self._directory)
-        intake = Intake(self._incidents, self._directory, names, source=self._engine_store.identity())
-        times = (self._metrics.hop(Hop.DECIDED_TO_INCIDENT), self._metrics.hop(Hop.DUE_TO_INCIDENT))
-        self._intake = FindingsRelay(self._engine_store, intake, times)
+        times, source = IntakeTimes(), self._engine_store.identity()
+        self._metrics.add_hops([times.decided, times.due])
+        intake = Intake(self._incidents, self._directory, names, source=source, times=times)
+        self._intake = FindingsRelay(self._engine_store, intake)
+        decided = DecisionTimes()
+        self._metrics.add_hops([decided.due, decided.durable])
         self._engine = Engine(all_rules(), partition=0, partitions=1, log_id=self._log.identity())
         self._driver = EmbeddedDriver(
             self._log,
             self._engine_store,
             self._engine,
             on_findings=self._intake.wake,
+            times=decided,
             on_alarm=self._alarm,
             accept_cut=self._accept_cut,
         )

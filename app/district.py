@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from app.settings import Settings
 from contracts.errors import ConfigurationError
-from streams.kafka import KafkaCluster
 from streams.topics import TopicNames, TopicSpec, topic_specs
+
+if TYPE_CHECKING:
+    from streams.kafka import KafkaCluster
 
 MOST_COPIES = 3
 
@@ -19,12 +23,17 @@ def open_cluster(settings: Settings, client_id: str) -> KafkaCluster:
     """The brokers; nothing is asked of them yet.
 
     Raises:
-        ConfigurationError: ``log.url`` is no Kafka URL.
+        ConfigurationError: ``log.url`` is no Kafka URL, or the client is not installed.
     """
     if not is_district(settings):
         raise ConfigurationError(
-            f"log.url = {settings['log.url']!r} is one machine's log; a district needs kafka://host:port[,host:port…]"
+            f"log.url = {settings['log.url']!r} is one machine's log, which `linli run` serves; "
+            "a district needs kafka://host:port[,host:port…]"
         )
+    try:
+        from streams.kafka import KafkaCluster  # one machine needs neither its packages nor the time to import them
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"{error.name} is not installed; a district needs linli[cluster]") from None
     return KafkaCluster(settings["log.url"], client_id)
 
 

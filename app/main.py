@@ -16,15 +16,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "edge": ("app.commands.edge", "The box beside the cameras: run it, analyse a video, make its token."),
     "simulate": ("app.commands.simulate", "Write (or publish) days of life in simulated communities, with the truth."),
     "topics": ("app.commands.topics", "Make and check the topics of a district on Kafka."),
+    "ingest": ("app.commands.ingest", "Run a shard of a district's ingest: MQTT to Kafka."),
     "replay": ("app.commands.replay", "Run the rules over a file of events and print their findings."),
     "log": ("app.commands.log", "Load a file of events into the log as a shard would."),
-    "streams": ("app.commands.streams", "Show where the rules are stuck in the log, and get past it."),
+    "streams": ("app.commands.streams", "Run workers of the rules on a district's log, and get them past a record."),
+    "findings": ("app.commands.findings", "Print everything the rules have found so far."),
     "incidents": ("app.commands.incidents", "Run a district's incidents: findings in, receivers told."),
     "console": ("app.commands.console", "Run a district's page, its API and the boxes' uploads."),
-    "results": (
-        "app.commands.results",
-        "Carry a district's results to their store; show what waits.",
-    ),
+    "results": ("app.commands.results", "Carry a district's results to their store; show what waits."),
     "inventory": ("app.commands.inventory", "Read and change the sites, places and devices that ingest accepts."),
     "dead-letters": ("app.commands.dead_letters", "Show what was rejected, from where, and why."),
     "trace": (
@@ -33,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "models": ("app.commands.models", "Check the manifests of vision models."),
     "users": ("app.commands.users", "Add people to the console and set their roles."),
+    "migrate": ("app.commands.migrate", "Copy one machine's inventory, log and incidents into a district."),
+    "doctor": ("app.commands.doctor", "Look over a deployment: what is wrong with it, and what to do."),
     "services": ("app.commands.services", "Print the processes of this deployment; write their systemd units."),
     "check-config": ("app.commands.check_config", "Print the configuration in force and where each value came from."),
 }

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from app.district import open_cluster, wanted_topics
 from app.settings import Settings, load_settings
-from streams.kafka import KafkaCluster
 from streams.topics import TopicSpec, differences, wrong_settings, wrong_shape
+
+if TYPE_CHECKING:
+    from streams.kafka import KafkaCluster
 
 
 @click.group("topics")
