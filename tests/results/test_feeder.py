@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.batch import Batch
-from contracts.errors import Transient
+from contracts.errors import LogBroken, Transient
 from contracts.findings import Finding
 from streams.daylog import DayLog
 from streams.log import LogReader, LogRecord
@@ -72,7 +72,7 @@ def _log(folder: Path, batches: Sequence[Batch]) -> DayLog:
 
 
 def _sources(log: LogReader, findings: Sequence[Finding], told: Told) -> list[Source]:
-    return [LogSource(log, meter_book(), lambda: T, told), FindingsSource(FindingsList(findings))]
+    return [LogSource(log, meter_book(), lambda: T, told), FindingsSource(FindingsList(findings), lambda: T, told)]
 
 
 def _findings(count: int) -> list[Finding]:
@@ -91,7 +91,7 @@ def _drained(spool: Spool) -> Kept:
     return target.points
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(st.sampled_from(["ok", "before", "after"]), max_size=8))
 def test_killed_at_any_step_everything_is_there_once(plan: list[str]) -> None:
     with fast_folder() as folder:
@@ -131,7 +131,7 @@ def test_a_source_that_is_away_holds_up_no_other(folder: Path) -> None:
             raise Transient("no answer")
 
     spool = Spool(folder / "spool.db")
-    feeder = Feeder(spool, [Away(), FindingsSource(FindingsList(_findings(3)))], lambda: T, Told())
+    feeder = Feeder(spool, [Away(), FindingsSource(FindingsList(_findings(3)), lambda: T, Told())], lambda: T, Told())
     assert feeder.step()
     assert spool.depth().points == 3
     spool.close()
@@ -149,6 +149,38 @@ def test_what_the_log_no_longer_holds_is_declared(folder: Path) -> None:
     assert spool.cursor("log/0", log.identity()) == 3
     spool.close()
     log.close()
+
+
+def test_findings_that_were_gone_before_they_were_read_are_declared(folder: Path) -> None:
+    class Retained(FindingsList):
+        """Holds only those above 4."""
+
+        def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:
+            if n < 4:
+                raise LogBroken("offset is gone")
+            return super().findings_after(n, limit)
+
+    told, spool = Told(), Spool(folder / "spool.db")
+    spool.append(Step("findings/0", "list", 1), T)
+    source = FindingsSource(Retained(_findings(6)), lambda: T, told, begin=lambda: 4)
+    _run(Feeder(spool, [source], lambda: T, told))
+    assert [p.fields["n"] for p in _points(spool) if p.measurement == "losses"] == [3]
+    assert len([p for p in _points(spool) if p.measurement == "findings"]) == 2
+    assert [alarm for alarm, _ in told.alarms] == [ResultsAlarm.DROPPED]
+    spool.close()
+
+
+def test_a_source_that_contradicts_itself_is_said_and_keeps_its_place(folder: Path) -> None:
+    class Truncated(FindingsList):
+        def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:
+            raise LogBroken("offset 9 lies beyond the end")
+
+    told, spool = Told(), Spool(folder / "spool.db")
+    spool.append(Step("findings/0", "list", 9), T)
+    _run(Feeder(spool, [FindingsSource(Truncated([]), lambda: T, told)], lambda: T, told))
+    assert told.alarms == [(ResultsAlarm.DROPPED, "findings/0: offset 9 lies beyond the end")]
+    assert spool.cursor("findings/0", "list") == 9
+    spool.close()
 
 
 def test_a_log_read_for_the_first_time_begins_where_it_is_told_and_nothing_is_missed(folder: Path) -> None:
@@ -188,7 +220,7 @@ def test_a_record_that_cannot_be_read_is_passed_over(folder: Path) -> None:
 
 def test_the_thread_reads_what_is_there_and_ends(folder: Path) -> None:
     spool, stop = Spool(folder / "spool.db"), threading.Event()
-    feeder = Feeder(spool, [FindingsSource(FindingsList(_findings(1_200)))], lambda: T, Told())
+    feeder = Feeder(spool, [FindingsSource(FindingsList(_findings(1_200)), lambda: T, Told())], lambda: T, Told())
     stop.set()
     feeder.run(stop)
     assert spool.depth().points == 1_200

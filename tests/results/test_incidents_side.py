@@ -29,6 +29,8 @@ from streams.sinks.spool import Spool
 from tests.incidents.builders import T0, ManualClock, make_directory, make_finding, make_store
 from tests.support.folders import fast_folder
 
+pytestmark = pytest.mark.usefixtures("on_both")
+
 
 class World:
     """Incidents that are told to one receiver, and a spool that follows them."""
@@ -112,8 +114,8 @@ def test_every_attempt_is_a_point_once_it_must_be_settled(world: World) -> None:
     assert world.follow() == points
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.integers(1, 5))
+@settings(max_examples=6, deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=20), st.integers(1, 5))
 def test_attempts_are_read_in_parts_and_none_is_left_out(pauses_ms: list[int], limit: int) -> None:
     with fast_folder() as folder:
         world = World(folder)
