@@ -126,8 +126,8 @@ class Community:
         self._uploads = Uploads(self._incidents, EvidenceFiles(Path(settings["evidence.folder"])))
         self._results = ResultsService(
             settings,
-            logs=[(0, self._log)],
-            findings=[(0, self._engine_store)],
+            logs=[self._log],
+            findings=[(self._engine_store, lambda: 0)],
             incidents=self._incidents,
             book=self._directory,
             rest=RESULTS_REST,

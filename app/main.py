@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "findings": ("app.commands.findings", "Print everything the rules have found so far."),
     "incidents": ("app.commands.incidents", "Run a district's incidents: findings in, receivers told."),
     "console": ("app.commands.console", "Run a district's page, its API and the boxes' uploads."),
-    "results": ("app.commands.results", "Show what waits for the store of results, and what it refused."),
+    "results": ("app.commands.results", "Carry a district's results to their store; show what waits."),
     "inventory": ("app.commands.inventory", "Read and change the sites, places and devices that ingest accepts."),
     "dead-letters": ("app.commands.dead_letters", "Show what was rejected, from where, and why."),
     "trace": (

@@ -16,7 +16,7 @@ from incidents.alarms import AlarmCode, clear_alarm, raise_alarm
 from incidents.measured import attempts_after, identity_of, told_after
 from incidents.store import Clock, Store, wall_ms
 from streams.log import LogReader
-from streams.sinks.feeder import Feeder, FindingsReader, FindingsSource, LogSource, Source
+from streams.sinks.feeder import READ_RECORDS, Feeder, FindingsReader, FindingsSource, LogSource, Source
 from streams.sinks.influx_url import parse_influx
 from streams.sinks.log_measures import SiteBook
 from streams.sinks.points import delivered_point, delivery_point, incident_point, loss_point, taken_point
@@ -86,18 +86,22 @@ class ResultsService:
     """The threads that carry results: one reads into the spool, one writes out of it.
 
     Args:
+        logs: each partition of the log.
+        findings: each partition's findings, and the number before the first that is still held.
         rest: see :class:`streams.sinks.feeder.Feeder`.
+        read_records: records a step; few where a reader lends the log's lock.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
-        logs: Sequence[tuple[int, LogReader]],
-        findings: Sequence[tuple[int, FindingsReader]],
+        logs: Sequence[LogReader],
+        findings: Sequence[tuple[FindingsReader, Callable[[], int]]],
         incidents: Store,
         book: SiteBook,
         rest: float = 0.0,
+        read_records: int = READ_RECORDS,
         clock_ms: Clock = wall_ms,
     ) -> None:
         self._settings = settings
@@ -107,11 +111,15 @@ class ResultsService:
         self._target = open_results(settings)
         self._spool = Spool(Path(settings["results.spool"]), quota_bytes)
         since_ms = clock_ms() - int(settings["results.backlog_hours"]) * 3_600_000
+        told = self._on_alarm
         sources: list[Source] = [
-            LogSource(reader, book, clock_ms, self._on_alarm, partition=partition, since_ms=since_ms)
-            for partition, reader in logs
+            LogSource(reader, book, clock_ms, told, partition=n, since_ms=since_ms, limit=read_records)
+            for n, reader in enumerate(logs)
         ]
-        sources += [FindingsSource(reader, f"findings/{partition}") for partition, reader in findings]
+        sources += [
+            FindingsSource(reader, clock_ms, told, partition=n, begin=begin)
+            for n, (reader, begin) in enumerate(findings)
+        ]
         sources += [IncidentsSource(incidents), AttemptsSource(incidents, clock_ms)]
         self._feeder = Feeder(self._spool, sources, clock_ms, self._on_alarm, rest=rest)
         self._sender = Sender(self._spool, self._target, clock_ms, self._on_alarm)

@@ -28,7 +28,7 @@ def main() -> None:
     folder, url = Path(sys.argv[1]), sys.argv[2]
     spool = Spool(folder / "spool.db")
     log, findings = DayLog(folder / "log"), EngineStore(folder / "engine.db")
-    sources: list[Source] = [LogSource(log, meter_book(6), wall_ms, _told), FindingsSource(findings)]
+    sources: list[Source] = [LogSource(log, meter_book(6), wall_ms, _told), FindingsSource(findings, wall_ms, _told)]
     feeder = Feeder(spool, sources, wall_ms, _told)
     sender = Sender(spool, Influx(parse_influx(url), Credentials(), timeout_s=2.0), wall_ms, _told)
     stop = threading.Event()

@@ -72,7 +72,7 @@ def _log(folder: Path, batches: Sequence[Batch]) -> DayLog:
 
 
 def _sources(log: LogReader, findings: Sequence[Finding], told: Told) -> list[Source]:
-    return [LogSource(log, meter_book(), lambda: T, told), FindingsSource(FindingsList(findings))]
+    return [LogSource(log, meter_book(), lambda: T, told), FindingsSource(FindingsList(findings), lambda: T, told)]
 
 
 def _findings(count: int) -> list[Finding]:
@@ -131,7 +131,7 @@ def test_a_source_that_is_away_holds_up_no_other(folder: Path) -> None:
             raise Transient("no answer")
 
     spool = Spool(folder / "spool.db")
-    feeder = Feeder(spool, [Away(), FindingsSource(FindingsList(_findings(3)))], lambda: T, Told())
+    feeder = Feeder(spool, [Away(), FindingsSource(FindingsList(_findings(3)), lambda: T, Told())], lambda: T, Told())
     assert feeder.step()
     assert spool.depth().points == 3
     spool.close()
@@ -188,7 +188,7 @@ def test_a_record_that_cannot_be_read_is_passed_over(folder: Path) -> None:
 
 def test_the_thread_reads_what_is_there_and_ends(folder: Path) -> None:
     spool, stop = Spool(folder / "spool.db"), threading.Event()
-    feeder = Feeder(spool, [FindingsSource(FindingsList(_findings(1_200)))], lambda: T, Told())
+    feeder = Feeder(spool, [FindingsSource(FindingsList(_findings(1_200)), lambda: T, Told())], lambda: T, Told())
     stop.set()
     feeder.run(stop)
     assert spool.depth().points == 1_200

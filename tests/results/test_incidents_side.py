@@ -29,6 +29,8 @@ from streams.sinks.spool import Spool
 from tests.incidents.builders import T0, ManualClock, make_directory, make_finding, make_store
 from tests.support.folders import fast_folder
 
+pytestmark = pytest.mark.usefixtures("on_both")
+
 
 class World:
     """Incidents that are told to one receiver, and a spool that follows them."""

@@ -117,7 +117,10 @@ def _clean(folder: Path) -> Kept:
     """What an undisturbed run writes."""
     log, findings = DayLog(folder / "log"), EngineStore(folder / "engine.db")
     spool, target = Spool(folder / "clean.db"), Keeping()
-    sources: list[Source] = [LogSource(log, meter_book(6), lambda: T, _nobody), FindingsSource(findings)]
+    sources: list[Source] = [
+        LogSource(log, meter_book(6), lambda: T, _nobody),
+        FindingsSource(findings, lambda: T, _nobody),
+    ]
     feeder = Feeder(spool, sources, lambda: T, _nobody)
     while feeder.step():
         pass
