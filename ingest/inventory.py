@@ -28,6 +28,7 @@ from contracts.events import (
     VisitorRegistered,
 )
 from contracts.names import check_id
+from contracts.rows import row_key
 from ingest.admission import PendingDevice, PendingTopic
 from streams.sqlite import connect, transaction
 
@@ -155,29 +156,6 @@ class Inventory:
                 (kind, site_id, site_id),
             ).fetchall()
         return [_DECODER.decode(body) for (body,) in found]
-
-
-def row_key(record: ConfigurationRecord) -> str:
-    """What a record is about: two records of a kind with the same key are versions of one row."""
-    key = record.site_id
-    match record:
-        case SiteConfigured():
-            pass
-        case PlaceConfigured():
-            key = record.place.place_id
-        case DeviceConfigured():
-            key = record.device_id
-        case ThresholdConfigured():
-            key = f"{record.rule}.{record.name}"
-        case VisitorRegistered():
-            key = record.registration_id
-        case VehicleRegistered():
-            key = record.vehicle_id
-        case ConsentRecorded():
-            key = f"{record.subject_ref}/{record.purpose}"
-        case _:
-            raise ConfigurationError(f"{type(record).__name__} is no configuration record")
-    return key
 
 
 def check_record(record: ConfigurationRecord) -> None:
