@@ -72,7 +72,10 @@ def test_a_tag_that_was_heard_becomes_a_tombstone_that_is_an_id() -> None:
 
 def test_a_finding_keeps_its_id_and_says_that_something_was_taken_out() -> None:
     finding = make_finding(
-        key="door/x1", subject=Subject(SubjectKind.PERSON, "x1"), facts=(Fact(code="who", value="by x1, at 3"),)
+        key="door/x1",
+        place_id="door",
+        subject=Subject(SubjectKind.PERSON, "x1"),
+        facts=(Fact(code="who", value="by x1, at 3"),),
     )
     erased = eraser(ReferenceKind.PERSON, "x1", before_ms=T0 + 1).finding(finding)
     tombstone = tombstone_of(digest_of("s1", ReferenceKind.PERSON, "x1"))
