@@ -18,6 +18,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("app.commands.replay", "Run the rules over a file of events and print their findings."),
     "log": ("app.commands.log", "Load a file of events into the log as a shard would."),
     "streams": ("app.commands.streams", "Show where the rules are stuck in the log, and get past it."),
+    "incidents": ("app.commands.incidents", "Run a district's incidents: findings in, receivers told."),
+    "console": ("app.commands.console", "Run a district's page, its API and the boxes' uploads."),
     "inventory": ("app.commands.inventory", "Read and change the sites, places and devices that ingest accepts."),
     "dead-letters": ("app.commands.dead_letters", "Show what was rejected, from where, and why."),
     "models": ("app.commands.models", "Check the manifests of vision models."),

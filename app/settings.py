@@ -54,6 +54,13 @@ def _url(*schemes: str) -> Callable[[str], str | None]:
     return check
 
 
+def _database(text: str) -> str | None:
+    user, at, _ = text.partition("://")[2].partition("@")
+    if at and ":" in user:
+        return "expected no password in the URL: put it into a file and name that in password_file"
+    return _url("sqlite", "postgresql")(text)
+
+
 def _optional(check: Callable[[str], str | None]) -> Callable[[str], str | None]:
     return lambda text: None if not text else check(text)
 
@@ -110,10 +117,18 @@ KEYS: dict[str, Key] = {
         _url("sqlite", "kafka"),
     ),
     "log.retention_days": Key("7", "days that day files are kept", _whole(1, 3650)),
-    "inventory.url": Key("sqlite:///linli-data/config.db", "the tables people edit", _url("sqlite")),
-    "incidents.url": Key(
-        "sqlite:///linli-data/incidents.db", "incidents, deliveries and users", _url("sqlite", "postgresql")
+    "inventory.url": Key(
+        "",
+        "the tables people edit (empty: with the incidents in PostgreSQL, else sqlite:///linli-data/config.db)",
+        _optional(_database),
     ),
+    "inventory.password_file": Key("", "file with the password of the role in inventory.url", _any),
+    "incidents.url": Key(
+        "sqlite:///linli-data/incidents.db",
+        "incidents, deliveries and users: sqlite:///FILE, or postgresql://USER@HOST/DATABASE",
+        _database,
+    ),
+    "incidents.password_file": Key("", "file with the password of the role in incidents.url", _any),
     "results.url": Key(
         "sqlite:///linli-data/results.db", "results; InfluxDB comes with the district", _url("sqlite", "influx")
     ),
@@ -153,13 +168,13 @@ class Settings(msgspec.Struct, frozen=True):
         return sqlite_path(self, "log.url")
 
 
-def sqlite_path(settings: Settings, key: str) -> Path:
-    """The path in a ``sqlite:///PATH`` value.
+def sqlite_path(settings: Settings, key: str, url: str = "") -> Path:
+    """The path in a ``sqlite:///PATH`` value; ``url`` instead of the key's own, where that is empty.
 
     Raises:
         ConfigurationError: when it is another kind of URL; says which command serves that.
     """
-    url = settings[key]
+    url = settings[key] or url
     if not url.startswith("sqlite:///") or len(url) == len("sqlite:///"):
         raise ConfigurationError(f"{key} = {url!r}: on one machine this must be sqlite:///PATH")
     return Path(url.removeprefix("sqlite:///"))

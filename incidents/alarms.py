@@ -18,6 +18,10 @@ class AlarmCode(enum.StrEnum):
     RULE_FAILED = "rule_failed"
     BATCH_UNREADABLE = "batch_unreadable"
     LOG_GAP = "log_gap"  # records were gone before they were judged
+    LOG_REPLACED = "log_replaced"  # the log is not the one that snapshots rest on
+    CUT_ACCEPTED = "cut_accepted"  # rules went on from others that had not drained
+    PARTITION_STOPPED = "partition_stopped"  # one position failed three times
+    PARTITION_STUCK = "partition_stuck"  # the log is ahead of the rules and they do not move
     DELIVERY_REJECTED = "delivery_rejected"
     DELIVERY_UNCONFIRMED = "delivery_unconfirmed"
     DELIVERY_OVERDUE = "delivery_overdue"  # its sender does not work on it

@@ -89,7 +89,7 @@ class Housekeeping:
         counts = sum(d.count for d in devices) + sum(t.count for t in topics)
         if counts != self._pending_counts:
             self._pending_counts = counts
-            self._guarded(lambda: self._inventory.set_pending(devices, topics))
+            self._guarded(lambda: self._inventory.set_pending(devices, topics, self._follower))
 
     def _read_changes(self) -> list[Configuration]:
         records: list[Configuration] = []

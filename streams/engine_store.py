@@ -86,6 +86,19 @@ class EngineStore:
             )
             db.execute("INSERT OR REPLACE INTO manifests VALUES (?, ?)", (digest, manifest))
 
+    def settle(self) -> None:
+        """Nothing is left to wait for: :meth:`append_findings` is durable on return."""
+
+    def manifests(self) -> dict[str, bytes]:
+        """The manifest of every version of the rules, by digest."""
+        with self._lock, undamaged(self._db):
+            return dict(self._db.execute("SELECT digest, body FROM manifests").fetchall())
+
+    def forget(self, digest: str) -> None:
+        """Take back the manifest of this version."""
+        with self._lock, transaction(self._db) as db:
+            db.execute("DELETE FROM manifests WHERE digest = ?", (digest,))
+
     def load(self, digest: str) -> tuple[list[SnapshotRow], bytes | None]:
         """The rows and the manifest kept for this version of the rules; nothing when there are none."""
         with self._lock, undamaged(self._db):

@@ -21,10 +21,11 @@ class LogWriter(Protocol):
     """The one writer of a partition."""
 
     def append(self, batches: Sequence[Batch]) -> list[int]:
-        """Append ``batches`` in order; their positions. Durable (fsync) on return.
+        """Append ``batches`` in order; their positions. Durable on return: on disk, or on every Kafka copy in sync.
 
         Raises:
-            Transient: the store is full or busy; nothing of this call was kept.
+            Transient: the store is full, busy or away. Some of the batches may have been kept; append the same ones
+                again, nothing else of their partitions before them. What is then there twice the engine drops.
         """
         ...
 

@@ -12,11 +12,15 @@ from contracts.errors import ConfigurationError
 
 @click.command("run")
 @click.option("--config", type=click.Path(path_type=Path), help="settings file (default: linli.toml here, if any)")
-def command(config: Path | None) -> None:
+@click.option("--accept-cut", is_flag=True, help="go on though the version before was killed, not ended in order")
+def command(config: Path | None, accept_cut: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Run one community: broker (unless one answers already), ingest, rules, incidents, console; edge boxes run apart.
 
     Ctrl-C or SIGTERM ends it in order. Killed, it goes on where it was at the next start. The first start makes the
     user `admin` and shows its password once.
+
+    After an update of the rules it goes on only where the version before ended in order. When that one was killed,
+    start it once more and end it, or accept that some records are judged twice (--accept-cut); an alarm says which.
     """
     settings = load_settings(config)
     if settings["log.url"].startswith("kafka:"):
@@ -25,4 +29,4 @@ def command(config: Path | None) -> None:
     from app.logs import configure_logs
 
     configure_logs()
-    run_community(settings)
+    run_community(settings, accept_cut=accept_cut)
