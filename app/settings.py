@@ -98,6 +98,12 @@ def _severity(text: str) -> str | None:
     return None if text in set(Severity) else f"expected one of {', '.join(Severity)}"
 
 
+def _site_days(text: str) -> str | None:
+    pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
+    good = all(is_id(site) and days.isdigit() and 1 <= int(days) <= 36_500 for site, _, days in pairs)
+    return None if good else "expected SITE=DAYS with commas, days 1–36500"
+
+
 def _any(_text: str) -> str | None:
     return None
 
@@ -117,6 +123,13 @@ KEYS: dict[str, Key] = {
         _url("sqlite", "kafka"),
     ),
     "log.retention_days": Key("7", "days that day files are kept", _whole(1, 3650)),
+    "log.retention_gb": Key(
+        "20", "size of all day files, GB, beyond which the oldest go (0: none)", _whole(0, 100_000)
+    ),
+    "archive.folder": Key("linli-data/archive", "site-day segments of the log, encrypted (empty: none)", _any),
+    "archive.key_file": Key("", "the sites' keys of the archive (empty: keys in archive.folder)", _any),
+    "archive.retention_days": Key("30", "days that segments are kept", _whole(1, 36_500)),
+    "archive.site_days": Key("", "sites that differ: SITE=DAYS with commas", _site_days),
     "inventory.url": Key(
         "",
         "the tables people edit (empty: with the incidents in PostgreSQL, else sqlite:///linli-data/config.db)",
@@ -129,6 +142,7 @@ KEYS: dict[str, Key] = {
         _database,
     ),
     "incidents.password_file": Key("", "file with the password of the role in incidents.url", _any),
+    "incidents.retention_days": Key("365", "days that closed incidents are kept", _whole(30, 36_500)),
     "results.url": Key(
         "sqlite:///linli-data/results.db", "results; InfluxDB comes with the district", _url("sqlite", "influx")
     ),
@@ -158,6 +172,11 @@ class Settings(msgspec.Struct, frozen=True):
 
     def __getitem__(self, key: str) -> str:
         return self.values[key].value
+
+    def site_days(self) -> dict[str, int]:
+        """Site → the days that its segments are kept, for those that differ."""
+        pairs = (part.strip().partition("=") for part in self["archive.site_days"].split(",") if part.strip())
+        return {site: int(days) for site, _, days in pairs}
 
     def folder(self) -> Path:
         """The folder of an embedded log.

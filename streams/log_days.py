@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import datetime
 from collections.abc import Mapping, Sequence
 
@@ -40,6 +41,15 @@ def utc_day(at_ms: int) -> str:
     '19700102'
     """
     return datetime.datetime.fromtimestamp(at_ms / 1000, tz=datetime.UTC).strftime("%Y%m%d")
+
+
+def day_begin_ms(day: str) -> int:
+    """The first moment of a UTC day ``YYYYMMDD``, epoch ms.
+
+    >>> day_begin_ms("19700102")
+    86400000
+    """
+    return calendar.timegm((int(day[:4]), int(day[4:6]), int(day[6:8]), 0, 0, 0)) * 1000
 
 
 def plan_days(

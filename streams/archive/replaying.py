@@ -7,9 +7,7 @@ is missing there, so the first hours of the first segment may be judged differen
 
 from __future__ import annotations
 
-import calendar
 import itertools
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from detectors.rule import Rule
 from streams.archive.keys import SiteKeys
 from streams.archive.segment import MAGIC, BatchesPart, ConfigurationPart, SegmentHead, read_head, read_parts
 from streams.engine import Engine
+from streams.log_days import day_begin_ms
 
 
 class SegmentFile(msgspec.Struct, frozen=True):
@@ -73,7 +72,7 @@ def batches_of_segment(file: SegmentFile, keys: SiteKeys) -> Iterator[Batch]:
 
     Rows that the engine has from the day before are known to it by their versions.
     """
-    began_ms = calendar.timegm(time.strptime(file.head.day, "%Y%m%d")) * 1000
+    began_ms = day_begin_ms(file.head.day)
     with file.path.open("rb") as opened:
         head = read_head(opened, file.path.name)
         for part in read_parts(opened, head, keys.of(head.site_id), file.path.name):
