@@ -101,7 +101,7 @@ class SegmentKeeper:
         for segment in self._archive.catalogue.segments():
             if segment.head.site_id not in sites and self._is_over(segment, now_ms):
                 self._archive.delete(segment)
-                detail = {"sha256": segment.sha256, "events": segment.events, "bytes": segment.size_bytes}
+                detail: audit.Detail = {"sha256": segment.sha256, "events": segment.events, "bytes": segment.size_bytes}
                 with self._store.write() as connection:
                     audit.record(connection, ACTOR, "retention.segment", segment.name, detail, now_ms)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from contracts.batch import Batch, encode_batch
@@ -201,3 +201,15 @@ def _of_partition_0(batch: Batch) -> Batch:
     if batch.partition != 0:
         raise ConfigurationError(f"the embedded log has one partition, 0; a batch is for partition {batch.partition}")
     return batch
+
+
+def read_days(folder: Path) -> Iterator[tuple[str, LogRecord]]:
+    """Every record of a folder's day files with its file's day, read beside the process that writes them."""
+    for path in sorted(folder.glob("log-????????.db")):
+        db = connect(path, readonly=True)
+        try:
+            with undamaged(db):
+                for position, body in db.execute("SELECT position, body FROM records ORDER BY position"):
+                    yield path.stem.removeprefix("log-"), LogRecord(int(position), _inflate(body))
+        finally:
+            db.close()
