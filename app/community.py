@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import signal
-import socket
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,14 +19,15 @@ from fastapi import FastAPI
 
 from app.folder_lock import FolderLock
 from app.heard import HeardLog
+from app.ports import free_port, listens
 from app.receivers import read_secret, receivers_of
 from app.relays import DirectoryRelay, FindingsRelay
 from app.settings import Settings
-from app.stores import open_incidents, open_inventory
+from app.stores import boxes_file, open_incidents, open_inventory
 from app.threads import Threads
 from console.api import build_app
 from console.server import Server, serve
-from contracts.errors import ConfigurationError, LinliError, Permanent, RejectReason
+from contracts.errors import ConfigurationError, RejectReason
 from detectors.registry import all_rules
 from incidents.actions import Actions
 from incidents.alarms import AlarmCode, raise_alarm
@@ -52,7 +52,6 @@ from streams.engine import Engine
 from streams.engine_store import EngineStore
 
 LOG = structlog.get_logger("linli")
-BOXES_FILE = "boxes.jsonl"
 RETENTION_EVERY_S = 3600.0
 
 
@@ -117,8 +116,7 @@ class Community:
         """Start every thread; the address of the page. Ends once the log is judged to its end and ingest listens."""
         settings, threads = self._settings, self.threads
         host = settings["console.host"]
-        while self._directory_relay.step():
-            pass
+        self._directory_relay.catch_up()
         LOG.info("judging_log", to_position=self._log.end())
         self._driver.open()
         password = self._users.first_run()
@@ -127,14 +125,15 @@ class Community:
         self._start_broker()
         shard = self._shard()
         threads.start("engine", self._driver.run)
-        threads.start("incidents", self._intake.run)
-        threads.start("directory", self._directory_relay.run)
-        threads.start("auditor", self._auditor.run)
+        threads.keep("bell", self._incidents.follow)
+        threads.keep("incidents", self._intake.run)
+        threads.keep("directory", self._directory_relay.run)
+        threads.keep("auditor", self._auditor.run)
         retention_ms = int(settings["evidence.retention_hours"]) * 3_600_000
-        threads.start("evidence", lambda stop: self._uploads.run(stop, retention_ms))
+        threads.keep("evidence", lambda stop: self._uploads.run(stop, retention_ms))
         threads.start("retention", self._keep_days)
         for profile, receiver in self._receivers:
-            threads.start(f"outbox-{profile.name}", Outbox(self._incidents, receiver, profile).run)
+            threads.keep(f"outbox-{profile.name}", Outbox(self._incidents, receiver, profile).run)
         threads.start("ingest", shard.run)
         self._server = serve(self._console(), host, free_port(host, int(settings["console.port"])))
         while not shard.wait_ready(0.2) and not threads.stop.is_set():
@@ -165,11 +164,7 @@ class Community:
             LOG.error("threads_did_not_end", threads=stuck)
         else:
             self._stack.close()
-        failure = self.threads.failure
-        if isinstance(failure, LinliError):
-            raise failure  # it says itself what to do, and its kind is the exit code
-        if failure is not None:
-            raise Permanent(f"stopped by a failure: {failure!r}")
+        self.threads.raise_failure()
 
     def _shard(self) -> Shard:
         settings = self._settings
@@ -212,7 +207,7 @@ class Community:
             directory=self._directory,
             health=self._heard,
             uploads=self._uploads,
-            boxes=BoxTokens(self._folder / BOXES_FILE),
+            boxes=BoxTokens(boxes_file(self._settings)),
             figures=self._figures,
             language=self._settings["console.language"],
         )
@@ -261,29 +256,3 @@ def run_community(settings: Settings, *, accept_cut: bool = False) -> None:
         community.wait()
     finally:
         community.close()
-
-
-def listens(host: str, port: int) -> bool:
-    """Whether something answers there."""
-    try:
-        with socket.create_connection((host, port), timeout=1.0):
-            return True
-    except OSError:
-        return False
-
-
-def free_port(host: str, wanted: int) -> int:
-    """``wanted``, or the next free port above it; 0 takes any.
-
-    Raises:
-        ConfigurationError: none of the next hundred is free.
-    """
-    for port in range(wanted, wanted + 100) if wanted else [0]:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise ConfigurationError(f"port {wanted} and the hundred above it are taken on {host}; choose another")

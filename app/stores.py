@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
@@ -16,6 +17,7 @@ from ingest.inventory import Inventory
 from ingest.inventory_tables import Rows
 
 INVENTORY_FILE = "sqlite:///linli-data/config.db"
+BOXES_FILE = "boxes.jsonl"
 _SCHEMA = "inventory"
 
 
@@ -46,6 +48,13 @@ def inventory_url(settings: Settings) -> str:
         return database_url(settings, "inventory")
     beside = database_url(settings, "incidents")
     return beside if beside.startswith("postgresql:") else INVENTORY_FILE
+
+
+def boxes_file(settings: Settings) -> Path:
+    """Whose token is which box's: in the folder of the log, or beside the evidence where the log has none."""
+    if settings["log.url"].startswith("sqlite:"):
+        return settings.folder() / BOXES_FILE
+    return Path(settings["evidence.folder"]).parent / BOXES_FILE
 
 
 def database_url(settings: Settings, section: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
-from contracts.errors import Transient
+from contracts.errors import LinliError, Permanent, Transient
 
 LOG = structlog.get_logger("linli")
 PAUSES_S = (0.5, 1.0, 2.0, 4.0)
@@ -44,6 +44,17 @@ class Threads:
         for thread in mine:
             thread.join(timeout_s)
         return [t.name for t in mine if t.is_alive()]
+
+    def raise_failure(self) -> None:
+        """Nothing, when no thread has failed.
+
+        Raises:
+            LinliError: what the first one raised, where that says itself what to do; its kind is the exit code.
+        """
+        if isinstance(self.failure, LinliError):
+            raise self.failure
+        if self.failure is not None:
+            raise Permanent(f"stopped by a failure: {self.failure!r}")
 
     def _run(self, name: str, loop: Callable[[threading.Event], object]) -> None:
         try:

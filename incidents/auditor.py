@@ -51,7 +51,7 @@ PASSING = (
     AlarmCode.RULE_FAILED,
     AlarmCode.BATCH_UNREADABLE,
     AlarmCode.LOG_GAP,
-    AlarmCode.LOG_REPLACED,
+    AlarmCode.LOG_BROKEN,
     AlarmCode.CUT_ACCEPTED,
     AlarmCode.PARTITION_STOPPED,
     AlarmCode.PARTITION_STUCK,

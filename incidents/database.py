@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 from contracts.errors import ConfigurationError
 from incidents.claims import Claims, Uncontested
 
+_LOOK_S = 0.5
 _BUSY_MS = 30_000  # another process (linli users) may hold the file for the length of its transaction
 
 
@@ -124,8 +125,15 @@ class SqliteDatabase:
             yield connection
 
     def follow(self, stop: threading.Event, on_commit: Callable[[], None]) -> None:
-        """See :class:`Database`: a file has one process of ours, and ``linli users`` is looked up on every request."""
-        stop.wait()
+        """See :class:`Database`: SQLite counts the commits of others, which costs a look at shared memory to read."""
+        with self._engine.connect() as connection:
+            seen = None
+            while not stop.wait(_LOOK_S):
+                count = connection.exec_driver_sql("PRAGMA data_version").scalar()
+                connection.rollback()
+                if count != seen:
+                    on_commit()
+                seen = count
 
     def claims(self) -> Claims:
         """See :class:`Database`: one process works on a file (its folder is locked), so everything is its own."""

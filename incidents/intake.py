@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from contracts.findings import Finding, Phase
 from contracts.incidents import AlertAction, next_alert_state
-from incidents.alarms import AlarmCode, raise_alarm
+from incidents.alarms import AlarmCode, Raised, raise_alarm
 from incidents.changes import add_change
 from incidents.counters import advance, current
 from incidents.deliveries import add_deliveries
@@ -89,18 +89,30 @@ class Intake:
         with self._store.read() as connection:
             return current(connection, self._cursor)
 
-    def take(self, findings: Sequence[tuple[int, Finding]]) -> Taken:
-        """Take findings with their numbers in the engine's store; all of them durably, or none."""
-        taken = Taken()
-        if not findings:
+    def take(
+        self, findings: Sequence[tuple[int, Finding]], alarms: Sequence[Raised] = (), *, through: int = 0
+    ) -> Taken:
+        """Take findings with their numbers in the engine's store; all of them durably, or none.
+
+        Args:
+            alarms: of who decides the findings, for operators.
+            through: the last number read, where what came after the last finding was none.
+
+        Raises:
+            Transient: the database is away.
+        """
+        taken, newest = Taken(), max((n for n, _ in findings), default=through)
+        if not newest:
             return taken
         with self._store.write() as connection:
-            pass_ = _Pass(connection, self._directory, self._receivers, self._clock_ms(), taken)
+            now_ms = self._clock_ms()
+            pass_ = _Pass(connection, self._directory, self._receivers, now_ms, taken)
             for _n, finding in findings:
                 pass_.take(finding)
-            newest = max(n for n, _ in findings)
-            if newest > current(connection, self._cursor):
-                advance(connection, self._cursor, newest)
+            for alarm in alarms:
+                raise_alarm(connection, alarm.code, alarm.subject, alarm.detail, now_ms)
+            if max(newest, through) > current(connection, self._cursor):
+                advance(connection, self._cursor, max(newest, through))
         return taken
 
 

@@ -34,7 +34,7 @@ def command(file: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes f
         for output in run_file(source.events(lines), all_rules()):
             if isinstance(output, Finding):
                 counts[output.rule] += 1
-                click.echo(msgspec.json.encode(output) if as_json else _line(output))
+                click.echo(msgspec.json.encode(output) if as_json else line_of(output))
             else:
                 counts["(asked to judge a window again)"] += 1
     _report(source, counts)
@@ -51,7 +51,8 @@ def _open(file: Path) -> BinaryIO:
         raise ConfigurationError(f"cannot read {file}: {error.strerror}; give a file of events, one a line") from None
 
 
-def _line(finding: Finding) -> str:
+def line_of(finding: Finding) -> str:
+    """One finding for a person to read."""
     moment = datetime.datetime.fromtimestamp(finding.decided_ms / 1000, tz=datetime.UTC)
     flags = ("" if finding.verified else " unverified") + (
         f" late {finding.late_by_ms} ms" if finding.late_by_ms else ""

@@ -8,6 +8,7 @@ the log. After any error but :class:`Transient` it must not be used again: open 
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable
 
@@ -72,6 +73,7 @@ class PartitionDriver:
     ) -> None:
         self.counts = DriverCounts()
         self.watermark_ms = 0
+        self.abandoned = False  # set by the owner that has lost the partition: whatever goes on here may end
         self._log = log
         self._keep = keep
         self._engine = engine
@@ -81,6 +83,7 @@ class PartitionDriver:
         self._accept_cut = accept_cut
         self._decided: list[Output] = []
         self._record_hash = b""
+        self._saved = 0
         self._failed: dict[int, int] = {}
         self._skipped: frozenset[int] = frozenset()
 
@@ -88,6 +91,15 @@ class PartitionDriver:
     def position(self) -> int:
         """The next position to feed."""
         return self._engine.next_position
+
+    @property
+    def engine(self) -> Engine:
+        """What is fed; to be looked at only."""
+        return self._engine
+
+    def sites_due(self, elapsed_s: float) -> int:
+        """How many changed sites a turn after ``elapsed_s`` must save, so that each has its turn in time."""
+        return math.ceil(len(self._engine.changed_sites()) * min(elapsed_s / SNAPSHOT_EVERY_S, 1.0))
 
     def open(self) -> None:
         """Restore from the snapshots, taking over from the version before, and read the log to its end at this moment.
@@ -146,7 +158,10 @@ class PartitionDriver:
         """
         end, fed = self._log.end(), 0
         self._check_end(end, self.position)
-        while self.position < end and (records := self.step(min(READ_RECORDS, end - self.position))):
+        while self.position < end and not self.abandoned:
+            records = self.step(min(READ_RECORDS, end - self.position))
+            if not records:
+                break
             fed += records
             if self._turns.since_s() >= SNAPSHOT_EVERY_S:
                 self.save()
@@ -161,6 +176,7 @@ class PartitionDriver:
         self._keep_decided()
         saving = self.collect(most_sites)
         if saving is not None:
+            self.check(saving)
             self.keep(saving)
 
     def drain(self) -> None:
@@ -171,30 +187,41 @@ class PartitionDriver:
         self._keep_decided()
         if self.position:
             rows = self._rows(self._engine.changed_sites())
-            self.keep(Saving(rows, self._engine.manifest(self._record_hash, drained=True)))
+            saving = Saving(rows, self._engine.manifest(self._record_hash, drained=True))
+            self.check(saving)
+            self.keep(saving)
 
     def collect(self, most_sites: int) -> Saving | None:
         """The rows whose turn it is, taken from the engine: to be kept at any later time, also in another thread.
 
-        None before anything was read: a log that is still empty has no name yet that would last.
+        None when nothing was fed since the last time; above all before anything was: a log that is still empty has no
+        name yet that would last.
         """
-        if not self.position:
-            return None
         changed = self._engine.changed_sites()[:most_sites]
         rows = self._rows(self._turns.take(changed, self._engine.site_ids()))
+        if not rows and self.position == self._saved:
+            return None
+        self._saved = self.position
         return Saving(rows, self._engine.manifest(self._record_hash))
+
+    def check(self, saving: Saving) -> None:
+        """Nothing, while the partition is still this version's and the log still the same one.
+
+        Raises:
+            Superseded: another version of the rules has taken the partition over.
+            LogBroken: the record last fed is no longer in the log.
+            Transient: the log or the store does not answer now.
+        """
+        own = decode_manifest(saving.manifest)
+        self._check_owner(own)
+        self._check_record(own.position, own.record_hash)
 
     def keep(self, saving: Saving) -> None:
         """Keep what :meth:`collect` gave, after the findings that it covers are durable.
 
         Raises:
-            Superseded: another version of the rules has taken the partition over.
-            LogBroken: the record last fed is no longer in the log.
             Transient: the store cannot be written now.
         """
-        own = decode_manifest(saving.manifest)
-        self._check_owner(own)
-        self._check_record(own.position, own.record_hash)
         self._keep.settle()
         self._keep.save(saving.rows, saving.manifest, self._engine.digest)
         self.counts.saved_bytes += sum(len(row.data) for row in saving.rows)
@@ -229,7 +256,7 @@ class PartitionDriver:
 
     def _fill(self, position: int) -> None:
         """Read exactly what lies before ``position``."""
-        while self.position < position:
+        while self.position < position and not self.abandoned:
             records = self.step(min(READ_RECORDS, position - self.position))
             self.counts.filled += records
             if not records:
