@@ -23,10 +23,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "findings": ("app.commands.findings", "Print everything the rules have found so far."),
     "incidents": ("app.commands.incidents", "Run a district's incidents: findings in, receivers told."),
     "console": ("app.commands.console", "Run a district's page, its API and the boxes' uploads."),
+    "results": ("app.commands.results", "Carry a district's results to their store; show what waits."),
     "inventory": ("app.commands.inventory", "Read and change the sites, places and devices that ingest accepts."),
     "dead-letters": ("app.commands.dead_letters", "Show what was rejected, from where, and why."),
+    "trace": (
+        "app.commands.trace",
+        "Follow one id from the device's message to its delivery, with the time of each hop.",
+    ),
     "models": ("app.commands.models", "Check the manifests of vision models."),
     "users": ("app.commands.users", "Add people to the console and set their roles."),
+    "migrate": ("app.commands.migrate", "Copy one machine's inventory, log and incidents into a district."),
+    "doctor": ("app.commands.doctor", "Look over a deployment: what is wrong with it, and what to do."),
+    "services": ("app.commands.services", "Print the processes of this deployment; write their systemd units."),
     "check-config": ("app.commands.check_config", "Print the configuration in force and where each value came from."),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from contracts.findings import Finding
@@ -29,6 +29,10 @@ class FindingsSource(Protocol):
         """At most ``limit`` findings with a number above ``n``, in order."""
         ...
 
+    def kept_ms(self, numbers: Sequence[int]) -> Mapping[int, int]:
+        """When each of those just given was kept, epoch ms UTC, as far as it is known."""
+        ...
+
 
 class FindingsRelay:
     """Findings of one source into incidents; the cursor lies in the incidents' own transaction."""
@@ -45,7 +49,7 @@ class FindingsRelay:
     def step(self) -> int:
         """Hand over what has not been taken yet, up to a bound; how much it was."""
         findings = self._source.findings_after(self._intake.cursor(), TAKE_FINDINGS)
-        self._intake.take(findings)
+        self._intake.take(findings, kept_ms=self._source.kept_ms([n for n, _ in findings]))
         return len(findings)
 
     def run(self, stop: threading.Event) -> None:

@@ -16,7 +16,7 @@ from contracts.errors import ConfigurationError
 from incidents.database import open_database
 from incidents.store import Store
 from ingest.inventory import Inventory
-from ingest.inventory_tables import Rows
+from ingest.inventory_tables import Rows, SqliteTables, Tables
 
 INVENTORY_FILE = "sqlite:///linli-data/config.db"
 BOXES_FILE = "boxes.jsonl"
@@ -38,10 +38,15 @@ def open_inventory(settings: Settings) -> Inventory:
     Raises:
         ConfigurationError: the URL or the password cannot be used. Transient: the server does not answer.
     """
+    return Inventory(open_inventory_tables(settings))
+
+
+def open_inventory_tables(settings: Settings) -> Tables:
+    """What the inventory lies in. Raises as :func:`open_inventory`."""
     url = inventory_url(settings)
     if url.startswith("postgresql:"):
-        return Inventory(PostgresTables(url))
-    return Inventory(sqlite_path(settings, "inventory.url", url))
+        return PostgresTables(url)
+    return SqliteTables(sqlite_path(settings, "inventory.url", url))
 
 
 def inventory_url(settings: Settings) -> str:

@@ -30,6 +30,10 @@ class AlarmCode(enum.StrEnum):
     INCIDENT_UNTOLD = "incident_untold"  # no delivery row for a receiver that should have one
     INCIDENT_UNSEEN = "incident_unseen"  # nobody has looked
     AUDIT_BROKEN = "audit_broken"
+    RESULTS_AWAY = "results_away"  # their store does not answer; they wait on disk
+    RESULTS_REFUSED = "results_refused"  # it takes nothing from us: credentials, database
+    RESULTS_REJECTED = "results_rejected"  # it refused some for good; kept aside with the reason
+    RESULTS_DROPPED = "results_dropped"  # some were lost before they were written
 
 
 class Raised(msgspec.Struct, frozen=True):

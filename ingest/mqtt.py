@@ -175,7 +175,7 @@ class MqttSession:
         if self._address.user:
             client.username_pw_set(self._address.user, self._address.password)
         if self._address.tls:
-            client.tls_set()
+            client.tls_set(ca_certs=self._address.ca_file or None)
         client.on_socket_open = _no_delay
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
