@@ -39,6 +39,17 @@ def connect(path: Path, schema: str = "", *, readonly: bool = False) -> sqlite3.
     return connection
 
 
+def empty_wal(path: Path) -> None:
+    """Write the journal's pages into the file and empty it, so that older ones are not left in it; or do nothing when
+    somebody reads on for ten seconds.
+    """
+    connection = connect(path)
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.close()
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """One write transaction: committed (and on disk) on leaving, rolled back on any error.
