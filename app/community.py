@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import structlog
 from fastapi import FastAPI
 
-from app.archives import archivers_of, follow, open_archive
+from app.archives import archivers_of, follow, log_sealed, open_archive
 from app.folder_lock import FolderLock
 from app.heard import HeardLog
 from app.ports import free_port, listens
@@ -110,7 +110,9 @@ class Community:
             accept_cut=self._accept_cut,
         )
         if self._archive is not None:
-            self._archivers = archivers_of(self._archive, [self._log], self._inventory, self._incidents)
+            self._archivers = archivers_of(
+                self._archive, [self._log], self._inventory, self._incidents, on_sealed=log_sealed
+            )
         self._heard = HeardLog(self._log, self._driver.wake)
         self._ingest_counters = Counters()
         self._auditor = Auditor(self._incidents, names)

@@ -239,11 +239,11 @@ def test_a_reference_planted_everywhere_is_erased_everywhere_and_the_log_lets_go
 
         done = _linli(tmp_path, "erase", "--site", "s1", "--person", REF)
         assert done.returncode == 0, done.stderr
-        said = dict(line.split(": ", 1) for line in done.stdout.splitlines())
-        erased = {store for store, word in said.items() if word.startswith("erased")}
+        answered = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+        erased = {store for store, word in answered.items() if word.startswith("erased")}
         assert erased == {"inventory", "findings", "incidents", "evidence", "archive", "dead letters"}
-        assert said["log"].startswith("ages out by ")
-        assert said["box spools"].startswith("ages out by ")
+        assert answered["log"].startswith("ages out by ")
+        assert answered["box spools"].startswith("ages out by ")
         left = log_days | {path.name for path in tmp_path.glob("log-*.db")} | {"box/box.db"}
         wait_for(lambda: _places(tmp_path) <= left, PATIENCE_S, "the snapshots written anew")
         (again,), (subject,) = community.incidents(), _subjects(tmp_path)
