@@ -11,7 +11,7 @@ from app.archives import archivers_of, follow, log_sealed, need_archive
 from app.process import Parts
 from app.retention import Retention, SegmentKeeper
 from app.settings import Settings
-from app.sources import Opened, open_log
+from app.sources import Logs, open_logs
 from app.stores import open_incidents, open_inventory
 from contracts.errors import ConfigurationError
 from incidents import audit
@@ -20,7 +20,6 @@ from incidents.store import Store, wall_ms
 from streams.archive.archive import Archive
 from streams.archive.catalogue import Segment
 from streams.daylog import DayLog
-from streams.log import LogReader
 
 LOG = structlog.get_logger("linli")
 
@@ -41,9 +40,9 @@ def wire_archive(settings: Settings, parts: Parts) -> None:
     parts.at_end(store.close)
     inventory = parts.wait_for("inventory", lambda: open_inventory(settings))
     parts.at_end(inventory.close)
-    logs = parts.wait_for("log", lambda: open_log(settings))
+    logs = parts.wait_for("log", lambda: open_logs(settings))
     parts.at_end(logs.close)
-    archivers = archivers_of(archive, logs.each, inventory, store, on_sealed=log_sealed)
+    archivers = archivers_of(archive, logs.readers, inventory, store, on_sealed=log_sealed)
     parts.threads.keep("archive", partial(follow, archivers))
     parts.threads.keep("retention", Retention({"archive": keeper_of(settings, archive, store)}).run)
     LOG.info("ready", archive=str(archive.folder), partitions=len(archivers))
@@ -61,7 +60,7 @@ def archive_once(settings: Settings) -> tuple[list[str], int]:
         logs = _logs(settings)
         opened.callback(logs.close)
         made: list[Segment] = []
-        for archiver in archivers_of(archive, logs.each, inventory, store, on_sealed=made.append):
+        for archiver in archivers_of(archive, logs.readers, inventory, store, on_sealed=made.append):
             while archiver.step():
                 pass
             archiver.flush()
@@ -100,8 +99,8 @@ def keeper_of(settings: Settings, archive: Archive, store: Store) -> SegmentKeep
     return SegmentKeeper(archive, store, days=int(settings["archive.retention_days"]), site_days=settings.site_days())
 
 
-def _logs(settings: Settings) -> Opened[LogReader]:
+def _logs(settings: Settings) -> Logs:
     if not settings["log.url"].startswith("sqlite:"):
-        return open_log(settings)
+        return open_logs(settings)
     log = DayLog(settings.folder())
-    return Opened([log], log.close)
+    return Logs([log], log.close)

@@ -19,9 +19,12 @@ from fastapi import FastAPI
 from app.archives import archivers_of, follow, log_sealed, open_archive
 from app.folder_lock import FolderLock
 from app.heard import HeardLog
+from app.incident_figures import IncidentFigures
+from app.metrics_server import Metrics
 from app.ports import free_port, listens
 from app.receivers import read_secret, receivers_of
 from app.relays import DirectoryRelay, FindingsRelay
+from app.results import ResultsService
 from app.retention import IncidentKeeper, Keeper, LogKeeper, Retention, SegmentKeeper
 from app.settings import Settings
 from app.stores import boxes_file, open_incidents, open_inventory
@@ -29,6 +32,7 @@ from app.threads import Threads
 from console.api import build_app
 from console.server import Server, serve
 from contracts.errors import ConfigurationError, RejectReason
+from contracts.hops import Hop
 from detectors.registry import all_rules
 from incidents.actions import Actions
 from incidents.alarms import AlarmCode, raise_alarm
@@ -36,8 +40,10 @@ from incidents.auditor import Auditor
 from incidents.boxes import BoxTokens
 from incidents.directory import MemoryDirectory
 from incidents.evidence_files import EvidenceFiles
-from incidents.intake import Intake
+from incidents.intake import Intake, IntakeTimes
 from incidents.outbox import Outbox
+from incidents.profile import ReceiverProfile
+from incidents.receivers.base import Receiver
 from incidents.store import wall_ms
 from incidents.uploads import Uploads
 from incidents.users import Users
@@ -49,10 +55,12 @@ from ingest.shard import Shard
 from streams.daylog import DayLog
 from streams.drivers.alarms import DriverAlarm
 from streams.drivers.embedded import EmbeddedDriver
+from streams.drivers.partition import DecisionTimes
 from streams.engine import Engine
 from streams.engine_store import EngineStore
 
 LOG = structlog.get_logger("linli")
+RESULTS_REST = 4.0  # catching up on results takes at most a fifth of a core from ingest and rules
 
 
 class Community:
@@ -70,10 +78,11 @@ class Community:
         self.threads = Threads()
         self._broker: Broker | None = None
         self._server: Server | None = None
+        self._metrics = Metrics("run")
         with ExitStack() as opened:  # what fails half-way leaves nothing open
             opened.enter_context(FolderLock(self._folder))
             self._open_stores(opened)
-            self._wire()
+            self._wire(opened)
             self._stack = opened.pop_all()
 
     def _open_stores(self, opened: ExitStack) -> None:
@@ -92,20 +101,25 @@ class Community:
         if self._archive is not None:
             opened.callback(self._archive.close)
 
-    def _wire(self) -> None:
+    def _wire(self, opened: ExitStack) -> None:
         settings = self._settings
         self._receivers = receivers_of(settings)
         names = [profile.name for profile, _ in self._receivers]
         self._directory = MemoryDirectory()
         self._directory_relay = DirectoryRelay(self._inventory, self._directory)
-        intake = Intake(self._incidents, self._directory, names, source=self._engine_store.identity())
+        times, source = IntakeTimes(), self._engine_store.identity()
+        self._metrics.add_hops([times.decided, times.due])
+        intake = Intake(self._incidents, self._directory, names, source=source, times=times)
         self._intake = FindingsRelay(self._engine_store, intake)
+        decided = DecisionTimes()
+        self._metrics.add_hops([decided.due, decided.durable])
         self._engine = Engine(all_rules(), partition=0, partitions=1, log_id=self._log.identity())
         self._driver = EmbeddedDriver(
             self._log,
             self._engine_store,
             self._engine,
             on_findings=self._intake.wake,
+            times=decided,
             on_alarm=self._alarm,
             accept_cut=self._accept_cut,
         )
@@ -117,7 +131,24 @@ class Community:
         self._ingest_counters = Counters()
         self._auditor = Auditor(self._incidents, names)
         self._uploads = Uploads(self._incidents, EvidenceFiles(Path(settings["evidence.folder"])))
+        self._results = ResultsService(
+            settings,
+            logs=[self._log],
+            findings=[(self._engine_store, lambda: 0)],
+            incidents=self._incidents,
+            book=self._directory,
+            rest=RESULTS_REST,
+        )
+        opened.callback(self._results.close)
         self._users = Users(self._incidents)
+        self._show_metrics()
+
+    def _show_metrics(self) -> None:
+        counters, metrics = self._ingest_counters, self._metrics
+        metrics.add(counters.registry)
+        metrics.add_hops([counters.device_accepted, counters.accepted_durable])
+        metrics.add(IncidentFigures(self._incidents))
+        metrics.add_figures(self._engine_figures)
 
     def start(self) -> str:
         """Start every thread; the address of the page. Ends once the log is judged to its end and ingest listens."""
@@ -126,6 +157,7 @@ class Community:
         self._directory_relay.catch_up()
         LOG.info("judging_log", to_position=self._log.end())
         self._driver.open()
+        self._metrics.serve(settings)
         password = self._users.first_run()
         if password is not None:
             LOG.warning("first_run", user="admin", password=password, note="shown once; change it with linli users")
@@ -142,7 +174,8 @@ class Community:
             threads.keep("archive", partial(follow, self._archivers))
         threads.keep("retention", self._retention().run)
         for profile, receiver in self._receivers:
-            threads.keep(f"outbox-{profile.name}", Outbox(self._incidents, receiver, profile).run)
+            threads.keep(f"outbox-{profile.name}", self._outbox(receiver, profile).run)
+        self._results.start(threads)
         threads.start("ingest", shard.run)
         self._server = serve(self._console(), host, free_port(host, int(settings["console.port"])))
         while not shard.wait_ready(0.2) and not threads.stop.is_set():
@@ -169,11 +202,15 @@ class Community:
             self._server.stop()
         if self._broker is not None:
             self._broker.stop()
+        self._metrics.close()
         if stuck:
             LOG.error("threads_did_not_end", threads=stuck)
         else:
             self._stack.close()
         self.threads.raise_failure()
+
+    def _outbox(self, receiver: Receiver, profile: ReceiverProfile) -> Outbox:
+        return Outbox(self._incidents, receiver, profile, times=self._metrics.hop(Hop.INCIDENT_TO_DELIVERED))
 
     def _shard(self) -> Shard:
         settings = self._settings
@@ -182,6 +219,7 @@ class Community:
             mqtt_url=settings["mqtt.url"],
             client_id=settings["mqtt.client_id"],
             password=read_secret(password_file, "mqtt.password_file") if password_file else "",
+            ca_file=settings["mqtt.ca_file"],
             protocol=self._broker.protocol if self._broker else "auto",
             sites=tuple(site.strip() for site in settings["ingest.sites"].split(",") if site.strip()),
             log_id=self._log.identity(),
@@ -228,12 +266,18 @@ class Community:
                 raise_alarm(connection, AlarmCode(alarm), self._log.identity(), detail, wall_ms())
 
     def _figures(self) -> dict[str, float]:
-        counts, ingest = self._engine.counts, self._ingest_counters
+        ingest = self._ingest_counters
         refused = {reason: ingest.value("linli_ingest_rejected_total", reason=reason) for reason in RejectReason}
         return {
             "messages_received": ingest.value("linli_ingest_messages_total"),
             **{f"refused_{reason}": count for reason, count in refused.items() if count},
             "time_behind_ms": ingest.value("linli_ingest_watermark_lag_ms"),
+            **self._engine_figures(),
+        }
+
+    def _engine_figures(self) -> dict[str, float]:
+        counts = self._engine.counts
+        return {
             "records_behind": self._log.end() - self._driver.position,
             "events_judged": counts.events,
             "events_doubled": counts.doubles,
@@ -243,7 +287,11 @@ class Community:
 
     def _retention(self) -> Retention:
         settings = self._settings
-        readers = {"rules": lambda: self._engine_store.needed_from(self._engine.digest)}
+        log_id, findings_id = self._log.identity(), self._engine_store.identity()
+        readers = {
+            "rules": lambda: self._engine_store.needed_from(self._engine.digest),
+            "results": lambda: self._results.cursor("log/0", log_id),
+        }
         keepers: dict[str, Keeper] = {"incidents": IncidentKeeper(self._incidents, days=_days(settings, "incidents"))}
         if self._archive is not None:
             readers["archive"] = self._archivers[0].needed_from
@@ -258,7 +306,7 @@ class Community:
             days=_days(settings, "log"),
             max_bytes=int(settings["log.retention_gb"]) * 10**9,
             readers=readers,
-            taken=self._intake.cursor,
+            taken=lambda: min(self._intake.cursor(), self._results.cursor("findings/0", findings_id)),
         )
         return Retention(keepers)
 

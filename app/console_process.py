@@ -6,13 +6,15 @@ from pathlib import Path
 
 import structlog
 
-from app.process import Parts
 from app.heard import LOOK_BACK_MS, HeardFollower
+from app.incident_figures import IncidentFigures
 from app.incidents_process import open_stores
+from app.metrics_server import Metrics
 from app.ports import free_port
+from app.process import Parts
 from app.receivers import receivers_of
 from app.settings import Settings
-from app.sources import open_log
+from app.sources import open_logs
 from app.stores import boxes_file
 from console.api import build_app
 from console.server import serve
@@ -39,9 +41,9 @@ def wire_console(settings: Settings, parts: Parts) -> None:
     password = parts.wait_for("users", users.first_run)
     if password is not None:
         LOG.warning("first_run", user="admin", password=password, note="shown once; change it with linli users")
-    readers = parts.wait_for("log", lambda: open_log(settings))
-    parts.at_end(readers.close)
-    heard = HeardFollower(readers.each, wall_ms() - LOOK_BACK_MS)
+    logs = parts.wait_for("log", lambda: open_logs(settings))
+    parts.at_end(logs.close)
+    heard = HeardFollower(logs.readers, wall_ms() - LOOK_BACK_MS)
     uploads = Uploads(store, EvidenceFiles(Path(settings["evidence.folder"])))
     retention_ms = int(settings["evidence.retention_hours"]) * 3_600_000
     app = build_app(
@@ -59,4 +61,8 @@ def wire_console(settings: Settings, parts: Parts) -> None:
     host = settings["console.host"]
     server = serve(app, host, free_port(host, int(settings["console.port"])))
     parts.at_end(server.stop)
+    metrics = Metrics("console")
+    metrics.add(IncidentFigures(store))
+    metrics.serve(settings)
+    parts.at_end(metrics.close)
     LOG.info("ready", page=server.url)

@@ -89,9 +89,9 @@ class HeardFollower(HeardTable):
                 stop.wait(_POLL_S)
 
     def _follow(self, number: int, log: LogReader) -> int:
-        if number not in self._positions:
-            self._positions[number] = first_since(log, self._since_ms)
         try:
+            if number not in self._positions:
+                self._positions[number] = first_since(log, self._since_ms)
             records = log.read(self._positions[number], _READ_RECORDS)
         except LogBroken:  # retention was faster, or it is another log now; the engine is who raises an alarm
             self._positions[number] = log.begin()

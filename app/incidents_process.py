@@ -9,16 +9,20 @@ from functools import partial
 
 import structlog
 
-from app.process import Parts
 from app.folder_lock import FolderLock
+from app.incident_figures import IncidentFigures
+from app.metrics_server import Metrics
+from app.process import Parts
 from app.receivers import receivers_of
-from app.relays import DirectoryRelay, FindingsRelay, SharedRelays
+from app.relays import DirectoryRelay, SharedRelays
+from app.retention import IncidentKeeper, Retention
 from app.settings import Settings, sqlite_path
 from app.sources import open_findings
 from app.stores import open_incidents, open_inventory
+from contracts.hops import Hop
 from incidents.auditor import Auditor
 from incidents.directory import MemoryDirectory
-from incidents.intake import Intake
+from incidents.intake import Intake, IntakeTimes
 from incidents.outbox import Outbox
 from incidents.store import Store
 from ingest.inventory import Inventory
@@ -36,20 +40,29 @@ def wire_incidents(settings: Settings, parts: Parts) -> None:
     names = [profile.name for profile, _ in receivers]
     alone(settings, parts)
     store, directory = open_stores(settings, parts)
-    sources = parts.wait_for("findings", lambda: open_findings(settings))
-    parts.at_end(sources.close)
+    metrics, times = Metrics("incidents"), IntakeTimes()
+    metrics.add_hops([times.decided, times.due])
+    metrics.add(IncidentFigures(store))
+    metrics.serve(settings)
+    parts.at_end(metrics.close)
+
+    def intake(source: str) -> Intake:
+        return Intake(store, directory, names, source=source, times=times)
+
+    findings = parts.wait_for("findings", lambda: open_findings(settings, intake))
+    parts.at_end(findings.close)
     claims, threads = store.claims(), parts.threads
-    relays = {
-        source.identity(): FindingsRelay(source, Intake(store, directory, names, source=source.identity()))
-        for source in sources.each
-    }
     threads.start("claims", claims.run)
-    threads.keep("findings", SharedRelays(relays, claims).run)
+    threads.keep("findings", SharedRelays(findings.relays, claims).run)
+    threads.keep("topic", findings.watch)
+    keep = Retention({"incidents": IncidentKeeper(store, days=int(settings["incidents.retention_days"]))})
+    threads.keep("retention", keep.run)
     threads.keep("auditor", partial(Auditor(store, names).run, mine=partial(claims.mine, "auditor")))
     for profile, receiver in receivers:
         told = partial(claims.mine, f"receiver/{profile.name}")
-        threads.keep(f"outbox-{profile.name}", partial(Outbox(store, receiver, profile).run, mine=told))
-    LOG.info("ready", incidents=store.where, sources=len(relays), receivers=names)
+        outbox = Outbox(store, receiver, profile, times=metrics.hop(Hop.INCIDENT_TO_DELIVERED))
+        threads.keep(f"outbox-{profile.name}", partial(outbox.run, mine=told))
+    LOG.info("ready", incidents=store.where, sources=len(findings.relays), receivers=names)
 
 
 def alone(settings: Settings, parts: Parts) -> None:
@@ -65,7 +78,7 @@ def alone(settings: Settings, parts: Parts) -> None:
 
 
 def open_stores(settings: Settings, parts: Parts) -> tuple[Store, MemoryDirectory]:
-    """The incidents, and a directory that follows the inventory; waits for their servers, and until it is up to date."""
+    """The incidents, and a directory that follows the inventory; waits for their servers, and until it is caught up."""
     store = parts.wait_for("incidents", lambda: open_incidents(settings))
     parts.at_end(store.close)
     inventory: Inventory = parts.wait_for("inventory", lambda: open_inventory(settings))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from contracts.findings import Finding
@@ -29,6 +29,10 @@ class FindingsSource(Protocol):
         """At most ``limit`` findings with a number above ``n``, in order."""
         ...
 
+    def kept_ms(self, numbers: Sequence[int]) -> Mapping[int, int]:
+        """When each of those just given was kept, epoch ms UTC, as far as it is known."""
+        ...
+
 
 class FindingsRelay:
     """Findings of one source into incidents; the cursor lies in the incidents' own transaction."""
@@ -49,7 +53,7 @@ class FindingsRelay:
     def step(self) -> int:
         """Hand over what has not been taken yet, up to a bound; how much it was."""
         findings = self._source.findings_after(self._intake.cursor(), TAKE_FINDINGS)
-        self._intake.take(findings)
+        self._intake.take(findings, kept_ms=self._source.kept_ms([n for n, _ in findings]))
         return len(findings)
 
     def run(self, stop: threading.Event) -> None:
@@ -63,13 +67,21 @@ class FindingsRelay:
             pass
 
 
+class Relay(Protocol):
+    """A hand-over, step by step."""
+
+    def step(self) -> int:
+        """Hand over what has not been taken yet, up to a bound; how much it was."""
+        ...
+
+
 class SharedRelays:
     """Relays of many sources, each worked by one process at a time: the one that has claimed the source.
 
     Two processes at one source would do no harm, but the work twice: what is known is ignored.
     """
 
-    def __init__(self, relays: Mapping[str, FindingsRelay], claims: Claims) -> None:
+    def __init__(self, relays: Mapping[str, Relay], claims: Claims) -> None:
         self._relays = deque(relays.items())
         self._claims = claims
 

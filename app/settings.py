@@ -18,6 +18,7 @@ import msgspec
 from contracts.errors import ConfigurationError
 from contracts.findings import Severity
 from contracts.names import is_id
+from streams.sinks.influx_url import parse_influx
 
 DEFAULT_FILE = "linli.toml"
 
@@ -69,6 +70,10 @@ def _port(text: str) -> str | None:
     return None if text.isdigit() and int(text) <= 65_535 else "expected a port, 0–65535 (0: any free one)"
 
 
+def _port_or_off(text: str) -> str | None:
+    return None if text == "off" else _port(text) and "expected off, or a port, 0–65535 (0: any free one)"
+
+
 def _whole(low: int, high: int) -> Callable[[str], str | None]:
     return lambda text: None if text.isdigit() and low <= int(text) <= high else f"expected a whole number {low}–{high}"
 
@@ -79,6 +84,10 @@ def _id(text: str) -> str | None:
 
 def _ids(text: str) -> str | None:
     return None if all(is_id(part.strip()) for part in text.split(",") if part.strip()) else "expected ids with commas"
+
+
+def _prefix(text: str) -> str | None:
+    return None if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,60}", text) else "expected small letters, digits, . _ and -"
 
 
 def _origins(text: str) -> str | None:
@@ -104,6 +113,16 @@ def _site_days(text: str) -> str | None:
     return None if good else "expected SITE=DAYS with commas, days 1–36500"
 
 
+def _results_url(text: str) -> str | None:
+    if not text.startswith("influx:"):
+        return _url("sqlite", "influx")(text)
+    try:
+        parse_influx(text)
+    except ConfigurationError as error:
+        return str(error)
+    return None
+
+
 def _any(_text: str) -> str | None:
     return None
 
@@ -117,12 +136,13 @@ KEYS: dict[str, Key] = {
     ),
     "mqtt.client_id": Key("linli-ingest-0", "the persistent session of this shard", _any),
     "mqtt.password_file": Key("", "file with user:password for the broker", _any),
+    "mqtt.ca_file": Key("", "certificates of a private authority for mqtts (empty: the system's)", _any),
     "log.url": Key(
         "sqlite:///linli-data",
         "the log of batches; sqlite:///FOLDER holds day files and engine.db",
         _url("sqlite", "kafka"),
     ),
-    "log.retention_days": Key("7", "days that day files are kept", _whole(1, 3650)),
+    "log.retention_days": Key("7", "days that the log is kept, and on Kafka the findings", _whole(1, 3650)),
     "log.retention_gb": Key(
         "20", "size of all day files, GB, beyond which the oldest go (0: none)", _whole(0, 100_000)
     ),
@@ -130,6 +150,10 @@ KEYS: dict[str, Key] = {
     "archive.key_file": Key("", "the sites' keys of the archive (empty: keys in archive.folder)", _any),
     "archive.retention_days": Key("30", "days that segments are kept", _whole(1, 36_500)),
     "archive.site_days": Key("", "sites that differ: SITE=DAYS with commas", _site_days),
+    "kafka.partitions": Key("24", "partitions of log, findings and snapshots; chosen once", _whole(1, 1_000)),
+    "kafka.replication": Key("0", "copies of each record (0: three, or as many as there are brokers)", _whole(0, 15)),
+    "kafka.retention_bytes": Key("0", "most bytes of the log in each partition (0: no bound)", _whole(0, 2**62)),
+    "kafka.prefix": Key("linli.", "what the topics' names begin with; one district, one prefix", _prefix),
     "inventory.url": Key(
         "",
         "the tables people edit (empty: with the incidents in PostgreSQL, else sqlite:///linli-data/config.db)",
@@ -144,13 +168,23 @@ KEYS: dict[str, Key] = {
     "incidents.password_file": Key("", "file with the password of the role in incidents.url", _any),
     "incidents.retention_days": Key("365", "days that closed incidents are kept", _whole(30, 36_500)),
     "results.url": Key(
-        "sqlite:///linli-data/results.db", "results; InfluxDB comes with the district", _url("sqlite", "influx")
+        "sqlite:///linli-data/results.db",
+        "results; influx://HOST:PORT/DATABASE?version=1|2|3&org=ORG for an InfluxDB",
+        _results_url,
     ),
+    "results.token_file": Key("", "file with the token for InfluxDB 2 or 3", _any),
+    "results.password_file": Key("", "file with user:password for InfluxDB 1", _any),
+    "results.retention_days": Key("400", "days that results are kept in results.db", _whole(1, 36_500)),
+    "results.spool": Key("linli-data/results-spool.db", "where results wait for their store", _any),
+    "results.spool_mb": Key("4096", "what waits at most, MiB; above it the oldest is dropped", _whole(1, 1_048_576)),
+    "results.backlog_hours": Key("168", "how far back a log is read at the first start", _whole(0, 87_600)),
     "evidence.folder": Key("linli-data/evidence", "stills and clips, encrypted, by SHA-256", _any),
     "evidence.retention_hours": Key("720", "hours that evidence is kept", _whole(1, 87_600)),
     "console.host": Key("127.0.0.1", "address the page and API listen on", _any),
     "console.port": Key("8080", "port of the page and API; a taken one gives the next free one", _port),
     "console.language": Key("zh-CN", "language of the page before a user chooses", _language),
+    "metrics.host": Key("127.0.0.1", "address the Prometheus endpoint of each process listens on", _any),
+    "metrics.port": Key("0", "its port; 0: any free one, off: none; a taken one gives the next free one", _port_or_off),
     "webhook.url": Key("", "receiver of incidents (empty: none)", _optional(_url("http", "https"))),
     "webhook.secret_file": Key("", "file with the HMAC secret shared with the receiver", _any),
     "webhook.origins": Key("live", "which origins it is told: live, drill, simulated", _origins),

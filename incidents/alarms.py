@@ -18,7 +18,7 @@ class AlarmCode(enum.StrEnum):
     RULE_FAILED = "rule_failed"
     BATCH_UNREADABLE = "batch_unreadable"
     LOG_GAP = "log_gap"  # records were gone before they were judged
-    LOG_REPLACED = "log_replaced"  # the log is not the one that snapshots rest on
+    LOG_BROKEN = "log_broken"  # the log, its snapshots or findings contradict each other
     CUT_ACCEPTED = "cut_accepted"  # rules went on from others that had not drained
     PARTITION_STOPPED = "partition_stopped"  # one position failed three times
     PARTITION_STUCK = "partition_stuck"  # the log is ahead of the rules and they do not move
@@ -32,6 +32,18 @@ class AlarmCode(enum.StrEnum):
     INCIDENT_UNTOLD = "incident_untold"  # no delivery row for a receiver that should have one
     INCIDENT_UNSEEN = "incident_unseen"  # nobody has looked
     AUDIT_BROKEN = "audit_broken"
+    RESULTS_AWAY = "results_away"  # their store does not answer; they wait on disk
+    RESULTS_REFUSED = "results_refused"  # it takes nothing from us: credentials, database
+    RESULTS_REJECTED = "results_rejected"  # it refused some for good; kept aside with the reason
+    RESULTS_DROPPED = "results_dropped"  # some were lost before they were written
+
+
+class Raised(msgspec.Struct, frozen=True):
+    """An alarm as another process tells it. ``detail`` is codes and numbers, no personal data."""
+
+    code: AlarmCode
+    subject: str
+    detail: str
 
 
 class Alarm(msgspec.Struct, frozen=True):

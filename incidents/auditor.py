@@ -52,7 +52,7 @@ PASSING = (
     AlarmCode.BATCH_UNREADABLE,
     AlarmCode.LOG_GAP,
     AlarmCode.ARCHIVE_GAP,
-    AlarmCode.LOG_REPLACED,
+    AlarmCode.LOG_BROKEN,
     AlarmCode.CUT_ACCEPTED,
     AlarmCode.PARTITION_STOPPED,
     AlarmCode.PARTITION_STUCK,

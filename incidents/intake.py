@@ -7,15 +7,17 @@ applied in order of ``nth``; one that came too early waits. So batching, redeliv
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
+import structlog
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from contracts.erasure import was_erased
-from contracts.findings import Finding, Phase
+from contracts.findings import Finding, Phase, trace_id
+from contracts.hops import Hop, HopTimes
 from contracts.incidents import AlertAction, next_alert_state
-from incidents.alarms import AlarmCode, raise_alarm
+from incidents.alarms import AlarmCode, Raised, raise_alarm
 from incidents.changes import add_change
 from incidents.counters import advance, current
 from incidents.deliveries import add_deliveries
@@ -38,6 +40,7 @@ from incidents.schema import findings as table
 from incidents.schema import incidents
 from incidents.store import Clock, Store, wall_ms
 
+_log = structlog.get_logger("incidents.intake")
 _KNOWN = select(table.c.digest, table.c.verified).where(table.c.finding_id == bindparam("id"))
 _WAITING = (
     select(table.c.content)
@@ -60,6 +63,20 @@ class Taken(msgspec.Struct):
     contradicting: int = 0
     waiting: int = 0
     opened: list[str] = msgspec.field(default_factory=list)
+    traces: dict[str, str] = msgspec.field(default_factory=dict)
+    """By incident opened: the trace id of what opened it."""
+
+
+class IntakeTimes(msgspec.Struct):
+    """How long findings took to get here. Several intakes of a process may count in one."""
+
+    decided: HopTimes = msgspec.field(default_factory=lambda: HopTimes(Hop.DECIDED_TO_INCIDENT))
+    due: HopTimes = msgspec.field(default_factory=lambda: HopTimes(Hop.DUE_TO_INCIDENT))
+
+    def add(self, findings: Sequence[tuple[int, Finding]], kept_ms: Mapping[int, int], now_ms: int) -> None:
+        """These findings, with their numbers, are incidents' since ``now_ms``; ``kept_ms``: when each was decided."""
+        self.decided.add(now_ms - kept_ms[n] for n, _ in findings if n in kept_ms)
+        self.due.add(now_ms - finding.due_ms for _, finding in findings)
 
 
 class Intake:
@@ -68,6 +85,7 @@ class Intake:
     Args:
         receivers: names of those who are told; each gets its own delivery row.
         source: whose cursor this is; another engine store has another.
+        times: to count in.
     """
 
     def __init__(
@@ -78,7 +96,9 @@ class Intake:
         *,
         clock_ms: Clock = wall_ms,
         source: str = "engine",
+        times: IntakeTimes | None = None,
     ) -> None:
+        self._times = times or IntakeTimes()
         self._store = store
         self._directory = directory
         self._receivers = tuple(receivers)
@@ -90,18 +110,40 @@ class Intake:
         with self._store.read() as connection:
             return current(connection, self._cursor)
 
-    def take(self, findings: Sequence[tuple[int, Finding]]) -> Taken:
-        """Take findings with their numbers in the engine's store; all of them durably, or none."""
-        taken = Taken()
-        if not findings:
+    def take(
+        self,
+        findings: Sequence[tuple[int, Finding]],
+        alarms: Sequence[Raised] = (),
+        *,
+        through: int = 0,
+        kept_ms: Mapping[int, int] | None = None,
+    ) -> Taken:
+        """Take findings with their numbers in the engine's store; all of them durably, or none.
+
+        Args:
+            alarms: of who decides the findings, for operators.
+            through: the last number read, where what came after the last finding was none.
+            kept_ms: when each was decided, by number, as far as it is known; for latencies.
+
+        Raises:
+            Transient: the database is away.
+        """
+        taken, newest = Taken(), max((n for n, _ in findings), default=through)
+        if not newest:
             return taken
         with self._store.write() as connection:
-            pass_ = _Pass(connection, self._directory, self._receivers, self._clock_ms(), taken)
+            now_ms = self._clock_ms()
+            pass_ = _Pass(connection, self._directory, self._receivers, now_ms, taken)
             for _n, finding in findings:
                 pass_.take(finding)
-            newest = max(n for n, _ in findings)
-            if newest > current(connection, self._cursor):
-                advance(connection, self._cursor, newest)
+            for alarm in alarms:
+                raise_alarm(connection, alarm.code, alarm.subject, alarm.detail, now_ms)
+            if max(newest, through) > current(connection, self._cursor):
+                advance(connection, self._cursor, max(newest, through))
+        for incident_id in taken.opened:
+            _log.info("incident_opened", trace=taken.traces[incident_id], incident=incident_id)
+        if taken.new:
+            self._times.add(findings, kept_ms or {}, now_ms)
         return taken
 
 
@@ -193,6 +235,7 @@ class _Pass:
     def _open(self, finding: Finding) -> Incident:
         incident = open_incident(self.connection, finding, self.directory, self.now_ms)
         self.taken.opened.append(incident.incident_id)
+        self.taken.traces[incident.incident_id] = trace_id(finding)
         add_deliveries(self.connection, self.receivers, incident, DeliveryKind.OPENED, self.now_ms)
         add_change(self.connection, incident.incident_id, incident.site_id, ChangeKind.OPENED, self.now_ms)
         return incident

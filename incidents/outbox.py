@@ -13,9 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import structlog
 from sqlalchemy import Connection, Select, and_, exists, insert, select, update
 
 from contracts.errors import Permanent, Transient
+from contracts.hops import Hop, HopTimes
 from contracts.incidents import DeliveryState
 from incidents.alarms import AlarmCode, clear_alarm, raise_alarm
 from incidents.backoff import Outcome, Step, after_attempt
@@ -25,6 +27,7 @@ from incidents.receivers.base import Misconfigured, Receipt, Receiver
 from incidents.records import get_incident
 from incidents.schema import attempts, deliveries
 from incidents.store import Clock, Store, wall_ms
+from incidents.traces import trace_of_incident
 
 FAILING_AFTER = 3  # attempts of one delivery without success before the receiver counts as failing
 _REACHED = (DeliveryState.DELIVERED.value, DeliveryState.UNCONFIRMED.value)
@@ -32,6 +35,8 @@ _ALARMED = {
     DeliveryState.REJECTED: AlarmCode.DELIVERY_REJECTED,
     DeliveryState.UNCONFIRMED: AlarmCode.DELIVERY_UNCONFIRMED,
 }
+
+_log = structlog.get_logger("incidents.outbox")
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +60,7 @@ class Outbox:
 
     Args:
         dice: uniform in 0–1, for the jitter of retries.
+        times: counts from the delivery row to its receiver's confirmation.
     """
 
     def __init__(
@@ -65,7 +71,9 @@ class Outbox:
         *,
         clock_ms: Clock = wall_ms,
         dice: Callable[[], float] = random.random,
+        times: HopTimes | None = None,
     ) -> None:
+        self._times = times or HopTimes(Hop.INCIDENT_TO_DELIVERED)
         self._store = store
         self._receiver = receiver
         self._profile = profile
@@ -148,6 +156,19 @@ class Outbox:
                 return  # it is written already, or another process took the receiver over and wrote its own
             connection.execute(insert(attempts).values(**row, outcome=made.outcome.value, detail=made.detail))
             self._alarm(connection, delivery, made, step, nth, now_ms)
+            trace = trace_of_incident(connection, delivery.incident_id)
+        if made.outcome is Outcome.DELIVERED:
+            self._times.add([now_ms - delivery.created_ms])
+        _log.info(
+            "delivery_attempt",
+            trace=trace,
+            delivery=delivery.delivery_id,
+            incident=delivery.incident_id,
+            receiver=delivery.receiver,
+            nth=nth,
+            outcome=made.outcome.value,
+            state=step.state.value,
+        )
 
     def _alarm(
         self, connection: Connection, delivery: Delivery, made: Attempt, step: Step, nth: int, now_ms: int

@@ -161,6 +161,7 @@ attempts = Table(
     Column("outcome", Text, nullable=False),
     Column("detail", Text, nullable=False),
     PrimaryKeyConstraint("delivery_id", "nth"),
+    Index("attempts_by_time", "at_ms"),
 )
 
 evidence = Table(

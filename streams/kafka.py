@@ -165,6 +165,13 @@ class KafkaCluster:
 
     # --- records ------------------------------------------------------------------------------------------------------
 
+    def group_members(self, group: str) -> int:
+        """How many consumers are in a group at this moment."""
+        found = self._ask(f"about group {group}", lambda admin: admin.describe_groups([group]))
+        described = found[group] if isinstance(found, Mapping) else found[0]
+        members = described["members"] if isinstance(described, Mapping) else described.members
+        return len(members)
+
     def producer(self) -> KafkaSender:
         """A sender of its own connection; closed with the cluster."""
         return KafkaSender(self)
@@ -342,6 +349,10 @@ class KafkaSender:
             self._producer.flush(timeout_s)
         except kafka_errors.KafkaError as error:
             raise self._cluster.failure("to finish what was sent", error) from error
+        self.check()
+
+    def check(self) -> None:
+        """Nothing, unless something sent since the last call was lost: the first such error, as :meth:`flush`."""
         with self._room:
             failed, self._failed = self._failed, None
         if failed is not None:

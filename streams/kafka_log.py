@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from contracts.batch import Batch, decode_batch, encode_batch
 from contracts.errors import ConfigurationError, LogBroken, Rejected, Transient
-from streams.kafka import KafkaCluster, KafkaTail, KafkaTails, SendFuture
+from streams.kafka import DELIVERY_S, KafkaCluster, KafkaSender, KafkaTail, KafkaTails, SendFuture
 from streams.log import LogRecord
 
 APPEND_S = 10.0
@@ -24,15 +24,18 @@ class KafkaLogWriter:
         cluster: the brokers.
         topic: of the log.
         partitions: those owned.
+        sender: to share with other topics; closed by whoever made it.
 
     Raises:
         ConfigurationError: on appending, when a batch is for a partition that is not owned.
     """
 
-    def __init__(self, cluster: KafkaCluster, topic: str, partitions: Sequence[int]) -> None:
+    def __init__(
+        self, cluster: KafkaCluster, topic: str, partitions: Sequence[int], sender: KafkaSender | None = None
+    ) -> None:
         self._cluster, self._topic = cluster, topic
         self._partitions = frozenset(partitions)
-        self._sender = cluster.producer()
+        self._sender = sender or cluster.producer()
         self._under_way: dict[int, tuple[Batch, SendFuture]] = {}  # by id(batch): sent, and not acknowledged in time
 
     def append(self, batches: Sequence[Batch]) -> list[int]:
@@ -76,6 +79,37 @@ class KafkaLogWriter:
         return self._sender.send(self._topic, batch.partition, encode_batch(batch))
 
 
+class KafkaLogLoader:
+    """Appends without waiting for each: for a file, whose loader is the only writer and begins anew if it fails.
+
+    Args:
+        cluster: the brokers.
+        topic: of the log.
+    """
+
+    def __init__(self, cluster: KafkaCluster, topic: str) -> None:
+        self._topic = topic
+        self._sender = cluster.producer()
+
+    def append(self, batches: Sequence[Batch]) -> None:
+        """Send in order; durable after :meth:`finish`.
+
+        Raises:
+            Transient, Permanent: these, or some sent before, are lost. What came after them may be there.
+        """
+        for batch in batches:
+            self._sender.send(self._topic, batch.partition, encode_batch(batch))
+        self._sender.check()
+
+    def finish(self) -> None:
+        """Wait until everything is durable.
+
+        Raises:
+            Transient, Permanent: some of it is lost.
+        """
+        self._sender.flush(DELIVERY_S + APPEND_S)
+
+
 class KafkaLogReader:
     """One partition of the log, read by position. See :class:`streams.log.LogReader`."""
 
@@ -107,7 +141,7 @@ class KafkaLogReader:
         for expected, record in zip(itertools.count(position), records, strict=False):
             if record.offset != expected:
                 raise LogBroken(f"{self._name}: records from position {expected} to {record.offset - 1} are missing")
-        return [LogRecord(record.offset, record.value or b"") for record in records]
+        return [LogRecord(record.offset, record.value or b"", record.timestamp_ms) for record in records]
 
     def close(self) -> None:
         """Close the connection."""

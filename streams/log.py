@@ -11,10 +11,14 @@ from contracts.batch import Batch
 
 
 class LogRecord(msgspec.Struct, frozen=True):
-    """One record as it lies in the log; ``data`` is an encoded :class:`contracts.batch.Batch`."""
+    """One record as it lies in the log; ``data`` is an encoded :class:`contracts.batch.Batch`.
+
+    ``at_ms`` is the wall time it was written (0: not known). It is for latencies and traces only: rules never see it.
+    """
 
     position: int
     data: bytes
+    at_ms: int = 0
 
 
 class LogWriter(Protocol):

@@ -98,28 +98,35 @@ def topic_specs(
     ]
 
 
-def differences(spec: TopicSpec, found: TopicState | None) -> list[str]:
-    """What is wrong with a topic and what to do about it, a sentence each; empty when it is as it must be."""
-    if found is None:
-        return [f"{spec.name} is missing: run `linli topics create`"]
+def wrong_settings(spec: TopicSpec, found: TopicState) -> dict[str, str]:
+    """The keys that must be set to another value, with that value."""
+    return {key: value for key, value in spec.config.items() if not _as_good(key, found.config.get(key, ""), value)}
+
+
+def wrong_shape(spec: TopicSpec, found: TopicState) -> list[str]:
+    """What no setting can put right, a sentence each that says what to do."""
     wrong = []
     if found.partitions != spec.partitions:
         wrong.append(
-            f"{spec.name} has {found.partitions} partitions, kafka.partitions is {spec.partitions}: set it to what is "
-            "there, or begin a new log under another kafka.prefix; partitions are never added to a log"
+            f"{spec.name} has {found.partitions} partitions, expected {spec.partitions}: set kafka.partitions to what "
+            "is there, or begin a new log under another kafka.prefix; partitions are never added to a log"
         )
     if found.replication < spec.replication:
         wrong.append(
             f"{spec.name} has {found.replication} copies of each record, expected {spec.replication}: "
             "reassign its replicas with Kafka's own tools, or set kafka.replication"
         )
-    for key, value in spec.config.items():
-        if not _as_good(key, found.config.get(key, ""), value):
-            wrong.append(
-                f"{spec.name} has {key} = {found.config.get(key, '(none)')}, expected {value}: "
-                "run `linli topics create`, which sets it"
-            )
     return wrong
+
+
+def differences(spec: TopicSpec, found: TopicState | None) -> list[str]:
+    """What is wrong with a topic and what to do about it, a sentence each; empty when it is as it must be."""
+    if found is None:
+        return [f"{spec.name} is missing: run `linli topics create`"]
+    return wrong_shape(spec, found) + [
+        f"{spec.name} has {key} = {found.config.get(key, '(none)')}, expected {value}: run `linli topics create`"
+        for key, value in wrong_settings(spec, found).items()
+    ]
 
 
 def _as_good(key: str, found: str, wanted: str) -> bool:
@@ -127,7 +134,7 @@ def _as_good(key: str, found: str, wanted: str) -> bool:
     if found == wanted:
         return True
     try:
-        given, least = float(found), float(wanted)
+        given, asked = float(found), float(wanted)
     except ValueError:
         return False
-    return given >= least if key == "min.insync.replicas" else given == least
+    return given >= asked if key == "min.insync.replicas" else given == asked

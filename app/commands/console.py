@@ -26,8 +26,8 @@ def run(config: Path | None) -> None:
     """
     settings = load_settings(config)
     from app.console_process import wire_console
-    from app.process import run_process
     from app.logs import configure_logs
+    from app.process import run_process
 
     configure_logs()
     run_process(partial(wire_console, settings))

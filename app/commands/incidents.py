@@ -26,9 +26,9 @@ def run(config: Path | None) -> None:
     for.
     """
     settings = load_settings(config)
-    from app.process import run_process
     from app.incidents_process import wire_incidents
     from app.logs import configure_logs
+    from app.process import run_process
 
     configure_logs()
     run_process(partial(wire_incidents, settings))

@@ -57,7 +57,7 @@ def _print(outputs: Iterable[Output], counts: collections.Counter[str], *, as_js
     for output in outputs:
         if isinstance(output, Finding):
             counts[output.rule] += 1
-            click.echo(msgspec.json.encode(output) if as_json else _line(output))
+            click.echo(msgspec.json.encode(output) if as_json else line_of(output))
         else:
             counts["(asked to judge a window again)"] += 1
 
@@ -80,7 +80,8 @@ def _open(file: Path) -> BinaryIO:
         raise ConfigurationError(f"cannot read {file}: {error.strerror}; give a file of events, one a line") from None
 
 
-def _line(finding: Finding) -> str:
+def line_of(finding: Finding) -> str:
+    """One finding for a person to read."""
     moment = datetime.datetime.fromtimestamp(finding.decided_ms / 1000, tz=datetime.UTC)
     flags = ("" if finding.verified else " unverified") + (
         f" late {finding.late_by_ms} ms" if finding.late_by_ms else ""

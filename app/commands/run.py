@@ -24,7 +24,11 @@ def command(config: Path | None, accept_cut: bool) -> None:  # noqa: FBT001 - cl
     """
     settings = load_settings(config)
     if settings["log.url"].startswith("kafka:"):
-        raise ConfigurationError("log.url is Kafka: `linli run` is for one machine with sqlite:///FOLDER")
+        raise ConfigurationError(
+            "log.url is Kafka: `linli run` is for one machine with sqlite:///FOLDER. A district's processes are "
+            "`linli ingest run`, `linli streams run`, `linli incidents run`, `linli console run` and "
+            "`linli results run`, after `linli topics create`"
+        )
     from app.community import run_community
     from app.logs import configure_logs
 

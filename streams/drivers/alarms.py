@@ -9,7 +9,7 @@ class DriverAlarm(enum.StrEnum):
     """What is wrong. Closed: each is an operator alarm or a line in the log of the process, never a finding."""
 
     LOG_GAP = "log_gap"  # records that were never judged are gone from the log
-    LOG_REPLACED = "log_replaced"  # the log is not the one that the snapshots rest on
+    LOG_BROKEN = "log_broken"  # the log, its snapshots or findings contradict each other
     CUT_ACCEPTED = "cut_accepted"  # a version went on from another that had not drained
     STORE_BLOCKED = "store_blocked"  # findings wait, since their store cannot be written
     PARTITION_STOPPED = "partition_stopped"  # one position failed three times

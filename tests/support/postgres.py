@@ -33,7 +33,6 @@ PASSWORD = "secret-of-the-tests"
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "max_connections": "300",
     "shared_buffers": "32MB",
