@@ -75,7 +75,7 @@ def test_a_view_forgets_registrations_consents_and_owners_and_keeps_those_of_oth
     view = SiteView(site_id="s1")
     party: dict[str, Any] = {"registration_id": REF, "host_place_id": "r1"}
     bike: dict[str, Any] = {"vehicle_id": "bike", "tag_id": "tag-1", "owner_refs": (REF, OTHER)}
-    records = [
+    records: list[AnyEvent] = [
         consent(1, REF),
         consent(2, OTHER),
         of(VisitorRegistered, "config-3", 0, CONFIG_SOURCE, version=3, **party),
@@ -111,7 +111,7 @@ def test_a_state_that_names_it_ends_without_a_word_and_others_go_on(restart: int
             rows, manifest = [engine.snapshot("s1")], engine.manifest()
             engine = engine_of([Missing()])
             engine.restore(rows, manifest)
-    assert [finding.key for finding in findings(outputs)] == [OTHER]
+    assert [finding.key for finding in findings(outputs)] == [f"missing/{OTHER}"]
 
 
 def test_a_snapshot_names_it_until_the_engine_has_forgotten_it() -> None:
