@@ -6,10 +6,9 @@ again, each part goes on where its own file says it was.
 
 from __future__ import annotations
 
-import datetime
 import signal
-import threading
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 import structlog
 from fastapi import FastAPI
 
+from app.archives import archivers_of, follow, log_sealed, open_archive
 from app.folder_lock import FolderLock
 from app.heard import HeardLog
 from app.incident_figures import IncidentFigures
@@ -25,6 +25,7 @@ from app.ports import free_port, listens
 from app.receivers import read_secret, receivers_of
 from app.relays import DirectoryRelay, FindingsRelay
 from app.results import ResultsService
+from app.retention import IncidentKeeper, Keeper, LogKeeper, Retention, SegmentKeeper
 from app.settings import Settings
 from app.stores import boxes_file, open_incidents, open_inventory
 from app.threads import Threads
@@ -59,7 +60,6 @@ from streams.engine import Engine
 from streams.engine_store import EngineStore
 
 LOG = structlog.get_logger("linli")
-RETENTION_EVERY_S = 3600.0
 RESULTS_REST = 4.0  # catching up on results takes at most a fifth of a core from ingest and rules
 
 
@@ -97,6 +97,9 @@ class Community:
         opened.callback(self._dead_letters.close)
         self._incidents = open_incidents(settings)
         opened.callback(self._incidents.close)
+        self._archive = open_archive(settings)
+        if self._archive is not None:
+            opened.callback(self._archive.close)
 
     def _wire(self, opened: ExitStack) -> None:
         settings = self._settings
@@ -120,6 +123,10 @@ class Community:
             on_alarm=self._alarm,
             accept_cut=self._accept_cut,
         )
+        if self._archive is not None:
+            self._archivers = archivers_of(
+                self._archive, [self._log], self._inventory, self._incidents, on_sealed=log_sealed
+            )
         self._heard = HeardLog(self._log, self._driver.wake)
         self._ingest_counters = Counters()
         self._auditor = Auditor(self._incidents, names)
@@ -164,7 +171,9 @@ class Community:
         threads.keep("auditor", self._auditor.run)
         retention_ms = int(settings["evidence.retention_hours"]) * 3_600_000
         threads.keep("evidence", lambda stop: self._uploads.run(stop, retention_ms))
-        threads.start("retention", self._keep_days)
+        if self._archive is not None:
+            threads.keep("archive", partial(follow, self._archivers))
+        threads.keep("retention", self._retention().run)
         for profile, receiver in self._receivers:
             threads.keep(f"outbox-{profile.name}", self._outbox(receiver, profile).run)
         self._results.start(threads)
@@ -277,12 +286,34 @@ class Community:
             "windows_to_judge_again": len(self._engine_store.rejudges()),
         }
 
-    def _keep_days(self, stop: threading.Event) -> None:
-        days = int(self._settings["log.retention_days"])
-        while not stop.wait(RETENTION_EVERY_S):
-            oldest = datetime.datetime.fromtimestamp(wall_ms() / 1000, tz=datetime.UTC) - datetime.timedelta(days=days)
-            for name in self._log.drop_before(oldest.strftime("%Y%m%d")):
-                LOG.info("log_day_dropped", file=name)
+    def _retention(self) -> Retention:
+        settings = self._settings
+        log_id, findings_id = self._log.identity(), self._engine_store.identity()
+        readers = {
+            "rules": lambda: self._engine_store.needed_from(self._engine.digest),
+            "results": lambda: self._results.cursor("log/0", log_id),
+        }
+        keepers: dict[str, Keeper] = {"incidents": IncidentKeeper(self._incidents, days=_days(settings, "incidents"))}
+        if self._archive is not None:
+            readers["archive"] = self._archivers[0].needed_from
+            keepers["archive"] = SegmentKeeper(
+                self._archive, self._incidents, days=_days(settings, "archive"), site_days=settings.site_days()
+            )
+        keepers["log"] = LogKeeper(
+            self._log,
+            self._engine_store,
+            self._incidents,
+            digest=self._engine.digest,
+            days=_days(settings, "log"),
+            max_bytes=int(settings["log.retention_gb"]) * 10**9,
+            readers=readers,
+            taken=lambda: min(self._intake.cursor(), self._results.cursor("findings/0", findings_id)),
+        )
+        return Retention(keepers)
+
+
+def _days(settings: Settings, section: str) -> int:
+    return int(settings[f"{section}.retention_days"])
 
 
 def run_community(settings: Settings, *, accept_cut: bool = False) -> None:

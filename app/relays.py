@@ -46,6 +46,10 @@ class FindingsRelay:
         """There are new findings; callable from any thread."""
         self._wake.set()
 
+    def cursor(self) -> int:
+        """The number of the last finding taken."""
+        return self._intake.cursor()
+
     def step(self) -> int:
         """Hand over what has not been taken yet, up to a bound; how much it was."""
         findings = self._source.findings_after(self._intake.cursor(), TAKE_FINDINGS)

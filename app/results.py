@@ -133,6 +133,10 @@ class ResultsService:
             days = int(self._settings["results.retention_days"])
             threads.start("results-days", lambda stop: target.run(stop, days, self._clock_ms))
 
+    def cursor(self, source: str, identity: str) -> int:
+        """How far a source has been read; what lies beyond is still needed."""
+        return self._spool.cursor(source, identity) or 0
+
     def figures(self) -> dict[str, float]:
         """What waits, since when, and what was lost; for the metrics of the process."""
         depth = self._spool.depth()

@@ -107,6 +107,12 @@ def _severity(text: str) -> str | None:
     return None if text in set(Severity) else f"expected one of {', '.join(Severity)}"
 
 
+def _site_days(text: str) -> str | None:
+    pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
+    good = all(is_id(site) and days.isdigit() and 1 <= int(days) <= 36_500 for site, _, days in pairs)
+    return None if good else "expected SITE=DAYS with commas, days 1–36500"
+
+
 def _results_url(text: str) -> str | None:
     if not text.startswith("influx:"):
         return _url("sqlite", "influx")(text)
@@ -137,6 +143,13 @@ KEYS: dict[str, Key] = {
         _url("sqlite", "kafka"),
     ),
     "log.retention_days": Key("7", "days that the log is kept, and on Kafka the findings", _whole(1, 3650)),
+    "log.retention_gb": Key(
+        "20", "size of all day files, GB, beyond which the oldest go (0: none)", _whole(0, 100_000)
+    ),
+    "archive.folder": Key("linli-data/archive", "site-day segments of the log, encrypted (empty: none)", _any),
+    "archive.key_file": Key("", "the sites' keys of the archive (empty: keys in archive.folder)", _any),
+    "archive.retention_days": Key("30", "days that segments are kept", _whole(1, 36_500)),
+    "archive.site_days": Key("", "sites that differ: SITE=DAYS with commas", _site_days),
     "kafka.partitions": Key("24", "partitions of log, findings and snapshots; chosen once", _whole(1, 1_000)),
     "kafka.replication": Key("0", "copies of each record (0: three, or as many as there are brokers)", _whole(0, 15)),
     "kafka.retention_bytes": Key("0", "most bytes of the log in each partition (0: no bound)", _whole(0, 2**62)),
@@ -153,6 +166,7 @@ KEYS: dict[str, Key] = {
         _database,
     ),
     "incidents.password_file": Key("", "file with the password of the role in incidents.url", _any),
+    "incidents.retention_days": Key("365", "days that closed incidents are kept", _whole(30, 36_500)),
     "results.url": Key(
         "sqlite:///linli-data/results.db",
         "results; influx://HOST:PORT/DATABASE?version=1|2|3&org=ORG for an InfluxDB",
@@ -192,6 +206,11 @@ class Settings(msgspec.Struct, frozen=True):
 
     def __getitem__(self, key: str) -> str:
         return self.values[key].value
+
+    def site_days(self) -> dict[str, int]:
+        """Site → the days that its segments are kept, for those that differ."""
+        pairs = (part.strip().partition("=") for part in self["archive.site_days"].split(",") if part.strip())
+        return {site: int(days) for site, _, days in pairs}
 
     def folder(self) -> Path:
         """The folder of an embedded log.

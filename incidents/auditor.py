@@ -51,6 +51,7 @@ PASSING = (
     AlarmCode.RULE_FAILED,
     AlarmCode.BATCH_UNREADABLE,
     AlarmCode.LOG_GAP,
+    AlarmCode.ARCHIVE_GAP,
     AlarmCode.LOG_BROKEN,
     AlarmCode.CUT_ACCEPTED,
     AlarmCode.PARTITION_STOPPED,

@@ -148,7 +148,8 @@ class SqliteDatabase:
 
 def _set_up(connection: Any, synchronous: str) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
-    for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", f"busy_timeout={_BUSY_MS}"):
+    # secure_delete: what is deleted or replaced is not left in free pages
+    for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", f"busy_timeout={_BUSY_MS}", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from contracts.erasure import was_erased
 from contracts.findings import Finding, Phase, trace_id
 from contracts.hops import Hop, HopTimes
 from contracts.incidents import AlertAction, next_alert_state
@@ -176,7 +177,7 @@ class _Pass:
         return None if row is None else (row.digest, row.verified)
 
     def _meet_again(self, finding: Finding, digest: str, verified: bool) -> None:  # noqa: FBT001 - a row's column
-        if content_digest(finding) != digest:
+        if content_digest(finding) != digest and not was_erased(finding):
             self.taken.contradicting += 1
             code = AlarmCode.FINDING_CONTRADICTS
             raise_alarm(self.connection, code, finding.finding_id, f"{finding.site_id}/{finding.rule}", self.now_ms)

@@ -7,8 +7,9 @@ too, for ``linli inventory pending``.
 from __future__ import annotations
 
 import zoneinfo
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -26,6 +27,7 @@ from contracts.events import (
     VisitorRegistered,
 )
 from contracts.names import check_id
+from contracts.rows import row_key
 from ingest.admission import PendingDevice, PendingTopic
 from ingest.inventory_tables import STATEMENTS, Rows, SqliteTables, Tables
 
@@ -34,6 +36,8 @@ MAX_DEVICES = 5_000
 PENDING_KEPT_MS = 7 * 86_400_000
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Configuration] = msgspec.msgpack.Decoder(Configuration)
+
+C = TypeVar("C", bound=ConfigurationRecord)
 
 
 class Inventory:
@@ -100,6 +104,25 @@ class Inventory:
             )
         return [(int(n), str(actor), int(at_ms), _DECODER.decode(body)) for n, actor, at_ms, body in found]
 
+    def rewrite(
+        self, site_id: str, rewrite: Callable[[Configuration], Configuration | None], *, dry: bool = False
+    ) -> int:
+        """Let a site's changes say what ``rewrite`` makes of them (None: nothing, they go); how many differ.
+
+        Versions stay, so whoever has followed a change does not follow it again.
+
+        Args:
+            dry: only count.
+        """
+        with self._tables.read() if dry else self._tables.write() as rows:
+            found = rows.execute("SELECT change, body FROM changes WHERE site_id = ? ORDER BY change", (site_id,))
+            before = [(int(change), _DECODER.decode(body)) for change, body in found]
+            others = [(change, new) for change, old in before if (new := rewrite(old)) is not old]
+            if not dry:
+                for change, new in others:
+                    _rewrite(rows, change, new)
+        return len(others)
+
     def followed(self, follower: str) -> int:
         """The last change that ``follower`` (a log's partitions) has appended; 0 for a new one."""
         with self._tables.read() as rows:
@@ -157,29 +180,6 @@ class Inventory:
         return [_DECODER.decode(body) for _, _, body in sorted(found)]
 
 
-def row_key(record: ConfigurationRecord) -> str:
-    """What a record is about: two records of a kind with the same key are versions of one row."""
-    key = record.site_id
-    match record:
-        case SiteConfigured():
-            pass
-        case PlaceConfigured():
-            key = record.place.place_id
-        case DeviceConfigured():
-            key = record.device_id
-        case ThresholdConfigured():
-            key = f"{record.rule}.{record.name}"
-        case VisitorRegistered():
-            key = record.registration_id
-        case VehicleRegistered():
-            key = record.vehicle_id
-        case ConsentRecorded():
-            key = f"{record.subject_ref}/{record.purpose}"
-        case _:
-            raise ConfigurationError(f"{type(record).__name__} is no configuration record")
-    return key
-
-
 def check_record(record: ConfigurationRecord) -> None:
     """Nothing, when the record may be written.
 
@@ -234,9 +234,7 @@ class _Writing:
     def put(self, record: ConfigurationRecord, at_ms: int) -> None:
         """Write the record, unless it says what is there."""
         kind, key = str(type(record).__struct_config__.tag), row_key(record)
-        plain = msgspec.structs.replace(
-            record, event_id="config", source_id=CONFIG_SOURCE, at_ms=0, received_ms=0, device_at_ms=None, version=0
-        )
+        plain = _plain(record)
         content = _ENCODER.encode(plain)
         there = self._rows.execute(
             "SELECT content FROM rows WHERE site_id = ? AND kind = ? AND row_key = ?", (record.site_id, kind, key)
@@ -263,6 +261,22 @@ class _Writing:
             self._versions[site_id] = int(self._rows.execute(newest, (site_id,))[0][0])
         self._versions[site_id] += 1
         return self._versions[site_id]
+
+
+def _plain(record: C) -> C:
+    """What the record says, without who said it when: two that say the same are one."""
+    return msgspec.structs.replace(
+        record, event_id="config", source_id=CONFIG_SOURCE, at_ms=0, received_ms=0, device_at_ms=None, version=0
+    )
+
+
+def _rewrite(rows: Rows, change: int, record: Configuration | None) -> None:
+    if record is None:
+        rows.execute("DELETE FROM changes WHERE change = ?", (change,))
+        rows.execute("DELETE FROM rows WHERE change = ?", (change,))
+    else:
+        rows.execute("UPDATE changes SET body = ? WHERE change = ?", (_ENCODER.encode(record), change))
+        rows.execute("UPDATE rows SET content = ? WHERE change = ?", (_ENCODER.encode(_plain(record)), change))
 
 
 def _check_sizes(rows: Rows, sites: set[str]) -> None:

@@ -31,11 +31,23 @@ def connect(path: Path, schema: str = "", *, readonly: bool = False) -> sqlite3.
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA secure_delete=ON")  # what is deleted or replaced is not left in free pages
         if schema:
             connection.executescript(schema)
     except sqlite3.DatabaseError as error:
         raise Permanent(f"{path} cannot be opened as a database: {error}; restore it or move it away") from error
     return connection
+
+
+def empty_wal(path: Path) -> None:
+    """Write the journal's pages into the file and empty it, so that older ones are not left in it; or do nothing when
+    somebody reads on for ten seconds.
+    """
+    connection = connect(path)
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.close()
 
 
 def add_column(connection: sqlite3.Connection, table: str, column: str) -> None:
