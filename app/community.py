@@ -147,6 +147,7 @@ class Community:
         metrics.add_hops([counters.device_accepted, counters.accepted_durable])
         metrics.add(IncidentFigures(self._incidents))
         metrics.add_figures(self._engine_figures)
+        metrics.add_figures(self._results.figures)
 
     def start(self) -> str:
         """Start every thread; the address of the page. Ends once the log is judged to its end and ingest listens."""

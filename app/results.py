@@ -133,6 +133,17 @@ class ResultsService:
             days = int(self._settings["results.retention_days"])
             threads.start("results-days", lambda stop: target.run(stop, days, self._clock_ms))
 
+    def figures(self) -> dict[str, float]:
+        """What waits in the spool, for metrics."""
+        depth = self._spool.depth()
+        waits_ms = self._clock_ms() - depth.oldest_ms if depth.oldest_ms else 0
+        return {
+            "results_waiting_points": depth.points,
+            "results_waiting_seconds": waits_ms / 1000,
+            "results_rejected_points": depth.rejected,
+            "results_dropped_points": depth.dropped,
+        }
+
     def close(self) -> None:
         """Close spool and store, once the threads have ended."""
         self._spool.close()
