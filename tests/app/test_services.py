@@ -55,10 +55,14 @@ def commands_of(services: list[Service]) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("arguments", commands_of([*_district(), *services_of(load_settings(None, {}), Counts())]))
-def test_every_command_it_prints_is_one_with_and_without_a_settings_file(arguments: tuple[str, ...]) -> None:
+def test_every_command_it_prints_is_one_with_and_without_a_settings_file(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    config = tmp_path / "linli.toml"
+    config.touch()
     parsed(arguments)
-    parsed(with_config(linli, arguments, CONFIG))
-    assert str(CONFIG) in with_config(linli, arguments, CONFIG)
+    parsed(with_config(linli, arguments, config))
+    assert str(config) in with_config(linli, arguments, config)
 
 
 def parsed(arguments: tuple[str, ...]) -> None:
