@@ -8,6 +8,7 @@ from functools import partial
 import structlog
 
 from app.archives import archivers_of, follow, log_sealed, need_archive
+from app.metrics_server import Metrics
 from app.process import Parts
 from app.retention import Retention, SegmentKeeper
 from app.settings import Settings
@@ -43,6 +44,9 @@ def wire_archive(settings: Settings, parts: Parts) -> None:
     logs = parts.wait_for("log", lambda: open_logs(settings))
     parts.at_end(logs.close)
     archivers = archivers_of(archive, logs.readers, inventory, store, on_sealed=log_sealed)
+    metrics = Metrics("archive")
+    metrics.serve(settings)
+    parts.at_end(metrics.close)
     parts.threads.keep("archive", partial(follow, archivers))
     parts.threads.keep("retention", Retention({"archive": keeper_of(settings, archive, store)}).run)
     LOG.info("ready", archive=str(archive.folder), partitions=len(archivers))
