@@ -48,6 +48,8 @@ class Supervisor:
         while True:
             started_s = time.monotonic()
             stuck, code = self._one_life()
+            if self._stopping and code == -signal.SIGTERM:
+                return 0  # it had not come so far as to hear us, so there was nothing to drain
             if self._stopping or (stuck is None and code in {0, 1, 2}):
                 return code
             self._faults = 1 if time.monotonic() - started_s > SETTLED_S else self._faults + 1
