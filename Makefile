@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-fast check bench fuzz clean lock schemas
+.PHONY: demo test test-fast check bench fuzz clean lock schemas kafka
 
 $(STAMP): deploy/requirements.lock pyproject.toml
 	test -x $(PY) || python3 -m venv $(VENV)
@@ -32,6 +32,9 @@ bench: $(STAMP)         ## measured figures, ratios in one run
 fuzz: $(STAMP)          ## ≥ 100,000 cases a decoder
 	LINLI_FUZZ_CASES=100000 $(PY) -m pytest -q tests/ingest/test_fuzz.py --timeout 3600
 
+kafka:                  ## a Kafka broker for trials on 127.0.0.1:9092, in the foreground; KAFKA_PORT=, KAFKA_DATA=
+	deploy/kafka/run.sh --port $(or $(KAFKA_PORT),9092) --data $(or $(KAFKA_DATA),kafka-data)
+
 schemas: $(STAMP)       ## write docs/contracts from the types
 	$(PY) -m app.schemas
 
@@ -40,4 +43,4 @@ lock:                   ## lock dependencies, without download addresses
 	  --no-emit-find-links --all-extras -o deploy/requirements.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-data
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-data kafka-data

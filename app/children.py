@@ -33,7 +33,7 @@ class Child:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which then stops us in order
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - started before threads
+                preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - started before threads
             )
 
     @property
@@ -75,5 +75,6 @@ def linli_arguments(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "app.main", *arguments]
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For a child that has not begun yet (Linux): the kernel asks it to end when the thread that started it ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import signal
-import socket
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,13 +19,18 @@ from fastapi import FastAPI
 
 from app.folder_lock import FolderLock
 from app.heard import HeardLog
+from app.incident_figures import IncidentFigures
+from app.metrics_server import Metrics
+from app.ports import free_port, listens
 from app.receivers import read_secret, receivers_of
 from app.relays import DirectoryRelay, FindingsRelay
-from app.settings import Settings, sqlite_path
+from app.settings import Settings
+from app.stores import boxes_file, open_incidents, open_inventory
 from app.threads import Threads
 from console.api import build_app
 from console.server import Server, serve
-from contracts.errors import ConfigurationError, LinliError, Permanent, RejectReason
+from contracts.errors import ConfigurationError, RejectReason
+from contracts.hops import Hop
 from detectors.registry import all_rules
 from incidents.actions import Actions
 from incidents.alarms import AlarmCode, raise_alarm
@@ -36,22 +40,23 @@ from incidents.directory import MemoryDirectory
 from incidents.evidence_files import EvidenceFiles
 from incidents.intake import Intake
 from incidents.outbox import Outbox
-from incidents.store import Store, wall_ms
+from incidents.profile import ReceiverProfile
+from incidents.receivers.base import Receiver
+from incidents.store import wall_ms
 from incidents.uploads import Uploads
 from incidents.users import Users
 from ingest.broker import Broker, start_broker
 from ingest.counters import Counters
 from ingest.dead_letters import DeadLetters
-from ingest.inventory import Inventory
 from ingest.settings import ShardSettings
 from ingest.shard import Shard
 from streams.daylog import DayLog
-from streams.drivers.embedded import DriverAlarm, EmbeddedDriver
+from streams.drivers.alarms import DriverAlarm
+from streams.drivers.embedded import EmbeddedDriver
 from streams.engine import Engine
 from streams.engine_store import EngineStore
 
 LOG = structlog.get_logger("linli")
-BOXES_FILE = "boxes.jsonl"
 RETENTION_EVERY_S = 3600.0
 
 
@@ -63,12 +68,14 @@ class Community:
         LogBroken: the log or its snapshots contradict each other.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, accept_cut: bool = False) -> None:
         self._settings = settings
+        self._accept_cut = accept_cut
         self._folder = settings.folder()
         self.threads = Threads()
         self._broker: Broker | None = None
         self._server: Server | None = None
+        self._metrics = Metrics("run")
         with ExitStack() as opened:  # what fails half-way leaves nothing open
             opened.enter_context(FolderLock(self._folder))
             self._open_stores(opened)
@@ -81,11 +88,11 @@ class Community:
         opened.callback(self._log.close)
         self._engine_store = EngineStore(self._folder / "engine.db")
         opened.callback(self._engine_store.close)
-        self._inventory = Inventory(sqlite_path(settings, "inventory.url"))
+        self._inventory = open_inventory(settings)
         opened.callback(self._inventory.close)
         self._dead_letters = DeadLetters(Path(settings["dead_letters.folder"]))
         opened.callback(self._dead_letters.close)
-        self._incidents = Store(incidents_url(settings))
+        self._incidents = open_incidents(settings)
         opened.callback(self._incidents.close)
 
     def _wire(self) -> None:
@@ -95,7 +102,8 @@ class Community:
         self._directory = MemoryDirectory()
         self._directory_relay = DirectoryRelay(self._inventory, self._directory)
         intake = Intake(self._incidents, self._directory, names, source=self._engine_store.identity())
-        self._intake = FindingsRelay(self._engine_store, intake)
+        times = (self._metrics.hop(Hop.DECIDED_TO_INCIDENT), self._metrics.hop(Hop.DUE_TO_INCIDENT))
+        self._intake = FindingsRelay(self._engine_store, intake, times)
         self._engine = Engine(all_rules(), partition=0, partitions=1, log_id=self._log.identity())
         self._driver = EmbeddedDriver(
             self._log,
@@ -103,35 +111,45 @@ class Community:
             self._engine,
             on_findings=self._intake.wake,
             on_alarm=self._alarm,
+            accept_cut=self._accept_cut,
         )
         self._heard = HeardLog(self._log, self._driver.wake)
         self._ingest_counters = Counters()
         self._auditor = Auditor(self._incidents, names)
         self._uploads = Uploads(self._incidents, EvidenceFiles(Path(settings["evidence.folder"])))
         self._users = Users(self._incidents)
+        self._show_metrics()
+
+    def _show_metrics(self) -> None:
+        counters, metrics = self._ingest_counters, self._metrics
+        metrics.add(counters.registry)
+        metrics.add_hops([counters.device_accepted, counters.accepted_durable])
+        metrics.add(IncidentFigures(self._incidents))
+        metrics.add_figures(self._engine_figures)
 
     def start(self) -> str:
         """Start every thread; the address of the page. Ends once the log is judged to its end and ingest listens."""
         settings, threads = self._settings, self.threads
         host = settings["console.host"]
-        while self._directory_relay.step():
-            pass
+        self._directory_relay.catch_up()
         LOG.info("judging_log", to_position=self._log.end())
         self._driver.open()
+        self._metrics.serve(settings)
         password = self._users.first_run()
         if password is not None:
             LOG.warning("first_run", user="admin", password=password, note="shown once; change it with linli users")
         self._start_broker()
         shard = self._shard()
         threads.start("engine", self._driver.run)
-        threads.start("incidents", self._intake.run)
-        threads.start("directory", self._directory_relay.run)
-        threads.start("auditor", self._auditor.run)
+        threads.keep("bell", self._incidents.follow)
+        threads.keep("incidents", self._intake.run)
+        threads.keep("directory", self._directory_relay.run)
+        threads.keep("auditor", self._auditor.run)
         retention_ms = int(settings["evidence.retention_hours"]) * 3_600_000
-        threads.start("evidence", lambda stop: self._uploads.run(stop, retention_ms))
+        threads.keep("evidence", lambda stop: self._uploads.run(stop, retention_ms))
         threads.start("retention", self._keep_days)
         for profile, receiver in self._receivers:
-            threads.start(f"outbox-{profile.name}", Outbox(self._incidents, receiver, profile).run)
+            threads.keep(f"outbox-{profile.name}", self._outbox(receiver, profile).run)
         threads.start("ingest", shard.run)
         self._server = serve(self._console(), host, free_port(host, int(settings["console.port"])))
         while not shard.wait_ready(0.2) and not threads.stop.is_set():
@@ -158,15 +176,15 @@ class Community:
             self._server.stop()
         if self._broker is not None:
             self._broker.stop()
+        self._metrics.close()
         if stuck:
             LOG.error("threads_did_not_end", threads=stuck)
         else:
             self._stack.close()
-        failure = self.threads.failure
-        if isinstance(failure, LinliError):
-            raise failure  # it says itself what to do, and its kind is the exit code
-        if failure is not None:
-            raise Permanent(f"stopped by a failure: {failure!r}")
+        self.threads.raise_failure()
+
+    def _outbox(self, receiver: Receiver, profile: ReceiverProfile) -> Outbox:
+        return Outbox(self._incidents, receiver, profile, times=self._metrics.hop(Hop.INCIDENT_TO_DELIVERED))
 
     def _shard(self) -> Shard:
         settings = self._settings
@@ -175,6 +193,7 @@ class Community:
             mqtt_url=settings["mqtt.url"],
             client_id=settings["mqtt.client_id"],
             password=read_secret(password_file, "mqtt.password_file") if password_file else "",
+            ca_file=settings["mqtt.ca_file"],
             protocol=self._broker.protocol if self._broker else "auto",
             sites=tuple(site.strip() for site in settings["ingest.sites"].split(",") if site.strip()),
             log_id=self._log.identity(),
@@ -209,24 +228,30 @@ class Community:
             directory=self._directory,
             health=self._heard,
             uploads=self._uploads,
-            boxes=BoxTokens(self._folder / BOXES_FILE),
+            boxes=BoxTokens(boxes_file(self._settings)),
             figures=self._figures,
             language=self._settings["console.language"],
         )
 
     def _alarm(self, alarm: DriverAlarm, detail: str) -> None:
         LOG.error(alarm.value, detail=detail)
-        if alarm is DriverAlarm.LOG_GAP:  # on the page too; a store that is blocked may well be this one
+        if alarm is not DriverAlarm.STORE_BLOCKED:  # on the page too; a store that is blocked may well be this one
             with self._incidents.write() as connection:
-                raise_alarm(connection, AlarmCode.LOG_GAP, self._log.identity(), detail, wall_ms())
+                raise_alarm(connection, AlarmCode(alarm), self._log.identity(), detail, wall_ms())
 
     def _figures(self) -> dict[str, float]:
-        counts, ingest = self._engine.counts, self._ingest_counters
+        ingest = self._ingest_counters
         refused = {reason: ingest.value("linli_ingest_rejected_total", reason=reason) for reason in RejectReason}
         return {
             "messages_received": ingest.value("linli_ingest_messages_total"),
             **{f"refused_{reason}": count for reason, count in refused.items() if count},
             "time_behind_ms": ingest.value("linli_ingest_watermark_lag_ms"),
+            **self._engine_figures(),
+        }
+
+    def _engine_figures(self) -> dict[str, float]:
+        counts = self._engine.counts
+        return {
             "records_behind": self._log.end() - self._driver.position,
             "events_judged": counts.events,
             "events_doubled": counts.doubles,
@@ -242,9 +267,9 @@ class Community:
                 LOG.info("log_day_dropped", file=name)
 
 
-def run_community(settings: Settings) -> None:
+def run_community(settings: Settings, *, accept_cut: bool = False) -> None:
     """Run until SIGTERM or Ctrl-C. Blocks; only in the main thread."""
-    community = Community(settings)
+    community = Community(settings, accept_cut=accept_cut)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         community.stop()
@@ -258,40 +283,3 @@ def run_community(settings: Settings) -> None:
         community.wait()
     finally:
         community.close()
-
-
-def incidents_url(settings: Settings) -> str:
-    """The incidents' database URL; its folder is made.
-
-    Raises:
-        ConfigurationError: PostgreSQL, which comes with the district.
-    """
-    path = sqlite_path(settings, "incidents.url")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{path}"
-
-
-def listens(host: str, port: int) -> bool:
-    """Whether something answers there."""
-    try:
-        with socket.create_connection((host, port), timeout=1.0):
-            return True
-    except OSError:
-        return False
-
-
-def free_port(host: str, wanted: int) -> int:
-    """``wanted``, or the next free port above it; 0 takes any.
-
-    Raises:
-        ConfigurationError: none of the next hundred is free.
-    """
-    for port in range(wanted, wanted + 100) if wanted else [0]:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise ConfigurationError(f"port {wanted} and the hundred above it are taken on {host}; choose another")

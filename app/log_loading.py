@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
 
 from contracts.batch import Batch
 from contracts.events import AnyEvent
-from streams.log import LogWriter
 from streams.slices import batches_of
 
 GROUP_BATCHES = 128
 """Batches made durable together: one fsync for twenty minutes of a quiet file."""
 
 
+class Appends(Protocol):
+    """Where batches go: a :class:`streams.log.LogWriter`, or one that is asked to finish at the end."""
+
+    def append(self, batches: Sequence[Batch]) -> object:
+        """Append in order."""
+        ...
+
+
 def load_events(
-    log: LogWriter,
+    log: Appends,
     events: Iterable[AnyEvent],
     *,
     partitions: int = 1,
@@ -24,7 +32,7 @@ def load_events(
     on_progress: Callable[[int], None] = lambda _events: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Append ``events`` (in order of acceptance) slice by slice; how many there were. Durable on return.
+    """Append ``events`` (in order of acceptance) slice by slice; how many there were. As durable as ``log.append``.
 
     ``rate_per_s`` holds the average back to so many events a second; ``on_progress`` hears the count after each append.
     """

@@ -15,13 +15,22 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("app.commands.run", "Run one community on this machine: ingest, rules, incidents and console."),
     "edge": ("app.commands.edge", "The box beside the cameras: run it, analyse a video, make its token."),
     "simulate": ("app.commands.simulate", "Write (or publish) days of life in simulated communities, with the truth."),
+    "topics": ("app.commands.topics", "Make and check the topics of a district on Kafka."),
+    "ingest": ("app.commands.ingest", "Run a shard of a district's ingest: MQTT to Kafka."),
     "replay": ("app.commands.replay", "Run the rules over a file of events and print their findings."),
     "log": ("app.commands.log", "Load a file of events into the log as a shard would."),
     "streams": ("app.commands.streams", "Show where the rules are stuck in the log, and get past it."),
+    "incidents": ("app.commands.incidents", "Run a district's incidents: findings in, receivers told."),
+    "console": ("app.commands.console", "Run a district's page, its API and the boxes' uploads."),
     "inventory": ("app.commands.inventory", "Read and change the sites, places and devices that ingest accepts."),
     "dead-letters": ("app.commands.dead_letters", "Show what was rejected, from where, and why."),
+    "trace": (
+        "app.commands.trace",
+        "Follow one id from the device's message to its delivery, with the time of each hop.",
+    ),
     "models": ("app.commands.models", "Check the manifests of vision models."),
     "users": ("app.commands.users", "Add people to the console and set their roles."),
+    "services": ("app.commands.services", "Print the processes of this deployment; write their systemd units."),
     "check-config": ("app.commands.check_config", "Print the configuration in force and where each value came from."),
 }
 

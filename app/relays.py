@@ -1,24 +1,55 @@
-"""The hand-offs between the rooms of one process: findings to incidents, inventory to the incidents' directory."""
+"""The hand-offs between the rooms: findings to incidents, inventory to the incidents' directory."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
+import structlog
+
+from contracts.findings import Finding
+from contracts.hops import Hop, HopTimes
+from incidents.claims import Claims
 from incidents.directory import MemoryDirectory
 from incidents.intake import Intake
+from incidents.store import wall_ms
 from ingest.inventory import Inventory
-from streams.engine_store import EngineStore
 
 TAKE_FINDINGS = 500
 FOLLOW_CHANGES = 1_000
+POLL_S = 0.1
+LOG = structlog.get_logger("linli.incidents")
+
+
+class FindingsSource(Protocol):
+    """Findings in the order in which they were decided, numbered for ever; ``EngineStore`` is one."""
+
+    def identity(self) -> str:
+        """The name of the numbers: another source has another."""
+        ...
+
+    def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:
+        """At most ``limit`` findings with a number above ``n``, in order."""
+        ...
+
+    def kept_ms(self, numbers: Sequence[int]) -> Mapping[int, int]:
+        """When each was kept, epoch ms UTC, as far as it is known."""
+        ...
 
 
 class FindingsRelay:
-    """Findings of the engine's store into incidents; the cursor lies in the incidents' own transaction."""
+    """Findings of one source into incidents; the cursor lies in the incidents' own transaction.
 
-    def __init__(self, store: EngineStore, intake: Intake) -> None:
-        self._store = store
+    Args:
+        times: those of ``decided_to_incident`` and ``due_to_incident`` to count in.
+    """
+
+    def __init__(self, source: FindingsSource, intake: Intake, times: tuple[HopTimes, HopTimes] | None = None) -> None:
+        self._source = source
         self._intake = intake
+        self._decided, self._due = times or (HopTimes(Hop.DECIDED_TO_INCIDENT), HopTimes(Hop.DUE_TO_INCIDENT))
         self._wake = threading.Event()
 
     def wake(self) -> None:
@@ -27,9 +58,18 @@ class FindingsRelay:
 
     def step(self) -> int:
         """Hand over what has not been taken yet, up to a bound; how much it was."""
-        findings = self._store.findings_after(self._intake.cursor(), TAKE_FINDINGS)
-        self._intake.take(findings)
+        findings = self._source.findings_after(self._intake.cursor(), TAKE_FINDINGS)
+        taken = self._intake.take(findings)
+        for incident_id in taken.opened:
+            LOG.info("incident_opened", trace=taken.traces[incident_id], incident=incident_id)
+        if taken.new:
+            self._count(findings)
         return len(findings)
+
+    def _count(self, findings: Sequence[tuple[int, Finding]]) -> None:
+        now_ms = wall_ms()
+        self._decided.add(now_ms - at_ms for at_ms in self._source.kept_ms([n for n, _ in findings]).values())
+        self._due.add(now_ms - finding.due_ms for _, finding in findings)
 
     def run(self, stop: threading.Event) -> None:
         """Until ``stop``; then once more."""
@@ -40,6 +80,45 @@ class FindingsRelay:
                 pass
         while self.step():
             pass
+
+
+class Relay(Protocol):
+    """A hand-over, step by step."""
+
+    def step(self) -> int:
+        """Hand over what has not been taken yet, up to a bound; how much it was."""
+        ...
+
+
+class SharedRelays:
+    """Relays of many sources, each worked by one process at a time: the one that has claimed the source.
+
+    Two processes at one source would do no harm, but the work twice: what is known is ignored.
+    """
+
+    def __init__(self, relays: Mapping[str, Relay], claims: Claims) -> None:
+        self._relays = deque(relays.items())
+        self._claims = claims
+
+    def step(self) -> int:
+        """Hand over from every source that is ours, up to a bound each; how much it was.
+
+        Raises:
+            Transient: a source or the incidents are away; the next step begins with the source after that.
+        """
+        taken = 0
+        for _ in range(len(self._relays)):
+            name, relay = self._relays[0]
+            self._relays.rotate(-1)
+            if self._claims.mine(f"findings/{name}"):
+                taken += relay.step()
+        return taken
+
+    def run(self, stop: threading.Event) -> None:
+        """Until ``stop``."""
+        while not stop.is_set():
+            if not self.step():
+                stop.wait(POLL_S)
 
 
 class DirectoryRelay:
@@ -58,8 +137,12 @@ class DirectoryRelay:
             self._change = change
         return len(changes)
 
+    def catch_up(self) -> None:
+        """Apply every change there is."""
+        while self.step():
+            pass
+
     def run(self, stop: threading.Event) -> None:
         """Until ``stop``."""
         while not stop.wait(1.0):
-            while self.step():
-                pass
+            self.catch_up()

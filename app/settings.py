@@ -54,12 +54,23 @@ def _url(*schemes: str) -> Callable[[str], str | None]:
     return check
 
 
+def _database(text: str) -> str | None:
+    user, at, _ = text.partition("://")[2].partition("@")
+    if at and ":" in user:
+        return "expected no password in the URL: put it into a file and name that in password_file"
+    return _url("sqlite", "postgresql")(text)
+
+
 def _optional(check: Callable[[str], str | None]) -> Callable[[str], str | None]:
     return lambda text: None if not text else check(text)
 
 
 def _port(text: str) -> str | None:
     return None if text.isdigit() and int(text) <= 65_535 else "expected a port, 0–65535 (0: any free one)"
+
+
+def _port_or_off(text: str) -> str | None:
+    return None if text == "off" else _port(text) and "expected off, or a port, 0–65535 (0: any free one)"
 
 
 def _whole(low: int, high: int) -> Callable[[str], str | None]:
@@ -72,6 +83,10 @@ def _id(text: str) -> str | None:
 
 def _ids(text: str) -> str | None:
     return None if all(is_id(part.strip()) for part in text.split(",") if part.strip()) else "expected ids with commas"
+
+
+def _prefix(text: str) -> str | None:
+    return None if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,60}", text) else "expected small letters, digits, . _ and -"
 
 
 def _origins(text: str) -> str | None:
@@ -104,16 +119,29 @@ KEYS: dict[str, Key] = {
     ),
     "mqtt.client_id": Key("linli-ingest-0", "the persistent session of this shard", _any),
     "mqtt.password_file": Key("", "file with user:password for the broker", _any),
+    "mqtt.ca_file": Key("", "certificates of a private authority for mqtts (empty: the system's)", _any),
     "log.url": Key(
         "sqlite:///linli-data",
         "the log of batches; sqlite:///FOLDER holds day files and engine.db",
         _url("sqlite", "kafka"),
     ),
-    "log.retention_days": Key("7", "days that day files are kept", _whole(1, 3650)),
-    "inventory.url": Key("sqlite:///linli-data/config.db", "the tables people edit", _url("sqlite")),
-    "incidents.url": Key(
-        "sqlite:///linli-data/incidents.db", "incidents, deliveries and users", _url("sqlite", "postgresql")
+    "log.retention_days": Key("7", "days that the log is kept, and on Kafka the findings", _whole(1, 3650)),
+    "kafka.partitions": Key("24", "partitions of log, findings and snapshots; chosen once", _whole(1, 1_000)),
+    "kafka.replication": Key("0", "copies of each record (0: three, or as many as there are brokers)", _whole(0, 15)),
+    "kafka.retention_bytes": Key("0", "most bytes of the log in each partition (0: no bound)", _whole(0, 2**62)),
+    "kafka.prefix": Key("linli.", "what the topics' names begin with; one district, one prefix", _prefix),
+    "inventory.url": Key(
+        "",
+        "the tables people edit (empty: with the incidents in PostgreSQL, else sqlite:///linli-data/config.db)",
+        _optional(_database),
     ),
+    "inventory.password_file": Key("", "file with the password of the role in inventory.url", _any),
+    "incidents.url": Key(
+        "sqlite:///linli-data/incidents.db",
+        "incidents, deliveries and users: sqlite:///FILE, or postgresql://USER@HOST/DATABASE",
+        _database,
+    ),
+    "incidents.password_file": Key("", "file with the password of the role in incidents.url", _any),
     "results.url": Key(
         "sqlite:///linli-data/results.db", "results; InfluxDB comes with the district", _url("sqlite", "influx")
     ),
@@ -122,6 +150,8 @@ KEYS: dict[str, Key] = {
     "console.host": Key("127.0.0.1", "address the page and API listen on", _any),
     "console.port": Key("8080", "port of the page and API; a taken one gives the next free one", _port),
     "console.language": Key("zh-CN", "language of the page before a user chooses", _language),
+    "metrics.host": Key("127.0.0.1", "address the Prometheus endpoint of each process listens on", _any),
+    "metrics.port": Key("0", "its port; 0: any free one, off: none; a taken one gives the next free one", _port_or_off),
     "webhook.url": Key("", "receiver of incidents (empty: none)", _optional(_url("http", "https"))),
     "webhook.secret_file": Key("", "file with the HMAC secret shared with the receiver", _any),
     "webhook.origins": Key("live", "which origins it is told: live, drill, simulated", _origins),
@@ -153,13 +183,13 @@ class Settings(msgspec.Struct, frozen=True):
         return sqlite_path(self, "log.url")
 
 
-def sqlite_path(settings: Settings, key: str) -> Path:
-    """The path in a ``sqlite:///PATH`` value.
+def sqlite_path(settings: Settings, key: str, url: str = "") -> Path:
+    """The path in a ``sqlite:///PATH`` value; ``url`` instead of the key's own, where that is empty.
 
     Raises:
         ConfigurationError: when it is another kind of URL; says which command serves that.
     """
-    url = settings[key]
+    url = settings[key] or url
     if not url.startswith("sqlite:///") or len(url) == len("sqlite:///"):
         raise ConfigurationError(f"{key} = {url!r}: on one machine this must be sqlite:///PATH")
     return Path(url.removeprefix("sqlite:///"))

@@ -7,7 +7,11 @@ from collections.abc import Callable
 
 import structlog
 
+from contracts.errors import LinliError, Permanent, Transient
+
 LOG = structlog.get_logger("linli")
+PAUSES_S = (0.5, 1.0, 2.0, 4.0)
+"""Between tries of a loop that is kept; the last for ever. A server that is back is found within this."""
 
 
 class Threads:
@@ -25,6 +29,10 @@ class Threads:
         thread.start()
         return thread
 
+    def keep(self, name: str, loop: Callable[[threading.Event], object]) -> threading.Thread:
+        """As :meth:`start`, but what may pass (:class:`Transient`) does not end it: the loop is begun anew, later."""
+        return self.start(name, lambda stop: keep_trying(name, loop, stop))
+
     def wait(self, meanwhile: Callable[[], object] = lambda: None) -> None:
         """Until ``stop`` is set, by a signal or by a failure; ``meanwhile`` is called twice a second."""
         while not self.stop.wait(0.5):
@@ -37,6 +45,17 @@ class Threads:
             thread.join(timeout_s)
         return [t.name for t in mine if t.is_alive()]
 
+    def raise_failure(self) -> None:
+        """Nothing, when no thread has failed.
+
+        Raises:
+            LinliError: what the first one raised, where that says itself what to do; its kind is the exit code.
+        """
+        if isinstance(self.failure, LinliError):
+            raise self.failure
+        if self.failure is not None:
+            raise Permanent(f"stopped by a failure: {self.failure!r}")
+
     def _run(self, name: str, loop: Callable[[threading.Event], object]) -> None:
         try:
             loop(self.stop)
@@ -47,3 +66,19 @@ class Threads:
             if self.failure is None:
                 self.failure = error
             self.stop.set()
+
+
+def keep_trying(name: str, work: Callable[[threading.Event], object], stop: threading.Event) -> None:
+    """Do ``work(stop)`` until it returns, again and again while something that may pass hinders it, or ``stop``."""
+    tried = 0
+    while True:
+        try:
+            work(stop)
+        except Transient as error:
+            pause_s = PAUSES_S[min(tried, len(PAUSES_S) - 1)]
+            tried += 1
+            LOG.warning("waiting", work=name, error=str(error), again_in_s=pause_s)
+            if stop.wait(pause_s):
+                return
+        else:
+            return

@@ -28,8 +28,8 @@ from types import TracebackType
 import msgspec
 from sqlalchemy import select
 
-from app.community import free_port
 from app.log_loading import load_events
+from app.ports import free_port
 from app.run_child import start_run, wait_until_ready, write_secret
 from bench.traffic import BLOCK_MS, Traffic, stamped
 from contracts.batch import decode_batch

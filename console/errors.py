@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from console import models
 from console.catalogue import Catalogue, catalogue, choose_language
-from contracts.errors import Rejected, RejectReason
+from contracts.errors import Rejected, RejectReason, Transient
 from contracts.incidents import NotAllowed
 from incidents.actions import UnknownIncident
 
@@ -76,13 +76,17 @@ def handle_errors(app: FastAPI) -> None:
     def _http(request: Request, error: HTTPException) -> JSONResponse:
         return _answer(request, error.status_code, _OF_STATUS.get(error.status_code, "bad_request"))
 
+    @app.exception_handler(Transient)
+    def _away(request: Request, _error: Transient) -> JSONResponse:
+        return _answer(request, 503, "unavailable", {"Retry-After": "2"})
+
     @app.exception_handler(SQLAlchemyError)
     def _database(request: Request, _error: SQLAlchemyError) -> JSONResponse:
         return _answer(request, 503, "unavailable")
 
 
-def _answer(request: Request, status: int, code: str) -> JSONResponse:
+def _answer(request: Request, status: int, code: str, headers: dict[str, str] | None = None) -> JSONResponse:
     key = f"error.{code}"
     words = words_of(request)
     message = words.text(key if key in words.texts else "error.bad_request")
-    return JSONResponse(models.ErrorOut(code=code, message=message).model_dump(), status)
+    return JSONResponse(models.ErrorOut(code=code, message=message).model_dump(), status, headers)

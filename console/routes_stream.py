@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 
 from console import models
 from console.context import COOKIE, Parts, PartsIn, Reader, ReaderIn
+from contracts.errors import Transient
 from incidents.changes import Change, can_resume, changes_after, head
 from incidents.records import get_incident
 from incidents.roles import Right
@@ -69,6 +70,8 @@ class _Feed:
                     if not await run_in_threadpool(self._still_logged_in):
                         return
                     yield _event("beat", seq, b"{}")
+        except Transient:
+            return  # the database is away: the reader comes back with the last id it has, and is told 503 until then
         finally:
             forget()
 

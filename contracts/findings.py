@@ -157,6 +157,11 @@ def finding_id(site_id: str, rule: str, key: str, onset_ms: int, onset_event_id:
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
+def trace_id(finding: Finding) -> str:
+    """What every hop of its story is logged under: the event it began with, else the episode's OPEN."""
+    return finding.onset_event_id or finding.open_id
+
+
 def retract_id(open_id: str) -> str:
     """The id of the RETRACT of the episode whose OPEN is ``open_id``."""
     return hashlib.blake2b(f"{open_id}\x1fretract".encode(), digest_size=12).hexdigest()

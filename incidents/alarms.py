@@ -18,6 +18,10 @@ class AlarmCode(enum.StrEnum):
     RULE_FAILED = "rule_failed"
     BATCH_UNREADABLE = "batch_unreadable"
     LOG_GAP = "log_gap"  # records were gone before they were judged
+    LOG_BROKEN = "log_broken"  # the log, its snapshots or findings contradict each other
+    CUT_ACCEPTED = "cut_accepted"  # rules went on from others that had not drained
+    PARTITION_STOPPED = "partition_stopped"  # one position failed three times
+    PARTITION_STUCK = "partition_stuck"  # the log is ahead of the rules and they do not move
     DELIVERY_REJECTED = "delivery_rejected"
     DELIVERY_UNCONFIRMED = "delivery_unconfirmed"
     DELIVERY_OVERDUE = "delivery_overdue"  # its sender does not work on it
@@ -26,6 +30,14 @@ class AlarmCode(enum.StrEnum):
     INCIDENT_UNTOLD = "incident_untold"  # no delivery row for a receiver that should have one
     INCIDENT_UNSEEN = "incident_unseen"  # nobody has looked
     AUDIT_BROKEN = "audit_broken"
+
+
+class Raised(msgspec.Struct, frozen=True):
+    """An alarm as another process tells it. ``detail`` is codes and numbers, no personal data."""
+
+    code: AlarmCode
+    subject: str
+    detail: str
 
 
 class Alarm(msgspec.Struct, frozen=True):

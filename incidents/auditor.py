@@ -6,7 +6,7 @@ It looks from outside the code that should have done the step, and clears its ow
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from sqlalchemy import Connection, exists, select
@@ -51,6 +51,10 @@ PASSING = (
     AlarmCode.RULE_FAILED,
     AlarmCode.BATCH_UNREADABLE,
     AlarmCode.LOG_GAP,
+    AlarmCode.LOG_BROKEN,
+    AlarmCode.CUT_ACCEPTED,
+    AlarmCode.PARTITION_STOPPED,
+    AlarmCode.PARTITION_STUCK,
     AlarmCode.DELIVERY_REJECTED,
     AlarmCode.DELIVERY_UNCONFIRMED,
 )
@@ -97,10 +101,11 @@ class Auditor:
             self._clear(connection, stuck, now_ms)
         return stuck
 
-    def run(self, stop: threading.Event, every_s: float = 10.0) -> None:
-        """Look every ``every_s`` until ``stop``."""
+    def run(self, stop: threading.Event, every_s: float = 10.0, *, mine: Callable[[], bool] = lambda: True) -> None:
+        """Look every ``every_s`` until ``stop``, while ``mine`` says that this process is the one that does."""
         while not stop.wait(every_s):
-            self.step()
+            if mine():
+                self.step()
 
     def _check_chain(self, now_ms: int) -> None:
         """Read the whole audit log: at the start and every hour, outside the transaction that writes."""

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from contracts.findings import Finding, Phase
+from contracts.findings import Finding, Phase, trace_id
 from contracts.incidents import AlertAction, next_alert_state
-from incidents.alarms import AlarmCode, raise_alarm
+from incidents.alarms import AlarmCode, Raised, raise_alarm
 from incidents.changes import add_change
 from incidents.counters import advance, current
 from incidents.deliveries import add_deliveries
@@ -59,6 +59,8 @@ class Taken(msgspec.Struct):
     contradicting: int = 0
     waiting: int = 0
     opened: list[str] = msgspec.field(default_factory=list)
+    traces: dict[str, str] = msgspec.field(default_factory=dict)
+    """By incident opened: the trace id of what opened it."""
 
 
 class Intake:
@@ -89,18 +91,30 @@ class Intake:
         with self._store.read() as connection:
             return current(connection, self._cursor)
 
-    def take(self, findings: Sequence[tuple[int, Finding]]) -> Taken:
-        """Take findings with their numbers in the engine's store; all of them durably, or none."""
-        taken = Taken()
-        if not findings:
+    def take(
+        self, findings: Sequence[tuple[int, Finding]], alarms: Sequence[Raised] = (), *, through: int = 0
+    ) -> Taken:
+        """Take findings with their numbers in the engine's store; all of them durably, or none.
+
+        Args:
+            alarms: of who decides the findings, for operators.
+            through: the last number read, where what came after the last finding was none.
+
+        Raises:
+            Transient: the database is away.
+        """
+        taken, newest = Taken(), max((n for n, _ in findings), default=through)
+        if not newest:
             return taken
         with self._store.write() as connection:
-            pass_ = _Pass(connection, self._directory, self._receivers, self._clock_ms(), taken)
+            now_ms = self._clock_ms()
+            pass_ = _Pass(connection, self._directory, self._receivers, now_ms, taken)
             for _n, finding in findings:
                 pass_.take(finding)
-            newest = max(n for n, _ in findings)
-            if newest > current(connection, self._cursor):
-                advance(connection, self._cursor, newest)
+            for alarm in alarms:
+                raise_alarm(connection, alarm.code, alarm.subject, alarm.detail, now_ms)
+            if max(newest, through) > current(connection, self._cursor):
+                advance(connection, self._cursor, max(newest, through))
         return taken
 
 
@@ -192,6 +206,7 @@ class _Pass:
     def _open(self, finding: Finding) -> Incident:
         incident = open_incident(self.connection, finding, self.directory, self.now_ms)
         self.taken.opened.append(incident.incident_id)
+        self.taken.traces[incident.incident_id] = trace_id(finding)
         add_deliveries(self.connection, self.receivers, incident, DeliveryKind.OPENED, self.now_ms)
         add_change(self.connection, incident.incident_id, incident.site_id, ChangeKind.OPENED, self.now_ms)
         return incident

@@ -13,9 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import structlog
 from sqlalchemy import Connection, Select, and_, exists, insert, select, update
 
 from contracts.errors import Permanent, Transient
+from contracts.hops import Hop, HopTimes
 from contracts.incidents import DeliveryState
 from incidents.alarms import AlarmCode, clear_alarm, raise_alarm
 from incidents.backoff import Outcome, Step, after_attempt
@@ -25,6 +27,7 @@ from incidents.receivers.base import Misconfigured, Receipt, Receiver
 from incidents.records import get_incident
 from incidents.schema import attempts, deliveries
 from incidents.store import Clock, Store, wall_ms
+from incidents.traces import trace_of_incident
 
 FAILING_AFTER = 3  # attempts of one delivery without success before the receiver counts as failing
 _REACHED = (DeliveryState.DELIVERED.value, DeliveryState.UNCONFIRMED.value)
@@ -32,6 +35,8 @@ _ALARMED = {
     DeliveryState.REJECTED: AlarmCode.DELIVERY_REJECTED,
     DeliveryState.UNCONFIRMED: AlarmCode.DELIVERY_UNCONFIRMED,
 }
+
+_log = structlog.get_logger("incidents.outbox")
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,11 +47,20 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     retry_after_s: float | None = None
 
 
+class Made(msgspec.Struct, frozen=True):
+    """An attempt that was made and must still be written down."""
+
+    delivery: Delivery
+    attempt: Attempt
+    started_ms: int
+
+
 class Outbox:
-    """Sends the rows of one receiver.
+    """Sends the rows of one receiver. An attempt that could not be written down at once is written down first of all.
 
     Args:
         dice: uniform in 0–1, for the jitter of retries.
+        times: counts from the delivery row to its receiver's confirmation.
     """
 
     def __init__(
@@ -57,31 +71,46 @@ class Outbox:
         *,
         clock_ms: Clock = wall_ms,
         dice: Callable[[], float] = random.random,
+        times: HopTimes | None = None,
     ) -> None:
+        self._times = times or HopTimes(Hop.INCIDENT_TO_DELIVERED)
         self._store = store
         self._receiver = receiver
         self._profile = profile
         self._clock_ms = clock_ms
         self._dice = dice
+        self._made: Made | None = None
 
     def step(self) -> bool:
-        """Work on the most urgent due row, if there is one; whether there was."""
-        delivery, told = self._next()
-        if delivery is None:
-            return False
-        if not self._mute(delivery, told=told):
+        """Work on the most urgent due row, if there is one; whether there was.
+
+        Raises:
+            Transient: the database is away.
+        """
+        if self._made is None:
+            delivery, told = self._next()
+            if delivery is None:
+                return False
+            if self._mute(delivery, told=told):
+                return True
             started_ms = self._clock_ms()
-            self._settle(delivery, attempt(self._receiver, delivery), started_ms)
+            self._made = Made(delivery, attempt(self._receiver, delivery), started_ms)
+        self._settle(self._made)
+        self._made = None
         return True
 
-    def run(self, stop: threading.Event, poll_s: float = 1.0) -> None:
-        """Work until ``stop``. Wakes on every commit, and every ``poll_s`` for rows that come due."""
+    def run(self, stop: threading.Event, poll_s: float = 1.0, *, mine: Callable[[], bool] = lambda: True) -> None:
+        """Work until ``stop``. Wakes on every commit, and every ``poll_s`` for rows that come due.
+
+        Args:
+            mine: asked before each row: whether this process is the one that tells the receiver.
+        """
         wake = threading.Event()
         forget = self._store.bell.listen(wake.set)
         try:
             while not stop.is_set():
                 wake.clear()
-                while not stop.is_set() and self.step():
+                while not stop.is_set() and mine() and self.step():
                     pass
                 deadline = time.monotonic() + poll_s
                 while not stop.is_set() and not wake.wait(0.05) and time.monotonic() < deadline:
@@ -109,7 +138,8 @@ class Outbox:
             _write(connection, delivery, Step(DeliveryState.MUTED, now_ms, reason.value), delivery.attempts, now_ms)
         return True
 
-    def _settle(self, delivery: Delivery, made: Attempt, started_ms: int) -> None:
+    def _settle(self, done: Made) -> None:
+        delivery, made, started_ms = done.delivery, done.attempt, done.started_ms
         now_ms, nth = self._clock_ms(), delivery.attempts + 1
         step = after_attempt(
             made.outcome,
@@ -122,9 +152,23 @@ class Outbox:
         )
         row = {"delivery_id": delivery.delivery_id, "nth": nth, "at_ms": started_ms, "took_ms": now_ms - started_ms}
         with self._store.write() as connection:
+            if not _write(connection, delivery, step, nth, now_ms):
+                return  # it is written already, or another process took the receiver over and wrote its own
             connection.execute(insert(attempts).values(**row, outcome=made.outcome.value, detail=made.detail))
-            _write(connection, delivery, step, nth, now_ms)
             self._alarm(connection, delivery, made, step, nth, now_ms)
+            trace = trace_of_incident(connection, delivery.incident_id)
+        if made.outcome is Outcome.DELIVERED:
+            self._times.add([now_ms - delivery.created_ms])
+        _log.info(
+            "delivery_attempt",
+            trace=trace,
+            delivery=delivery.delivery_id,
+            incident=delivery.incident_id,
+            receiver=delivery.receiver,
+            nth=nth,
+            outcome=made.outcome.value,
+            state=step.state.value,
+        )
 
     def _alarm(
         self, connection: Connection, delivery: Delivery, made: Attempt, step: Step, nth: int, now_ms: int
@@ -184,8 +228,10 @@ def was_told(connection: Connection, delivery: Delivery) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
-def _write(connection: Connection, delivery: Delivery, step: Step, made: int, now_ms: int) -> None:
+def _write(connection: Connection, delivery: Delivery, step: Step, made: int, now_ms: int) -> bool:
+    """Whether the row is still what ``delivery`` says; then it is what ``step`` says."""
     settled = None if step.state is DeliveryState.PENDING else now_ms
     values = {"state": step.state.value, "due_ms": step.due_ms, "reason": step.reason, "attempts": made}
-    where = deliveries.c.delivery_id == delivery.delivery_id
-    connection.execute(update(deliveries).where(where).values(**values, settled_ms=settled))
+    same = (deliveries.c.state == delivery.state.value) & (deliveries.c.attempts == delivery.attempts)
+    where = (deliveries.c.delivery_id == delivery.delivery_id) & same
+    return connection.execute(update(deliveries).where(where).values(**values, settled_ms=settled)).rowcount == 1

@@ -56,10 +56,14 @@ class Users:
     def first_run(self) -> str | None:
         """Make ``admin`` with a random password when there is nobody yet; returns it, to be shown once."""
         with self._store.read() as connection:
-            if connection.execute(select(func.count()).select_from(users)).scalar_one():
+            if _anybody(connection):
                 return None
         password = random_password()
-        self.add("admin", password, {EVERY_SITE: Role.ADMIN})
+        hashed, now_ms = hash_password(password), self._clock_ms()
+        with self._store.write() as connection:
+            if _anybody(connection):  # another process that started with us was first
+                return None
+            _add(connection, "admin", hashed, {EVERY_SITE: Role.ADMIN}, SYSTEM, now_ms)
         return password
 
     def add(self, name: str, password: str, roles: dict[str, Role], actor: str = SYSTEM) -> None:
@@ -75,11 +79,7 @@ class Users:
         with self._store.write() as connection:
             if _hash_of(connection, name) is not None:
                 raise ConfigurationError(f"user {name!r} exists; change it with `linli users password` or remove it")
-            connection.execute(insert(users).values(name=name, password_hash=hashed, created_ms=now_ms))
-            for site_id, role in roles.items():
-                connection.execute(insert(grants).values(name=name, site_id=site_id, role=role.value))
-            detail = {site_id: role.value for site_id, role in roles.items()}
-            audit.record(connection, actor, "user.add", name, detail, now_ms)
+            _add(connection, name, hashed, roles, actor, now_ms)
 
     def set_password(self, name: str, password: str, actor: str = SYSTEM) -> None:
         """Change a password and end the person's sessions.
@@ -195,6 +195,18 @@ def check_roles(roles: dict[str, Role]) -> None:
     for site_id in roles:
         if site_id != EVERY_SITE and not is_id(site_id):
             raise ConfigurationError(f"site {site_id[:60]!r} is neither an id nor *")
+
+
+def _anybody(connection: Connection) -> bool:
+    return connection.execute(select(func.count()).select_from(users)).scalar_one() > 0
+
+
+def _add(connection: Connection, name: str, hashed: str, roles: dict[str, Role], actor: str, now_ms: int) -> None:
+    connection.execute(insert(users).values(name=name, password_hash=hashed, created_ms=now_ms))
+    for site_id, role in roles.items():
+        connection.execute(insert(grants).values(name=name, site_id=site_id, role=role.value))
+    detail = {site_id: role.value for site_id, role in roles.items()}
+    audit.record(connection, actor, "user.add", name, detail, now_ms)
 
 
 def _person(connection: Connection, name: str) -> Person:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from contracts.batch import Batch
+from contracts.events import CONFIG_SOURCE, INGEST_SOURCE
+from contracts.hops import Hop, HopTimes
+
+_OWN = {CONFIG_SOURCE, INGEST_SOURCE}
 
 
 class Counters:
@@ -28,6 +36,17 @@ class Counters:
         self.interruptions = Counter("linli_ingest_interruptions", "times ingest was not listening", registry=at)
         self.clock_steps = Counter("linli_ingest_clock_steps", "jumps of the wall clock above 2 s", registry=at)
         self.skewed_clocks = Gauge("linli_ingest_skewed_clocks", "clocks off by more than 250 ms", registry=at)
+
+        self.device_accepted = HopTimes(Hop.DEVICE_TO_ACCEPTED)
+        self.accepted_durable = HopTimes(Hop.ACCEPTED_TO_DURABLE)
+
+    def durable(self, batches: Sequence[Batch], now_ms: int) -> None:
+        """These are in the log since ``now_ms`` (wall time). Called by the log's thread alone."""
+        self.batches.inc(len(batches))
+        self.appended.inc(sum(len(batch.events) for batch in batches))
+        said = [event for batch in batches for event in batch.events if event.source_id not in _OWN]
+        self.device_accepted.add(event.received_ms - event.at_ms for event in said if not event.stored)
+        self.accepted_durable.add(now_ms - event.received_ms for event in said)
 
     def value(self, name: str, **labels: str) -> float:
         """The present value of a metric by its exposed name (``…_total`` for counters); 0 when it never moved."""

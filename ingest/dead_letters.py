@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sqlite3
 import threading
 from collections import Counter, deque
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -51,6 +53,17 @@ class _Body(msgspec.Struct, frozen=True):
     excerpt: str
 
 
+class SealedLetter(msgspec.Struct, frozen=True):
+    """A letter as it leaves this machine: what it is about in the open, its texts sealed with the folder's key."""
+
+    at_ms: int
+    reason: RejectReason
+    source: str
+    size: int
+    sha256: str
+    sealed: bytes
+
+
 def dead_letter(reason: RejectReason, detail: str, source: str, topic: str, payload: bytes, at_ms: int) -> DeadLetter:
     """The letter for a refused message; nothing personal is in it from here on."""
     return DeadLetter(
@@ -66,13 +79,18 @@ def dead_letter(reason: RejectReason, detail: str, source: str, topic: str, payl
 
 
 class DeadLetters:
-    """One folder with ``dead-letters.db`` and ``key``. Thread-safe; the command line reads beside the shard.
+    """One folder with ``dead-letters.db`` and ``key``. Thread-safe; the command line and other shards work beside it.
+
+    Args:
+        folder: made when it is missing.
+        copy_to: is given each letter that was written (its source, and the letter with its texts sealed).
 
     Raises:
         ConfigurationError: when the key file is not one.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, copy_to: Callable[[str, bytes], None] | None = None) -> None:
+        self._copy_to = copy_to
         folder.mkdir(parents=True, exist_ok=True)
         self._cipher = _cipher(folder / "key")
         self._db = connect(folder / "dead-letters.db", SCHEMA)
@@ -104,17 +122,24 @@ class DeadLetters:
             if not letters and now_ms - self._purged_ms < _MINUTE_MS:
                 return 0
             self._purged_ms = now_ms
+            sealed = [self._seal(letter) for letter in letters]
             with transaction(self._db) as db:
                 db.execute("DELETE FROM letters WHERE at_ms < ?", (now_ms - KEEP_MS,))
                 db.executemany(
                     "INSERT INTO letters (at_ms, reason, source, size, sha256, body) VALUES (?, ?, ?, ?, ?, ?)",
-                    [(x.at_ms, x.reason, x.source, x.size, x.sha256, self._seal(x)) for x in letters],
+                    [
+                        (x.at_ms, x.reason, x.source, x.size, x.sha256, body)
+                        for x, body in zip(letters, sealed, strict=True)
+                    ],
                 )
                 for source in {letter.source for letter in letters}:
                     _keep_newest(db, source)
                 db.execute("DELETE FROM letters WHERE letter <= (SELECT max(letter) FROM letters) - ?", (IN_ALL,))
             for _ in letters:
                 self._waiting.popleft()
+        if self._copy_to is not None:
+            for letter, body in zip(letters, sealed, strict=True):
+                self._copy_to(letter.source, msgspec.json.encode(_copy(letter, body)))
         return len(letters)
 
     def list(self, limit: int, reason: str | None = None, source: str | None = None) -> list[DeadLetter]:
@@ -173,6 +198,10 @@ class DeadLetters:
         )
 
 
+def _copy(letter: DeadLetter, body: bytes) -> SealedLetter:
+    return SealedLetter(letter.at_ms, letter.reason, letter.source, letter.size, letter.sha256, body)
+
+
 def _keep_newest(db: sqlite3.Connection, source: str) -> None:
     db.execute(
         "DELETE FROM letters WHERE source = ?1 AND letter <="
@@ -183,18 +212,25 @@ def _keep_newest(db: sqlite3.Connection, source: str) -> None:
 
 def _cipher(path: Path) -> Fernet:
     """The key in ``path``, made on first use, readable by its owner alone."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    else:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(Fernet.generate_key())
-            file.flush()
-            os.fsync(file.fileno())
+    if not path.exists():
+        _make_key(path)
     try:
         return Fernet(path.read_bytes().strip())
     except ValueError:
         raise ConfigurationError(
             f"{path} is no key (32 bytes, base64); restore it, or delete it together with dead-letters.db"
         ) from None
+
+
+def _make_key(path: Path) -> None:
+    """Whole or not at all, and the first one stays: shards of one folder may start at the same time."""
+    new = path.with_name(f"key.{os.getpid()}-{threading.get_ident()}")
+    try:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(Fernet.generate_key())
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(new, path)
+    finally:
+        new.unlink(missing_ok=True)

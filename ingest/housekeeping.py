@@ -19,12 +19,14 @@ from ingest.settings import ShardSettings
 CHANGES_AT_ONCE = 2_000
 FLUSH_MS = 1_000
 PENDING_MS = 5_000
+AWAY_MS = 4_000
+"""An inventory that does not answer may take its time to say so; messages wait meanwhile."""
 UNKNOWN = "unknown"
 _log = structlog.get_logger("ingest.housekeeping")
 
 
 class Housekeeping:
-    """The shard's dealings with ``config.db`` and the dead letters; a full disk delays them and stops nothing."""
+    """The shard's dealings with the inventory and the dead letters; a full disk delays them and stops nothing."""
 
     def __init__(
         self, settings: ShardSettings, inventory: Inventory, dead_letters: DeadLetters, admission: Admission
@@ -40,16 +42,25 @@ class Housekeeping:
         self._pending_counts = 0
 
     def load(self) -> list[Configuration]:
-        """Bring admission up to date; the records that the log does not have yet, oldest first."""
+        """Bring admission up to date; the records that the log does not have yet, oldest first.
+
+        Raises:
+            Transient: the inventory does not answer.
+        """
         self._followed = self._inventory.followed(self._follower)
-        return self._read_changes()
+        records: list[Configuration] = []
+        self._read_changes(records)
+        return records
 
     def changes(self, now_ms: int) -> list[Configuration]:
-        """Records changed since the last call, when it is time to look."""
+        """Records changed since the last call, when it is time to look; an inventory that is away is asked later."""
         if now_ms - self._polled_ms < self._poll_ms:
             return []
         self._polled_ms = now_ms
-        return self._read_changes()
+        records: list[Configuration] = []
+        if not self._guarded(lambda: self._read_changes(records)):
+            self._polled_ms += AWAY_MS
+        return records
 
     def durable(self, batches: Sequence[Batch]) -> None:
         """These batches are in the log: remember how far it follows the inventory."""
@@ -89,10 +100,9 @@ class Housekeeping:
         counts = sum(d.count for d in devices) + sum(t.count for t in topics)
         if counts != self._pending_counts:
             self._pending_counts = counts
-            self._guarded(lambda: self._inventory.set_pending(devices, topics))
+            self._guarded(lambda: self._inventory.set_pending(devices, topics, self._follower))
 
-    def _read_changes(self) -> list[Configuration]:
-        records: list[Configuration] = []
+    def _read_changes(self, records: list[Configuration]) -> None:
         while changes := self._inventory.changes_after(self._seen, CHANGES_AT_ONCE):
             for change, record in changes:
                 self._seen = change
@@ -100,13 +110,15 @@ class Housekeeping:
                 if change > self._followed:
                     self._under_way[record.site_id, record.version] = change
                     records.append(record)
-        return records
 
-    def _guarded(self, work: Callable[[], object]) -> None:
+    def _guarded(self, work: Callable[[], object]) -> bool:
+        """Do what can wait; whether it could be done."""
         try:
             work()
         except Transient as error:
-            _log.warning("could not be written now", error=str(error))
+            _log.warning("put off", error=str(error))
+            return False
+        return True
 
 
 def source_of(topic: str) -> str:

@@ -1,4 +1,4 @@
-"""The tables people edit (``config.db``): every change a versioned row that stays, so that they are their own audit.
+"""The tables people edit (``config.db`` or PostgreSQL): every change a versioned row that stays, their own audit.
 
 The partition's writer follows the changes into the log. What knocked in vain (pending devices and topics) is kept here
 too, for ``linli inventory pending``.
@@ -6,8 +6,6 @@ too, for ``linli inventory pending``.
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 import zoneinfo
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,33 +27,25 @@ from contracts.events import (
 )
 from contracts.names import check_id
 from ingest.admission import PendingDevice, PendingTopic
-from streams.sqlite import connect, transaction
+from ingest.inventory_tables import STATEMENTS, Rows, SqliteTables, Tables
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS changes (
-  change INTEGER PRIMARY KEY AUTOINCREMENT, site_id TEXT NOT NULL, kind TEXT NOT NULL, row_key TEXT NOT NULL,
-  version INTEGER NOT NULL, removed INTEGER NOT NULL, actor TEXT NOT NULL, at_ms INTEGER NOT NULL, body BLOB NOT NULL,
-  UNIQUE (site_id, version));
-CREATE TABLE IF NOT EXISTS rows (
-  site_id TEXT NOT NULL, kind TEXT NOT NULL, row_key TEXT NOT NULL, change INTEGER NOT NULL, content BLOB NOT NULL,
-  PRIMARY KEY (site_id, kind, row_key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS followers (name TEXT PRIMARY KEY, change INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS pending_devices (
-  site_id TEXT NOT NULL, device_id TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (site_id, device_id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS pending_topics (topic TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
-"""
 MAX_RECORD_BYTES = 4096
 MAX_DEVICES = 5_000
+PENDING_KEPT_MS = 7 * 86_400_000
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Configuration] = msgspec.msgpack.Decoder(Configuration)
 
 
 class Inventory:
-    """One ``config.db``. Thread-safe; several processes may use it."""
+    """The inventory in ``config.db``, or in other tables that are handed over. Any thread and process may use it."""
 
-    def __init__(self, path: Path) -> None:
-        self._db = connect(path, SCHEMA)
-        self._lock = threading.Lock()
+    def __init__(self, tables: Path | Tables) -> None:
+        self._tables = SqliteTables(tables) if isinstance(tables, Path) else tables
+        try:
+            self._tables.make(STATEMENTS)
+        except BaseException:
+            self._tables.close()
+            raise
 
     def put(self, records: Sequence[ConfigurationRecord], *, actor: str = "cli", now_ms: int = 0) -> int:
         """Write ``records`` in order, all or none; a record that says what is already there changes nothing.
@@ -73,23 +63,23 @@ class Inventory:
         """
         for record in records:
             check_record(record)
-        with self._lock, transaction(self._db) as db:
+        with self._tables.write() as rows:
             for record in records:
-                _put(db, record, actor, now_ms or record.at_ms)
-            _check_sizes(db, {record.site_id for record in records})
-            return _last_change(db)
+                _put(rows, record, actor, now_ms or record.at_ms)
+            _check_sizes(rows, {record.site_id for record in records})
+            return _last_change(rows)
 
     def last_change(self) -> int:
         """The number of the newest change, 0 when there is none."""
-        with self._lock:
-            return _last_change(self._db)
+        with self._tables.read() as rows:
+            return _last_change(rows)
 
     def changes_after(self, change: int, limit: int) -> list[tuple[int, Configuration]]:
         """At most ``limit`` changes beyond ``change``, oldest first, each with its number."""
-        with self._lock:
-            found = self._db.execute(
+        with self._tables.read() as rows:
+            found = rows.execute(
                 "SELECT change, body FROM changes WHERE change > ? ORDER BY change LIMIT ?", (change, limit)
-            ).fetchall()
+            )
         return [(int(number), _DECODER.decode(body)) for number, body in found]
 
     def devices(self, site_id: str | None = None) -> list[DeviceConfigured]:
@@ -101,60 +91,69 @@ class Inventory:
         """The sites in force."""
         return [record for record in self._in_force("site_configured", None) if isinstance(record, SiteConfigured)]
 
-    def history(self, limit: int = 100) -> list[tuple[int, str, int, Configuration]]:
+    def history(self, limit: int) -> list[tuple[int, str, int, Configuration]]:
         """(change, actor, when, record), newest first."""
-        with self._lock:
-            found = self._db.execute(
+        with self._tables.read() as rows:
+            found = rows.execute(
                 "SELECT change, actor, at_ms, body FROM changes ORDER BY change DESC LIMIT ?", (limit,)
-            ).fetchall()
+            )
         return [(int(n), str(actor), int(at_ms), _DECODER.decode(body)) for n, actor, at_ms, body in found]
 
     def followed(self, follower: str) -> int:
         """The last change that ``follower`` (a log's partitions) has appended; 0 for a new one."""
-        with self._lock:
-            row = self._db.execute("SELECT change FROM followers WHERE name = ?", (follower,)).fetchone()
-        return int(row[0]) if row else 0
+        with self._tables.read() as rows:
+            found = rows.execute("SELECT change FROM followers WHERE name = ?", (follower,))
+        return int(found[0][0]) if found else 0
 
     def set_followed(self, follower: str, change: int) -> None:
         """Everything up to ``change`` is durable in ``follower``'s log."""
-        with self._lock, transaction(self._db) as db:
-            db.execute("INSERT OR REPLACE INTO followers VALUES (?, ?)", (follower, change))
+        with self._tables.write() as rows:
+            rows.execute(
+                "INSERT INTO followers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET change = excluded.change",
+                (follower, change),
+            )
 
-    def set_pending(self, devices: Sequence[PendingDevice], topics: Sequence[PendingTopic]) -> None:
-        """Replace what is known of devices and topics that wait."""
-        with self._lock, transaction(self._db) as db:
-            db.execute("DELETE FROM pending_devices")
-            db.execute("DELETE FROM pending_topics")
-            db.executemany(
-                "INSERT INTO pending_devices VALUES (?, ?, ?)",
-                [(d.site_id, d.device_id, msgspec.json.encode(d)) for d in devices],
-            )
-            db.executemany(
-                "INSERT INTO pending_topics VALUES (?, ?)", [(t.topic, msgspec.json.encode(t)) for t in topics]
-            )
+    def set_pending(self, devices: Sequence[PendingDevice], topics: Sequence[PendingTopic], follower: str = "") -> None:
+        """Replace what ``follower`` knows of devices and topics that wait; followers of long ago are forgotten."""
+        newest_ms = max([d.last_ms for d in devices] + [t.last_ms for t in topics], default=0)
+        with self._tables.write() as rows:
+            for table in ("waiting_devices", "waiting_topics"):
+                gone = (follower, newest_ms - PENDING_KEPT_MS)
+                rows.execute(f"DELETE FROM {table} WHERE follower = ? OR last_ms < ?", gone)
+            for d in devices:
+                values: tuple[object, ...] = (follower, d.site_id, d.device_id, d.last_ms, msgspec.json.encode(d))
+                rows.execute("INSERT INTO waiting_devices VALUES (?, ?, ?, ?, ?)", values)
+            for t in topics:
+                values = (follower, t.topic, t.last_ms, msgspec.json.encode(t))
+                rows.execute("INSERT INTO waiting_topics VALUES (?, ?, ?, ?)", values)
 
     def pending(self) -> tuple[list[PendingDevice], list[PendingTopic]]:
-        """Devices and topics that wait, the ones heard most often first."""
-        with self._lock:
-            devices = self._db.execute("SELECT body FROM pending_devices").fetchall()
-            topics = self._db.execute("SELECT body FROM pending_topics").fetchall()
+        """Devices and topics that wait, the ones heard most often first; of what two followers know, the newer word."""
+        with self._tables.read() as rows:
+            device_rows = rows.execute("SELECT body FROM waiting_devices ORDER BY last_ms")
+            topic_rows = rows.execute("SELECT body FROM waiting_topics ORDER BY last_ms")
+        found = [msgspec.json.decode(body, type=PendingDevice) for (body,) in device_rows]
+        topics = [msgspec.json.decode(body, type=PendingTopic) for (body,) in topic_rows]
+        known = {(d.site_id, d.device_id) for d in self.devices()}
+        devices = {(d.site_id, d.device_id): d for d in found if (d.site_id, d.device_id) not in known}
         return (
-            sorted((msgspec.json.decode(b, type=PendingDevice) for (b,) in devices), key=lambda d: -d.count),
-            sorted((msgspec.json.decode(b, type=PendingTopic) for (b,) in topics), key=lambda t: -t.count),
+            sorted(devices.values(), key=lambda d: -d.count),
+            sorted({t.topic: t for t in topics}.values(), key=lambda t: -t.count),
         )
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the database."""
+        self._tables.close()
 
     def _in_force(self, kind: str, site_id: str | None) -> list[Configuration]:
-        with self._lock:
-            found = self._db.execute(
-                "SELECT c.body FROM rows r JOIN changes c ON c.change = r.change WHERE r.kind = ? AND c.removed = 0"
-                " AND (? IS NULL OR r.site_id = ?) ORDER BY r.site_id, r.row_key",
-                (kind, site_id, site_id),
-            ).fetchall()
-        return [_DECODER.decode(body) for (body,) in found]
+        where, values = ("", (kind,)) if site_id is None else (" AND r.site_id = ?", (kind, site_id))
+        with self._tables.read() as rows:
+            found = rows.execute(
+                "SELECT r.site_id, r.row_key, c.body FROM rows r JOIN changes c ON c.change = r.change"
+                f" WHERE r.kind = ? AND c.removed = 0{where}",
+                values,
+            )
+        return [_DECODER.decode(body) for _, _, body in sorted(found)]
 
 
 def row_key(record: ConfigurationRecord) -> str:
@@ -223,40 +222,43 @@ def _ids_of(record: ConfigurationRecord) -> list[tuple[str, str]]:
     return ids
 
 
-def _put(db: sqlite3.Connection, record: ConfigurationRecord, actor: str, at_ms: int) -> None:
+def _put(rows: Rows, record: ConfigurationRecord, actor: str, at_ms: int) -> None:
     kind, key = str(type(record).__struct_config__.tag), row_key(record)
     plain = msgspec.structs.replace(
         record, event_id="config", source_id=CONFIG_SOURCE, at_ms=0, received_ms=0, device_at_ms=None, version=0
     )
     content = _ENCODER.encode(plain)
-    there = db.execute(
+    there = rows.execute(
         "SELECT content FROM rows WHERE site_id = ? AND kind = ? AND row_key = ?", (record.site_id, kind, key)
-    ).fetchone()
-    if there is not None and bytes(there[0]) == content:
-        return
-    version = 1 + int(
-        db.execute("SELECT coalesce(max(version), 0) FROM changes WHERE site_id = ?", (record.site_id,)).fetchone()[0]
     )
+    if there and bytes(there[0][0]) == content:
+        return
+    newest = rows.execute("SELECT coalesce(max(version), 0) FROM changes WHERE site_id = ?", (record.site_id,))
+    version, change = 1 + int(newest[0][0]), 1 + _last_change(rows)
     named = msgspec.structs.replace(plain, event_id=f"config-{version}", version=version, at_ms=at_ms)
-    change = db.execute(
-        "INSERT INTO changes (site_id, kind, row_key, version, removed, actor, at_ms, body) VALUES (?,?,?,?,?,?,?,?)",
-        (record.site_id, kind, key, version, int(record.removed), actor, at_ms, _ENCODER.encode(named)),
-    ).lastrowid
-    db.execute("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)", (record.site_id, kind, key, change, content))
+    rows.execute(
+        "INSERT INTO changes (change, site_id, kind, row_key, version, removed, actor, at_ms, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (change, record.site_id, kind, key, version, int(record.removed), actor, at_ms, _ENCODER.encode(named)),
+    )
+    rows.execute(
+        "INSERT INTO rows VALUES (?, ?, ?, ?, ?) ON CONFLICT (site_id, kind, row_key)"
+        " DO UPDATE SET change = excluded.change, content = excluded.content",
+        (record.site_id, kind, key, change, content),
+    )
 
 
-def _check_sizes(db: sqlite3.Connection, sites: set[str]) -> None:
+def _check_sizes(rows: Rows, sites: set[str]) -> None:
     for site_id in sites:
-        count = int(
-            db.execute(
-                "SELECT count(*) FROM rows r JOIN changes c ON c.change = r.change"
-                " WHERE r.site_id = ? AND r.kind = 'device_configured' AND c.removed = 0",
-                (site_id,),
-            ).fetchone()[0]
+        found = rows.execute(
+            "SELECT count(*) FROM rows r JOIN changes c ON c.change = r.change"
+            " WHERE r.site_id = ? AND r.kind = 'device_configured' AND c.removed = 0",
+            (site_id,),
         )
+        count = int(found[0][0])
         if count > MAX_DEVICES:
             raise ConfigurationError(f"site {site_id!r} would have {count} devices, expected at most {MAX_DEVICES}")
 
 
-def _last_change(db: sqlite3.Connection) -> int:
-    return int(db.execute("SELECT coalesce(max(change), 0) FROM changes").fetchone()[0])
+def _last_change(rows: Rows) -> int:
+    return int(rows.execute("SELECT coalesce(max(change), 0) FROM changes")[0][0])

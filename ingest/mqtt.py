@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -20,6 +21,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from contracts.errors import ConfigurationError, Transient
 from ingest.border import Arrival
 from ingest.mqtt_version import speaks_version_5
 from ingest.settings import BrokerAddress
@@ -28,6 +30,7 @@ KEEPALIVE_S = 15
 SESSION_EXPIRY_S = 14 * 86_400
 """Longer than anyone leaves a shard switched off; the broker forgets the session of a shard that never comes back."""
 MAX_OUTGOING = 1_000
+FORGET_S = 10.0
 _TAKEN_OVER = 0x8E
 _SEND_IF_NEW = 1
 
@@ -151,7 +154,11 @@ class MqttSession:
             with attempt:
                 if self._stopping.is_set():
                     raise _Stopped
-                return speaks_version_5(self._address)
+                try:
+                    return speaks_version_5(self._address)
+                except OSError as error:
+                    _log.warning("no broker answers", broker=self._where(), error=str(error))
+                    raise
         raise _Stopped
 
     def _make_client(self) -> mqtt.Client:
@@ -168,7 +175,7 @@ class MqttSession:
         if self._address.user:
             client.username_pw_set(self._address.user, self._address.password)
         if self._address.tls:
-            client.tls_set()
+            client.tls_set(ca_certs=self._address.ca_file or None)
         client.on_socket_open = _no_delay
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -261,3 +268,31 @@ def _no_delay(_client: mqtt.Client, _data: object, sock: object) -> None:
     """Acknowledgements are small and must not wait for each other."""
     if isinstance(sock, socket.socket):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def forget_session(address: BrokerAddress, client_id: str) -> None:
+    """Have the broker drop the session of ``client_id``, and with it what it holds for it.
+
+    Raises:
+        Transient: the broker does not answer. ConfigurationError: it refuses us.
+    """
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=True)
+    answers: list[ReasonCode] = []
+    client.on_connect = lambda _client, _data, _flags, code, _properties: answers.append(code)
+    if address.user:
+        client.username_pw_set(address.user, address.password)
+    if address.tls:
+        client.tls_set()
+    try:
+        client.connect(address.host, address.port, KEEPALIVE_S)
+        end_s = time.monotonic() + FORGET_S
+        while not answers and time.monotonic() < end_s:
+            client.loop(0.1)
+    except OSError as error:
+        raise Transient(f"the broker at {address.host}:{address.port} does not answer: {error}") from error
+    finally:
+        client.disconnect()
+    if not answers:
+        raise Transient(f"the broker at {address.host}:{address.port} does not answer within {FORGET_S:.0f} s")
+    if answers[0].is_failure:
+        raise ConfigurationError(f"the broker at {address.host}:{address.port} refuses us: {answers[0]}")

@@ -18,6 +18,7 @@ class ShardSettings(msgspec.Struct, frozen=True, kw_only=True):
     mqtt_url: str
     client_id: str = "linli-ingest-0"
     password: str = ""
+    ca_file: str = ""  # of a private authority; empty: the system's
     protocol: str = "auto"  # "5", "3.1.1", or ask the broker
     partitions: int = 1
     shards: int = 1
@@ -44,10 +45,13 @@ class BrokerAddress(msgspec.Struct, frozen=True):
     user: str = ""
     password: str = ""
     tls: bool = False
+    ca_file: str = ""
 
 
-def broker_address(url: str, password: str = "") -> BrokerAddress:
+def broker_address(url: str, password: str = "", ca_file: str = "") -> BrokerAddress:
     """The parts of ``mqtt[s]://[user[:password]@]host[:port]``; ``password`` (``user:password``) wins over the URL's.
+
+    ``ca_file`` holds the certificates of a private authority; without one the system's authorities are trusted.
 
     >>> broker_address("mqtt://127.0.0.1").port
     1883
@@ -66,7 +70,7 @@ def broker_address(url: str, password: str = "") -> BrokerAddress:
     user, secret = unquote(parts.username or ""), unquote(parts.password or "")
     if password:
         user, _, secret = password.strip().partition(":")
-    return BrokerAddress(parts.hostname, port or (8883 if tls else 1883), user, secret, tls)
+    return BrokerAddress(parts.hostname, port or (8883 if tls else 1883), user, secret, tls, ca_file)
 
 
 def owned_partitions(settings: ShardSettings) -> tuple[int, ...]:

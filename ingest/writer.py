@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -78,7 +79,6 @@ class Appender:
                 self._stopping.wait(error.retry_after_s or wait_s)
                 wait_s = min(wait_s * 2, RETRY_MAX_S)
                 continue
-            self._counters.batches.inc(len(group))
-            self._counters.appended.inc(sum(len(batch.events) for batch in group))
+            self._counters.durable(group, time.time_ns() // 1_000_000)
             return True
         return False

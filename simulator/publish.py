@@ -34,15 +34,21 @@ RESEND_S = 3.0
 class Publisher:
     """One MQTT connection that speaks for all simulated devices.
 
+    ``password`` (``user:password``) wins over the URL's; ``ca_file`` holds the certificates of a private authority.
+
     ``published`` counts messages handed to the client; :meth:`unconfirmed` what the broker or, for a box's rows,
     ingest has not yet confirmed.
     """
 
-    def __init__(self, url: str, client_id: str) -> None:
-        self._host, self._port, user, password = _address(url)
+    def __init__(self, url: str, client_id: str, *, password: str = "", ca_file: str = "") -> None:
+        self._host, self._port, user, secret = _address(url)
+        if password:
+            user, _, secret = password.strip().partition(":")
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv311)
         if user is not None:
-            self._client.username_pw_set(user, password)
+            self._client.username_pw_set(user, secret)
+        if url.startswith("mqtts:"):
+            self._client.tls_set(ca_certs=ca_file or None)
         self._client.max_inflight_messages_set(MAX_INFLIGHT)
         self._client.max_queued_messages_set(0)
         self._client.on_connect = self._on_connect
@@ -145,9 +151,10 @@ class Publisher:
 
 def _address(url: str) -> tuple[str, int, str | None, str | None]:
     parts = urlsplit(url)
-    if parts.scheme != "mqtt" or not parts.hostname:
-        raise ConfigurationError(f"--mqtt {url!r}: expected mqtt://[user:password@]host[:port]")
-    return parts.hostname, parts.port or 1883, parts.username, parts.password
+    if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname:
+        raise ConfigurationError(f"--mqtt {url!r}: expected mqtt://[user:password@]host[:port], or mqtts://")
+    default = 8883 if parts.scheme == "mqtts" else 1883
+    return parts.hostname, parts.port or default, parts.username, parts.password
 
 
 def publish_all(

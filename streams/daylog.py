@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import secrets
 import threading
+import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +17,12 @@ from pathlib import Path
 from contracts.batch import Batch, encode_batch
 from contracts.errors import ConfigurationError, LogBroken
 from streams.log import LogRecord
-from streams.sqlite import connect, transaction, undamaged
+from streams.sqlite import add_column, columns, connect, transaction, undamaged
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS records (position INTEGER PRIMARY KEY, watermark_ms INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS records (position INTEGER PRIMARY KEY, watermark_ms INTEGER NOT NULL, body BLOB NOT NULL,
+  at_ms INTEGER NOT NULL DEFAULT 0);
 """
 _LEVEL = 1  # zlib: 34-58 B an event; higher levels cost more time than they save
 _EMPTY_DAY = "19700101"
@@ -36,19 +38,24 @@ def day_of(batch: Batch) -> str:
 class DayLog:
     """Writer and reader of one folder of day files; a single partition, number 0. Thread-safe.
 
+    Args:
+        readonly: beside the process that writes; sees what was there when it was opened.
+
     Raises:
         ConfigurationError: when a batch is for another partition than 0.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, readonly: bool = False) -> None:
         self._folder = folder
         self._lock = threading.RLock()
         self._files: list[_DayFile] = []
-        folder.mkdir(parents=True, exist_ok=True)
+        if not readonly:
+            folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(folder.glob("log-????????.db")):
-            self._files.append(_DayFile(path))
-        if self._files and not self._files[-1].identity:  # its first transaction was never committed: killed before
-            self._files.pop().unlink()
+            self._files.append(_DayFile(path, readonly=readonly))
+        if self._files and not self._files[-1].identity:  # its first transaction was never committed: killed before,
+            unfinished = self._files.pop()  # or, for who only reads, just now being made
+            (unfinished.close if readonly else unfinished.unlink)()
         self._identity = self._files[-1].identity if self._files else secrets.token_hex(8)
         self._check_files()
         self._end = self._files[-1].end() if self._files else 0
@@ -133,10 +140,13 @@ class DayLog:
 class _DayFile:
     """One day's file: its first position, its identity (empty: never finished) and its rows."""
 
-    def __init__(self, path: Path, identity: str = "", first: int = 0) -> None:
+    def __init__(self, path: Path, identity: str = "", first: int = 0, *, readonly: bool = False) -> None:
         self.path = path
         self.day = path.stem.removeprefix("log-")
-        self._db = connect(path, SCHEMA)
+        self._db = connect(path, readonly=True) if readonly else connect(path, SCHEMA)
+        if not readonly:
+            add_column(self._db, "records", "at_ms INTEGER NOT NULL DEFAULT 0")
+        self._at_ms = "at_ms" if "at_ms" in columns(self._db, "records") else "0"
         if identity:
             with transaction(self._db) as db:
                 db.executemany(
@@ -162,19 +172,21 @@ class _DayFile:
             return int(self._db.execute("SELECT max(watermark_ms) FROM records").fetchone()[0])
 
     def append(self, position: int, batches: Sequence[Batch]) -> None:
+        now_ms = time.time_ns() // 1_000_000
         rows = [
-            (position + n, batch.watermark_ms, zlib.compress(encode_batch(_of_partition_0(batch)), _LEVEL))
+            (position + n, batch.watermark_ms, zlib.compress(encode_batch(_of_partition_0(batch)), _LEVEL), now_ms)
             for n, batch in enumerate(batches)
         ]
         with transaction(self._db) as db:
-            db.executemany("INSERT INTO records VALUES (?, ?, ?)", rows)
+            db.executemany("INSERT INTO records VALUES (?, ?, ?, ?)", rows)
 
     def read(self, position: int, limit: int) -> list[LogRecord]:
         with undamaged(self._db):
             rows = self._db.execute(
-                "SELECT position, body FROM records WHERE position >= ? ORDER BY position LIMIT ?", (position, limit)
+                f"SELECT position, body, {self._at_ms} FROM records WHERE position >= ? ORDER BY position LIMIT ?",
+                (position, limit),
             )
-            return [LogRecord(int(at), _inflate(body)) for at, body in rows]
+            return [LogRecord(int(position), _inflate(body), int(at_ms)) for position, body, at_ms in rows]
 
     def unlink(self) -> None:
         self.close()

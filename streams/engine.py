@@ -53,6 +53,7 @@ class Engine:
         self._partition, self._partitions, self._log_id = partition, partitions, log_id
         self._count = itertools.count().__next__
         self._next = 0
+        self._generation = 0
         self._sites: dict[str, SiteState] = {}
         self._rows: dict[str, int] = {}
         self._dirty: dict[str, int] = {}  # site → first position that changed it since its row, oldest first
@@ -63,6 +64,11 @@ class Engine:
     def digest(self) -> str:
         """What names these rules and the schemas of their states."""
         return self._book.digest
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """The version of each rule, by name."""
+        return {name: unit.version for name, unit in self._book.units.items()}
 
     @property
     def next_position(self) -> int:
@@ -133,8 +139,16 @@ class Engine:
         site.dirty = False
         return row
 
-    def manifest(self, record_hash: bytes = b"") -> bytes:
-        """What says which rows stand and how far they reach; to be kept after (or with) the rows it lists."""
+    def manifest(self, record_hash: bytes = b"", *, drained: bool = False) -> bytes:
+        """What says which rows stand and how far they reach; to be kept after (or with) the rows it lists.
+
+        ``drained`` hands the partition over to another version of the rules: no record may be fed any more.
+
+        Raises:
+            LogBroken: ``drained`` while a site has changed since its row.
+        """
+        if drained and self._dirty:
+            raise LogBroken(f"{len(self._dirty)} sites have changed since their rows; a drain saves every site first")
         position = self._next - 1
         return encode_manifest(
             Manifest(
@@ -142,7 +156,9 @@ class Engine:
                 partition=self._partition,
                 partitions=self._partitions,
                 digest=self._book.digest,
-                versions={name: unit.version for name, unit in self._book.units.items()},
+                generation=self._generation,
+                drained=drained,
+                versions=self.versions,
                 through=min(self._dirty.values(), default=position + 1) - 1,
                 position=position,
                 record_hash=record_hash,
@@ -170,6 +186,7 @@ class Engine:
             partitions=self._partitions,
             digest=self._book.digest,
         )
+        self._generation = known.generation
         contents = [self._content(row) for row in rows]
         positions = {content.site_id: content.position for content in contents}
         self._next = first_to_read(positions, known)

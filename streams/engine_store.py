@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,12 +14,12 @@ import msgspec
 from contracts.errors import LogBroken
 from contracts.findings import Finding, Output, Rejudge
 from streams.snapshot import SnapshotRow
-from streams.sqlite import connect, transaction, undamaged
+from streams.sqlite import add_column, connect, transaction, undamaged
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS findings (
   n INTEGER PRIMARY KEY AUTOINCREMENT, finding_id TEXT NOT NULL UNIQUE, site_id TEXT NOT NULL,
-  content BLOB NOT NULL, body BLOB NOT NULL);
+  content BLOB NOT NULL, body BLOB NOT NULL, kept_ms INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS rejudges (
   n INTEGER PRIMARY KEY AUTOINCREMENT, site_id TEXT NOT NULL, position INTEGER NOT NULL, number INTEGER NOT NULL,
   body BLOB NOT NULL, UNIQUE (site_id, position, number));
@@ -43,6 +44,7 @@ class EngineStore:
 
     def __init__(self, path: Path) -> None:
         self._db = connect(path, SCHEMA)
+        add_column(self._db, "findings", "kept_ms INTEGER NOT NULL DEFAULT 0")
         self._lock = threading.Lock()
         with transaction(self._db) as db:
             db.execute("INSERT OR IGNORE INTO meta VALUES ('identity', ?)", (secrets.token_hex(8),))
@@ -71,6 +73,13 @@ class EngineStore:
             ).fetchall()
         return [(int(number), _FINDING.decode(body)) for number, body in rows]
 
+    def kept_ms(self, numbers: Sequence[int]) -> dict[int, int]:
+        """When each of these findings was kept, epoch ms UTC; those of which it is not known are left out."""
+        marks = ",".join("?" * len(numbers))
+        with self._lock, undamaged(self._db):
+            query = f"SELECT n, kept_ms FROM findings WHERE n IN ({marks}) AND kept_ms > 0"
+            return {int(n): int(at_ms) for n, at_ms in self._db.execute(query, tuple(numbers)).fetchall()}
+
     def rejudges(self) -> list[Rejudge]:
         """Every request to judge a window again; they are counted and shown until the job that runs them comes."""
         with self._lock, undamaged(self._db):
@@ -85,6 +94,19 @@ class EngineStore:
                 [(row.digest, row.site_id, row.position, row.data) for row in rows],
             )
             db.execute("INSERT OR REPLACE INTO manifests VALUES (?, ?)", (digest, manifest))
+
+    def settle(self) -> None:
+        """Nothing is left to wait for: :meth:`append_findings` is durable on return."""
+
+    def manifests(self) -> dict[str, bytes]:
+        """The manifest of every version of the rules, by digest."""
+        with self._lock, undamaged(self._db):
+            return dict(self._db.execute("SELECT digest, body FROM manifests").fetchall())
+
+    def forget(self, digest: str) -> None:
+        """Take back the manifest of this version."""
+        with self._lock, transaction(self._db) as db:
+            db.execute("DELETE FROM manifests WHERE digest = ?", (digest,))
 
     def load(self, digest: str) -> tuple[list[SnapshotRow], bytes | None]:
         """The rows and the manifest kept for this version of the rules; nothing when there are none."""
@@ -149,13 +171,17 @@ class EngineStore:
         known = self._db.execute("SELECT content FROM findings WHERE finding_id = ?", (output.finding_id,)).fetchone()
         if known is None:
             self._db.execute(
-                "INSERT INTO findings (finding_id, site_id, content, body) VALUES (?, ?, ?, ?)",
-                (output.finding_id, output.site_id, content, msgspec.msgpack.encode(output)),
+                "INSERT INTO findings (finding_id, site_id, content, body, kept_ms) VALUES (?, ?, ?, ?, ?)",
+                (output.finding_id, output.site_id, content, msgspec.msgpack.encode(output), _wall_ms()),
             )
             return 1
         if known[0] != content:
             raise LogBroken(f"finding {output.finding_id} of {output.rule} was decided twice with different content")
         return 0
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 _FINDING = msgspec.msgpack.Decoder(Finding)

@@ -11,20 +11,25 @@ from contracts.batch import Batch
 
 
 class LogRecord(msgspec.Struct, frozen=True):
-    """One record as it lies in the log; ``data`` is an encoded :class:`contracts.batch.Batch`."""
+    """One record as it lies in the log; ``data`` is an encoded :class:`contracts.batch.Batch`.
+
+    ``at_ms`` is the wall time it was written (0: not known). It is for latencies and traces only: rules never see it.
+    """
 
     position: int
     data: bytes
+    at_ms: int = 0
 
 
 class LogWriter(Protocol):
     """The one writer of a partition."""
 
     def append(self, batches: Sequence[Batch]) -> list[int]:
-        """Append ``batches`` in order; their positions. Durable (fsync) on return.
+        """Append ``batches`` in order; their positions. Durable on return: on disk, or on every Kafka copy in sync.
 
         Raises:
-            Transient: the store is full or busy; nothing of this call was kept.
+            Transient: the store is full, busy or away. Some of the batches may have been kept; append the same ones
+                again, nothing else of their partitions before them. What is then there twice the engine drops.
         """
         ...
 

@@ -8,13 +8,16 @@ import msgspec
 
 from contracts.errors import LogBroken
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
+"""1 knew no ``drained``."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """``through``: the last position up to which no site has changed since its row. ``sites``: each one's row position.
 
     ``record_hash`` is the driver's hash of the record at ``position`` (the last one fed); empty when not given.
+    ``generation`` is one more at each change of the digest. ``drained``: every row reaches ``position``, and whoever
+    wrote this decides nothing after it; so another version may go on from here (LOG §8).
     """
 
     v: int = MANIFEST_VERSION
@@ -23,6 +26,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int
     digest: str
     generation: int = 0
+    drained: bool = False
     versions: dict[str, int]
     through: int
     position: int

@@ -15,7 +15,7 @@ from streams.judge import StateRow
 from streams.marks import Marks, MarksRow
 from streams.order import EVENT, Frontier, entry_of, frontier_of
 from streams.rejudge import RejudgeRow
-from streams.rulebook import ROW_VERSION, Rulebook
+from streams.rulebook import ROW_VERSION, VIEW_KINDS, Rulebook
 from streams.site_state import SiteClass, SiteState
 
 MAX_ROW_BYTES = 8 * 1024 * 1024
@@ -107,9 +107,8 @@ def load_site(content: SiteRow, book: Rulebook, count: Callable[[], int]) -> Sit
     site = SiteState(content.site_id, book, count)
     by_bound = {row.bound_ms: row for row in content.classes}
     for site_class in site.classes:
-        row = by_bound.get(site_class.book.bound_ms)
-        if row is not None:
-            _load_class(site, site_class, row, content.views[row.view])
+        row = by_bound.get(site_class.book.bound_ms) or _begun(content.classes, site_class.book.bound_ms)
+        _load_class(site, site_class, row, content.views[row.view])
     for name, rows in content.states.items():
         if name in site.judges:
             site.judges[name].load(rows)
@@ -139,6 +138,13 @@ def _load_class(site: SiteState, site_class: SiteClass, row: ClassRow, view: Sit
     site_class.clocks = {source: entry_of(last, book.bound_ms, book.index) for source, last in row.clocks.items()}
     for event in row.events:
         heappush(site.queue, site.entry(event, book))
+
+
+def _begun(rows: Sequence[ClassRow], bound_ms: int) -> ClassRow:
+    """A class that an earlier version did not have: it knows the site and its time as the one nearest to it does."""
+    nearest = min(rows, key=lambda row: abs(row.bound_ms - bound_ms))
+    records = tuple(event for event in nearest.events if event.__class__ in VIEW_KINDS)
+    return msgspec.structs.replace(nearest, bound_ms=bound_ms, events=records)
 
 
 def _distinct(views: Sequence[SiteView]) -> tuple[tuple[SiteView, ...], list[int]]:

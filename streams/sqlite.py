@@ -38,6 +38,27 @@ def connect(path: Path, schema: str = "", *, readonly: bool = False) -> sqlite3.
     return connection
 
 
+def add_column(connection: sqlite3.Connection, table: str, column: str) -> None:
+    """Give a table that an earlier version made the ``column`` (its definition) that this one writes.
+
+    Raises:
+        Permanent: the file is damaged.
+    """
+    if column.split(maxsplit=1)[0] not in columns(connection, table):
+        with undamaged(connection):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+
+
+def columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    """The names of a table's columns.
+
+    Raises:
+        Permanent: the file is damaged.
+    """
+    with undamaged(connection):
+        return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """One write transaction: committed (and on disk) on leaving, rolled back on any error.

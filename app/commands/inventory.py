@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from app.settings import load_settings, sqlite_path
+from app.settings import Settings, load_settings
+from app.stores import open_inventory
 from contracts.errors import ConfigurationError
-from ingest.inventory import Inventory
 from ingest.inventory_file import parse_inventory
 
 
@@ -23,13 +23,13 @@ def command(context: click.Context, config: Path | None) -> None:
 
     A running `linli run` takes changes over within a second.
     """
-    context.obj = sqlite_path(load_settings(config), "inventory.url")
+    context.obj = load_settings(config)
 
 
 @command.command("load")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.pass_obj
-def load(database: Path, file: Path) -> None:
+def load(settings: Settings, file: Path) -> None:
     """Write the records of FILE (.toml, or one JSON record a line); what is already so stays as it is.
 
     \b
@@ -52,7 +52,7 @@ def load(database: Path, file: Path) -> None:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"inventory file {file} cannot be read: {error}") from None
     records = parse_inventory(text, toml=file.suffix == ".toml", now_ms=now_ms)
-    inventory = Inventory(database)
+    inventory = open_inventory(settings)
     try:
         before = inventory.last_change()
         changed = inventory.put(records, actor=getpass.getuser(), now_ms=now_ms) - before
@@ -64,9 +64,9 @@ def load(database: Path, file: Path) -> None:
 @command.command("list")
 @click.option("--site", help="only this site")
 @click.pass_obj
-def list_devices(database: Path, site: str | None) -> None:
+def list_devices(settings: Settings, site: str | None) -> None:
     """Print the devices in force, one a line: site, device, class, place, box, silence limit."""
-    inventory = Inventory(database)
+    inventory = open_inventory(settings)
     for record in inventory.devices(site):
         limit = f"{record.silent_after_ms / 1000:g} s" if record.silent_after_ms else "-"
         click.echo(
@@ -78,9 +78,9 @@ def list_devices(database: Path, site: str | None) -> None:
 
 @command.command("pending")
 @click.pass_obj
-def pending(database: Path) -> None:
+def pending(settings: Settings) -> None:
     """Print who knocks without being in the inventory: devices, and topics that are none of ours."""
-    inventory = Inventory(database)
+    inventory = open_inventory(settings)
     devices, topics = inventory.pending()
     for device in devices:
         click.echo(

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
+from app.district import is_district, log_partitions, open_cluster, topic_names
 from app.folder_lock import FolderLock
 from app.log_loading import load_events
-from app.settings import load_settings
+from app.settings import Settings, load_settings
 from contracts.errors import ConfigurationError, LogBroken
 from contracts.events import AnyEvent
 from ingest.event_file import EventFile
@@ -32,33 +33,53 @@ def load(file: Path, rate: float | None, config: Path | None) -> None:
 
     Time is the file's: watermarks follow received_ms, never the clock. A file older than what the log already holds is
     refused, since the log's time never goes back. Events of devices that the file does not configure are skipped.
+
+    On Kafka the command ends once everything is acknowledged. Nothing keeps a shard of ingest, or a second load, from
+    writing the same partitions meanwhile: see to it that none runs.
     """
-    folder = load_settings(config).folder()
+    settings = load_settings(config)
     source = EventFile()
-    with FolderLock(folder), file.open("rb") as lines:
-        log = DayLog(folder)
-        try:
-            done = load_events(
-                log,
-                _not_before(source.events(lines), log.last_watermark_ms()),
-                rate_per_s=rate,
-                on_progress=_Progress(),
-            )
-        finally:
-            log.close()
+    load_into = _into_kafka if is_district(settings) else _into_files
+    with file.open("rb") as lines:
+        done, where = load_into(settings, source.events(lines), rate)
     for reason, refusal in sorted(source.refused.items()):
         click.echo(f"skipped {refusal.count}: {reason}, first in line {refusal.first_line}: {refusal.detail}", err=True)
-    click.echo(f"{done} events are in {folder}", err=True)
+    click.echo(f"{done} events are in {where}", err=True)
     if not done:
         raise ConfigurationError(f"{file} holds no event that could be loaded")
 
 
-def _not_before(events: Iterator[AnyEvent], watermark_ms: int) -> Iterator[AnyEvent]:
+def _into_files(settings: Settings, events: Iterator[AnyEvent], rate: float | None) -> tuple[int, str]:
+    folder = settings.folder()
+    with FolderLock(folder):
+        log = DayLog(folder)
+        try:
+            fresh = _not_before(events, log.last_watermark_ms(), "another folder (log.url)")
+            return load_events(log, fresh, rate_per_s=rate, on_progress=_Progress()), str(folder)
+        finally:
+            log.close()
+
+
+def _into_kafka(settings: Settings, events: Iterator[AnyEvent], rate: float | None) -> tuple[int, str]:
+    from streams.kafka_log import KafkaLogLoader, KafkaLogWriter
+
+    topic = topic_names(settings).log
+    with open_cluster(settings, "linli-log-load") as cluster:
+        partitions = log_partitions(cluster, settings)
+        last_ms = KafkaLogWriter(cluster, topic, range(partitions)).last_watermark_ms()
+        fresh = _not_before(events, last_ms, "another log (kafka.prefix)")
+        log = KafkaLogLoader(cluster, topic)
+        done = load_events(log, fresh, partitions=partitions, rate_per_s=rate, on_progress=_Progress())
+        log.finish()
+    return done, f"{topic} at {settings['log.url']}"
+
+
+def _not_before(events: Iterator[AnyEvent], watermark_ms: int, elsewhere: str) -> Iterator[AnyEvent]:
     for event in events:
         if event.received_ms < watermark_ms:
             raise LogBroken(
                 f"event {event.event_id} was received at {event.received_ms}, before the log's last watermark "
-                f"{watermark_ms}: load it into another folder (log.url)"
+                f"{watermark_ms}: load it into {elsewhere}"
             )
         yield event
 

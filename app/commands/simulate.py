@@ -33,6 +33,12 @@ CONFIRM_TIMEOUT_S = 30.0
 )
 @click.option("--mqtt", "mqtt_url", help="publish to this broker instead: mqtt://host:port")
 @click.option(
+    "--password-file", type=click.Path(path_type=Path, exists=True), help="with --mqtt: file with user:password"
+)
+@click.option(
+    "--ca-file", type=click.Path(exists=True), default="", help="with --mqtt: a private authority's certificates"
+)
+@click.option(
     "--speed",
     type=click.FloatRange(min=0, min_open=True),
     default=1.0,
@@ -48,6 +54,8 @@ def command(
     start: str | None,
     origin: str,
     mqtt_url: str | None,
+    password_file: Path | None,
+    ca_file: str,
     speed: float,
 ) -> None:
     """Simulate communities: residents, visitors, e-bikes, meters, faults, doubles, late arrivals.
@@ -69,7 +77,8 @@ def command(
         err=True,
     )
     if mqtt_url is not None:
-        _publish(world, mqtt_url, seed, speed)
+        password = password_file.read_text(encoding="utf-8") if password_file else ""
+        _publish(world, Publisher(mqtt_url, f"linli-simulator-{seed}", password=password, ca_file=ca_file), speed)
 
 
 def _start_ms(text: str | None) -> int:
@@ -96,8 +105,7 @@ def _write(events: list[AnyEvent], out: Path) -> None:
         write_events(events, file)
 
 
-def _publish(world: World, url: str, seed: int, speed: float) -> None:
-    publisher = Publisher(url, f"linli-simulator-{seed}")
+def _publish(world: World, publisher: Publisher, speed: float) -> None:
     publisher.start()
     try:
         stream = timed(world.events, int(time.time() * 1_000), speed)

@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 
 from app.settings import load_settings
+from app.stores import open_incidents
 from contracts.errors import ConfigurationError
 from incidents.passwords import random_password
 from incidents.roles import EVERY_SITE, Role
-from incidents.store import Store
 from incidents.users import Users
 
 _ACTOR = "command line"
@@ -92,7 +92,7 @@ def parse_role(text: str) -> tuple[str, Role]:
 
 @contextmanager
 def _users(config: Path | None) -> Iterator[Users]:
-    store = Store(load_settings(config)["incidents.url"])
+    store = open_incidents(load_settings(config))
     try:
         yield Users(store)
     finally:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.children import Child
-from app.community import BOXES_FILE
 from app.demo.cameras import Rendering, box_file, clip_cameras, clip_tables
 from app.log_loading import load_events
 from app.run_child import environment, run_settings, start_child, wait_until_ready, write_secret
+from app.stores import BOXES_FILE
 from contracts.events import DeviceConfigured
 from contracts.names import DeviceClass
 from edge.token import make_token, register

@@ -12,7 +12,7 @@ import pytest
 
 from app import main
 from app.children import Child
-from app.community import free_port
+from app.ports import free_port
 from app.run_child import run_settings, start_child
 
 HOST = "127.0.0.1"

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from app.community import Community, free_port, listens
+from app.community import Community
 from app.folder_lock import FolderLock
+from app.ports import free_port, listens
 from app.run_child import wait_until_ready
 from app.settings import load_settings
 from contracts.errors import ConfigurationError, LogBroken, Permanent

@@ -103,7 +103,7 @@ def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
 def test_a_taken_port_gives_the_next_free_one(tmp_path: Path) -> None:
     import socket
 
-    from app.community import free_port
+    from app.ports import free_port
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -16,6 +16,8 @@ from incidents.directory import Heard
 from tests.console.support import HEADERS, PASSWORD, PEOPLE, World
 from tests.incidents.builders import SHA_A, T0, make_finding, still
 
+pytestmark = pytest.mark.usefixtures("on_both")
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:

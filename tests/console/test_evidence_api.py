@@ -23,6 +23,8 @@ from incidents.sealed_file import CHUNK_BYTES, Part, SealBroken, load_key, seal,
 from tests.console.support import BOX_TOKEN, World, served, wall_world
 from tests.incidents.builders import make_finding, still
 
+pytestmark = pytest.mark.usefixtures("on_both")
+
 CLIP = bytes(range(256)) * 1000  # 256,000 bytes: four chunks
 SHA = hashlib.sha256(CLIP).hexdigest()
 URL = f"/edge/v1/evidence/{SHA}"

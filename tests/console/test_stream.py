@@ -21,7 +21,7 @@ from incidents.changes import changes_after, prune
 from tests.console.support import World, logged_in, served, wall_world
 from tests.incidents.builders import T0, make_finding
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.usefixtures("on_both")]
 
 Message = tuple[int, str, dict[str, Any]]
 

@@ -1,10 +1,7 @@
-"""Factories for this room's tests: findings, a site, a store with a clock that only moves when told."""
+"""Factories for this room's tests: findings, a site, a clock that only moves when told."""
 
 from __future__ import annotations
 
-import tempfile
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from contracts.events import DeviceConfigured, EvidenceRef, PlaceConfigured, SiteConfigured
@@ -12,11 +9,14 @@ from contracts.findings import URGENCY, Fact, Finding, Phase, Subject, SubjectKi
 from contracts.names import DeviceClass
 from contracts.places import Place, PlaceKind, PlaceUse
 from incidents.directory import MemoryDirectory
-from incidents.store import Store
+from tests.support.stores import make_store
 
 T0 = 1_795_400_000_000  # 2026-11-23 11:33:20 +08:00, 03:33:20 UTC
 SHA_A = "a" * 64
 SHA_B = "b" * 64
+
+
+__all__ = ["SHA_A", "SHA_B", "T0", "ManualClock", "make_directory", "make_finding", "make_store", "still"]
 
 
 class ManualClock:
@@ -30,23 +30,6 @@ class ManualClock:
 
     def advance(self, ms: int) -> None:
         self.now_ms += ms
-
-
-def make_store(folder: Path, *, synchronous: str = "OFF") -> Store:
-    """A store in ``folder``, new or that which is there; not synced to disk unless the test is about that."""
-    path = folder / "incidents.db"
-    if not path.exists():
-        path.write_bytes(_migrated())
-    return Store(f"sqlite:///{path}", clock_ms=lambda: T0, synchronous=synchronous)
-
-
-@cache
-def _migrated() -> bytes:
-    """A new database as the migrations make it: made once, since every test needs one."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "incidents.db"
-        Store(f"sqlite:///{path}", clock_ms=lambda: T0, synchronous="OFF").close()
-        return path.read_bytes()
 
 
 def make_finding(

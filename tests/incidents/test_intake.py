@@ -24,6 +24,8 @@ from incidents.schema import deliveries, incidents
 from incidents.store import Store
 from tests.incidents.builders import SHA_A, T0, ManualClock, make_directory, make_finding, make_store, still
 
+pytestmark = pytest.mark.usefixtures("on_both")
+
 
 class Desk:
     """A store with an intake and people's actions, and short ways to look at the result."""

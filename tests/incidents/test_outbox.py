@@ -30,6 +30,8 @@ from incidents.schema import attempts, deliveries
 from incidents.store import Store
 from tests.incidents.builders import T0, ManualClock, make_directory, make_finding, make_store
 
+pytestmark = pytest.mark.usefixtures("on_both")
+
 SECRET = b"0123456789abcdef"
 
 

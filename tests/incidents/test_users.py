@@ -18,6 +18,8 @@ from incidents.throttle import Throttle
 from incidents.users import LoginRefused, Users
 from tests.incidents.builders import ManualClock, make_store
 
+pytestmark = pytest.mark.usefixtures("on_both")
+
 PASSWORD = "a long password"
 
 

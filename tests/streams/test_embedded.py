@@ -16,8 +16,10 @@ from contracts.batch import Batch
 from contracts.errors import LogBroken, Transient
 from contracts.findings import Finding, Output
 from streams.daylog import DayLog
-from streams.drivers import embedded
-from streams.drivers.embedded import DriverAlarm, EmbeddedDriver, old_rows
+from streams.drivers import turns
+from streams.drivers.alarms import DriverAlarm
+from streams.drivers.embedded import EmbeddedDriver
+from streams.drivers.turns import old_rows
 from streams.engine import Engine
 from streams.engine_store import EngineStore
 from streams.manifest import decode_manifest
@@ -324,7 +326,7 @@ def test_which_rows_are_old(kept_s: dict[str, float], now_s: float, turn_s: floa
 
 
 def test_the_examples_in_docstrings_hold() -> None:
-    result = doctest.testmod(embedded)
+    result = doctest.testmod(turns)
     assert result.attempted > 0
     assert result.failed == 0
 

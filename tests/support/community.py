@@ -12,7 +12,7 @@ import httpx
 import msgspec
 
 from app.children import Child
-from app.community import free_port
+from app.ports import free_port
 from app.run_child import start_child, start_run, wait_until_ready, write_secret
 from contracts.events import Configuration
 from edge.token import make_token, register

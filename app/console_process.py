@@ -1,0 +1,62 @@
+"""``linli console run``: the page, its API and the boxes' uploads over incidents that other processes make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import structlog
+
+from app.heard import LOOK_BACK_MS, HeardFollower
+from app.incidents_process import open_stores
+from app.ports import free_port
+from app.process import Parts
+from app.receivers import receivers_of
+from app.settings import Settings
+from app.sources import open_logs
+from app.stores import boxes_file
+from console.api import build_app
+from console.server import serve
+from incidents.actions import Actions
+from incidents.boxes import BoxTokens
+from incidents.evidence_files import EvidenceFiles
+from incidents.store import wall_ms
+from incidents.uploads import Uploads
+from incidents.users import Users
+
+LOG = structlog.get_logger("linli")
+
+
+def wire_console(settings: Settings, parts: Parts) -> None:
+    """Start everything of this process.
+
+    Raises:
+        ConfigurationError: a setting cannot be used.
+    """
+    names = tuple(profile.name for profile, _ in receivers_of(settings))
+    boxes = BoxTokens(boxes_file(settings))
+    store, directory = open_stores(settings, parts)
+    users = Users(store)
+    password = parts.wait_for("users", users.first_run)
+    if password is not None:
+        LOG.warning("first_run", user="admin", password=password, note="shown once; change it with linli users")
+    logs = parts.wait_for("log", lambda: open_logs(settings))
+    parts.at_end(logs.close)
+    heard = HeardFollower(logs.readers, wall_ms() - LOOK_BACK_MS)
+    uploads = Uploads(store, EvidenceFiles(Path(settings["evidence.folder"])))
+    retention_ms = int(settings["evidence.retention_hours"]) * 3_600_000
+    app = build_app(
+        store=store,
+        actions=Actions(store, names),
+        users=users,
+        directory=directory,
+        health=heard,
+        uploads=uploads,
+        boxes=boxes,
+        language=settings["console.language"],
+    )
+    parts.threads.keep("heard", heard.run)
+    parts.threads.keep("evidence", lambda stop: uploads.run(stop, retention_ms))
+    host = settings["console.host"]
+    server = serve(app, host, free_port(host, int(settings["console.port"])))
+    parts.at_end(server.stop)
+    LOG.info("ready", page=server.url)

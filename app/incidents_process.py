@@ -1,0 +1,79 @@
+"""``linli incidents run``: findings become incidents, receivers are told, an auditor looks over it. Any number of them.
+
+Each source of findings, each receiver and the auditor are one process's at a time; when that dies, another's.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import structlog
+
+from app.folder_lock import FolderLock
+from app.process import Parts
+from app.receivers import receivers_of
+from app.relays import DirectoryRelay, SharedRelays
+from app.settings import Settings, sqlite_path
+from app.sources import open_findings
+from app.stores import open_incidents, open_inventory
+from incidents.auditor import Auditor
+from incidents.directory import MemoryDirectory
+from incidents.intake import Intake
+from incidents.outbox import Outbox
+from incidents.store import Store
+from ingest.inventory import Inventory
+
+LOG = structlog.get_logger("linli")
+
+
+def wire_incidents(settings: Settings, parts: Parts) -> None:
+    """Start everything of this process.
+
+    Raises:
+        ConfigurationError: a setting cannot be used.
+    """
+    receivers = receivers_of(settings)
+    names = [profile.name for profile, _ in receivers]
+    alone(settings, parts)
+    store, directory = open_stores(settings, parts)
+
+    def intake(source: str) -> Intake:
+        return Intake(store, directory, names, source=source)
+
+    findings = parts.wait_for("findings", lambda: open_findings(settings, intake))
+    parts.at_end(findings.close)
+    claims, threads = store.claims(), parts.threads
+    threads.start("claims", claims.run)
+    threads.keep("findings", SharedRelays(findings.relays, claims).run)
+    threads.keep("topic", findings.watch)
+    threads.keep("auditor", partial(Auditor(store, names).run, mine=partial(claims.mine, "auditor")))
+    for profile, receiver in receivers:
+        told = partial(claims.mine, f"receiver/{profile.name}")
+        threads.keep(f"outbox-{profile.name}", partial(Outbox(store, receiver, profile).run, mine=told))
+    LOG.info("ready", incidents=store.where, sources=len(findings.relays), receivers=names)
+
+
+def alone(settings: Settings, parts: Parts) -> None:
+    """Incidents in a file have one process that works on them.
+
+    Raises:
+        ConfigurationError: there is one already; says which.
+    """
+    if not settings["incidents.url"].startswith("postgresql:"):
+        lock = FolderLock(sqlite_path(settings, "incidents.url").parent, "incidents.url")
+        lock.__enter__()
+        parts.at_end(lambda: lock.__exit__(None, None, None))
+
+
+def open_stores(settings: Settings, parts: Parts) -> tuple[Store, MemoryDirectory]:
+    """The incidents, and a directory that follows the inventory; waits for their servers, and until it is caught up."""
+    store = parts.wait_for("incidents", lambda: open_incidents(settings))
+    parts.at_end(store.close)
+    inventory: Inventory = parts.wait_for("inventory", lambda: open_inventory(settings))
+    parts.at_end(inventory.close)
+    directory = MemoryDirectory()
+    relay = DirectoryRelay(inventory, directory)
+    parts.wait_for("inventory", relay.catch_up)
+    parts.threads.keep("bell", store.follow)
+    parts.threads.keep("directory", relay.run)
+    return store, directory

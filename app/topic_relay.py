@@ -1,0 +1,75 @@
+"""What workers say in a partition of the findings topic, into incidents: findings, and what is wrong with workers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from app.relays import TAKE_FINDINGS
+from contracts.errors import LogBroken
+from contracts.findings import Finding
+from incidents.alarms import AlarmCode, Raised
+from incidents.intake import Intake
+from streams.findings_topic import KafkaFindings, PartitionAlarm, Said
+from streams.kafka import KafkaCluster
+
+LOG = structlog.get_logger("linli")
+_LOOK_S = 15.0
+
+
+class TopicRelay:
+    """One partition of the topic; the cursor lies in the incidents' own transaction. ``begin``: where it begins now."""
+
+    def __init__(self, findings: KafkaFindings, intake: Intake, begin: Callable[[], int]) -> None:
+        self._findings = findings
+        self._intake = intake
+        self._begin = begin
+        self._subject = findings.identity()
+
+    def step(self) -> int:
+        """Hand over what has not been taken yet, up to a bound; how many records it was.
+
+        What retention took before it was read is an alarm, and what is still there is read.
+
+        Raises:
+            Transient: the brokers or the incidents are away. LogBroken: the topic ends before what was read of it.
+        """
+        cursor = self._intake.cursor()
+        try:
+            said = self._findings.said_after(cursor, TAKE_FINDINGS)
+        except LogBroken:
+            begin = self._begin()
+            if cursor >= begin:
+                raise
+            return self._pass_over(cursor, begin)
+        if said:
+            findings, alarms = sorted_out(said)
+            self._intake.take(findings, alarms, through=said[-1][0])
+        return len(said)
+
+    def _pass_over(self, cursor: int, begin: int) -> int:
+        detail = f"findings {cursor} to {begin - 1} were gone before they were read"
+        LOG.error("findings_gap", source=self._subject, detail=detail)
+        self._intake.take([], [Raised(AlarmCode.LOG_GAP, self._subject, detail)], through=begin)
+        return begin - cursor
+
+
+def sorted_out(said: Sequence[tuple[int, Said]]) -> tuple[list[tuple[int, Finding]], list[Raised]]:
+    """The findings with their numbers, and what workers said that operators must hear; the rest is in their logs."""
+    findings = [(n, one) for n, one in said if isinstance(one, Finding)]
+    alarms = [one for _, one in said if isinstance(one, PartitionAlarm) and one.alarm.value in set(AlarmCode)]
+    return findings, [Raised(AlarmCode(one.alarm.value), one.subject, one.detail) for one in alarms]
+
+
+def watch_topic(cluster: KafkaCluster, topic: str, topic_id: str, stop: threading.Event) -> None:
+    """Until ``stop``: look whether the topic is still the one that was opened.
+
+    Raises:
+        LogBroken: it was made again; numbers read in the old one mean nothing in it. Transient: nobody answers.
+    """
+    while not stop.wait(_LOOK_S):
+        now = cluster.topic_id(topic)
+        if now != topic_id:
+            raise LogBroken(f"{topic} was made again ({topic_id}, now {now}): a new start reads it from its beginning")

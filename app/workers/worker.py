@@ -1,0 +1,213 @@
+"""One worker of the rules: partitions of the Kafka log that its group gives it, each with an engine of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping
+
+import msgspec
+import structlog
+from prometheus_client import CollectorRegistry
+
+from contracts.errors import ConfigurationError, LinliError, Transient
+from detectors.registry import all_rules
+from streams.drivers.alarms import DriverAlarm
+from streams.drivers.faust_app import FaustReader, ReaderSettings
+from streams.drivers.partition import PartitionDriver
+from streams.drivers.worker import Worker
+from streams.engine import Engine
+from streams.findings_topic import PartitionAlarm, encode_said
+from streams.kafka import KafkaCluster, KafkaSender
+from streams.kafka_keep import KafkaKeep
+from streams.kafka_log import KafkaLogReader
+from streams.metrics import WorkerMetrics
+from streams.progress import PartitionProgress, WorkerProgress, encode_progress
+from streams.topics import TopicNames
+
+LOG = structlog.get_logger("linli")
+CONNECTIONS = 4
+REPORT_EVERY_S = 1.0
+ENDS_EVERY_S = 5.0
+RETRY_S = 2.0
+DRAIN_S = 9.0
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the topics are. ``accept_cut``: go on from a version of the rules that has not drained."""
+
+    url: str
+    names: TopicNames = TopicNames()
+    accept_cut: bool = False
+
+
+class Partitions:
+    """Makes drivers: connections are shared, since most of the time nobody reads."""
+
+    def __init__(self, cluster: KafkaCluster, settings: WorkerSettings) -> None:
+        self._cluster, self._settings = cluster, settings
+        names = settings.names
+        self.count = _agreed_partitions(cluster, names)
+        self._log_id = cluster.topic_id(names.log)
+        self._sender: KafkaSender = cluster.producer()
+        self._tails = [cluster.tails() for _ in range(CONNECTIONS)]
+        self._ends = cluster.tails()
+
+    def driver(self, partition: int) -> PartitionDriver:
+        """A new one, not opened."""
+        names, tails = self._settings.names, self._tails[partition % CONNECTIONS]
+        return PartitionDriver(
+            KafkaLogReader(self._cluster, names.log, partition, tails),
+            KafkaKeep(self._cluster, names, partition, sender=self._sender, tails=tails),
+            Engine(all_rules(), partition=partition, partitions=self.count, log_id=self._log_id),
+            on_alarm=lambda alarm, detail: self.alarm(partition, alarm, detail),
+            accept_cut=self._settings.accept_cut,
+        )
+
+    def end(self, partition: int) -> int:
+        """Where the partition's log ends."""
+        return self._ends(self._settings.names.log, partition).end()
+
+    def alarm(self, partition: int, alarm: DriverAlarm, detail: str) -> None:
+        """Tell people: on the findings topic, from where incidents take it; never as a finding."""
+        LOG.error(alarm.value, partition=partition, detail=detail)
+        said = PartitionAlarm(alarm, partition, detail, time.time_ns() // 1_000_000)
+        self._sender.send(self._settings.names.findings, partition, encode_said(said))
+
+
+class WorkerProcess:
+    """One worker in this process. ``report_to`` is a file descriptor for a line of progress every second, or None."""
+
+    def __init__(
+        self, settings: WorkerSettings, *, report_to: int | None = None, registry: CollectorRegistry | None = None
+    ) -> None:
+        self._settings = settings
+        self._report_to = report_to
+        self._registry = registry or CollectorRegistry()
+        self._cluster = KafkaCluster(settings.url, client_id=f"linli-streams-{os.getpid()}")
+        self._ended = threading.Event()
+        self._seen: dict[int, PartitionProgress] = {}
+        self._waits_for = ""
+        self._partitions: Partitions | None = None
+        self._reader: FaustReader | None = None
+        self._worker: Worker | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop``; then drain, leave the group, and return.
+
+        Raises:
+            LinliError: what stands in the way says itself what to do.
+            Exception: an uncaught error: the process must end.
+        """
+        watcher = threading.Thread(target=self._report, name="report", daemon=True)
+        watcher.start()
+        try:
+            partitions = await self._connect(stop)
+            if partitions is not None:
+                await self._live(partitions, stop)
+        finally:
+            self._ended.set()
+
+    async def _connect(self, stop: asyncio.Event) -> Partitions | None:
+        """Wait until the brokers answer; says which do not."""
+        while not stop.is_set():
+            try:
+                return await asyncio.to_thread(Partitions, self._cluster, self._settings)
+            except Transient as error:
+                self._waits_for = str(error)
+                LOG.warning("waiting", reason=str(error))
+                await _wait(stop, error.retry_after_s or RETRY_S)
+        return None
+
+    async def _live(self, partitions: Partitions, stop: asyncio.Event) -> None:
+        names = self._settings.names
+        worker = Worker(partitions.driver, on_alarm=partitions.alarm)
+        settings = ReaderSettings(servers=tuple(self._cluster.servers), topic=names.log, group=f"{names.prefix}streams")
+        reader = FaustReader(settings, worker)
+        self._partitions, self._worker, self._reader, self._waits_for = partitions, worker, reader, ""
+        self._registry.register(WorkerMetrics(worker.owned, lambda: self._seen, lambda: time.time_ns() // 1_000_000))
+        starting = asyncio.ensure_future(reader.start())
+        working = asyncio.ensure_future(worker.run())
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            while not stopping.done():
+                await asyncio.wait([working, stopping], timeout=0.5)
+                if working.done():
+                    working.result()
+                if starting.done():
+                    starting.result()
+                    reader.check()
+            LOG.info("draining")
+            await asyncio.wait_for(worker.drain(), DRAIN_S)
+            await asyncio.wait_for(reader.stop(), DRAIN_S)
+        finally:
+            for task in (starting, working, stopping):
+                task.cancel()
+
+    def _report(self) -> None:
+        """A thread of its own: it says what stands still also when the loop does."""
+        looked_s = 0.0
+        ends: dict[int, int] = {}
+        while not self._ended.wait(REPORT_EVERY_S):
+            if self._worker is not None and time.monotonic() - looked_s >= ENDS_EVERY_S:
+                looked_s = time.monotonic()
+                ends = self._look_at_ends()
+            self._say(self._progress(ends))
+
+    def _look_at_ends(self) -> dict[int, int]:
+        assert self._partitions is not None and self._worker is not None
+        try:
+            ends = {number: self._partitions.end(number) for number in self._worker.progress()}
+        except LinliError as error:
+            self._waits_for = str(error)
+            return {}
+        self._waits_for = ""
+        return ends
+
+    def _progress(self, ends: Mapping[int, int]) -> WorkerProgress:
+        found = {} if self._worker is None else self._worker.progress()
+        self._seen = {
+            number: msgspec.structs.replace(partition, end=ends.get(number, -1)) for number, partition in found.items()
+        }
+        member = self._reader is not None and self._reader.member
+        return WorkerProgress(member, self._seen, self._waits_for)
+
+    def _say(self, report: WorkerProgress) -> None:
+        if self._report_to is None:
+            return
+        try:
+            os.write(self._report_to, encode_progress(report))
+        except BrokenPipeError:
+            os.kill(os.getpid(), signal.SIGTERM)  # whoever started us is gone
+
+
+def run_worker(settings: WorkerSettings, *, report_to: int | None = None) -> None:
+    """Run a worker until SIGTERM or Ctrl-C. Blocks; only in the main thread."""
+
+    async def live() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await WorkerProcess(settings, report_to=report_to).run(stop)
+
+    asyncio.run(live())
+
+
+def _agreed_partitions(cluster: KafkaCluster, names: TopicNames) -> int:
+    counts = {topic: cluster.partitions(topic) for topic in (names.log, names.findings, names.snapshots)}
+    if len(set(counts.values())) != 1:
+        told = ", ".join(f"{topic} {count}" for topic, count in counts.items())
+        raise ConfigurationError(
+            f"these topics must have the same number of partitions: {told}; `linli topics check` says what is wrong"
+        )
+    return counts[names.log]
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,16 @@
+"""What people must hear of a partition's driver, though it goes on."""
+
+from __future__ import annotations
+
+import enum
+
+
+class DriverAlarm(enum.StrEnum):
+    """What is wrong. Closed: each is an operator alarm or a line in the log of the process, never a finding."""
+
+    LOG_GAP = "log_gap"  # records that were never judged are gone from the log
+    LOG_BROKEN = "log_broken"  # the log, its snapshots or findings contradict each other
+    CUT_ACCEPTED = "cut_accepted"  # a version went on from another that had not drained
+    STORE_BLOCKED = "store_blocked"  # findings wait, since their store cannot be written
+    PARTITION_STOPPED = "partition_stopped"  # one position failed three times
+    PARTITION_STUCK = "partition_stuck"  # the log is ahead and the position does not move

@@ -1,0 +1,227 @@
+"""The spool's way in: sources that are read by a cursor of their own, and never wait for whoever writes them.
+
+A source gives a step (points, cursor, state) or None when there is nothing new. The step is kept in one transaction
+of the spool; whatever fails, the source is asked again from the cursor that the spool holds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from contracts.batch import decode_batch
+from contracts.errors import LogBroken, Rejected, Transient
+from contracts.findings import Finding
+from streams.log import LogReader, LogRecord
+from streams.sinks.log_measures import LATE_MS, LogMeasures, SiteBook, quarter_key
+from streams.sinks.points import Point, finding_point, loss_point
+from streams.sinks.sender import OnAlarm, ResultsAlarm
+from streams.sinks.spool import Spool, Step
+
+LOG = structlog.get_logger("linli.results")
+READ_RECORDS = 64  # few at a time: the embedded log lends its lock to a reader
+READ_FINDINGS = 500
+POLL_S = 2.0
+FORGET_EVERY_S = 3_600.0
+
+
+class Source(Protocol):
+    """Something that is followed."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the spool."""
+        ...
+
+    def step(self, spool: Spool) -> Step | None:
+        """What comes after the spool's cursor; None when nothing does.
+
+        Raises:
+            Transient: it cannot be read now.
+        """
+        ...
+
+
+class FindingsReader(Protocol):
+    """Findings by number, as the engine's store and the findings topic give them."""
+
+    def identity(self) -> str:
+        """Numbers mean nothing in another one."""
+        ...
+
+    def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:
+        """At most ``limit`` findings above ``n``, in order."""
+        ...
+
+
+class FindingsSource:
+    """Findings as points."""
+
+    def __init__(self, reader: FindingsReader, name: str = "findings/0") -> None:
+        self.name = name
+        self._reader = reader
+
+    def step(self, spool: Spool) -> Step | None:
+        """See :class:`Source`."""
+        identity = self._reader.identity()
+        rows = self._reader.findings_after(spool.cursor(self.name, identity) or 0, READ_FINDINGS)
+        if not rows:
+            return None
+        return Step(self.name, identity, rows[-1][0], [finding_point(finding) for _, finding in rows])
+
+
+class LogSource:
+    """One partition of the log as measurements.
+
+    Args:
+        since_ms: where a source that was never read begins: at the first record not older; 0 takes everything held.
+        clock_ms: dates what is lost.
+    """
+
+    def __init__(
+        self,
+        reader: LogReader,
+        book: SiteBook,
+        clock_ms: Callable[[], int],
+        on_alarm: OnAlarm,
+        *,
+        partition: int = 0,
+        since_ms: int = 0,
+    ) -> None:
+        self.name = f"log/{partition}"
+        self._reader = reader
+        self._book = book
+        self._clock_ms = clock_ms
+        self._on_alarm = on_alarm
+        self._since_ms = since_ms
+        self._measures: LogMeasures | None = None
+        self._at = -1
+
+    def step(self, spool: Spool) -> Step | None:
+        """See :class:`Source`."""
+        identity = self._reader.identity()
+        kept = spool.cursor(self.name, identity)
+        position = first_position(self._reader, self._since_ms) if kept is None else kept
+        if self._measures is None or self._at != position:  # at the start, or the last step was not kept
+            self._measures = LogMeasures(f"{self.name}/{identity}", self._book, spool.state)
+        begin = self._reader.begin()
+        if position < begin:
+            return self._lost(identity, position, begin)
+        records = self._reader.read(position, READ_RECORDS)
+        if not records and kept is not None:
+            return None
+        points = self._fold(self._measures, records)
+        self._at = position + len(records)
+        return Step(self.name, identity, self._at, points, self._measures.rows())
+
+    def _fold(self, measures: LogMeasures, records: Sequence[LogRecord]) -> list[Point]:
+        points = []
+        for record in records:
+            try:
+                points += measures.feed(decode_batch(record.data))
+            except Rejected as error:  # the engine tells people; here it only has no numbers
+                LOG.warning("record_unreadable", position=record.position, why=str(error))
+        return points
+
+    def _lost(self, identity: str, position: int, begin: int) -> Step:
+        detail = f"{self.name}: positions {position} to {begin - 1} are gone from the log and in no result"
+        LOG.error("results_gap", detail=detail)
+        self._on_alarm(ResultsAlarm.DROPPED, detail)
+        self._measures = None
+        loss = loss_point("log", begin - position, self._clock_ms(), f"{self.name}/{identity}/{position}")
+        return Step(self.name, identity, begin, [loss])
+
+
+class Feeder:
+    """Follows the sources into the spool.
+
+    Args:
+        rest: how long to pause after each step that found something, in lengths of that step: sharing a processor with
+            ingest and rules, catching up must be the slowest.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        sources: Sequence[Source],
+        clock_ms: Callable[[], int],
+        on_alarm: OnAlarm,
+        *,
+        rest: float = 0.0,
+    ) -> None:
+        self._spool = spool
+        self._sources = tuple(sources)
+        self._clock_ms = clock_ms
+        self._on_alarm = on_alarm
+        self._rest = rest
+
+    def step(self) -> bool:
+        """Ask every source once; whether one had something. One that cannot be read now holds up no other."""
+        found = [self._try(source) for source in self._sources]
+        return any(found)
+
+    def run(self, stop: threading.Event) -> None:
+        """Until ``stop``; then what is there already."""
+        forget_s = time.monotonic()
+        while not stop.is_set():
+            began_s = time.monotonic()
+            found = self.step()
+            if time.monotonic() >= forget_s:
+                self._forget()
+                forget_s = time.monotonic() + FORGET_EVERY_S
+            stop.wait(self._rest * (time.monotonic() - began_s) if found else POLL_S)
+        end_s = time.monotonic() + POLL_S
+        while self.step() and time.monotonic() < end_s:
+            pass
+
+    def _try(self, source: Source) -> bool:
+        """Take a step of a source. Retention may overtake a reader within one: the next says what is gone."""
+        try:
+            return self._take(source)
+        except (Transient, LogBroken) as error:
+            LOG.warning("results_not_read", source=source.name, why=str(error))
+            return False
+
+    def _take(self, source: Source) -> bool:
+        step = source.step(self._spool)
+        if step is None:
+            return False
+        dropped = self._spool.append(step, self._clock_ms())
+        if dropped:
+            LOG.error("results_dropped", points=dropped)
+            self._on_alarm(ResultsAlarm.DROPPED, f"{dropped} of the oldest points: the spool is at its quota")
+        return True
+
+    def _forget(self) -> None:
+        now_ms = self._clock_ms()
+        try:
+            self._spool.forget_before(now_ms, quarter_key(now_ms - 2 * LATE_MS, ""))
+        except Transient as error:
+            LOG.warning("results_not_forgotten", why=str(error))
+
+
+def first_position(reader: LogReader, since_ms: int) -> int:
+    """The first position whose record's time is not before ``since_ms``, by halving; the end when there is none."""
+    low, high = reader.begin(), reader.end()
+    if not since_ms:
+        return low
+    while low < high:
+        middle = (low + high) // 2
+        records = reader.read(middle, 1)
+        if not records or _time_of(records[0]) >= since_ms:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _time_of(record: LogRecord) -> int:
+    try:
+        batch = decode_batch(record.data)
+    except Rejected:
+        return 0
+    return max(batch.watermark_ms, *(event.received_ms for event in batch.events), 0)

@@ -1,0 +1,213 @@
+"""The district's broker, with the very files its container mounts: TLS, accounts, and who may say and hear what."""
+
+from __future__ import annotations
+
+import importlib.util
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from ingest.border import Arrival
+from ingest.broker import MosquittoChild, free_port
+from ingest.mqtt import Connected, Ended, MqttSession, Signal
+from ingest.mqtt_version import speaks_version_5
+from ingest.settings import broker_address
+from tests.support.broker import need_mosquitto
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+DISTRICT = DEPLOY / "compose" / "district"
+BOX = "site-01/edge/box-street"
+PATIENCE_S = 40.0
+
+pytestmark = pytest.mark.service
+
+
+def secrets_module() -> ModuleType:
+    """``make_secrets.py``, which is no module of the wheel."""
+    spec = importlib.util.spec_from_file_location("make_secrets", DISTRICT / "make_secrets.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Running:
+    """mosquitto on loopback with the district's files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.secrets, self.port = folder / "secrets", free_port()
+        secrets_module().make_secrets(self.secrets)
+        text = (DEPLOY / "mosquitto" / "mosquitto.conf").read_text(encoding="utf-8")
+        kept = [line for line in text.splitlines() if not line.startswith(("persistence_location", "include_dir"))]
+        listener = (DISTRICT / "mosquitto.conf").read_text(encoding="utf-8")
+        listener = listener.replace("listener 8883", f"listener {self.port} 127.0.0.1")
+        listener = listener.replace("/run/secrets/broker", str(self.secrets / "broker"))
+        listener = listener.replace("/mosquitto/config/accounts.acl", str(DISTRICT / "accounts.acl"))
+        settings = "\n".join([*kept, listener, f"persistence_location {folder}/", "user root", ""])
+        self.broker = MosquittoChild(need_mosquitto(), folder, self.port, settings)
+
+    @property
+    def ca_file(self) -> str:
+        return str(self.secrets / "linli" / "ca.crt")
+
+    def password(self, account: str) -> str:
+        name = f"mqtt-{account.replace('/', '-')}"
+        return (self.secrets / "linli" / name).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    need_mosquitto()
+    running = Running(tmp_path_factory.mktemp("broker"))
+    yield running
+    running.broker.stop()
+
+
+class Client:
+    """One plain MQTT client, of 3.1.1 as most devices."""
+
+    def __init__(self, running: Running, password: str = "") -> None:
+        self.heard: list[str] = []
+        self.reason = ""
+        self._changed = threading.Condition()
+        self._mqtt = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
+        if password:
+            self._mqtt.username_pw_set(*password.strip().split(":", 1))
+        self._mqtt.tls_set(ca_certs=running.ca_file)
+        self._mqtt.on_connect = self._connected
+        self._mqtt.on_message = self._message
+        self._mqtt.on_subscribe = lambda *_: self._note(subscribed=True)
+        self._mqtt.connect("127.0.0.1", running.port)
+        self._mqtt.loop_start()
+
+    def subscribe(self, topic: str) -> None:
+        self.subscribed = False
+        self._mqtt.subscribe(topic, qos=1)
+        self.wait(lambda: self.subscribed)
+
+    def publish(self, topic: str) -> None:
+        self._mqtt.publish(topic, b"{}", qos=1)
+
+    def wait_connected(self) -> str:
+        self.wait(lambda: self.reason != "")
+        return self.reason
+
+    def wait_heard(self, topic: str) -> list[str]:
+        self.wait(lambda: topic in self.heard)
+        return self.heard
+
+    def wait(self, done: object) -> None:
+        assert callable(done)
+        with self._changed:
+            assert self._changed.wait_for(done, PATIENCE_S)
+
+    def close(self) -> None:
+        self._mqtt.disconnect()
+        self._mqtt.loop_stop()
+
+    def _connected(self, _c: object, _d: object, _f: object, reason: ReasonCode, _p: object) -> None:
+        self._note(reason=str(reason))
+
+    def _message(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
+        with self._changed:
+            self.heard.append(message.topic)
+            self._changed.notify_all()
+
+    def _note(self, **what: object) -> None:
+        with self._changed:
+            for name, value in what.items():
+                setattr(self, name, value)
+            self._changed.notify_all()
+
+
+def test_nobody_gets_in_without_an_account_or_with_a_wrong_password(running: Running) -> None:
+    for password in ("", "ingest:wrong", f"{BOX}:wrong", "site-01/+/+:x"):
+        client = Client(running, password)
+        assert client.wait_connected() == "Not authorized"
+        client.close()
+
+
+def test_a_broker_that_our_authority_did_not_certify_is_not_spoken_to(running: Running, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    secrets_module().make_secrets(other)
+    address = broker_address(f"mqtts://127.0.0.1:{running.port}", "", str(other / "linli" / "ca.crt"))
+    with pytest.raises(ssl.SSLCertVerificationError):
+        speaks_version_5(address)
+
+
+def test_a_device_speaks_below_its_own_prefix_only(running: Running) -> None:
+    ingest, box = Client(running, running.password("ingest")), Client(running, running.password(BOX))
+    ingest.subscribe("#")
+    own = [f"linli/v1/{BOX}/{channel}" for channel in ("evt", "tele", "state", "ack", "meta")]
+    for topic in (
+        "linli/v1/site-01/gate/gate-1/evt",
+        "linli/v1/site-02/edge/box-street/evt",
+        f"linli/v1/{BOX}/got",
+        f"linli/v1/{BOX}/cmd",
+        "linli/probe/linli-ingest-0",
+        "tele/plug/SENSOR",
+        *own,
+    ):
+        box.publish(topic)
+    assert ingest.wait_heard(own[-1]) == own
+    box.close()
+    ingest.close()
+
+
+def test_a_device_hears_only_what_is_meant_for_it(running: Running) -> None:
+    ingest, box = Client(running, running.password("ingest")), Client(running, running.password(BOX))
+    simulator = Client(running, running.password("simulator"))
+    for wanted in ("#", "linli/v1/#", f"linli/v1/{BOX}/got"):
+        box.subscribe(wanted)
+    simulator.publish("linli/v1/site-01/gate/gate-1/evt")
+    ingest.publish("linli/v1/site-02/edge/box-street/got")
+    ingest.publish("linli/probe/linli-ingest-0")
+    ingest.publish(f"linli/v1/{BOX}/got")
+    assert set(box.wait_heard(f"linli/v1/{BOX}/got")) == {f"linli/v1/{BOX}/got"}
+    for client in (ingest, box, simulator):
+        client.close()
+
+
+def test_ingest_connects_with_its_account_over_tls_hears_devices_and_proves_time(running: Running) -> None:
+    address = broker_address(f"mqtts://127.0.0.1:{running.port}", running.password("ingest"), running.ca_file)
+    signals: list[Signal] = []
+    session = MqttSession(address, "linli-ingest-0", ["#"], "linli/probe/linli-ingest-0", signals.append)
+    session.start()
+    box = Client(running, running.password(BOX))
+    try:
+        _until(lambda: any(isinstance(signal, Connected) for signal in signals))
+        assert session.publish("linli/probe/linli-ingest-0", b"{}", retain=True)
+        box.publish(f"linli/v1/{BOX}/evt")
+        _until(lambda: {s.topic for s in signals if isinstance(s, Arrival)} >= {
+            "linli/probe/linli-ingest-0", f"linli/v1/{BOX}/evt"
+        })  # fmt: skip
+        assert not [signal for signal in signals if isinstance(signal, Ended)]
+    finally:
+        session.stop()
+        box.close()
+
+
+def _until(done: object) -> None:
+    assert callable(done)
+    end_s = time.monotonic() + PATIENCE_S
+    while not done():
+        assert time.monotonic() < end_s
+        time.sleep(0.02)
+
+
+def test_secrets_are_made_once(tmp_path: Path) -> None:
+    module = secrets_module()
+    module.make_secrets(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    module.make_secrets(tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert len({path.read_bytes() for path in (tmp_path / "servers").iterdir()}) == 4
+    assert not (tmp_path / "linli" / "broker.key").exists()
