@@ -6,10 +6,9 @@ again, each part goes on where its own file says it was.
 
 from __future__ import annotations
 
-import datetime
 import signal
-import threading
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 import structlog
 from fastapi import FastAPI
 
+from app.archives import archivers_of, follow, open_archive
 from app.folder_lock import FolderLock
 from app.heard import HeardLog
 from app.incident_figures import IncidentFigures
@@ -24,6 +24,8 @@ from app.metrics_server import Metrics
 from app.ports import free_port, listens
 from app.receivers import read_secret, receivers_of
 from app.relays import DirectoryRelay, FindingsRelay
+from app.results import ResultsService
+from app.retention import IncidentKeeper, Keeper, LogKeeper, Retention, SegmentKeeper
 from app.settings import Settings
 from app.stores import boxes_file, open_incidents, open_inventory
 from app.threads import Threads
@@ -38,7 +40,7 @@ from incidents.auditor import Auditor
 from incidents.boxes import BoxTokens
 from incidents.directory import MemoryDirectory
 from incidents.evidence_files import EvidenceFiles
-from incidents.intake import Intake
+from incidents.intake import Intake, IntakeTimes
 from incidents.outbox import Outbox
 from incidents.profile import ReceiverProfile
 from incidents.receivers.base import Receiver
@@ -53,11 +55,12 @@ from ingest.shard import Shard
 from streams.daylog import DayLog
 from streams.drivers.alarms import DriverAlarm
 from streams.drivers.embedded import EmbeddedDriver
+from streams.drivers.partition import DecisionTimes
 from streams.engine import Engine
 from streams.engine_store import EngineStore
 
 LOG = structlog.get_logger("linli")
-RETENTION_EVERY_S = 3600.0
+RESULTS_REST = 4.0  # catching up on results takes at most a fifth of a core from ingest and rules
 
 
 class Community:
@@ -79,7 +82,7 @@ class Community:
         with ExitStack() as opened:  # what fails half-way leaves nothing open
             opened.enter_context(FolderLock(self._folder))
             self._open_stores(opened)
-            self._wire()
+            self._wire(opened)
             self._stack = opened.pop_all()
 
     def _open_stores(self, opened: ExitStack) -> None:
@@ -94,29 +97,47 @@ class Community:
         opened.callback(self._dead_letters.close)
         self._incidents = open_incidents(settings)
         opened.callback(self._incidents.close)
+        self._archive = open_archive(settings)
+        if self._archive is not None:
+            opened.callback(self._archive.close)
 
-    def _wire(self) -> None:
+    def _wire(self, opened: ExitStack) -> None:
         settings = self._settings
         self._receivers = receivers_of(settings)
         names = [profile.name for profile, _ in self._receivers]
         self._directory = MemoryDirectory()
         self._directory_relay = DirectoryRelay(self._inventory, self._directory)
-        intake = Intake(self._incidents, self._directory, names, source=self._engine_store.identity())
-        times = (self._metrics.hop(Hop.DECIDED_TO_INCIDENT), self._metrics.hop(Hop.DUE_TO_INCIDENT))
-        self._intake = FindingsRelay(self._engine_store, intake, times)
+        times, source = IntakeTimes(), self._engine_store.identity()
+        self._metrics.add_hops([times.decided, times.due])
+        intake = Intake(self._incidents, self._directory, names, source=source, times=times)
+        self._intake = FindingsRelay(self._engine_store, intake)
+        decided = DecisionTimes()
+        self._metrics.add_hops([decided.due, decided.durable])
         self._engine = Engine(all_rules(), partition=0, partitions=1, log_id=self._log.identity())
         self._driver = EmbeddedDriver(
             self._log,
             self._engine_store,
             self._engine,
             on_findings=self._intake.wake,
+            times=decided,
             on_alarm=self._alarm,
             accept_cut=self._accept_cut,
         )
+        if self._archive is not None:
+            self._archivers = archivers_of(self._archive, [self._log], self._inventory, self._incidents)
         self._heard = HeardLog(self._log, self._driver.wake)
         self._ingest_counters = Counters()
         self._auditor = Auditor(self._incidents, names)
         self._uploads = Uploads(self._incidents, EvidenceFiles(Path(settings["evidence.folder"])))
+        self._results = ResultsService(
+            settings,
+            logs=[self._log],
+            findings=[(self._engine_store, lambda: 0)],
+            incidents=self._incidents,
+            book=self._directory,
+            rest=RESULTS_REST,
+        )
+        opened.callback(self._results.close)
         self._users = Users(self._incidents)
         self._show_metrics()
 
@@ -147,9 +168,12 @@ class Community:
         threads.keep("auditor", self._auditor.run)
         retention_ms = int(settings["evidence.retention_hours"]) * 3_600_000
         threads.keep("evidence", lambda stop: self._uploads.run(stop, retention_ms))
-        threads.start("retention", self._keep_days)
+        if self._archive is not None:
+            threads.keep("archive", partial(follow, self._archivers))
+        threads.keep("retention", self._retention().run)
         for profile, receiver in self._receivers:
             threads.keep(f"outbox-{profile.name}", self._outbox(receiver, profile).run)
+        self._results.start(threads)
         threads.start("ingest", shard.run)
         self._server = serve(self._console(), host, free_port(host, int(settings["console.port"])))
         while not shard.wait_ready(0.2) and not threads.stop.is_set():
@@ -259,12 +283,30 @@ class Community:
             "windows_to_judge_again": len(self._engine_store.rejudges()),
         }
 
-    def _keep_days(self, stop: threading.Event) -> None:
-        days = int(self._settings["log.retention_days"])
-        while not stop.wait(RETENTION_EVERY_S):
-            oldest = datetime.datetime.fromtimestamp(wall_ms() / 1000, tz=datetime.UTC) - datetime.timedelta(days=days)
-            for name in self._log.drop_before(oldest.strftime("%Y%m%d")):
-                LOG.info("log_day_dropped", file=name)
+    def _retention(self) -> Retention:
+        settings = self._settings
+        readers = {"rules": lambda: self._engine_store.needed_from(self._engine.digest)}
+        keepers: dict[str, Keeper] = {"incidents": IncidentKeeper(self._incidents, days=_days(settings, "incidents"))}
+        if self._archive is not None:
+            readers["archive"] = self._archivers[0].needed_from
+            keepers["archive"] = SegmentKeeper(
+                self._archive, self._incidents, days=_days(settings, "archive"), site_days=settings.site_days()
+            )
+        keepers["log"] = LogKeeper(
+            self._log,
+            self._engine_store,
+            self._incidents,
+            digest=self._engine.digest,
+            days=_days(settings, "log"),
+            max_bytes=int(settings["log.retention_gb"]) * 10**9,
+            readers=readers,
+            taken=self._intake.cursor,
+        )
+        return Retention(keepers)
+
+
+def _days(settings: Settings, section: str) -> int:
+    return int(settings[f"{section}.retention_days"])
 
 
 def run_community(settings: Settings, *, accept_cut: bool = False) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import structlog
 
 from app.heard import LOOK_BACK_MS, HeardFollower
+from app.incident_figures import IncidentFigures
 from app.incidents_process import open_stores
+from app.metrics_server import Metrics
 from app.ports import free_port
 from app.process import Parts
 from app.receivers import receivers_of
@@ -59,4 +61,8 @@ def wire_console(settings: Settings, parts: Parts) -> None:
     host = settings["console.host"]
     server = serve(app, host, free_port(host, int(settings["console.port"])))
     parts.at_end(server.stop)
+    metrics = Metrics("console")
+    metrics.add(IncidentFigures(store))
+    metrics.serve(settings)
+    parts.at_end(metrics.close)
     LOG.info("ready", page=server.url)

@@ -16,14 +16,15 @@ class FolderLock:
     Args:
         folder: made when it is missing.
         key: the setting that names the folder, for the message.
+        name: of the lock in it; processes of different kinds may share a folder.
 
     Raises:
         ConfigurationError: on entering, when another process holds it; says which.
     """
 
-    def __init__(self, folder: Path, key: str = "log.url") -> None:
+    def __init__(self, folder: Path, key: str = "log.url", name: str = "linli.lock") -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / "linli.lock"
+        self._path = folder / name
         self._key = key
 
     def __enter__(self) -> FolderLock:

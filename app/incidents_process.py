@@ -10,15 +10,18 @@ from functools import partial
 import structlog
 
 from app.folder_lock import FolderLock
+from app.incident_figures import IncidentFigures
+from app.metrics_server import Metrics
 from app.process import Parts
 from app.receivers import receivers_of
 from app.relays import DirectoryRelay, SharedRelays
 from app.settings import Settings, sqlite_path
 from app.sources import open_findings
 from app.stores import open_incidents, open_inventory
+from contracts.hops import Hop
 from incidents.auditor import Auditor
 from incidents.directory import MemoryDirectory
-from incidents.intake import Intake
+from incidents.intake import Intake, IntakeTimes
 from incidents.outbox import Outbox
 from incidents.store import Store
 from ingest.inventory import Inventory
@@ -36,9 +39,14 @@ def wire_incidents(settings: Settings, parts: Parts) -> None:
     names = [profile.name for profile, _ in receivers]
     alone(settings, parts)
     store, directory = open_stores(settings, parts)
+    metrics, times = Metrics("incidents"), IntakeTimes()
+    metrics.add_hops([times.decided, times.due])
+    metrics.add(IncidentFigures(store))
+    metrics.serve(settings)
+    parts.at_end(metrics.close)
 
     def intake(source: str) -> Intake:
-        return Intake(store, directory, names, source=source)
+        return Intake(store, directory, names, source=source, times=times)
 
     findings = parts.wait_for("findings", lambda: open_findings(settings, intake))
     parts.at_end(findings.close)
@@ -49,7 +57,8 @@ def wire_incidents(settings: Settings, parts: Parts) -> None:
     threads.keep("auditor", partial(Auditor(store, names).run, mine=partial(claims.mine, "auditor")))
     for profile, receiver in receivers:
         told = partial(claims.mine, f"receiver/{profile.name}")
-        threads.keep(f"outbox-{profile.name}", partial(Outbox(store, receiver, profile).run, mine=told))
+        outbox = Outbox(store, receiver, profile, times=metrics.hop(Hop.INCIDENT_TO_DELIVERED))
+        threads.keep(f"outbox-{profile.name}", partial(outbox.run, mine=told))
     LOG.info("ready", incidents=store.where, sources=len(findings.relays), receivers=names)
 
 

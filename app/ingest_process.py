@@ -12,6 +12,7 @@ from types import FrameType
 import structlog
 
 from app.district import log_partitions, open_cluster, topic_names
+from app.metrics_server import Metrics
 from app.receivers import read_secret
 from app.settings import Settings, Source
 from app.stores import open_inventory
@@ -107,7 +108,14 @@ def run_ingest(settings: Settings, index: int, shards: int) -> None:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-    process.run()
+    metrics = Metrics("ingest")
+    metrics.add(process.counters.registry)
+    metrics.add_hops([process.counters.device_accepted, process.counters.accepted_durable])
+    metrics.serve(settings)
+    try:
+        process.run()
+    finally:
+        metrics.close()
 
 
 def client_id_of(settings: Settings, index: int, shards: int) -> str:
@@ -130,6 +138,7 @@ def shard_settings(settings: Settings, index: int, shards: int, *, partitions: i
         mqtt_url=settings["mqtt.url"],
         client_id=client_id_of(settings, index, shards),
         password=read_secret(password_file, "mqtt.password_file") if password_file else "",
+        ca_file=settings["mqtt.ca_file"],
         partitions=partitions,
         shards=shards,
         index=index,

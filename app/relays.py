@@ -7,20 +7,15 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import structlog
-
 from contracts.findings import Finding
-from contracts.hops import Hop, HopTimes
 from incidents.claims import Claims
 from incidents.directory import MemoryDirectory
 from incidents.intake import Intake
-from incidents.store import wall_ms
 from ingest.inventory import Inventory
 
 TAKE_FINDINGS = 500
 FOLLOW_CHANGES = 1_000
 POLL_S = 0.1
-LOG = structlog.get_logger("linli.incidents")
 
 
 class FindingsSource(Protocol):
@@ -35,41 +30,31 @@ class FindingsSource(Protocol):
         ...
 
     def kept_ms(self, numbers: Sequence[int]) -> Mapping[int, int]:
-        """When each was kept, epoch ms UTC, as far as it is known."""
+        """When each of those just given was kept, epoch ms UTC, as far as it is known."""
         ...
 
 
 class FindingsRelay:
-    """Findings of one source into incidents; the cursor lies in the incidents' own transaction.
+    """Findings of one source into incidents; the cursor lies in the incidents' own transaction."""
 
-    Args:
-        times: those of ``decided_to_incident`` and ``due_to_incident`` to count in.
-    """
-
-    def __init__(self, source: FindingsSource, intake: Intake, times: tuple[HopTimes, HopTimes] | None = None) -> None:
+    def __init__(self, source: FindingsSource, intake: Intake) -> None:
         self._source = source
         self._intake = intake
-        self._decided, self._due = times or (HopTimes(Hop.DECIDED_TO_INCIDENT), HopTimes(Hop.DUE_TO_INCIDENT))
         self._wake = threading.Event()
 
     def wake(self) -> None:
         """There are new findings; callable from any thread."""
         self._wake.set()
 
+    def cursor(self) -> int:
+        """The number of the last finding taken."""
+        return self._intake.cursor()
+
     def step(self) -> int:
         """Hand over what has not been taken yet, up to a bound; how much it was."""
         findings = self._source.findings_after(self._intake.cursor(), TAKE_FINDINGS)
-        taken = self._intake.take(findings)
-        for incident_id in taken.opened:
-            LOG.info("incident_opened", trace=taken.traces[incident_id], incident=incident_id)
-        if taken.new:
-            self._count(findings)
+        self._intake.take(findings, kept_ms=self._source.kept_ms([n for n, _ in findings]))
         return len(findings)
-
-    def _count(self, findings: Sequence[tuple[int, Finding]]) -> None:
-        now_ms = wall_ms()
-        self._decided.add(now_ms - at_ms for at_ms in self._source.kept_ms([n for n, _ in findings]).values())
-        self._due.add(now_ms - finding.due_ms for _, finding in findings)
 
     def run(self, stop: threading.Event) -> None:
         """Until ``stop``; then once more."""

@@ -47,8 +47,10 @@ def run_settings(folder: Path, mqtt_url: str, port: int, webhook_url: str) -> di
         "LINLI_INVENTORY_URL": f"sqlite:///{folder / 'config.db'}",
         "LINLI_INCIDENTS_URL": f"sqlite:///{folder / 'incidents.db'}",
         "LINLI_RESULTS_URL": f"sqlite:///{folder / 'results.db'}",
+        "LINLI_RESULTS_SPOOL": str(folder / "results-spool.db"),
         "LINLI_EVIDENCE_FOLDER": str(folder / "evidence"),
         "LINLI_DEAD_LETTERS_FOLDER": str(folder / "dead-letters"),
+        "LINLI_ARCHIVE_FOLDER": str(folder / "archive"),
         "LINLI_CONSOLE_PORT": str(port),
     }
     told = {

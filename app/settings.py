@@ -18,6 +18,7 @@ import msgspec
 from contracts.errors import ConfigurationError
 from contracts.findings import Severity
 from contracts.names import is_id
+from streams.sinks.influx_url import parse_influx
 
 DEFAULT_FILE = "linli.toml"
 
@@ -106,6 +107,22 @@ def _severity(text: str) -> str | None:
     return None if text in set(Severity) else f"expected one of {', '.join(Severity)}"
 
 
+def _results_url(text: str) -> str | None:
+    if not text.startswith("influx:"):
+        return _url("sqlite", "influx")(text)
+    try:
+        parse_influx(text)
+    except ConfigurationError as error:
+        return str(error)
+    return None
+
+
+def _site_days(text: str) -> str | None:
+    pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
+    good = all(is_id(site) and days.isdigit() and 1 <= int(days) <= 36_500 for site, _, days in pairs)
+    return None if good else "expected SITE=DAYS with commas, days 1–36500"
+
+
 def _any(_text: str) -> str | None:
     return None
 
@@ -126,10 +143,17 @@ KEYS: dict[str, Key] = {
         _url("sqlite", "kafka"),
     ),
     "log.retention_days": Key("7", "days that the log is kept, and on Kafka the findings", _whole(1, 3650)),
+    "log.retention_gb": Key(
+        "20", "size of all day files, GB, beyond which the oldest go (0: none)", _whole(0, 100_000)
+    ),
     "kafka.partitions": Key("24", "partitions of log, findings and snapshots; chosen once", _whole(1, 1_000)),
     "kafka.replication": Key("0", "copies of each record (0: three, or as many as there are brokers)", _whole(0, 15)),
     "kafka.retention_bytes": Key("0", "most bytes of the log in each partition (0: no bound)", _whole(0, 2**62)),
     "kafka.prefix": Key("linli.", "what the topics' names begin with; one district, one prefix", _prefix),
+    "archive.folder": Key("linli-data/archive", "site-day segments of the log, encrypted (empty: none)", _any),
+    "archive.key_file": Key("", "the sites' keys of the archive (empty: keys in archive.folder)", _any),
+    "archive.retention_days": Key("30", "days that segments are kept", _whole(1, 36_500)),
+    "archive.site_days": Key("", "sites that differ: SITE=DAYS with commas", _site_days),
     "inventory.url": Key(
         "",
         "the tables people edit (empty: with the incidents in PostgreSQL, else sqlite:///linli-data/config.db)",
@@ -142,9 +166,18 @@ KEYS: dict[str, Key] = {
         _database,
     ),
     "incidents.password_file": Key("", "file with the password of the role in incidents.url", _any),
+    "incidents.retention_days": Key("365", "days that closed incidents are kept", _whole(30, 36_500)),
     "results.url": Key(
-        "sqlite:///linli-data/results.db", "results; InfluxDB comes with the district", _url("sqlite", "influx")
+        "sqlite:///linli-data/results.db",
+        "results; influx://HOST:PORT/DATABASE?version=1|2|3&org=ORG for an InfluxDB",
+        _results_url,
     ),
+    "results.token_file": Key("", "file with the token for InfluxDB 2 or 3", _any),
+    "results.password_file": Key("", "file with user:password for InfluxDB 1", _any),
+    "results.retention_days": Key("400", "days that results are kept in results.db", _whole(1, 36_500)),
+    "results.spool": Key("linli-data/results-spool.db", "where results wait for their store", _any),
+    "results.spool_mb": Key("4096", "what waits at most, MiB; above it the oldest is dropped", _whole(1, 1_048_576)),
+    "results.backlog_hours": Key("168", "how far back a log is read at the first start", _whole(0, 87_600)),
     "evidence.folder": Key("linli-data/evidence", "stills and clips, encrypted, by SHA-256", _any),
     "evidence.retention_hours": Key("720", "hours that evidence is kept", _whole(1, 87_600)),
     "console.host": Key("127.0.0.1", "address the page and API listen on", _any),
@@ -173,6 +206,11 @@ class Settings(msgspec.Struct, frozen=True):
 
     def __getitem__(self, key: str) -> str:
         return self.values[key].value
+
+    def site_days(self) -> dict[str, int]:
+        """Site → the days that its segments are kept, for those that differ."""
+        pairs = (part.strip().partition("=") for part in self["archive.site_days"].split(",") if part.strip())
+        return {site: int(days) for site, _, days in pairs}
 
     def folder(self) -> Path:
         """The folder of an embedded log.

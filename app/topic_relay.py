@@ -46,7 +46,8 @@ class TopicRelay:
             return self._pass_over(cursor, begin)
         if said:
             findings, alarms = sorted_out(said)
-            self._intake.take(findings, alarms, through=said[-1][0])
+            kept_ms = self._findings.kept_ms([n for n, _ in findings])
+            self._intake.take(findings, alarms, through=said[-1][0], kept_ms=kept_ms)
         return len(said)
 
     def _pass_over(self, cursor: int, begin: int) -> int:

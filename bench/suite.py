@@ -17,6 +17,7 @@ from bench import engine as engine_bench
 from bench import falling as falling_bench
 from bench import ingest as ingest_bench
 from bench import latency as latency_bench
+from bench import results as results_bench
 from bench.composites import SIZES
 from bench.figures import Figure
 from contracts.batch import encode_batch
@@ -108,6 +109,11 @@ def _film(folder: Path) -> Path:
     return film
 
 
+def results() -> Iterator[Figure]:
+    """Points a second through the spool into InfluxDB and results.db; events a second measured."""
+    yield from results_bench.figures(100_000)
+
+
 def demo() -> Iterator[Figure]:
     """What a stranger sees of `linli demo`: set-up, first incident, every rule, latency, the end."""
     yield from demo_bench.figures(demo_bench.measure(90.0, seed=1))
@@ -119,6 +125,7 @@ SUITE: dict[str, Callable[[], Iterator[Figure]]] = {
     "latency": latency,
     "falling": falling,
     "edge": edge,
+    "results": results,
     "demo": demo,
 }
 """name → bench, in the order they are run."""

@@ -369,6 +369,27 @@ class ConsentRecorded(ConfigurationRecord, frozen=True, kw_only=True, tag="conse
     until_ms: Ms | None = None
 
 
+class ReferenceKind(enum.StrEnum):
+    """What a reference that may be erased names."""
+
+    PERSON = "person"  # person_ref of accesses, owners of vehicles, subjects of consents
+    VISITOR = "visitor"  # registration_id
+    VEHICLE = "vehicle"
+    TAG = "tag"
+
+
+class ReferenceErased(ConfigurationRecord, frozen=True, kw_only=True, tag="reference_erased"):
+    """A reference of this site was erased: what names it in anything received up to ``before_ms`` must go.
+
+    ``digest`` is :func:`contracts.erasure.digest_of` the reference: this record outlives what it erases, so it must not
+    name it. The engine forgets registrations and states that name the reference; the archive writes it no more.
+    """
+
+    reference: ReferenceKind
+    digest: Annotated[str, msgspec.Meta(min_length=32, max_length=32)]
+    before_ms: Ms
+
+
 DeviceEvent = (
     AccessAttempted
     | DoorChanged
@@ -395,6 +416,7 @@ Configuration = (
     | VisitorRegistered
     | VehicleRegistered
     | ConsentRecorded
+    | ReferenceErased
 )
 
 AnyEvent = DeviceEvent | IngestEvent | Configuration

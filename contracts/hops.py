@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import enum
+import threading
 from collections.abc import Iterable
 
 
@@ -28,7 +29,7 @@ HOP_BOUNDS_MS = (5, 10, 20, 50, 100, 200, 300, 500, 1_000, 2_000, 5_000, 10_000,
 
 
 class HopTimes:
-    """How long one hop took, as a histogram. One thread adds; others may read, and may see the last addition late.
+    """How long one hop took, as a histogram. Thread-safe.
 
     >>> times = HopTimes(Hop.DUE_TO_DECIDED)
     >>> times.add([4, 80, 3_600_000])
@@ -40,12 +41,14 @@ class HopTimes:
         self.hop = hop
         self.sum_ms = 0
         self._classes = [0] * (len(HOP_BOUNDS_MS) + 1)
+        self._adding = threading.Lock()
 
     def add(self, took_ms: Iterable[int]) -> None:
         """Count these; a negative time (two clocks that disagree) counts as 0."""
-        for ms in took_ms:
-            self._classes[bisect.bisect_left(HOP_BOUNDS_MS, ms)] += 1
-            self.sum_ms += max(ms, 0)
+        with self._adding:
+            for ms in took_ms:
+                self._classes[bisect.bisect_left(HOP_BOUNDS_MS, ms)] += 1
+                self.sum_ms += max(ms, 0)
 
     @property
     def count(self) -> int:

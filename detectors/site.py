@@ -8,13 +8,16 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from contracts.erasure import Eraser, erasure_of
 from contracts.events import (
     AnyEvent,
+    Configuration,
     ConfigurationRecord,
     ConsentRecorded,
     DeviceConfigured,
     IngestInterrupted,
     PlaceConfigured,
+    ReferenceErased,
     SiteConfigured,
     ThresholdConfigured,
     VehicleRegistered,
@@ -25,6 +28,7 @@ from contracts.places import Place
 DAY_MS = 86_400_000
 
 V = TypeVar("V")
+R = TypeVar("R", VisitorRegistered, VehicleRegistered, ConsentRecorded)
 
 
 class SiteView(msgspec.Struct, kw_only=True):
@@ -69,8 +73,12 @@ def apply_record(view: SiteView, event: AnyEvent) -> None:
         if event.to_ms > view.interrupted_to_ms:
             view.interrupted_from_ms, view.interrupted_to_ms = event.from_ms, event.to_ms
         return
-    if not isinstance(event, ConfigurationRecord) or event.version <= view.config_version:
-        return
+    if isinstance(event, ConfigurationRecord) and event.version > view.config_version:
+        _fold(view, event)
+        view.config_version = event.version
+
+
+def _fold(view: SiteView, event: Configuration) -> None:
     match event:
         case SiteConfigured():
             view.name, view.time_zone = event.name, event.time_zone
@@ -91,9 +99,10 @@ def apply_record(view: SiteView, event: AnyEvent) -> None:
         case ConsentRecorded():
             key = f"{event.subject_ref}/{event.purpose}"
             _put(view.consents, key, event, removed=event.removed or not event.granted)
+        case ReferenceErased():
+            _erase(view, Eraser([erasure_of(event)]))
         case _:
             assert_never(event)
-    view.config_version = event.version
 
 
 def _put(table: dict[str, V], key: str, value: V, *, removed: bool) -> None:
@@ -119,3 +128,19 @@ def _tag(view: SiteView, before: VehicleRegistered | None, after: VehicleRegiste
         del view.tags[before.tag_id]
     if after is not None and after.tag_id is not None:
         view.tags[after.tag_id] = after.vehicle_id
+
+
+def _erase(view: SiteView, eraser: Eraser) -> None:
+    """Take a reference out of every registration and consent; what is about nothing else goes."""
+    view.visitors = {key: party for key, row in view.visitors.items() if (party := _kept(eraser, row)) is not None}
+    view.consents = {key: consent for key, row in view.consents.items() if (consent := _kept(eraser, row)) is not None}
+    for vehicle_id, vehicle in list(view.vehicles.items()):
+        rest = _kept(eraser, vehicle)
+        if rest is not vehicle:
+            _tag(view, vehicle, rest)
+            _put(view.vehicles, vehicle_id, rest or vehicle, removed=rest is None)
+
+
+def _kept(eraser: Eraser, row: R) -> R | None:
+    kept = eraser.event(row)
+    return kept if isinstance(kept, type(row)) else None

@@ -42,6 +42,7 @@ from edge.evidence import DEFAULT_QUOTA_MB, MAX_AGE_HOURS
 from edge.manifest import load_manifest, refuse_demo_model
 from edge.mqtt import BrokerConfig, broker_address
 from edge.spool import DEFAULT_MAX_ROWS
+from edge.spool import MAX_AGE_HOURS as SPOOL_AGE_HOURS
 from edge.upload import ConsoleConfig, check_url
 
 
@@ -56,8 +57,9 @@ class BoxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SpoolConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[spool]``: its quota and the pace of the backlog."""
+    """``[spool]``: its quota, how old its rows may get, and the pace of the backlog."""
 
+    retention_hours: Annotated[int, msgspec.Meta(ge=1, le=SPOOL_AGE_HOURS)] = SPOOL_AGE_HOURS
     max_rows: Annotated[int, msgspec.Meta(ge=100, le=10_000_000)] = DEFAULT_MAX_ROWS
     backlog_rows_per_s: Annotated[float, msgspec.Meta(ge=1, le=10_000)] = 200.0
 

@@ -95,6 +95,7 @@ class EdgeBox:
             if time.monotonic() - swept_s > SWEEP_S:
                 swept_s = time.monotonic()
                 self._disk.sweep(self._now_ms())
+                self._spool.drop_older(self._now_ms() - self._config.spool.retention_hours * 3_600_000)
 
     def _report(self, now_ms: int) -> None:
         living = [camera for camera in self._cameras if camera.report(now_ms) is not None]

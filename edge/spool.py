@@ -28,7 +28,10 @@ from edge.box_db import BoxDb
 from edge.lanes import STORED_AFTER_MS, is_stored
 
 DEFAULT_MAX_ROWS = 200_000  # about 80 MB
+MAX_AGE_HOURS = 720  # the platform refuses what is older than 30 days
 _DROP_SHARE = 0.02  # of the quota at a time, so that losses are few, declared ranges
+_DROP_ROWS = 5_000  # of those too old, at a time
+_LOSS = f'"kind":"{RowsDropped.__struct_config__.tag}"'  # a declared loss is kept until it is told
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(DeviceEvent)
 
@@ -97,6 +100,18 @@ class Spool:
         with self._db.transaction() as connection:
             _number(connection, lane, [n for (n,) in found])
         return len(found)
+
+    def drop_older(self, than_ms: int) -> int:
+        """Drop rows of what happened before ``than_ms``, life safety too, and declare the loss; how many went."""
+        with self._changing() as connection:
+            old = connection.execute(
+                "SELECT n, lane FROM row WHERE at_ms < ? AND instr(body, CAST(? AS BLOB)) = 0 ORDER BY n LIMIT ?",
+                (than_ms, _LOSS, _DROP_ROWS),
+            ).fetchall()
+            if old:
+                self._drop(connection, old)
+        self.changes += bool(old)
+        return len(old)
 
     def numbered(self, lane: Lane) -> int:
         """The highest number ever given in ``lane``; 0 before the first."""
@@ -187,6 +202,9 @@ class Spool:
         victims = connection.execute(
             "SELECT n, lane FROM row ORDER BY life_safety, n LIMIT ?", (share + self._count - self._max_rows,)
         ).fetchall()
+        self._drop(connection, victims)
+
+    def _drop(self, connection: sqlite3.Connection, victims: Sequence[tuple[int, str | None]]) -> None:
         _number(connection, Lane.BACKLOG, [n for n, lane in victims if lane is None])
         marks = ",".join(str(int(n)) for n, _ in victims)
         gone = connection.execute(

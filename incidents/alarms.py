@@ -22,6 +22,8 @@ class AlarmCode(enum.StrEnum):
     CUT_ACCEPTED = "cut_accepted"  # rules went on from others that had not drained
     PARTITION_STOPPED = "partition_stopped"  # one position failed three times
     PARTITION_STUCK = "partition_stuck"  # the log is ahead of the rules and they do not move
+    LOG_HELD = "log_held"  # the log is over its bound, but somebody has not read it yet
+    ARCHIVE_GAP = "archive_gap"  # records were gone before they were archived
     DELIVERY_REJECTED = "delivery_rejected"
     DELIVERY_UNCONFIRMED = "delivery_unconfirmed"
     DELIVERY_OVERDUE = "delivery_overdue"  # its sender does not work on it
@@ -30,6 +32,10 @@ class AlarmCode(enum.StrEnum):
     INCIDENT_UNTOLD = "incident_untold"  # no delivery row for a receiver that should have one
     INCIDENT_UNSEEN = "incident_unseen"  # nobody has looked
     AUDIT_BROKEN = "audit_broken"
+    RESULTS_AWAY = "results_away"  # their store does not answer; they wait on disk
+    RESULTS_REFUSED = "results_refused"  # it takes nothing from us: credentials, database
+    RESULTS_REJECTED = "results_rejected"  # it refused some for good; kept aside with the reason
+    RESULTS_DROPPED = "results_dropped"  # some were lost before they were written
 
 
 class Raised(msgspec.Struct, frozen=True):

@@ -52,6 +52,7 @@ PASSING = (
     AlarmCode.BATCH_UNREADABLE,
     AlarmCode.LOG_GAP,
     AlarmCode.LOG_BROKEN,
+    AlarmCode.ARCHIVE_GAP,
     AlarmCode.CUT_ACCEPTED,
     AlarmCode.PARTITION_STOPPED,
     AlarmCode.PARTITION_STUCK,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -69,8 +70,9 @@ def open_database(url: str, *, synchronous: str = "FULL", schema: str = "") -> D
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigurationError(f"incidents url {url[:80]!r} is not a database URL like sqlite:///FILE") from None
+    except (ArgumentError, ValueError):
+        shown = re.sub(r":[^:/@]*@", ":***@", url)[:80]
+        raise ConfigurationError(f"incidents url {shown!r} is not a database URL like sqlite:///FILE") from None
     match parsed.get_backend_name():
         case "sqlite":
             return SqliteDatabase(parsed, synchronous)
@@ -146,7 +148,8 @@ class SqliteDatabase:
 
 def _set_up(connection: Any, synchronous: str) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
-    for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", f"busy_timeout={_BUSY_MS}"):
+    # secure_delete: what is deleted or replaced is not left in free pages
+    for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", f"busy_timeout={_BUSY_MS}", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

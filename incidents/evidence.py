@@ -16,6 +16,10 @@ KEPT_ON_BOX_MS = 72 * 3_600_000
 """A box keeps stills and clips at most so long; what has not come by then never will."""
 
 
+ERASED = "erased"
+"""The reason of evidence that was erased on request."""
+
+
 class EvidenceRow(msgspec.Struct, frozen=True, kw_only=True):
     """A still or clip as one incident names it, with the state of its bytes."""
 
@@ -71,6 +75,24 @@ def mark_expired(connection: Connection, sha256: str, now_ms: int) -> None:
     values = {"state": EvidenceState.EXPIRED.value, "settled_ms": now_ms}
     connection.execute(update(evidence).where(evidence.c.sha256 == sha256).values(values))
     _announce(connection, sha256, now_ms)
+
+
+def erase_evidence(connection: Connection, hashes: Iterable[str], now_ms: int) -> None:
+    """These bytes are erased: they are gone, and not taken any more should a box still have them."""
+    values = {"state": EvidenceState.EXPIRED.value, "reason": ERASED, "settled_ms": now_ms}
+    for sha256 in sorted(hashes):
+        if _exists(connection, sha256):
+            connection.execute(update(evidence).where(evidence.c.sha256 == sha256).values(values))
+        else:
+            row = {"sha256": sha256, "size_bytes": 0, "box_id": None, "asked_ms": now_ms}
+            connection.execute(insert(evidence).values(row | values))
+        _announce(connection, sha256, now_ms)
+
+
+def is_erased(connection: Connection, sha256: str) -> bool:
+    """Whether the bytes were erased and so are not wanted."""
+    where = (evidence.c.sha256 == sha256) & (evidence.c.reason == ERASED)
+    return connection.execute(select(evidence.c.sha256).where(where)).first() is not None
 
 
 def present_before(connection: Connection, before_ms: int) -> list[str]:

@@ -7,12 +7,15 @@ applied in order of ``nth``; one that came too early waits. So batching, redeliv
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
+import structlog
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from contracts.erasure import was_erased
 from contracts.findings import Finding, Phase, trace_id
+from contracts.hops import Hop, HopTimes
 from contracts.incidents import AlertAction, next_alert_state
 from incidents.alarms import AlarmCode, Raised, raise_alarm
 from incidents.changes import add_change
@@ -37,6 +40,7 @@ from incidents.schema import findings as table
 from incidents.schema import incidents
 from incidents.store import Clock, Store, wall_ms
 
+_log = structlog.get_logger("incidents.intake")
 _KNOWN = select(table.c.digest, table.c.verified).where(table.c.finding_id == bindparam("id"))
 _WAITING = (
     select(table.c.content)
@@ -63,12 +67,25 @@ class Taken(msgspec.Struct):
     """By incident opened: the trace id of what opened it."""
 
 
+class IntakeTimes(msgspec.Struct):
+    """How long findings took to get here. Several intakes of a process may count in one."""
+
+    decided: HopTimes = msgspec.field(default_factory=lambda: HopTimes(Hop.DECIDED_TO_INCIDENT))
+    due: HopTimes = msgspec.field(default_factory=lambda: HopTimes(Hop.DUE_TO_INCIDENT))
+
+    def add(self, findings: Sequence[tuple[int, Finding]], kept_ms: Mapping[int, int], now_ms: int) -> None:
+        """These findings, with their numbers, are incidents' since ``now_ms``; ``kept_ms``: when each was decided."""
+        self.decided.add(now_ms - kept_ms[n] for n, _ in findings if n in kept_ms)
+        self.due.add(now_ms - finding.due_ms for _, finding in findings)
+
+
 class Intake:
     """Turns findings into incidents.
 
     Args:
         receivers: names of those who are told; each gets its own delivery row.
         source: whose cursor this is; another engine store has another.
+        times: to count in.
     """
 
     def __init__(
@@ -79,7 +96,9 @@ class Intake:
         *,
         clock_ms: Clock = wall_ms,
         source: str = "engine",
+        times: IntakeTimes | None = None,
     ) -> None:
+        self._times = times or IntakeTimes()
         self._store = store
         self._directory = directory
         self._receivers = tuple(receivers)
@@ -92,13 +111,19 @@ class Intake:
             return current(connection, self._cursor)
 
     def take(
-        self, findings: Sequence[tuple[int, Finding]], alarms: Sequence[Raised] = (), *, through: int = 0
+        self,
+        findings: Sequence[tuple[int, Finding]],
+        alarms: Sequence[Raised] = (),
+        *,
+        through: int = 0,
+        kept_ms: Mapping[int, int] | None = None,
     ) -> Taken:
         """Take findings with their numbers in the engine's store; all of them durably, or none.
 
         Args:
             alarms: of who decides the findings, for operators.
             through: the last number read, where what came after the last finding was none.
+            kept_ms: when each was decided, by number, as far as it is known; for latencies.
 
         Raises:
             Transient: the database is away.
@@ -115,6 +140,10 @@ class Intake:
                 raise_alarm(connection, alarm.code, alarm.subject, alarm.detail, now_ms)
             if max(newest, through) > current(connection, self._cursor):
                 advance(connection, self._cursor, max(newest, through))
+        for incident_id in taken.opened:
+            _log.info("incident_opened", trace=taken.traces[incident_id], incident=incident_id)
+        if taken.new:
+            self._times.add(findings, kept_ms or {}, now_ms)
         return taken
 
 
@@ -148,7 +177,7 @@ class _Pass:
         return None if row is None else (row.digest, row.verified)
 
     def _meet_again(self, finding: Finding, digest: str, verified: bool) -> None:  # noqa: FBT001 - a row's column
-        if content_digest(finding) != digest:
+        if content_digest(finding) != digest and not was_erased(finding):
             self.taken.contradicting += 1
             code = AlarmCode.FINDING_CONTRADICTS
             raise_alarm(self.connection, code, finding.finding_id, f"{finding.site_id}/{finding.rule}", self.now_ms)

@@ -161,6 +161,7 @@ attempts = Table(
     Column("outcome", Text, nullable=False),
     Column("detail", Text, nullable=False),
     PrimaryKeyConstraint("delivery_id", "nth"),
+    Index("attempts_by_time", "at_ms"),
 )
 
 evidence = Table(
@@ -245,3 +246,41 @@ sessions = Table(
     Column("expires_ms", BigInteger, nullable=False),
     Index("sessions_by_name", "name"),
 )
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("hold_id", Text, primary_key=True),
+    Column("site_id", Text, nullable=False),
+    Column("incident_id", Text),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger),
+    Index("holds_by_site", "site_id", "ended_ms"),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("site_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("before_ms", BigInteger, nullable=False),
+    Column("asked_ms", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    PrimaryKeyConstraint("site_id", "kind", "digest"),
+)
+
+incident_totals = Table(
+    "incident_totals",
+    metadata,
+    Column("site_id", Text, nullable=False),
+    Column("month", Text, nullable=False),
+    Column("scenario", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("severity_rank", Integer, nullable=False),
+    Column("incidents", BigInteger, nullable=False),
+    PrimaryKeyConstraint("site_id", "month", "scenario", "state", "severity_rank"),
+)
+"""What stays of incidents that retention deleted: how many of a kind a month (UTC) opened."""

@@ -5,10 +5,19 @@ from __future__ import annotations
 import threading
 
 from contracts.errors import Rejected, RejectReason
+from incidents import audit
 from incidents.boxes import Box
 from incidents.content_range import ContentRange
-from incidents.evidence import incidents_naming, mark_expired, present_before, settle_evidence, unnamed_evidence
+from incidents.evidence import (
+    incidents_naming,
+    is_erased,
+    mark_expired,
+    present_before,
+    settle_evidence,
+    unnamed_evidence,
+)
 from incidents.evidence_files import MAX_FILE_BYTES, EvidenceFiles, OffsetConflict, WrongHash
+from incidents.holds import held_evidence
 from incidents.records import EvidenceState
 from incidents.store import Clock, Store, wall_ms
 
@@ -49,7 +58,7 @@ class Uploads:
         return self.files.offset(box.box_id, sha256)
 
     def begin(self, box: Box, sha256: str, part: ContentRange) -> bool:
-        """Whether bytes are wanted: False when the file is complete already.
+        """Whether bytes are wanted: False when the file is complete already, or was erased.
 
         Raises:
             OffsetConflict: when the range does not continue. QuotaReached: when the box has too much unnamed here.
@@ -57,6 +66,9 @@ class Uploads:
         if self.files.has(sha256):
             self._complete(box, sha256)  # it may have come from another box before the finding that names it
             return False
+        with self._store.read() as connection:
+            if is_erased(connection, sha256):
+                return False
         held = self.files.offset(box.box_id, sha256)
         if held != part.start:
             raise OffsetConflict(held)
@@ -82,16 +94,25 @@ class Uploads:
         return True
 
     def keep_house(self, retention_ms: int | None = None) -> int:
-        """Delete what no incident named in time, what is past ``retention_ms``, and abandoned parts; how many."""
+        """Delete what no incident named in time, what is past ``retention_ms``, and abandoned parts; how many.
+
+        What incidents under a legal hold name stays.
+        """
         now_ms = self._clock_ms()
         with self._store.read() as connection:
             doomed = {sha256 for sha256, _, _ in unnamed_evidence(connection, now_ms - KEPT_UNNAMED_MS)}
             if retention_ms is not None:
                 doomed |= set(present_before(connection, now_ms - retention_ms))
+            doomed -= held_evidence(connection)
         for sha256 in doomed:
             self.files.remove(sha256)
             with self._store.write() as connection:
                 mark_expired(connection, sha256, now_ms)
+        if doomed:
+            gone = not any(self.files.has(sha256) for sha256 in doomed)
+            with self._store.write() as connection:
+                detail = {"files": len(doomed), "verified": gone}
+                audit.record(connection, "linli", "retention.evidence", "evidence", detail, now_ms)
         return len(doomed) + self.files.drop_old_parts(KEPT_UNNAMED_MS / 1000)
 
     def run(self, stop: threading.Event, retention_ms: int | None = None, every_s: float = 300.0) -> None:

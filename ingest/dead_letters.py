@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -94,7 +94,6 @@ class DeadLetters:
         folder.mkdir(parents=True, exist_ok=True)
         self._cipher = _cipher(folder / "key")
         self._db = connect(folder / "dead-letters.db", SCHEMA)
-        self._db.execute("PRAGMA secure_delete=ON")
         self._lock = threading.Lock()
         self._waiting: deque[DeadLetter] = deque()
         self._minute = 0
@@ -165,6 +164,11 @@ class DeadLetters:
         with self._lock:
             found = self._db.execute("SELECT reason, source, count(*) FROM letters GROUP BY 1, 2 ORDER BY 3 DESC")
             return {(str(reason), str(source)): int(count) for reason, source, count in found}
+
+    def delete(self, letters: Sequence[int]) -> None:
+        """Delete these."""
+        with self._lock, transaction(self._db) as db:
+            db.executemany("DELETE FROM letters WHERE letter = ?", [(letter,) for letter in letters])
 
     def purge(self) -> int:
         """Delete all letters; how many there were."""

@@ -7,8 +7,9 @@ too, for ``linli inventory pending``.
 from __future__ import annotations
 
 import zoneinfo
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -26,6 +27,7 @@ from contracts.events import (
     VisitorRegistered,
 )
 from contracts.names import check_id
+from contracts.rows import row_key
 from ingest.admission import PendingDevice, PendingTopic
 from ingest.inventory_tables import STATEMENTS, Rows, SqliteTables, Tables
 
@@ -34,6 +36,8 @@ MAX_DEVICES = 5_000
 PENDING_KEPT_MS = 7 * 86_400_000
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Configuration] = msgspec.msgpack.Decoder(Configuration)
+
+C = TypeVar("C", bound=ConfigurationRecord)
 
 
 class Inventory:
@@ -64,10 +68,11 @@ class Inventory:
         for record in records:
             check_record(record)
         with self._tables.write() as rows:
+            writing = _Writing(rows, actor)
             for record in records:
-                _put(rows, record, actor, now_ms or record.at_ms)
+                writing.put(record, now_ms or record.at_ms)
             _check_sizes(rows, {record.site_id for record in records})
-            return _last_change(rows)
+            return writing.change
 
     def last_change(self) -> int:
         """The number of the newest change, 0 when there is none."""
@@ -98,6 +103,25 @@ class Inventory:
                 "SELECT change, actor, at_ms, body FROM changes ORDER BY change DESC LIMIT ?", (limit,)
             )
         return [(int(n), str(actor), int(at_ms), _DECODER.decode(body)) for n, actor, at_ms, body in found]
+
+    def rewrite(
+        self, site_id: str, rewrite: Callable[[Configuration], Configuration | None], *, dry: bool = False
+    ) -> int:
+        """Let a site's changes say what ``rewrite`` makes of them (None: nothing, they go); how many differ.
+
+        Versions stay, so whoever has followed a change does not follow it again.
+
+        Args:
+            dry: only count.
+        """
+        with self._tables.read() if dry else self._tables.write() as rows:
+            found = rows.execute("SELECT change, body FROM changes WHERE site_id = ? ORDER BY change", (site_id,))
+            before = [(int(change), _DECODER.decode(body)) for change, body in found]
+            others = [(change, new) for change, old in before if (new := rewrite(old)) is not old]
+            if not dry:
+                for change, new in others:
+                    _rewrite(rows, change, new)
+        return len(others)
 
     def followed(self, follower: str) -> int:
         """The last change that ``follower`` (a log's partitions) has appended; 0 for a new one."""
@@ -156,29 +180,6 @@ class Inventory:
         return [_DECODER.decode(body) for _, _, body in sorted(found)]
 
 
-def row_key(record: ConfigurationRecord) -> str:
-    """What a record is about: two records of a kind with the same key are versions of one row."""
-    key = record.site_id
-    match record:
-        case SiteConfigured():
-            pass
-        case PlaceConfigured():
-            key = record.place.place_id
-        case DeviceConfigured():
-            key = record.device_id
-        case ThresholdConfigured():
-            key = f"{record.rule}.{record.name}"
-        case VisitorRegistered():
-            key = record.registration_id
-        case VehicleRegistered():
-            key = record.vehicle_id
-        case ConsentRecorded():
-            key = f"{record.subject_ref}/{record.purpose}"
-        case _:
-            raise ConfigurationError(f"{type(record).__name__} is no configuration record")
-    return key
-
-
 def check_record(record: ConfigurationRecord) -> None:
     """Nothing, when the record may be written.
 
@@ -222,30 +223,62 @@ def _ids_of(record: ConfigurationRecord) -> list[tuple[str, str]]:
     return ids
 
 
-def _put(rows: Rows, record: ConfigurationRecord, actor: str, at_ms: int) -> None:
-    kind, key = str(type(record).__struct_config__.tag), row_key(record)
-    plain = msgspec.structs.replace(
+class _Writing:
+    """One transaction of :meth:`Inventory.put`. Numbers are asked for once, since nobody else writes meanwhile."""
+
+    def __init__(self, rows: Rows, actor: str) -> None:
+        self.change = _last_change(rows)
+        self._rows, self._actor = rows, actor
+        self._versions: dict[str, int] = {}
+
+    def put(self, record: ConfigurationRecord, at_ms: int) -> None:
+        """Write the record, unless it says what is there."""
+        kind, key = str(type(record).__struct_config__.tag), row_key(record)
+        plain = msgspec.structs.replace(
+            record, event_id="config", source_id=CONFIG_SOURCE, at_ms=0, received_ms=0, device_at_ms=None, version=0
+        )
+        content = _ENCODER.encode(plain)
+        there = self._rows.execute(
+            "SELECT content FROM rows WHERE site_id = ? AND kind = ? AND row_key = ?", (record.site_id, kind, key)
+        )
+        if there and bytes(there[0][0]) == content:
+            return
+        self.change, version = self.change + 1, self._next_version(record.site_id)
+        named = msgspec.structs.replace(plain, event_id=f"config-{version}", version=version, at_ms=at_ms)
+        values = (kind, key, version, int(record.removed), self._actor, at_ms, _ENCODER.encode(named))
+        self._rows.execute(
+            "INSERT INTO changes (change, site_id, kind, row_key, version, removed, actor, at_ms, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (self.change, record.site_id, *values),
+        )
+        self._rows.execute(
+            "INSERT INTO rows VALUES (?, ?, ?, ?, ?) ON CONFLICT (site_id, kind, row_key)"
+            " DO UPDATE SET change = excluded.change, content = excluded.content",
+            (record.site_id, kind, key, self.change, content),
+        )
+
+    def _next_version(self, site_id: str) -> int:
+        if site_id not in self._versions:
+            newest = "SELECT coalesce(max(version), 0) FROM changes WHERE site_id = ?"
+            self._versions[site_id] = int(self._rows.execute(newest, (site_id,))[0][0])
+        self._versions[site_id] += 1
+        return self._versions[site_id]
+
+
+def _plain(record: C) -> C:
+    """What the record says, without who said it when: two that say the same are one."""
+    return msgspec.structs.replace(
         record, event_id="config", source_id=CONFIG_SOURCE, at_ms=0, received_ms=0, device_at_ms=None, version=0
     )
-    content = _ENCODER.encode(plain)
-    there = rows.execute(
-        "SELECT content FROM rows WHERE site_id = ? AND kind = ? AND row_key = ?", (record.site_id, kind, key)
-    )
-    if there and bytes(there[0][0]) == content:
-        return
-    newest = rows.execute("SELECT coalesce(max(version), 0) FROM changes WHERE site_id = ?", (record.site_id,))
-    version, change = 1 + int(newest[0][0]), 1 + _last_change(rows)
-    named = msgspec.structs.replace(plain, event_id=f"config-{version}", version=version, at_ms=at_ms)
-    rows.execute(
-        "INSERT INTO changes (change, site_id, kind, row_key, version, removed, actor, at_ms, body)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (change, record.site_id, kind, key, version, int(record.removed), actor, at_ms, _ENCODER.encode(named)),
-    )
-    rows.execute(
-        "INSERT INTO rows VALUES (?, ?, ?, ?, ?) ON CONFLICT (site_id, kind, row_key)"
-        " DO UPDATE SET change = excluded.change, content = excluded.content",
-        (record.site_id, kind, key, change, content),
-    )
+
+
+def _rewrite(rows: Rows, change: int, record: Configuration | None) -> None:
+    if record is None:
+        rows.execute("DELETE FROM changes WHERE change = ?", (change,))
+        rows.execute("DELETE FROM rows WHERE change = ?", (change,))
+    else:
+        rows.execute("UPDATE changes SET body = ? WHERE change = ?", (_ENCODER.encode(record), change))
+        rows.execute("UPDATE rows SET content = ? WHERE change = ?", (_ENCODER.encode(_plain(record)), change))
 
 
 def _check_sizes(rows: Rows, sites: set[str]) -> None:

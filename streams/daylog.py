@@ -6,17 +6,17 @@ a file older than the newest one: positions grow with the names of the files.
 
 from __future__ import annotations
 
-import datetime
 import secrets
 import threading
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from contracts.batch import Batch, encode_batch
 from contracts.errors import ConfigurationError, LogBroken
 from streams.log import LogRecord
+from streams.log_days import LogDay, day_of
 from streams.sqlite import add_column, columns, connect, transaction, undamaged
 
 SCHEMA = """
@@ -26,13 +26,6 @@ CREATE TABLE IF NOT EXISTS records (position INTEGER PRIMARY KEY, watermark_ms I
 """
 _LEVEL = 1  # zlib: 34-58 B an event; higher levels cost more time than they save
 _EMPTY_DAY = "19700101"
-
-
-def day_of(batch: Batch) -> str:
-    """The UTC day (``YYYYMMDD``) of what the batch says last: its watermark or its newest event."""
-    newest = max((event.received_ms for event in batch.events), default=0)
-    at_ms = max(batch.watermark_ms, newest)
-    return datetime.datetime.fromtimestamp(at_ms / 1000, tz=datetime.UTC).strftime("%Y%m%d")
 
 
 class DayLog:
@@ -107,14 +100,19 @@ class DayLog:
             raise LogBroken(f"log {self._folder}: records from position {position} on are missing in {file.path.name}")
         return records
 
-    def drop_before(self, day: str) -> list[str]:
-        """Unlink files of days before ``day`` (``YYYYMMDD``), never the newest; the names unlinked."""
+    def days(self) -> list[LogDay]:
+        """The day files, oldest first."""
         with self._lock:
-            old = [f for f in self._files[:-1] if f.day < day]
-            self._files = self._files[len(old) :]
+            return [LogDay(f.path.name, f.day, f.end(), f.size_bytes()) for f in self._files]
+
+    def drop_before(self, position: int) -> list[LogDay]:
+        """Unlink files whose records all lie before ``position``, never the newest; what was unlinked."""
+        with self._lock:
+            gone = [day for day in self.days()[:-1] if day.end <= position]
+            old, self._files = self._files[: len(gone)], self._files[len(gone) :]
         for file in old:
             file.unlink()
-        return [file.path.name for file in old]
+        return gone
 
     def close(self) -> None:
         """Close every file; the log can be opened again."""
@@ -188,10 +186,16 @@ class _DayFile:
             )
             return [LogRecord(int(position), _inflate(body), int(at_ms)) for position, body, at_ms in rows]
 
+    def size_bytes(self) -> int:
+        return sum(path.stat().st_size for path in self._paths() if path.exists())
+
     def unlink(self) -> None:
         self.close()
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        for path in self._paths():
+            path.unlink(missing_ok=True)
+
+    def _paths(self) -> list[Path]:
+        return [Path(f"{self.path}{suffix}") for suffix in ("", "-wal", "-shm")]
 
     def close(self) -> None:
         self._db.close()
@@ -209,3 +213,15 @@ def _of_partition_0(batch: Batch) -> Batch:
     if batch.partition != 0:
         raise ConfigurationError(f"the embedded log has one partition, 0; a batch is for partition {batch.partition}")
     return batch
+
+
+def read_days(folder: Path) -> Iterator[tuple[str, LogRecord]]:
+    """Every record of a folder's day files with its file's day, read beside the process that writes them."""
+    for path in sorted(folder.glob("log-????????.db")):
+        db = connect(path, readonly=True)
+        try:
+            with undamaged(db):
+                for position, body in db.execute("SELECT position, body FROM records ORDER BY position"):
+                    yield path.stem.removeprefix("log-"), LogRecord(int(position), _inflate(body))
+        finally:
+            db.close()

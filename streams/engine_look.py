@@ -51,6 +51,17 @@ class EngineLook:
             rows = self._db.execute(query, (event_id.encode(),)).fetchall()
         return [kept for kept in (_kept(*row) for row in rows) if rests_on(kept.finding, event_id)]
 
+    def manifests(self) -> list[bytes]:
+        """The manifest of every version of the rules."""
+        with undamaged(self._db):
+            return [body for (body,) in self._db.execute("SELECT body FROM manifests").fetchall()]
+
+    def failures(self) -> dict[int, int]:
+        """Position → how often feeding it raised an uncaught error, but for those a person has given up."""
+        with undamaged(self._db):
+            query = "SELECT position, times FROM failures WHERE position NOT IN (SELECT position FROM skipped)"
+            return {int(position): int(times) for position, times in self._db.execute(query).fetchall()}
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()

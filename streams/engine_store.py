@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from contracts.errors import LogBroken
 from contracts.findings import Finding, Output, Rejudge
+from streams.manifest import decode_manifest, first_to_read
 from streams.snapshot import SnapshotRow
 from streams.sqlite import add_column, connect, transaction, undamaged
 
@@ -31,6 +33,7 @@ CREATE TABLE IF NOT EXISTS failures (position INTEGER PRIMARY KEY, times INTEGER
 CREATE TABLE IF NOT EXISTS skipped (position INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+_AT_ONCE = 1_000
 
 
 def content_of(finding: Finding) -> bytes:
@@ -154,6 +157,64 @@ class EngineStore:
         with self._lock, undamaged(self._db):
             rows = self._db.execute("SELECT position FROM skipped").fetchall()
         return frozenset(int(position) for (position,) in rows)
+
+    def needed_from(self, digest: str) -> int:
+        """The first position of the log that these rules may still need: to start again, and to know it is the same."""
+        with self._lock, undamaged(self._db):
+            found = self._db.execute("SELECT body FROM manifests WHERE digest = ?", (digest,)).fetchone()
+            rows = self._db.execute("SELECT site_id, position FROM snapshots WHERE digest = ?", (digest,)).fetchall()
+        if found is None:
+            return 0
+        return max(first_to_read(dict(rows), decode_manifest(found[0])) - 1, 0)
+
+    def forget_before(self, position: int, through: int) -> int:
+        """Forget findings and requests decided before ``position``: the log cannot give them again. How many findings.
+
+        Args:
+            position: the first one that the log still holds.
+            through: the last finding's number that every reader has taken.
+        """
+        gone = 0
+        while True:
+            with self._lock, transaction(self._db) as db:
+                db.execute("DELETE FROM rejudges WHERE position < ?", (position,))
+                rows = db.execute(
+                    "SELECT n, body FROM findings WHERE n <= ? ORDER BY n LIMIT ?", (through, _AT_ONCE)
+                ).fetchall()
+                over = list(itertools.takewhile(lambda row: _FINDING.decode(row[1]).position < position, rows))
+                db.executemany("DELETE FROM findings WHERE n = ?", [(n,) for n, _ in over])
+            gone += len(over)
+            if len(over) < _AT_ONCE:
+                return gone
+
+    def forget_rows_of_others(self, digest: str) -> int:
+        """Delete the snapshots of other versions than the one that has taken over; how many. Their manifests stay."""
+        with self._lock, transaction(self._db) as db:
+            if db.execute("SELECT 1 FROM manifests WHERE digest = ?", (digest,)).fetchone() is None:
+                return 0
+            return db.execute("DELETE FROM snapshots WHERE digest <> ?", (digest,)).rowcount
+
+    def rewrite_findings(self, rewrite: Callable[[Finding], Finding], *, dry: bool = False) -> int:
+        """Let findings say what ``rewrite`` makes of them; how many differ. Their ids and digests stay known.
+
+        Args:
+            dry: only count.
+        """
+        n = changed = 0
+        while batch := self.findings_after(n, _AT_ONCE):
+            n = batch[-1][0]
+            others = [(msgspec.msgpack.encode(new), at) for at, old in batch if (new := rewrite(old)) is not old]
+            changed += len(others)
+            if others and not dry:
+                with self._lock, transaction(self._db) as db:
+                    db.executemany("UPDATE findings SET body = ? WHERE n = ?", others)
+        return changed
+
+    def snapshots(self) -> list[SnapshotRow]:
+        """Every row of every version."""
+        with self._lock, undamaged(self._db):
+            rows = self._db.execute("SELECT site_id, digest, position, data FROM snapshots").fetchall()
+        return [SnapshotRow(site_id=s, digest=d, position=int(p), data=b) for s, d, p, b in rows]
 
     def close(self) -> None:
         """Close the file."""

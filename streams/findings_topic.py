@@ -6,6 +6,8 @@ has. ``n`` of a record is its offset + 1, so that 0 is before the first, as in `
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from contracts.errors import LogBroken
@@ -60,6 +62,7 @@ class KafkaFindings:
     def __init__(self, cluster: KafkaCluster, topic: str, partition: int, tails: KafkaTails | None = None) -> None:
         self._cluster, self._topic, self._partition = cluster, topic, partition
         self._tail = (tails or cluster.tails())(topic, partition)
+        self._kept_ms: dict[int, int] = {}  # of the records read last
 
     def identity(self) -> str:
         """Numbers mean nothing in another topic or partition."""
@@ -78,12 +81,17 @@ class KafkaFindings:
         """
         offset = n or self._tail.begin()
         while records := self._tail.read(offset, limit, wait_s):
+            self._kept_ms = {record.offset + 1: record.timestamp_ms for record in records}
             said = [(record.offset + 1, decode_said(record.value or b"")) for record in records]
             known = [(number, one) for number, one in said if one is not None]
             if known:
                 return known
             offset = records[-1].offset + 1
         return []
+
+    def kept_ms(self, numbers: Sequence[int]) -> dict[int, int]:
+        """When each of those read last was sent, epoch ms UTC."""
+        return {n: self._kept_ms[n] for n in numbers if n in self._kept_ms}
 
     def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:
         """At most ``limit`` findings with a number above ``n``, in order; empty only when there are none."""

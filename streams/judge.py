@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from contracts.erasure import Eraser
 from contracts.events import Event, Origin
 from contracts.findings import Finding
 from detectors.rule import MAX_KEYS, MAX_STATE_BYTES
@@ -121,6 +122,11 @@ class Judge:
         else:
             slot.state = state
             self.schedule(key, slot, deadline_ms)
+
+    def erase(self, site_id: str, eraser: Eraser) -> None:
+        """Forget the keys that name what was erased: an erasure covers all that came before it."""
+        for key in [key for key in self.slots if eraser.text(site_id, key, 0) != key]:
+            self._forget(key, self.slots[key])
 
     def put_off(self, key: str, slot: Slot) -> None:
         """The queue's entry for ``slot`` came up, but its deadline has moved: queue it again."""

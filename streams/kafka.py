@@ -165,6 +165,13 @@ class KafkaCluster:
 
     # --- records ------------------------------------------------------------------------------------------------------
 
+    def group_members(self, group: str) -> int:
+        """How many consumers are in a group at this moment."""
+        found = self._ask(f"about group {group}", lambda admin: admin.describe_groups([group]))
+        described = found[group] if isinstance(found, Mapping) else found[0]
+        members = described["members"] if isinstance(described, Mapping) else described.members
+        return len(members)
+
     def producer(self) -> KafkaSender:
         """A sender of its own connection; closed with the cluster."""
         return KafkaSender(self)

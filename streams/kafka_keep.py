@@ -27,6 +27,10 @@ _FAILED, _SKIPPED = "failed", "skipped"
 _READ = 500
 
 
+class FindingLost(Permanent):
+    """A finding was handed over and could not be kept: nothing may follow it; a new driver decides it again."""
+
+
 class Failure(msgspec.Struct, frozen=True, array_like=True):
     """How often feeding a position raised an uncaught error, and the last one."""
 
@@ -53,7 +57,7 @@ class KafkaKeep:
         self._tail = tails(names.snapshots, partition)
         self._lock = threading.RLock()
         self._under_way: deque[SendFuture] = deque()
-        self._lost: Permanent | None = None
+        self._lost: FindingLost | None = None
         self._next: int | None = None  # the next offset of the snapshots topic to look at
         self._manifests: dict[str, bytes] = {}
         self._failed: dict[int, Failure] = {}
@@ -148,7 +152,7 @@ class KafkaKeep:
             future.wait(SETTLE_S)
         except (Transient, Permanent) as error:
             with self._lock:
-                self._lost = Permanent(f"a finding of partition {self._partition} could not be kept: {error}")
+                self._lost = FindingLost(f"a finding of partition {self._partition} could not be kept: {error}")
             raise self._lost from error
 
     def _send(self, key: str, value: bytes | None) -> SendFuture:

@@ -141,7 +141,7 @@ class KafkaLogReader:
         for expected, record in zip(itertools.count(position), records, strict=False):
             if record.offset != expected:
                 raise LogBroken(f"{self._name}: records from position {expected} to {record.offset - 1} are missing")
-        return [LogRecord(record.offset, record.value or b"") for record in records]
+        return [LogRecord(record.offset, record.value or b"", record.timestamp_ms) for record in records]
 
     def close(self) -> None:
         """Close the connection."""

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import cast
 
-from contracts.events import AnyEvent, BacklogDrained, ConfigurationRecord, Event
+from contracts.erasure import Eraser, erasure_of
+from contracts.events import AnyEvent, BacklogDrained, ConfigurationRecord, Event, ReferenceErased
 from detectors.site import SiteView, apply_record
 from streams.desk import Desk
 from streams.judge import Judge, Slot
@@ -129,8 +130,16 @@ class SiteState:
         kind, view = event.__class__, site_class.view
         if kind in VIEW_KINDS:
             apply_record(view, event)
+            if isinstance(event, ReferenceErased):
+                self._erase(site_class, event)
         for judge in site_class.judges.get(kind, ()):
             judge.on_event(event, view)
+
+    def _erase(self, site_class: SiteClass, record: ReferenceErased) -> None:
+        """States whose key names what was erased end here, without a finding."""
+        eraser = Eraser([erasure_of(record)])
+        for unit in site_class.book.units:
+            self.judges[unit.name].erase(record.site_id, eraser)
 
     def _release_deadline(self, entry: Entry) -> bool:
         slot: Slot = entry[7]

@@ -76,10 +76,19 @@ def encode_site(site: SiteState, *, log_id: str, position: int, record_hash: byt
         site.marks.row(),
         site.rejudging.row(),
     )
-    data = zlib.compress(_ENCODER.encode(row), _LEVEL)
+    return encode_row(row, digest)
+
+
+def encode_row(content: SiteRow, digest: str) -> SnapshotRow:
+    """The content as a store keeps it.
+
+    Raises:
+        Permanent: when it is over 8 MiB; a site within 5,000 devices is not.
+    """
+    data = zlib.compress(_ENCODER.encode(content), _LEVEL)
     if len(data) > MAX_ROW_BYTES:
-        raise Permanent(f"snapshot of site {row.site_id} is {len(data)} bytes, at most {MAX_ROW_BYTES} fit a store")
-    return SnapshotRow(row.site_id, digest, position, data)
+        raise Permanent(f"snapshot of site {content.site_id} is {len(data)} bytes, at most {MAX_ROW_BYTES} fit a store")
+    return SnapshotRow(content.site_id, digest, content.position, data)
 
 
 def decode_row(row: SnapshotRow) -> SiteRow:

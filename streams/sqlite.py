@@ -31,6 +31,7 @@ def connect(path: Path, schema: str = "", *, readonly: bool = False) -> sqlite3.
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA secure_delete=ON")  # what is deleted or replaced is not left in free pages
         if schema:
             connection.executescript(schema)
     except sqlite3.DatabaseError as error:

@@ -37,10 +37,14 @@ DRAIN_S = 9.0
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the topics are. ``accept_cut``: go on from a version of the rules that has not drained."""
+    """Where the topics are, and of how many partitions each must be.
+
+    ``accept_cut``: go on from a version of the rules that has not drained.
+    """
 
     url: str
-    names: TopicNames = TopicNames()
+    names: TopicNames
+    partitions: int
     accept_cut: bool = False
 
 
@@ -50,7 +54,8 @@ class Partitions:
     def __init__(self, cluster: KafkaCluster, settings: WorkerSettings) -> None:
         self._cluster, self._settings = cluster, settings
         names = settings.names
-        self.count = _agreed_partitions(cluster, names)
+        _check_partitions(cluster, settings)
+        self.count = settings.partitions
         self._log_id = cluster.topic_id(names.log)
         self._sender: KafkaSender = cluster.producer()
         self._tails = [cluster.tails() for _ in range(CONNECTIONS)]
@@ -196,14 +201,15 @@ def run_worker(settings: WorkerSettings, *, report_to: int | None = None) -> Non
     asyncio.run(live())
 
 
-def _agreed_partitions(cluster: KafkaCluster, names: TopicNames) -> int:
-    counts = {topic: cluster.partitions(topic) for topic in (names.log, names.findings, names.snapshots)}
-    if len(set(counts.values())) != 1:
-        told = ", ".join(f"{topic} {count}" for topic, count in counts.items())
-        raise ConfigurationError(
-            f"these topics must have the same number of partitions: {told}; `linli topics check` says what is wrong"
-        )
-    return counts[names.log]
+def _check_partitions(cluster: KafkaCluster, settings: WorkerSettings) -> None:
+    names = settings.names
+    for topic in (names.log, names.findings, names.snapshots):
+        found = cluster.partitions(topic)
+        if found != settings.partitions:
+            raise ConfigurationError(
+                f"{topic} has {found} partitions, kafka.partitions is {settings.partitions}: where a site's events lie "
+                "depends on it; `linli topics check` says what is wrong"
+            )
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from contracts.errors import Transient
 from streams.drivers.alarms import DriverAlarm
-from streams.drivers.partition import READ_RECORDS, PartitionDriver
+from streams.drivers.partition import READ_RECORDS, DecisionTimes, PartitionDriver
 from streams.drivers.turns import SNAPSHOT_EVERY_S
 from streams.engine import Engine
 from streams.engine_keep import EngineKeep
@@ -30,6 +30,7 @@ class EmbeddedDriver:
         on_alarm: Callable[[DriverAlarm, str], None] = lambda _alarm, _detail: None,
         monotonic_s: Callable[[], float] = time.monotonic,
         accept_cut: bool = False,
+        times: DecisionTimes | None = None,
     ) -> None:
         self._partition = PartitionDriver(
             log,
@@ -39,6 +40,7 @@ class EmbeddedDriver:
             on_alarm=on_alarm,
             monotonic_s=monotonic_s,
             accept_cut=accept_cut,
+            times=times,
         )
         self._on_alarm = on_alarm
         self._monotonic_s = monotonic_s

@@ -16,7 +16,8 @@ import msgspec
 
 from contracts.batch import decode_batch
 from contracts.errors import LogBroken, Rejected
-from contracts.findings import Output
+from contracts.findings import Finding, Output
+from contracts.hops import Hop, HopTimes
 from streams.drivers.alarms import DriverAlarm
 from streams.drivers.opening import Opening, find_opening
 from streams.drivers.turns import SNAPSHOT_EVERY_S, RowTurns
@@ -50,6 +51,13 @@ class DriverCounts(msgspec.Struct):
     saved_bytes: int = 0
 
 
+class DecisionTimes(msgspec.Struct):
+    """How long it took until findings were handed to the keep. Several drivers of a process may count in one."""
+
+    due: HopTimes = msgspec.field(default_factory=lambda: HopTimes(Hop.DUE_TO_DECIDED))
+    durable: HopTimes = msgspec.field(default_factory=lambda: HopTimes(Hop.DURABLE_TO_DECIDED))
+
+
 class Saving(msgspec.Struct, frozen=True):
     """Rows and the manifest that lists them, taken from the engine and not kept yet."""
 
@@ -70,8 +78,13 @@ class PartitionDriver:
         on_alarm: Callable[[DriverAlarm, str], None] = lambda _alarm, _detail: None,
         monotonic_s: Callable[[], float] = time.monotonic,
         accept_cut: bool = False,
+        times: DecisionTimes | None = None,
+        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self.counts = DriverCounts()
+        self._times, self._wall_ms = times or DecisionTimes(), wall_ms
+        self._written_ms: dict[int, int] = {}  # of the records whose findings are not handed over yet
+        self._live = False  # what is decided while opening was due before, in an earlier life
         self.watermark_ms = 0
         self.abandoned = False  # set by the owner that has lost the partition: whatever goes on here may end
         self._log = log
@@ -83,6 +96,7 @@ class PartitionDriver:
         self._accept_cut = accept_cut
         self._decided: list[Output] = []
         self._record_hash = b""
+        self._saved = 0
         self._failed: dict[int, int] = {}
         self._skipped: frozenset[int] = frozenset()
 
@@ -120,9 +134,12 @@ class PartitionDriver:
         elif start:
             self._record_hash = self._hash_at(start - 1)
         self.catch_up()
+        self._live = True
 
-    def deliver(self, position: int, data: bytes) -> None:
+    def deliver(self, position: int, data: bytes, written_ms: int = 0) -> None:
         """Take a record from whoever delivers: a lower one is skipped, what was jumped over is read from the log.
+
+        ``written_ms`` is when it was written (0: not known).
 
         Raises:
             LogBroken: the log ends before what was delivered; else as :meth:`step`.
@@ -133,7 +150,7 @@ class PartitionDriver:
             self.counts.repeats += 1
             return
         self._keep_decided()
-        self._decided += self._feed(LogRecord(position, data))
+        self._decided += self._feed(LogRecord(position, data, written_ms))
         self._keep_decided()
 
     def step(self, limit: int = READ_RECORDS) -> int:
@@ -193,12 +210,14 @@ class PartitionDriver:
     def collect(self, most_sites: int) -> Saving | None:
         """The rows whose turn it is, taken from the engine: to be kept at any later time, also in another thread.
 
-        None before anything was read: a log that is still empty has no name yet that would last.
+        None when nothing was fed since the last time; above all before anything was: a log that is still empty has no
+        name yet that would last.
         """
-        if not self.position:
-            return None
         changed = self._engine.changed_sites()[:most_sites]
         rows = self._rows(self._turns.take(changed, self._engine.site_ids()))
+        if not rows and self.position == self._saved:
+            return None
+        self._saved = self.position
         return Saving(rows, self._engine.manifest(self._record_hash))
 
     def check(self, saving: Saving) -> None:
@@ -279,10 +298,20 @@ class PartitionDriver:
         if not self._decided:
             return
         new = self._keep.append_findings(self._decided)
+        if new and self._live:
+            self._time_decided()
         self._decided.clear()
+        self._written_ms.clear()
         self.counts.findings += new
         if new:
             self._on_findings()
+
+    def _time_decided(self) -> None:
+        now_ms = self._wall_ms()
+        found = [output for output in self._decided if isinstance(output, Finding)]
+        self._times.due.add(now_ms - finding.due_ms for finding in found)
+        written = (self._written_ms.get(finding.position, 0) for finding in found)
+        self._times.durable.add(now_ms - written_ms for written_ms in written if written_ms)
 
     def _check_anchors(self, start: int) -> None:
         """Every record that a snapshot rests on must still be the same one."""
@@ -322,6 +351,8 @@ class PartitionDriver:
             raise
         self._record_hash = hash_of(record)
         self.counts.records += 1
+        if outputs and record.at_ms:
+            self._written_ms[record.position] = record.at_ms
         return outputs
 
     def _decode_and_feed(self, record: LogRecord) -> list[Output]:

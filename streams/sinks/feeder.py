@@ -59,19 +59,44 @@ class FindingsReader(Protocol):
 
 
 class FindingsSource:
-    """Findings as points."""
+    """Findings as points.
 
-    def __init__(self, reader: FindingsReader, name: str = "findings/0") -> None:
-        self.name = name
+    Args:
+        begin: the number before the first that is still held, where retention takes some.
+        clock_ms: dates what is lost.
+    """
+
+    def __init__(
+        self,
+        reader: FindingsReader,
+        clock_ms: Callable[[], int],
+        on_alarm: OnAlarm,
+        *,
+        partition: int = 0,
+        begin: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.name = f"findings/{partition}"
         self._reader = reader
+        self._clock_ms = clock_ms
+        self._on_alarm = on_alarm
+        self._begin = begin
+        self._identity = ""
 
     def step(self, spool: Spool) -> Step | None:
         """See :class:`Source`."""
-        identity = self._reader.identity()
-        rows = self._reader.findings_after(spool.cursor(self.name, identity) or 0, READ_FINDINGS)
+        self._identity = self._identity or self._reader.identity()
+        after = spool.cursor(self.name, self._identity) or 0
+        try:
+            rows = self._reader.findings_after(after, READ_FINDINGS)
+        except LogBroken:
+            begin = self._begin()
+            if after >= begin:
+                raise
+            loss = lost(self.name, self._identity, after, begin, self._clock_ms(), self._on_alarm)
+            return Step(self.name, self._identity, begin, [loss])
         if not rows:
             return None
-        return Step(self.name, identity, rows[-1][0], [finding_point(finding) for _, finding in rows])
+        return Step(self.name, self._identity, rows[-1][0], [finding_point(finding) for _, finding in rows])
 
 
 class LogSource:
@@ -80,6 +105,7 @@ class LogSource:
     Args:
         since_ms: where a source that was never read begins: at the first record not older; 0 takes everything held.
         clock_ms: dates what is lost.
+        limit: records a step.
     """
 
     def __init__(
@@ -91,6 +117,7 @@ class LogSource:
         *,
         partition: int = 0,
         since_ms: int = 0,
+        limit: int = READ_RECORDS,
     ) -> None:
         self.name = f"log/{partition}"
         self._reader = reader
@@ -98,42 +125,41 @@ class LogSource:
         self._clock_ms = clock_ms
         self._on_alarm = on_alarm
         self._since_ms = since_ms
+        self._limit = limit
+        self._identity = ""
         self._measures: LogMeasures | None = None
         self._at = -1
 
     def step(self, spool: Spool) -> Step | None:
         """See :class:`Source`."""
-        identity = self._reader.identity()
-        kept = spool.cursor(self.name, identity)
+        self._identity = self._identity or self._reader.identity()
+        kept = spool.cursor(self.name, self._identity)
         position = first_position(self._reader, self._since_ms) if kept is None else kept
         if self._measures is None or self._at != position:  # at the start, or the last step was not kept
-            self._measures = LogMeasures(f"{self.name}/{identity}", self._book, spool.state)
-        begin = self._reader.begin()
-        if position < begin:
-            return self._lost(identity, position, begin)
-        records = self._reader.read(position, READ_RECORDS)
+            self._measures = LogMeasures(f"{self.name}/{self._identity}", self._book, spool.state)
+        try:
+            records = self._reader.read(position, self._limit)
+        except LogBroken:
+            begin = self._reader.begin()
+            if position >= begin:
+                raise
+            self._measures = None
+            loss = lost(self.name, self._identity, position, begin, self._clock_ms(), self._on_alarm)
+            return Step(self.name, self._identity, begin, [loss])
         if not records and kept is not None:
             return None
         points = self._fold(self._measures, records)
         self._at = position + len(records)
-        return Step(self.name, identity, self._at, points, self._measures.rows())
+        return Step(self.name, self._identity, self._at, points, self._measures.rows())
 
     def _fold(self, measures: LogMeasures, records: Sequence[LogRecord]) -> list[Point]:
         points = []
         for record in records:
             try:
-                points += measures.feed(decode_batch(record.data))
+                points += measures.feed(decode_batch(record.data), record.at_ms or None)
             except Rejected as error:  # the engine tells people; here it only has no numbers
                 LOG.warning("record_unreadable", position=record.position, why=str(error))
         return points
-
-    def _lost(self, identity: str, position: int, begin: int) -> Step:
-        detail = f"{self.name}: positions {position} to {begin - 1} are gone from the log and in no result"
-        LOG.error("results_gap", detail=detail)
-        self._on_alarm(ResultsAlarm.DROPPED, detail)
-        self._measures = None
-        loss = loss_point("log", begin - position, self._clock_ms(), f"{self.name}/{identity}/{position}")
-        return Step(self.name, identity, begin, [loss])
 
 
 class Feeder:
@@ -179,12 +205,15 @@ class Feeder:
             pass
 
     def _try(self, source: Source) -> bool:
-        """Take a step of a source. Retention may overtake a reader within one: the next says what is gone."""
+        """Take a step of a source; a source that contradicts itself is said, and does not hold up the others."""
         try:
             return self._take(source)
-        except (Transient, LogBroken) as error:
+        except Transient as error:
             LOG.warning("results_not_read", source=source.name, why=str(error))
-            return False
+        except LogBroken as error:
+            LOG.error("results_not_read", source=source.name, why=str(error))
+            self._on_alarm(ResultsAlarm.DROPPED, f"{source.name}: {error}")
+        return False
 
     def _take(self, source: Source) -> bool:
         step = source.step(self._spool)
@@ -202,6 +231,14 @@ class Feeder:
             self._spool.forget_before(now_ms, quarter_key(now_ms - 2 * LATE_MS, ""))
         except Transient as error:
             LOG.warning("results_not_forgotten", why=str(error))
+
+
+def lost(source: str, identity: str, after: int, begin: int, now_ms: int, on_alarm: OnAlarm) -> Point:
+    """Say loudly that a source no longer holds what was not read yet; the point that says so for good."""
+    detail = f"{source}: {begin - after} from {after} on were gone before they were read, and are in no result"
+    LOG.error("results_gap", detail=detail)
+    on_alarm(ResultsAlarm.DROPPED, detail)
+    return loss_point(source.partition("/")[0], begin - after, now_ms, f"{source}/{identity}/{after}")
 
 
 def first_position(reader: LogReader, since_ms: int) -> int:

@@ -27,7 +27,7 @@ from streams.sinks.lines import lines_of
 from streams.sinks.points import Point
 from streams.sinks.query import Query, Row
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 10.0  # an order to stop waits for it
 _ANSWER = msgspec.json.Decoder(Answer)
 
 
@@ -94,6 +94,8 @@ class Influx:
             raise failure
         found = _ANSWER.decode(answer.data)
         wrong = found.error or next((result.error for result in found.results if result.error), "")
+        if wrong.startswith("database not found"):  # the first write makes it
+            return Answer()
         if wrong:
             raise Permanent(f"InfluxDB refuses {statement[:200]!r}: {wrong}")
         return found
@@ -157,7 +159,7 @@ class _ClientWriter:
 
     def close(self) -> None:
         """Close its connections."""
-        self._api.close()  # type: ignore[no-untyped-call] - the client's own lack
+        self._api.close()  # type: ignore[no-untyped-call]
         self._client.close()  # type: ignore[no-untyped-call]
 
 

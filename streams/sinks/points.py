@@ -12,6 +12,7 @@ import msgspec
 
 from contracts.findings import Finding
 from contracts.hops import Hop
+from contracts.measured import DeliveryAttempted, FindingTaken, IncidentChanged
 from streams.sinks.spread import Spread
 
 NS_PER_MS = 1_000_000
@@ -56,20 +57,6 @@ def finding_point(finding: Finding) -> Point:
     return point("findings", tags, fields, finding.decided_ms, finding.finding_id)
 
 
-class IncidentChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of an incident, as the incidents' room tells it: words of its own, no ids but its number."""
-
-    seq: int
-    site_id: str
-    rule: str
-    severity: str
-    origin: str
-    change: str
-    state: str
-    opened_ms: int
-    at_ms: int
-
-
 def incident_point(change: IncidentChanged) -> Point:
     """A change of an incident, at its time."""
     tags = {
@@ -84,19 +71,16 @@ def incident_point(change: IncidentChanged) -> Point:
     return point("incidents", tags, fields, change.at_ms, f"change/{change.seq}")
 
 
-class DeliveryAttempted(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt to tell a receiver, as the incidents' room tells it."""
+def taken_point(taken: FindingTaken) -> Point:
+    """How long after its due time a finding was taken in by an incident."""
+    took_ms = taken.taken_ms - taken.due_ms
+    return single_hop(taken.site_id, Hop.DUE_TO_INCIDENT, took_ms, taken.taken_ms, taken.finding_id)
 
-    delivery_id: str
-    nth: int
-    site_id: str
-    receiver: str
-    news: str
-    outcome: str
-    origin: str
-    created_ms: int
-    at_ms: int
-    took_ms: int
+
+def delivered_point(attempt: DeliveryAttempted) -> Point:
+    """How long a delivery that succeeded took since its row was written."""
+    done_ms, key = attempt.at_ms + attempt.took_ms, f"{attempt.delivery_id}/{attempt.nth}"
+    return single_hop(attempt.site_id, Hop.INCIDENT_TO_DELIVERED, done_ms - attempt.created_ms, done_ms, key)
 
 
 def delivery_point(attempt: DeliveryAttempted) -> Point:

@@ -37,7 +37,7 @@ class MeterQuarter(msgspec.Struct, array_like=True):
         self.seen = bytes(bits)
         self.max_w = power_w if not self.samples else max(self.max_w, power_w)
         self.samples += 1
-        self.sum_w += power_w
+        self.sum_w += float(power_w)
         return True
 
 
@@ -88,5 +88,5 @@ def _fields(use: str, meters: dict[bytes, MeterQuarter]) -> dict[str, FieldValue
         "samples": sum(m.samples for m in meters.values()),
     }
     if use != PlaceUse.DWELLING:
-        fields["max_w"] = max(m.max_w for m in meters.values())
+        fields["max_w"] = float(max(m.max_w for m in meters.values()))
     return fields

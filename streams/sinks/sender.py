@@ -77,7 +77,7 @@ class Sender:
         return sum(len(chunk.points) for chunk in chunks)
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop``; then once more, as far as the store takes it at once."""
+        """Until ``stop``; then what is there, if the store took what came before."""
         backoff = Backoff()
         while not stop.is_set():
             try:
@@ -89,7 +89,8 @@ class Sender:
                 self._tell(error, wait_s)
                 backoff = Backoff(backoff.failures + 1)
                 stop.wait(wait_s)
-        self._drain()
+        if self._standing is None:
+            self._drain()
 
     def _drain(self) -> None:
         try:

@@ -54,7 +54,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """Faults that come one after another: the next begins ``every_s`` after the last one began, or when that is over."""
+    """Faults that come one after another: the next begins ``every_s`` after the last one began, or was over."""
 
     every_s: tuple[float, float]
     rows: Mapping[FaultKind, Row]
@@ -88,7 +88,16 @@ SERVERS = Lane(
         FaultKind.RESULTS_KILLED: Row(1, (0, 0)),
     },
 )
-LONG_PAUSES = {FaultKind.KAFKA_PAUSED: Row(1, (30, 30)), FaultKind.INGEST_PAUSED: Row(1, (10, 25))}
+LONG = Lane(
+    (15.0, 30.0),
+    {
+        **SERVERS.rows,
+        FaultKind.KAFKA_PAUSED: Row(1, (30, 30)),
+        FaultKind.INGEST_PAUSED: Row(1, (10, 25)),
+        FaultKind.POSTGRES_KILLED: Row(1, (10, 40)),
+        FaultKind.INFLUX_KILLED: Row(1, (20, 60)),
+    },
+)
 """What an hour has time for."""
 
 

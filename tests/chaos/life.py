@@ -39,7 +39,7 @@ Due = tuple[float, Topic, AnyEvent]
 PLAN = Plan(buildings=1, units=2, rooms=3, metered_rooms=1)
 CANARIES = 3
 HEARTBEAT_S = 2.0
-SILENT_S = 12.0
+SILENT_S = 8.0
 """Shorter than every outage that matters: an outage taken for silence would show at every canary."""
 UNHEARD = "canary-none"
 _CANARIES = (*(f"canary-{number}" for number in range(CANARIES)), UNHEARD)

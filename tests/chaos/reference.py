@@ -102,7 +102,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 def difference(expected: Mapping[str, Sequence[Finding]], found: Mapping[str, Sequence[Finding]]) -> Difference:
-    """Site by site: ids that are missing; extra ones, or with other content; ids that come again; sites out of order."""
+    """Site by site: ids missing; extra ones, or with other content; ids that come again; sites out of order."""
     lost = wrong = twice = unordered = 0
     for site_id in expected.keys() | found.keys():
         wanted = {finding.finding_id: finding for finding in expected.get(site_id, ())}

@@ -62,7 +62,7 @@ def test_a_newer_database_is_refused_with_what_to_do(tmp_path: Path) -> None:
 def test_both_databases_have_the_same_numbered_migrations() -> None:
     numbered = [(m.version, m.name) for m in migrations("sqlite")]
     assert numbered == [(m.version, m.name) for m in migrations("postgresql")]
-    assert [version for version, _ in numbered] == list(range(1, len(numbered) + 1))
+    assert [version for version, _ in numbered] == sorted({version for version, _ in numbered})
 
 
 def test_every_table_compiles_for_postgresql() -> None:

@@ -10,6 +10,7 @@ from contracts.batch import Batch, decode_batch
 from contracts.errors import ConfigurationError, LogBroken, Permanent
 from contracts.events import DeviceReported
 from streams.daylog import DayLog
+from streams.log_days import DayPlan, LogDay, plan_days
 
 DAY_MS = 86_400_000
 
@@ -49,7 +50,10 @@ def test_each_day_has_its_file_and_retention_unlinks_whole_days(tmp_path: Path) 
         "log-19700102.db",
         "log-19700103.db",
     ]
-    assert log.drop_before("19700102") == ["log-19700101.db"]
+    assert [(day.day, day.end) for day in log.days()] == [("19700101", 1), ("19700102", 2), ("19700103", 3)]
+    assert min(day.size_bytes for day in log.days()) > 0
+    assert [day.name for day in log.drop_before(1)] == ["log-19700101.db"]
+    assert log.drop_before(1) == []
     assert (log.begin(), log.end()) == (1, 3)
     with pytest.raises(LogBroken, match="position 0 is gone, the first one held is 1"):
         log.read(0, 1)
@@ -145,3 +149,28 @@ def test_what_was_appended_survives_a_wal_torn_anywhere_after_the_commit(tmp_pat
         assert torn.end() in {1, 2}
         assert decode_batch(torn.read(0, 1)[0].data).events[0].event_id == "a"
         torn.close()
+
+
+# --- which days may go ------------------------------------------------------------------------------------------------
+
+
+def _plan(*, oldest: str = "0", max_bytes: int = 0, **needed: int) -> DayPlan:
+    days = [LogDay(f"log-{n}.db", str(n), 10 * n, 100) for n in range(1, 5)]
+    return plan_days(days, oldest_day=oldest, max_bytes=max_bytes, needed_from=needed)
+
+
+@pytest.mark.parametrize(
+    ("plan", "expected"),
+    [
+        (_plan(), DayPlan(0)),
+        (_plan(oldest="3", rules=40), DayPlan(20)),
+        (_plan(oldest="9", rules=40), DayPlan(30)),  # never the newest
+        (_plan(max_bytes=250, rules=40), DayPlan(20)),
+        (_plan(max_bytes=400, rules=40), DayPlan(0)),
+        (_plan(max_bytes=1), DayPlan(30)),
+        (_plan(oldest="3", rules=40, archive=15), DayPlan(10, "archive", 1)),
+        (_plan(max_bytes=250, rules=9), DayPlan(0, "rules", 2)),
+    ],
+)
+def test_days_go_by_age_and_by_size_unless_somebody_still_reads_them(plan: DayPlan, expected: DayPlan) -> None:
+    assert plan == expected

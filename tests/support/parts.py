@@ -83,6 +83,11 @@ class LinliProcess:
             time.sleep(0.05)
         return self.exit_code()
 
+    @property
+    def started(self) -> bool:
+        """Whether it has ever been."""
+        return self._child is not None
+
     def running(self) -> bool:
         """Whether it lives, also when it stands still."""
         return self._child is not None and self._child.running()

@@ -100,6 +100,10 @@ class District:
         """The processes whose names begin so."""
         return [p for name, p in self.parts.items() if isinstance(p, LinliProcess) and name.startswith(prefix)]
 
+    def name(self, name: str, *arguments: str, **settings: str) -> None:
+        """Add a ``linli`` process under a name, not started."""
+        self.parts[name] = LinliProcess(name, arguments, self.folder, self._environment | settings)
+
     def start(self, *names: str) -> None:
         """Start these processes together and wait until each is ready."""
         for name in names:
@@ -181,11 +185,17 @@ class District:
         }
 
     def _open_postgres(self) -> None:
-        from tests.support.postgres import running_postgres
+        from tests.support.postgres import PASSWORD, running_postgres
 
         self._postgres = self._opened.enter_context(running_postgres())
         self.parts["postgres"] = self._postgres
-        self._environment["LINLI_INCIDENTS_URL"] = self._postgres.url(self._postgres.create())
+        secret = self.folder / "postgres.secret"
+        secret.write_text(PASSWORD, encoding="utf-8")
+        secret.chmod(0o600)
+        self._environment |= {
+            "LINLI_INCIDENTS_URL": self._postgres.url(self._postgres.create()).replace(f":{PASSWORD}@", "@"),
+            "LINLI_INCIDENTS_PASSWORD_FILE": str(secret),
+        }
 
     def _open_mosquitto(self) -> None:
         mosquitto = MosquittoPart(self._folder("mosquitto"))
@@ -220,18 +230,15 @@ class District:
     def _name_processes(self) -> None:
         plan = self.plan
         for n in range(plan.shards):
-            self._name(f"ingest-{n}", "ingest", "run", "--shard", f"{n}/{plan.shards}")
+            self.name(f"ingest-{n}", "ingest", "run", "--shard", f"{n}/{plan.shards}")
         for n in range(plan.workers):
-            self._name(f"worker-{n}", "streams", "run")
+            self.name(f"worker-{n}", "streams", "run")
         for n in range(plan.incidents):
-            self._name(f"incidents-{n}", "incidents", "run")
+            self.name(f"incidents-{n}", "incidents", "run")
         if plan.console:
-            self._name("console", "console", "run", LINLI_CONSOLE_PORT=str(free_port()))
+            self.name("console", "console", "run", LINLI_CONSOLE_PORT=str(free_port()))
         if plan.results:
-            self._name("results", "results", "run")
-
-    def _name(self, name: str, *arguments: str, **settings: str) -> None:
-        self.parts[name] = LinliProcess(name, arguments, self.folder, self._environment | settings)
+            self.name("results", "results", "run")
 
     def _folder(self, name: str) -> Path:
         folder = self.folder / name

@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 ACCOUNTS = ("ingest", "simulator", "site-01/edge/box-street")
 """Accounts of the broker; a device's is named like its topics."""
 SERVERS = ("postgres", "influx-password", "influx-token", "grafana")
-BROKER_NAMES = ("mosquitto", "localhost")
+BROKER_NAMES = ("broker", "localhost")
 YEARS = 10
 ITERATIONS = 101  # mosquitto_passwd's own number
 
@@ -59,7 +59,7 @@ def _accounts(folder: Path) -> None:
 def _certificates(folder: Path) -> None:
     authority_key, broker_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority = _certificate("linli authority", authority_key, "linli authority", authority_key, ca=True)
-    broker = _certificate("mosquitto", broker_key, "linli authority", authority_key, ca=False)
+    broker = _certificate("broker", broker_key, "linli authority", authority_key, ca=False)
     plain = serialization.NoEncryption()
     key = broker_key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
     _once(folder / "broker" / "broker.key", key.decode())

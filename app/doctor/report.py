@@ -1,0 +1,76 @@
+"""What the doctor says: a line a check, with what to do where something is wrong. Pure but for running the checks."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from contracts.errors import LinliError
+
+
+class Level(enum.StrEnum):
+    """How it stands. Only ``fail`` makes the exit code 1."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One finding of the doctor. ``remedy`` is what to do, empty where nothing needs doing."""
+
+    level: Level
+    what: str
+    detail: str
+    remedy: str = ""
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing to look at; ``remedy`` is for when looking itself fails."""
+
+    what: str
+    look: Callable[[], Iterable[Line]]
+    remedy: str
+
+
+def ok(what: str, detail: str) -> Line:
+    """All is well."""
+    return Line(Level.OK, what, detail)
+
+
+def warn(what: str, detail: str, remedy: str) -> Line:
+    """It works, and should be looked at."""
+    return Line(Level.WARN, what, detail, remedy)
+
+
+def fail(what: str, detail: str, remedy: str) -> Line:
+    """It does not work, or soon will not."""
+    return Line(Level.FAIL, what, detail, remedy)
+
+
+def lines_of(checks: Sequence[Check]) -> Iterable[Line]:
+    """Every check's lines, in order; one that cannot be made is a line itself."""
+    for check in checks:
+        try:
+            yield from check.look()
+        except (LinliError, OSError) as error:
+            yield fail(check.what, str(error), check.remedy)
+
+
+def text_of(line: Line) -> str:
+    """The line for people."""
+    remedy = f"\n      → {line.remedy}" if line.remedy else ""
+    return f"{line.level:5} {line.what}: {line.detail}{remedy}"
+
+
+def age(ms: int) -> str:
+    """A duration for people.
+
+    >>> age(90_000), age(7_200_000), age(172_800_000)
+    ('90 s', '2.0 h', '2.0 days')
+    """
+    if ms < 3_600_000:
+        return f"{ms / 1000:.0f} s"
+    return f"{ms / 3_600_000:.1f} h" if ms < 86_400_000 else f"{ms / 86_400_000:.1f} days"

@@ -1,0 +1,65 @@
+"""How ``linli streams run`` starts: a supervisor over a worker, which is this very command with ``--report-to``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from app.children import linli_arguments
+from app.district import open_cluster, topic_names
+from app.settings import Settings
+from app.workers.supervisor import CRASHED, Supervisor
+from app.workers.worker import WorkerSettings, run_worker
+from contracts.errors import ConfigurationError, LinliError
+from streams.drivers.alarms import DriverAlarm
+from streams.findings_topic import PartitionAlarm, encode_said
+from streams.kafka_keep import FindingLost
+from streams.progress import Stuck
+
+LOG = structlog.get_logger("linli")
+
+
+def start_worker(settings: Settings, *, accept_cut: bool = False, report_to: int | None = None) -> int:
+    """Run one worker in this process; its exit code: 0 drained, 1 or 2 for a person, 70 to be started again."""
+    worker = WorkerSettings(
+        url=settings["log.url"],
+        names=topic_names(settings),
+        partitions=int(settings["kafka.partitions"]),
+        accept_cut=accept_cut,
+    )
+    code = 0
+    try:
+        run_worker(worker, report_to=report_to)
+    except FindingLost as error:
+        LOG.error("finding_lost", reason=str(error))
+        code = CRASHED
+    except LinliError as error:
+        LOG.error("worker_ends", reason=str(error))
+        code = 2 if isinstance(error, ConfigurationError) else 1
+    except Exception as error:
+        LOG.exception("worker_crashed", reason=repr(error))
+        code = CRASHED
+    sys.stderr.flush()
+    os._exit(code)  # nothing rests on what threads still do, and one that waits for brokers would hold us up
+
+
+def start_supervisor(settings: Settings, arguments: Sequence[str]) -> int:
+    """Keep a worker with these arguments of ``linli`` going; the exit code."""
+    open_cluster(settings, "check").close()  # a wrong URL is refused at once
+    return Supervisor(linli_arguments(*arguments), lambda stuck: _tell(settings, stuck)).run()
+
+
+def _tell(settings: Settings, stuck: Stuck) -> None:
+    """An operator alarm by the findings topic, as far as the brokers answer."""
+    partition = stuck.partition or 0
+    alarm = PartitionAlarm(DriverAlarm.PARTITION_STUCK, partition, stuck.why, time.time_ns() // 1_000_000)
+    try:
+        with open_cluster(settings, "linli-streams-supervisor") as cluster:
+            sender = cluster.producer()
+            sender.send(topic_names(settings).findings, partition, encode_said(alarm)).wait(10.0)
+    except LinliError as error:
+        LOG.error("alarm_not_sent", alarm=alarm.alarm.value, detail=alarm.detail, reason=str(error))

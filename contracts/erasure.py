@@ -1,0 +1,169 @@
+"""Erasing a reference: what names it in events, findings and texts, and what is left in its place. Pure.
+
+References are known here by their digests alone, so whoever keeps the list of what was erased keeps no reference. A
+tombstone takes the place of a reference that a row cannot do without; it is the same everywhere, so that what belonged
+together still does, and it leads nowhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+from contracts.events import (
+    AccessAttempted,
+    AnyEvent,
+    ConsentRecorded,
+    Event,
+    ReferenceErased,
+    ReferenceKind,
+    TagSeen,
+    VehicleRegistered,
+    VisitorRegistered,
+)
+from contracts.findings import Fact, Finding, Subject, SubjectKind
+
+_TOMBSTONE = "erased-"
+_TOKEN = re.compile(r"[^\s,;:/|\"'()<>\[\]{}\\\x1f]+")
+"""What may be a reference inside a text; keys join their parts with ``/``."""
+_SUBJECTS = {
+    SubjectKind.PERSON: ReferenceKind.PERSON,
+    SubjectKind.VEHICLE: ReferenceKind.VEHICLE,
+    SubjectKind.TAG: ReferenceKind.TAG,
+}
+
+
+class Erasure(msgspec.Struct, frozen=True):
+    """One reference of one site is erased from everything received up to ``before_ms``."""
+
+    site_id: str
+    kind: ReferenceKind
+    digest: str
+    before_ms: int
+
+
+def digest_of(site_id: str, kind: ReferenceKind, ref: str) -> str:
+    """32 hex digits that tell a reference of a site without naming it."""
+    return hashlib.blake2b("\x1f".join((site_id, kind, ref)).encode(), digest_size=16).hexdigest()
+
+
+def tombstone_of(digest: str) -> str:
+    """What stands where the reference stood; a well-formed id."""
+    return _TOMBSTONE + digest[:24]
+
+
+def is_tombstone(text: str) -> bool:
+    """Whether ``text`` stands for an erased reference."""
+    return text.startswith(_TOMBSTONE)
+
+
+def erasure_of(record: ReferenceErased) -> Erasure:
+    """The erasure that a configuration record orders."""
+    return Erasure(record.site_id, record.reference, record.digest, record.before_ms)
+
+
+def was_erased(finding: Finding) -> bool:
+    """Whether a reference was taken out of ``finding``, so that it no longer says what was decided under its id."""
+    values = (finding.key, finding.subject.ref, *(fact.value for fact in finding.facts if isinstance(fact.value, str)))
+    return any(is_tombstone(token) for value in values for token in _TOKEN.findall(value))
+
+
+class Eraser:
+    """Takes the references of ``erasures`` out of whatever it is given. What names none comes back as it was."""
+
+    def __init__(self, erasures: Iterable[Erasure]) -> None:
+        self._before: dict[str, dict[tuple[ReferenceKind, str], int]] = {}
+        for erasure in erasures:
+            site = self._before.setdefault(erasure.site_id, {})
+            key = (erasure.kind, erasure.digest)
+            site[key] = max(site.get(key, 0), erasure.before_ms)
+
+    def event(self, event: AnyEvent) -> AnyEvent | None:
+        """``event`` without the references; None when it is about nothing else."""
+        kept: AnyEvent | None = event
+        if event.site_id in self._before:
+            match event:
+                case AccessAttempted():
+                    kept = self._access(event)
+                case TagSeen() if self._names(event, ReferenceKind.TAG, event.tag_id):
+                    kept = msgspec.structs.replace(event, tag_id=_left(event, ReferenceKind.TAG, event.tag_id))
+                case VisitorRegistered() if self._names(event, ReferenceKind.VISITOR, event.registration_id):
+                    kept = None
+                case ConsentRecorded() if self._names(event, ReferenceKind.PERSON, event.subject_ref):
+                    kept = None
+                case VehicleRegistered():
+                    kept = self._vehicle(event)
+                case _:
+                    pass
+        return kept
+
+    def finding(self, finding: Finding) -> Finding:
+        """``finding`` without the references: tombstones in its key, subject and facts."""
+        if finding.site_id not in self._before:
+            return finding
+        at_ms = finding.decided_ms
+        subject, kind = finding.subject, _SUBJECTS.get(finding.subject.kind)
+        if kind is not None and self.covers(finding.site_id, kind, subject.ref, at_ms):
+            tombstone = tombstone_of(digest_of(finding.site_id, kind, subject.ref))
+            subject = Subject(subject.kind, tombstone)
+        key = self.text(finding.site_id, finding.key, at_ms)[:80]
+        facts = tuple(self._fact(finding, fact) for fact in finding.facts)
+        if (subject, key, facts) == (finding.subject, finding.key, finding.facts):
+            return finding
+        return msgspec.structs.replace(finding, subject=subject, key=key, facts=facts)
+
+    def text(self, site_id: str, text: str, at_ms: int) -> str:
+        """``text`` with a tombstone for every word in it that is one of the references (of any kind)."""
+        site = self._before.get(site_id)
+        if not site or not text:
+            return text
+        return _TOKEN.sub(lambda found: self._word(site, site_id, found[0], at_ms), text)
+
+    def covers(self, site_id: str, kind: ReferenceKind, ref: str, at_ms: int) -> bool:
+        """Whether ``ref`` is erased from what was received at ``at_ms``."""
+        site = self._before.get(site_id)
+        return site is not None and at_ms <= site.get((kind, digest_of(site_id, kind, ref)), -1)
+
+    def _access(self, event: AccessAttempted) -> AccessAttempted:
+        person, visitor = event.person_ref, event.registration_id
+        if person is not None and self._names(event, ReferenceKind.PERSON, person):
+            person = None
+        if visitor is not None and self._names(event, ReferenceKind.VISITOR, visitor):
+            visitor = None
+        if (person, visitor) == (event.person_ref, event.registration_id):
+            return event
+        return msgspec.structs.replace(event, person_ref=person, registration_id=visitor)
+
+    def _vehicle(self, event: VehicleRegistered) -> VehicleRegistered | None:
+        if self._names(event, ReferenceKind.VEHICLE, event.vehicle_id):
+            return None
+        tag_id = event.tag_id
+        if tag_id is not None and self._names(event, ReferenceKind.TAG, tag_id):
+            tag_id = None
+        owners = tuple(ref for ref in event.owner_refs if not self._names(event, ReferenceKind.PERSON, ref))
+        if (tag_id, owners) == (event.tag_id, event.owner_refs):
+            return event
+        return msgspec.structs.replace(event, tag_id=tag_id, owner_refs=owners)
+
+    def _names(self, event: Event, kind: ReferenceKind, ref: str) -> bool:
+        return self.covers(event.site_id, kind, ref, event.received_ms or event.at_ms)
+
+    def _fact(self, finding: Finding, fact: Fact) -> Fact:
+        if not isinstance(fact.value, str):
+            return fact
+        value = self.text(finding.site_id, fact.value, finding.decided_ms)
+        return fact if value == fact.value else msgspec.structs.replace(fact, value=value)
+
+    def _word(self, site: dict[tuple[ReferenceKind, str], int], site_id: str, word: str, at_ms: int) -> str:
+        for kind in ReferenceKind:
+            digest = digest_of(site_id, kind, word)
+            if at_ms <= site.get((kind, digest), -1):
+                return tombstone_of(digest)
+        return word
+
+
+def _left(event: Event, kind: ReferenceKind, ref: str) -> str:
+    return tombstone_of(digest_of(event.site_id, kind, ref))

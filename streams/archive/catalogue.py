@@ -1,0 +1,238 @@
+"""``archive.db``: how far each partition is archived, open days' sealed parts, finished segments, what was erased.
+
+What it holds of events is sealed as in the segments; the rows in force are not, so erasures reach them too.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from contracts.erasure import Erasure
+from contracts.events import Configuration, ReferenceKind
+from streams.archive.cutter import OpenDay, RowKey
+from streams.archive.segment import SegmentHead, file_name
+from streams.sqlite import connect, transaction, undamaged
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS cursors (
+  log_id TEXT NOT NULL, partition INTEGER NOT NULL, position INTEGER NOT NULL, day TEXT NOT NULL,
+  watermark_ms INTEGER NOT NULL, PRIMARY KEY (log_id, partition)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rows (
+  log_id TEXT NOT NULL, partition INTEGER NOT NULL, site_id TEXT NOT NULL, kind TEXT NOT NULL, row_key TEXT NOT NULL,
+  body BLOB NOT NULL, PRIMARY KEY (log_id, partition, site_id, kind, row_key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS open_days (
+  log_id TEXT NOT NULL, partition INTEGER NOT NULL, site_id TEXT NOT NULL, day TEXT NOT NULL, ended INTEGER NOT NULL,
+  body BLOB NOT NULL, PRIMARY KEY (log_id, partition, site_id, day)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS open_parts (
+  name TEXT NOT NULL, number INTEGER NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (name, number));
+CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY, site_id TEXT NOT NULL, day TEXT NOT NULL,
+  body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS erasures (
+  site_id TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL, before_ms INTEGER NOT NULL,
+  PRIMARY KEY (site_id, kind, digest)) WITHOUT ROWID;
+"""
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished segment. ``sha256`` is that of the file."""
+
+    head: SegmentHead
+    batches: int
+    events: int
+    size_bytes: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """Its file in the archive's folder."""
+        return file_name(self.head)
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """Everything before ``position`` is archived, or waits in open days."""
+
+    position: int
+    day: str = ""
+    watermark_ms: int = 0
+
+
+class Catalogue:
+    """One ``archive.db``. Several processes may use it, one writing at a time under the archive's lock."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = connect(path, SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    # --- how far a partition is ---------------------------------------------------------------------------------------
+
+    def cursor(self, log_id: str, partition: int) -> Cursor | None:
+        """How far the partition is archived; None when nothing is."""
+        with undamaged(self._db):
+            row = self._db.execute(
+                "SELECT position, day, watermark_ms FROM cursors WHERE log_id = ? AND partition = ?",
+                (log_id, partition),
+            ).fetchone()
+        return None if row is None else Cursor(*row)
+
+    def rows(self, log_id: str, partition: int) -> list[Configuration]:
+        """The configuration in force there."""
+        with undamaged(self._db):
+            rows = self._db.execute(
+                "SELECT body FROM rows WHERE log_id = ? AND partition = ?", (log_id, partition)
+            ).fetchall()
+        return [_ROW.decode(body) for (body,) in rows]
+
+    def open_days(self, log_id: str, partition: int, *, ended: bool) -> list[OpenDay]:
+        """Site-days that are not over, or those that are but have no segment yet."""
+        with undamaged(self._db):
+            rows = self._db.execute(
+                "SELECT body FROM open_days WHERE log_id = ? AND partition = ? AND ended = ? ORDER BY site_id, day",
+                (log_id, partition, int(ended)),
+            ).fetchall()
+        return [_DAY.decode(body) for (body,) in rows]
+
+    def open_heads(self) -> list[SegmentHead]:
+        """The heads of every site-day that has no segment yet."""
+        with undamaged(self._db):
+            rows = self._db.execute("SELECT site_id, day, log_id, partition FROM open_days").fetchall()
+        return [SegmentHead(site_id=s, day=d, log_id=log, partition=p) for s, d, log, p in rows]
+
+    def advance(
+        self,
+        log_id: str,
+        partition: int,
+        cursor: Cursor,
+        *,
+        parts: Sequence[tuple[str, int, bytes]],
+        days: Sequence[OpenDay],
+        over: Sequence[OpenDay],
+        rows: Mapping[RowKey, Configuration | None],
+    ) -> None:
+        """Keep sealed parts (segment's name, number, bytes), open days and those over, changed rows and the cursor."""
+        of = (log_id, partition)
+        with transaction(self._db) as db:
+            db.executemany("INSERT OR REPLACE INTO open_parts VALUES (?, ?, ?)", parts)
+            db.executemany(
+                "INSERT OR REPLACE INTO open_days VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (*of, day.site_id, day.day, ended, msgspec.msgpack.encode(day))
+                    for ended, some in enumerate((days, over))
+                    for day in some
+                ],
+            )
+            for key, row in rows.items():
+                if row is None:
+                    db.execute(
+                        "DELETE FROM rows WHERE log_id = ? AND partition = ? AND site_id = ? AND kind = ?"
+                        " AND row_key = ?",
+                        (*of, *key),
+                    )
+                else:
+                    db.execute(
+                        "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?)",
+                        (*of, *key, msgspec.msgpack.encode(row)),
+                    )
+            db.execute(
+                "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?, ?)",
+                (*of, cursor.position, cursor.day, cursor.watermark_ms),
+            )
+
+    # --- parts and segments -------------------------------------------------------------------------------------------
+
+    def parts(self, name: str) -> Iterator[bytes]:
+        """The sealed parts of an open segment, in order."""
+        with undamaged(self._db):
+            rows = self._db.execute("SELECT sealed FROM open_parts WHERE name = ? ORDER BY number", (name,))
+            for (sealed,) in rows:
+                yield sealed
+
+    def replace_parts(self, name: str, parts: Sequence[bytes]) -> None:
+        """Other bytes for the same parts of an open segment."""
+        with transaction(self._db) as db:
+            db.execute("DELETE FROM open_parts WHERE name = ?", (name,))
+            db.executemany("INSERT INTO open_parts VALUES (?, ?, ?)", [(name, n, p) for n, p in enumerate(parts)])
+
+    def sealed(self, segment: Segment) -> None:
+        """The segment's file is durable: its open parts may go."""
+        with transaction(self._db) as db:
+            _list(db, segment)
+            db.execute("DELETE FROM open_parts WHERE name = ?", (segment.name,))
+            db.execute(
+                "DELETE FROM open_days WHERE log_id = ? AND partition = ? AND site_id = ? AND day = ?",
+                (segment.head.log_id, segment.head.partition, segment.head.site_id, segment.head.day),
+            )
+
+    def rewritten(self, segment: Segment) -> None:
+        """The segment's file was replaced by this one."""
+        with transaction(self._db) as db:
+            _list(db, segment)
+
+    def removed(self, name: str) -> None:
+        """The segment's file is gone."""
+        with transaction(self._db) as db:
+            db.execute("DELETE FROM segments WHERE name = ?", (name,))
+
+    def segments(self, site_id: str | None = None) -> list[Segment]:
+        """Finished segments, of one site or all, by site and day."""
+        with undamaged(self._db):
+            rows = self._db.execute(
+                "SELECT body FROM segments WHERE ?1 IS NULL OR site_id = ?1 ORDER BY site_id, day, name", (site_id,)
+            ).fetchall()
+        return [_SEGMENT.decode(body) for (body,) in rows]
+
+    def forget_site(self, site_id: str) -> None:
+        """Nothing of the site is left here."""
+        with transaction(self._db) as db:
+            db.execute("DELETE FROM open_parts WHERE name LIKE ? || '/%'", (site_id,))
+            for table in ("segments", "open_days", "rows"):
+                db.execute(f"DELETE FROM {table} WHERE site_id = ?", (site_id,))
+
+    # --- what was erased ----------------------------------------------------------------------------------------------
+
+    def erase(self, erasure: Erasure, rows: Mapping[RowKey, Configuration | None]) -> None:
+        """From here on nothing is written that names the reference; ``rows`` in force are what is left of them."""
+        with transaction(self._db) as db:
+            db.execute(
+                "INSERT INTO erasures VALUES (?, ?, ?, ?) ON CONFLICT (site_id, kind, digest)"
+                " DO UPDATE SET before_ms = max(before_ms, excluded.before_ms)",
+                (erasure.site_id, erasure.kind.value, erasure.digest, erasure.before_ms),
+            )
+            for (site_id, kind, key), row in rows.items():
+                where = "site_id = ? AND kind = ? AND row_key = ?"
+                if row is None:
+                    db.execute(f"DELETE FROM rows WHERE {where}", (site_id, kind, key))
+                else:
+                    db.execute(
+                        f"UPDATE rows SET body = ? WHERE {where}", (msgspec.msgpack.encode(row), site_id, kind, key)
+                    )
+
+    def erasures(self) -> list[Erasure]:
+        """Everything that was erased."""
+        with undamaged(self._db):
+            rows = self._db.execute("SELECT site_id, kind, digest, before_ms FROM erasures").fetchall()
+        return [Erasure(s, ReferenceKind(k), d, int(b)) for s, k, d, b in rows]
+
+    def all_rows(self, site_id: str) -> list[Configuration]:
+        """The site's configuration in force, in whatever partitions it is."""
+        with undamaged(self._db):
+            rows = self._db.execute("SELECT body FROM rows WHERE site_id = ?", (site_id,)).fetchall()
+        return [_ROW.decode(body) for (body,) in rows]
+
+
+def _list(db: sqlite3.Connection, segment: Segment) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?)",
+        (segment.name, segment.head.site_id, segment.head.day, msgspec.msgpack.encode(segment)),
+    )
+
+
+_ROW: msgspec.msgpack.Decoder[Configuration] = msgspec.msgpack.Decoder(Configuration)
+_DAY = msgspec.msgpack.Decoder(OpenDay)
+_SEGMENT = msgspec.msgpack.Decoder(Segment)

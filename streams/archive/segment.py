@@ -1,0 +1,173 @@
+"""A segment: one site's part of one UTC day of the log, as bytes. Pure.
+
+``MAGIC``, a head in plain JSON, then sealed parts (u32 length, nonce, AES-256-GCM of a zlib-compressed msgpack part).
+Each part is bound to the head and to its number, and the last counts those before it: parts cannot be swapped, dropped
+or moved to another day.
+
+What a part holds, in order: first *the configuration in force* before the day's first record, so that a day can be
+replayed alone; then *batches*: the site's events in order of acceptance, cut as the log's records were, with each one's
+watermark. A batch without events stands for all the time that passed between two records of the site. So a replay
+releases exactly what the log released, and its findings are the log's.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from contracts.batch import Batch
+from contracts.errors import Permanent
+from contracts.events import Configuration
+from contracts.names import Id
+
+MAGIC = b"LINLISEG1\n"
+SUFFIX = ".seg"
+SEGMENT_VERSION = 1
+MAX_PART_BYTES = 64 * 1024 * 1024
+"""A damaged file must not fill the memory; parts are cut at about 256 KiB, a configuration is a few MB."""
+
+_LEVEL = 6
+_NONCE_BYTES = 12
+_TAG_BYTES = 16
+_LENGTH = struct.Struct(">I")
+_INDEX = struct.Struct(">Q")
+
+
+class SegmentBroken(Permanent):
+    """A segment was damaged, cut or changed, or the key is not the one it was sealed with."""
+
+
+class SegmentHead(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be read without the key: whose it is, which day (``YYYYMMDD``, UTC) and which partition of which log."""
+
+    v: int = SEGMENT_VERSION
+    site_id: Id
+    day: str
+    log_id: str
+    partition: int
+
+
+class ConfigurationPart(msgspec.Struct, frozen=True, tag="configuration", array_like=True):
+    """The rows in force before the day's first record, by version."""
+
+    records: tuple[Configuration, ...]
+
+
+class BatchesPart(msgspec.Struct, frozen=True, tag="batches", array_like=True):
+    """Some of the day's batches."""
+
+    batches: tuple[Batch, ...]
+
+
+class EndPart(msgspec.Struct, frozen=True, tag="end", array_like=True):
+    """The last part: how many came before it."""
+
+    parts: int
+
+
+Part = ConfigurationPart | BatchesPart | EndPart
+
+
+def file_name(head: SegmentHead) -> str:
+    """``site/YYYYMMDD-log.seg``: where a segment lies in the archive's folder. Another log's day is another file."""
+    return f"{head.site_id}/{head.day}-{head.log_id[:8]}{SUFFIX}"
+
+
+def encode_head(head: SegmentHead) -> bytes:
+    """The bytes before the first part."""
+    text = msgspec.json.encode(head)
+    return MAGIC + _LENGTH.pack(len(text)) + text
+
+
+def seal_part(part: Part, number: int, head: SegmentHead, key: bytes) -> bytes:
+    """The part sealed, without its length."""
+    nonce = os.urandom(_NONCE_BYTES)
+    plain = zlib.compress(_ENCODER.encode(part), _LEVEL)
+    return nonce + AESGCM(key).encrypt(nonce, plain, _bound_to(head, number))
+
+
+def open_part(sealed: bytes, number: int, head: SegmentHead, key: bytes) -> Part:
+    """The part that :func:`seal_part` sealed.
+
+    Raises:
+        SegmentBroken: it is not this part of this segment, or the key is another.
+    """
+    try:
+        plain = AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound_to(head, number))
+    except (InvalidTag, ValueError):
+        raise SegmentBroken(f"{file_name(head)}: part {number} does not open") from None
+    inflate = zlib.decompressobj()
+    try:
+        content = inflate.decompress(plain, MAX_PART_BYTES)
+        if not inflate.eof:
+            raise SegmentBroken(f"{file_name(head)}: part {number} is cut or over {MAX_PART_BYTES} bytes")
+        return _DECODER.decode(content)
+    except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise SegmentBroken(f"{file_name(head)}: part {number} cannot be read: {error}") from None
+
+
+def framed(sealed: bytes) -> bytes:
+    """A sealed part as it stands in the file."""
+    return _LENGTH.pack(len(sealed)) + sealed
+
+
+def read_head(file: BinaryIO, name: str) -> SegmentHead:
+    """The head of an open file; the file then stands at its first part.
+
+    Raises:
+        SegmentBroken: when it is no segment, or one of a newer program.
+    """
+    if file.read(len(MAGIC)) != MAGIC:
+        raise SegmentBroken(f"{name} is not a segment of the archive")
+    try:
+        head = msgspec.json.decode(_frame(file, name) or b"", type=SegmentHead)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise SegmentBroken(f"{name}: its head cannot be read: {error}") from None
+    if head.v > SEGMENT_VERSION:
+        raise SegmentBroken(f"{name} has version {head.v}, this program reads ≤ {SEGMENT_VERSION}")
+    return head
+
+
+def read_parts(file: BinaryIO, head: SegmentHead, key: bytes, name: str) -> Iterator[ConfigurationPart | BatchesPart]:
+    """The parts after the head, each as soon as it is read; the last one's count is checked.
+
+    Raises:
+        SegmentBroken: while iterating, before anything damaged is given.
+    """
+    number = 0
+    while (sealed := _frame(file, name)) is not None:
+        part = open_part(sealed, number, head, key)
+        if isinstance(part, EndPart):
+            if part.parts != number or file.read(1):
+                raise SegmentBroken(f"{name}: its end does not fit what is before it")
+            return
+        number += 1
+        yield part
+    raise SegmentBroken(f"{name} is cut after {number} parts")
+
+
+def _frame(file: BinaryIO, name: str) -> bytes | None:
+    """The next length and as many bytes; None at the end of the file."""
+    length = file.read(_LENGTH.size)
+    if not length:
+        return None
+    size = int(_LENGTH.unpack(length)[0]) if len(length) == _LENGTH.size else 0
+    data = file.read(size) if 0 < size <= MAX_PART_BYTES else b""
+    if not size or len(data) != size:
+        raise SegmentBroken(f"{name} is cut or damaged")
+    return data
+
+
+def _bound_to(head: SegmentHead, number: int) -> bytes:
+    return msgspec.json.encode(head) + _INDEX.pack(number)
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER: msgspec.msgpack.Decoder[Part] = msgspec.msgpack.Decoder(Part)

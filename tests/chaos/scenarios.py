@@ -1,0 +1,191 @@
+"""The two runs of chaos: workers over a log that is being loaded, and a whole district under live devices."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from app.district import open_cluster, topic_names
+from app.settings import Settings
+from contracts.events import Event
+from simulator.files import write_events
+from streams.kafka_log import KafkaLogWriter
+from tests.chaos.faults import KILLS, LONG, SERVERS, WORKERS, Fault, plan
+from tests.chaos.life import Life, mutes_of
+from tests.chaos.progress import ProgressWatch
+from tests.chaos.reference import Log, applied, difference, events_in, judged, parsed, per_site, read_log
+from tests.chaos.report import Events, Report
+from tests.chaos.runner import IN_ORDER, SECOND_OWNER, Runner, settled
+from tests.chaos.silence import silences
+from tests.chaos.talker import Said, Talker
+from tests.chaos.told import check_told, expected_incidents, pending, taken
+from tests.support.whole_district import District, Plan, running_district
+
+PARTITIONS = 6
+SITES = 8
+LOAD_SHARE = 1.1
+"""Loading takes this share of the run, so that there is something to go on with after the last fault."""
+SHORT_S = 600.0
+"""Runs beyond this have time for long outages."""
+MUTE_S = 50.0
+BOUNDS_S = 3.0
+"""Above the bound of every rule: so long after the last event everything about it is decided."""
+FILE_START_MS = 1_790_000_000_000
+Say = Callable[[str], None]
+
+
+def workers_under_fire(seed: int, seconds: float, folder: Path, say: Say) -> Report:
+    """A file is loaded while workers are killed every 8-16 s, stand still and are ended; one becomes three and one."""
+    faults = plan(seed, seconds, (KILLS, WORKERS), scale=True)
+    file = folder / "life.jsonl"
+    spoken_s = 8 * seconds
+    events = Life(seed, SITES).file(FILE_START_MS, spoken_s)
+    with file.open("wb") as out:
+        write_events(events, out)
+    rate = len(events) / (LOAD_SHARE * seconds)
+    with running_district(Plan(partitions=PARTITIONS, shards=0, workers=3), folder) as district:
+        district.name("load", "log", "load", str(file), "--rate", f"{rate:.0f}")
+        settings = district.settings()
+        with ProgressWatch(settings) as watch:
+            runner = Runner(district, ["worker-0"], say)
+            district.parts["load"].start()
+            runner.run(faults, seconds)
+            recovery_s = _recovered(runner, watch)
+            runner.keep_alive_until(lambda: not district.process("load").running(), "end of loading")
+            assert district.process("load").exit_code() == 0, district.process("load").said()
+            _recovered(runner, watch)
+            _end_all(runner, district)
+        log = read_log(settings)
+        exported = parsed(district.linli("findings", "export", "--json").stdout)
+        replayed = parsed(district.linli("replay", "--json", str(file)).stdout)
+    reference = judged(log)
+    same = difference(per_site(replayed, placed=False), per_site(reference, placed=False))
+    assert same.none(), f"the log and the file it was loaded from disagree: {same}"
+    return Report(
+        scenario="workers",
+        seed=seed,
+        seconds=seconds,
+        faults=_kinds(faults),
+        events=_events([_said(event) for event in events], log),
+        findings=difference(per_site(reference), per_site(exported)),
+        recovery_s=recovery_s,
+        longest_stall_s=watch.longest_s(),
+        restarts=dict(runner.restarts),
+        unexpected_ends=runner.unexpected,
+    )
+
+
+def district_under_fire(seed: int, seconds: float, folder: Path, say: Say) -> Report:
+    """Everything at once: devices speak over MQTT while processes and servers die, stand still and are cut off."""
+    servers = SERVERS if seconds <= SHORT_S else LONG
+    faults = plan(seed, seconds, (WORKERS, servers), scale=True)
+    mutes = mutes_of(seed, SITES, seconds, min(MUTE_S, seconds / 2))
+    life = Life(seed, SITES, mutes=mutes)
+    size = Plan(partitions=PARTITIONS, workers=3, incidents=2, results=False)
+    with running_district(size, folder) as district:
+        records = life.records(time.time_ns() // 1_000_000)
+        district.put_inventory(records)
+        district.name(SECOND_OWNER, "ingest", "run", "--shard", "0/1")
+        settings, wanted = district.settings(), ["ingest-0", "worker-0", "incidents-0", "incidents-1"]
+        for name in wanted:
+            district.parts[name].start()
+        district.process("ingest-0").wait_ready()
+        talker = Talker(district.mqtt_url, life, seconds)
+        with ProgressWatch(settings) as watch:
+            runner = Runner(district, wanted, say)
+            talker.start()
+            runner.run(faults, seconds)
+            recovery_s = _recovered(runner, watch)
+            runner.keep_alive_until(lambda: not talker.talking(), "end of talking")
+            unconfirmed = talker.finish()
+            past_ms = time.time_ns() // 1_000_000 + int(BOUNDS_S * 1_000)
+            runner.keep_alive_until(lambda: settled(lambda: _marks_ms(settings) >= past_ms), "time beyond the end")
+            runner.release("ingest-0")
+            assert district.process("ingest-0").stop() == 0, district.process("ingest-0").said()[-2_000:]
+            log = read_log(settings)
+            reference = judged(log)
+            _recovered(runner, watch)
+            with district.incidents_store() as store:
+                runner.keep_alive_until(lambda: taken(store) >= len(reference), "intake of all findings")
+                runner.keep_alive_until(lambda: not pending(store), "end of deliveries")
+                _end_all(runner, district)
+                assert district.receiver is not None
+                told = check_told(store, expected_incidents(reference, records), district.receiver)
+        exported = parsed(district.linli("findings", "export", "--json").stdout)
+    sites = [community.site_id for community in life.communities]
+    return Report(
+        scenario="district",
+        seed=seed,
+        seconds=seconds,
+        faults=_kinds(faults),
+        events=_events(talker.said, log, unconfirmed),
+        findings=difference(per_site(reference), per_site(exported)),
+        recovery_s=recovery_s,
+        longest_stall_s=watch.longest_s(),
+        restarts=dict(runner.restarts),
+        unexpected_ends=runner.unexpected,
+        silences=silences(reference, mutes, runner.happened, talker.spoken_ms(), sites),
+        told=told,
+    )
+
+
+# --- waiting ----------------------------------------------------------------------------------------------------------
+
+
+def _recovered(runner: Runner, watch: ProgressWatch) -> float:
+    """Until every partition has judged what is in the log now; how long after the last fault that was, seconds."""
+    looks = watch.looks
+    runner.keep_alive_until(lambda: watch.looks > looks + 1, "look at the whole log")
+    ends = {partition: stand.end for partition, stand in watch.stands().items()}
+    runner.keep_alive_until(
+        lambda: all(watch.stands()[partition].position >= end for partition, end in ends.items()),
+        f"progress of every partition to {ends}",
+    )
+    return round(time.monotonic() - runner.last_fault_s, 1)
+
+
+def _end_all(runner: Runner, district: District) -> None:
+    """End every process in order; each must say 0."""
+    living = [process for process in district.processes("") if process.running()]
+    runner.release(*(process.name for process in living))
+    for process in living:
+        process.resume()
+        process.end()
+    for process in living:
+        code = process.stop()
+        if code not in IN_ORDER:
+            runner.unexpected.append(f"{process.name} was asked to end and said {code}:\n{process.said()[-1_500:]}")
+
+
+def _marks_ms(settings: Settings) -> int:
+    """The lowest of the partitions' last watermarks."""
+    with open_cluster(settings, "chaos-marks") as cluster:
+        topic = topic_names(settings).log
+        return min(KafkaLogWriter(cluster, topic, [p]).last_watermark_ms() for p in range(PARTITIONS))
+
+
+# --- counting ---------------------------------------------------------------------------------------------------------
+
+
+def _kinds(faults: Sequence[Fault]) -> dict[str, int]:
+    return dict(Counter(fault.kind.value for fault in faults))
+
+
+def _said(event: Event) -> Said:
+    return Said(event.site_id, event.event_id, event.spool is not None, True, event.at_ms)
+
+
+def _events(said: Sequence[Said], log: Log, unconfirmed: int = 0) -> Events:
+    logged = Counter((event.site_id, event.event_id) for event in events_in(log))
+    times = applied(log)
+    promised = {(one.site_id, one.event_id) for one in said if one.promised}
+    return Events(
+        said=len(promised),
+        logged=len(logged),
+        doubles=sum(count - 1 for count in logged.values()),
+        lost=len(promised - logged.keys()),
+        applied_twice=sum(count - 1 for key, count in times.items() if key in promised),
+        unconfirmed=unconfirmed,
+    )

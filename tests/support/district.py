@@ -1,0 +1,166 @@
+"""A district's log on a real broker, workers of the rules over it, and what they found."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from app.findings import kafka_findings
+from app.log_loading import GROUP_BATCHES
+from app.run_child import start_child
+from contracts.events import AnyEvent
+from contracts.findings import Finding
+from streams.kafka import KafkaCluster
+from streams.kafka_keep import KafkaKeep
+from streams.kafka_log import KafkaLogWriter
+from streams.manifest import Manifest, decode_manifest
+from streams.slices import batches_of
+from tests.support.kafka import make_topics
+
+PATIENCE_S = 120.0
+
+
+class Worker:
+    """``linli streams run`` in a folder of its own choice."""
+
+    def __init__(self, folder: Path, name: str, settings: dict[str, str], *arguments: str) -> None:
+        self._child = start_child(name, folder, "streams", "run", *arguments, settings=settings)
+        self.ended = False
+
+    @property
+    def pid(self) -> int:
+        """Of the supervisor; its process group holds the worker too."""
+        return self._child.pid
+
+    def said(self) -> str:
+        """Everything it has said."""
+        return self._child.tail(1_000_000)
+
+    def running(self) -> bool:
+        """Whether it still runs."""
+        return self._child.running()
+
+    def signal(self, number: int) -> None:
+        """To the whole process group."""
+        os.killpg(self.pid, number)
+
+    def kill(self) -> None:
+        """As a crash would; with everything in its group."""
+        self.ended = True
+        self.signal(signal.SIGKILL)
+        self._child.stop()
+
+    def stop(self) -> int:
+        """In order; the exit code."""
+        self.ended = True
+        return self._child.stop(40.0)
+
+    def wait(self) -> int:
+        """Until it ends by itself; the exit code."""
+        until(lambda: not self.running(), "the worker to end")
+        return self.stop()
+
+
+class District:
+    """Topics nobody else uses, over brokers that others may use too."""
+
+    def __init__(self, url: str, folder: Path, *, partitions: int) -> None:
+        self.url, self.folder, self.partitions = url, folder, partitions
+        self.names = make_topics(url, partitions=partitions)
+        self.cluster = KafkaCluster(url, "tests")
+        self.settings = {
+            "LINLI_LOG_URL": url,
+            "LINLI_KAFKA_PREFIX": self.names.prefix,
+            "LINLI_KAFKA_PARTITIONS": str(partitions),
+        }
+        self._sender = self.cluster.producer()
+        self._tails = self.cluster.tails()
+
+    def load(self, events: Sequence[AnyEvent], pause_s: float = 0.0) -> None:
+        """Write a file's events into the log as a shard would, with a pause after every few records."""
+        writer = KafkaLogWriter(self.cluster, self.names.log, range(self.partitions))
+        batches = list(batches_of(events, self.partitions))
+        for start in range(0, len(batches), GROUP_BATCHES):
+            writer.append(batches[start : start + GROUP_BATCHES])
+            time.sleep(pause_s)
+        writer.close()
+
+    @contextmanager
+    def loading(self, events: Sequence[AnyEvent], pause_s: float) -> Iterator[threading.Thread]:
+        """The log grows meanwhile; it is complete when ``yield``'s thread has ended."""
+        thread = threading.Thread(target=self.load, args=(events, pause_s))
+        thread.start()
+        try:
+            yield thread
+        finally:
+            thread.join(PATIENCE_S)
+
+    @contextmanager
+    def workers(self, *names: str) -> Iterator[list[Worker]]:
+        """Workers in one folder, without arguments; ended whatever happens."""
+        started: list[Worker] = []
+        try:
+            started += [Worker(self.folder, name, self.settings) for name in names]
+            yield started
+        finally:
+            for worker in started:
+                if not worker.ended and worker.running():
+                    worker.kill()
+
+    def keep(self, partition: int) -> KafkaKeep:
+        """What is kept of a partition."""
+        return KafkaKeep(self.cluster, self.names, partition, sender=self._sender, tails=self._tails)
+
+    def manifests(self, partition: int) -> list[Manifest]:
+        """Of every version of the rules."""
+        return [decode_manifest(body) for body in self.keep(partition).manifests().values()]
+
+    def position(self, partition: int) -> int:
+        """How far a partition is judged, durably."""
+        return max((manifest.position + 1 for manifest in self.manifests(partition)), default=0)
+
+    def end(self, partition: int) -> int:
+        """Where a partition's log ends."""
+        return self._tails(self.names.log, partition).end()
+
+    def wait_until_judged(self) -> None:
+        """Until everything in the log is judged."""
+        for partition in range(self.partitions):
+            until(lambda p=partition: self.position(p) >= self.end(p), f"partition {partition} to be judged")  # type: ignore[misc]
+
+    def findings(self) -> dict[str, list[Finding]]:
+        """Each site's findings, each once, in order, without the position."""
+        sites: dict[str, dict[str, Finding]] = {}
+        for finding in kafka_findings(self.cluster, self.names):
+            bare = msgspec.structs.replace(finding, position=0, number=0)
+            sites.setdefault(finding.site_id, {}).setdefault(finding.finding_id, bare)
+        return {site_id: list(found.values()) for site_id, found in sites.items()}
+
+    def close(self) -> None:
+        """Close connections."""
+        self.cluster.close()
+
+
+@contextmanager
+def district(url: str, folder: Path, *, partitions: int) -> Iterator[District]:
+    """A district of so many partitions."""
+    opened = District(url, folder, partitions=partitions)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def until(done: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
+    """Wait until ``done``; the machine may be busy."""
+    deadline_s = time.monotonic() + patience_s
+    while not done():
+        assert time.monotonic() < deadline_s, f"waited {patience_s:.0f} s for {what}"
+        time.sleep(0.1)
