@@ -142,7 +142,7 @@ def test_a_device_hears_only_what_is_meant_for_it(running: DistrictBroker) -> No
 def test_ingest_connects_with_its_account_over_tls_hears_devices_and_proves_time(running: DistrictBroker) -> None:
     address = broker_address(f"mqtts://127.0.0.1:{running.port}", running.password("ingest"), running.ca_file)
     signals: list[Signal] = []
-    session = MqttSession(address, "linli-ingest-0", ["#"], "linli/probe/linli-ingest-0", signals.append)
+    session = MqttSession(address, "linli-ingest-0", ["#"], "linli/probe/linli-ingest-0", signals.extend)
     session.start()
     box = Client(running, running.password(BOX))
     try:
