@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -25,12 +26,12 @@ class Inbox(Generic[T]):
         self._emptied = threading.Condition(self._lock)
         self._closed = False
 
-    def put(self, item: T) -> None:
-        """Add an item, waiting while there is no room: the caller then reads no more from its socket."""
+    def put(self, items: Sequence[T]) -> None:
+        """Add items, waiting while there is no room: the caller then reads no more from its socket."""
         with self._lock:
             while len(self._items) >= self._limit and not self._closed:
                 self._emptied.wait(1.0)
-            self._items.append(item)
+            self._items.extend(items)
             self._filled.notify()
 
     def put_now(self, item: T) -> None:
