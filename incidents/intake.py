@@ -128,8 +128,8 @@ class Intake:
         Raises:
             Transient: the database is away.
         """
-        taken, newest = Taken(), max((n for n, _ in findings), default=through)
-        if not newest:
+        taken = Taken()
+        if not findings and not alarms and not through:
             return taken
         with self._store.write() as connection:
             now_ms = self._clock_ms()
