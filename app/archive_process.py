@@ -7,7 +7,8 @@ from functools import partial
 
 import structlog
 
-from app.archives import archivers_of, follow, need_archive
+from app.archives import archivers_of, follow, log_sealed, need_archive
+from app.metrics_server import Metrics
 from app.process import Parts
 from app.retention import Retention, SegmentKeeper
 from app.settings import Settings
@@ -18,6 +19,7 @@ from incidents import audit
 from incidents.holds import held_now
 from incidents.store import Store, wall_ms
 from streams.archive.archive import Archive
+from streams.archive.catalogue import Segment
 from streams.daylog import DayLog
 
 LOG = structlog.get_logger("linli")
@@ -41,7 +43,10 @@ def wire_archive(settings: Settings, parts: Parts) -> None:
     parts.at_end(inventory.close)
     logs = parts.wait_for("log", lambda: open_logs(settings))
     parts.at_end(logs.close)
-    archivers = archivers_of(archive, logs.readers, inventory, store)
+    archivers = archivers_of(archive, logs.readers, inventory, store, on_sealed=log_sealed)
+    metrics = Metrics("archive")
+    metrics.serve(settings)
+    parts.at_end(metrics.close)
     parts.threads.keep("archive", partial(follow, archivers))
     parts.threads.keep("retention", Retention({"archive": keeper_of(settings, archive, store)}).run)
     LOG.info("ready", archive=str(archive.folder), partitions=len(archivers))
@@ -58,15 +63,15 @@ def archive_once(settings: Settings) -> tuple[list[str], int]:
         opened.callback(inventory.close)
         logs = _logs(settings)
         opened.callback(logs.close)
-        before = {segment.name for segment in archive.catalogue.segments()}
-        for archiver in archivers_of(archive, logs.readers, inventory, store):
+        made: list[Segment] = []
+        for archiver in archivers_of(archive, logs.readers, inventory, store, on_sealed=made.append):
             while archiver.step():
                 pass
             archiver.flush()
-        after = {segment.name for segment in archive.catalogue.segments()}
+        before = len(archive.catalogue.segments())
         keeper_of(settings, archive, store)(wall_ms())
-        kept = {segment.name for segment in archive.catalogue.segments()}
-    return sorted(after - before), len(after - kept)
+        deleted = before - len(archive.catalogue.segments())
+    return sorted(segment.name for segment in made), deleted
 
 
 def erase_site(settings: Settings, site_id: str) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -16,6 +17,7 @@ from incidents.store import Store, wall_ms
 from ingest.inventory import Inventory
 from streams.archive.archive import Archive
 from streams.archive.archiver import Archiver
+from streams.archive.catalogue import Segment
 from streams.log import LogReader
 
 LOG = structlog.get_logger("linli")
@@ -49,7 +51,14 @@ def rows_before(inventory: Inventory, before_ms: int) -> Iterable[Configuration]
         yield from (row for _, row in found if row.at_ms <= before_ms)
 
 
-def archivers_of(archive: Archive, logs: Sequence[LogReader], inventory: Inventory, store: Store) -> list[Archiver]:
+def archivers_of(
+    archive: Archive,
+    logs: Sequence[LogReader],
+    inventory: Inventory,
+    store: Store,
+    *,
+    on_sealed: Callable[[Segment], None],
+) -> list[Archiver]:
     """One for each partition of the log, in their order."""
 
     def on_gap(detail: str) -> None:
@@ -57,12 +66,16 @@ def archivers_of(archive: Archive, logs: Sequence[LogReader], inventory: Invento
         with store.write() as connection:
             raise_alarm(connection, AlarmCode.ARCHIVE_GAP, "archive", detail, wall_ms())
 
-    return [
-        Archiver(
-            archive, log, partition=n, rows_before=lambda before_ms: rows_before(inventory, before_ms), on_gap=on_gap
-        )
-        for n, log in enumerate(logs)
-    ]
+    def archiver(partition: int, log: LogReader) -> Archiver:
+        rows = partial(rows_before, inventory)
+        return Archiver(archive, log, partition=partition, rows_before=rows, on_gap=on_gap, on_sealed=on_sealed)
+
+    return [archiver(partition, log) for partition, log in enumerate(logs)]
+
+
+def log_sealed(segment: Segment) -> None:
+    """Tell of a segment in the log of the process."""
+    LOG.info("segment_sealed", segment=segment.name, events=segment.events, size_bytes=segment.size_bytes)
 
 
 def follow(archivers: Sequence[Archiver], stop: threading.Event) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import structlog
 from fastapi import FastAPI
 
-from app.archives import archivers_of, follow, open_archive
+from app.archives import archivers_of, follow, log_sealed, open_archive
 from app.folder_lock import FolderLock
 from app.heard import HeardLog
 from app.incident_figures import IncidentFigures
@@ -124,7 +124,9 @@ class Community:
             accept_cut=self._accept_cut,
         )
         if self._archive is not None:
-            self._archivers = archivers_of(self._archive, [self._log], self._inventory, self._incidents)
+            self._archivers = archivers_of(
+                self._archive, [self._log], self._inventory, self._incidents, on_sealed=log_sealed
+            )
         self._heard = HeardLog(self._log, self._driver.wake)
         self._ingest_counters = Counters()
         self._auditor = Auditor(self._incidents, names)
@@ -147,6 +149,7 @@ class Community:
         metrics.add_hops([counters.device_accepted, counters.accepted_durable])
         metrics.add(IncidentFigures(self._incidents))
         metrics.add_figures(self._engine_figures)
+        metrics.add_figures(self._results.figures)
 
     def start(self) -> str:
         """Start every thread; the address of the page. Ends once the log is judged to its end and ingest listens."""
@@ -285,7 +288,11 @@ class Community:
 
     def _retention(self) -> Retention:
         settings = self._settings
-        readers = {"rules": lambda: self._engine_store.needed_from(self._engine.digest)}
+        log_id, findings_id = self._log.identity(), self._engine_store.identity()
+        readers = {
+            "rules": lambda: self._engine_store.needed_from(self._engine.digest),
+            "results": lambda: self._results.cursor("log/0", log_id),
+        }
         keepers: dict[str, Keeper] = {"incidents": IncidentKeeper(self._incidents, days=_days(settings, "incidents"))}
         if self._archive is not None:
             readers["archive"] = self._archivers[0].needed_from
@@ -300,7 +307,7 @@ class Community:
             days=_days(settings, "log"),
             max_bytes=int(settings["log.retention_gb"]) * 10**9,
             readers=readers,
-            taken=self._intake.cursor,
+            taken=lambda: min(self._intake.cursor(), self._results.cursor("findings/0", findings_id)),
         )
         return Retention(keepers)
 

@@ -15,7 +15,7 @@ import msgspec
 
 from app.archives import open_archive
 from app.settings import Settings
-from app.stores import open_incidents, open_inventory
+from app.stores import inventory_url, open_incidents, open_inventory
 from contracts.batch import decode_batch
 from contracts.erasure import Eraser, Erasure
 from contracts.errors import Rejected
@@ -34,6 +34,7 @@ from streams.daylog import read_days
 from streams.engine_store import EngineStore
 from streams.erasing import names_in_snapshot
 from streams.log_days import day_begin_ms
+from streams.sqlite import empty_wal
 
 ACTOR = "cli"
 DAY_MS = 86_400_000
@@ -88,6 +89,15 @@ class Stores:
             self.engine_store = EngineStore(self.folder / "engine.db")
             opened.callback(self.engine_store.close)
 
+    def files_of_sqlite(self) -> list[Path]:
+        """The databases that are files here and now."""
+        paths = [Path(self.settings["dead_letters.folder"]) / "dead-letters.db"]
+        paths += [Path(self.settings["archive.folder"]) / "archive.db"] if self.archive is not None else []
+        paths += [self.folder / "engine.db"] if self.folder is not None else []
+        urls = (self.settings["incidents.url"], inventory_url(self.settings))
+        paths += [Path(url.removeprefix("sqlite:///")) for url in urls if url.startswith("sqlite:///")]
+        return [path for path in paths if path.exists()]
+
 
 def erase(stores: Stores, erasure: Erasure) -> list[Answer]:
     """Erase what can be erased, and say what became of the reference in each store. Safe to repeat."""
@@ -105,6 +115,8 @@ def erase(stores: Stores, erasure: Erasure) -> list[Answer]:
     with stores.store.write() as connection:
         detail = {answer.store: f"{answer.outcome} {answer.detail}".strip() for answer in answers}
         audit.record(connection, ACTOR, "erasure.done", erasure.digest, detail, now_ms)
+    for path in stores.files_of_sqlite():
+        empty_wal(path)
     return answers
 
 

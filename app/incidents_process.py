@@ -15,6 +15,7 @@ from app.metrics_server import Metrics
 from app.process import Parts
 from app.receivers import receivers_of
 from app.relays import DirectoryRelay, SharedRelays
+from app.retention import IncidentKeeper, Retention
 from app.settings import Settings, sqlite_path
 from app.sources import open_findings
 from app.stores import open_incidents, open_inventory
@@ -54,6 +55,8 @@ def wire_incidents(settings: Settings, parts: Parts) -> None:
     threads.start("claims", claims.run)
     threads.keep("findings", SharedRelays(findings.relays, claims).run)
     threads.keep("topic", findings.watch)
+    keep = Retention({"incidents": IncidentKeeper(store, days=int(settings["incidents.retention_days"]))})
+    threads.keep("retention", keep.run)
     threads.keep("auditor", partial(Auditor(store, names).run, mine=partial(claims.mine, "auditor")))
     for profile, receiver in receivers:
         told = partial(claims.mine, f"receiver/{profile.name}")

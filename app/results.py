@@ -133,6 +133,21 @@ class ResultsService:
             days = int(self._settings["results.retention_days"])
             threads.start("results-days", lambda stop: target.run(stop, days, self._clock_ms))
 
+    def cursor(self, source: str, identity: str) -> int:
+        """How far a source has been read; what lies beyond is still needed."""
+        return self._spool.cursor(source, identity) or 0
+
+    def figures(self) -> dict[str, float]:
+        """What waits, since when, and what was lost; for the metrics of the process."""
+        depth = self._spool.depth()
+        return {
+            "results_waiting": depth.points,
+            "results_waiting_bytes": depth.bytes,
+            "results_oldest_seconds": (self._clock_ms() - depth.oldest_ms) / 1000 if depth.oldest_ms else 0.0,
+            "results_rejected": depth.rejected,
+            "results_dropped": depth.dropped,
+        }
+
     def close(self) -> None:
         """Close spool and store, once the threads have ended."""
         self._spool.close()

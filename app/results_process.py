@@ -10,6 +10,7 @@ import structlog
 from app.district import is_district, log_partitions, open_cluster, topic_names
 from app.folder_lock import FolderLock
 from app.incidents_process import open_stores
+from app.metrics_server import Metrics
 from app.process import Parts
 from app.results import ResultsService
 from app.settings import Settings
@@ -53,6 +54,10 @@ def wire_results(settings: Settings, parts: Parts) -> None:
         read_records=READ_RECORDS,
     )
     parts.at_end(service.close)
+    metrics = Metrics("results")
+    metrics.add_figures(service.figures)
+    metrics.serve(settings)
+    parts.at_end(metrics.close)
     service.start(parts.threads)
     LOG.info("ready", results=settings["results.url"].partition("?")[0], partitions=len(partitions))
 

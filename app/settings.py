@@ -107,6 +107,12 @@ def _severity(text: str) -> str | None:
     return None if text in set(Severity) else f"expected one of {', '.join(Severity)}"
 
 
+def _site_days(text: str) -> str | None:
+    pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
+    good = all(is_id(site) and days.isdigit() and 1 <= int(days) <= 36_500 for site, _, days in pairs)
+    return None if good else "expected SITE=DAYS with commas, days 1–36500"
+
+
 def _results_url(text: str) -> str | None:
     if not text.startswith("influx:"):
         return _url("sqlite", "influx")(text)
@@ -115,12 +121,6 @@ def _results_url(text: str) -> str | None:
     except ConfigurationError as error:
         return str(error)
     return None
-
-
-def _site_days(text: str) -> str | None:
-    pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
-    good = all(is_id(site) and days.isdigit() and 1 <= int(days) <= 36_500 for site, _, days in pairs)
-    return None if good else "expected SITE=DAYS with commas, days 1–36500"
 
 
 def _any(_text: str) -> str | None:
@@ -146,14 +146,14 @@ KEYS: dict[str, Key] = {
     "log.retention_gb": Key(
         "20", "size of all day files, GB, beyond which the oldest go (0: none)", _whole(0, 100_000)
     ),
-    "kafka.partitions": Key("24", "partitions of log, findings and snapshots; chosen once", _whole(1, 1_000)),
-    "kafka.replication": Key("0", "copies of each record (0: three, or as many as there are brokers)", _whole(0, 15)),
-    "kafka.retention_bytes": Key("0", "most bytes of the log in each partition (0: no bound)", _whole(0, 2**62)),
-    "kafka.prefix": Key("linli.", "what the topics' names begin with; one district, one prefix", _prefix),
     "archive.folder": Key("linli-data/archive", "site-day segments of the log, encrypted (empty: none)", _any),
     "archive.key_file": Key("", "the sites' keys of the archive (empty: keys in archive.folder)", _any),
     "archive.retention_days": Key("30", "days that segments are kept", _whole(1, 36_500)),
     "archive.site_days": Key("", "sites that differ: SITE=DAYS with commas", _site_days),
+    "kafka.partitions": Key("24", "partitions of log, findings and snapshots; chosen once", _whole(1, 1_000)),
+    "kafka.replication": Key("0", "copies of each record (0: three, or as many as there are brokers)", _whole(0, 15)),
+    "kafka.retention_bytes": Key("0", "most bytes of the log in each partition (0: no bound)", _whole(0, 2**62)),
+    "kafka.prefix": Key("linli.", "what the topics' names begin with; one district, one prefix", _prefix),
     "inventory.url": Key(
         "",
         "the tables people edit (empty: with the incidents in PostgreSQL, else sqlite:///linli-data/config.db)",

@@ -25,7 +25,7 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=exec
-ExecStart={linli} {arguments} --config {config}
+ExecStart={linli} {arguments}
 User=linli
 Group=linli
 StateDirectory=linli
@@ -78,16 +78,15 @@ WantedBy=multi-user.target
 """
 
 
-def units_of(settings: Settings, services: Sequence[Service], *, linli: Path, config: Path) -> dict[str, str]:
+def units_of(settings: Settings, services: Sequence[Service], *, linli: Path) -> dict[str, str]:
     """File name → text, of one unit a service and the target that holds them together.
 
     Args:
         settings: those whose secrets the services get.
-        services: what to run.
+        services: what to run, with the settings file in their arguments.
         linli: the program.
-        config: the settings file it is given.
     """
-    files = {f"{service.name}.service": _unit(settings, service, linli, config) for service in services}
+    files = {f"{service.name}.service": _unit(settings, service, linli) for service in services}
     return files | {TARGET: _TARGET_UNIT.format(target=TARGET, services=" ".join(files))}
 
 
@@ -96,7 +95,7 @@ def secret_keys(settings: Settings) -> list[str]:
     return [key for key in KEYS if key.endswith("_file") and settings[key]]
 
 
-def _unit(settings: Settings, service: Service, linli: Path, config: Path) -> str:
+def _unit(settings: Settings, service: Service, linli: Path) -> str:
     lines = [] if service.metrics_port is None else [f"Environment=LINLI_METRICS_PORT={service.metrics_port}"]
     for key in secret_keys(settings):
         name = key.replace(".", "-")
@@ -107,6 +106,5 @@ def _unit(settings: Settings, service: Service, linli: Path, config: Path) -> st
         target=TARGET,
         linli=linli,
         arguments=" ".join(service.arguments),
-        config=config,
         environment="".join(f"{line}\n" for line in lines),
     )

@@ -74,6 +74,7 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA secure_delete=ON")  # what was dropped is not left in free pages
         connection.executescript(_SCHEMA)
     except sqlite3.DatabaseError:
         connection.close()

@@ -234,9 +234,7 @@ class _Writing:
     def put(self, record: ConfigurationRecord, at_ms: int) -> None:
         """Write the record, unless it says what is there."""
         kind, key = str(type(record).__struct_config__.tag), row_key(record)
-        plain = msgspec.structs.replace(
-            record, event_id="config", source_id=CONFIG_SOURCE, at_ms=0, received_ms=0, device_at_ms=None, version=0
-        )
+        plain = _plain(record)
         content = _ENCODER.encode(plain)
         there = self._rows.execute(
             "SELECT content FROM rows WHERE site_id = ? AND kind = ? AND row_key = ?", (record.site_id, kind, key)

@@ -39,6 +39,17 @@ def connect(path: Path, schema: str = "", *, readonly: bool = False) -> sqlite3.
     return connection
 
 
+def empty_wal(path: Path) -> None:
+    """Write the journal's pages into the file and empty it, so that older ones are not left in it; or do nothing when
+    somebody reads on for ten seconds.
+    """
+    connection = connect(path)
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.close()
+
+
 def add_column(connection: sqlite3.Connection, table: str, column: str) -> None:
     """Give a table that an earlier version made the ``column`` (its definition) that this one writes.
 

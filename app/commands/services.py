@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import msgspec
 
-from app.services import Counts, services_of
+from app.command_line import with_config
+from app.services import Counts, Service, services_of
 from app.settings import DEFAULT_FILE, load_settings
 from app.systemd import units_of
 from contracts.errors import Permanent
@@ -37,14 +40,14 @@ def command(
     """
     settings = load_settings(config)
     services = services_of(settings, Counts(shards, workers, incidents))
-    given = f" --config {config}" if config else ""
-    for service in services:
+    for service in placed(services, config):
         port = "off" if service.metrics_port is None else str(service.metrics_port)
-        click.echo(f"linli {' '.join(service.arguments)}{given}\t{port}\t{service.does}")
+        click.echo(f"linli {' '.join(service.arguments)}\t{port}\t{service.does}")
     if folder is None:
         return
     program = linli or Path(shutil.which("linli") or "/opt/linli/bin/linli")
-    units = units_of(settings, services, linli=program, config=(config or Path(DEFAULT_FILE)).absolute())
+    file = (config or Path(DEFAULT_FILE)).absolute()
+    units = units_of(settings, placed(services, file), linli=program)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in units.items():
@@ -52,3 +55,10 @@ def command(
     except OSError as error:
         raise Permanent(f"units cannot be written to {folder}: {error.strerror}") from None
     click.echo(f"{len(units)} units written to {folder}; then: systemctl daemon-reload", err=True)
+
+
+def placed(services: Sequence[Service], config: Path | None) -> list[Service]:
+    """The services with the settings file in their command lines."""
+    from app.main import linli
+
+    return [msgspec.structs.replace(s, arguments=with_config(linli, s.arguments, config)) for s in services]

@@ -36,7 +36,7 @@ CONFIRM_TIMEOUT_S = 30.0
     "--password-file", type=click.Path(path_type=Path, exists=True), help="with --mqtt: file with user:password"
 )
 @click.option(
-    "--ca-file", type=click.Path(exists=True), default="", help="with --mqtt: a private authority's certificates"
+    "--ca-file", type=click.Path(path_type=Path, exists=True), help="with --mqtt: a private authority's certificates"
 )
 @click.option(
     "--speed",
@@ -55,7 +55,7 @@ def command(
     origin: str,
     mqtt_url: str | None,
     password_file: Path | None,
-    ca_file: str,
+    ca_file: Path | None,
     speed: float,
 ) -> None:
     """Simulate communities: residents, visitors, e-bikes, meters, faults, doubles, late arrivals.
@@ -78,7 +78,9 @@ def command(
     )
     if mqtt_url is not None:
         password = password_file.read_text(encoding="utf-8") if password_file else ""
-        _publish(world, Publisher(mqtt_url, f"linli-simulator-{seed}", password=password, ca_file=ca_file), speed)
+        _publish(
+            world, Publisher(mqtt_url, f"linli-simulator-{seed}", password=password, ca_file=str(ca_file or "")), speed
+        )
 
 
 def _start_ms(text: str | None) -> int:

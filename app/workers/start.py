@@ -8,14 +8,17 @@ import time
 from collections.abc import Sequence
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from app.children import linli_arguments
 from app.district import open_cluster, topic_names
+from app.metrics_server import Metrics
 from app.settings import Settings
 from app.workers.supervisor import CRASHED, Supervisor
 from app.workers.worker import WorkerSettings, run_worker
 from contracts.errors import ConfigurationError, LinliError
 from streams.drivers.alarms import DriverAlarm
+from streams.drivers.partition import DecisionTimes
 from streams.findings_topic import PartitionAlarm, encode_said
 from streams.kafka_keep import FindingLost
 from streams.progress import Stuck
@@ -33,7 +36,11 @@ def start_worker(settings: Settings, *, accept_cut: bool = False, report_to: int
     )
     code = 0
     try:
-        run_worker(worker, report_to=report_to)
+        metrics, registry, times = Metrics("streams"), CollectorRegistry(), DecisionTimes()
+        metrics.add(registry)
+        metrics.add_hops([times.due, times.durable])
+        metrics.serve(settings)
+        run_worker(worker, report_to=report_to, registry=registry, times=times)
     except FindingLost as error:
         LOG.error("finding_lost", reason=str(error))
         code = CRASHED

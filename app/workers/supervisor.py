@@ -48,9 +48,9 @@ class Supervisor:
         while True:
             started_s = time.monotonic()
             stuck, code = self._one_life()
-            if self._stopping and code == -signal.SIGTERM:
-                return 0  # it had not come so far as to hear us, so there was nothing to drain
-            if self._stopping or (stuck is None and code in {0, 1, 2}):
+            if self._stopping:
+                return _last_code(stuck, code)
+            if stuck is None and code in {0, 1, 2}:
                 return code
             self._faults = 1 if time.monotonic() - started_s > SETTLED_S else self._faults + 1
             fault = stuck or Stuck(f"it ended with code {code}")
@@ -106,6 +106,14 @@ class Supervisor:
         self._stopping = True
         if self._child is not None and self._child.poll() is None:
             self._child.terminate()
+
+
+def _last_code(stuck: Stuck | None, code: int) -> int:
+    """How we end that were asked to: as the worker did; 1 when it had to be killed, and so has not drained."""
+    if stuck is not None:
+        LOG.error("worker_not_drained", reason=stuck.why)
+        return 1
+    return 0 if code == -signal.SIGTERM else code  # by the signal itself: it had not come so far as to hear it
 
 
 def _die_with_parent() -> None:

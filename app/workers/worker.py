@@ -17,7 +17,7 @@ from contracts.errors import ConfigurationError, LinliError, Transient
 from detectors.registry import all_rules
 from streams.drivers.alarms import DriverAlarm
 from streams.drivers.faust_app import FaustReader, ReaderSettings
-from streams.drivers.partition import PartitionDriver
+from streams.drivers.partition import DecisionTimes, PartitionDriver
 from streams.drivers.worker import Worker
 from streams.engine import Engine
 from streams.findings_topic import PartitionAlarm, encode_said
@@ -51,8 +51,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Partitions:
     """Makes drivers: connections are shared, since most of the time nobody reads."""
 
-    def __init__(self, cluster: KafkaCluster, settings: WorkerSettings) -> None:
-        self._cluster, self._settings = cluster, settings
+    def __init__(self, cluster: KafkaCluster, settings: WorkerSettings, times: DecisionTimes | None = None) -> None:
+        self._cluster, self._settings, self._times = cluster, settings, times
         names = settings.names
         _check_partitions(cluster, settings)
         self.count = settings.partitions
@@ -70,6 +70,7 @@ class Partitions:
             Engine(all_rules(), partition=partition, partitions=self.count, log_id=self._log_id),
             on_alarm=lambda alarm, detail: self.alarm(partition, alarm, detail),
             accept_cut=self._settings.accept_cut,
+            times=self._times,
         )
 
     def end(self, partition: int) -> int:
@@ -87,8 +88,14 @@ class WorkerProcess:
     """One worker in this process. ``report_to`` is a file descriptor for a line of progress every second, or None."""
 
     def __init__(
-        self, settings: WorkerSettings, *, report_to: int | None = None, registry: CollectorRegistry | None = None
+        self,
+        settings: WorkerSettings,
+        *,
+        report_to: int | None = None,
+        registry: CollectorRegistry | None = None,
+        times: DecisionTimes | None = None,
     ) -> None:
+        self._times = times or DecisionTimes()
         self._settings = settings
         self._report_to = report_to
         self._registry = registry or CollectorRegistry()
@@ -120,7 +127,7 @@ class WorkerProcess:
         """Wait until the brokers answer; says which do not."""
         while not stop.is_set():
             try:
-                return await asyncio.to_thread(Partitions, self._cluster, self._settings)
+                return await asyncio.to_thread(Partitions, self._cluster, self._settings, self._times)
             except Transient as error:
                 self._waits_for = str(error)
                 LOG.warning("waiting", reason=str(error))
@@ -189,14 +196,20 @@ class WorkerProcess:
             os.kill(os.getpid(), signal.SIGTERM)  # whoever started us is gone
 
 
-def run_worker(settings: WorkerSettings, *, report_to: int | None = None) -> None:
-    """Run a worker until SIGTERM or Ctrl-C. Blocks; only in the main thread."""
+def run_worker(
+    settings: WorkerSettings,
+    *,
+    report_to: int | None = None,
+    registry: CollectorRegistry | None = None,
+    times: DecisionTimes | None = None,
+) -> None:
+    """Run a worker until SIGTERM or Ctrl-C, counting in ``registry`` and ``times``. Blocks; only in the main thread."""
 
     async def live() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await WorkerProcess(settings, report_to=report_to).run(stop)
+        await WorkerProcess(settings, report_to=report_to, registry=registry, times=times).run(stop)
 
     asyncio.run(live())
 

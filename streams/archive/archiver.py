@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-import structlog
-
 from contracts.batch import Batch, decode_batch
 from contracts.erasure import Eraser, Erasure, erasure_of
 from contracts.errors import Rejected
@@ -20,7 +18,6 @@ from streams.log import LogReader
 READ_RECORDS = 512
 FLUSH_ITEMS = 20_000
 FLUSH_S = 600.0  # what a kill makes it read again; each flush costs every site at least one part
-LOG = structlog.get_logger("linli.archive")
 
 
 class Archiver:
@@ -30,6 +27,7 @@ class Archiver:
         rows_before: the configuration appended before a moment, for a log whose beginning is gone: people's tables
             know it. Called only then.
         on_gap: hears of positions that were gone before they were archived.
+        on_sealed: hears of each segment that was made.
     """
 
     def __init__(
@@ -40,10 +38,12 @@ class Archiver:
         partition: int = 0,
         rows_before: Callable[[int], Iterable[Configuration]] = lambda _before_ms: (),
         on_gap: Callable[[str], None] = lambda _detail: None,
+        on_sealed: Callable[[Segment], None] = lambda _segment: None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._archive, self._log, self._partition = archive, log, partition
         self._rows_before, self._on_gap, self._monotonic_s = rows_before, on_gap, monotonic_s
+        self._on_sealed = on_sealed
         self._log_id = log.identity()
         self._opened = False
         self._kept: Cursor | None = None
@@ -157,8 +157,7 @@ class Archiver:
 
     def _seal(self) -> None:
         for day in self._archive.catalogue.open_days(self._log_id, self._partition, ended=True):
-            segment = self._archive.seal(self._head(day.site_id, day.day))
-            LOG.info("segment_sealed", **_told(segment))
+            self._on_sealed(self._archive.seal(self._head(day.site_id, day.day)))
 
     def _head(self, site_id: str, day: str) -> SegmentHead:
         return SegmentHead(site_id=site_id, day=day, log_id=self._log_id, partition=self._partition)
@@ -170,7 +169,3 @@ def _batch_of(data: bytes) -> Batch:
         return decode_batch(data)
     except Rejected:
         return Batch(partition=0, watermark_ms=0)
-
-
-def _told(segment: Segment) -> dict[str, object]:
-    return {"segment": segment.name, "events": segment.events, "size_bytes": segment.size_bytes}

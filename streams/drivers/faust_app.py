@@ -44,7 +44,7 @@ class Receiver(Protocol):
         """These are not any more."""
         ...
 
-    def delivered(self, partition: int, position: int, data: bytes) -> None:
+    def delivered(self, partition: int, position: int, data: bytes, written_ms: int = 0) -> None:
         """A record."""
         ...
 
@@ -102,7 +102,8 @@ class FaustReader:
         since = 0
         async for event in stream.events():
             message = event.message
-            delivered(message.partition, message.offset, message.value or b"")
+            written_ms = int((message.timestamp or 0) * 1000)
+            delivered(message.partition, message.offset, message.value or b"", written_ms)
             since += 1
             if since >= BREATH:
                 since = 0

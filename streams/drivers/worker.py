@@ -91,7 +91,7 @@ class Worker:
             if owned is not None:
                 owned.driver.abandoned = True
 
-    def delivered(self, partition: int, position: int, data: bytes) -> None:
+    def delivered(self, partition: int, position: int, data: bytes, written_ms: int = 0) -> None:
         """Feed a record, fill the gap before it, or pass it over: then it is read from the log later."""
         owned = self._owned.get(partition)
         if owned is None or self._draining or self._failure.done():
@@ -100,9 +100,9 @@ class Worker:
         if not owned.idle():
             owned.missed = True
         elif position > owned.driver.position:
-            self._apart(owned, functools.partial(owned.driver.deliver, position, data))
+            self._apart(owned, functools.partial(owned.driver.deliver, position, data, written_ms))
         else:
-            self._guarded(owned, lambda: owned.driver.deliver(position, data))
+            self._guarded(owned, lambda: owned.driver.deliver(position, data, written_ms))
 
     async def run(self) -> None:
         """Save in turns and look for what was not delivered, until an error ends it.

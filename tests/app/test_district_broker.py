@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import ssl
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -16,65 +14,30 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.border import Arrival
-from ingest.broker import MosquittoChild, free_port
 from ingest.mqtt import Connected, Ended, MqttSession, Signal
 from ingest.mqtt_version import speaks_version_5
 from ingest.settings import broker_address
 from tests.support.broker import need_mosquitto
+from tests.support.district_broker import DistrictBroker, secrets_module
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-DISTRICT = DEPLOY / "compose" / "district"
 BOX = "site-01/edge/box-street"
 PATIENCE_S = 40.0
 
 pytestmark = pytest.mark.service
 
 
-def secrets_module() -> ModuleType:
-    """``make_secrets.py``, which is no module of the wheel."""
-    spec = importlib.util.spec_from_file_location("make_secrets", DISTRICT / "make_secrets.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-class Running:
-    """mosquitto on loopback with the district's files."""
-
-    def __init__(self, folder: Path) -> None:
-        self.secrets, self.port = folder / "secrets", free_port()
-        secrets_module().make_secrets(self.secrets)
-        text = (DEPLOY / "mosquitto" / "mosquitto.conf").read_text(encoding="utf-8")
-        kept = [line for line in text.splitlines() if not line.startswith(("persistence_location", "include_dir"))]
-        listener = (DISTRICT / "mosquitto.conf").read_text(encoding="utf-8")
-        listener = listener.replace("listener 8883", f"listener {self.port} 127.0.0.1")
-        listener = listener.replace("/run/secrets/broker", str(self.secrets / "broker"))
-        listener = listener.replace("/mosquitto/config/accounts.acl", str(DISTRICT / "accounts.acl"))
-        settings = "\n".join([*kept, listener, f"persistence_location {folder}/", "user root", ""])
-        self.broker = MosquittoChild(need_mosquitto(), folder, self.port, settings)
-
-    @property
-    def ca_file(self) -> str:
-        return str(self.secrets / "linli" / "ca.crt")
-
-    def password(self, account: str) -> str:
-        name = f"mqtt-{account.replace('/', '-')}"
-        return (self.secrets / "linli" / name).read_text(encoding="utf-8")
-
-
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DistrictBroker]:
     need_mosquitto()
-    running = Running(tmp_path_factory.mktemp("broker"))
+    running = DistrictBroker(tmp_path_factory.mktemp("broker"))
     yield running
-    running.broker.stop()
+    running.stop()
 
 
 class Client:
     """One plain MQTT client, of 3.1.1 as most devices."""
 
-    def __init__(self, running: Running, password: str = "") -> None:
+    def __init__(self, running: DistrictBroker, password: str = "") -> None:
         self.heard: list[str] = []
         self.reason = ""
         self._changed = threading.Condition()
@@ -128,14 +91,14 @@ class Client:
             self._changed.notify_all()
 
 
-def test_nobody_gets_in_without_an_account_or_with_a_wrong_password(running: Running) -> None:
+def test_nobody_gets_in_without_an_account_or_with_a_wrong_password(running: DistrictBroker) -> None:
     for password in ("", "ingest:wrong", f"{BOX}:wrong", "site-01/+/+:x"):
         client = Client(running, password)
         assert client.wait_connected() == "Not authorized"
         client.close()
 
 
-def test_a_broker_that_our_authority_did_not_certify_is_not_spoken_to(running: Running, tmp_path: Path) -> None:
+def test_a_broker_that_our_authority_did_not_certify_is_not_spoken_to(running: DistrictBroker, tmp_path: Path) -> None:
     other = tmp_path / "other"
     secrets_module().make_secrets(other)
     address = broker_address(f"mqtts://127.0.0.1:{running.port}", "", str(other / "linli" / "ca.crt"))
@@ -143,7 +106,7 @@ def test_a_broker_that_our_authority_did_not_certify_is_not_spoken_to(running: R
         speaks_version_5(address)
 
 
-def test_a_device_speaks_below_its_own_prefix_only(running: Running) -> None:
+def test_a_device_speaks_below_its_own_prefix_only(running: DistrictBroker) -> None:
     ingest, box = Client(running, running.password("ingest")), Client(running, running.password(BOX))
     ingest.subscribe("#")
     own = [f"linli/v1/{BOX}/{channel}" for channel in ("evt", "tele", "state", "ack", "meta")]
@@ -162,7 +125,7 @@ def test_a_device_speaks_below_its_own_prefix_only(running: Running) -> None:
     ingest.close()
 
 
-def test_a_device_hears_only_what_is_meant_for_it(running: Running) -> None:
+def test_a_device_hears_only_what_is_meant_for_it(running: DistrictBroker) -> None:
     ingest, box = Client(running, running.password("ingest")), Client(running, running.password(BOX))
     simulator = Client(running, running.password("simulator"))
     for wanted in ("#", "linli/v1/#", f"linli/v1/{BOX}/got"):
@@ -176,7 +139,7 @@ def test_a_device_hears_only_what_is_meant_for_it(running: Running) -> None:
         client.close()
 
 
-def test_ingest_connects_with_its_account_over_tls_hears_devices_and_proves_time(running: Running) -> None:
+def test_ingest_connects_with_its_account_over_tls_hears_devices_and_proves_time(running: DistrictBroker) -> None:
     address = broker_address(f"mqtts://127.0.0.1:{running.port}", running.password("ingest"), running.ca_file)
     signals: list[Signal] = []
     session = MqttSession(address, "linli-ingest-0", ["#"], "linli/probe/linli-ingest-0", signals.extend)

@@ -8,12 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import CliRunner
 
-from app.commands.services import command
-from app.main import COMMANDS, linli
+from app.command_line import with_config
+from app.commands.services import command, placed
+from app.main import linli
 from app.services import Counts, Service, services_of
 from app.settings import load_settings
 from app.systemd import TARGET, units_of
@@ -55,14 +55,20 @@ def commands_of(services: list[Service]) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("arguments", commands_of([*_district(), *services_of(load_settings(None, {}), Counts())]))
-def test_every_command_it_prints_is_one(arguments: tuple[str, ...]) -> None:
-    assert arguments[0] in COMMANDS, f"linli {arguments[0]}"
-    found = linli.get_command(click.Context(linli), arguments[0])
-    rest = list(arguments[1:])
-    while isinstance(found, click.Group):
-        found = found.commands[rest.pop(0)]
-    assert found is not None
-    found.make_context(arguments[0], rest)  # click knows every option
+def test_every_command_it_prints_is_one_with_and_without_a_settings_file(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    config = tmp_path / "linli.toml"
+    config.touch()
+    parsed(arguments)
+    parsed(with_config(linli, arguments, config))
+    assert str(config) in with_config(linli, arguments, config)
+
+
+def parsed(arguments: tuple[str, ...]) -> None:
+    """Nothing, when click knows every word of the command line: the help that is asked for last is given."""
+    result = CliRunner().invoke(linli, [*arguments, "--help"])
+    assert result.exit_code == 0, result.output
 
 
 def test_it_prints_a_line_a_process_and_writes_a_unit_each_and_their_target(tmp_path: Path) -> None:
@@ -79,7 +85,8 @@ def _one_worker() -> list[Service]:
 
 def test_secrets_reach_a_service_as_credentials_and_never_stand_in_the_unit(tmp_path: Path) -> None:
     settings = load_settings(None, KAFKA | SECRETS)
-    text = units_of(settings, _one_worker(), linli=PROGRAM, config=CONFIG)["linli-ingest-0.service"]
+    text = units_of(settings, placed(_one_worker(), CONFIG), linli=PROGRAM)["linli-ingest-0.service"]
+    assert f"ExecStart={PROGRAM} ingest --config {CONFIG} run --shard 0/2\n" in text
     assert "LoadCredential=mqtt-password_file:/etc/linli/mqtt\n" in text
     assert "Environment=LINLI_MQTT_PASSWORD_FILE=%d/mqtt-password_file\n" in text
     assert "Environment=LINLI_METRICS_PORT=9310\n" in text
@@ -89,7 +96,7 @@ def test_the_units_in_deploy_are_those_that_the_command_writes() -> None:
     district = load_settings(None, KAFKA | SECRETS)
     machine = load_settings(None, SECRETS)
     for name, settings in {"district": district, "machine": machine}.items():
-        expected = units_of(settings, services_of(settings, Counts()), linli=PROGRAM, config=CONFIG)
+        expected = units_of(settings, placed(services_of(settings, Counts()), CONFIG), linli=PROGRAM)
         found = {path.name: path.read_text(encoding="utf-8") for path in (DEPLOY / name).iterdir()}
         assert found == expected
 

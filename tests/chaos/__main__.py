@@ -10,12 +10,15 @@ wrong, or stood still for more than 30 s after the last fault. Logs of every pro
 from __future__ import annotations
 
 import argparse
+import logging
 import secrets
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+import structlog
 
 from tests.chaos.report import Report
 from tests.chaos.scenarios import Say, district_under_fire, workers_under_fire
@@ -37,6 +40,7 @@ def main() -> int:
     parser.add_argument("--scenario", choices=[*SCENARIOS, "both"], default="both")
     arguments = parser.parse_args()
     names = list(SCENARIOS) if arguments.scenario == "both" else [arguments.scenario]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     print(f"seed {arguments.seed}", flush=True)
     left_s, seed, failed = arguments.seconds, arguments.seed, False
     while left_s > 0:

@@ -72,33 +72,38 @@ WORKERS = Lane(
     },
     overlap=True,
 )
-SERVERS = Lane(
-    (9.0, 15.0),
+LISTENING = Lane(
+    (5.0, 8.0),
     {
-        FaultKind.INGEST_KILLED: Row(2, (0, 0)),
+        FaultKind.INGEST_KILLED: Row(1, (0, 0)),
         FaultKind.INGEST_PAUSED: Row(1, (6, 10)),
-        FaultKind.INGEST_DOUBLED: Row(1, (5, 8)),
-        FaultKind.MQTT_CUT: Row(1, (4, 8)),
+        FaultKind.INGEST_DOUBLED: Row(1, (9, 12)),
+        FaultKind.MQTT_CUT: Row(1, (4, 6)),
         FaultKind.MQTT_PAUSED: Row(1, (3, 6)),
-        FaultKind.KAFKA_KILLED: Row(1, (1, 3)),
+        FaultKind.KAFKA_KILLED: Row(1, (1, 2)),
         FaultKind.KAFKA_PAUSED: Row(1, (8, 12)),
+    },
+)
+"""The way from devices to the log."""
+STORES = Lane(
+    (8.0, 12.0),
+    {
         FaultKind.POSTGRES_KILLED: Row(1, (4, 8)),
         FaultKind.INFLUX_KILLED: Row(1, (5, 10)),
         FaultKind.INCIDENTS_KILLED: Row(1, (0, 0)),
         FaultKind.RESULTS_KILLED: Row(1, (0, 0)),
     },
 )
-LONG = Lane(
-    (15.0, 30.0),
-    {
-        **SERVERS.rows,
-        FaultKind.KAFKA_PAUSED: Row(1, (30, 30)),
-        FaultKind.INGEST_PAUSED: Row(1, (10, 25)),
-        FaultKind.POSTGRES_KILLED: Row(1, (10, 40)),
-        FaultKind.INFLUX_KILLED: Row(1, (20, 60)),
-    },
+"""What findings become."""
+LONG_LISTENING = Lane(
+    (15.0, 35.0),
+    {**LISTENING.rows, FaultKind.KAFKA_PAUSED: Row(1, (30, 30)), FaultKind.INGEST_PAUSED: Row(1, (10, 25))},
 )
-"""What an hour has time for."""
+LONG_STORES = Lane(
+    (15.0, 30.0),
+    {**STORES.rows, FaultKind.POSTGRES_KILLED: Row(1, (10, 40)), FaultKind.INFLUX_KILLED: Row(1, (20, 60))},
+)
+"""What a quarter of an hour and more has time for."""
 
 
 def plan(seed: int, seconds: float, lanes: tuple[Lane, ...], *, scale: bool = False) -> tuple[Fault, ...]:

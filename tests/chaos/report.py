@@ -8,7 +8,7 @@ import msgspec
 
 from tests.chaos.reference import Difference
 from tests.chaos.silence import Silences
-from tests.chaos.told import Told
+from tests.chaos.told import Kept, Told
 
 
 class Events(msgspec.Struct, frozen=True):
@@ -39,7 +39,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     unexpected_ends: list[str]
     silences: Silences | None = None
     told: Told | None = None
-    results_waiting: int = 0
+    results: Kept | None = None
+    """What InfluxDB counts; it was waited for until this is what it should be."""
 
     def wrong(self) -> list[str]:
         """What must not be; empty when all is well."""
@@ -49,7 +50,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             "silences": self.silences is None or not (self.silences.false or self.silences.missed),
             "told": self.told is None or self.told.none(),
             "ends": not self.unexpected_ends,
-            "results": not self.results_waiting,
         }
         return [name for name, well in checks.items() if not well]
 

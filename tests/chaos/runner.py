@@ -13,6 +13,7 @@ import msgspec
 
 from contracts.errors import LinliError
 from tests.chaos.faults import Fault, FaultKind
+from tests.support.kafka import RunningKafka
 from tests.support.parts import LinliProcess, Part, Pausable
 from tests.support.whole_district import District
 
@@ -34,6 +35,22 @@ class Happened(msgspec.Struct, frozen=True):
     ended_ms: int
 
 
+class _Mending(msgspec.Struct, frozen=True):
+    """A fault that is over, and a part that may not be whole again yet."""
+
+    fault: Happened
+    part: Part
+
+    def whole(self, district: District) -> bool:
+        """Whether what it struck does its work again, as far as devices would notice."""
+        if isinstance(self.part, RunningKafka):
+            return self.part.answers()
+        if self.fault.kind in _INGEST:
+            ingest = district.process("ingest-0")
+            return ingest.running() and ingest.is_ready()
+        return True
+
+
 class Runner:
     """One run. ``wanted`` are the processes that are to live; whatever of them ends is started again."""
 
@@ -46,6 +63,7 @@ class Runner:
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()
         self._began_s = 0.0
+        self._mending: list[_Mending] = []
         self.last_fault_s = 0.0
         """When the last one was over, by the monotonic clock."""
         self.happened: list[Happened] = []
@@ -54,11 +72,11 @@ class Runner:
         self.restarts: Counter[str] = Counter()
 
     def run(self, faults: Sequence[Fault], seconds: float) -> None:
-        """Carry all of them out and return after ``seconds``, or when the last one is over. Blocks."""
+        """Carry all of them out and return after ``seconds``, or when the last one is mended. Blocks."""
         self._began_s = time.monotonic()
         for fault in faults:
             self._at(fault.at_s, lambda fault=fault: self._begin(fault))  # type: ignore[misc]
-        while self._agenda or self._now_s() < seconds:
+        while self._agenda or self._mending or self._now_s() < seconds:
             self.turn()
 
     def turn(self) -> None:
@@ -66,6 +84,7 @@ class Runner:
         while self._agenda and self._agenda[0][0] <= self._now_s():
             heapq.heappop(self._agenda)[2]()
         self._look_after()
+        self._look_at_mending()
         time.sleep(TURN_S)
 
     def keep_alive_until(self, done: Callable[[], bool], what: str, patience_s: float = 180.0) -> None:
@@ -94,7 +113,7 @@ class Runner:
         def over() -> None:
             end()
             self.last_fault_s = time.monotonic()
-            self.happened.append(Happened(fault.kind, name, began_ms, _wall_ms()))
+            self._mending.append(_Mending(Happened(fault.kind, name, began_ms, 0), part))
 
         if fault.for_s:
             self._at(self._now_s() + fault.for_s, over)
@@ -122,8 +141,19 @@ class Runner:
         else:
             self._killed.add(name)
             part.kill()
-            return _nothing if fault.kind in _PROCESS_FAULTS else part.start
+            if isinstance(part, RunningKafka):
+                return part.launch
+            return _nothing if isinstance(part, LinliProcess) else part.start
         return _nothing
+
+    def _look_at_mending(self) -> None:
+        """What is whole again has happened, up to now."""
+        for mending in list(self._mending):
+            if mending.whole(self._district):
+                self._mending.remove(mending)
+                self.happened.append(msgspec.structs.replace(mending.fault, ended_ms=_wall_ms()))
+                if isinstance(mending.part, RunningKafka):
+                    self.last_fault_s = time.monotonic()
 
     def _target(self, fault: Fault) -> tuple[Part | None, str]:
         """The part it strikes and its name; None when there is none to strike."""
@@ -214,6 +244,7 @@ _PROCESS_FAULTS = frozenset(
 )
 
 
+_INGEST = frozenset({FaultKind.INGEST_KILLED, FaultKind.INGEST_DOUBLED})
 _PAUSES = frozenset({FaultKind.WORKER_STOPPED, FaultKind.INGEST_PAUSED, FaultKind.KAFKA_PAUSED, FaultKind.MQTT_PAUSED})
 _SCALES = {FaultKind.WORKERS_ADDED: MOST_WORKERS, FaultKind.WORKERS_REMOVED: 1}
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from app.district import open_cluster, topic_names
 from app.settings import Settings
 from contracts.events import Event
+from contracts.findings import Phase
 from simulator.files import write_events
 from streams.kafka_log import KafkaLogWriter
-from tests.chaos.faults import KILLS, LONG, SERVERS, WORKERS, Fault, plan
+from tests.chaos.faults import KILLS, LISTENING, LONG_LISTENING, LONG_STORES, STORES, WORKERS, Fault, plan
 from tests.chaos.life import Life, mutes_of
 from tests.chaos.progress import ProgressWatch
 from tests.chaos.reference import Log, applied, difference, events_in, judged, parsed, per_site, read_log
@@ -20,13 +21,13 @@ from tests.chaos.report import Events, Report
 from tests.chaos.runner import IN_ORDER, SECOND_OWNER, Runner, settled
 from tests.chaos.silence import silences
 from tests.chaos.talker import Said, Talker
-from tests.chaos.told import check_told, expected_incidents, pending, taken
+from tests.chaos.told import Kept, check_told, expected_incidents, kept_in_results, pending, taken
 from tests.support.whole_district import District, Plan, running_district
 
 PARTITIONS = 6
 SITES = 8
-LOAD_SHARE = 1.1
-"""Loading takes this share of the run, so that there is something to go on with after the last fault."""
+TAIL_S = 15.0
+"""So long after the last fault devices speak on, and the file is loaded on: there is something to go on with."""
 SHORT_S = 600.0
 """Runs beyond this have time for long outages."""
 MUTE_S = 50.0
@@ -44,7 +45,7 @@ def workers_under_fire(seed: int, seconds: float, folder: Path, say: Say) -> Rep
     events = Life(seed, SITES).file(FILE_START_MS, spoken_s)
     with file.open("wb") as out:
         write_events(events, out)
-    rate = len(events) / (LOAD_SHARE * seconds)
+    rate = len(events) / (seconds + TAIL_S)
     with running_district(Plan(partitions=PARTITIONS, shards=0, workers=3), folder) as district:
         district.name("load", "log", "load", str(file), "--rate", f"{rate:.0f}")
         settings = district.settings()
@@ -52,10 +53,10 @@ def workers_under_fire(seed: int, seconds: float, folder: Path, say: Say) -> Rep
             runner = Runner(district, ["worker-0"], say)
             district.parts["load"].start()
             runner.run(faults, seconds)
-            recovery_s = _recovered(runner, watch)
+            recovery_s = _goes_on(runner, watch)
             runner.keep_alive_until(lambda: not district.process("load").running(), "end of loading")
             assert district.process("load").exit_code() == 0, district.process("load").said()
-            _recovered(runner, watch)
+            _judged_all(runner, watch)
             _end_all(runner, district)
         log = read_log(settings)
         exported = parsed(district.linli("findings", "export", "--json").stdout)
@@ -79,25 +80,25 @@ def workers_under_fire(seed: int, seconds: float, folder: Path, say: Say) -> Rep
 
 def district_under_fire(seed: int, seconds: float, folder: Path, say: Say) -> Report:
     """Everything at once: devices speak over MQTT while processes and servers die, stand still and are cut off."""
-    servers = SERVERS if seconds <= SHORT_S else LONG
-    faults = plan(seed, seconds, (WORKERS, servers), scale=True)
+    lanes = (LISTENING, STORES) if seconds <= SHORT_S else (LONG_LISTENING, LONG_STORES)
+    faults = plan(seed, seconds, (WORKERS, *lanes), scale=True)
     mutes = mutes_of(seed, SITES, seconds, min(MUTE_S, seconds / 2))
     life = Life(seed, SITES, mutes=mutes)
-    size = Plan(partitions=PARTITIONS, workers=3, incidents=2, results=False)
+    size = Plan(partitions=PARTITIONS, workers=3, incidents=2, results=True)
     with running_district(size, folder) as district:
         records = life.records(time.time_ns() // 1_000_000)
         district.put_inventory(records)
         district.name(SECOND_OWNER, "ingest", "run", "--shard", "0/1")
-        settings, wanted = district.settings(), ["ingest-0", "worker-0", "incidents-0", "incidents-1"]
+        settings, wanted = district.settings(), ["ingest-0", "worker-0", "incidents-0", "incidents-1", "results"]
         for name in wanted:
             district.parts[name].start()
         district.process("ingest-0").wait_ready()
-        talker = Talker(district.mqtt_url, life, seconds)
+        talker = Talker(district.mqtt_url, life, seconds + TAIL_S)
         with ProgressWatch(settings) as watch:
             runner = Runner(district, wanted, say)
             talker.start()
             runner.run(faults, seconds)
-            recovery_s = _recovered(runner, watch)
+            recovery_s = _goes_on(runner, watch)
             runner.keep_alive_until(lambda: not talker.talking(), "end of talking")
             unconfirmed = talker.finish()
             past_ms = time.time_ns() // 1_000_000 + int(BOUNDS_S * 1_000)
@@ -106,13 +107,19 @@ def district_under_fire(seed: int, seconds: float, folder: Path, say: Say) -> Re
             assert district.process("ingest-0").stop() == 0, district.process("ingest-0").said()[-2_000:]
             log = read_log(settings)
             reference = judged(log)
-            _recovered(runner, watch)
+            _judged_all(runner, watch)
             with district.incidents_store() as store:
                 runner.keep_alive_until(lambda: taken(store) >= len(reference), "intake of all findings")
                 runner.keep_alive_until(lambda: not pending(store), "end of deliveries")
+                expected = expected_incidents(reference, records)
+                results = Kept(sum(finding.phase is Phase.OPEN for finding in reference), len(expected))
+                runner.keep_alive_until(
+                    lambda: settled(lambda: kept_in_results(settings, talker.start_ms) == results),
+                    f"results: {results}",
+                )
                 _end_all(runner, district)
                 assert district.receiver is not None
-                told = check_told(store, expected_incidents(reference, records), district.receiver)
+                told = check_told(store, expected, district.receiver)
         exported = parsed(district.linli("findings", "export", "--json").stdout)
     sites = [community.site_id for community in life.communities]
     return Report(
@@ -128,22 +135,37 @@ def district_under_fire(seed: int, seconds: float, folder: Path, say: Say) -> Re
         unexpected_ends=runner.unexpected,
         silences=silences(reference, mutes, runner.happened, talker.spoken_ms(), sites),
         told=told,
+        results=results,
     )
 
 
 # --- waiting ----------------------------------------------------------------------------------------------------------
 
 
-def _recovered(runner: Runner, watch: ProgressWatch) -> float:
-    """Until every partition has judged what is in the log now; how long after the last fault that was, seconds."""
-    looks = watch.looks
-    runner.keep_alive_until(lambda: watch.looks > looks + 1, "look at the whole log")
-    ends = {partition: stand.end for partition, stand in watch.stands().items()}
+def _goes_on(runner: Runner, watch: ProgressWatch) -> float:
+    """Until every partition has judged what was written after the last fault; how long after it that was, seconds."""
+    ends = _ends(runner, watch)
+    runner.keep_alive_until(
+        lambda: all(watch.stands()[partition].position > end for partition, end in ends.items()),
+        f"progress of every partition beyond {ends}",
+    )
+    return round(time.monotonic() - runner.last_fault_s, 1)
+
+
+def _judged_all(runner: Runner, watch: ProgressWatch) -> None:
+    """Until every partition has judged what is in the log now."""
+    ends = _ends(runner, watch)
     runner.keep_alive_until(
         lambda: all(watch.stands()[partition].position >= end for partition, end in ends.items()),
         f"progress of every partition to {ends}",
     )
-    return round(time.monotonic() - runner.last_fault_s, 1)
+
+
+def _ends(runner: Runner, watch: ProgressWatch) -> dict[int, int]:
+    """Where the partitions end now."""
+    looks = watch.looks
+    runner.keep_alive_until(lambda: watch.looks > looks + 1, "look at the whole log")
+    return {partition: stand.end for partition, stand in watch.stands().items()}
 
 
 def _end_all(runner: Runner, district: District) -> None:

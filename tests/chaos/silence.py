@@ -12,8 +12,8 @@ from tests.chaos.faults import DEAF
 from tests.chaos.life import HEARTBEAT_S, SILENT_S, UNHEARD, Mute
 from tests.chaos.runner import Happened
 
-MARGIN_S = 6.0
-"""What a start, a connection and the first probe take before it is proven again that we listen."""
+MARGIN_S = 3.0
+"""What a connection and the first probe take before it is proven again that we listen."""
 RULE = "device_silent"
 
 

@@ -10,7 +10,7 @@ from contracts.events import DeviceConfigured
 from contracts.findings import Finding
 from detectors.registry import all_rules
 from streams.run_file import run_file
-from tests.chaos.faults import KILLS, SERVERS, WORKERS, FaultKind, plan
+from tests.chaos.faults import KILLS, LISTENING, STORES, WORKERS, FaultKind, plan
 from tests.chaos.life import SILENT_S, Life, Mute, mutes_of
 from tests.chaos.runner import Happened
 from tests.chaos.silence import Silences, longest_heard_s, silences
@@ -19,14 +19,14 @@ START_MS = 1_790_000_000_000
 
 
 def test_the_same_seed_gives_the_same_plan_and_another_one_another() -> None:
-    first = plan(3, 600, (KILLS, WORKERS, SERVERS), scale=True)
-    assert first == plan(3, 600, (KILLS, WORKERS, SERVERS), scale=True)
-    assert first != plan(4, 600, (KILLS, WORKERS, SERVERS), scale=True)
+    first = plan(3, 600, (WORKERS, LISTENING, STORES), scale=True)
+    assert first == plan(3, 600, (WORKERS, LISTENING, STORES), scale=True)
+    assert first != plan(4, 600, (WORKERS, LISTENING, STORES), scale=True)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_every_fault_is_over_in_time_and_every_kind_comes(seed: int) -> None:
-    faults = plan(seed, 600, (KILLS, WORKERS, SERVERS), scale=True)
+    faults = plan(seed, 600, (WORKERS, LISTENING, STORES), scale=True)
     assert all(fault.at_s > 0 and fault.at_s + fault.for_s < 600 for fault in faults)
     assert {fault.kind for fault in faults} == set(FaultKind)
 

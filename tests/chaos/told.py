@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import func, select
 
+from app.results import open_results
+from app.settings import Settings
 from contracts.events import ConfigurationRecord
 from contracts.findings import Finding
 from contracts.incidents import DeliveryState
@@ -16,6 +18,7 @@ from incidents.intake import Intake
 from incidents.receivers.stand_in import StandIn
 from incidents.schema import deliveries, findings, incidents
 from incidents.store import Store
+from streams.sinks.query import Results, Span
 from tests.support.folders import fast_folder
 
 _COMPARED = (
@@ -35,6 +38,7 @@ _COMPARED = (
 )
 """What the clock of whoever took the findings plays no part in."""
 Rows = dict[str, tuple[Any, ...]]
+HOUR_MS = 3_600_000
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -98,6 +102,28 @@ def check_told(store: Store, expected: Rows, receiver: StandIn) -> Told:
         unexplained=len(accepted ^ settled),
         refused=sum(receiver.refused.values()),
     )
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What the store of results counts, and what it should."""
+
+    openings: int
+    incidents: int
+
+
+def kept_in_results(settings: Settings, since_ms: int) -> Kept:
+    """What InfluxDB has of openings and incidents; nothing while it is away or empty.
+
+    Raises:
+        LinliError: it does not answer.
+    """
+    store = open_results(settings)
+    try:
+        results, span = Results(store), Span(since_ms - HOUR_MS, since_ms + 24 * HOUR_MS)
+        openings, opened = results.findings_per_hour(span), results.incidents_per_hour(span)
+    finally:
+        store.close()
+    return Kept(sum(count.count for count in openings), sum(count.count for count in opened))
 
 
 def _incidents(store: Store) -> Rows:

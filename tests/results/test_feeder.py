@@ -91,17 +91,17 @@ def _drained(spool: Spool) -> Kept:
     return target.points
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(st.sampled_from(["ok", "before", "after"]), max_size=8))
 def test_killed_at_any_step_everything_is_there_once(plan: list[str]) -> None:
     with fast_folder() as folder:
-        log = _log(folder / "log", _batches(300))
+        log = _log(folder / "log", _batches(200))
         clean = Spool(folder / "clean.db")
-        _run(Feeder(clean, _sources(log, _findings(700), Told()), lambda: T, Told()))
+        _run(Feeder(clean, _sources(log, _findings(520), Told()), lambda: T, Told()))
         target = Keeping()
         while True:
             spool = Dying(folder / "spool.db", plan)
-            feeder = Feeder(spool, _sources(log, _findings(700), Told()), lambda: T, Told())
+            feeder = Feeder(spool, _sources(log, _findings(520), Told()), lambda: T, Told())
             sender = Sender(spool, target, lambda: T, Told())
             try:
                 while feeder.step():

@@ -1,4 +1,4 @@
-"""The same findings from Faust on a real broker: every golden scenario and a day of eight sites, one worker and three."""
+"""The same findings from Faust on a real broker: golden scenarios and a day of eight sites, one worker and three."""
 
 from __future__ import annotations
 

@@ -47,14 +47,18 @@ class RunningKafka:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
+        self.launch()
+        deadline_s = time.monotonic() + START_S
+        while not self.answers():
+            assert self.running(), self._log.read_text(encoding="utf-8")
+            assert time.monotonic() < deadline_s, self._log.read_text(encoding="utf-8")
+            time.sleep(0.1)
+
+    def launch(self) -> None:
+        """Start it, and do not wait."""
         command = [str(RUN), "--port", str(self.port), "--data", str(self._data)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        deadline_s = time.monotonic() + START_S
-        while not self._answers():
-            assert self._process.poll() is None, self._log.read_text(encoding="utf-8")
-            assert time.monotonic() < deadline_s, self._log.read_text(encoding="utf-8")
-            time.sleep(0.1)
 
     def kill(self) -> None:
         """End it as a crash would."""
@@ -96,7 +100,8 @@ class RunningKafka:
             process.kill()
             return process.wait()
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether it takes connections."""
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1.0):
             return True
         return False

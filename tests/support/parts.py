@@ -70,7 +70,11 @@ class LinliProcess:
 
     def wait_ready(self) -> None:
         """Wait until it says that it is ready."""
-        self.wait(lambda: _READY.search(self.said()) is not None, "word that it is ready")
+        self.wait(self.is_ready, "word that it is ready")
+
+    def is_ready(self) -> bool:
+        """Whether it has said so in this life."""
+        return _READY.search(self.said()) is not None
 
     def wait(self, done: Callable[[], bool], what: str, patience_s: float = READY_S) -> None:
         """Wait until ``done``, while it runs."""
