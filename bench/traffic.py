@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
@@ -35,6 +35,7 @@ from simulator.chargers import Charge, Pack, charger_load
 from simulator.community import HOUR_MS, MINUTE_MS, Community, Device, Plan, Unit, build_community
 from simulator.demo_community import versioned
 from simulator.inventory import inventory
+from simulator.loads import Load
 from simulator.meters import sampled
 from simulator.naming import Naming
 from simulator.topics import topic_of
@@ -75,19 +76,13 @@ class Traffic:
 
     def records(self) -> list[Configuration]:
         """The inventory: rooms in which something charges are known for two hours, all other devices since now."""
-        return [record for community in self._communities for record in self._site_records(community)]
-
-    def _site_records(self, community: Community) -> list[Configuration]:
         old_ms, now_ms = self._start_ms - HISTORY_MS, self._start_ms - 1_000
-        charging = {meter.device_id for meter in _chargers(community)}
-        old: list[Configuration] = [_grace(community.site_id, old_ms)]
-        new: list[Configuration] = []
-        for record in inventory(community, old_ms):
-            if isinstance(record, DeviceConfigured) and record.device_id not in charging:
-                new.append(msgspec.structs.replace(record, at_ms=now_ms))
-            else:
-                old.append(record)
-        return [versioned(record, number) for number, record in enumerate([*old, *new], 1)]
+        known = {(c.site_id, meter.device_id) for c in self._communities for meter in _chargers(c)}
+        return [
+            record
+            for community in self._communities
+            for record in aged(community, known, old_ms, now_ms, [grace(community.site_id, old_ms)])
+        ]
 
     def history(self) -> list[AnyEvent]:
         """What the log holds before: the inventory, and readings a minute of the rooms in which something charges."""
@@ -132,17 +127,9 @@ class Traffic:
             yield self._reading(community, meter, self._start_ms + number * 1_000)
 
     def _reading(self, community: Community, meter: Device, at_ms: int) -> PowerSampled:
-        loads = [charger_load(random.Random(meter.device_id), self._charge(community, meter))]
-        return sampled(community.site_id, meter, loads, at_ms, self._rng)
-
-    def _charge(self, community: Community, meter: Device) -> Charge:
-        """Plugged in so that its plateau (45 min) is complete when one of the next five-minute blocks ends."""
         rooms = _chargers(community)
-        if meter not in rooms:
-            return Charge(Pack.LEAD_48, 0, 1, 2)  # over long ago
-        block = rooms.index(meter) % MATURE_BLOCKS
-        plug_ms = (self._start_ms // BLOCK_MS + block - 9) * BLOCK_MS
-        return Charge(Pack.LEAD_60, plug_ms, plug_ms + 5 * HOUR_MS, plug_ms + 7 * HOUR_MS)
+        loads = [charging(meter, self._start_ms, rooms.index(meter) % MATURE_BLOCKS)] if meter in rooms else []
+        return sampled(community.site_id, meter, loads, at_ms, self._rng)
 
     def _doors(self) -> list[Actor]:
         units = [(c, u) for c in self._communities for n, u in enumerate(c.units) if n % QUIET_DOORS]
@@ -197,7 +184,33 @@ def _failing(community: Community) -> Sequence[Device]:
     return rooms[1::CHARGERS]
 
 
-def _grace(site_id: str, at_ms: int) -> ThresholdConfigured:
+def aged(
+    community: Community, known: Collection[tuple[str, str]], old_ms: int, now_ms: int, also: Sequence[Configuration]
+) -> list[Configuration]:
+    """The inventory of ``community``: ``known`` (site, device) and all places since ``old_ms``, the rest since
+    ``now_ms``, so that nobody is missed for a time in which it could not be heard. ``also`` comes first.
+    """
+    old: list[Configuration] = [*also]
+    new: list[Configuration] = []
+    for record in inventory(community, old_ms):
+        if isinstance(record, DeviceConfigured) and (community.site_id, record.device_id) not in known:
+            new.append(msgspec.structs.replace(record, at_ms=now_ms))
+        else:
+            old.append(record)
+    return [versioned(record, number) for number, record in enumerate([*old, *new], 1)]
+
+
+def charging(meter: Device, start_ms: int, block: int) -> Load:
+    """A charger plugged in so that its plateau (45 min) is complete when the ``block``-th five-minute block from
+    ``start_ms`` ends.
+    """
+    plug_ms = (start_ms // BLOCK_MS + block - 9) * BLOCK_MS
+    charge = Charge(Pack.LEAD_60, plug_ms, plug_ms + 5 * HOUR_MS, plug_ms + 7 * HOUR_MS)
+    return charger_load(random.Random(meter.device_id), charge)
+
+
+def grace(site_id: str, at_ms: int) -> ThresholdConfigured:
+    """After a last will a device is silent soon."""
     return ThresholdConfigured(
         event_id="",
         site_id=site_id,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[RunningKafka]:
-    """The broker of this run, started when a test first wants it; leave it running. Topics: ``make_topics``."""
+    """The broker of this run, started when a test first wants it; who kills it revives it. Topics: ``make_topics``."""
     from tests.support.kafka import running_kafka  # its client takes a third of a second to import
 
     with running_kafka() as broker:

@@ -13,16 +13,16 @@ from ingest.broker import free_port
 from streams import kafka_log
 from streams.kafka import KafkaCluster
 from streams.kafka_log import KafkaLogReader, KafkaLogWriter
-from tests.support.kafka import RunningKafka, make_topics, running_kafka
+from tests.support.kafka import RunningKafka, make_topics
 
 pytestmark = pytest.mark.service
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[RunningKafka]:
-    """A broker of this module's own; each test leaves it running."""
-    with running_kafka() as running:
-        yield running
+@pytest.fixture
+def broker(kafka: RunningKafka) -> Iterator[RunningKafka]:
+    """The broker of this run, alive again afterwards."""
+    yield kafka
+    kafka.revive()
 
 
 def watermark(ms: int) -> Batch:
@@ -40,7 +40,8 @@ def append_at_last(writer: KafkaLogWriter, batches: list[Batch]) -> list[int]:
     raise AssertionError("Kafka did not come back")
 
 
-def test_nobody_there_is_transient_and_named() -> None:
+def test_nobody_there_is_transient_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.kafka.ANSWER_S", 1.0)
     port = free_port()
     with KafkaCluster(f"kafka://127.0.0.1:{port}") as cluster:
         with pytest.raises(Transient, match=f"Kafka at 127.0.0.1:{port} does not answer"):

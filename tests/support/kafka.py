@@ -72,6 +72,13 @@ class RunningKafka:
         """Let it go on."""
         os.kill(self.pid, signal.SIGCONT)
 
+    def revive(self) -> None:
+        """At the end of a test that hurt it: it runs, whatever happened."""
+        if self.running():
+            self.resume()
+        else:
+            self.start()
+
     def running(self) -> bool:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
@@ -107,7 +114,7 @@ def need_kafka() -> None:
 
 @contextmanager
 def running_kafka(port: int = 0) -> Iterator[RunningKafka]:
-    """A broker of its own, for tests that kill or pause it. Others take the fixture ``kafka``."""
+    """A broker of its own. The fixture ``kafka`` is the one all tests share; who hurts it revives it."""
     need_kafka()
     with tempfile.TemporaryDirectory(prefix="linli-kafka-", ignore_cleanup_errors=True) as folder:
         broker = RunningKafka(Path(folder) / "data", port)
