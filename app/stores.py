@@ -8,10 +8,12 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from app.receivers import read_secret
 from app.settings import Settings, sqlite_path
-from incidents.database import Database, open_database
+from contracts.errors import ConfigurationError
+from incidents.database import open_database
 from incidents.store import Store
 from ingest.inventory import Inventory
 from ingest.inventory_tables import Rows
@@ -38,7 +40,7 @@ def open_inventory(settings: Settings) -> Inventory:
     """
     url = inventory_url(settings)
     if url.startswith("postgresql:"):
-        return Inventory(PostgresTables(open_database(url, schema=_SCHEMA)))
+        return Inventory(PostgresTables(url))
     return Inventory(sqlite_path(settings, "inventory.url", url))
 
 
@@ -66,14 +68,19 @@ def database_url(settings: Settings, section: str) -> str:
     if not file:
         return url
     password = read_secret(file, f"{section}.password_file")
-    return make_url(url).set(password=password).render_as_string(hide_password=False)
+    try:
+        return make_url(url).set(password=password).render_as_string(hide_password=False)
+    except ValueError as error:  # a port that is no number
+        raise ConfigurationError(f"{section}.url = {url!r}: {error}") from None
+    except ArgumentError:
+        raise ConfigurationError(f"{section}.url = {url!r}: expected postgresql://USER@HOST/DATABASE") from None
 
 
 class PostgresTables:
-    """The inventory's tables in PostgreSQL; see :class:`ingest.inventory_tables.Tables`."""
+    """The inventory's tables in PostgreSQL, in a schema of their own; see :class:`ingest.inventory_tables.Tables`."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, url: str) -> None:
+        self._database = open_database(url, schema=_SCHEMA)
 
     def make(self, statements: Sequence[str]) -> None:
         """See :class:`ingest.inventory_tables.Tables`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -69,8 +70,9 @@ def open_database(url: str, *, synchronous: str = "FULL", schema: str = "") -> D
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigurationError(f"incidents url {url[:80]!r} is not a database URL like sqlite:///FILE") from None
+    except (ArgumentError, ValueError):
+        shown = re.sub(r":[^:/@]*@", ":***@", url)[:80]
+        raise ConfigurationError(f"incidents url {shown!r} is not a database URL like sqlite:///FILE") from None
     match parsed.get_backend_name():
         case "sqlite":
             return SqliteDatabase(parsed, synchronous)

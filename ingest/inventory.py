@@ -64,10 +64,11 @@ class Inventory:
         for record in records:
             check_record(record)
         with self._tables.write() as rows:
+            writing = _Writing(rows, actor)
             for record in records:
-                _put(rows, record, actor, now_ms or record.at_ms)
+                writing.put(record, now_ms or record.at_ms)
             _check_sizes(rows, {record.site_id for record in records})
-            return _last_change(rows)
+            return writing.change
 
     def last_change(self) -> int:
         """The number of the newest change, 0 when there is none."""
@@ -222,30 +223,46 @@ def _ids_of(record: ConfigurationRecord) -> list[tuple[str, str]]:
     return ids
 
 
-def _put(rows: Rows, record: ConfigurationRecord, actor: str, at_ms: int) -> None:
-    kind, key = str(type(record).__struct_config__.tag), row_key(record)
-    plain = msgspec.structs.replace(
-        record, event_id="config", source_id=CONFIG_SOURCE, at_ms=0, received_ms=0, device_at_ms=None, version=0
-    )
-    content = _ENCODER.encode(plain)
-    there = rows.execute(
-        "SELECT content FROM rows WHERE site_id = ? AND kind = ? AND row_key = ?", (record.site_id, kind, key)
-    )
-    if there and bytes(there[0][0]) == content:
-        return
-    newest = rows.execute("SELECT coalesce(max(version), 0) FROM changes WHERE site_id = ?", (record.site_id,))
-    version, change = 1 + int(newest[0][0]), 1 + _last_change(rows)
-    named = msgspec.structs.replace(plain, event_id=f"config-{version}", version=version, at_ms=at_ms)
-    rows.execute(
-        "INSERT INTO changes (change, site_id, kind, row_key, version, removed, actor, at_ms, body)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (change, record.site_id, kind, key, version, int(record.removed), actor, at_ms, _ENCODER.encode(named)),
-    )
-    rows.execute(
-        "INSERT INTO rows VALUES (?, ?, ?, ?, ?) ON CONFLICT (site_id, kind, row_key)"
-        " DO UPDATE SET change = excluded.change, content = excluded.content",
-        (record.site_id, kind, key, change, content),
-    )
+class _Writing:
+    """One transaction of :meth:`Inventory.put`. Numbers are asked for once, since nobody else writes meanwhile."""
+
+    def __init__(self, rows: Rows, actor: str) -> None:
+        self.change = _last_change(rows)
+        self._rows, self._actor = rows, actor
+        self._versions: dict[str, int] = {}
+
+    def put(self, record: ConfigurationRecord, at_ms: int) -> None:
+        """Write the record, unless it says what is there."""
+        kind, key = str(type(record).__struct_config__.tag), row_key(record)
+        plain = msgspec.structs.replace(
+            record, event_id="config", source_id=CONFIG_SOURCE, at_ms=0, received_ms=0, device_at_ms=None, version=0
+        )
+        content = _ENCODER.encode(plain)
+        there = self._rows.execute(
+            "SELECT content FROM rows WHERE site_id = ? AND kind = ? AND row_key = ?", (record.site_id, kind, key)
+        )
+        if there and bytes(there[0][0]) == content:
+            return
+        self.change, version = self.change + 1, self._next_version(record.site_id)
+        named = msgspec.structs.replace(plain, event_id=f"config-{version}", version=version, at_ms=at_ms)
+        values = (kind, key, version, int(record.removed), self._actor, at_ms, _ENCODER.encode(named))
+        self._rows.execute(
+            "INSERT INTO changes (change, site_id, kind, row_key, version, removed, actor, at_ms, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (self.change, record.site_id, *values),
+        )
+        self._rows.execute(
+            "INSERT INTO rows VALUES (?, ?, ?, ?, ?) ON CONFLICT (site_id, kind, row_key)"
+            " DO UPDATE SET change = excluded.change, content = excluded.content",
+            (record.site_id, kind, key, self.change, content),
+        )
+
+    def _next_version(self, site_id: str) -> int:
+        if site_id not in self._versions:
+            newest = "SELECT coalesce(max(version), 0) FROM changes WHERE site_id = ?"
+            self._versions[site_id] = int(self._rows.execute(newest, (site_id,))[0][0])
+        self._versions[site_id] += 1
+        return self._versions[site_id]
 
 
 def _check_sizes(rows: Rows, sites: set[str]) -> None:
