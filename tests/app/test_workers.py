@@ -22,7 +22,7 @@ from streams.manifest import encode_manifest
 from tests.support.district import District, Worker, district, until
 from tests.support.kafka import RunningKafka
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(600)]
 PARTITIONS = 3
 PAUSE_S = 0.1
 

@@ -28,7 +28,7 @@ def judged(report: WorkerProgress, seconds: float, *, last: WorkerProgress | Non
     return watchdog.judge(seconds)
 
 
-def member(**partition: int | str) -> WorkerProgress:
+def member(**partition: int | str | bool) -> WorkerProgress:
     return WorkerProgress(member=True, partitions={3: Partition(**partition)})  # type: ignore[arg-type]
 
 
@@ -44,6 +44,7 @@ def test_a_position_that_stands_though_the_log_is_ahead_is_stuck() -> None:
         member(position=9, end=9),  # nothing to do
         member(position=9, end=-1),  # nobody knows where the log ends
         member(position=7, end=9, stopped="feeding position 7 failed 3 times"),  # a person has to decide
+        member(position=0, end=9, queued=True),  # others are opened before it
         WorkerProgress(member=True, partitions={3: Partition(7, 9)}, waits_for="Kafka does not answer"),
         WorkerProgress(member=True),  # more workers than partitions
         WorkerProgress(member=False, waits_for="Kafka does not answer"),

@@ -27,7 +27,7 @@ from streams.slices import batches_of
 from streams.topics import topic_specs
 from tests.support.kafka import make_topics
 
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 
 
 class Worker:
