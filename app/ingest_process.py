@@ -79,7 +79,7 @@ class IngestProcess:
             log_id=self._cluster.topic_id(names.log),
         )
         self._cluster.partitions(names.dead)
-        sender = self._cluster.producer()
+        sender = self._cluster.producer(compress=True)
         opened.callback(sender.close)
         writer = KafkaLogWriter(self._cluster, names.log, owned_partitions(settings), sender)
         inventory = open_inventory(self._settings)

@@ -128,8 +128,8 @@ class Intake:
         Raises:
             Transient: the database is away.
         """
-        taken, newest = Taken(), max((n for n, _ in findings), default=through)
-        if not newest:
+        taken = Taken()
+        if not findings and not alarms and not through:
             return taken
         with self._store.write() as connection:
             now_ms = self._clock_ms()
@@ -138,8 +138,9 @@ class Intake:
                 pass_.take(finding)
             for alarm in alarms:
                 raise_alarm(connection, alarm.code, alarm.subject, alarm.detail, now_ms)
-            if max(newest, through) > current(connection, self._cursor):
-                advance(connection, self._cursor, max(newest, through))
+            newest = max([n for n, _ in findings] + [through])
+            if newest > current(connection, self._cursor):
+                advance(connection, self._cursor, newest)
         for incident_id in taken.opened:
             _log.info("incident_opened", trace=taken.traces[incident_id], incident=incident_id)
         if taken.new:

@@ -172,9 +172,9 @@ class KafkaCluster:
         members = described["members"] if isinstance(described, Mapping) else described.members
         return len(members)
 
-    def producer(self) -> KafkaSender:
-        """A sender of its own connection; closed with the cluster."""
-        return KafkaSender(self)
+    def producer(self, *, compress: bool = False) -> KafkaSender:
+        """A sender of its own connection; closed with the cluster. ``compress`` is for what is not compressed yet."""
+        return KafkaSender(self, compress=compress)
 
     def tail(self, topic: str, partition: int) -> KafkaTail:
         """A reader of one partition with a connection of its own; closed with the cluster."""
@@ -309,8 +309,8 @@ class KafkaSender:
     Thread-safe. Holds :data:`BUFFER_BYTES` at most; :meth:`send` waits for room.
     """
 
-    def __init__(self, cluster: KafkaCluster) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: KafkaCluster, *, compress: bool = False) -> None:
+        self._cluster, self._compress = cluster, compress
         self._producer: Any = None
         self._opening = threading.Lock()
         self._room = threading.Condition()
@@ -374,6 +374,7 @@ class KafkaSender:
                     KafkaProducer,
                     acks="all",
                     enable_idempotence=True,
+                    compression_type="gzip" if self._compress else None,  # what every client reads without a package
                     delivery_timeout_ms=int(DELIVERY_S * 1000),
                     request_timeout_ms=int(ANSWER_S * 1000),
                     max_block_ms=int(ANSWER_S * 1000),

@@ -35,7 +35,7 @@ class KafkaLogWriter:
     ) -> None:
         self._cluster, self._topic = cluster, topic
         self._partitions = frozenset(partitions)
-        self._sender = sender or cluster.producer()
+        self._sender = sender or cluster.producer(compress=True)
         self._under_way: dict[int, tuple[Batch, SendFuture]] = {}  # by id(batch): sent, and not acknowledged in time
 
     def append(self, batches: Sequence[Batch]) -> list[int]:
@@ -89,7 +89,7 @@ class KafkaLogLoader:
 
     def __init__(self, cluster: KafkaCluster, topic: str) -> None:
         self._topic = topic
-        self._sender = cluster.producer()
+        self._sender = cluster.producer(compress=True)
 
     def append(self, batches: Sequence[Batch]) -> None:
         """Send in order; durable after :meth:`finish`.

@@ -48,7 +48,9 @@ class Supervisor:
         while True:
             started_s = time.monotonic()
             stuck, code = self._one_life()
-            if self._stopping or (stuck is None and code in {0, 1, 2}):
+            if self._stopping:
+                return 0 if stuck is None and code in {0, -signal.SIGTERM} else 1  # it may not have begun to listen
+            if stuck is None and code in {0, 1, 2}:
                 return code
             self._faults = 1 if time.monotonic() - started_s > SETTLED_S else self._faults + 1
             fault = stuck or Stuck(f"it ended with code {code}")

@@ -25,9 +25,12 @@ from incidents.receivers.stand_in import StandIn
 from incidents.schema import deliveries, findings, incidents
 from incidents.store import Store
 from streams.engine_store import EngineStore
+from streams.findings_topic import encode_said
+from streams.kafka import KafkaCluster
 from tests.app.district_run import district_settings, logged_in, process, receiver_of
 from tests.app.linli_run import ended, wait_for
 from tests.incidents.builders import T0, make_directory, make_finding
+from tests.support.kafka import RunningKafka, make_topics
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.stores import postgresql_url
 
@@ -109,6 +112,37 @@ def clean(folder: Path, lives: int) -> dict[str, Any]:
 def ready(children: Sequence[Child]) -> None:
     for child in children:
         wait_for(child, lambda child=child: "ready" in child.tail(), "ready")  # type: ignore[misc]
+
+
+def test_partitions_of_the_findings_topic_are_shared_and_a_dead_process_s_are_taken_over(
+    kafka: RunningKafka, tmp_path: Path
+) -> None:
+    names, lives = make_topics(kafka.url, partitions=3), 9
+    settings = district_settings(tmp_path, postgresql_url(tmp_path), kafka.url)
+    settings |= {"LINLI_KAFKA_PREFIX": names.prefix, "LINLI_KAFKA_PARTITIONS": "3"}
+    with KafkaCluster(kafka.url) as cluster:
+        sender = cluster.producer()
+
+        def say(numbers: range) -> None:
+            for number in numbers:
+                for finding in life(number):
+                    sender.send(names.findings, number % 3, encode_said(finding))
+            sender.flush(30)
+
+        with (
+            process("one", tmp_path, "incidents", "run", settings=settings) as one,
+            process("two", tmp_path, "incidents", "run", settings=settings) as two,
+        ):
+            ready([one, two])
+            store = Store(postgresql_url(tmp_path))
+            say(range(6))
+            wait_for(one, lambda: len(held(store)["findings"]) == 30, "findings")
+            os.kill(one.pid, signal.SIGKILL)
+            say(range(3, lives))  # a worker that died says some again
+            wait_for(two, lambda: len(held(store)["findings"]) == 45, "findings of the dead process's partitions")
+            assert held(store) == clean(tmp_path, lives)
+            store.close()
+            assert two.stop() == 0, two.tail()
 
 
 def by_claim(one: Child, two: Child) -> tuple[Child, Child]:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from app.commands.log import command
 from app.log_loading import load_events
-from contracts.batch import decode_batch
+from contracts.batch import Batch, decode_batch
 from contracts.errors import ConfigurationError, LogBroken
+from ingest.event_file import EventFile
 from streams.daylog import DayLog
-from tests.streams.histories import configuration
+from streams.kafka import KafkaCluster
+from streams.slices import batches_of
+from streams.topics import TopicNames
+from tests.streams.histories import SITES, configuration
 from tests.streams.support import T0, passage
+from tests.support.kafka import RunningKafka, make_topics
 
 LINE = (
     '{"kind":"device_configured","event_id":"c1","site_id":"s1","source_id":"config","place_id":"s1","at_ms":1800000000000,'
@@ -66,3 +72,48 @@ def test_a_file_from_before_the_logs_time_is_refused(tmp_path: Path, monkeypatch
     _run(tmp_path, LINE % (T0 + 60_000), monkeypatch)
     with pytest.raises(LogBroken, match="before the log's last watermark"):
         _run(tmp_path, LINE % T0, monkeypatch)
+
+
+@pytest.fixture
+def district(kafka: RunningKafka, monkeypatch: pytest.MonkeyPatch) -> TopicNames:
+    """The topics of a district of three partitions, in force as the log."""
+    names = make_topics(kafka.url, partitions=3)
+    monkeypatch.setenv("LINLI_LOG_URL", kafka.url)
+    monkeypatch.setenv("LINLI_KAFKA_PREFIX", names.prefix)
+    monkeypatch.setenv("LINLI_KAFKA_PARTITIONS", "3")
+    return names
+
+
+@pytest.mark.service
+def test_a_file_on_kafka_lies_by_site_in_order_and_is_refused_once_more(
+    kafka: RunningKafka, district: TopicNames, tmp_path: Path
+) -> None:
+    events = [*configuration(), *(passage(f"e{n}", n * 700, "d1", site_id=SITES[n % 3]) for n in range(600))]
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b"\n".join(msgspec.json.encode(event) for event in events))
+    result = CliRunner().invoke(command, ["load", str(file)], catch_exceptions=False)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert f"{len(events)} events are in {district.log}" in result.stderr
+    with KafkaCluster(kafka.url) as cluster:
+        tails = cluster.tails()
+        lying = {
+            partition: [decode_batch(r.value or b"") for r in tails(district.log, partition).read(0, 10_000)]
+            for partition in range(3)
+        }
+    expected: dict[int, list[Batch]] = {0: [], 1: [], 2: []}
+    for batch in batches_of(EventFile().events(file.read_bytes().splitlines(keepends=True)), 3):
+        expected[batch.partition].append(batch)
+    assert lying == expected
+    with pytest.raises(LogBroken, match=r"load it into another log \(kafka\.prefix\)"):
+        CliRunner().invoke(command, ["load", str(file)], catch_exceptions=False)
+
+
+@pytest.mark.service
+def test_a_log_of_another_number_of_partitions_is_not_loaded_into(
+    district: TopicNames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LINLI_KAFKA_PARTITIONS", "24")
+    file = tmp_path / "events.jsonl"
+    file.write_text(LINE % T0, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"has 3 partitions, kafka\.partitions is 24"):
+        CliRunner().invoke(command, ["load", str(file)], catch_exceptions=False)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 
 import pytest
 
+import app.threads
 from app.threads import Threads
+from contracts.errors import Transient
 
 WAIT_S = 10.0
 
@@ -55,6 +58,32 @@ def test_one_that_fails_stops_all(error: BaseException) -> None:
     threads.start("bad", raising(error))
     threads.wait()
     assert (threads.join(timeout_s=WAIT_S), threads.failure) == ([], error)
+
+
+def test_one_that_is_kept_begins_anew_after_what_may_pass_and_ends_with_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(app.threads, "PAUSES_S", (0.0,))
+    threads, began, through = Threads(), itertools.count(), threading.Event()
+
+    def away_three_times(stop: threading.Event) -> None:
+        if next(began) < 3:
+            raise Transient("the server is away")
+        through.set()
+        waits(stop)
+
+    threads.keep("kept", away_three_times)
+    assert through.wait(WAIT_S)
+    threads.stop.set()
+    assert (threads.join(timeout_s=WAIT_S), threads.failure) == ([], None)
+
+
+def test_one_that_is_kept_ends_all_the_same_with_what_does_not_pass_and_while_it_waits() -> None:
+    threads = Threads()
+    threads.keep("waiting", raising(Transient("the server is away")))
+    threads.keep("bad", raising(ValueError("defect")))
+    threads.wait()
+    assert (threads.join(timeout_s=WAIT_S), repr(threads.failure)) == ([], "ValueError('defect')")
 
 
 def test_one_that_ends_by_itself_has_failed() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import pytest
@@ -20,6 +21,7 @@ from incidents.actions import Actions, Command
 from incidents.alarms import AlarmCode, raise_alarm, standing_alarms
 from incidents.auditor import PASSING, PASSING_MS, Auditor
 from incidents.backoff import LONGEST_MS, Outcome, after_attempt
+from incidents.deliveries import Delivery
 from incidents.intake import Intake
 from incidents.outbox import Outbox
 from incidents.profile import ReceiverProfile
@@ -314,6 +316,69 @@ def test_every_attempt_of_a_delivery_has_the_same_bytes(tmp_path: Path) -> None:
     assert first.payload == second.payload
     assert raised.kind.value == "raised"
     assert msgspec.json.decode(raised.payload)["incident"]["severity"] == "critical"
+
+
+def test_an_attempt_that_could_not_be_written_down_is_written_before_another_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = RecordingReceiver("hook")
+    post = Post(tmp_path, receiver)
+    post.take(make_finding())
+    with monkeypatch.context() as away:
+        away.setattr(post.store, "write", raising(Transient("the database is away")))
+        with pytest.raises(Transient, match="away"):
+            post.outbox.step()
+    assert post.states() == [("opened", "pending", "")]
+    assert post.drain() == 1
+    assert post.drain() == 0
+    assert (len(receiver.got), post.states()) == (1, [("opened", "delivered", "")])
+
+
+def test_an_attempt_that_another_process_made_too_is_written_once(tmp_path: Path) -> None:
+    ours, theirs = Meanwhile("hook"), RecordingReceiver("hook")
+    post = Post(tmp_path, ours)
+    post.take(make_finding())
+    ours.meanwhile = Outbox(post.store, theirs, ReceiverProfile(name="hook"), clock_ms=post.clock).step
+    assert post.outbox.step()
+    assert post.attempts() == [(1, "delivered", "")]
+    assert post.states() == [("opened", "delivered", "")]
+    assert [d.delivery_id for d in ours.got] == [d.delivery_id for d in theirs.got]
+
+
+def test_a_receiver_that_is_another_process_s_is_left_alone(tmp_path: Path) -> None:
+    receiver, stop, asked = RecordingReceiver("hook"), threading.Event(), threading.Semaphore(0)
+    post = Post(tmp_path, receiver)
+    post.take(make_finding())
+
+    def not_mine() -> bool:
+        asked.release()
+        return False
+
+    running = threading.Thread(target=post.outbox.run, args=(stop, 0.01), kwargs={"mine": not_mine})
+    running.start()
+    assert all(asked.acquire(timeout=30) for _ in range(3))
+    stop.set()
+    running.join(30)
+    assert (running.is_alive(), receiver.got) == (False, [])
+
+
+class Meanwhile(RecordingReceiver):
+    """While it is told, something else happens."""
+
+    meanwhile: Callable[[], bool]
+
+    def send(self, delivery: Delivery) -> Receipt:
+        assert self.meanwhile()
+        return super().send(delivery)
+
+
+def raising(error: Exception) -> Callable[[], NoReturn]:
+    """Something that fails."""
+
+    def fail() -> NoReturn:
+        raise error
+
+    return fail
 
 
 def test_the_auditor_finds_what_has_no_future_step_and_clears_what_has_ended(tmp_path: Path) -> None:

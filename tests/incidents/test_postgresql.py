@@ -22,7 +22,7 @@ from incidents.migrate import migrations
 from incidents.records import ChangeKind
 from incidents.store import Store
 from incidents.users import Users
-from tests.support.postgres import Postgres, running_postgres, shared_postgres
+from tests.support.postgres import running_postgres, shared_postgres
 from tests.support.stores import MADE_MS, make_store, on_both, postgresql_url
 
 __all__ = ["on_both"]
@@ -267,16 +267,29 @@ def test_a_server_that_does_not_let_us_in_is_told_from_one_that_is_away(
     assert "\n" not in str(caught.value)
 
 
-def _two(server: Postgres) -> tuple[Store, int]:
-    store = Store(server.url(server.create()))
-    with store.write() as connection:
-        add_change(connection, "before", "s1", ChangeKind.UPDATED, MADE_MS)
-    return store, 1
+def test_a_writer_that_stands_still_loses_its_transaction_and_holds_nobody_up(url: str, store: Store) -> None:
+    server, other = shared_postgres(), Store(url)
+
+    def stands_still() -> None:
+        with store.write() as connection:
+            connection.exec_driver_sql("SET idle_in_transaction_session_timeout = 10")
+            with other.write() as writing:  # waits until the server has ended the first
+                add_change(writing, "other", "s1", ChangeKind.UPDATED, MADE_MS)
+            add_change(connection, "late", "s1", ChangeKind.UPDATED, MADE_MS)
+
+    with pytest.raises(Transient, match="does not answer"):
+        stands_still()
+    with store.read() as connection:
+        assert [change.incident_id for change in changes_after(connection, 0, 9)] == ["other"]
+    assert server.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == [(0,)]
+    other.close()
 
 
 def test_a_server_killed_in_a_transaction_keeps_nothing_of_it_and_is_found_again() -> None:
     with running_postgres() as server:
-        store, before = _two(server)
+        store = Store(server.url(server.create()))
+        with store.write() as connection:
+            add_change(connection, "before", "s1", ChangeKind.UPDATED, MADE_MS)
 
         def torn() -> None:
             with store.write() as connection:
@@ -292,5 +305,5 @@ def test_a_server_killed_in_a_transaction_keeps_nothing_of_it_and_is_found_again
             add_change(connection, "after", "s1", ChangeKind.UPDATED, MADE_MS)
         with store.read() as connection:
             assert [c.incident_id for c in changes_after(connection, 0, 9)] == ["before", "after"]
-            assert head(connection) == before + 1
+            assert head(connection) == 2
         store.close()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,11 +15,17 @@ from contracts.findings import Finding, Output
 from detectors.registry import all_rules
 from streams.daylog import DayLog
 from streams.drivers.embedded import EmbeddedDriver
+from streams.drivers.faust_app import FaustReader, ReaderSettings
+from streams.drivers.partition import PartitionDriver
+from streams.drivers.worker import Worker
 from streams.engine import Engine
 from streams.engine_store import EngineStore
 from streams.log import LogReader, LogRecord
 from streams.run_file import run_file
+from streams.slices import batches_of
+from tests.streams.memory import MemoryKeep, MemoryLog
 
+FAUST_PARTITIONS = 3
 Judged = dict[str, list[Finding]]
 Runtime = Callable[[Sequence[AnyEvent], Path], Judged]
 
@@ -59,11 +66,17 @@ def embedded_restarted(events: Sequence[AnyEvent], folder: Path) -> Judged:
     return _close(log, store)
 
 
+def faust_in_process(events: Sequence[AnyEvent], _folder: Path) -> Judged:
+    """Faust's agent over three partitions; deliveries jump, repeat and stay out, as they do around rebalances."""
+    return per_site(asyncio.run(_through_faust(events)))
+
+
 RUNTIMES: dict[str, Runtime] = {
     "in memory": in_memory,
     "in memory, five partitions, small batches": in_memory_partitioned,
     "embedded": embedded,
     "embedded, restarted": embedded_restarted,
+    "Faust in process": faust_in_process,
 }
 
 
@@ -94,6 +107,45 @@ class _Until:
 
     def read(self, position: int, limit: int) -> list[LogRecord]:
         return self._log.read(position, min(limit, self._end - position)) if position < self._end else []
+
+
+async def _through_faust(events: Sequence[AnyEvent]) -> list[Output]:
+    batches = list(batches_of(events, FAUST_PARTITIONS, max_events=40))
+    logs = [MemoryLog([b for b in batches if b.partition == number]) for number in range(FAUST_PARTITIONS)]
+    keeps = [MemoryKeep() for _ in logs]
+    worker = Worker(lambda n: PartitionDriver(logs[n], keeps[n], _engine(n)))
+    reader = FaustReader(ReaderSettings(servers=("127.0.0.1:1",), topic="log", group="in-process"), worker)
+    running = asyncio.ensure_future(worker.run())
+    worker.assigned(range(FAUST_PARTITIONS))
+    async with reader.agent.test_context() as agent:
+        for number, position in _deliveries(random.Random(len(events)), [len(log.records) for log in logs]):
+            logs[number].visible = max(logs[number].visible, position + 1)
+            message = agent.to_message(None, logs[number].records[position], partition=number, offset=position)
+            await agent.channel.put(await agent.channel.decode(message))
+            if position % 50 == 0:
+                await asyncio.sleep(0)
+        while any(worker.progress()[number].position < len(log.records) for number, log in enumerate(logs)):
+            assert not running.done(), running.result()
+            await asyncio.sleep(0.05)
+    await worker.drain()
+    running.cancel()
+    return [output for keep in keeps for output in keep.outputs]
+
+
+def _engine(partition: int) -> Engine:
+    return Engine(all_rules(), partition=partition, partitions=FAUST_PARTITIONS, log_id="log1")
+
+
+def _deliveries(rng: random.Random, ends: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Every partition's positions in turn, some left out, some again from further back; the last one always comes."""
+    for position in range(max(ends)):
+        for number, end in enumerate(ends):
+            if position >= end or (rng.random() < 0.1 and position + 1 < end):
+                continue
+            yield number, position
+            if rng.random() < 0.02:
+                back = max(0, position - rng.randrange(8))
+                yield from ((number, again) for again in range(back, position + 1))
 
 
 def _open(log: LogReader, folder: Path) -> tuple[EmbeddedDriver, EngineStore]:
