@@ -134,14 +134,14 @@ class ResultsService:
             threads.start("results-days", lambda stop: target.run(stop, days, self._clock_ms))
 
     def figures(self) -> dict[str, float]:
-        """What waits in the spool, for metrics."""
+        """What waits, since when, and what was lost; for the metrics of the process."""
         depth = self._spool.depth()
-        waits_ms = self._clock_ms() - depth.oldest_ms if depth.oldest_ms else 0
         return {
-            "results_waiting_points": depth.points,
-            "results_waiting_seconds": waits_ms / 1000,
-            "results_rejected_points": depth.rejected,
-            "results_dropped_points": depth.dropped,
+            "results_waiting": depth.points,
+            "results_waiting_bytes": depth.bytes,
+            "results_oldest_seconds": (self._clock_ms() - depth.oldest_ms) / 1000 if depth.oldest_ms else 0.0,
+            "results_rejected": depth.rejected,
+            "results_dropped": depth.dropped,
         }
 
     def close(self) -> None:

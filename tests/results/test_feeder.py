@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.batch import Batch
-from contracts.errors import Transient
+from contracts.errors import LogBroken, Transient
 from contracts.findings import Finding
 from streams.daylog import DayLog
 from streams.log import LogReader, LogRecord
@@ -91,17 +91,17 @@ def _drained(spool: Spool) -> Kept:
     return target.points
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(st.sampled_from(["ok", "before", "after"]), max_size=8))
 def test_killed_at_any_step_everything_is_there_once(plan: list[str]) -> None:
     with fast_folder() as folder:
-        log = _log(folder / "log", _batches(300))
+        log = _log(folder / "log", _batches(200))
         clean = Spool(folder / "clean.db")
-        _run(Feeder(clean, _sources(log, _findings(700), Told()), lambda: T, Told()))
+        _run(Feeder(clean, _sources(log, _findings(520), Told()), lambda: T, Told()))
         target = Keeping()
         while True:
             spool = Dying(folder / "spool.db", plan)
-            feeder = Feeder(spool, _sources(log, _findings(700), Told()), lambda: T, Told())
+            feeder = Feeder(spool, _sources(log, _findings(520), Told()), lambda: T, Told())
             sender = Sender(spool, target, lambda: T, Told())
             try:
                 while feeder.step():
@@ -149,6 +149,38 @@ def test_what_the_log_no_longer_holds_is_declared(folder: Path) -> None:
     assert spool.cursor("log/0", log.identity()) == 3
     spool.close()
     log.close()
+
+
+def test_findings_that_were_gone_before_they_were_read_are_declared(folder: Path) -> None:
+    class Retained(FindingsList):
+        """Holds only those above 4."""
+
+        def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:
+            if n < 4:
+                raise LogBroken("offset is gone")
+            return super().findings_after(n, limit)
+
+    told, spool = Told(), Spool(folder / "spool.db")
+    spool.append(Step("findings/0", "list", 1), T)
+    source = FindingsSource(Retained(_findings(6)), lambda: T, told, begin=lambda: 4)
+    _run(Feeder(spool, [source], lambda: T, told))
+    assert [p.fields["n"] for p in _points(spool) if p.measurement == "losses"] == [3]
+    assert len([p for p in _points(spool) if p.measurement == "findings"]) == 2
+    assert [alarm for alarm, _ in told.alarms] == [ResultsAlarm.DROPPED]
+    spool.close()
+
+
+def test_a_source_that_contradicts_itself_is_said_and_keeps_its_place(folder: Path) -> None:
+    class Truncated(FindingsList):
+        def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:
+            raise LogBroken("offset 9 lies beyond the end")
+
+    told, spool = Told(), Spool(folder / "spool.db")
+    spool.append(Step("findings/0", "list", 9), T)
+    _run(Feeder(spool, [FindingsSource(Truncated([]), lambda: T, told)], lambda: T, told))
+    assert told.alarms == [(ResultsAlarm.DROPPED, "findings/0: offset 9 lies beyond the end")]
+    assert spool.cursor("findings/0", "list") == 9
+    spool.close()
 
 
 def test_a_log_read_for_the_first_time_begins_where_it_is_told_and_nothing_is_missed(folder: Path) -> None:
