@@ -130,7 +130,9 @@ def loaded_district(mix: Mix, workers: int) -> Iterator[District]:
         district.put_inventory(mix.records())
         # to the broker as devices reach it, not by the way that tests cut
         district.name("ingest-0", "ingest", "run", "--shard", "0/1", LINLI_MQTT_URL=district.mqtt_url)
-        for name in (*(w.name for w in district.processes("worker")), "incidents-0", "ingest-0", "console", "results"):
+        for worker in district.processes("worker"):
+            worker.start()  # it has nothing to say when it is ready; its metrics do
+        for name in ("incidents-0", "ingest-0", "console", "results"):
             district.start(name)
         _wait_judged(district)
         yield district

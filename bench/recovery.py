@@ -83,7 +83,7 @@ def recoveries(district: District, kills: int) -> Iterator[Recovery]:
             district.process(name).kill()
             found = watch.first_due_after(killed_ms)
             yield Recovery(name, {p: sent_ms - killed_ms for p, sent_ms in found.items()})
-            district.start(name)
+            district.process(name).start()
             _wait_shared(district, len(workers))
             time.sleep(CALM_S)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import NoReturn
 
 import msgspec
 import structlog
@@ -34,6 +37,7 @@ REPORT_EVERY_S = 1.0
 ENDS_EVERY_S = 5.0
 RETRY_S = 2.0
 DRAIN_S = 9.0
+FLUSH_S = 3.0
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +80,11 @@ class Partitions:
     def end(self, partition: int) -> int:
         """Where the partition's log ends."""
         return self._ends(self._settings.names.log, partition).end()
+
+    def flush(self) -> None:
+        """Let what was said last arrive, if the brokers answer."""
+        with suppress(LinliError):
+            self._sender.flush(FLUSH_S)
 
     def alarm(self, partition: int, alarm: DriverAlarm, detail: str) -> None:
         """Tell people: on the findings topic, from where incidents take it; never as a finding."""
@@ -158,6 +167,7 @@ class WorkerProcess:
         finally:
             for task in (starting, working, stopping):
                 task.cancel()
+            await asyncio.to_thread(partitions.flush)
 
     def _report(self) -> None:
         """A thread of its own: it says what stands still also when the loop does."""
@@ -198,20 +208,37 @@ class WorkerProcess:
 
 def run_worker(
     settings: WorkerSettings,
+    code_of: Callable[[Exception | None], int],
     *,
     report_to: int | None = None,
     registry: CollectorRegistry | None = None,
     times: DecisionTimes | None = None,
-) -> None:
-    """Run a worker until SIGTERM or Ctrl-C, counting in ``registry`` and ``times``. Blocks; only in the main thread."""
+) -> NoReturn:
+    """Run a worker until SIGTERM, Ctrl-C or an error; then the process is gone. Only in the main thread.
 
-    async def live() -> None:
+    Args:
+        settings: where the log is.
+        code_of: the exit code for what ended it; None: it drained.
+        report_to: where its progress is told.
+        registry: what it counts in.
+        times: what it measures its decisions in.
+    """
+
+    async def live() -> NoReturn:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await WorkerProcess(settings, report_to=report_to, registry=registry, times=times).run(stop)
+        failure: Exception | None = None
+        try:
+            await WorkerProcess(settings, report_to=report_to, registry=registry, times=times).run(stop)
+        except Exception as error:  # noqa: BLE001 - the border of the process: it ends with its code
+            failure = error
+        code = code_of(failure)
+        sys.stderr.flush()
+        os._exit(code)  # nothing rests on what is still under way, and a thread that waits for brokers would hold us up
 
     asyncio.run(live())
+    raise AssertionError("never reached")
 
 
 def _check_partitions(cluster: KafkaCluster, settings: WorkerSettings) -> None:

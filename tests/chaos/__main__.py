@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3_600.0)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
     parser.add_argument("--scenario", choices=[*SCENARIOS, "both"], default="both")
+    parser.add_argument("--keep", action="store_true", help="keep the logs also when all was well")
     arguments = parser.parse_args()
     names = list(SCENARIOS) if arguments.scenario == "both" else [arguments.scenario]
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
@@ -45,13 +46,13 @@ def main() -> int:
     left_s, seed, failed = arguments.seconds, arguments.seed, False
     while left_s > 0:
         for name in names:
-            failed |= not _round(name, seed, min(ROUND_S, left_s / len(names)))
+            failed |= not _round(name, seed, min(ROUND_S, left_s / len(names)), keep=arguments.keep)
         left_s -= len(names) * min(ROUND_S, left_s / len(names))
         seed += 1
     return int(failed)
 
 
-def _round(name: str, seed: int, seconds: float) -> bool:
+def _round(name: str, seed: int, seconds: float, *, keep: bool) -> bool:
     """One run of a scenario; whether all was well."""
     folder = Path(tempfile.mkdtemp(prefix="linli-chaos-"))
     print(f"--- {name}, seed {seed}, {seconds:.0f} s", flush=True)
@@ -59,7 +60,9 @@ def _round(name: str, seed: int, seconds: float) -> bool:
     print(report.text(), flush=True)
     wrong = report.wrong() + (["recovery"] if report.recovery_s > RECOVERY_S else [])
     if wrong:
-        print(f"NOT AS IT MUST BE: {', '.join(wrong)}; logs are in {folder}", flush=True)
+        print(f"NOT AS IT MUST BE: {', '.join(wrong)}", flush=True)
+    if wrong or keep:
+        print(f"logs are in {folder}", flush=True)
     else:
         shutil.rmtree(folder, ignore_errors=True)
     return not wrong

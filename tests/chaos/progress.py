@@ -15,6 +15,7 @@ from streams.kafka_keep import KafkaKeep
 from streams.manifest import decode_manifest
 
 LOOK_S = 1.0
+STALL_S = 10.0
 
 
 class Stand(msgspec.Struct, frozen=True):
@@ -22,6 +23,14 @@ class Stand(msgspec.Struct, frozen=True):
 
     position: int
     end: int
+
+
+class Stall(msgspec.Struct, frozen=True):
+    """A partition stood still ``for_s`` seconds from ``from_s`` on, counted from the beginning of the watch."""
+
+    partition: int
+    from_s: float
+    for_s: float
 
 
 class ProgressWatch:
@@ -37,7 +46,8 @@ class ProgressWatch:
         self._lock = threading.Lock()
         self._stands: dict[int, Stand] = {}
         self._moved_s: dict[int, float] = {}
-        self._longest_s = 0.0
+        self._began_s = time.monotonic()
+        self._stalls: dict[tuple[int, float], float] = {}
         self.looks = 0
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -54,10 +64,14 @@ class ProgressWatch:
         with self._lock:
             return dict(self._stands)
 
-    def longest_s(self) -> float:
-        """The longest time in which a position stood though the log was ahead, as far as the brokers answered."""
+    def stalls(self) -> list[Stall]:
+        """Every time of at least ten seconds in which a position stood though the log was ahead; the longest first.
+
+        What is seen while the brokers do not answer is counted from the last look to the next.
+        """
         with self._lock:
-            return round(self._longest_s, 1)
+            stalls = [Stall(p, round(from_s, 1), round(for_s, 1)) for (p, from_s), for_s in self._stalls.items()]
+        return sorted((stall for stall in stalls if stall.for_s >= STALL_S), key=lambda stall: -stall.for_s)
 
     def _watch(self) -> None:
         while not self._over.is_set():
@@ -84,6 +98,6 @@ class ProgressWatch:
             before, self._stands[partition] = self._stands.get(partition), stand
             moved = before is None or stand.position != before.position or stand.position >= stand.end
             since_s = self._moved_s.setdefault(partition, now_s)
-            self._longest_s = max(self._longest_s, now_s - since_s)
+            self._stalls[partition, since_s - self._began_s] = now_s - since_s
             if moved:
                 self._moved_s[partition] = now_s

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from tests.chaos.progress import Stall
 from tests.chaos.reference import Difference
 from tests.chaos.silence import Silences
 from tests.chaos.told import Kept, Told
@@ -32,9 +33,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     events: Events
     findings: Difference
     recovery_s: float
-    """From the end of the last fault until every partition had judged what was in the log then."""
-    longest_stall_s: float
-    """The longest time that a partition stood still though the log was ahead, whatever went on."""
+    """From the end of the last fault until every partition had judged something that was written after it."""
+    stalls: list[Stall]
+    """When partitions stood still though the log was ahead, whatever went on."""
     restarts: Mapping[str, int]
     unexpected_ends: list[str]
     silences: Silences | None = None

@@ -72,7 +72,7 @@ def workers_under_fire(seed: int, seconds: float, folder: Path, say: Say) -> Rep
         events=_events([_said(event) for event in events], log),
         findings=difference(per_site(reference), per_site(exported)),
         recovery_s=recovery_s,
-        longest_stall_s=watch.longest_s(),
+        stalls=watch.stalls(),
         restarts=dict(runner.restarts),
         unexpected_ends=runner.unexpected,
     )
@@ -130,7 +130,7 @@ def district_under_fire(seed: int, seconds: float, folder: Path, say: Say) -> Re
         events=_events(talker.said, log, unconfirmed),
         findings=difference(per_site(reference), per_site(exported)),
         recovery_s=recovery_s,
-        longest_stall_s=watch.longest_s(),
+        stalls=watch.stalls(),
         restarts=dict(runner.restarts),
         unexpected_ends=runner.unexpected,
         silences=silences(reference, mutes, runner.happened, talker.spoken_ms(), sites),

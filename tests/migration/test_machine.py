@@ -89,7 +89,7 @@ class Machine:
     def drop_first_day(self) -> None:
         """As retention does, a week later."""
         log = DayLog(self.folder)
-        assert log.drop_before(log.days()[1].begin)
+        assert log.drop_before(log.days()[0].end)
         log.close()
 
 
