@@ -97,8 +97,17 @@ class Engine:
         self._next = position + 1
         return out
 
+    def misplaced(self, batch: Batch) -> str:
+        """Why a batch does not belong into this partition; empty when it does. The driver passes such a record over."""
+        if batch.partition != self._partition:
+            return f"holds partition {batch.partition}, this is {self._partition}"
+        for site_id in {event.site_id for event in batch.events}:
+            if site_id not in self._sites and partition_of(site_id, self._partitions) != self._partition:
+                return f"site {site_id} does not live in partition {self._partition} of {self._partitions}"
+        return ""
+
     def unreadable(self, position: int, detail: str) -> list[Output]:
-        """The finding for a record that is no batch; the position advances. Raises as :meth:`feed`."""
+        """The finding for a record that is no batch of this partition; the position advances. Raises as :meth:`feed`."""
         if not self._is_next(position):
             return []
         self._wake(position)

@@ -362,6 +362,8 @@ class PartitionDriver:
             batch = decode_batch(record.data)
         except Rejected as error:
             return self._engine.unreadable(record.position, error.detail)
+        if wrong := self._engine.misplaced(batch):  # a shard that is set up wrongly must not stop everybody's rules
+            return self._engine.unreadable(record.position, wrong)
         outputs = self._engine.feed(batch, record.position)
         self.watermark_ms = batch.watermark_ms or self.watermark_ms
         return outputs

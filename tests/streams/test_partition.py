@@ -5,18 +5,21 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contracts.batch import encode_batch
 from contracts.errors import LogBroken
+from contracts.names import partition_of
 from streams.drivers.alarms import DriverAlarm
 from streams.drivers.partition import PartitionDriver, PartitionStopped
 from streams.manifest import decode_manifest
 from tests.streams.histories import history
 from tests.streams.memory import MemoryKeep, MemoryLog
 from tests.streams.rules import RULES, small_rules
-from tests.streams.support import access, batch, by_site, engine_of, findings, judge
+from tests.streams.support import access, batch, by_site, engine_of, feed_all, findings, judge
 
 RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
@@ -186,3 +189,28 @@ def test_three_uncaught_errors_stop_the_partition_until_it_is_skipped(monkeypatc
     keep.skip(0)
     PartitionDriver(log, keep, engine_of(RULES)).open()
     assert [finding.rule for finding in findings(keep.outputs)] == ["batch_unreadable", "denial", "denial"]
+
+
+@pytest.mark.parametrize("poison", ["another partition's batch", "another partition's site", "no batch"])
+def test_a_record_that_does_not_belong_here_is_a_finding_and_all_others_are_judged(poison: str) -> None:
+    home = partition_of("s1", 2)
+    away = next(site_id for site_id in ("s2", "s3", "s4") if partition_of(site_id, 2) != home)
+    batches = [batch(n * 10_000, access(f"a{n}", n * 10_000, granted=False), partition=home) for n in range(6)]
+    bad = {
+        "another partition's batch": encode_batch(msgspec.structs.replace(batches[3], partition=1 - home)),
+        "another partition's site": encode_batch(
+            batch(1, access("x", 1), access("y", 1, site_id=away), partition=home)
+        ),
+        "no batch": b"nothing of ours",
+    }
+    log, keep = MemoryLog(batches, visible=7), MemoryKeep()
+    log.records.insert(3, bad[poison])
+    engine = engine_of(small_rules(), partition=home, partitions=2)
+    PartitionDriver(log, keep, engine, monotonic_s=lambda: 0.0).open()
+    found = findings(keep.outputs)
+    assert [(finding.rule, finding.key) for finding in found if finding.site_id != "s1"] == [("batch_unreadable", "3")]
+    clean = engine_of(small_rules(), partition=home, partitions=2)
+    expected = findings(feed_all(clean, batches))
+    assert by_site(finding for finding in found if finding.site_id == "s1") == by_site(expected)
+    assert len(expected) > 3
+    assert engine.next_position == 7
