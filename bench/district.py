@@ -255,15 +255,31 @@ def mean_load(run: Run) -> float:
     return sum(look.load for look in run.looks) / max(len(run.looks), 1)
 
 
+def costs(run: Run) -> Iterator[Figure]:
+    """What an event costs each process."""
+    for name, cpu_s in sorted(run.cpu_s.items(), key=lambda item: -item[1]):
+        yield Figure(f"CPU µs an event, {name}", f"{us_an_event(run, cpu_s):.1f}")
+    yield Figure("CPU µs an event, all but the sender", f"{us_an_event(run, _without_sender_s(run)):.0f}")
+
+
+def us_an_event(run: Run, cpu_s: float) -> float:
+    """Processor time by the event."""
+    return cpu_s / max(run.events, 1) * 1e6
+
+
+def _without_sender_s(run: Run) -> float:
+    return sum(cpu_s for name, cpu_s in run.cpu_s.items() if name != "sender")
+
+
 def report(run: Run) -> str:
     """The run as Markdown: in brief, by process, by minute."""
     lines = ["| what | figure | required |", "|---|---|---|", *(figure.row() for figure in summary(run)), ""]
     lines += ["| process | CPU µs an event | of a core | memory |", "|---|---|---|---|"]
     for name, cpu_s in sorted(run.cpu_s.items(), key=lambda item: -item[1]):
-        per_event = cpu_s / max(run.events, 1) * 1e6
-        lines.append(f"| {name} | {per_event:.1f} | {cpu_s / run.seconds:.0%} | {run.peak_mb[name]:.0f} MB |")
-    total = sum(cpu_s for name, cpu_s in run.cpu_s.items() if name != "sender")
-    lines.append(f"| all but the sender | {total / max(run.events, 1) * 1e6:.1f} | {total / run.seconds:.0%} | |")
+        memory = f"{run.peak_mb[name]:.0f} MB"
+        lines.append(f"| {name} | {us_an_event(run, cpu_s):.1f} | {cpu_s / run.seconds:.0%} | {memory} |")
+    total_s = _without_sender_s(run)
+    lines.append(f"| all but the sender | {us_an_event(run, total_s):.1f} | {total_s / run.seconds:.0%} | |")
     return "\n".join([*lines, "", *_by_minute(run)])
 
 
