@@ -40,6 +40,7 @@ from contracts.findings import Finding
 from detectors.registry import all_rules
 from incidents.schema import findings, incidents
 from incidents.store import wall_ms
+from tests.support.parts import LinliProcess
 from tests.support.whole_district import District, Plan, running_district
 
 WARM_UP_S = 30.0
@@ -52,7 +53,7 @@ STEP = 1.25
 MAX_OVER_DUE_MS, MAX_BEHIND_MS = 2_000, 2_000
 MAX_MB = 600
 OURS = ("ingest", "worker", "incidents", "console", "results")
-_LAG = re.compile(r'^linli_streams_lag_records\{partition="\d+"\} (\S+)', re.MULTILINE)
+_LAG = re.compile(r'^linli_streams_lag_records\{partition="(\d+)"\} (\S+)', re.MULTILINE)
 _AGE = re.compile(r'^linli_streams_watermark_age_seconds\{partition="\d+"\} (\S+)', re.MULTILINE)
 
 
@@ -129,7 +130,10 @@ def loaded_district(mix: Mix, workers: int) -> Iterator[District]:
         district.put_inventory(mix.records())
         # to the broker as devices reach it, not by the way that tests cut
         district.name("ingest-0", "ingest", "run", "--shard", "0/1", LINLI_MQTT_URL=district.mqtt_url)
-        district.start("console", "results", "incidents-0", *(p.name for p in district.processes("worker")), "ingest-0")
+        for worker in district.processes("worker"):
+            worker.start()  # it has nothing to say when it is ready; its metrics do
+        for name in ("incidents-0", "ingest-0", "console", "results"):
+            district.start(name)
         _wait_judged(district)
         yield district
 
@@ -137,8 +141,7 @@ def loaded_district(mix: Mix, workers: int) -> Iterator[District]:
 def measure(district: District, mix: Mix, seconds: float) -> Run:
     """Send ``mix`` for a warm-up and then for so long, and look."""
     with LogLook(district.kafka.url) as log:
-        sender = _sender(district, mix, WARM_UP_S + seconds)
-        try:
+        with sending(district, mix, WARM_UP_S + seconds) as sender:
             time.sleep(WARM_UP_S)
             processes = Processes(pids_of(district) | {"sender": sender.pid})
             from_ms, before_s, looks = wall_ms(), processes.cpu_s(), []
@@ -149,9 +152,6 @@ def measure(district: District, mix: Mix, seconds: float) -> Run:
                 looks.append(look_at(district))
             to_ms, after_s = wall_ms(), processes.cpu_s()
             said, _ = sender.communicate(timeout=120)
-        finally:
-            sender.kill()
-            sender.wait()
         time.sleep(SETTLE_S)
         logged = log.logged()
     return Run(
@@ -168,6 +168,20 @@ def measure(district: District, mix: Mix, seconds: float) -> Run:
     )
 
 
+@contextmanager
+def sending(district: District, mix: Mix, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
+    """The sender, at work for so long, or until this is left."""
+    _say(f"sending {mix.rate_per_s:,.0f} a second")
+    arguments = ["--url", district.mqtt_url, "--rate", str(mix.rate_per_s), "--seconds", str(seconds)]
+    command = [sys.executable, "-m", "bench.mqtt_load", *arguments, "--start-ms", str(mix.start_ms)]
+    sender = subprocess.Popen(command, stdout=subprocess.PIPE)
+    try:
+        yield sender
+    finally:
+        sender.kill()
+        sender.communicate()
+
+
 def pids_of(district: District) -> dict[str, int]:
     """Every process of the district that runs, by name."""
     return {name: part.pid for name, part in district.parts.items()}
@@ -175,16 +189,26 @@ def pids_of(district: District) -> dict[str, int]:
 
 def look_at(district: District) -> Look:
     """What the workers' metrics say now."""
-    lag, age_s = 0.0, 0.0
-    for worker in district.processes("worker"):
-        url = worker.metrics_url()
-        if url is None:
-            continue
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            text = answer.read().decode()
-        lag += sum(float(value) for value in _LAG.findall(text))
-        age_s = max([age_s, *(float(value) for value in _AGE.findall(text))])
+    texts = [_metrics_of(worker) for worker in district.processes("worker")]
+    lag = sum(float(value) for text in texts for _, value in _LAG.findall(text))
+    age_s = max((float(value) for text in texts for value in _AGE.findall(text)), default=0.0)
     return Look(wall_ms(), int(lag), int(age_s * 1_000), os.getloadavg()[0])
+
+
+def owned_by(worker: LinliProcess) -> list[int]:
+    """The partitions that a worker has now."""
+    return sorted(int(partition) for partition, _ in _LAG.findall(_metrics_of(worker)))
+
+
+def _metrics_of(process: LinliProcess) -> str:
+    url = process.metrics_url()
+    if url is None:
+        return ""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return str(answer.read().decode())
+    except OSError:  # it has just started, or ended
+        return ""
 
 
 def judged_between(district: District, from_ms: int, to_ms: int) -> list[Judged]:
@@ -231,15 +255,31 @@ def mean_load(run: Run) -> float:
     return sum(look.load for look in run.looks) / max(len(run.looks), 1)
 
 
+def costs(run: Run) -> Iterator[Figure]:
+    """What an event costs each process."""
+    for name, cpu_s in sorted(run.cpu_s.items(), key=lambda item: -item[1]):
+        yield Figure(f"CPU µs an event, {name}", f"{us_an_event(run, cpu_s):.1f}")
+    yield Figure("CPU µs an event, all but the sender", f"{us_an_event(run, _without_sender_s(run)):.0f}")
+
+
+def us_an_event(run: Run, cpu_s: float) -> float:
+    """Processor time by the event."""
+    return cpu_s / max(run.events, 1) * 1e6
+
+
+def _without_sender_s(run: Run) -> float:
+    return sum(cpu_s for name, cpu_s in run.cpu_s.items() if name != "sender")
+
+
 def report(run: Run) -> str:
     """The run as Markdown: in brief, by process, by minute."""
     lines = ["| what | figure | required |", "|---|---|---|", *(figure.row() for figure in summary(run)), ""]
     lines += ["| process | CPU µs an event | of a core | memory |", "|---|---|---|---|"]
     for name, cpu_s in sorted(run.cpu_s.items(), key=lambda item: -item[1]):
-        per_event = cpu_s / max(run.events, 1) * 1e6
-        lines.append(f"| {name} | {per_event:.1f} | {cpu_s / run.seconds:.0%} | {run.peak_mb[name]:.0f} MB |")
-    total = sum(cpu_s for name, cpu_s in run.cpu_s.items() if name != "sender")
-    lines.append(f"| all but the sender | {total / max(run.events, 1) * 1e6:.1f} | {total / run.seconds:.0%} | |")
+        memory = f"{run.peak_mb[name]:.0f} MB"
+        lines.append(f"| {name} | {us_an_event(run, cpu_s):.1f} | {cpu_s / run.seconds:.0%} | {memory} |")
+    total_s = _without_sender_s(run)
+    lines.append(f"| all but the sender | {us_an_event(run, total_s):.1f} | {total_s / run.seconds:.0%} | |")
     return "\n".join([*lines, "", *_by_minute(run)])
 
 
@@ -288,13 +328,6 @@ def main() -> None:
 def _rates(first: float) -> Iterator[float]:
     rates = (first * STEP**step for step in itertools.count())
     return itertools.takewhile(lambda rate: rate <= MAX_RATE, rates)
-
-
-def _sender(district: District, mix: Mix, seconds: float) -> subprocess.Popen[bytes]:
-    _say(f"sending {mix.rate_per_s:,.0f} a second for {seconds:.0f} s")
-    arguments = ["--url", district.mqtt_url, "--rate", str(mix.rate_per_s), "--seconds", str(seconds)]
-    command = [sys.executable, "-m", "bench.mqtt_load", *arguments, "--start-ms", str(mix.start_ms)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
 def _wait_judged(district: District) -> None:

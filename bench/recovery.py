@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from bench.district import loaded_district, look_at, owned_by, sending
-from bench.figures import Figure, machine
+from bench.figures import Figure, show
 from bench.latency import quantile_ms
 from bench.mix import Mix
 from contracts.findings import Finding
@@ -83,7 +83,7 @@ def recoveries(district: District, kills: int) -> Iterator[Recovery]:
             district.process(name).kill()
             found = watch.first_due_after(killed_ms)
             yield Recovery(name, {p: sent_ms - killed_ms for p, sent_ms in found.items()})
-            district.start(name)
+            district.process(name).start()
             _wait_shared(district, len(workers))
             time.sleep(CALM_S)
 
@@ -135,9 +135,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     found = measure(options.rate, options.workers, options.kills, options.seed)
-    print(f"`python -m bench.recovery {' '.join(sys.argv[1:])}` on {machine()}\n\n| what | figure | required |\n|---|---|---|")
-    for figure in figures(found):
-        print(figure.row())
+    show(f"python -m bench.recovery {' '.join(sys.argv[1:])}".strip(), figures(found))
 
 
 if __name__ == "__main__":

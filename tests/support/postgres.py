@@ -147,7 +147,7 @@ class Postgres:
 
 @contextmanager
 def running_postgres(*, as_shipped: bool = False) -> Iterator[Postgres]:
-    """A server of the test's own: to stop, to kill, to start again. ``as_shipped``: on disk and durable, for benches."""
+    """A server of the test's own: to stop, to kill, to start again. ``as_shipped``: on disk and durable."""
     memory = Path("/dev/shm")
     in_memory = memory.is_dir() and not as_shipped
     folder = Path(tempfile.mkdtemp(prefix="linli-pg-", dir=memory if in_memory else None))
