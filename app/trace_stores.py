@@ -5,12 +5,17 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
+from app.district import is_district, log_partitions, open_cluster, topic_names
 from app.settings import Settings, sqlite_path
+from app.stores import open_incidents
 from app.tracing import Tracer
 from contracts.errors import ConfigurationError
-from incidents.store import Store
+from contracts.names import partition_of
 from streams.daylog import DayLog
 from streams.engine_look import EngineLook
+from streams.findings_look import KafkaLook
+from streams.kafka_log import KafkaLogReader
+from streams.log import LogReader
 
 
 def open_tracer(settings: Settings, opened: ExitStack) -> Tracer:
@@ -19,14 +24,32 @@ def open_tracer(settings: Settings, opened: ExitStack) -> Tracer:
     Raises:
         ConfigurationError: one of them is not there.
     """
+    if is_district(settings):
+        return _district(settings, opened)
     folder = settings.folder()
     log = DayLog(_there(folder, "log.url"), readonly=True)
     opened.callback(log.close)
     look = EngineLook(_there(folder / "engine.db", "log.url"))
     opened.callback(look.close)
-    store = Store(f"sqlite:///{_there(sqlite_path(settings, 'incidents.url'), 'incidents.url')}")
+    _there(sqlite_path(settings, "incidents.url"), "incidents.url")
+    store = open_incidents(settings)
     opened.callback(store.close)
     return Tracer(store, look, lambda _site: [log])
+
+
+def _district(settings: Settings, opened: ExitStack) -> Tracer:
+    store = open_incidents(settings)
+    opened.callback(store.close)
+    cluster, names = opened.enter_context(open_cluster(settings, "linli-trace")), topic_names(settings)
+    partitions, tails = log_partitions(cluster, settings), cluster.tails()
+    opened.callback(tails.close)
+
+    def log_of(site: str | None) -> list[LogReader]:
+        numbers = range(partitions) if site is None else [partition_of(site, partitions)]
+        return [KafkaLogReader(cluster, names.log, number, tails) for number in numbers]
+
+    look = KafkaLook(partitions, lambda partition: tails(names.findings, partition))
+    return Tracer(store, look, log_of)
 
 
 def _there(path: Path, key: str) -> Path:

@@ -136,7 +136,7 @@ class Tracer:
 
     def _judged(self, content: str, taken_ms: int) -> Judged:
         finding = msgspec.json.decode(content, type=Finding)
-        kept = self._look.find(finding.finding_id)
+        kept = self._look.find(finding.finding_id, finding)
         return Judged(kept or Kept(finding, 0), taken_ms)
 
     def _event(self, event_id: str, site_id: str | None, from_ms: int) -> Found | None:

@@ -64,7 +64,7 @@ class Nobody:
     def revoked(self, partitions: object) -> None:
         """Nothing."""
 
-    def delivered(self, partition: int, position: int, data: bytes) -> None:
+    def delivered(self, partition: int, position: int, data: bytes, written_ms: int = 0) -> None:
         """One more."""
         self.records += 1
 

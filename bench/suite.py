@@ -12,16 +12,22 @@ import cv2
 
 import edge as edge_room
 from bench import demo as demo_bench
+from bench import district as district_bench
 from bench import edge as edge_bench
 from bench import engine as engine_bench
 from bench import falling as falling_bench
 from bench import ingest as ingest_bench
+from bench import kafka_ingest as kafka_bench
 from bench import latency as latency_bench
+from bench import recovery as recovery_bench
 from bench import results as results_bench
+from bench import streams as streams_bench
 from bench.composites import SIZES
 from bench.figures import Figure
+from bench.mix import Mix
 from contracts.batch import encode_batch
 from detectors.registry import all_rules
+from incidents.store import wall_ms
 
 MODELS = Path(edge_room.__file__).parent / "models"
 FRAME_MS, KEPT_PER_S, LOOKS_PER_S = 1_000 / 30, 15, 5
@@ -114,6 +120,31 @@ def results() -> Iterator[Figure]:
     yield from results_bench.figures(100_000)
 
 
+def kafka() -> Iterator[Figure]:
+    """One shard of ingest, MQTT to Kafka, under the public mix."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield from kafka_bench.figures(kafka_bench.measure(Path(folder), 8_000.0, 15.0, 1), 1)
+
+
+def streams() -> Iterator[Figure]:
+    """A worker, Kafka to findings, beside an empty Faust agent; no kills."""
+    yield from streams_bench.figures(60_000, [8, 64], 0)
+
+
+def district() -> Iterator[Figure]:
+    """Everything a district is made of, MQTT to incident, for a minute."""
+    mix = Mix(2_000.0, wall_ms())
+    with district_bench.loaded_district(mix, 1) as running:
+        run = district_bench.measure(running, mix, 60.0)
+    yield from district_bench.summary(run)
+    yield from district_bench.costs(run)
+
+
+def recovery() -> Iterator[Figure]:
+    """How long findings stay out when a worker of a district is killed."""
+    yield from recovery_bench.figures(recovery_bench.measure(1_500.0, 2, 5))
+
+
 def demo() -> Iterator[Figure]:
     """What a stranger sees of `linli demo`: set-up, first incident, every rule, latency, the end."""
     yield from demo_bench.figures(demo_bench.measure(90.0, seed=1))
@@ -126,6 +157,10 @@ SUITE: dict[str, Callable[[], Iterator[Figure]]] = {
     "falling": falling,
     "edge": edge,
     "results": results,
+    "kafka": kafka,
+    "streams": streams,
+    "district": district,
+    "recovery": recovery,
     "demo": demo,
 }
 """name → bench, in the order they are run."""

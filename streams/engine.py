@@ -107,7 +107,7 @@ class Engine:
         return ""
 
     def unreadable(self, position: int, detail: str) -> list[Output]:
-        """The finding for a record that is no batch of ours; the position advances. Raises as :meth:`feed`."""
+        """The finding for a record that is no batch of it; the position advances. Raises as :meth:`feed`."""
         if not self._is_next(position):
             return []
         self._wake(position)

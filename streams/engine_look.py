@@ -21,8 +21,8 @@ class Kept(msgspec.Struct, frozen=True):
 class FindingLook(Protocol):
     """Findings as whoever keeps them has them."""
 
-    def find(self, finding_id: str) -> Kept | None:
-        """The finding of this id, or None."""
+    def find(self, finding_id: str, like: Finding | None = None) -> Kept | None:
+        """The finding of this id, or None. ``like`` is the same one as somebody else has it: it is looked for near."""
         ...
 
     def resting_on(self, event_id: str) -> list[Kept]:
@@ -37,7 +37,7 @@ class EngineLook:
         self._db = connect(path, readonly=True)
         self._columns = "body, kept_ms" if "kept_ms" in columns(self._db, "findings") else "body, 0"
 
-    def find(self, finding_id: str) -> Kept | None:
+    def find(self, finding_id: str, like: Finding | None = None) -> Kept | None:
         """See :class:`FindingLook`."""
         with undamaged(self._db):
             query = f"SELECT {self._columns} FROM findings WHERE finding_id = ?"

@@ -17,13 +17,14 @@ HOMELESS_S = 60.0
 class PartitionProgress(msgspec.Struct, frozen=True):
     """One partition: the next position to feed and the log's end as last seen (-1: not seen yet).
 
-    ``stopped`` says why it is not fed: a person has to decide.
+    ``stopped`` says why it is not fed: a person has to decide. ``queued``: it waits for a thread to open it.
     """
 
     position: int
     end: int
     watermark_ms: int = 0
     stopped: str = ""
+    queued: bool = False
 
     @property
     def lag(self) -> int:
@@ -61,8 +62,8 @@ class Watchdog:
         moved: dict[int, tuple[int, float]] = {}
         for number, partition in report.partitions.items():
             position, since_s = self._moved.get(number, (-1, now_s))
-            waits = partition.position != position or not partition.lag or partition.stopped or report.waits_for
-            moved[number] = (partition.position, now_s if waits else since_s)
+            excused = not partition.lag or partition.stopped or partition.queued or report.waits_for
+            moved[number] = (partition.position, now_s if excused or partition.position != position else since_s)
         self._moved = moved
 
     def judge(self, now_s: float) -> Stuck | None:

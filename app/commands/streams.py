@@ -62,7 +62,7 @@ def run(settings: Settings, accept_cut: bool, report_to: int | None, no_supervis
 
     configure_logs()
     if report_to is not None or no_supervisor:
-        sys.exit(start_worker(settings, accept_cut=accept_cut, report_to=report_to))
+        start_worker(settings, accept_cut=accept_cut, report_to=report_to)
     sys.exit(start_supervisor(settings, sys.argv[1:]))
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Sequence
+from typing import NoReturn
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -26,32 +25,35 @@ from streams.progress import Stuck
 LOG = structlog.get_logger("linli")
 
 
-def start_worker(settings: Settings, *, accept_cut: bool = False, report_to: int | None = None) -> int:
-    """Run one worker in this process; its exit code: 0 drained, 1 or 2 for a person, 70 to be started again."""
+def start_worker(settings: Settings, *, accept_cut: bool = False, report_to: int | None = None) -> NoReturn:
+    """Be one worker; the process ends with it."""
     worker = WorkerSettings(
         url=settings["log.url"],
         names=topic_names(settings),
         partitions=int(settings["kafka.partitions"]),
         accept_cut=accept_cut,
     )
-    code = 0
-    try:
-        metrics, registry, times = Metrics("streams"), CollectorRegistry(), DecisionTimes()
-        metrics.add(registry)
-        metrics.add_hops([times.due, times.durable])
-        metrics.serve(settings)
-        run_worker(worker, report_to=report_to, registry=registry, times=times)
-    except FindingLost as error:
-        LOG.error("finding_lost", reason=str(error))
-        code = CRASHED
-    except LinliError as error:
-        LOG.error("worker_ends", reason=str(error))
-        code = 2 if isinstance(error, ConfigurationError) else 1
-    except Exception as error:
-        LOG.exception("worker_crashed", reason=repr(error))
-        code = CRASHED
-    sys.stderr.flush()
-    os._exit(code)  # nothing rests on what threads still do, and one that waits for brokers would hold us up
+    metrics, registry, times = Metrics("streams"), CollectorRegistry(), DecisionTimes()
+    metrics.add(registry)
+    metrics.add_hops([times.due, times.durable])
+    metrics.serve(settings)
+    run_worker(worker, code_of, report_to=report_to, registry=registry, times=times)
+
+
+def code_of(failure: Exception | None) -> int:
+    """The exit code of a worker that ended so: 0 drained, 1 or 2 for a person to mend, 70 to be started again."""
+    match failure:
+        case None:
+            return 0
+        case FindingLost():
+            LOG.error("finding_lost", reason=str(failure))
+            return CRASHED
+        case LinliError():
+            LOG.error("worker_ends", reason=str(failure))
+            return 2 if isinstance(failure, ConfigurationError) else 1
+        case _:
+            LOG.error("worker_crashed", reason=repr(failure), exc_info=failure)
+            return CRASHED
 
 
 def start_supervisor(settings: Settings, arguments: Sequence[str]) -> int:

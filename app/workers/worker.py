@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import NoReturn
 
 import msgspec
 import structlog
 from prometheus_client import CollectorRegistry
 
-from contracts.errors import ConfigurationError, LinliError, Transient
+from contracts.errors import ConfigurationError, LinliError, LogBroken, Transient
 from detectors.registry import all_rules
 from streams.drivers.alarms import DriverAlarm
 from streams.drivers.faust_app import FaustReader, ReaderSettings
@@ -34,6 +37,7 @@ REPORT_EVERY_S = 1.0
 ENDS_EVERY_S = 5.0
 RETRY_S = 2.0
 DRAIN_S = 9.0
+FLUSH_S = 3.0
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +81,27 @@ class Partitions:
         """Where the partition's log ends."""
         return self._ends(self._settings.names.log, partition).end()
 
+    def flush(self) -> None:
+        """Let what was said last arrive, if the brokers answer."""
+        with suppress(LinliError):
+            self._sender.flush(FLUSH_S)
+
+    def check_log(self) -> None:
+        """Nothing, while the log is the topic that it was at the start.
+
+        Raises:
+            LogBroken: it is another one of the same name. The group would only learn of it minutes later: until then
+                nobody has its partitions, and what is written there is judged by nobody.
+            Transient: the brokers do not answer.
+        """
+        log = self._settings.names.log
+        found = self._cluster.topic_id(log)
+        if found != self._log_id:
+            raise LogBroken(
+                f"log_replaced: {log} was made again: its topic id is {found}, it was {self._log_id}. Bring the old "
+                "log back, or take the snapshots away to judge this one from its start; docs/operations.md says how"
+            )
+
     def alarm(self, partition: int, alarm: DriverAlarm, detail: str) -> None:
         """Tell people: on the findings topic, from where incidents take it; never as a finding."""
         LOG.error(alarm.value, partition=partition, detail=detail)
@@ -103,6 +128,7 @@ class WorkerProcess:
         self._ended = threading.Event()
         self._seen: dict[int, PartitionProgress] = {}
         self._waits_for = ""
+        self._broken: LogBroken | None = None
         self._partitions: Partitions | None = None
         self._reader: FaustReader | None = None
         self._worker: Worker | None = None
@@ -152,12 +178,16 @@ class WorkerProcess:
                 if starting.done():
                     starting.result()
                     reader.check()
+                if self._broken is not None:
+                    partitions.alarm(0, DriverAlarm.LOG_BROKEN, str(self._broken))
+                    raise self._broken
             LOG.info("draining")
             await asyncio.wait_for(worker.drain(), DRAIN_S)
             await asyncio.wait_for(reader.stop(), DRAIN_S)
         finally:
             for task in (starting, working, stopping):
                 task.cancel()
+            await asyncio.to_thread(partitions.flush)
 
     def _report(self) -> None:
         """A thread of its own: it says what stands still also when the loop does."""
@@ -172,7 +202,11 @@ class WorkerProcess:
     def _look_at_ends(self) -> dict[int, int]:
         assert self._partitions is not None and self._worker is not None
         try:
+            self._partitions.check_log()
             ends = {number: self._partitions.end(number) for number in self._worker.progress()}
+        except LogBroken as error:
+            self._broken = error
+            return {}
         except LinliError as error:
             self._waits_for = str(error)
             return {}
@@ -198,20 +232,37 @@ class WorkerProcess:
 
 def run_worker(
     settings: WorkerSettings,
+    code_of: Callable[[Exception | None], int],
     *,
     report_to: int | None = None,
     registry: CollectorRegistry | None = None,
     times: DecisionTimes | None = None,
-) -> None:
-    """Run a worker until SIGTERM or Ctrl-C, counting in ``registry`` and ``times``. Blocks; only in the main thread."""
+) -> NoReturn:
+    """Run a worker until SIGTERM, Ctrl-C or an error; then the process is gone. Only in the main thread.
 
-    async def live() -> None:
+    Args:
+        settings: where the log is.
+        code_of: the exit code for what ended it; None: it drained.
+        report_to: where its progress is told.
+        registry: what it counts in.
+        times: what it measures its decisions in.
+    """
+
+    async def live() -> NoReturn:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await WorkerProcess(settings, report_to=report_to, registry=registry, times=times).run(stop)
+        failure: Exception | None = None
+        try:
+            await WorkerProcess(settings, report_to=report_to, registry=registry, times=times).run(stop)
+        except Exception as error:  # noqa: BLE001 - the border of the process: it ends with its code
+            failure = error
+        code = code_of(failure)
+        sys.stderr.flush()
+        os._exit(code)  # nothing rests on what is still under way, and a thread that waits for brokers would hold us up
 
     asyncio.run(live())
+    raise AssertionError("never reached")
 
 
 def _check_partitions(cluster: KafkaCluster, settings: WorkerSettings) -> None:

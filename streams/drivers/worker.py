@@ -40,7 +40,7 @@ class Owned:
         self.driver = driver
         self.apart: asyncio.Task[None] | None = None
         self.saving: asyncio.Task[None] | None = None
-        self.opened = False
+        self.begun = self.opened = False
         self.missed = False
         self.stopped = ""
         self.opened_s = 0.0  # how long opening took
@@ -139,7 +139,9 @@ class Worker:
     def progress(self) -> dict[int, PartitionProgress]:
         """Where each partition stands; the log's end is not looked up here."""
         return {
-            number: PartitionProgress(owned.driver.position, -1, owned.driver.watermark_ms, owned.stopped)
+            number: PartitionProgress(
+                owned.driver.position, -1, owned.driver.watermark_ms, owned.stopped, queued=not owned.begun
+            )
             for number, owned in list(self._owned.items())
         }
 
@@ -152,6 +154,7 @@ class Worker:
         self._apart(owned, functools.partial(self._open, owned))
 
     def _open(self, owned: Owned) -> None:
+        owned.begun = True
         started_s = self._monotonic_s()
         owned.driver.open()
         owned.opened, owned.opened_s = True, self._monotonic_s() - started_s

@@ -6,6 +6,7 @@ results wait for it.
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import time
@@ -91,6 +92,18 @@ class Natively:
         )
         assert done.returncode == 0, done.stderr
 
+    def linli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command with the console's settings."""
+        return subprocess.run(
+            linli_arguments(*arguments),
+            env=environment(self.settings("console")) | {"PYTHONPATH": str(COMPOSE.parent)},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
     def start(self, name: str) -> Child:
         folder = self.folder / name
         folder.mkdir()
@@ -151,3 +164,11 @@ def test_every_service_runs_tells_its_metrics_and_a_simulated_alarm_goes_all_the
         opened = re.findall(r"incident_opened .*", said)
         assert opened
         assert all("trace=" in line for line in opened)
+        incident = re.findall(r"incident_opened .*incident=(\w+)", said)[0]
+        traced = district.linli("trace", incident).stdout
+        assert [line.split()[1] for line in traced.splitlines()][-2:] == ["taken", "incident"]
+        assert {Hop.DUE_TO_DECIDED, Hop.DECIDED_TO_INCIDENT} <= set(traced.split())
+        healthy = [json.loads(line) for line in district.linli("doctor", "--json").stdout.splitlines()]
+        failing = {line["what"]: line["detail"] for line in healthy if line["level"] == "fail"}
+        assert set(failing) <= {"results"}, failing  # there is no InfluxDB here
+        assert {"kafka", "partitions", "workers", "readers", "clock", "mqtt"} <= {line["what"] for line in healthy}

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from app.main import linli
 from app.settings import load_settings
 from app.stores import boxes_file, database_url, inventory_url, open_incidents, open_inventory
 from contracts.errors import ConfigurationError, Transient
 from ingest.inventory import Inventory
 from tests.ingest.builders import site
+from tests.ingest.test_inventory import TOML
 from tests.support.postgres import PASSWORD
 from tests.support.stores import postgresql_url
 
@@ -83,3 +86,25 @@ def test_incidents_and_inventory_share_one_database_without_meeting(tmp_path: Pa
         assert sorted(schemas.scalars()) == ["inventory", "public"]
     inventory.close()
     store.close()
+
+
+@pytest.mark.service
+def test_people_and_inventory_are_edited_in_postgresql_too_and_a_server_that_is_away_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_text(PASSWORD, encoding="utf-8")
+    (tmp_path / "i.toml").write_text(TOML, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LINLI_INCIDENTS_PASSWORD_FILE", str(tmp_path / "secret"))
+    monkeypatch.setenv("LINLI_INCIDENTS_URL", postgresql_url(tmp_path).replace(f":{PASSWORD}", ""))
+    run = CliRunner().invoke
+    added = run(linli, ["users", "add", "wang", "--role", "operator@s1", "--password-stdin"], input="a long password\n")
+    assert added.exit_code == 0, added.output
+    assert run(linli, ["users", "list"]).stdout == "wang\toperator@s1\n"
+    assert "4 changed" in run(linli, ["inventory", "load", "i.toml"]).stderr
+    assert run(linli, ["inventory", "list"]).stdout.startswith("s1\tg1\tgate")
+    monkeypatch.setenv("LINLI_INCIDENTS_URL", "postgresql://linli@127.0.0.1:9/linli")
+    for command in (["users", "list"], ["inventory", "list"]):
+        away = run(linli, command).exception
+        assert isinstance(away, Transient)
+        assert str(away).startswith("postgresql://linli@127.0.0.1:9/linli does not answer")

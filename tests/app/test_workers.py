@@ -12,14 +12,17 @@ import pytest
 
 from app.children import linli_arguments
 from app.run_child import environment
+from contracts.batch import Batch, encode_batch
 from contracts.events import AnyEvent
 from contracts.findings import Finding
 from ingest.event_file import EventFile
 from simulator.generate import Request, generate
-from tests.support.district import District, district, until
+from streams.drivers.alarms import DriverAlarm
+from streams.manifest import encode_manifest
+from tests.support.district import District, Worker, district, until
 from tests.support.kafka import RunningKafka
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(600)]
 PARTITIONS = 3
 PAUSE_S = 0.1
 
@@ -82,3 +85,48 @@ def test_workers_killed_while_the_log_grows_find_what_replay_finds(over: Distric
     assert sum(map(len, day.replayed.values())) > 50
     assert [m.drained for p in range(PARTITIONS) for m in over.manifests(p)] == [True] * PARTITIONS
     assert [path.name for path in over.folder.iterdir()] == ["logs"]  # nobody leaves anything behind
+
+
+def test_poison_is_a_finding_and_a_log_made_again_or_a_newer_snapshot_is_loud(over: District) -> None:
+    """One story, since every start of a worker costs seconds."""
+    good = [Batch(partition=p, watermark_ms=0) for p in range(PARTITIONS)]
+    with over.workers("first") as (first,):
+        over.append(good)
+        over.append_bytes(1, b"\xff rubbish")
+        over.append_bytes(1, encode_batch(msgspec.structs.replace(good[1], v=99)))
+        over.append(good)
+        over.wait_until_judged()
+        assert first.stop() == 0
+    assert [(f.rule, f.key) for found in over.findings().values() for f in found] == [
+        ("batch_unreadable", "1"),
+        ("batch_unreadable", "2"),
+    ]
+    (drained,) = over.manifests(2)
+    over.keep(2).save([], encode_manifest(msgspec.structs.replace(drained, v=99)), drained.digest)
+    with over.workers("older") as (older,):
+        assert older.wait() == 1
+        assert "manifest has schema 99, this program reads" in older.said()
+    over.keep(2).save([], encode_manifest(drained), drained.digest)
+    over.make_log_again()
+    over.append(good)
+    with over.workers("misled") as (misled,):
+        assert misled.wait() == 1
+        assert "log_replaced" in misled.said()
+    assert DriverAlarm.LOG_BROKEN in {alarm.alarm for alarm in over.alarms()}
+
+
+def test_a_wrong_number_of_partitions_is_refused_and_brokers_that_are_away_are_named_and_waited_for(
+    over: District,
+) -> None:
+    away = over.settings | {"LINLI_LOG_URL": "kafka://127.0.0.1:9"}
+    waiting = Worker(over.folder, "waiting", away)
+    try:
+        refused = Worker(over.folder, "refused", over.settings | {"LINLI_KAFKA_PARTITIONS": "5"})
+        assert refused.wait() == 2
+        assert "log has 3 partitions, kafka.partitions is 5" in refused.said()
+        until(lambda: "Kafka at 127.0.0.1:9 does not answer" in waiting.said(), "the brokers to be named")
+        assert waiting.running()
+        assert waiting.stop() == 0
+    finally:
+        if waiting.running():
+            waiting.kill()

@@ -10,14 +10,12 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from console.server import Server, serve
 from contracts.errors import ConfigurationError
 from contracts.incidents import AlertAction
 from incidents.actions import Command
-from incidents.changes import changes_after, prune
+from incidents.changes import prune
 from tests.console.support import World, logged_in, served, wall_world
 from tests.incidents.builders import T0, make_finding
 
@@ -150,19 +148,3 @@ def test_a_taken_port_is_a_configuration_error(world: World) -> None:
         with pytest.raises(ConfigurationError, match=str(server.port)):
             serve(world.app, "127.0.0.1", server.port)
         assert isinstance(server, Server)
-
-
-@settings(max_examples=15, deadline=None)
-@given(sizes=st.lists(st.integers(1, 4), min_size=1, max_size=6), limit=st.integers(1, 5))
-def test_changes_are_numbered_without_gaps_in_order_of_commit(
-    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], limit: int
-) -> None:
-    world = World(tmp_path_factory.mktemp("changes"))
-    for batch, size in enumerate(sizes):
-        world.take(*(make_finding(key=f"k{batch}-{n}") for n in range(size)))
-    seen: list[int] = []
-    with world.store.read() as connection:
-        while found := changes_after(connection, seen[-1] if seen else 0, limit):
-            seen += [change.seq for change in found]
-    world.store.close()
-    assert seen == list(range(1, sum(sizes) + 1))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from contracts.batch import Batch
-from contracts.errors import LogBroken, Transient
+from contracts.errors import LogBroken, Permanent, Transient
 from contracts.findings import Finding, Output
 from streams.daylog import DayLog
 from streams.drivers import turns
@@ -23,7 +23,7 @@ from streams.drivers.turns import old_rows
 from streams.engine import Engine
 from streams.engine_store import EngineStore
 from streams.manifest import decode_manifest
-from tests.streams.rules import RULES
+from tests.streams.rules import RULES, small_rules
 from tests.streams.support import access, batch, by_site, judge
 
 DAY_MS = 86_400_000
@@ -309,6 +309,24 @@ def test_the_driver_judges_what_comes_and_saves_every_site_when_it_is_stopped(be
     thread.join(20)
     assert not thread.is_alive()
     assert (len(bench.findings()), bench.rows(_digest())) == (2, {"s1": 1, "s2": 1})
+    manifest = bench.store.load(_digest())[1]
+    assert manifest is not None and decode_manifest(manifest).drained
+
+
+def test_a_new_version_goes_on_only_where_the_old_one_ended_in_order(bench: Bench) -> None:
+    newer = small_rules()
+    bench.log.append([denials([1])])
+    old = bench.driver()
+    old.open()
+    old.save()
+    with pytest.raises(Permanent, match="have not drained"):
+        bench.driver(Engine(newer, partition=0, partitions=1, log_id=bench.log.identity())).open()
+    stop = threading.Event()
+    stop.set()
+    old.run(stop)
+    bench.log.append([denials([2])])
+    bench.driver(Engine(newer, partition=0, partitions=1, log_id=bench.log.identity())).open()
+    assert [finding.onset_event_id for finding in bench.findings()] == ["s1-1", "s1-2"]
 
 
 @pytest.mark.parametrize(

@@ -15,16 +15,19 @@ import msgspec
 from app.findings import kafka_findings
 from app.log_loading import GROUP_BATCHES
 from app.run_child import start_child
+from contracts.batch import Batch
 from contracts.events import AnyEvent
 from contracts.findings import Finding
+from streams.findings_topic import KafkaFindings, PartitionAlarm
 from streams.kafka import KafkaCluster
 from streams.kafka_keep import KafkaKeep
 from streams.kafka_log import KafkaLogWriter
 from streams.manifest import Manifest, decode_manifest
 from streams.slices import batches_of
+from streams.topics import topic_specs
 from tests.support.kafka import make_topics
 
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 
 
 class Worker:
@@ -91,6 +94,34 @@ class District:
             writer.append(batches[start : start + GROUP_BATCHES])
             time.sleep(pause_s)
         writer.close()
+
+    def append(self, batches: Sequence[Batch]) -> None:
+        """Write these records."""
+        writer = KafkaLogWriter(self.cluster, self.names.log, range(self.partitions))
+        writer.append(batches)
+        writer.close()
+
+    def append_bytes(self, partition: int, value: bytes) -> None:
+        """Write a record that may be anything."""
+        self._sender.send(self.names.log, partition, value).wait(10.0)
+
+    def make_log_again(self) -> None:
+        """The log's topic is deleted and made by the same name."""
+        self.cluster.delete_topic(self.names.log)
+        until(lambda: self.cluster.topic_state(self.names.log) is None, "the topic to be gone")
+        specs = topic_specs(
+            self.names, partitions=self.partitions, replication=1, retention_hours=720, retention_bytes=-1
+        )
+        until(lambda: self.cluster.create_topic(specs[0]), "the topic to be made")
+
+    def alarms(self) -> list[PartitionAlarm]:
+        """What workers told people."""
+        said = [
+            one
+            for partition in range(self.partitions)
+            for _, one in KafkaFindings(self.cluster, self.names.findings, partition).said_after(0, 100_000)
+        ]
+        return [one for one in said if isinstance(one, PartitionAlarm)]
 
     @contextmanager
     def loading(self, events: Sequence[AnyEvent], pause_s: float) -> Iterator[threading.Thread]:

@@ -37,6 +37,12 @@ class Server:
             assert self._process.poll() is None and time.monotonic() < end_s, self._log.read_text()[-2_000:]
             time.sleep(0.05)
 
+    @property
+    def pid(self) -> int:
+        """Of its present life."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """kill -9."""
         if self._process is not None:

@@ -26,6 +26,11 @@ _METRICS = re.compile(r"\burl=(http://\S+/metrics)")
 class Part(Protocol):
     """Something that runs, dies and runs again."""
 
+    @property
+    def pid(self) -> int:
+        """Of its present life."""
+        ...
+
     def start(self) -> None:
         """Start it."""
         ...
@@ -91,6 +96,12 @@ class LinliProcess:
     def started(self) -> bool:
         """Whether it has ever been."""
         return self._child is not None
+
+    @property
+    def pid(self) -> int:
+        """Of its present life; what it started itself is in its process group."""
+        assert self._child is not None
+        return self._child.pid
 
     def running(self) -> bool:
         """Whether it lives, also when it stands still."""
@@ -161,6 +172,12 @@ class MosquittoPart:
         """kill -9: what it had not saved is gone."""
         if self._child is not None:
             self._child.kill()
+
+    @property
+    def pid(self) -> int:
+        """Of its present life."""
+        assert self._child is not None
+        return self._child.pid
 
     def running(self) -> bool:
         """Whether it lives."""

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -38,14 +38,16 @@ _SETTINGS = {
     "shared_buffers": "32MB",
     "autovacuum": "off",
 }
+_AS_SHIPPED = {"listen_addresses": "127.0.0.1"}
 _NAMES = itertools.count(1)
 
 
 class Postgres:
     """One server; :meth:`start` it, :meth:`stop` it, :meth:`kill` it, start it again on the same data."""
 
-    def __init__(self, folder: Path, programs: Path) -> None:
+    def __init__(self, folder: Path, programs: Path, settings: Mapping[str, str] = _SETTINGS) -> None:
         self.port = free_port()
+        self._settings = dict(settings)
         self._folder, self._programs = folder, programs
         self._log = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -78,6 +80,12 @@ class Postgres:
         """kill -9: what was committed is on its disk, what was not is gone."""
         self._end(signal.SIGKILL)
 
+    @property
+    def pid(self) -> int:
+        """Of the server; each connection is a child of it."""
+        assert self._process is not None
+        return self._process.pid
+
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run a statement as the administrator; its rows."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:
@@ -95,7 +103,7 @@ class Postgres:
         self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def _launch(self, deadline_s: float) -> None:
-        settings = _SETTINGS | {"port": str(self.port), "unix_socket_directories": str(self._folder)}
+        settings = self._settings | {"port": str(self.port), "unix_socket_directories": str(self._folder)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with self._log.open("ab") as log:
             self._process = self._popen("postgres", "-D", str(self._folder / "data"), *options, output=log)
@@ -138,11 +146,12 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
-    """A server of the test's own: to stop, to kill, to start again."""
+def running_postgres(*, as_shipped: bool = False) -> Iterator[Postgres]:
+    """A server of the test's own: to stop, to kill, to start again. ``as_shipped``: on disk and durable."""
     memory = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="linli-pg-", dir=memory if memory.is_dir() else None))
-    server = Postgres(folder, need_postgres())
+    in_memory = memory.is_dir() and not as_shipped
+    folder = Path(tempfile.mkdtemp(prefix="linli-pg-", dir=memory if in_memory else None))
+    server = Postgres(folder, need_postgres(), _AS_SHIPPED if as_shipped else _SETTINGS)
     try:
         server.start()
         yield server

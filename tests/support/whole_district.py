@@ -44,6 +44,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     incidents: int = 0
     console: bool = False
     results: bool = False
+    postgres_as_shipped: bool = False
+    """Its commits are forced to disk, which tests spare themselves."""
     settings: Mapping[str, str] = {}
     """More of the environment, by ``LINLI_…`` name."""
 
@@ -187,7 +189,7 @@ class District:
     def _open_postgres(self) -> None:
         from tests.support.postgres import PASSWORD, running_postgres
 
-        self._postgres = self._opened.enter_context(running_postgres())
+        self._postgres = self._opened.enter_context(running_postgres(as_shipped=self.plan.postgres_as_shipped))
         self.parts["postgres"] = self._postgres
         secret = self.folder / "postgres.secret"
         secret.write_text(PASSWORD, encoding="utf-8")

@@ -1,0 +1,228 @@
+"""A day on one machine, migrated: the district finds the same, opens nothing and tells nobody anew."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import func, select
+
+from app.commands.migrate import command
+from app.log_loading import load_events
+from app.migration import machine
+from app.migration.database_copy import COPIED
+from app.relays import FindingsRelay
+from app.topic_relay import TopicRelay
+from contracts.errors import ConfigurationError
+from contracts.events import ConfigurationRecord
+from detectors.registry import all_rules
+from incidents.alarms import standing_alarms
+from incidents.audit import first_broken
+from incidents.intake import Intake
+from incidents.outbox import Outbox
+from incidents.profile import ReceiverProfile
+from incidents.receivers.base import RecordingReceiver
+from incidents.schema import counters, findings, incidents
+from incidents.store import Store
+from incidents.users import Users
+from ingest.inventory import Inventory
+from simulator.generate import Request, generate
+from streams.daylog import DayLog
+from streams.drivers.embedded import EmbeddedDriver
+from streams.drivers.partition import PartitionDriver
+from streams.engine import Engine
+from streams.engine_store import EngineStore
+from streams.findings_topic import KafkaFindings
+from streams.kafka import KafkaCluster
+from streams.kafka_keep import KafkaKeep
+from streams.kafka_log import KafkaLogReader
+from streams.topics import TopicNames
+from tests.incidents.builders import make_directory
+from tests.support.kafka import RunningKafka, make_topics
+from tests.support.postgres import PASSWORD, USER, shared_postgres
+
+PARTITIONS = 4
+pytestmark = [pytest.mark.service, pytest.mark.slow]
+
+
+class Machine:
+    """One machine's folder after a day of two communities: judged, incidents made, receivers told, drained."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        world = generate(Request(seed=5, days=1, sites=2))
+        inventory = Inventory(folder / "config.db")
+        inventory.put([event for event in world.events if isinstance(event, ConfigurationRecord)])
+        inventory.close()
+        log, store = DayLog(folder), EngineStore(folder / "engine.db")
+        load_events(log, world.events)
+        driver = EmbeddedDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity()))
+        driver.open()
+        ended = threading.Event()
+        ended.set()
+        driver.run(ended)  # drains
+        self._tell(store)
+        log.close()
+        store.close()
+        self.file = folder / "linli.toml"
+        self.file.write_text(
+            f'[log]\nurl = "sqlite:///{folder}"\n[inventory]\nurl = "sqlite:///{folder / "config.db"}"\n'
+            f'[incidents]\nurl = "sqlite:///{folder / "incidents.db"}"\n',
+            encoding="utf-8",
+        )
+
+    def _tell(self, engine: EngineStore) -> None:
+        store = Store(f"sqlite:///{self.folder / 'incidents.db'}", synchronous="OFF")
+        Users(store).first_run()
+        intake = Intake(store, make_directory(), ["hook"], source=engine.identity())
+        relay = FindingsRelay(engine, intake)
+        while relay.step():
+            pass
+        outbox = Outbox(store, RecordingReceiver("hook"), ReceiverProfile(name="hook"))
+        while outbox.step():
+            pass
+        store.close()
+
+    def drop_first_day(self) -> None:
+        """As retention does, a week later."""
+        log = DayLog(self.folder)
+        assert log.drop_before(log.days()[0].end)
+        log.close()
+
+
+class Target:
+    """An empty district."""
+
+    def __init__(self, folder: Path, kafka_url: str) -> None:
+        self.names: TopicNames = make_topics(kafka_url, partitions=PARTITIONS)
+        self.cluster = KafkaCluster(kafka_url, "tests")
+        server, secret = shared_postgres(), folder / "secret"
+        secret.write_text(PASSWORD, encoding="utf-8")
+        database = server.create()
+        self.url = server.url(database)
+        self.settings = {
+            "LINLI_LOG_URL": kafka_url,
+            "LINLI_KAFKA_PREFIX": self.names.prefix,
+            "LINLI_KAFKA_PARTITIONS": str(PARTITIONS),
+            "LINLI_INCIDENTS_URL": f"postgresql://{USER}@127.0.0.1:{server.port}/{database}",
+            "LINLI_INCIDENTS_PASSWORD_FILE": str(secret),
+        }
+
+    def migrate(self, source: Path) -> str:
+        """``linli migrate``; what it printed."""
+        result = CliRunner().invoke(command, ["--from", str(source)], env=self.settings)
+        if result.exception is not None:
+            raise result.exception
+        return result.stdout
+
+    def judge(self) -> set[str]:
+        """What a worker does with every partition; the findings' ids."""
+        tails, sender = self.cluster.tails(), self.cluster.producer()
+        log_id, found = self.cluster.topic_id(self.names.log), set[str]()
+        for number in range(PARTITIONS):
+            engine = Engine(all_rules(), partition=number, partitions=PARTITIONS, log_id=log_id)
+            log = KafkaLogReader(self.cluster, self.names.log, number, tails)
+            driver = PartitionDriver(
+                log, KafkaKeep(self.cluster, self.names, number, sender=sender, tails=tails), engine
+            )
+            driver.open()
+            driver.drain()
+            said = KafkaFindings(self.cluster, self.names.findings, number, tails).findings_after(0, 100_000)
+            found |= {finding.finding_id for _, finding in said}
+        sender.close()
+        tails.close()
+        return found
+
+    def take(self, store: Store) -> int:
+        """What ``linli incidents run`` does with every partition of the findings; how many it read."""
+        tails, taken = self.cluster.tails(), 0
+        for number in range(PARTITIONS):
+            source = KafkaFindings(self.cluster, self.names.findings, number, tails)
+            intake = Intake(store, make_directory(), ["hook"], source=source.identity())
+            relay = TopicRelay(source, intake, tails(self.names.findings, number).begin)
+            while step := relay.step():
+                taken += step
+        tails.close()
+        return taken
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    return Machine(tmp_path_factory.mktemp("machine"))
+
+
+@pytest.fixture
+def target(tmp_path: Path, kafka: RunningKafka) -> Iterator[Target]:
+    target = Target(tmp_path, kafka.url)
+    yield target
+    target.cluster.close()
+
+
+def _count(store: Store, table: object) -> int:
+    with store.read() as connection:
+        return int(connection.execute(select(func.count()).select_from(table)).scalar_one())  # type: ignore[arg-type]
+
+
+def _rows(store: Store) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table, but for the cursors that the district keeps, in an order that does not matter."""
+    with store.read() as connection:
+        found = {table.name: sorted(map(tuple, connection.execute(select(table))), key=repr) for table in COPIED}
+    found[counters.name] = [row for row in found[counters.name] if not str(row[0]).startswith(("intake/kafka", "migr"))]
+    return found
+
+
+def test_after_migrating_and_judging_the_whole_log_no_incident_and_no_delivery_is_new(
+    lived: Machine, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = []
+
+    def dies(*_arguments: object) -> None:
+        killed.append(True)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:  # killed when the log is copied and the incidents are not
+        patched.setattr(machine, "copy_incidents", dies)
+        with pytest.raises(BaseException):  # noqa: B017, PT011 - click makes its own of it
+            target.migrate(lived.file)
+    assert killed
+    printed = target.migrate(lived.file)
+    assert "incidents" in printed
+    assert target.migrate(lived.file) == ""  # everything was there before
+    old, new = Store(f"sqlite:///{lived.folder / 'incidents.db'}"), Store(target.url)
+    before = _rows(old)
+    assert before[incidents.name]
+    assert _rows(new) == before
+    assert target.judge() == {row[0] for row in before[findings.name]}
+    assert target.take(new) >= len(before[findings.name])
+    assert _rows(new) == before
+    with new.read() as connection:
+        assert standing_alarms(connection) == []
+        assert first_broken(connection) is None
+    for store in (old, new):
+        store.close()
+
+
+def test_where_days_of_the_log_are_dropped_the_rules_state_comes_along_and_nothing_is_decided_twice(
+    tmp_path: Path, target: Target
+) -> None:
+    lived = Machine(tmp_path)
+    lived.drop_first_day()
+    target.migrate(lived.file)
+    new = Store(target.url)
+    before = _rows(new)
+    assert target.judge() == set()  # everything was decided before
+    assert target.take(new) == 0
+    assert _rows(new) == before
+    new.close()
+
+
+def test_a_district_that_holds_something_else_is_refused_and_left_alone(lived: Machine, target: Target) -> None:
+    store = Store(target.url)
+    Users(store).first_run()  # its console ran
+    with pytest.raises(ConfigurationError, match=r"holds .*users.* migrate into an empty database"):
+        target.migrate(lived.file)
+    assert _count(store, incidents) == 0
+    store.close()
