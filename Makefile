@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-fast check bench fuzz clean lock schemas kafka
+.PHONY: demo test test-fast check bench chaos fuzz clean lock schemas kafka
 
 $(STAMP): deploy/requirements.lock pyproject.toml
 	test -x $(PY) || python3 -m venv $(VENV)
@@ -28,6 +28,9 @@ check: $(STAMP)         ## ruff, mypy strict, import rings
 
 bench: $(STAMP)         ## measured figures, ratios in one run
 	$(PY) -m bench
+
+chaos: $(STAMP)         ## an hour of faults on a real district; prints its seed; CHAOS="--seconds 900 --seed 7"
+	$(PY) -m tests.chaos $(CHAOS)
 
 fuzz: $(STAMP)          ## ≥ 100,000 cases a decoder
 	LINLI_FUZZ_CASES=100000 $(PY) -m pytest -q tests/ingest/test_fuzz.py --timeout 3600

@@ -10,6 +10,11 @@ from pathlib import Path
 from contracts.errors import Permanent, Transient
 
 _TRANSIENT_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED}
+_PRAGMAS = """
+PRAGMA journal_mode=WAL;
+PRAGMA synchronous=FULL;
+PRAGMA secure_delete=ON; -- what is deleted or replaced is not left in free pages
+"""
 _DAMAGED_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -19,24 +24,20 @@ def connect(path: Path, schema: str = "", *, readonly: bool = False) -> sqlite3.
     Any thread may use it, one at a time. ``readonly`` opens an existing file without ever writing to it.
 
     Raises:
+        Transient: the disk is full or the file is locked.
         Permanent: the file is not a database this program can read.
     """
-    try:
+    with _openable(path):
         if readonly:
-            connection = sqlite3.connect(
-                f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=10
+            return _run(
+                sqlite3.connect(
+                    f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=10
+                ),
+                schema,
             )
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA secure_delete=ON")  # what is deleted or replaced is not left in free pages
-        if schema:
-            connection.executescript(schema)
-    except sqlite3.DatabaseError as error:
-        raise Permanent(f"{path} cannot be opened as a database: {error}; restore it or move it away") from error
-    return connection
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+        return _run(connection, _PRAGMAS + schema)
 
 
 def empty_wal(path: Path) -> None:
@@ -109,6 +110,27 @@ def undamaged(connection: sqlite3.Connection) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         _tell_damage(connection, error)
         raise
+
+
+def _run(connection: sqlite3.Connection, script: str) -> sqlite3.Connection:
+    """``connection`` after ``script``; closed when that fails."""
+    try:
+        connection.executescript(script)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def _openable(path: Path) -> Iterator[None]:
+    """A file is opened inside the block; also a new one, as of a log's next day."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT_CODES:
+            raise Transient(f"{path} cannot be opened now: {error}", retry_after_s=1.0) from error
+        raise Permanent(f"{path} cannot be opened as a database: {error}; restore it or move it away") from error
 
 
 def _tell_damage(connection: sqlite3.Connection, error: sqlite3.DatabaseError) -> None:
