@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import msgspec
 import pytest
 from kafka import KafkaAdminClient, TopicPartition  # type: ignore[import-untyped]
 
+from app.children import linli_arguments
+from app.run_child import environment, start_child
 from contracts.batch import Batch, encode_batch
 from contracts.events import AnyEvent
 from contracts.findings import Finding
@@ -131,6 +134,37 @@ def test_a_worker_waits_for_brokers_that_are_away_says_which_and_ends_in_order(o
         assert worker.running()
     finally:
         assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("command", ["results", "archive"])
+def test_a_process_waits_for_servers_that_are_away_says_which_and_ends_in_order(command: str, tmp_path: Path) -> None:
+    child = start_child(command, tmp_path, command, "run", settings=_nobody_there(tmp_path))
+    try:
+        until(lambda: "does not answer" in child.tail(), f"word of a server: {child.tail()}")
+        assert child.running()
+    finally:
+        assert child.stop(60) == 0, child.tail()
+
+
+@pytest.mark.parametrize("command", [("findings", "export", "--json"), ("topics", "check"), ("streams", "failures")])
+def test_a_command_that_needs_brokers_which_are_away_fails_and_names_them(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    settings = _nobody_there(tmp_path)
+    arguments, place = linli_arguments(*command), environment(settings)
+    done = subprocess.run(arguments, cwd=tmp_path, env=place, capture_output=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert f"Kafka at {settings['LINLI_LOG_URL'].removeprefix('kafka://')} does not answer" in done.stderr.decode()
+
+
+def _nobody_there(folder: Path) -> dict[str, str]:
+    return {
+        "LINLI_LOG_URL": f"kafka://127.0.0.1:{free_port()}",
+        "LINLI_INCIDENTS_URL": f"postgresql://linli@127.0.0.1:{free_port()}/linli",
+        "LINLI_RESULTS_URL": f"influx://127.0.0.1:{free_port()}/linli?version=1",
+        "LINLI_RESULTS_SPOOL": str(folder / "spool.db"),
+        "LINLI_ARCHIVE_FOLDER": str(folder / "archive"),
+    }
 
 
 # --- what is done to the log ------------------------------------------------------------------------------------------
