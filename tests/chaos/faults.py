@@ -24,6 +24,7 @@ class FaultKind(enum.StrEnum):
     INGEST_DOUBLED = "two owners of one shard"
     MQTT_CUT = "the way to the device broker cut"
     MQTT_PAUSED = "device broker stood still"
+    MQTT_KILLED = "device broker killed"
     POSTGRES_KILLED = "postgresql killed"
     INFLUX_KILLED = "influxdb killed"
     INCIDENTS_KILLED = "incidents killed"
@@ -32,7 +33,7 @@ class FaultKind(enum.StrEnum):
 
 DEAF = frozenset(
     {FaultKind.INGEST_KILLED, FaultKind.INGEST_PAUSED, FaultKind.INGEST_DOUBLED, FaultKind.MQTT_CUT}
-    | {FaultKind.MQTT_PAUSED, FaultKind.KAFKA_KILLED, FaultKind.KAFKA_PAUSED}
+    | {FaultKind.MQTT_PAUSED, FaultKind.MQTT_KILLED, FaultKind.KAFKA_KILLED, FaultKind.KAFKA_PAUSED}
 )
 """While one of these lasts nobody listens to devices, or what they say is not written down."""
 
@@ -97,7 +98,12 @@ STORES = Lane(
 """What findings become."""
 LONG_LISTENING = Lane(
     (15.0, 35.0),
-    {**LISTENING.rows, FaultKind.KAFKA_PAUSED: Row(1, (30, 30)), FaultKind.INGEST_PAUSED: Row(1, (10, 25))},
+    {
+        **LISTENING.rows,
+        FaultKind.KAFKA_PAUSED: Row(1, (30, 30)),
+        FaultKind.INGEST_PAUSED: Row(1, (10, 25)),
+        FaultKind.MQTT_KILLED: Row(1, (2, 6)),
+    },
 )
 LONG_STORES = Lane(
     (15.0, 30.0),

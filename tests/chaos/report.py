@@ -13,7 +13,10 @@ from tests.chaos.told import Kept, Told
 
 
 class Events(msgspec.Struct, frozen=True):
-    """``said``: handed to the broker with the promise that they arrive. ``doubles``: in the log more than once."""
+    """``said``: handed to the broker with the promise that they arrive. ``doubles``: in the log more than once.
+
+    ``lost_with_broker``: what plain devices had said to a broker that was killed; a box says it again, a device cannot.
+    """
 
     said: int
     logged: int
@@ -21,6 +24,7 @@ class Events(msgspec.Struct, frozen=True):
     lost: int
     applied_twice: int
     unconfirmed: int = 0
+    lost_with_broker: int = 0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

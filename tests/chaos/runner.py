@@ -233,6 +233,7 @@ _PREFIXES = {
     FaultKind.INGEST_DOUBLED: SECOND_OWNER,
     FaultKind.MQTT_CUT: "mosquitto",
     FaultKind.MQTT_PAUSED: "mosquitto",
+    FaultKind.MQTT_KILLED: "mosquitto",
     FaultKind.POSTGRES_KILLED: "postgres",
     FaultKind.INFLUX_KILLED: "influx",
     FaultKind.INCIDENTS_KILLED: "incidents",

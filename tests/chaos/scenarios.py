@@ -13,7 +13,17 @@ from contracts.events import Event
 from contracts.findings import Phase
 from simulator.files import write_events
 from streams.kafka_log import KafkaLogWriter
-from tests.chaos.faults import KILLS, LISTENING, LONG_LISTENING, LONG_STORES, STORES, WORKERS, Fault, plan
+from tests.chaos.faults import (
+    KILLS,
+    LISTENING,
+    LONG_LISTENING,
+    LONG_STORES,
+    STORES,
+    WORKERS,
+    Fault,
+    FaultKind,
+    plan,
+)
 from tests.chaos.life import Life, mutes_of
 from tests.chaos.progress import ProgressWatch
 from tests.chaos.reference import Log, applied, difference, events_in, judged, parsed, per_site, read_log
@@ -127,7 +137,7 @@ def district_under_fire(seed: int, seconds: float, folder: Path, say: Say) -> Re
         seed=seed,
         seconds=seconds,
         faults=_kinds(faults),
-        events=_events(talker.said, log, unconfirmed),
+        events=_events(talker.said, log, unconfirmed, broker_died=_died(faults)),
         findings=difference(per_site(reference), per_site(exported)),
         recovery_s=recovery_s,
         stalls=watch.stalls(),
@@ -199,15 +209,22 @@ def _said(event: Event) -> Said:
     return Said(event.site_id, event.event_id, event.spool is not None, True, event.at_ms)
 
 
-def _events(said: Sequence[Said], log: Log, unconfirmed: int = 0) -> Events:
+def _died(faults: Sequence[Fault]) -> bool:
+    return any(fault.kind is FaultKind.MQTT_KILLED for fault in faults)
+
+
+def _events(said: Sequence[Said], log: Log, unconfirmed: int = 0, *, broker_died: bool = False) -> Events:
     logged = Counter((event.site_id, event.event_id) for event in events_in(log))
     times = applied(log)
-    promised = {(one.site_id, one.event_id) for one in said if one.promised}
+    promised = {(one.site_id, one.event_id): one for one in said if one.promised}
+    gone = [one for key, one in promised.items() if key not in logged]
+    with_broker = [one for one in gone if broker_died and not one.from_box]
     return Events(
         said=len(promised),
         logged=len(logged),
         doubles=sum(count - 1 for count in logged.values()),
-        lost=len(promised - logged.keys()),
+        lost=len(gone) - len(with_broker),
+        lost_with_broker=len(with_broker),
         applied_twice=sum(count - 1 for key, count in times.items() if key in promised),
         unconfirmed=unconfirmed,
     )
