@@ -19,7 +19,7 @@ DAY = "a simulated day"
 
 @cache
 def _simulated_day() -> tuple[AnyEvent, ...]:
-    return tuple(generate(Request(seed=5, days=1, sites=3)).events)
+    return tuple(generate(Request(seed=5, days=1, sites=8)).events)
 
 
 @cache
