@@ -53,7 +53,7 @@ def wire_incidents(settings: Settings, parts: Parts) -> None:
     parts.at_end(findings.close)
     claims, threads = store.claims(), parts.threads
     threads.start("claims", claims.run)
-    threads.keep("findings", SharedRelays(findings.relays, claims).run)
+    threads.keep("findings", SharedRelays(findings.relays, claims, store).run)
     threads.keep("topic", findings.watch)
     keep = Retention({"incidents": IncidentKeeper(store, days=int(settings["incidents.retention_days"]))})
     threads.keep("retention", keep.run)

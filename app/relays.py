@@ -7,10 +7,13 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from sqlalchemy import Connection
+
 from contracts.findings import Finding
 from incidents.claims import Claims
 from incidents.directory import MemoryDirectory
-from incidents.intake import Intake
+from incidents.intake import Handed, Intake, Taken
+from incidents.store import Store
 from ingest.inventory import Inventory
 
 TAKE_FINDINGS = 500
@@ -50,11 +53,30 @@ class FindingsRelay:
         """The number of the last finding taken."""
         return self._intake.cursor()
 
+    def read(self) -> Handed | None:
+        """See :class:`Relay`."""
+        findings = self._source.findings_after(self._intake.cursor(), TAKE_FINDINGS)
+        kept_ms = self._source.kept_ms([n for n, _ in findings])
+        return Handed(findings, kept_ms=kept_ms) if findings else None
+
+    def take_in(self, connection: Connection, handed: Handed) -> Taken:
+        """See :class:`Relay`."""
+        return self._intake.take_in(connection, handed)
+
+    def committed(self, handed: Handed, taken: Taken) -> None:
+        """See :class:`Relay`."""
+        self._intake.tell(handed, taken)
+
+    def rest(self) -> None:
+        """See :class:`Relay`; nothing is remembered."""
+
     def step(self) -> int:
         """Hand over what has not been taken yet, up to a bound; how much it was."""
-        findings = self._source.findings_after(self._intake.cursor(), TAKE_FINDINGS)
-        self._intake.take(findings, kept_ms=self._source.kept_ms([n for n, _ in findings]))
-        return len(findings)
+        handed = self.read()
+        if handed is None:
+            return 0
+        self._intake.take(handed.findings, kept_ms=handed.kept_ms)
+        return len(handed.findings)
 
     def run(self, stop: threading.Event) -> None:
         """Until ``stop``; then once more."""
@@ -68,42 +90,80 @@ class FindingsRelay:
 
 
 class Relay(Protocol):
-    """A hand-over, step by step."""
+    """A source of findings on its way to the incidents."""
+
+    def read(self) -> Handed | None:
+        """What has not been taken yet, up to a bound; None: nothing.
+
+        Raises:
+            Transient: the source or the incidents are away.
+        """
+        ...
+
+    def take_in(self, connection: Connection, handed: Handed) -> Taken:
+        """Take what was read, in a transaction of the incidents."""
+        ...
+
+    def committed(self, handed: Handed, taken: Taken) -> None:
+        """That transaction is durable."""
+        ...
 
     def step(self) -> int:
-        """Hand over what has not been taken yet, up to a bound; how much it was."""
+        """Read and take, in a transaction of its own; how much it was. Raises as :meth:`read`."""
+        ...
+
+    def rest(self) -> None:
+        """Another process has the source for now: nothing that is known of it may be believed later."""
         ...
 
 
 class SharedRelays:
     """Relays of many sources, each worked by one process at a time: the one that has claimed the source.
 
-    Two processes at one source would do no harm, but the work twice: what is known is ignored.
+    What several sources have is taken in one transaction, since a transaction costs more than a finding in it. Two
+    processes at one source would do no harm, but the work twice: what is known is ignored.
     """
 
-    def __init__(self, relays: Mapping[str, Relay], claims: Claims) -> None:
+    def __init__(self, relays: Mapping[str, Relay], claims: Claims, store: Store) -> None:
         self._relays = deque(relays.items())
         self._claims = claims
+        self._store = store
 
     def step(self) -> int:
-        """Hand over from every source that is ours, up to a bound each; how much it was.
+        """Hand over from the sources that are ours, up to a bound in all; from how many sources that was.
 
         Raises:
             Transient: a source or the incidents are away; the next step begins with the source after that.
         """
-        taken = 0
-        for _ in range(len(self._relays)):
-            name, relay = self._relays[0]
-            self._relays.rotate(-1)
-            if self._claims.mine(f"findings/{name}"):
-                taken += relay.step()
-        return taken
+        given = self._read()
+        if not given:
+            return 0
+        with self._store.write() as connection:
+            taken = [relay.take_in(connection, handed) for relay, handed in given]
+        for (relay, handed), one in zip(given, taken, strict=True):
+            relay.committed(handed, one)
+        return len(given)
 
     def run(self, stop: threading.Event) -> None:
         """Until ``stop``."""
         while not stop.is_set():
             if not self.step():
                 stop.wait(POLL_S)
+
+    def _read(self) -> list[tuple[Relay, Handed]]:
+        given: list[tuple[Relay, Handed]] = []
+        for _ in range(len(self._relays)):
+            name, relay = self._relays[0]
+            self._relays.rotate(-1)
+            if not self._claims.mine(f"findings/{name}"):
+                relay.rest()
+                continue
+            handed = relay.read()
+            if handed is not None:
+                given.append((relay, handed))
+            if sum(len(handed.findings) for _, handed in given) >= TAKE_FINDINGS:
+                break
+        return given
 
 
 class DirectoryRelay:

@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable, Sequence
 
 import structlog
+from sqlalchemy import Connection
 
 from app.relays import TAKE_FINDINGS
 from contracts.errors import LogBroken
 from contracts.findings import Finding
 from incidents.alarms import AlarmCode, Raised
-from incidents.intake import Intake
+from incidents.intake import Handed, Intake, Taken
 from streams.findings_topic import KafkaFindings, PartitionAlarm, Said
 from streams.kafka import KafkaCluster
 
@@ -27,34 +28,56 @@ class TopicRelay:
         self._intake = intake
         self._begin = begin
         self._subject = findings.identity()
+        self._taken: int | None = None  # what the cursor is, while nobody else moves it
 
-    def step(self) -> int:
-        """Hand over what has not been taken yet, up to a bound; how many records it was.
-
-        What retention took before it was read is an alarm, and what is still there is read.
+    def read(self) -> Handed | None:
+        """See :class:`app.relays.Relay`. What retention took before it was read is an alarm.
 
         Raises:
             Transient: the brokers or the incidents are away. LogBroken: the topic ends before what was read of it.
         """
-        cursor = self._intake.cursor()
+        cursor = self._intake.cursor() if self._taken is None else self._taken
+        self._taken = cursor
         try:
             said = self._findings.said_after(cursor, TAKE_FINDINGS)
         except LogBroken:
             begin = self._begin()
             if cursor >= begin:
                 raise
-            return self._pass_over(cursor, begin)
-        if said:
-            findings, alarms = sorted_out(said)
-            kept_ms = self._findings.kept_ms([n for n, _ in findings])
-            self._intake.take(findings, alarms, through=said[-1][0], kept_ms=kept_ms)
-        return len(said)
+            return self._passed_over(cursor, begin)
+        if not said:
+            return None
+        findings, alarms = sorted_out(said)
+        kept_ms = self._findings.kept_ms([n for n, _ in findings])
+        return Handed(findings, alarms, said[-1][0], kept_ms, len(said))
 
-    def _pass_over(self, cursor: int, begin: int) -> int:
+    def take_in(self, connection: Connection, handed: Handed) -> Taken:
+        """See :class:`app.relays.Relay`."""
+        return self._intake.take_in(connection, handed)
+
+    def committed(self, handed: Handed, taken: Taken) -> None:
+        """See :class:`app.relays.Relay`."""
+        self._taken = handed.newest
+        self._intake.tell(handed, taken)
+
+    def rest(self) -> None:
+        """See :class:`app.relays.Relay`."""
+        self._taken = None
+
+    def step(self) -> int:
+        """See :class:`app.relays.Relay`."""
+        handed = self.read()
+        if handed is None:
+            return 0
+        self._intake.take(handed.findings, handed.alarms, through=handed.through, kept_ms=handed.kept_ms)
+        self._taken = handed.newest
+        return handed.records
+
+    def _passed_over(self, cursor: int, begin: int) -> Handed:
         detail = f"findings {cursor} to {begin - 1} were gone before they were read"
         LOG.error("findings_gap", source=self._subject, detail=detail)
-        self._intake.take([], [Raised(AlarmCode.LOG_GAP, self._subject, detail)], through=begin)
-        return begin - cursor
+        alarm = Raised(AlarmCode.LOG_GAP, self._subject, detail)
+        return Handed(alarms=[alarm], through=begin, records=begin - cursor)
 
 
 def sorted_out(said: Sequence[tuple[int, Said]]) -> tuple[list[tuple[int, Finding]], list[Raised]]:

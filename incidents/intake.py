@@ -55,9 +55,27 @@ _APPLIED = update(table).where(table.c.finding_id == bindparam("id")).values(app
 _ALARMING = {"rule_failed": AlarmCode.RULE_FAILED, "batch_unreadable": AlarmCode.BATCH_UNREADABLE}
 
 
-class Taken(msgspec.Struct):
-    """What a batch came to."""
+class Handed(msgspec.Struct, frozen=True):
+    """What a source gave at once: findings with their numbers, alarms of who decides them, how far was read, when each
+    finding was decided, as far as it is known, and how many records it read for that.
+    """
 
+    findings: Sequence[tuple[int, Finding]] = ()
+    alarms: Sequence[Raised] = ()
+    through: int = 0
+    kept_ms: Mapping[int, int] = {}
+    records: int = 0
+
+    @property
+    def newest(self) -> int:
+        """The last number."""
+        return max([n for n, _ in self.findings] + [self.through])
+
+
+class Taken(msgspec.Struct):
+    """What a batch came to. ``at_ms``: when it was taken."""
+
+    at_ms: int = 0
     new: int = 0
     known: int = 0
     contradicting: int = 0
@@ -128,24 +146,32 @@ class Intake:
         Raises:
             Transient: the database is away.
         """
-        taken = Taken()
+        handed = Handed(findings, alarms, through, kept_ms or {})
         if not findings and not alarms and not through:
-            return taken
+            return Taken()
         with self._store.write() as connection:
-            now_ms = self._clock_ms()
-            pass_ = _Pass(connection, self._directory, self._receivers, now_ms, taken)
-            for _n, finding in findings:
-                pass_.take(finding)
-            for alarm in alarms:
-                raise_alarm(connection, alarm.code, alarm.subject, alarm.detail, now_ms)
-            newest = max([n for n, _ in findings] + [through])
-            if newest > current(connection, self._cursor):
-                advance(connection, self._cursor, newest)
+            taken = self.take_in(connection, handed)
+        self.tell(handed, taken)
+        return taken
+
+    def take_in(self, connection: Connection, handed: Handed) -> Taken:
+        """Take them within a transaction that others share; once it is committed :meth:`tell` is due."""
+        taken = Taken(at_ms=self._clock_ms())
+        pass_ = _Pass(connection, self._directory, self._receivers, taken.at_ms, taken)
+        for _n, finding in handed.findings:
+            pass_.take(finding)
+        for alarm in handed.alarms:
+            raise_alarm(connection, alarm.code, alarm.subject, alarm.detail, taken.at_ms)
+        if handed.newest > current(connection, self._cursor):
+            advance(connection, self._cursor, handed.newest)
+        return taken
+
+    def tell(self, handed: Handed, taken: Taken) -> None:
+        """Count and log what is durable now."""
         for incident_id in taken.opened:
             _log.info("incident_opened", trace=taken.traces[incident_id], incident=incident_id)
         if taken.new:
-            self._times.add(findings, kept_ms or {}, now_ms)
-        return taken
+            self._times.add(handed.findings, handed.kept_ms, taken.at_ms)
 
 
 class _Pass:

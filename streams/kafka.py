@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,6 +32,9 @@ DELIVERY_S = 120.0
 BUFFER_BYTES = 32 * 1024 * 1024
 """Sent and not acknowledged, of one sender; more waits. The client itself has no bound."""
 _FETCH_BYTES = 1024 * 1024  # of a partition at a time; a larger record comes whole all the same
+FOLLOW_STALE_S = 0.05
+"""How much later who follows many partitions may hear of news, to ask for all of them at once."""
+_FETCH_WAIT_MS = 20  # a fetch that waits for news holds up every question behind it on the connection; default 500
 _RECONNECT_MAX_MS = 1_000  # or a broker that is back is found half a minute late
 _SEND_AGAIN = (  # the client lost its place with the broker and takes a new one; appending again is the remedy
     kafka_errors.OutOfOrderSequenceNumberError,
@@ -180,9 +184,12 @@ class KafkaCluster:
         """A reader of one partition with a connection of its own; closed with the cluster."""
         return self.tails()(topic, partition)
 
-    def tails(self) -> KafkaTails:
-        """Readers that share one connection and take turns: for looking into many partitions, not for waiting."""
-        return KafkaTails(self)
+    def tails(self, stale_s: float = 0.0) -> KafkaTails:
+        """Readers that share one connection and take turns: for looking into many partitions, not for waiting.
+
+        ``stale_s``: see :class:`KafkaTails`; :data:`FOLLOW_STALE_S` for who follows many partitions.
+        """
+        return KafkaTails(self, stale_s)
 
     def close(self) -> None:
         """Close everything that was opened here; what was sent and is not durable is given up."""
@@ -404,16 +411,26 @@ class KafkaSender:
 
 
 class KafkaTails:
-    """One consumer that reads any partition from any offset: no group, no reset, no commit. Thread-safe."""
+    """One consumer that reads any partition from any offset: no group, no reset, no commit. Thread-safe.
 
-    def __init__(self, cluster: KafkaCluster) -> None:
+    Args:
+        cluster: the brokers.
+        stale_s: how old the end may be that :meth:`read` believes. Above 0 the ends of all partitions that this has
+            handed out are asked for together: who follows many asks once a round, not once a partition.
+    """
+
+    def __init__(self, cluster: KafkaCluster, stale_s: float = 0.0) -> None:
         self.cluster = cluster
         self._lock = threading.RLock()
+        self._stale_s = stale_s
+        self._ends: dict[str, tuple[float, dict[Any, int]]] = {}  # by topic: asked for when, and the answer
+        self._followed: set[Any] = set()
         self._consumer: Any = None
         self._at: tuple[Any, int] | None = None  # the partition it is set to, and the offset that comes next
 
     def __call__(self, topic: str, partition: int) -> KafkaTail:
         """A reader of this partition over this connection."""
+        self._followed.add(TopicPartition(topic, partition))
         return KafkaTail(self, topic, partition)
 
     def begin(self, at: Any) -> int:
@@ -426,12 +443,20 @@ class KafkaTails:
         with self._asked(f"where {_name(at)} ends") as consumer:
             return int(consumer.end_offsets([at], timeout_ms=int(ANSWER_S * 1000))[at])
 
+    def ends(self, topic: str, partitions: Collection[int]) -> dict[int, int]:
+        """The offset of the next record of each, asked for together."""
+        found = self._ask_ends([TopicPartition(topic, partition) for partition in partitions]) if partitions else {}
+        return {at.partition: end for at, end in found.items()}
+
     def read(self, at: Any, offset: int, limit: int, wait_s: float) -> list[KafkaRecord]:
         """See :meth:`KafkaTail.read`."""
         with self._asked(f"to read {_name(at)} from {offset}") as consumer:
             try:
+                end = self._end_seen(at, offset) if wait_s <= 0 else offset
+                if wait_s <= 0 and offset == end:
+                    return []  # without turning the consumer to this partition
                 self._seek(consumer, at, offset)
-                records = self._poll(consumer, at, offset, limit, wait_s)
+                records = self._poll(consumer, at, offset, end, limit, wait_s)
             except kafka_errors.OffsetOutOfRangeError as error:
                 self._at = None
                 raise _out_of_range(at, offset, self.begin(at), self.end(at)) from error
@@ -455,10 +480,9 @@ class KafkaTails:
         consumer.seek(at, offset)
         self._at = (at, offset)
 
-    def _poll(self, consumer: Any, at: Any, offset: int, limit: int, wait_s: float) -> list[KafkaRecord]:
+    def _poll(self, consumer: Any, at: Any, offset: int, end: int, limit: int, wait_s: float) -> list[KafkaRecord]:
         """What comes within ``wait_s``; beyond it only what is known to be there is waited for."""
         deadline_s = time.monotonic() + max(wait_s, 0.0) + ANSWER_S
-        end = self.end(at) if wait_s <= 0 else offset
         while True:
             if offset < end or wait_s > 0:
                 pause_s = ANSWER_S if offset < end else wait_s
@@ -474,6 +498,22 @@ class KafkaTails:
             if time.monotonic() >= deadline_s:
                 raise kafka_errors.KafkaTimeoutError(f"records up to {end} are there and do not come")
 
+    def _end_seen(self, at: Any, offset: int) -> int:
+        """The end, or what it was no longer ago than is allowed, but never before what was read already."""
+        if not self._stale_s:
+            return self.end(at)
+        asked_s, ends = self._ends.get(at.topic, (-math.inf, {}))
+        if time.monotonic() - asked_s > self._stale_s:
+            ends = self._ask_ends(sorted(other for other in self._followed if other.topic == at.topic))
+            self._ends[at.topic] = (time.monotonic(), ends)
+        end = ends.get(at, -1)  # one that was not asked for with the others
+        return end if end >= offset else self.end(at)
+
+    def _ask_ends(self, partitions: Sequence[Any]) -> dict[Any, int]:
+        with self._asked("where partitions end") as consumer:
+            ends = consumer.end_offsets(partitions, timeout_ms=int(ANSWER_S * 1000))
+            return {at: int(end) for at, end in ends.items()}
+
     @contextlib.contextmanager
     def _asked(self, what: str) -> Iterator[Any]:
         with self._lock:
@@ -484,6 +524,7 @@ class KafkaTails:
                     enable_auto_commit=False,
                     auto_offset_reset="none",
                     max_partition_fetch_bytes=_FETCH_BYTES,
+                    fetch_max_wait_ms=_FETCH_WAIT_MS,
                     request_timeout_ms=int(ANSWER_S * 1000),
                     allow_auto_create_topics=False,
                     metrics_enabled=False,

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import NoReturn
 
@@ -77,9 +77,9 @@ class Partitions:
             times=self._times,
         )
 
-    def end(self, partition: int) -> int:
-        """Where the partition's log ends."""
-        return self._ends(self._settings.names.log, partition).end()
+    def ends(self, partitions: Collection[int]) -> dict[int, int]:
+        """Where the log of each of them ends."""
+        return self._ends.ends(self._settings.names.log, partitions)
 
     def flush(self) -> None:
         """Let what was said last arrive, if the brokers answer."""
@@ -203,7 +203,7 @@ class WorkerProcess:
         assert self._partitions is not None and self._worker is not None
         try:
             self._partitions.check_log()
-            ends = {number: self._partitions.end(number) for number in self._worker.progress()}
+            ends = self._partitions.ends(self._worker.progress())
         except LogBroken as error:
             self._broken = error
             return {}
