@@ -174,7 +174,9 @@ class Stage:
         pids = {name: child.pid for name, child in self._children.items()}
         broker_pid = getattr(self._broker, "pid", None)
         content = {**pids, "broker": broker_pid, "demo": os.getpid()}
-        (self.folder / "processes.json").write_text(json.dumps(content), encoding="utf-8")
+        written = self.folder / "processes.json.part"
+        written.write_text(json.dumps(content), encoding="utf-8")
+        written.rename(self.folder / "processes.json")  # who looks for it finds all of it
 
     # --- processes ----------------------------------------------------------------------------------------------------
 

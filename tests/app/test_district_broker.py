@@ -52,11 +52,13 @@ class Client:
         self._mqtt.loop_start()
 
     def subscribe(self, topic: str) -> None:
+        self.wait_connected()  # what is said before the broker has answered may be lost
         self.subscribed = False
         self._mqtt.subscribe(topic, qos=1)
         self.wait(lambda: self.subscribed)
 
     def publish(self, topic: str) -> None:
+        self.wait_connected()
         self._mqtt.publish(topic, b"{}", qos=1)
 
     def wait_connected(self) -> str:
