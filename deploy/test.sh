@@ -18,8 +18,9 @@ if [ "${CI:-}" = "true" ] || [ "$(id -u)" = "0" ]; then
   fi
 fi
 
-# Two parts: what only computes runs on every core; what starts servers, browsers and cameras keeps time and runs alone.
+# Two parts: what only computes, or asks a database, runs on every core; what starts servers, browsers and cameras keeps
+# time and runs alone.
 status=0
-"$PY" -m pytest -m "not service" -n auto --dist loadfile --durations=5 "$@" || status=$?
-"$PY" -m pytest -m service --durations=15 "$@" || status=$?
+"$PY" -m pytest -m "not service or database" -n auto --dist loadfile --durations=5 "$@" || status=$?
+"$PY" -m pytest -m "service and not database" --durations=15 "$@" || status=$?
 exit "$status"
