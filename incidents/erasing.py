@@ -18,16 +18,7 @@ from incidents.changes import add_change
 from incidents.evidence import erase_evidence
 from incidents.holds import Held, Hold, held_evidence, held_now
 from incidents.records import ChangeKind, Incident, incident_of
-from incidents.schema import (
-    alarms,
-    attempts,
-    deliveries,
-    evidence,
-    findings,
-    incident_actions,
-    incident_evidence,
-    incidents,
-)
+from incidents.schema import alarms, deliveries, evidence, findings, incident_actions, incident_evidence, incidents
 
 _SUBJECTS = {
     ReferenceKind.PERSON: SubjectKind.PERSON,
@@ -44,7 +35,6 @@ class Mentions(msgspec.Struct):
     incidents: dict[str, tuple[str, str]] = msgspec.field(default_factory=dict)  # subject_ref, search
     comments: dict[tuple[str, int], str] = msgspec.field(default_factory=dict)
     payloads: dict[str, str] = msgspec.field(default_factory=dict)
-    attempts: dict[tuple[str, int], str] = msgspec.field(default_factory=dict)  # what a receiver answered
     alarms: dict[tuple[str, str], tuple[str, str]] = msgspec.field(default_factory=dict)  # subject, detail
     evidence: set[str] = msgspec.field(default_factory=set)
     about: dict[str, str] = msgspec.field(default_factory=dict)  # incident → site
@@ -53,7 +43,7 @@ class Mentions(msgspec.Struct):
     @property
     def rows(self) -> int:
         """How many rows name it."""
-        texts = len(self.comments) + len(self.payloads) + len(self.attempts) + len(self.alarms)
+        texts = len(self.comments) + len(self.payloads) + len(self.alarms)
         return len(self.findings) + len(self.incidents) + texts
 
 
@@ -76,9 +66,6 @@ def erase_mentions(connection: Connection, found: Mentions, now_ms: int) -> None
         connection.execute(update(incident_actions).where(where).values(comment=comment))
     for delivery_id, payload in found.payloads.items():
         connection.execute(update(deliveries).where(deliveries.c.delivery_id == delivery_id).values(payload=payload))
-    for (delivery_id, nth), detail in found.attempts.items():
-        where = (attempts.c.delivery_id == delivery_id) & (attempts.c.nth == nth)
-        connection.execute(update(attempts).where(where).values(detail=detail))
     for (code, subject), (new_subject, detail) in found.alarms.items():
         where = (alarms.c.code == code) & (alarms.c.subject == subject)
         connection.execute(update(alarms).where(where).values(subject=new_subject, detail=detail))
@@ -103,7 +90,6 @@ class _Search:
         self._findings()
         self._comments()
         self._payloads()
-        self._attempts()
         self._alarms()
         self._evidence()
 
@@ -148,15 +134,6 @@ class _Search:
             said = self._eraser.text(self._erasure.site_id, row.payload, row.created_ms)
             if said != row.payload and self._may(row.incident_id):
                 self.found.payloads[row.delivery_id] = said
-
-    def _attempts(self) -> None:
-        join = attempts.join(deliveries, deliveries.c.delivery_id == attempts.c.delivery_id)
-        query = select(attempts, deliveries.c.incident_id).select_from(join)
-        query = query.where(deliveries.c.site_id == self._erasure.site_id, attempts.c.detail != "")
-        for row in self._connection.execute(query):
-            said = self._eraser.text(self._erasure.site_id, row.detail, row.at_ms)
-            if said != row.detail and self._may(row.incident_id):
-                self.found.attempts[row.delivery_id, row.nth] = said
 
     def _alarms(self) -> None:
         for row in self._connection.execute(select(alarms)):
