@@ -10,10 +10,12 @@ import enum
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from app.archives import open_archive
+from app.district import is_district
 from app.settings import Settings
 from app.stores import inventory_url, open_incidents, open_inventory
 from contracts.batch import decode_batch
@@ -35,10 +37,15 @@ from streams.engine_store import EngineStore
 from streams.erasing import names_in_snapshot
 from streams.log_days import day_begin_ms
 from streams.sqlite import empty_wal
+from streams.topics import DEAD_RETENTION_HOURS
+
+if TYPE_CHECKING:
+    from app.topic_erasing import Named, Topics
 
 ACTOR = "cli"
 DAY_MS = 86_400_000
 SNAPSHOT_MS = 2 * 3_600_000  # a site's row is written anew within half an hour of `linli run`
+DEAD_MS = (DEAD_RETENTION_HOURS + 2) * 3_600_000  # with the hour that a segment is open, and one to delete it
 BOX_MS = 30 * DAY_MS  # a box's spool holds nothing older, and the platform refuses it
 
 
@@ -83,7 +90,10 @@ class Stores:
         self.dead_letters = DeadLetters(Path(settings["dead_letters.folder"]))
         opened.callback(self.dead_letters.close)
         self.files = EvidenceFiles(Path(settings["evidence.folder"]))
-        self.folder = settings.folder() if settings["log.url"].startswith("sqlite:") else None
+        self.folder = None if is_district(settings) else settings.folder()
+        self.topics: Topics | None = _open_topics(settings) if is_district(settings) else None
+        if self.topics is not None:
+            opened.callback(self.topics.close)
         self.engine_store: EngineStore | None = None
         if self.folder is not None and (self.folder / "engine.db").exists():
             self.engine_store = EngineStore(self.folder / "engine.db")
@@ -99,6 +109,12 @@ class Stores:
         return [path for path in paths if path.exists()]
 
 
+def _open_topics(settings: Settings) -> Topics:
+    from app.topic_erasing import Topics  # one machine needs neither Kafka's client nor the time to import it
+
+    return Topics(settings)
+
+
 def erase(stores: Stores, erasure: Erasure) -> list[Answer]:
     """Erase what can be erased, and say what became of the reference in each store. Safe to repeat."""
     now_ms = stores.clock_ms()
@@ -106,7 +122,7 @@ def erase(stores: Stores, erasure: Erasure) -> list[Answer]:
         ask_erasure(connection, erasure, ACTOR, now_ms)
     hold = _hold_on(stores, erasure)
     log, evidence = _log(stores, erasure)
-    answers = [_inventory(stores, erasure, dry=bool(hold)), log, *_engine(stores, erasure, dry=False)]
+    answers = [_inventory(stores, erasure, dry=bool(hold)), log, *_judged(stores, erasure, dry=False)]
     answers += [*_incidents(stores, erasure, evidence), *_archive(stores, erasure, dry=bool(hold))]
     answers = [_kept(answer, hold) for answer in answers] + _dead_letters(stores, erasure)
     answers.append(
@@ -127,7 +143,7 @@ def verify(stores: Stores) -> Iterator[tuple[Erasure, list[Answer]]]:
     for each in asked:
         hold = _hold_on(stores, each.erasure)
         answers = [_inventory(stores, each.erasure, dry=True), _log(stores, each.erasure)[0]]
-        answers += _engine(stores, each.erasure, dry=True, asked_ms=each.asked_ms)
+        answers += _judged(stores, each.erasure, dry=True, asked_ms=each.asked_ms)
         answers += [*_incidents_now(stores, each.erasure), *_archive(stores, each.erasure, dry=True)]
         answers += _dead_letters(stores, each.erasure, dry=True)
         yield each.erasure, [_kept(_overdue(answer, stores.clock_ms()), hold) for answer in answers]
@@ -187,22 +203,58 @@ def _record(erasure: Erasure) -> ReferenceErased:
 
 
 def _log(stores: Stores, erasure: Erasure) -> tuple[Answer, set[str]]:
-    """The log is immutable: its days go by age. Also the hashes of the evidence that events about it name."""
-    days = int(stores.settings["log.retention_days"])
-    if stores.folder is None:
-        due_ms = erasure.before_ms + (days + 1) * DAY_MS
-        said = "by the topics' retention"
-        return Answer(store="log, findings, snapshots", outcome=Outcome.AGES_OUT, detail=said, due_ms=due_ms), set()
+    """The log is immutable: it goes by age. Also the hashes of the evidence that events about it name."""
+    if stores.topics is not None:
+        named = stores.topics.log(erasure)
+        return _goes_with_its_segment(stores, "log", named, "records"), named.evidence
+    assert stores.folder is not None
     eraser, evidence, records, newest = Eraser([erasure]), set[str](), 0, ""
     for day, record in read_days(stores.folder):
-        named = [event for event in _events_of(record.data) if eraser.event(event) is not event]
-        if named:
+        events = [event for event in _events_of(record.data) if eraser.event(event) is not event]
+        if events:
             records, newest = records + 1, day
-            evidence |= {ref.sha256 for event in named for ref in event.evidence}
+            evidence |= {ref.sha256 for event in events for ref in event.evidence}
     if not records:
         return Answer(store="log", outcome=Outcome.CLEAN), evidence
-    due_ms = day_begin_ms(newest) + (days + 2) * DAY_MS
+    due_ms = day_begin_ms(newest) + _kept_ms(stores)
     return Answer(store="log", outcome=Outcome.AGES_OUT, detail=f"{records} records", due_ms=due_ms), evidence
+
+
+def _kept_ms(stores: Stores) -> int:
+    """How long what a day of the log began with is there at most: a day is as long as it is open, and one is grace."""
+    return (int(stores.settings["log.retention_days"]) + 2) * DAY_MS
+
+
+def _goes_with_its_segment(stores: Stores, store: str, named: Named, what: str) -> Answer:
+    if not named.records:
+        return Answer(store=store, outcome=Outcome.CLEAN)
+    due_ms = named.newest_ms + _kept_ms(stores)
+    return Answer(store=store, outcome=Outcome.AGES_OUT, detail=f"{named.records} {what}", due_ms=due_ms)
+
+
+def _judged(stores: Stores, erasure: Erasure, *, dry: bool, asked_ms: int = 0) -> list[Answer]:
+    """What the rules keep and have found, wherever that lies."""
+    asked_ms = asked_ms or stores.clock_ms()
+    if stores.topics is not None:
+        return _of_topics(stores, stores.topics, erasure, dry=dry, asked_ms=asked_ms)
+    return _engine(stores, erasure, dry=dry, asked_ms=asked_ms)
+
+
+def _of_topics(stores: Stores, topics: Topics, erasure: Erasure, *, dry: bool, asked_ms: int) -> list[Answer]:
+    """Findings go by age, as the log; of snapshots compaction drops what the workers' new rows have replaced."""
+    if not dry:
+        topics.take_back(erasure, stores.clock_ms())
+    findings = _goes_with_its_segment(stores, "findings", topics.findings(erasure), "findings")
+    snapshots, rows = Answer(store="snapshots", outcome=Outcome.CLEAN), topics.snapshots(erasure).records
+    if rows:
+        said = f"{rows} rows, replaced by `linli streams run` and then compacted"
+        due_ms = asked_ms + SNAPSHOT_MS
+        snapshots = Answer(store="snapshots", outcome=Outcome.AGES_OUT, detail=said, due_ms=due_ms)
+    letters, oldest_ms = Answer(store="dead letters' topic", outcome=Outcome.CLEAN), topics.oldest_dead_ms()
+    if oldest_ms is not None and oldest_ms <= erasure.before_ms:
+        said, due_ms = "sealed, and scrubbed when they were written", erasure.before_ms + DEAD_MS
+        letters = Answer(store=letters.store, outcome=Outcome.AGES_OUT, detail=said, due_ms=due_ms)
+    return [findings, snapshots, letters]
 
 
 def _events_of(data: bytes) -> Iterable[AnyEvent]:
@@ -212,7 +264,7 @@ def _events_of(data: bytes) -> Iterable[AnyEvent]:
         return ()
 
 
-def _engine(stores: Stores, erasure: Erasure, *, dry: bool, asked_ms: int = 0) -> list[Answer]:
+def _engine(stores: Stores, erasure: Erasure, *, dry: bool, asked_ms: int) -> list[Answer]:
     """Findings get tombstones; a snapshot is written anew by `linli run` once the log has told it to forget."""
     engine = stores.engine_store
     if engine is None:
@@ -220,7 +272,7 @@ def _engine(stores: Stores, erasure: Erasure, *, dry: bool, asked_ms: int = 0) -
     eraser = Eraser([erasure])
     findings = engine.rewrite_findings(eraser.finding, dry=dry)
     rows = sum(names_in_snapshot(row, eraser, erasure.site_id) for row in engine.snapshots())
-    due_ms = (asked_ms or stores.clock_ms()) + SNAPSHOT_MS
+    due_ms = asked_ms + SNAPSHOT_MS
     snapshots = Answer(store="snapshots", outcome=Outcome.CLEAN)
     if rows:
         said = f"{rows} rows, written anew by `linli run`"

@@ -1,6 +1,6 @@
 """``linli incidents run``: findings become incidents, receivers are told, an auditor looks over it. Any number of them.
 
-Each source of findings, each receiver and the auditor are one process's at a time; when that dies, another's.
+Each source of findings, each receiver, the auditor, retention: one process's at a time; when that dies, another's.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def wire_incidents(settings: Settings, parts: Parts) -> None:
     threads.keep("findings", SharedRelays(findings.relays, claims, store).run)
     threads.keep("topic", findings.watch)
     keep = Retention({"incidents": IncidentKeeper(store, days=int(settings["incidents.retention_days"]))})
-    threads.keep("retention", keep.run)
+    threads.keep("retention", partial(keep.run, mine=partial(claims.mine, "retention")))
     threads.keep("auditor", partial(Auditor(store, names).run, mine=partial(claims.mine, "auditor")))
     for profile, receiver in receivers:
         told = partial(claims.mine, f"receiver/{profile.name}")

@@ -23,6 +23,7 @@ from streams.log_days import day_begin_ms, plan_days, utc_day
 
 LOG = structlog.get_logger("linli")
 EVERY_S = 3600.0
+ASK_S = 30.0  # how soon another process sees that nobody does it any more
 DAY_MS = 86_400_000
 ACTOR = "linli"
 
@@ -146,8 +147,11 @@ class Retention:
             except Permanent as error:  # one class must not stop the others; it says so each hour
                 LOG.error("retention_failed", of=name, error=str(error))
 
-    def run(self, stop: threading.Event, every_s: float = EVERY_S) -> None:
-        """At once, then every hour until ``stop``."""
+    def run(self, stop: threading.Event, every_s: float = EVERY_S, *, mine: Callable[[], bool] = lambda: True) -> None:
+        """At once, then every hour until ``stop``, while ``mine`` says that this process is the one that does."""
         while not stop.is_set():
-            self.step()
-            stop.wait(every_s)
+            if mine():
+                self.step()
+                stop.wait(every_s)
+            else:
+                stop.wait(min(ASK_S, every_s))

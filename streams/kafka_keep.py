@@ -183,6 +183,18 @@ class KafkaKeep:
             _put(rows, rest[1], None if record.value is None else _row_of(rest[1], digest, record.value))
 
 
+def row_in(record: KafkaRecord) -> SnapshotRow | None:
+    """The site's row that a record of the snapshots topic carries; None for every other record.
+
+    Raises:
+        LogBroken: it cannot be read.
+    """
+    digest, *rest = (record.key or b"").decode(errors="replace").split("/")
+    if len(rest) != 2 or digest in {_FAILED, _SKIPPED} or record.value is None:
+        return None
+    return _row_of(rest[1], digest, record.value)
+
+
 def _put(table: dict, key: object, value: object | None) -> None:  # type: ignore[type-arg]
     if value is None:
         table.pop(key, None)

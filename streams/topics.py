@@ -10,6 +10,8 @@ DEFAULT_PREFIX = "linli."
 MAX_SNAPSHOT_BYTES = 9 * 1024 * 1024
 """A snapshot row is ≤ 8 MiB (LOG §7); producers and consumers of every topic allow for it."""
 DEAD_RETENTION_HOURS = 72
+SEGMENT_MS = 24 * 3_600_000
+"""A record goes with the segment it lies in; by the brokers' default that stays open for a week of its own."""
 _HOUR_MS = 3_600_000
 
 
@@ -71,6 +73,7 @@ def topic_specs(
     """
     kept = {"cleanup.policy": "delete", "retention.ms": str(retention_hours * _HOUR_MS)}
     safe = {"min.insync.replicas": str(max(1, replication - 1)), "unclean.leader.election.enable": "false"}
+    kept["segment.ms"] = str(SEGMENT_MS)
     log = {**safe, **kept, "retention.bytes": str(retention_bytes), "message.timestamp.type": "CreateTime"}
     findings = {**safe, **kept, "retention.bytes": "-1"}
     snapshots = {

@@ -105,6 +105,11 @@ class District:
         """Write a record that may be anything."""
         self._sender.send(self.names.log, partition, value).wait(10.0)
 
+    def delete_before(self, topic: str, partition: int, position: int) -> None:
+        """As retention does it."""
+        at = self._tails(topic, partition)._at
+        self.cluster._ask("to delete records", lambda admin: admin.delete_records({at: position}))
+
     def make_log_again(self) -> None:
         """The log's topic is deleted and made by the same name."""
         self.cluster.delete_topic(self.names.log)
