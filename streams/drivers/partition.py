@@ -8,7 +8,6 @@ the log. After any error but :class:`Transient` it must not be used again: open 
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from collections.abc import Callable
 
@@ -110,9 +109,15 @@ class PartitionDriver:
         """What is fed; to be looked at only."""
         return self._engine
 
-    def sites_due(self, elapsed_s: float) -> int:
-        """How many changed sites a turn after ``elapsed_s`` must save, so that each has its turn in time."""
-        return math.ceil(len(self._engine.changed_sites()) * min(elapsed_s / SNAPSHOT_EVERY_S, 1.0))
+    def sites_due(self, elapsed_s: float) -> int | None:
+        """How many changed sites a turn after ``elapsed_s`` must save, so that each has its turn in time.
+
+        None: it is too early for a turn. A turn that saves less than a site a time would save some far too often.
+        """
+        changed = len(self._engine.changed_sites())
+        if elapsed_s >= SNAPSHOT_EVERY_S:
+            return changed
+        return int(changed * elapsed_s / SNAPSHOT_EVERY_S) or None
 
     def open(self) -> None:
         """Restore from the snapshots, taking over from the version before, and read the log to its end at this moment.

@@ -174,7 +174,10 @@ class Worker:
 
     def _save(self, owned: Owned, now_s: float) -> None:
         driver = owned.driver
-        saving = driver.collect(driver.sites_due(now_s - owned.saved_s))
+        sites = driver.sites_due(now_s - owned.saved_s)
+        if sites is None:
+            return
+        saving = driver.collect(sites)
         owned.saved_s = now_s
         if saving is None:
             return

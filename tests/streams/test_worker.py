@@ -225,7 +225,7 @@ def test_a_drain_saves_everything_and_takes_no_more() -> None:
 def test_changed_sites_are_saved_in_turns() -> None:
     async def story(world: World) -> None:
         await until(lambda: world.position() == 2 and world.worker.owned()[0].idle())
-        world.now_s += 1.5
+        world.now_s += 10.5  # one site: its turn comes when a whole one is due
         await until(lambda: bool(world.keep.rows))
 
     live(story)
