@@ -284,7 +284,7 @@ def forget_session(address: BrokerAddress, client_id: str) -> None:
     if address.user:
         client.username_pw_set(address.user, address.password)
     if address.tls:
-        client.tls_set()
+        client.tls_set(ca_certs=address.ca_file or None)
     try:
         client.connect(address.host, address.port, KEEPALIVE_S)
         end_s = time.monotonic() + FORGET_S

@@ -1,6 +1,6 @@
 """Whether a broker is fit for ingest, asked as ingest uses it: takes us in, and keeps what comes while we are away.
 
-What is tried stays on a topic of its own below ``linli/probe`` and in a session of its own, which is removed.
+What is tried stays on topics of its own below ``linli/probe`` and in sessions of its own, which are removed.
 """
 
 from __future__ import annotations
@@ -8,19 +8,20 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
-from collections.abc import Iterator
-
-import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.reasoncodes import ReasonCode
+from collections.abc import Callable, Iterator, Sequence
 
 from contracts.errors import ConfigurationError, Transient
 from contracts.names import PROBE_ROOT
+from ingest.border import Arrival
+from ingest.mqtt import Connected, Ended, MqttSession, Signal, forget_session
+from ingest.mqtt_version import speaks_version_5
 from ingest.settings import BrokerAddress
 
 ANSWER_S = 10.0
 MESSAGES = 1_500
 """More than brokers keep for an absent client by default (mosquitto: 1,000)."""
+_AT_ONCE = 500
+"""Fewer than they keep: what says them must hear them all."""
 
 
 def kept_while_away(address: BrokerAddress, messages: int = MESSAGES) -> int:
@@ -30,90 +31,86 @@ def kept_while_away(address: BrokerAddress, messages: int = MESSAGES) -> int:
         Transient: the broker does not answer. ConfigurationError: it does not take us.
     """
     name = f"linli-doctor-{secrets.token_hex(4)}"
-    topic = f"{PROBE_ROOT}/{name}"
-    with _connected(address, name, clean=False) as away:
-        away.subscribe(topic)
+    topic = f"{PROBE_ROOT}/{name}-kept"
     try:
-        with _connected(address, f"{name}-says", clean=True) as says:
-            says.publish(topic, messages)
-        with _connected(address, name, clean=False) as back:
+        protocol = "5" if speaks_version_5(address) else "3.1.1"
+    except OSError as error:
+        raise Transient(f"no MQTT broker answers at {address.host}:{address.port}: {error}") from None
+    try:
+        with _listening(address, name, topic, protocol):
+            pass
+        with _listening(address, f"{name}-says", topic, protocol) as says:
+            says.publish(messages)
+        with _listening(address, name, topic, protocol) as back:
             return back.heard(messages)
     finally:
-        with _connected(address, name, clean=True):  # ends the session
-            pass
+        for client_id in (name, f"{name}-says"):
+            forget_session(address, client_id)
 
 
-class _Client:
-    def __init__(self, client: mqtt.Client) -> None:
-        self._client = client
+class _Listener:
+    """A session as ingest has it that counts what comes on ``topic``."""
+
+    def __init__(self, address: BrokerAddress, client_id: str, topic: str, protocol: str) -> None:
+        self._topic, self._own_topic = topic, f"{PROBE_ROOT}/{client_id}"
         self._changed = threading.Condition()
-        self._subscribed, self._heard, self.refused, self.connected = False, 0, "", False
-        client.on_connect = self._on_connect
-        client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
+        self._connected, self._subscribed, self._heard, self._refused = False, False, 0, ""
+        self.session = MqttSession(address, client_id, [topic], self._own_topic, self._on_signals, protocol)
 
-    def subscribe(self, topic: str) -> None:
-        self._client.subscribe(topic, qos=1)
-        if not self.wait(lambda: self._subscribed):
-            raise Transient("the broker did not confirm a subscription")
+    def wait_until_subscribed(self) -> None:
+        """Until a message of our own comes back: then the broker has both subscriptions."""
+        self._wait(lambda: self._connected or bool(self._refused), "did not answer")
+        if self._refused:
+            raise ConfigurationError(self._refused)
+        self.session.publish(self._own_topic, b"here")
+        self._wait(lambda: self._subscribed or bool(self._refused), "did not confirm a subscription")
+        if self._refused:
+            raise ConfigurationError(self._refused)
 
-    def publish(self, topic: str, messages: int) -> None:
-        sent = [self._client.publish(topic, b"x", qos=1) for _ in range(messages)]
-        for info in sent:
-            info.wait_for_publish(ANSWER_S)
-        if not all(info.is_published() for info in sent):
-            raise Transient("the broker did not confirm what was published")
+    def publish(self, messages: int) -> None:
+        """Say so many, and hear every one."""
+        for start in range(0, messages, _AT_ONCE):
+            end = min(start + _AT_ONCE, messages)
+            for _ in range(start, end):
+                self.session.publish(self._topic, b"x")
+            self._wait(lambda end=end: self._heard >= end, "did not confirm what was published")  # type: ignore[misc]
 
     def heard(self, messages: int) -> int:
         """How many came; no more than ``messages``. They come at once: ends when none has for a while."""
         before = -1
-        while before < self._heard < messages:
-            before = self._heard
-            self.wait(lambda: self._heard >= messages, ANSWER_S / 4)
-        return self._heard
-
-    def wait(self, done: object, timeout_s: float = ANSWER_S) -> bool:
-        assert callable(done)
         with self._changed:
-            return bool(self._changed.wait_for(done, timeout_s))
+            while before < self._heard < messages:
+                before = self._heard
+                self._changed.wait_for(lambda: self._heard >= messages, ANSWER_S / 4)
+            return min(self._heard, messages)
 
-    def _on_connect(self, _client: mqtt.Client, _data: object, _flags: object, code: ReasonCode, _more: object) -> None:
+    def _wait(self, done: Callable[[], bool], otherwise: str) -> None:
         with self._changed:
-            self.connected, self.refused = not code.is_failure, str(code) if code.is_failure else ""
-            self._changed.notify_all()
+            if not self._changed.wait_for(done, ANSWER_S):
+                raise Transient(f"the MQTT broker {otherwise} within {ANSWER_S:.0f} s")
 
-    def _on_subscribe(self, *_told: object) -> None:
+    def _on_signals(self, signals: Sequence[Signal]) -> None:
         with self._changed:
-            self._subscribed = True
-            self._changed.notify_all()
-
-    def _on_message(self, _client: mqtt.Client, _data: object, _message: mqtt.MQTTMessage) -> None:
-        with self._changed:
-            self._heard += 1
+            for signal in signals:
+                match signal:
+                    case Connected():
+                        self._connected = True
+                    case Ended(reason=reason):
+                        self._refused = reason
+                    case Arrival(topic=topic):
+                        self._heard += topic == self._topic
+                        self._subscribed |= topic == self._own_topic
+                        if signal.qos:
+                            self.session.ack(signal.connection, [signal.mid])
             self._changed.notify_all()
 
 
 @contextlib.contextmanager
-def _connected(address: BrokerAddress, name: str, *, clean: bool) -> Iterator[_Client]:
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=clean, protocol=mqtt.MQTTv311)
-    client.max_inflight_messages_set(200)
-    if address.user:
-        client.username_pw_set(address.user, address.password)
-    if address.tls:
-        client.tls_set(ca_certs=address.ca_file or None)
-    told = _Client(client)
-    where = f"{address.host}:{address.port}"
+def _listening(address: BrokerAddress, client_id: str, topic: str, protocol: str) -> Iterator[_Listener]:
+    listener = _Listener(address, client_id, topic, protocol)
+    listener.session.start()
     try:
-        client.connect(address.host, address.port, keepalive=30)
-    except OSError as error:
-        raise Transient(f"no MQTT broker answers at {where}: {error}") from None
-    client.loop_start()
-    try:
-        if not told.wait(lambda: told.connected or told.refused):
-            raise Transient(f"the MQTT broker at {where} did not answer within {ANSWER_S:.0f} s")
-        if told.refused:
-            raise ConfigurationError(f"the MQTT broker at {where} refuses us: {told.refused}")
-        yield told
+        listener.wait_until_subscribed()
+        yield listener
     finally:
-        client.disconnect()
-        client.loop_stop()
+        listener.session.stop()

@@ -7,13 +7,13 @@ district judges the copy from its start and comes to the same findings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from contracts.errors import ConfigurationError
 from contracts.names import partition_of
-from streams.manifest import Manifest
+from streams.manifest import Manifest, decode_manifest
 from streams.snapshot import SnapshotRow, decode_row, encode_row
 
 
@@ -24,8 +24,21 @@ class End(msgspec.Struct, frozen=True):
     record_hash: bytes
 
 
-def check_drained(manifest: Manifest | None, end: int) -> Manifest:
-    """The manifest, when the engine has seen the whole log and will decide nothing more.
+class State(msgspec.Struct, frozen=True):
+    """What is kept of a partition of the old log whose engine has seen all of it."""
+
+    rows: Sequence[SnapshotRow]
+    manifest: Manifest
+
+
+def newest_of(manifests: Iterable[bytes]) -> Manifest | None:
+    """The one written last by the newest version of the rules, if there is any."""
+    known = map(decode_manifest, manifests)
+    return max(known, key=lambda manifest: (manifest.generation, manifest.position), default=None)
+
+
+def check_drained(manifest: Manifest | None, end: int, rules: str) -> Manifest:
+    """The manifest, when the engine has seen the whole log and will decide nothing more; ``rules`` is what runs it.
 
     Raises:
         ConfigurationError: it has not.
@@ -33,31 +46,39 @@ def check_drained(manifest: Manifest | None, end: int) -> Manifest:
     if manifest is None or not manifest.drained or manifest.position != end - 1:
         raise ConfigurationError(
             "the log's first days are dropped, so the rules' state must come along, and it does not reach the log's "
-            "end: start `linli run` once more and end it with SIGTERM (it drains), then migrate"
+            f"end: start {rules} once more and end it with SIGTERM (it drains), then migrate"
         )
     return manifest
 
 
 def carried(
-    rows: Sequence[SnapshotRow], manifest: Manifest, *, log_id: str, partitions: int, ends: Mapping[int, End]
+    states: Sequence[State], *, log_id: str, partitions: int, ends: Mapping[int, End]
 ) -> dict[int, tuple[list[SnapshotRow], Manifest]]:
     """Rows and manifest of every partition of the new log that has sites.
 
     Args:
-        rows: one machine's, drained.
-        manifest: theirs.
+        states: of every partition of the old log that has one, drained.
         log_id: of the new log.
         partitions: of it.
         ends: where each partition that has sites ends.
+
+    Raises:
+        ConfigurationError: they were drained by different versions of the rules.
     """
+    if len({state.manifest.digest for state in states}) > 1:
+        raise ConfigurationError(
+            "the log's partitions were drained by different versions of the rules: start the workers of the newest "
+            "version once more and end them with SIGTERM, then migrate"
+        )
+    newest = max((state.manifest for state in states), key=lambda manifest: manifest.generation)
     moved: dict[int, list[SnapshotRow]] = {}
-    for row in rows:
+    for row in (row for state in states for row in state.rows):
         partition = partition_of(row.site_id, partitions)
         end = ends[partition]
         content = decode_row(row)
         there = msgspec.structs.replace(content, log_id=log_id, position=end.position, record_hash=end.record_hash)
         moved.setdefault(partition, []).append(encode_row(there, row.digest))
-    return {p: (mine, _manifest(manifest, mine, log_id, partitions, p, ends[p])) for p, mine in moved.items()}
+    return {p: (mine, _manifest(newest, mine, log_id, partitions, p, ends[p])) for p, mine in moved.items()}
 
 
 def _manifest(

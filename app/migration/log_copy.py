@@ -1,4 +1,4 @@
-"""A log into a new one with more partitions (LOG §2): every record in order, its events where their site now lives.
+"""Batches into a new log, so that it can be broken off anywhere and begun again.
 
 What is written is a function of the old log alone. So the new log itself says how far an earlier attempt came: it must
 hold the beginning of what would be written, record by record; the rest is appended.
@@ -7,17 +7,15 @@ hold the beginning of what would be written, record by record; the rest is appen
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from contracts.batch import Batch, decode_batch, encode_batch
-from contracts.errors import ConfigurationError, LogBroken, Rejected
-from contracts.events import AnyEvent
-from contracts.names import partition_of
+from app.migration.records import READ_RECORDS, records_of
+from contracts.batch import Batch, encode_batch
+from contracts.errors import ConfigurationError, LogBroken
 from streams.log import LogReader, LogWriter
 
-READ_RECORDS = 256
 APPEND_BATCHES = 500
 
 
@@ -39,27 +37,6 @@ class Target(msgspec.Struct, frozen=True):
     partitions: int
     reader: Callable[[int], LogReader]
     writer: LogWriter
-
-
-def rehashed(source: LogReader, partitions: int, sites: Iterable[str] = ()) -> Iterator[Batch]:
-    """The records of ``source`` as batches of ``partitions`` new ones, in order.
-
-    Time reaches a partition from its first site on with every record, so that each site hears of it exactly as before:
-    what was late stays late. ``sites`` are known before the log begins. A record that cannot be read is left out: the
-    rules have reported it.
-    """
-    begun = {partition_of(site_id, partitions) for site_id in sites}
-    for data in _records(source):
-        try:
-            batch = decode_batch(data)
-        except Rejected:
-            continue
-        events: dict[int, list[AnyEvent]] = {}
-        for event in batch.events:
-            events.setdefault(partition_of(event.site_id, partitions), []).append(event)
-        begun |= events.keys()
-        for partition in sorted(begun):
-            yield Batch(partition=partition, watermark_ms=batch.watermark_ms, events=tuple(events.get(partition, ())))
 
 
 def copy_log(
@@ -126,16 +103,6 @@ def _foreign(what: str) -> str:
 
 def _read_back(log: LogReader, records: int) -> PartitionCopy:
     copy = PartitionCopy()
-    for data in _records(log, records):
-        copy.add(data)
+    for record in records_of(log, records):
+        copy.add(record.data)
     return copy
-
-
-def _records(log: LogReader, end: int | None = None) -> Iterator[bytes]:
-    position, end = log.begin(), log.end() if end is None else end
-    while position < end:
-        found: Sequence[bytes] = [record.data for record in log.read(position, min(READ_RECORDS, end - position))]
-        if not found:
-            raise LogBroken(f"the log ends at position {position}, expected {end}")
-        yield from found
-        position += len(found)

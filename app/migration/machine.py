@@ -11,25 +11,21 @@ from pathlib import Path
 
 import msgspec
 
-from app.district import log_partitions, open_cluster, topic_names
+from app.district import open_cluster
 from app.folder_lock import FolderLock
-from app.migration.carry import End, carried, check_drained
+from app.migration.carry import State, check_drained, newest_of
 from app.migration.database_copy import copy_incidents, copy_inventory, is_done
-from app.migration.log_copy import PartitionCopy, Target, copy_log, rehashed
+from app.migration.log_copy import PartitionCopy
+from app.migration.new_log import NewLog
+from app.migration.rehash import Source, rehashed
 from app.settings import Settings, sqlite_path
 from app.stores import INVENTORY_FILE, inventory_url, open_incidents, open_inventory_tables
 from contracts.errors import ConfigurationError
-from contracts.names import partition_of
 from incidents.store import Store
 from ingest.inventory_tables import SqliteTables
 from streams.daylog import DayLog
-from streams.drivers.partition import hash_of
 from streams.engine_store import EngineStore
 from streams.kafka import KafkaCluster
-from streams.kafka_keep import KafkaKeep
-from streams.kafka_log import KafkaLogReader, KafkaLogWriter
-from streams.manifest import decode_manifest, encode_manifest
-from streams.snapshot import SnapshotRow
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -93,59 +89,25 @@ def _inventory(machine: Settings, district: Settings, opened: ExitStack) -> int:
 
 def _log(
     log: DayLog, folder: Path, cluster: KafkaCluster, district: Settings, on_progress: Callable[[str], None]
-) -> tuple[dict[int, PartitionCopy], int]:
-    partitions, names = log_partitions(cluster, district), topic_names(district)
+) -> tuple[Mapping[int, PartitionCopy], int]:
+    new = NewLog(cluster, district)
     store = EngineStore(_existing(folder / "engine.db", "log.url"))
     try:
-        rows, manifest = _state(store, log)
+        states, skipped = _states(store, log), store.skipped()
     finally:
         store.close()
-    tails = cluster.tails()
-    writer = KafkaLogWriter(cluster, names.log, range(partitions))
-    try:
-        target = Target(partitions, lambda p: KafkaLogReader(cluster, names.log, p, tails), writer)
-        batches = rehashed(log, partitions, [row.site_id for row in rows])
-        copies = copy_log(batches, target, lambda records: on_progress(f"log: {records} records"))
-    finally:
-        writer.close()
-    on_progress(f"log: {sum(copy.records for copy in copies.values())} records in {len(copies)} partitions, read back")
-    if manifest is not None:
-        _carry(rows, manifest, cluster, district, partitions)
-    tails.close()
-    return copies, len(rows)
+    sites = [row.site_id for state in states for row in state.rows]
+    copies = new.fill(rehashed([Source(log, skipped)], new.partitions, sites), on_progress)
+    return copies, new.carry(states)
 
 
-def _state(store: EngineStore, log: DayLog) -> tuple[list[SnapshotRow], bytes | None]:
+def _states(store: EngineStore, log: DayLog) -> list[State]:
     """The rules' state at the log's end, where the log does not begin at its beginning."""
     if not log.begin():
-        return [], None
-    newest = max(
-        (decode_manifest(body) for body in store.manifests().values()),
-        key=lambda manifest: (manifest.generation, manifest.position),
-        default=None,
-    )
-    manifest = check_drained(newest, log.end())
-    rows, body = store.load(manifest.digest)
-    return rows, body
-
-
-def _carry(
-    rows: list[SnapshotRow], manifest: bytes, cluster: KafkaCluster, district: Settings, partitions: int
-) -> None:
-    names, old = topic_names(district), decode_manifest(manifest)
-    tails, sender = cluster.tails(), cluster.producer()
-    ends = {}
-    for partition in {partition_of(row.site_id, partitions) for row in rows}:
-        log = KafkaLogReader(cluster, names.log, partition, tails)
-        last = log.end() - 1
-        ends[partition] = End(last, hash_of(log.read(last, 1)[0]))
-    moved = carried(rows, old, log_id=cluster.topic_id(names.log), partitions=partitions, ends=ends)
-    for partition, (mine, theirs) in moved.items():
-        keep = KafkaKeep(cluster, names, partition, sender=sender, tails=tails)
-        if old.digest not in keep.manifests():
-            keep.save(mine, encode_manifest(theirs), old.digest)
-    sender.close()
-    tails.close()
+        return []
+    manifest = check_drained(newest_of(store.manifests().values()), log.end(), "`linli run`")
+    rows, _ = store.load(manifest.digest)
+    return [State(rows, manifest)]
 
 
 def _existing(path: Path, key: str) -> Path:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.log_loading import load_events
-from app.migration.log_copy import PartitionCopy, Target, copy_log, rehashed
+from app.migration.log_copy import PartitionCopy, Target, copy_log
+from app.migration.rehash import Source, rehashed
 from contracts.batch import Batch, decode_batch, encode_batch
 from contracts.errors import ConfigurationError, Transient
 from contracts.findings import Finding, Output
@@ -106,7 +107,7 @@ def test_the_rules_find_the_same_at_every_site_in_the_copy(tmp_path: Path, world
     log = DayLog(tmp_path)
     load_events(log, world.events)
     batches = list(records_of(log))
-    copied = list(rehashed(log, PARTITIONS))
+    copied = list(rehashed([Source(log)], PARTITIONS))
     assert len({batch.partition for batch in copied}) > 1
     found = findings_of(copied, PARTITIONS)
     assert sum(map(len, found.values())) > 50
@@ -117,7 +118,7 @@ def test_the_rules_find_the_same_at_every_site_in_the_copy(tmp_path: Path, world
 def test_every_event_is_in_its_sites_partition_and_time_reaches_each_from_its_first_site_on(tmp_path: Path) -> None:
     log = small_log(tmp_path)
     originals = list(records_of(log))
-    copied = list(rehashed(log, PARTITIONS))
+    copied = list(rehashed([Source(log)], PARTITIONS))
     assert all(partition_of(e.site_id, PARTITIONS) == b.partition for b in copied for e in b.events)
     assert sorted(e.event_id for b in copied for e in b.events) == sorted(
         e.event_id for b in originals for e in b.events
@@ -178,7 +179,7 @@ def test_what_the_district_has_appended_since_does_not_matter() -> None:
 
 def test_a_record_that_cannot_be_read_is_left_out() -> None:
     log = MemoryPartition([encode_batch(Batch(partition=0, watermark_ms=1)), b"torn"])
-    assert list(rehashed(log, 2, ["s1"])) == [Batch(partition=partition_of("s1", 2), watermark_ms=1)]
+    assert list(rehashed([Source(log)], 2, ["s1"])) == [Batch(partition=partition_of("s1", 2), watermark_ms=1)]
 
 
 def test_digests_depend_on_the_order() -> None:
