@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from app.children import linli_arguments
+from app.findings import kafka_findings
 from app.run_child import environment
 from contracts.batch import Batch, encode_batch
 from contracts.events import AnyEvent
@@ -19,6 +20,7 @@ from ingest.event_file import EventFile
 from simulator.generate import Request, generate
 from streams.drivers.alarms import DriverAlarm
 from streams.manifest import encode_manifest
+from streams.slices import batches_of
 from tests.support.district import District, Worker, district, until
 from tests.support.kafka import RunningKafka
 
@@ -130,3 +132,54 @@ def test_a_wrong_number_of_partitions_is_refused_and_brokers_that_are_away_are_n
     finally:
         if waiting.running():
             waiting.kill()
+
+
+def test_an_update_goes_on_where_the_version_before_drained_and_cuts_it_off_only_when_told_to(
+    over: District, day: Day
+) -> None:
+    """One story, since every start of a worker costs seconds."""
+
+    def judged() -> dict[str, list[Finding]]:
+        found = by_site(linli(over.settings, over.folder, "findings", "export", "--json"))
+        kept = {site_id: [f for f in all_ if f.rule != "batch_unreadable"] for site_id, all_ in found.items()}
+        return {site_id: all_ for site_id, all_ in kept.items() if all_}
+
+    def generations() -> list[list[tuple[int, bool]]]:
+        return [sorted((m.generation, m.drained) for m in over.manifests(p)) for p in range(PARTITIONS)]
+
+    batches = list(batches_of(day.events, PARTITIONS))
+    over.append(batches[: len(batches) // 2])
+    over.mark()
+    with over.workers("old") as (old,):
+        over.wait_until_found("batch_unreadable", PARTITIONS)
+        assert old.stop() == 0
+    assert generations() == [[(0, True)]] * PARTITIONS
+    over.append(batches[len(batches) // 2 :])
+    over.mark()
+    with over.workers("newer", updates=1) as (newer,):
+        over.wait_until_found("batch_unreadable", 2 * PARTITIONS)
+        assert judged() == day.replayed
+        ids = [finding.finding_id for finding in kafka_findings(over.cluster, over.names)]
+        assert len(ids) == len(set(ids))
+        assert generations() == [[(0, True), (1, False)]] * PARTITIONS
+        newer.kill()
+    over.forget_the_dead()
+    with over.workers("late") as (late,):
+        assert late.wait() == 1
+        assert "(generation 1) have taken over" in late.said()
+    over.forget_the_dead()
+    over.mark()
+    with over.workers("refused", updates=2) as (refused,):
+        assert refused.wait() == 1
+        assert "(generation 1) have not drained" in refused.said()
+        assert "start with --accept-cut" in refused.said()
+    over.forget_the_dead()
+    with over.workers("newest", arguments=["--accept-cut"], updates=2) as (newest,):
+        over.wait_until_found("batch_unreadable", 3 * PARTITIONS)
+        assert newest.stop() == 0
+    assert judged() == day.replayed
+    assert generations() == [[(0, True), (1, False), (2, True)]] * PARTITIONS
+    cuts = {alarm.partition: alarm.detail for alarm in over.alarms() if alarm.alarm is DriverAlarm.CUT_ACCEPTED}
+    assert sorted(cuts) == list(range(PARTITIONS))
+    for partition, detail in cuts.items():
+        assert f"to {over.end(partition) - 1} may be decided twice" in detail

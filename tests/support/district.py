@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 
+from app.children import Child
 from app.findings import kafka_findings
 from app.log_loading import GROUP_BATCHES
-from app.run_child import start_child
+from app.run_child import environment, start_child
 from contracts.batch import Batch
 from contracts.events import AnyEvent
 from contracts.findings import Finding
@@ -28,13 +32,21 @@ from streams.topics import topic_specs
 from tests.support.kafka import make_topics
 
 PATIENCE_S = 240.0
+NEWER = Path(__file__).with_name("newer_rules.py")
 
 
 class Worker:
-    """``linli streams run`` in a folder of its own choice."""
+    """``linli streams run`` in a folder of its own choice; with the rules as after so many ``updates``."""
 
-    def __init__(self, folder: Path, name: str, settings: dict[str, str], *arguments: str) -> None:
-        self._child = start_child(name, folder, "streams", "run", *arguments, settings=settings)
+    def __init__(self, folder: Path, name: str, settings: dict[str, str], *arguments: str, updates: int = 0) -> None:
+        if updates:
+            # -P: the script's folder holds a kafka.py of its own; a supervisor would start today's rules
+            command = [sys.executable, "-P", str(NEWER), str(updates), "streams", "run", "--no-supervisor", *arguments]
+            log = folder / "logs" / f"{name}.log"
+            log.parent.mkdir(exist_ok=True)
+            self._child = Child(name, command, folder=folder, environment=environment(settings), log=log)
+        else:
+            self._child = start_child(name, folder, "streams", "run", *arguments, settings=settings)
         self.ended = False
 
     @property
@@ -139,16 +151,30 @@ class District:
             thread.join(PATIENCE_S)
 
     @contextmanager
-    def workers(self, *names: str) -> Iterator[list[Worker]]:
-        """Workers in one folder, without arguments; ended whatever happens."""
+    def workers(self, *names: str, arguments: Sequence[str] = (), updates: int = 0) -> Iterator[list[Worker]]:
+        """Workers in one folder; ended whatever happens."""
         started: list[Worker] = []
         try:
-            started += [Worker(self.folder, name, self.settings) for name in names]
+            for name in names:
+                started.append(Worker(self.folder, name, self.settings, *arguments, updates=updates))
             yield started
         finally:
             for worker in started:
                 if not worker.ended and worker.running():
                     worker.kill()
+
+    def forget_the_dead(self) -> None:
+        """Nobody is left of the group: the next worker need not wait until its members are missed."""
+        group = f"{self.names.prefix}streams"
+
+        def remove_all(admin: Any) -> None:
+            dead = [
+                SimpleNamespace(member_id=member["member_id"], group_instance_id=None, reason=None)
+                for member in admin.describe_groups([group])[group]["members"]
+            ]
+            admin.remove_group_members(group, dead)
+
+        self.cluster._ask("to forget workers", remove_all)
 
     def keep(self, partition: int) -> KafkaKeep:
         """What is kept of a partition."""
@@ -170,6 +196,18 @@ class District:
         """Until everything in the log is judged."""
         for partition in range(self.partitions):
             until(lambda p=partition: self.position(p) >= self.end(p), f"partition {partition} to be judged")  # type: ignore[misc]
+
+    def mark(self) -> None:
+        """Put rubbish at the end of each partition: its finding tells, sooner than a snapshot, that it was reached."""
+        for partition in range(self.partitions):
+            self.append_bytes(partition, b"rubbish")
+
+    def wait_until_found(self, rule: str, times: int) -> None:
+        """Until so many findings of ``rule`` are in the findings topic."""
+        until(
+            lambda: len({f.finding_id for f in kafka_findings(self.cluster, self.names) if f.rule == rule}) == times,
+            f"{times} × {rule}",
+        )
 
     def findings(self) -> dict[str, list[Finding]]:
         """Each site's findings, each once, in order, without the position."""
