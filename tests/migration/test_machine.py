@@ -13,34 +13,26 @@ from sqlalchemy import func, select
 from app.commands.migrate import command
 from app.log_loading import load_events
 from app.migration import machine
-from app.migration.database_copy import COPIED
 from app.relays import FindingsRelay
-from app.topic_relay import TopicRelay
 from contracts.errors import ConfigurationError
 from contracts.events import ConfigurationRecord
 from detectors.registry import all_rules
 from incidents.alarms import standing_alarms
 from incidents.audit import first_broken
 from incidents.intake import Intake
-from incidents.outbox import Outbox
-from incidents.profile import ReceiverProfile
-from incidents.receivers.base import RecordingReceiver
-from incidents.schema import counters, findings, incidents
+from incidents.schema import findings, incidents
 from incidents.store import Store
 from incidents.users import Users
 from ingest.inventory import Inventory
 from simulator.generate import Request, generate
 from streams.daylog import DayLog
 from streams.drivers.embedded import EmbeddedDriver
-from streams.drivers.partition import PartitionDriver
 from streams.engine import Engine
 from streams.engine_store import EngineStore
-from streams.findings_topic import KafkaFindings
 from streams.kafka import KafkaCluster
-from streams.kafka_keep import KafkaKeep
-from streams.kafka_log import KafkaLogReader
 from streams.topics import TopicNames
 from tests.incidents.builders import make_directory
+from tests.migration.by_hand import RECEIVER, deliver, judge, rows_of, take
 from tests.support.kafka import RunningKafka, make_topics
 from tests.support.postgres import PASSWORD, USER, shared_postgres
 
@@ -77,13 +69,11 @@ class Machine:
     def _tell(self, engine: EngineStore) -> None:
         store = Store(f"sqlite:///{self.folder / 'incidents.db'}", synchronous="OFF")
         Users(store).first_run()
-        intake = Intake(store, make_directory(), ["hook"], source=engine.identity())
+        intake = Intake(store, make_directory(), [RECEIVER], source=engine.identity())
         relay = FindingsRelay(engine, intake)
         while relay.step():
             pass
-        outbox = Outbox(store, RecordingReceiver("hook"), ReceiverProfile(name="hook"))
-        while outbox.step():
-            pass
+        deliver(store)
         store.close()
 
     def drop_first_day(self) -> None:
@@ -119,34 +109,12 @@ class Target:
         return result.stdout
 
     def judge(self) -> set[str]:
-        """What a worker does with every partition; the findings' ids."""
-        tails, sender = self.cluster.tails(), self.cluster.producer()
-        log_id, found = self.cluster.topic_id(self.names.log), set[str]()
-        for number in range(PARTITIONS):
-            engine = Engine(all_rules(), partition=number, partitions=PARTITIONS, log_id=log_id)
-            log = KafkaLogReader(self.cluster, self.names.log, number, tails)
-            driver = PartitionDriver(
-                log, KafkaKeep(self.cluster, self.names, number, sender=sender, tails=tails), engine
-            )
-            driver.open()
-            driver.drain()
-            said = KafkaFindings(self.cluster, self.names.findings, number, tails).findings_after(0, 100_000)
-            found |= {finding.finding_id for _, finding in said}
-        sender.close()
-        tails.close()
-        return found
+        """What workers do; the ids of what is found."""
+        return judge(self.cluster, self.names)
 
     def take(self, store: Store) -> int:
-        """What ``linli incidents run`` does with every partition of the findings; how many it read."""
-        tails, taken = self.cluster.tails(), 0
-        for number in range(PARTITIONS):
-            source = KafkaFindings(self.cluster, self.names.findings, number, tails)
-            intake = Intake(store, make_directory(), ["hook"], source=source.identity())
-            relay = TopicRelay(source, intake, tails(self.names.findings, number).begin)
-            while step := relay.step():
-                taken += step
-        tails.close()
-        return taken
+        """What ``linli incidents run`` does; how many findings it read."""
+        return take(self.cluster, self.names, store)
 
 
 @pytest.fixture(scope="module")
@@ -164,14 +132,6 @@ def target(tmp_path: Path, kafka: RunningKafka) -> Iterator[Target]:
 def _count(store: Store, table: object) -> int:
     with store.read() as connection:
         return int(connection.execute(select(func.count()).select_from(table)).scalar_one())  # type: ignore[arg-type]
-
-
-def _rows(store: Store) -> dict[str, list[tuple[object, ...]]]:
-    """Every row of every table, but for the cursors that the district keeps, in an order that does not matter."""
-    with store.read() as connection:
-        found = {table.name: sorted(map(tuple, connection.execute(select(table))), key=repr) for table in COPIED}
-    found[counters.name] = [row for row in found[counters.name] if not str(row[0]).startswith(("intake/kafka", "migr"))]
-    return found
 
 
 def test_after_migrating_and_judging_the_whole_log_no_incident_and_no_delivery_is_new(
@@ -192,12 +152,12 @@ def test_after_migrating_and_judging_the_whole_log_no_incident_and_no_delivery_i
     assert "incidents" in printed
     assert target.migrate(lived.file) == ""  # everything was there before
     old, new = Store(f"sqlite:///{lived.folder / 'incidents.db'}"), Store(target.url)
-    before = _rows(old)
+    before = rows_of(old)
     assert before[incidents.name]
-    assert _rows(new) == before
+    assert rows_of(new) == before
     assert target.judge() == {row[0] for row in before[findings.name]}
     assert target.take(new) >= len(before[findings.name])
-    assert _rows(new) == before
+    assert rows_of(new) == before
     with new.read() as connection:
         assert standing_alarms(connection) == []
         assert first_broken(connection) is None
@@ -212,10 +172,10 @@ def test_where_days_of_the_log_are_dropped_the_rules_state_comes_along_and_nothi
     lived.drop_first_day()
     target.migrate(lived.file)
     new = Store(target.url)
-    before = _rows(new)
+    before = rows_of(new)
     assert target.judge() == set()  # everything was decided before
     assert target.take(new) == 0
-    assert _rows(new) == before
+    assert rows_of(new) == before
     new.close()
 
 
