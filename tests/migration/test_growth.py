@@ -24,7 +24,7 @@ from simulator.generate import Request, generate
 from streams.engine import Engine
 from streams.slices import SLICE_MS, batches_of
 from tests.migration.by_hand import deliver, judge, rows_of, take
-from tests.support.district import district
+from tests.support.district import District, district
 from tests.support.kafka import RunningKafka
 from tests.support.postgres import PASSWORD, USER, shared_postgres
 
@@ -38,7 +38,7 @@ def day() -> Sequence[AnyEvent]:
 
 
 class Grown:
-    """A district that has lived for half a day and stands still, and the topics of a larger one beside it."""
+    """A district whose processes stand still, and the topics of a larger one beside it."""
 
     def __init__(
         self, folder: Path, kafka_url: str, day: Sequence[AnyEvent], partitions: int, opened: ExitStack
@@ -61,6 +61,10 @@ class Grown:
         self.store = Store(server.url(database))
         opened.callback(self.store.close)
         Users(self.store).first_run()
+        self.found: set[str] = set()
+
+    def live(self) -> None:
+        """Half the day: judged, incidents made, receivers told."""
         self.old.append(self.half(OLD_PARTITIONS, first=True))
         self.found = judge(self.old.cluster, self.old.names)
         take(self.old.cluster, self.old.names, self.store)
@@ -78,9 +82,9 @@ class Grown:
         for partition in range(OLD_PARTITIONS):
             self.old.delete_before(self.old.names.log, partition, self.old.end(partition) // 2)
 
-    def migrate(self) -> str:
+    def migrate(self, into: District | None = None) -> str:
         """``linli migrate --from old.toml``; what it printed."""
-        settings = self.new.settings | {
+        settings = (into or self.new).settings | {
             "LINLI_INCIDENTS_URL": self._url,
             "LINLI_INCIDENTS_PASSWORD_FILE": str(self._secret),
         }
@@ -90,11 +94,14 @@ class Grown:
         return result.stdout
 
     def go_on(self) -> set[str]:
-        """The larger district lives through the rest of the day; the ids of all that it found."""
+        """The larger district lives through the rest of the day, with a real worker; the ids of all that it found."""
         self.new.append(self.half(self.new.partitions, first=False))
-        found = judge(self.new.cluster, self.new.names)
-        take(self.new.cluster, self.new.names, self.store)
-        return found
+        self.new.mark()
+        with self.new.workers("worker") as (worker,):
+            self.new.wait_until_found("batch_unreadable", self.new.partitions)
+            assert worker.stop() == 0
+        found = [finding for site in self.new.findings().values() for finding in site]
+        return {finding.finding_id for finding in found if finding.rule != "batch_unreadable"}
 
 
 @pytest.fixture
@@ -129,6 +136,7 @@ def test_more_partitions_find_the_same_open_nothing_and_tell_nobody_anew(
     partitions: int,
 ) -> None:
     grown = Grown(tmp_path, kafka.url, day, partitions, opened)
+    grown.live()
     before, found = rows_of(grown.store), grown.old.findings()
     assert before[incidents.name]
     with monkeypatch.context() as patched:  # killed when a part of the log is copied
@@ -150,6 +158,7 @@ def test_where_the_log_no_longer_begins_at_its_beginning_the_rules_state_comes_a
     tmp_path: Path, kafka: RunningKafka, day: Sequence[AnyEvent], found_unmoved: set[str], opened: ExitStack
 ) -> None:
     grown = Grown(tmp_path, kafka.url, day, 6, opened)
+    grown.live()
     grown.drop_first_hours()
     before = rows_of(grown.store)
     grown.migrate()
@@ -158,12 +167,18 @@ def test_where_the_log_no_longer_begins_at_its_beginning_the_rules_state_comes_a
     assert grown.go_on() == found_unmoved - grown.found != set()
 
 
-def test_a_district_that_is_behind_is_refused(
+def test_a_district_that_is_behind_or_the_same_one_is_refused(
     tmp_path: Path, kafka: RunningKafka, day: Sequence[AnyEvent], opened: ExitStack
 ) -> None:
-    grown = Grown(tmp_path, kafka.url, day, 6, opened)
+    grown = Grown(tmp_path, kafka.url, day, 3, opened)
+    with pytest.raises(ConfigurationError, match=r"the same log: set another kafka\.prefix"):
+        grown.migrate(into=grown.old)
+    grown.old.append([Batch(partition=0, watermark_ms=100_000), Batch(partition=1, watermark_ms=1_000)])
+    with pytest.raises(ConfigurationError, match=r"partition 1 ends 99 s before that in partition 0: start its shard"):
+        grown.migrate()
+    grown.old.append([Batch(partition=1, watermark_ms=100_000)])
     grown.old.mark()
     judge(grown.old.cluster, grown.old.names)
     with pytest.raises(ConfigurationError, match=r"have not taken all findings of kafka/.*start its `linli incidents"):
         grown.migrate()
-    assert sum(map(grown.new.end, range(6))) == 0
+    assert sum(map(grown.new.end, range(3))) == 0
