@@ -7,12 +7,10 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from sqlalchemy import Connection
-
 from contracts.findings import Finding
 from incidents.claims import Claims
 from incidents.directory import MemoryDirectory
-from incidents.intake import Handed, Intake, Taken
+from incidents.intake import Handed, Intake, Taken, take_together
 from incidents.store import Store
 from ingest.inventory import Inventory
 
@@ -42,7 +40,7 @@ class FindingsRelay:
 
     def __init__(self, source: FindingsSource, intake: Intake) -> None:
         self._source = source
-        self._intake = intake
+        self.intake = intake
         self._wake = threading.Event()
 
     def wake(self) -> None:
@@ -51,21 +49,17 @@ class FindingsRelay:
 
     def cursor(self) -> int:
         """The number of the last finding taken."""
-        return self._intake.cursor()
+        return self.intake.cursor()
 
     def read(self) -> Handed | None:
         """See :class:`Relay`."""
-        findings = self._source.findings_after(self._intake.cursor(), TAKE_FINDINGS)
+        findings = self._source.findings_after(self.intake.cursor(), TAKE_FINDINGS)
         kept_ms = self._source.kept_ms([n for n, _ in findings])
         return Handed(findings, kept_ms=kept_ms) if findings else None
 
-    def take_in(self, connection: Connection, handed: Handed) -> Taken:
-        """See :class:`Relay`."""
-        return self._intake.take_in(connection, handed)
-
     def committed(self, handed: Handed, taken: Taken) -> None:
         """See :class:`Relay`."""
-        self._intake.tell(handed, taken)
+        self.intake.tell(handed, taken)
 
     def rest(self) -> None:
         """See :class:`Relay`; nothing is remembered."""
@@ -75,7 +69,7 @@ class FindingsRelay:
         handed = self.read()
         if handed is None:
             return 0
-        self._intake.take(handed.findings, kept_ms=handed.kept_ms)
+        self.intake.take(handed.findings, kept_ms=handed.kept_ms)
         return len(handed.findings)
 
     def run(self, stop: threading.Event) -> None:
@@ -100,8 +94,9 @@ class Relay(Protocol):
         """
         ...
 
-    def take_in(self, connection: Connection, handed: Handed) -> Taken:
-        """Take what was read, in a transaction of the incidents."""
+    @property
+    def intake(self) -> Intake:
+        """What takes what was read."""
         ...
 
     def committed(self, handed: Handed, taken: Taken) -> None:
@@ -139,7 +134,7 @@ class SharedRelays:
         if not given:
             return 0
         with self._store.write() as connection:
-            taken = [relay.take_in(connection, handed) for relay, handed in given]
+            taken = take_together(connection, [(relay.intake, handed) for relay, handed in given])
         for (relay, handed), one in zip(given, taken, strict=True):
             relay.committed(handed, one)
         return len(given)

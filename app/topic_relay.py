@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Sequence
 
 import structlog
-from sqlalchemy import Connection
 
 from app.relays import TAKE_FINDINGS
 from contracts.errors import LogBroken
@@ -25,7 +24,7 @@ class TopicRelay:
 
     def __init__(self, findings: KafkaFindings, intake: Intake, begin: Callable[[], int]) -> None:
         self._findings = findings
-        self._intake = intake
+        self.intake = intake
         self._begin = begin
         self._subject = findings.identity()
         self._taken: int | None = None  # what the cursor is, while nobody else moves it
@@ -36,7 +35,7 @@ class TopicRelay:
         Raises:
             Transient: the brokers or the incidents are away. LogBroken: the topic ends before what was read of it.
         """
-        cursor = self._intake.cursor() if self._taken is None else self._taken
+        cursor = self.intake.cursor() if self._taken is None else self._taken
         self._taken = cursor
         try:
             said = self._findings.said_after(cursor, TAKE_FINDINGS)
@@ -51,14 +50,10 @@ class TopicRelay:
         kept_ms = self._findings.kept_ms([n for n, _ in findings])
         return Handed(findings, alarms, said[-1][0], kept_ms, len(said))
 
-    def take_in(self, connection: Connection, handed: Handed) -> Taken:
-        """See :class:`app.relays.Relay`."""
-        return self._intake.take_in(connection, handed)
-
     def committed(self, handed: Handed, taken: Taken) -> None:
         """See :class:`app.relays.Relay`."""
         self._taken = handed.newest
-        self._intake.tell(handed, taken)
+        self.intake.tell(handed, taken)
 
     def rest(self) -> None:
         """See :class:`app.relays.Relay`."""
@@ -69,7 +64,7 @@ class TopicRelay:
         handed = self.read()
         if handed is None:
             return 0
-        self._intake.take(handed.findings, handed.alarms, through=handed.through, kept_ms=handed.kept_ms)
+        self.intake.take(handed.findings, handed.alarms, through=handed.through, kept_ms=handed.kept_ms)
         self._taken = handed.newest
         return handed.records
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 
 from contracts.errors import LinliError, Rejected, RejectReason
 from contracts.incidents import AlertAction, AlertState, FalseAlarmReason, NotAllowed, next_alert_state
@@ -11,9 +11,8 @@ from incidents import audit
 from incidents.changes import add_change
 from incidents.deliveries import add_deliveries
 from incidents.history import HistoryEntry, add_history, last_step
-from incidents.openings import row_of
+from incidents.openings import update_incident
 from incidents.records import ChangeKind, DeliveryKind, Incident, get_incident
-from incidents.schema import incidents
 from incidents.store import Clock, Store, wall_ms
 
 MAX_COMMENT = 2000
@@ -74,7 +73,7 @@ class Actions:
         now_ms = self._clock_ms()
         state = next_alert_state(before.state, command.action)
         after = msgspec.structs.replace(before, state=state, version=before.version + 1, changed_ms=now_ms)
-        connection.execute(update(incidents).where(incidents.c.incident_id == after.incident_id).values(row_of(after)))
+        update_incident(connection, after)
         reason = command.reason.value if command.reason else None
         add_history(
             connection,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select
 
@@ -9,7 +11,8 @@ from incidents.counters import allot, current
 from incidents.records import ChangeKind
 from incidents.schema import incident_changes
 
-_COUNTER = "incident_changes"
+CHANGES = "incident_changes"
+"""The counter of their numbers."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -24,15 +27,21 @@ class Change(msgspec.Struct, frozen=True):
 
 def add_change(connection: Connection, incident_id: str, site_id: str, kind: ChangeKind, at_ms: int) -> int:
     """Write a change in the caller's transaction; returns its seq."""
-    seq = allot(connection, _COUNTER)
-    row = {"seq": seq, "incident_id": incident_id, "site_id": site_id, "kind": kind.value, "at_ms": at_ms}
-    connection.execute(insert(incident_changes), row)
+    seq = allot(connection, CHANGES)
+    write_changes(connection, [Change(seq, incident_id, site_id, kind, at_ms)])
     return seq
+
+
+def write_changes(connection: Connection, changes: Sequence[Change]) -> None:
+    """Write changes that have their numbers."""
+    rows = [msgspec.structs.asdict(change) | {"kind": change.kind.value} for change in changes]
+    if rows:
+        connection.execute(insert(incident_changes), rows)
 
 
 def head(connection: Connection) -> int:
     """The newest seq, 0 before the first."""
-    return current(connection, _COUNTER)
+    return current(connection, CHANGES)
 
 
 def changes_after(connection: Connection, seq: int, limit: int) -> list[Change]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from incidents.schema import counters, day_numbers
@@ -19,6 +21,43 @@ _NEXT_OF_DAY = (
     .returning(day_numbers.c.last)
 )
 _READ = select(counters.c.value).where(counters.c.name == bindparam("of"))
+_READ_ALL = select(counters).where(counters.c.name.in_(bindparam("names", expanding=True)))
+_SET = update(counters).where(counters.c.name == bindparam("of")).values(value=bindparam("to"))
+
+
+class Numbers:
+    """Sequences and cursors within one transaction that writes: read once, written once, since it is the only one.
+
+    Args:
+        names: of the counters; nobody may use :func:`allot` on them until they are written.
+    """
+
+    def __init__(self, connection: Connection, names: Iterable[str]) -> None:
+        self._connection = connection
+        rows = connection.execute(_READ_ALL, {"names": list(names)})
+        self._stored: dict[str, int] = {row.name: int(row.value) for row in rows}
+        self._now = dict(self._stored)
+
+    def next(self, name: str) -> int:
+        """The next number of a sequence; the first ever is 1."""
+        self._now[name] = number = self._now.get(name, 0) + 1
+        return number
+
+    def reach(self, name: str, value: int) -> None:
+        """Move a cursor on to ``value``; never back."""
+        if value > self._now.get(name, 0):
+            self._now[name] = value
+
+    def write(self) -> None:
+        """Write those that moved."""
+        moved = {name: value for name, value in self._now.items() if value != self._stored.get(name)}
+        known = [{"of": name, "to": value} for name, value in moved.items() if name in self._stored]
+        new = [{"name": name, "value": value} for name, value in moved.items() if name not in self._stored]
+        if known:
+            self._connection.execute(_SET, known)
+        if new:
+            self._connection.execute(insert(counters), new)
+        self._stored |= moved
 
 
 def allot(connection: Connection, name: str, count: int = 1) -> int:

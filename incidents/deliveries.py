@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from sqlalchemy import Connection, bindparam, insert, select
@@ -14,7 +14,9 @@ from incidents.counters import allot
 from incidents.records import DeliveryKind, Incident
 from incidents.schema import deliveries
 
-_COUNTER = "deliveries"
+DELIVERIES = "deliveries"
+"""The counter of their ordinals."""
+
 _KNOWN = select(deliveries.c.delivery_id).where(deliveries.c.delivery_id.in_(bindparam("keys", expanding=True)))
 
 
@@ -25,6 +27,16 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     delivery_id: str
     kind: DeliveryKind
     incident: IncidentSummary
+
+
+class News(msgspec.Struct, frozen=True, kw_only=True):
+    """What one receiver is to be told of an incident as it is now."""
+
+    delivery_id: str
+    receiver: str
+    incident: Incident
+    kind: DeliveryKind
+    at_ms: int
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,14 +95,33 @@ def add_deliveries(
     connection: Connection, receivers: Iterable[str], incident: Incident, kind: DeliveryKind, now_ms: int
 ) -> None:
     """One pending row per receiver, due now; news that a receiver already has a row for is left alone."""
+    news = unknown_news(connection, news_of(receivers, incident, kind, now_ms))
+    write_news(connection, [(allot(connection, DELIVERIES), one) for one in news])
+
+
+def news_of(receivers: Iterable[str], incident: Incident, kind: DeliveryKind, now_ms: int) -> list[News]:
+    """One piece of news for each receiver."""
     detail = news_detail(kind, incident.severity, incident.state)
     keys = {delivery_id(receiver, incident.incident_id, kind, detail): receiver for receiver in receivers}
-    if not keys:
-        return
-    known = set(connection.execute(_KNOWN, {"keys": list(keys)}).scalars())
-    for key, receiver in keys.items():
-        if key not in known:
-            connection.execute(insert(deliveries), _row(connection, key, receiver, incident, kind, now_ms))
+    return [
+        News(delivery_id=key, receiver=receiver, incident=incident, kind=kind, at_ms=now_ms)
+        for key, receiver in keys.items()
+    ]
+
+
+def unknown_news(connection: Connection, news: Sequence[News]) -> list[News]:
+    """Those that have no row yet, in their order."""
+    if not news:
+        return []
+    known = set(connection.execute(_KNOWN, {"keys": [one.delivery_id for one in news]}).scalars())
+    return [one for one in news if one.delivery_id not in known]
+
+
+def write_news(connection: Connection, numbered: Sequence[tuple[int, News]]) -> None:
+    """A pending row, due now, for each with its ordinal."""
+    rows = [_row(ordinal, news) for ordinal, news in numbered]
+    if rows:
+        connection.execute(insert(deliveries), rows)
 
 
 def delivery_of(row: object) -> Delivery:
@@ -101,23 +132,22 @@ def delivery_of(row: object) -> Delivery:
     return Delivery(**{**values, "payload": values["payload"].encode()})
 
 
-def _row(
-    connection: Connection, key: str, receiver: str, incident: Incident, kind: DeliveryKind, now_ms: int
-) -> dict[str, object]:
-    message = Message(delivery_id=key, kind=kind, incident=summary_of(incident))
+def _row(ordinal: int, news: News) -> dict[str, object]:
+    incident = news.incident
+    message = Message(delivery_id=news.delivery_id, kind=news.kind, incident=summary_of(incident))
     return {
-        "delivery_id": key,
-        "ordinal": allot(connection, _COUNTER),
-        "receiver": receiver,
+        "delivery_id": news.delivery_id,
+        "ordinal": ordinal,
+        "receiver": news.receiver,
         "incident_id": incident.incident_id,
         "site_id": incident.site_id,
-        "kind": kind.value,
+        "kind": news.kind.value,
         "payload": msgspec.json.encode(message).decode(),
         "life_safety": incident.life_safety,
         "state": DeliveryState.PENDING.value,
         "reason": "",
         "attempts": 0,
-        "created_ms": now_ms,
-        "due_ms": now_ms,
+        "created_ms": news.at_ms,
+        "due_ms": news.at_ms,
         "settled_ms": None,
     }

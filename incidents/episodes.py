@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, bindparam, case, func, insert, select, update
 from sqlalchemy.sql import ColumnElement
 
 from contracts.findings import Finding, Phase, is_momentary
 from incidents.records import EpisodeState, Incident
 from incidents.schema import episodes
 
-_GET = select(episodes).where(episodes.c.open_id == bindparam("of"))
 _UPDATE = update(episodes).where(episodes.c.open_id == bindparam("of"))
 
 
@@ -83,15 +83,15 @@ def after_totals(incident: Incident, totals: Totals) -> Incident:
     return msgspec.structs.replace(incident, **msgspec.structs.asdict(totals))
 
 
-def get_episode(connection: Connection, open_id: str) -> Episode | None:
-    """One episode, or None."""
-    row = connection.execute(_GET, {"of": open_id}).mappings().first()
-    return None if row is None else Episode(**{**row, "state": EpisodeState(row["state"])})
+def episode_of(row: RowMapping) -> Episode:
+    """The row of ``episodes`` as a value."""
+    return Episode(**{**row, "state": EpisodeState(row["state"])})
 
 
-def add_episode(connection: Connection, episode: Episode) -> None:
-    """Write a new episode's row."""
-    connection.execute(insert(episodes), _values(episode))
+def add_episodes(connection: Connection, begun: Sequence[Episode]) -> None:
+    """Write the rows of new episodes."""
+    if begun:
+        connection.execute(insert(episodes), [_values(episode) for episode in begun])
 
 
 def update_episode(connection: Connection, episode: Episode) -> None:
@@ -105,7 +105,7 @@ def totals_of(connection: Connection, incident_id: str, *, retracted: bool = Fal
     Args:
         retracted: add up the episodes that were retracted instead of those that hold.
     """
-    row = connection.execute(_totals_query(incident_id, retracted=retracted)).one()
+    row = connection.execute(_RETRACTED if retracted else _HOLDING, {"of": incident_id}).one()
     if row.episodes == 0:
         return None
     return Totals(
@@ -127,7 +127,7 @@ def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
-def _totals_query(incident_id: str, *, retracted: bool) -> Select[*tuple[Any, ...]]:
+def _totals_query(*, retracted: bool) -> Select[*tuple[Any, ...]]:
     table = episodes.c
     gone = table.state == EpisodeState.RETRACTED.value
     return (
@@ -141,6 +141,9 @@ def _totals_query(incident_id: str, *, retracted: bool) -> Select[*tuple[Any, ..
             func.min(table.first_ms).label("onset_ms"),
             func.max(table.last_ms).label("last_ms"),
         )
-        .where(table.incident_id == incident_id)
+        .where(table.incident_id == bindparam("of"))
         .where(gone if retracted else ~gone)
     )
+
+
+_HOLDING, _RETRACTED = _totals_query(retracted=False), _totals_query(retracted=True)

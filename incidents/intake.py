@@ -8,40 +8,30 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import structlog
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from contracts.erasure import was_erased
 from contracts.findings import Finding, Phase, trace_id
 from contracts.hops import Hop, HopTimes
 from contracts.incidents import AlertAction, next_alert_state
 from incidents.alarms import AlarmCode, Raised, raise_alarm
-from incidents.changes import add_change
-from incidents.counters import advance, current
-from incidents.deliveries import add_deliveries
+from incidents.counters import current
+from incidents.deliveries import news_of
 from incidents.directory import SiteDirectory
-from incidents.episodes import (
-    Episode,
-    add_episode,
-    advanced,
-    after_totals,
-    get_episode,
-    opened,
-    totals_of,
-    update_episode,
-)
+from incidents.episodes import Episode, advanced, after_totals, opened
 from incidents.evidence import name_evidence
 from incidents.history import SYSTEM, add_history
-from incidents.openings import incident_to_extend, open_incident, row_of
-from incidents.records import ChangeKind, DeliveryKind, EpisodeState, Incident, get_incident
+from incidents.openings import INCIDENTS, incident_to_extend, open_incident, update_incident
+from incidents.pending import Pending
+from incidents.records import ChangeKind, DeliveryKind, EpisodeState, Incident
 from incidents.schema import findings as table
-from incidents.schema import incidents
 from incidents.store import Clock, Store, wall_ms
 
 _log = structlog.get_logger("incidents.intake")
-_KNOWN = select(table.c.digest, table.c.verified).where(table.c.finding_id == bindparam("id"))
 _WAITING = (
     select(table.c.content)
     .where(table.c.open_id == bindparam("of"), table.c.applied.is_(False))
@@ -52,6 +42,7 @@ _WAITING_OPEN = _WAITING.where(table.c.nth == 0, table.c.phase == Phase.OPEN.val
 _WAITING_NEXT = _WAITING.where((table.c.nth == bindparam("due")) | (table.c.phase == Phase.RETRACT.value))
 _APPLIED = update(table).where(table.c.finding_id == bindparam("id")).values(applied=True, incident_id=bindparam("of"))
 
+_FINDING = msgspec.json.Decoder(Finding)
 _ALARMING = {"rule_failed": AlarmCode.RULE_FAILED, "batch_unreadable": AlarmCode.BATCH_UNREADABLE}
 
 
@@ -121,12 +112,12 @@ class Intake:
         self._directory = directory
         self._receivers = tuple(receivers)
         self._clock_ms = clock_ms
-        self._cursor = f"intake/{source}"
+        self.cursor_name = f"intake/{source}"
 
     def cursor(self) -> int:
         """The number of the last finding taken, 0 at first."""
         with self._store.read() as connection:
-            return current(connection, self._cursor)
+            return current(connection, self.cursor_name)
 
     def take(
         self,
@@ -150,20 +141,19 @@ class Intake:
         if not findings and not alarms and not through:
             return Taken()
         with self._store.write() as connection:
-            taken = self.take_in(connection, handed)
+            (taken,) = take_together(connection, [(self, handed)])
         self.tell(handed, taken)
         return taken
 
-    def take_in(self, connection: Connection, handed: Handed) -> Taken:
-        """Take them within a transaction that others share; once it is committed :meth:`tell` is due."""
+    def take_in(self, pending: Pending, handed: Handed) -> Taken:
+        """See :func:`take_together`."""
         taken = Taken(at_ms=self._clock_ms())
-        pass_ = _Pass(connection, self._directory, self._receivers, taken.at_ms, taken)
+        pass_ = _Pass(pending, self._directory, self._receivers, taken.at_ms, taken)
         for _n, finding in handed.findings:
             pass_.take(finding)
         for alarm in handed.alarms:
-            raise_alarm(connection, alarm.code, alarm.subject, alarm.detail, taken.at_ms)
-        if handed.newest > current(connection, self._cursor):
-            advance(connection, self._cursor, handed.newest)
+            raise_alarm(pending.connection, alarm.code, alarm.subject, alarm.detail, taken.at_ms)
+        pending.numbers.reach(self.cursor_name, handed.newest)
         return taken
 
     def tell(self, handed: Handed, taken: Taken) -> None:
@@ -174,34 +164,48 @@ class Intake:
             self._times.add(handed.findings, handed.kept_ms, taken.at_ms)
 
 
+def take_together(connection: Connection, given: Sequence[tuple[Intake, Handed]]) -> list[Taken]:
+    """Take what several sources gave within one transaction; once it is committed :meth:`Intake.tell` is due for each.
+
+    Together since each statement is waited for, and most of them can be one for everything that was given.
+    """
+    coming = [finding for _, handed in given for _, finding in handed.findings]
+    pending = Pending(connection, coming, [intake.cursor_name for intake, _ in given])
+    taken = [intake.take_in(pending, handed) for intake, handed in given]
+    pending.write()
+    return taken
+
+
 class _Pass:
-    """One transaction's work."""
+    """One intake's work in a transaction."""
 
     def __init__(
-        self, connection: Connection, directory: SiteDirectory, receivers: Sequence[str], now_ms: int, taken: Taken
+        self, pending: Pending, directory: SiteDirectory, receivers: Sequence[str], now_ms: int, taken: Taken
     ) -> None:
-        self.connection = connection
+        self.pending = pending
+        self.connection = pending.connection
         self.directory = directory
         self.receivers = receivers
         self.now_ms = now_ms
         self.taken = taken
 
     def take(self, finding: Finding) -> None:
-        row = self._known(finding.finding_id)
-        if row is not None:
-            self._meet_again(finding, *row)
+        known = self.pending.known(finding.finding_id)
+        if known is not None:
+            self._meet_again(finding, *known)
             return
-        self._keep(finding)
         self.taken.new += 1
         if finding.rule in _ALARMING:
             subject = f"{finding.site_id}/{finding.key}"
             raise_alarm(self.connection, _ALARMING[finding.rule], subject, finding.finding_id, self.now_ms)
+        row = self._row(finding)
+        if self.pending.is_its_turn(finding):
+            episode = self._apply(_FINDING.decode(row["content"]))  # what is kept is what is applied
+            self.pending.keep_applied(row, episode.incident_id)
+            return
+        self.pending.keep_waiting(row)
         if not self._apply_ready(finding.open_id):
             self.taken.waiting += 1
-
-    def _known(self, finding_id: str) -> tuple[str, bool] | None:
-        row = self.connection.execute(_KNOWN, {"id": finding_id}).first()
-        return None if row is None else (row.digest, row.verified)
 
     def _meet_again(self, finding: Finding, digest: str, verified: bool) -> None:  # noqa: FBT001 - a row's column
         if content_digest(finding) != digest and not was_erased(finding):
@@ -215,38 +219,42 @@ class _Pass:
 
     def _confirm(self, finding: Finding) -> None:
         """Judged again with the data that was missing: the same finding now holds as verified."""
-        where = table.c.finding_id == finding.finding_id
-        self.connection.execute(update(table).where(where).values(verified=True))
-        episode = get_episode(self.connection, finding.open_id)
+        self.pending.verify(finding.finding_id)
+        episode = self.pending.episode(finding.open_id)
         if episode is not None:
-            update_episode(self.connection, msgspec.structs.replace(episode, verified=True))
+            self.pending.update_episode(msgspec.structs.replace(episode, verified=True))
             self._refresh(self._incident(episode.incident_id), ChangeKind.UPDATED)
 
-    def _keep(self, finding: Finding) -> None:
+    def _row(self, finding: Finding) -> dict[str, Any]:
         row = {name: getattr(finding, name) for name in ("finding_id", "open_id", "nth", "site_id", "verified")}
         row |= {"phase": finding.phase.value, "incident_id": None, "applied": False, "due_ms": finding.due_ms}
         content = msgspec.json.encode(finding).decode()
         digest = content_digest(finding)
-        self.connection.execute(insert(table).values(**row, digest=digest, content=content, taken_ms=self.now_ms))
+        return row | {"digest": digest, "content": content, "taken_ms": self.now_ms}
 
     def _apply_ready(self, open_id: str) -> bool:
         """Apply every finding of the episode whose turn it is; whether any was."""
-        applied, episode = False, get_episode(self.connection, open_id)
-        while (finding := self._next(open_id, episode)) is not None:
-            episode = self._begin(finding) if episode is None else self._continue(episode, finding)
-            done = {"id": finding.finding_id, "of": episode.incident_id}
-            self.connection.execute(_APPLIED, done)
-            name_evidence(self.connection, episode.incident_id, finding.evidence, self.now_ms)
+        applied = False
+        while (finding := self._next(open_id)) is not None:
+            episode = self._apply(finding)
+            self.connection.execute(_APPLIED, {"id": finding.finding_id, "of": episode.incident_id})
             applied = True
         return applied
 
-    def _next(self, open_id: str, episode: Episode | None) -> Finding | None:
+    def _apply(self, finding: Finding) -> Episode:
+        episode = self.pending.episode(finding.open_id)
+        episode = self._begin(finding) if episode is None else self._continue(episode, finding)
+        name_evidence(self.connection, episode.incident_id, finding.evidence, self.now_ms)
+        return episode
+
+    def _next(self, open_id: str) -> Finding | None:
+        episode = self.pending.episode(open_id)
         if episode is None:
             content = self.connection.execute(_WAITING_OPEN, {"of": open_id}).scalar()
         else:
             due = {"of": open_id, "due": episode.next_nth}
             content = self.connection.execute(_WAITING_NEXT, due).scalar()
-        return None if content is None else msgspec.json.decode(content, type=Finding)
+        return None if content is None else _FINDING.decode(content)
 
     def _begin(self, finding: Finding) -> Episode:
         incident = incident_to_extend(self.connection, finding)
@@ -254,17 +262,19 @@ class _Pass:
         if incident is None:
             incident = self._open(finding)
         episode = opened(finding, incident.incident_id)
-        add_episode(self.connection, episode)
+        self.pending.begin_episode(episode)
         if joined:
             self._refresh(incident, ChangeKind.EXTENDED)
         return episode
 
     def _open(self, finding: Finding) -> Incident:
-        incident = open_incident(self.connection, finding, self.directory, self.now_ms)
+        ordinal = self.pending.numbers.next(INCIDENTS)
+        incident = open_incident(self.connection, finding, self.directory, ordinal=ordinal, now_ms=self.now_ms)
+        self.pending.remember(incident)
         self.taken.opened.append(incident.incident_id)
         self.taken.traces[incident.incident_id] = trace_id(finding)
-        add_deliveries(self.connection, self.receivers, incident, DeliveryKind.OPENED, self.now_ms)
-        add_change(self.connection, incident.incident_id, incident.site_id, ChangeKind.OPENED, self.now_ms)
+        self._tell(incident, DeliveryKind.OPENED)
+        self.pending.change(incident, ChangeKind.OPENED, self.now_ms)
         return incident
 
     def _continue(self, episode: Episode, finding: Finding) -> Episode:
@@ -274,10 +284,10 @@ class _Pass:
             # Somebody closed the incident, then it got worse: closed rows are not looked at, so this is a new one.
             closed, incident = incident, self._open(finding)
             episode = msgspec.structs.replace(episode, incident_id=incident.incident_id)
-            update_episode(self.connection, episode)
+            self.pending.update_episode(episode)
             self._refresh(closed, ChangeKind.UPDATED)
         else:
-            update_episode(self.connection, episode)
+            self.pending.update_episode(episode)
         self._refresh(incident, ChangeKind.UPDATED)
         return episode
 
@@ -287,7 +297,7 @@ class _Pass:
 
     def _refresh(self, incident: Incident, kind: ChangeKind) -> None:
         """Write what the incident's episodes now add up to, and tell whoever must hear of the difference."""
-        totals = totals_of(self.connection, incident.incident_id)
+        totals = self.pending.totals(incident.incident_id)
         if totals is None:
             self._withdraw(incident)
             return
@@ -295,17 +305,17 @@ class _Pass:
         if after.severity_rank > incident.severity_rank:
             after = self._raised(incident, after)
         if after.verified and not incident.verified and not incident.final:
-            add_deliveries(self.connection, self.receivers, after, DeliveryKind.CONFIRMED, self.now_ms)
+            self._tell(after, DeliveryKind.CONFIRMED)
         self._write(after, kind)
 
     def _raised(self, before: Incident, after: Incident) -> Incident:
         after = msgspec.structs.replace(after, version=before.version + 1, fold_group=None)
         add_history(self.connection, before, after, action="raise", actor=SYSTEM, now_ms=self.now_ms)
-        add_deliveries(self.connection, self.receivers, after, DeliveryKind.RAISED, self.now_ms)
+        self._tell(after, DeliveryKind.RAISED)
         return after
 
     def _withdraw(self, incident: Incident) -> None:
-        was = totals_of(self.connection, incident.incident_id, retracted=True)
+        was = self.pending.totals(incident.incident_id, retracted=True)
         incident = msgspec.structs.replace(after_totals(incident, was) if was else incident, ongoing=False)
         if incident.final:  # people had decided, or it is withdrawn already; that stays, with the change to look at
             self._write(incident, ChangeKind.UPDATED)
@@ -313,17 +323,20 @@ class _Pass:
         state = next_alert_state(incident.state, AlertAction.RETRACT)
         after = msgspec.structs.replace(incident, state=state, version=incident.version + 1)
         add_history(self.connection, incident, after, action="retract", actor=SYSTEM, now_ms=self.now_ms)
-        add_deliveries(self.connection, self.receivers, after, DeliveryKind.CORRECTED, self.now_ms)
+        self._tell(after, DeliveryKind.CORRECTED)
         self._write(after, ChangeKind.WITHDRAWN)
 
     def _write(self, incident: Incident, kind: ChangeKind) -> None:
         incident = msgspec.structs.replace(incident, changed_ms=self.now_ms)
-        where = incidents.c.incident_id == incident.incident_id
-        self.connection.execute(update(incidents).where(where).values(row_of(incident)))
-        add_change(self.connection, incident.incident_id, incident.site_id, kind, self.now_ms)
+        update_incident(self.connection, incident)
+        self.pending.remember(incident)
+        self.pending.change(incident, kind, self.now_ms)
+
+    def _tell(self, incident: Incident, kind: DeliveryKind) -> None:
+        self.pending.tell(news_of(self.receivers, incident, kind, self.now_ms))
 
     def _incident(self, incident_id: str) -> Incident:
-        incident = get_incident(self.connection, incident_id)
+        incident = self.pending.incident(incident_id)
         assert incident is not None, f"episode without its incident {incident_id}"
         return incident
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from contracts.findings import Finding, Severity, is_momentary
 from contracts.incidents import AlertState
-from incidents.counters import allot, allot_day_number
+from incidents.counters import allot_day_number
 from incidents.directory import SiteDirectory, building_of, place_path, site_day
 from incidents.grouping import FOLD_WINDOW_MS, fold_group, joins, new_incident_id
-from incidents.records import Incident, get_incident, incident_of
+from incidents.records import Incident, incident_of
 from incidents.schema import incidents
 
-_COUNTER = "incidents"
+INCIDENTS = "incidents"
+"""The counter of their ordinals."""
+
 _CANDIDATES = 50  # live incidents of one subject; more would mean that nobody has closed any for days
 
 
@@ -40,6 +42,12 @@ _OPENED_SINCE = select(func.count()).where(
     incidents.c.opened_ms > bindparam("since"),
     incidents.c.severity_rank < Severity.CRITICAL.rank,
 )
+_SURROUNDINGS = select(
+    select(incidents.c.incident_id).where(incidents.c.incident_id == bindparam("plain")).exists().label("taken"),
+    _BEFORE.scalar_subquery().label("before"),
+    _OPENED_SINCE.scalar_subquery().label("lately"),
+)
+_UPDATE = update(incidents).where(incidents.c.incident_id == bindparam("of_id"))
 
 
 def incident_to_extend(connection: Connection, finding: Finding) -> Incident | None:
@@ -48,15 +56,16 @@ def incident_to_extend(connection: Connection, finding: Finding) -> Incident | N
     return joins([incident_of(row) for row in rows], finding)
 
 
-def open_incident(connection: Connection, finding: Finding, directory: SiteDirectory, now_ms: int) -> Incident:
+def open_incident(
+    connection: Connection, finding: Finding, directory: SiteDirectory, *, ordinal: int, now_ms: int
+) -> Incident:
     """Open and write a new incident for ``finding``."""
-    plain = new_incident_id(finding, taken=False)
-    taken = get_incident(connection, plain) is not None
-    before = connection.execute(_BEFORE, _subject(finding)).scalar()
+    asked = {"plain": new_incident_id(finding, taken=False), "since": now_ms - FOLD_WINDOW_MS}
+    around = connection.execute(_SURROUNDINGS, _subject(finding) | asked).one()
     site_id = finding.site_id
     incident = Incident(
-        incident_id=new_incident_id(finding, taken=taken),
-        ordinal=allot(connection, _COUNTER),
+        incident_id=new_incident_id(finding, taken=around.taken),
+        ordinal=ordinal,
         number=_number(connection, finding, directory),
         site_id=site_id,
         scenario=finding.rule,
@@ -76,21 +85,21 @@ def open_incident(connection: Connection, finding: Finding, directory: SiteDirec
         last_ms=max(finding.onset_ms, finding.decided_ms),
         opened_ms=now_ms,
         changed_ms=now_ms,
-        recurs_of=before,
+        recurs_of=around.before,
         origin=finding.origin.value,
-        fold_group=_fold(connection, site_id, finding.severity, now_ms),
+        fold_group=fold_group(site_id, finding.severity, now_ms, int(around.lately)),
         search=_search(directory, finding),
     )
-    connection.execute(insert(incidents), row_of(incident))
+    connection.execute(insert(incidents), _row_of(incident))
     return incident
 
 
-def row_of(incident: Incident) -> dict[str, object]:
-    """The incident as values of its row."""
-    return {name: getattr(incident, name) for name in incident.__struct_fields__} | {"state": incident.state.value}
+def update_incident(connection: Connection, incident: Incident) -> None:
+    """Write the row of an incident that has one."""
+    connection.execute(_UPDATE, _row_of(incident) | {"of_id": incident.incident_id})
 
 
-def _subject(finding: Finding) -> dict[str, str]:
+def _subject(finding: Finding) -> dict[str, object]:
     return {
         "site": finding.site_id,
         "rule": finding.rule,
@@ -100,14 +109,14 @@ def _subject(finding: Finding) -> dict[str, str]:
     }
 
 
+def _row_of(incident: Incident) -> dict[str, object]:
+    """The incident as values of its row."""
+    return {name: getattr(incident, name) for name in incident.__struct_fields__} | {"state": incident.state.value}
+
+
 def _number(connection: Connection, finding: Finding, directory: SiteDirectory) -> str:
     day = site_day(directory, finding.site_id, finding.onset_ms)
     return f"{day}-{allot_day_number(connection, finding.site_id, day):04d}"
-
-
-def _fold(connection: Connection, site_id: str, severity: Severity, now_ms: int) -> str | None:
-    before = connection.execute(_OPENED_SINCE, {"site": site_id, "since": now_ms - FOLD_WINDOW_MS}).scalar_one()
-    return fold_group(site_id, severity, now_ms, int(before))
 
 
 def _search(directory: SiteDirectory, finding: Finding) -> str:
