@@ -18,9 +18,9 @@ if [ "${CI:-}" = "true" ] || [ "$(id -u)" = "0" ]; then
   fi
 fi
 
-# Two parts: what only computes, or asks a database, runs on every core; what starts servers, browsers and cameras keeps
-# time and runs alone.
+# Two parts: what only computes, and what waits for servers as long as it takes, runs on every core; what starts browsers
+# and cameras or keeps time runs alone.
 status=0
-"$PY" -m pytest -m "not service or database" -n auto --dist loadfile --durations=5 "$@" || status=$?
-"$PY" -m pytest -m "service and not database" --durations=15 "$@" || status=$?
+"$PY" -m pytest -m "not service or patient" -n auto --dist loadfile --durations=15 "$@" || status=$?
+"$PY" -m pytest -m "service and not patient" --durations=15 "$@" || status=$?
 exit "$status"

@@ -30,7 +30,7 @@ from tests.streams.support import T0, access
 from tests.support.district import District, district, until
 from tests.support.kafka import RunningKafka
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.timeout(280)]
 
 PARTITIONS = 2
 HOUR_MS = 3_600_000

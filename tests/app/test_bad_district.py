@@ -29,7 +29,7 @@ from tests.chaos.life import Life
 from tests.support.district import District, Worker, district, until
 from tests.support.kafka import RunningKafka
 
-pytestmark = [pytest.mark.service, pytest.mark.slow]
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow]
 PARTITIONS = 2
 START_MS = 1_790_000_000_000
 

@@ -23,7 +23,7 @@ from tests.support.district_broker import DistrictBroker, secrets_module
 BOX = "site-01/edge/box-street"
 PATIENCE_S = 40.0
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.patient]
 
 
 @pytest.fixture(scope="module")

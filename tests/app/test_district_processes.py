@@ -34,7 +34,7 @@ from tests.support.kafka import RunningKafka, make_topics
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.stores import postgresql_url
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.timeout(300)]
 
 _BY_CLOCK = {"ordinal", "number", "opened_ms", "changed_ms", "fold_group", "search", "building"}
 

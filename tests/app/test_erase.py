@@ -62,7 +62,7 @@ from tests.ingest.builders import device, site, wire
 from tests.ingest.clients import Devices
 from tests.support.community import RunningCommunity, running_community
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.timeout(280)]
 
 REF = "pr-7f3a9c1e5d"
 OTHER = "pr-of-a-neighbour"

@@ -30,7 +30,7 @@ from tests.support.district import district, until
 from tests.support.kafka import RunningKafka
 from tests.support.stores import postgresql_url
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.timeout(280)]
 
 REF = "pr-7f3a9c1e5d"
 PARTITIONS = 2

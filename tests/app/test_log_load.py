@@ -85,6 +85,7 @@ def district(kafka: RunningKafka, monkeypatch: pytest.MonkeyPatch) -> TopicNames
 
 
 @pytest.mark.service
+@pytest.mark.patient
 def test_a_file_on_kafka_lies_by_site_in_order_and_is_refused_once_more(
     kafka: RunningKafka, district: TopicNames, tmp_path: Path
 ) -> None:
@@ -109,6 +110,7 @@ def test_a_file_on_kafka_lies_by_site_in_order_and_is_refused_once_more(
 
 
 @pytest.mark.service
+@pytest.mark.patient
 def test_a_log_of_another_number_of_partitions_is_not_loaded_into(
     district: TopicNames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,7 @@ def test_the_boxes_tokens_lie_with_the_log_or_beside_the_evidence(log_url: str, 
 
 
 @pytest.mark.service
+@pytest.mark.patient
 def test_incidents_and_inventory_share_one_database_without_meeting(tmp_path: Path) -> None:
     url = postgresql_url(tmp_path)
     (tmp_path / "secret").write_text(PASSWORD, encoding="utf-8")
@@ -89,6 +90,7 @@ def test_incidents_and_inventory_share_one_database_without_meeting(tmp_path: Pa
 
 
 @pytest.mark.service
+@pytest.mark.patient
 def test_people_and_inventory_are_edited_in_postgresql_too_and_a_server_that_is_away_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,7 @@ from tests.streams.support import T0 as LOG_T0
 from tests.streams.support import passage
 from tests.support.kafka import RunningKafka, make_topics
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.patient]
 PARTITIONS = 2
 
 

@@ -34,6 +34,7 @@ def prefix(kafka: RunningKafka, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.service
+@pytest.mark.patient
 def test_topics_are_made_with_what_is_configured_and_a_repetition_changes_nothing(
     kafka: RunningKafka, prefix: str
 ) -> None:
@@ -60,6 +61,7 @@ def test_topics_are_made_with_what_is_configured_and_a_repetition_changes_nothin
 
 
 @pytest.mark.service
+@pytest.mark.patient
 def test_a_setting_that_differs_is_said_and_set_again(
     kafka: RunningKafka, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +78,7 @@ def test_a_setting_that_differs_is_said_and_set_again(
 
 
 @pytest.mark.service
+@pytest.mark.patient
 def test_another_number_of_partitions_is_refused_and_nothing_is_changed(
     kafka: RunningKafka, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ from streams.slices import batches_of
 from tests.support.district import District, Worker, district, until
 from tests.support.kafka import RunningKafka
 
-pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow, pytest.mark.timeout(600)]
 PARTITIONS = 3
 PAUSE_S = 0.1
 

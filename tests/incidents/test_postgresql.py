@@ -27,7 +27,7 @@ from tests.support.stores import MADE_MS, make_store, on_both, postgresql_url
 
 __all__ = ["on_both"]
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.patient]
 PATIENCE_S = 60.0
 
 

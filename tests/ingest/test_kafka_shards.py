@@ -34,7 +34,7 @@ from tests.ingest.shards import running_shard
 from tests.support.broker import mosquitto
 from tests.support.kafka import RunningKafka, make_topics
 
-pytestmark = [pytest.mark.service, pytest.mark.slow]
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from tests.support.kafka import RunningKafka
 from tests.support.postgres import PASSWORD, USER, shared_postgres
 
 OLD_PARTITIONS = 2
-pytestmark = [pytest.mark.service, pytest.mark.slow]
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

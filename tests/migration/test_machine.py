@@ -37,7 +37,7 @@ from tests.support.kafka import RunningKafka, make_topics
 from tests.support.postgres import PASSWORD, USER, shared_postgres
 
 PARTITIONS = 4
-pytestmark = [pytest.mark.service, pytest.mark.slow]
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow]
 
 
 class Machine:

@@ -77,6 +77,7 @@ def test_a_panel_names_only_measurements_tags_and_fields_that_exist(where: str) 
 
 
 @pytest.mark.service
+@pytest.mark.patient
 def test_a_real_influxdb_answers_every_panel_with_data(tmp_path: Path) -> None:
     points = [*a_day(), loss_point("quota", 3, T, "one")]
     kinds = [("acted", "seen"), ("withdrawn", "withdrawn")]

@@ -32,7 +32,7 @@ from tests.incidents.builders import make_finding
 from tests.results.factories import Keeping, Kept, T, batch, meter_book, sample
 from tests.support.influx import Server, influxd, victoria_metrics
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.patient]
 ROOT = Path(streams.__file__).parents[1]
 
 

@@ -38,7 +38,7 @@ from tests.support.influx import Server, influxd
 from tests.support.kafka import RunningKafka, make_topics
 from tests.support.stores import postgresql_url
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.timeout(300)]
 
 PARTITIONS = 3
 

@@ -52,7 +52,7 @@ def influx_store(server: Server, database: str) -> Iterator[Store]:
         store.close()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("influx", marks=pytest.mark.service)])
+@pytest.fixture(params=["sqlite", pytest.param("influx", marks=[pytest.mark.service, pytest.mark.patient])])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """An empty store of each kind."""
     if request.param == "sqlite":
@@ -131,6 +131,7 @@ def test_a_tag_with_quotes_and_spaces_is_found_again(store: Store) -> None:
 
 
 @pytest.mark.service
+@pytest.mark.patient
 def test_sqlite_and_influxdb_answer_every_question_alike(server: Server, spooled: list[Point]) -> None:
     with sqlite_store() as one, influx_store(server, "alike") as other:
         one.write(spooled)

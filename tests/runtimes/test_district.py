@@ -18,7 +18,7 @@ from tests.runtimes.test_same_findings import SCENARIOS
 from tests.support.district import district, until
 from tests.support.kafka import RunningKafka
 
-pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow, pytest.mark.timeout(600)]
 PARTITIONS = 3
 
 

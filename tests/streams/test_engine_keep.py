@@ -24,7 +24,7 @@ Opener = Callable[[], EngineKeep]
 OUTPUTS = judge(RULES, *(batch(n * 1_000 + 500, access(f"a{n}", n * 1_000, granted=False)) for n in range(3)))
 
 
-@pytest.fixture(params=["file", "memory", pytest.param("kafka", marks=pytest.mark.service)])
+@pytest.fixture(params=["file", "memory", pytest.param("kafka", marks=[pytest.mark.service, pytest.mark.patient])])
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
     """Opens the same keep again and again, as restarts do."""
     with ExitStack() as opened:
@@ -106,6 +106,7 @@ def test_findings_are_handed_over_in_order_and_settled(opener: Opener) -> None:
 
 
 @pytest.mark.service
+@pytest.mark.patient
 def test_findings_on_kafka_are_read_by_number_as_those_of_the_file_are(kafka: RunningKafka, tmp_path: Path) -> None:
     names = make_topics(kafka.url, partitions=2)
     store = EngineStore(tmp_path / "engine.db")
@@ -123,6 +124,7 @@ def test_findings_on_kafka_are_read_by_number_as_those_of_the_file_are(kafka: Ru
 
 
 @pytest.mark.service
+@pytest.mark.patient
 def test_what_a_person_gave_up_on_kafka_stays_given_up_and_a_retry_forgets_the_failure(kafka: RunningKafka) -> None:
     names = make_topics(kafka.url, partitions=2)
     with KafkaCluster(kafka.url) as cluster:

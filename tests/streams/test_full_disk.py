@@ -21,7 +21,7 @@ from streams.sinks.spool import Spool, Step
 from tests.streams.rules import small_rules
 from tests.streams.support import T0, access, batch, engine_of
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.patient]
 ROOM_BYTES = 1024 * 1024
 
 

@@ -15,7 +15,7 @@ from streams.kafka import KafkaCluster
 from streams.kafka_log import KafkaLogReader, KafkaLogWriter
 from tests.support.kafka import RunningKafka, make_topics
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.patient]
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ class Opened(Protocol):
     def __call__(self) -> tuple[LogWriter, LogReader]: ...
 
 
-@pytest.fixture(params=["day log", pytest.param("kafka", marks=pytest.mark.service)])
+@pytest.fixture(params=["day log", pytest.param("kafka", marks=[pytest.mark.service, pytest.mark.patient])])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
     """Partition 0 of a new log."""
     with ExitStack() as stack:
@@ -105,6 +105,7 @@ def test_a_batch_for_a_partition_of_somebody_else_is_refused_and_nothing_is_kept
 
 
 @pytest.mark.service
+@pytest.mark.patient
 def test_a_topic_made_again_under_its_name_is_another_log_and_an_old_position_is_refused(kafka: RunningKafka) -> None:
     names = make_topics(kafka.url)
     with KafkaCluster(kafka.url) as cluster:
@@ -120,6 +121,7 @@ def test_a_topic_made_again_under_its_name_is_another_log_and_an_old_position_is
 
 
 @pytest.mark.service
+@pytest.mark.patient
 def test_each_partition_is_a_log_of_its_own(kafka: RunningKafka) -> None:
     names = make_topics(kafka.url, partitions=3)
     with KafkaCluster(kafka.url) as cluster:
@@ -136,6 +138,7 @@ def test_each_partition_is_a_log_of_its_own(kafka: RunningKafka) -> None:
 
 
 @pytest.mark.service
+@pytest.mark.patient
 def test_a_reader_waits_at_the_end_for_what_comes(kafka: RunningKafka) -> None:
     names = make_topics(kafka.url)
     with KafkaCluster(kafka.url) as cluster:
@@ -149,6 +152,7 @@ def test_a_reader_waits_at_the_end_for_what_comes(kafka: RunningKafka) -> None:
 
 
 @pytest.mark.service
+@pytest.mark.patient
 def test_a_snapshot_of_eight_mebibytes_passes_and_a_larger_record_is_refused(kafka: RunningKafka) -> None:
     names = make_topics(kafka.url)
     with KafkaCluster(kafka.url) as cluster:
@@ -163,6 +167,7 @@ def test_a_snapshot_of_eight_mebibytes_passes_and_a_larger_record_is_refused(kaf
 
 
 @pytest.mark.service
+@pytest.mark.patient
 def test_a_missing_topic_is_named_with_the_command_that_makes_it(kafka: RunningKafka) -> None:
     with KafkaCluster(kafka.url) as cluster:
         with pytest.raises(ConfigurationError, match=r"no topic 'nobodys\.log'; `linli topics create`"):

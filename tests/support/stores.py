@@ -18,7 +18,7 @@ from tests.support.postgres import shared_postgres
 MADE_MS = 1_795_400_000_000
 KEPT = 20  # databases of past tests; each takes 8 MB of memory
 
-BOTH = ("sqlite", pytest.param("postgresql", marks=[pytest.mark.service, pytest.mark.database]))
+BOTH = ("sqlite", pytest.param("postgresql", marks=[pytest.mark.service, pytest.mark.patient]))
 
 
 class _Under:
