@@ -125,7 +125,7 @@ def dies_halfway(sources: Sequence[Source], partitions: int, sites: Sequence[str
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("partitions", [6, 5])
+@pytest.mark.parametrize("partitions", [5])  # no multiple of two; six of two partitions is the case below
 def test_more_partitions_find_the_same_open_nothing_and_tell_nobody_anew(
     tmp_path: Path,
     kafka: RunningKafka,
