@@ -46,9 +46,9 @@ class Pending:
         self.connection = connection
         self.numbers = Numbers(connection, [INCIDENTS, CHANGES, DELIVERIES, *cursors])
         coming = list(coming)
-        open_ids = _distinct(finding.open_id for finding in coming)
         known = _ask(connection, _KNOWN, _distinct(finding.finding_id for finding in coming))
         self._known = {row["finding_id"]: (row["digest"], row["verified"]) for row in known}
+        open_ids = _distinct(finding.open_id for finding in coming if self._may_change(finding))
         self._waiting = {row["open_id"] for row in _ask(connection, _WAITING, open_ids)}
         self._episodes = {row["open_id"]: episode_of(row) for row in _ask(connection, _EPISODES, open_ids)}
         named = _distinct(episode.incident_id for episode in self._episodes.values())
@@ -139,6 +139,11 @@ class Pending:
         write_news(self.connection, [(self.numbers.next(DELIVERIES), one) for one in news])
         write_changes(self.connection, self._changes)
         self.numbers.write()
+
+    def _may_change(self, finding: Finding) -> bool:
+        """Whether its episode is needed: it is new, or it confirms what was taken before."""
+        known = self._known.get(finding.finding_id)
+        return known is None or (finding.verified and not known[1])
 
     def _know(self, row: dict[str, Any]) -> None:
         self._known[row["finding_id"]] = (row["digest"], row["verified"])

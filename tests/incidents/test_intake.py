@@ -20,7 +20,19 @@ from incidents.evidence import evidence_of
 from incidents.history import history_of
 from incidents.intake import Intake, Taken
 from incidents.records import EvidenceState, Incident, incident_of
-from incidents.schema import deliveries, incidents
+from incidents.schema import (
+    alarms,
+    counters,
+    day_numbers,
+    deliveries,
+    episodes,
+    evidence,
+    incident_actions,
+    incident_changes,
+    incident_evidence,
+    incidents,
+)
+from incidents.schema import findings as findings_table
 from incidents.store import Store
 from tests.incidents.builders import SHA_A, T0, ManualClock, make_directory, make_finding, make_store, still
 
@@ -281,3 +293,52 @@ def test_nothing_is_kept_of_a_batch_that_fails_half_way(desk: Desk) -> None:
         desk.take(make_finding(key="door-3"), broken)
     assert len(desk.incidents()) == 1
     assert desk.intake.cursor() == 1
+
+
+def test_what_comes_in_one_batch_is_written_as_if_it_came_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "all").mkdir()
+    one, together = Desk(tmp_path / "one"), Desk(tmp_path / "all")
+    for number, finding in enumerate(_eventful(), start=1):
+        one.intake.take([(number, finding)])
+    together.take(*_eventful())
+    assert _written(together) == _written(one)
+    assert len(one.incidents()) == 5
+    assert one.alarms() == ["finding_contradicts"]
+
+
+def _eventful() -> list[Finding]:
+    """What may happen within a batch: confirmed, again, too early, contradicting, joined, raised, withdrawn."""
+    subject = make_finding().subject
+    late: dict[str, Any] = {"key": "door-3", "phase": Phase.UPDATE}
+    return [
+        make_finding(verified=False, evidence=(still(),)),
+        make_finding(verified=False, evidence=(still(),)),
+        make_finding(verified=True, evidence=(still(),)),
+        make_finding(key="door-1b", subject=subject, onset_ms=T0 + 1000),
+        make_finding(nth=1, phase=Phase.UPDATE, severity=Severity.CRITICAL, evidence=(still(),)),
+        make_finding(nth=1, phase=Phase.UPDATE, severity=Severity.INFO),
+        make_finding(**late, nth=2, verified=False),
+        make_finding(**late, nth=2, verified=True),
+        make_finding(**late, nth=1),
+        make_finding(key="door-3"),
+        make_finding(key="door-3", nth=3, phase=Phase.CLOSE),
+        make_finding(key="door-4"),
+        make_finding(key="door-4", phase=Phase.RETRACT, nth=1),
+        make_finding(key="door-4", nth=1, phase=Phase.UPDATE, severity=Severity.CRITICAL),
+        make_finding(key="door-4", onset_ms=T0 + 5000),
+        make_finding(site="s2", key="door-5"),
+        make_finding(nth=2, phase=Phase.CLOSE),
+        make_finding(key="never", nth=1, phase=Phase.UPDATE),
+    ]
+
+
+def _written(desk: Desk) -> dict[str, list[dict[str, Any]]]:
+    tables = (findings_table, episodes, incidents, deliveries, evidence, incident_evidence, incident_actions)
+    with desk.store.read() as connection:
+        return {
+            table.name: [
+                dict(row) for row in connection.execute(select(table).order_by(*table.primary_key.columns)).mappings()
+            ]
+            for table in (*tables, incident_changes, counters, day_numbers, alarms)
+        }
