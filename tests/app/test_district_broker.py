@@ -57,9 +57,9 @@ class Client:
         self._mqtt.subscribe(topic, qos=1)
         self.wait(lambda: self.subscribed)
 
-    def publish(self, topic: str) -> None:
+    def publish(self, topic: str, qos: int = 1) -> None:
         self.wait_connected()
-        self._mqtt.publish(topic, b"{}", qos=1)
+        self._mqtt.publish(topic, b"{}", qos=qos)
 
     def wait_connected(self) -> str:
         self.wait(lambda: self.reason != "")
@@ -68,6 +68,9 @@ class Client:
     def wait_heard(self, topic: str) -> list[str]:
         self.wait(lambda: topic in self.heard)
         return self.heard
+
+    def wait_times(self, topic: str, times: int) -> None:
+        self.wait(lambda: self.heard.count(topic) >= times)
 
     def wait(self, done: object) -> None:
         assert callable(done)
@@ -109,20 +112,31 @@ def test_a_broker_that_our_authority_did_not_certify_is_not_spoken_to(running: D
 
 
 def test_a_device_speaks_below_its_own_prefix_only(running: DistrictBroker) -> None:
-    ingest, box = Client(running, running.password("ingest")), Client(running, running.password(BOX))
+    ingest = Client(running, running.password("ingest"))
     ingest.subscribe("#")
     own = [f"linli/v1/{BOX}/{channel}" for channel in ("evt", "tele", "state", "ack", "meta")]
-    for topic in (
-        "linli/v1/site-01/gate/gate-1/evt",
-        "linli/v1/site-02/edge/box-street/evt",
-        f"linli/v1/{BOX}/got",
-        f"linli/v1/{BOX}/cmd",
-        "linli/probe/linli-ingest-0",
-        "tele/plug/SENSOR",
-        *own,
+    for number, foreign in enumerate(
+        (
+            "linli/v1/site-01/gate/gate-1/evt",
+            "linli/v1/site-02/edge/box-street/evt",
+            f"linli/v1/{BOX}/got",
+            f"linli/v1/{BOX}/cmd",
+            "linli/probe/linli-ingest-0",
+            "tele/plug/SENSOR",
+        ),
+        start=1,
     ):
+        box = Client(running, running.password(BOX))
+        box.publish(foreign, qos=0)  # mosquitto may well hang up on it; with QoS 1 it would be said again for ever
+        box.publish(own[0])
+        ingest.wait_times(own[0], number)
+        box.close()
+    assert set(ingest.heard) == {own[0]}
+    box = Client(running, running.password(BOX))
+    for topic in own:
         box.publish(topic)
-    assert ingest.wait_heard(own[-1]) == own
+    ingest.wait_heard(own[-1])
+    assert set(ingest.heard) == set(own)
     box.close()
     ingest.close()
 
