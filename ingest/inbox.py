@@ -27,12 +27,16 @@ class Inbox(Generic[T]):
         self._closed = False
 
     def put(self, items: Sequence[T]) -> None:
-        """Add items, waiting while there is no room: the caller then reads no more from its socket."""
+        """Add items as there is room for them, waiting for more: the caller then reads no more from its socket."""
+        done = 0
         with self._lock:
-            while len(self._items) >= self._limit and not self._closed:
-                self._emptied.wait(1.0)
-            self._items.extend(items)
-            self._filled.notify()
+            while done < len(items):
+                while len(self._items) >= self._limit and not self._closed:
+                    self._emptied.wait(1.0)
+                room = len(items) if self._closed else self._limit - len(self._items)
+                self._items.extend(items[done : done + room])
+                done += room
+                self._filled.notify()
 
     def put_now(self, item: T) -> None:
         """Add an item of the shard's own at once."""
