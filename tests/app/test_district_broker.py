@@ -137,6 +137,7 @@ def test_a_device_speaks_below_its_own_prefix_only(running: DistrictBroker) -> N
         box.publish(topic)
     ingest.wait_heard(own[-1])
     assert set(ingest.heard) == set(own)
+    assert ingest.heard[-len(own) :] == own
     box.close()
     ingest.close()
 
