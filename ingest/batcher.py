@@ -1,14 +1,16 @@
 """When a partition's next record is written, and what is in it (LOG §2). Pure: time comes in, cuts come out.
 
-One append is in flight at most. Events collect for 50 ms from the first one at rest, and as long as an append is in
-flight; a full batch or a life-safety event goes as soon as it may. A watermark that moved and that no event carries
-gets an empty record, every 250 ms for five minutes after the partition's last event, then every second; after 100 ms
-while time has not passed the last event, and at once when it has just passed a life-safety event.
+One append is in flight at most. Events collect from the first one at rest, 50 ms or what :func:`collect_ms` says, and
+as long as an append is in flight; a full batch or a life-safety event goes as soon as it may. A watermark that moved
+and that no event carries gets an empty record, every 250 ms for five minutes after the partition's last event, then
+every second; after 100 ms while time has not passed the last event, and at once when it has just passed a life-safety
+event. A shard cuts its partitions together (:func:`cut_together`): one request to the log instead of many.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from typing import Generic, TypeVar
 
 import msgspec
@@ -17,6 +19,7 @@ from contracts.batch import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Batch
 from contracts.events import AnyEvent, is_life_safety
 
 COLLECT_MS = 50
+MAX_COLLECT_MS = 200
 PROVE_BEAT_MS = 100
 """Rules wait for the time behind an event; a record more costs little where events make records anyway."""
 BUSY_BEAT_MS = 250
@@ -49,10 +52,12 @@ class Batcher(Generic[R]):
     Args:
         partition: its number.
         now_ms: ingest time.
+        collect_ms: how long events collect at rest.
     """
 
-    def __init__(self, partition: int, now_ms: int) -> None:
+    def __init__(self, partition: int, now_ms: int, collect_ms: int = COLLECT_MS) -> None:
         self.partition = partition
+        self._collect_ms = collect_ms
         self._items: deque[_Item[R]] = deque()
         self._bytes = 0
         self._first_ms = 0
@@ -94,21 +99,25 @@ class Batcher(Generic[R]):
         """When to call :meth:`cut` next; None while an append is in flight or there is nothing to say."""
         if self._in_flight:
             return None
+        if self._hurries():
+            return now_ms
         if self._items:
-            full = len(self._items) >= MAX_BATCH_EVENTS or self._bytes >= MAX_BATCH_BYTES - _OVERHEAD_BYTES
-            return now_ms if self._urgent or full else self._first_ms + COLLECT_MS
+            return self._first_ms + self._collect_ms
         if self._mark_ms <= self._written_mark_ms:
             return None
-        if self._written_mark_ms < self._awaited_ms <= self._mark_ms:
-            return now_ms
         return self._last_mark_cut_ms + self._beat_ms(now_ms)
 
-    def cut(self, now_ms: int) -> Cut[R] | None:
-        """The next record, if one is due; an append is in flight until :meth:`appended`."""
+    def cut(self, now_ms: int, ahead_ms: int = 0) -> Cut[R] | None:
+        """The next record, if one is due, or will be in ``ahead_ms``; in flight until :meth:`appended`."""
         due_ms = self.due_ms(now_ms)
-        if due_ms is None or due_ms > now_ms:
+        if due_ms is None or due_ms > now_ms + ahead_ms:
             return None
         return self._cut(now_ms)
+
+    def calls_others(self, now_ms: int) -> bool:
+        """Whether a record is due of the kind that others go along with: one that nobody hurries for."""
+        due_ms = self.due_ms(now_ms)
+        return due_ms is not None and due_ms <= now_ms and not self._hurries()
 
     def drain(self, now_ms: int) -> Cut[R] | None:
         """At the end: whatever waits, due or not."""
@@ -117,6 +126,13 @@ class Batcher(Generic[R]):
     def appended(self) -> None:
         """The cut under way is durable."""
         self._in_flight = False
+
+    def _hurries(self) -> bool:
+        """Whether what waits may not collect any longer."""
+        if not self._items:
+            return self._written_mark_ms < self._awaited_ms <= self._mark_ms
+        full = len(self._items) >= MAX_BATCH_EVENTS or self._bytes >= MAX_BATCH_BYTES - _OVERHEAD_BYTES
+        return self._urgent or full
 
     def _beat_ms(self, now_ms: int) -> int:
         if self._seen and self._written_mark_ms <= self._last_event_ms < self._mark_ms:
@@ -153,3 +169,19 @@ class Batcher(Generic[R]):
         self._bytes -= size
         self._urgent = any(item.event is not None and is_life_safety(item.event) for item in self._items)
         return taken
+
+
+def collect_ms(partitions: int) -> int:
+    """How long events collect in a shard that writes so many partitions: records a second are what it pays for.
+
+    >>> collect_ms(1), collect_ms(24)
+    (50, 200)
+    """
+    return min(COLLECT_MS * partitions, MAX_COLLECT_MS)
+
+
+def cut_together(batchers: Collection[Batcher[R]], now_ms: int, ahead_ms: int) -> list[Cut[R]]:
+    """The records that are due; when one of them did not hurry, those that will be within ``ahead_ms`` go along."""
+    if not any(batcher.calls_others(now_ms) for batcher in batchers):
+        ahead_ms = 0
+    return [cut for batcher in batchers if (cut := batcher.cut(now_ms, ahead_ms)) is not None]

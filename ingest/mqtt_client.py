@@ -2,7 +2,7 @@
 
 paho reads a packet byte by byte, waits for the socket before each, and sends every PUBACK by itself: some six calls
 into the kernel a message, each of which hands Python's lock to another thread. Here whatever has come is read at once,
-taken apart, and handed over as one list; PUBACKs go out together. All else (connecting, keeping alive, subscribing,
+taken apart, and handed over as one list, at most every 10 ms while there is much; PUBACKs go out together. All else (connecting, keeping alive, subscribing,
 publishing) is paho's own. It leans on paho's inner methods, so ``tests/ingest/test_mqtt_client.py`` holds it to their
 behaviour.
 """
@@ -10,6 +10,7 @@ behaviour.
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 
 READ_BYTES = 256 * 1024
+GATHER_S = 0.01
+"""From one read to the next, at least: by then a busy broker has sent more, and what is read together costs less."""
 _PUBLISH, _PUBACK = 0x30, 0x40
 _MAX_LENGTH_BYTES = 4
 
@@ -43,6 +46,7 @@ class MqttClient(mqtt.Client):
         super().__init__(*arguments, **more)
         self._on_messages = on_messages
         self._rest = b""
+        self._read_s = 0.0
 
     def acknowledge(self, mids: Sequence[int]) -> None:
         """Send these PUBACKs, in order."""
@@ -56,6 +60,7 @@ class MqttClient(mqtt.Client):
 
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
         """Read what has come and act on every whole packet in it."""
+        self._gather()
         try:
             data = self._sock_recv(READ_BYTES)
         except BlockingIOError:
@@ -71,6 +76,13 @@ class MqttClient(mqtt.Client):
         except MalformedError:
             code = MQTTErrorCode.MQTT_ERR_PROTOCOL
         return self._loop_rc_handle(code) if code else code
+
+    def _gather(self) -> None:
+        """Wait until the last read is long enough ago; the kernel takes in what comes meanwhile."""
+        left_s = self._read_s + GATHER_S - time.monotonic()
+        if left_s > 0:
+            time.sleep(left_s)
+        self._read_s = time.monotonic()
 
     def _take_packets(self, received: bytes) -> MQTTErrorCode:
         """Act on every whole packet of ``received``, in order; keep the rest."""

@@ -18,7 +18,7 @@ from contracts.batch import Batch
 from contracts.errors import ConfigurationError, Permanent
 from contracts.events import AnyEvent, Configuration, SiteConfigured, is_life_safety
 from ingest.acks import Acks
-from ingest.batcher import Batcher, Cut
+from ingest.batcher import Batcher, Cut, collect_ms, cut_together
 from ingest.border import Accepted, Arrival, Border, Debt, Held, Outcome, Refused, Skipped, SkipReason
 from ingest.counters import Counters
 from ingest.dead_letters import DeadLetters
@@ -40,6 +40,8 @@ from streams.log import LogWriter
 TIMELY_MS = 1_000
 """While the watermark lags more than this the broker has a queue for us, and delays tell nothing about clocks."""
 MAX_WAIT_S = 0.25
+CLOCK_EVERY = 64
+"""Messages that share a reading of the clock: what comes together was received together."""
 DRAIN_S = 10.0
 _PROBE = msgspec.json.Decoder(Probe)
 _log = structlog.get_logger("ingest.shard")
@@ -90,6 +92,7 @@ class Shard:
         self._acks, self._gots = Acks(), GotLedger()
         self._clock = SystemClock()
         self._last_ms = 0
+        self._received = self._accepted = 0  # in this turn
         self._connection = 0
         self._cuts: dict[int, Cut[Debt]] = {}
         self._plan = ProbePlan(settings)
@@ -134,7 +137,9 @@ class Shard:
 
     def _open(self) -> None:
         now_ms = self._clock.now_ms()
-        self._batchers = {p: Batcher[Debt](p, now_ms) for p in self._territory.partitions}
+        owned = self._territory.partitions
+        self._collect_ms = collect_ms(len(owned))
+        self._batchers = {p: Batcher[Debt](p, now_ms, self._collect_ms) for p in owned}
         self._watermark = Watermark(self._run_id, now_ms)
         records = self._house.load()
         self._appender = Appender(
@@ -164,7 +169,7 @@ class Shard:
             if not self._cuts and not any(len(b) for b in self._batchers.values()):
                 break
             for signal in self._inbox.take(MAX_WAIT_S, own_only=True):
-                self._handle(signal)
+                self._handle(signal, self._clock.now_ms())
         self._answer()
 
     def _close(self) -> None:
@@ -177,8 +182,11 @@ class Shard:
     # --- one turn -----------------------------------------------------------------------------------------------------
 
     def _turn(self, signals: Sequence[Signal | _Durable | _LogFailed]) -> None:
-        for signal in signals:
-            self._handle(signal)
+        now_ms = self._clock.now_ms()
+        for nth, signal in enumerate(signals, 1):
+            self._handle(signal, now_ms)
+            if nth % CLOCK_EVERY == 0:
+                now_ms = self._clock.now_ms()
         now_ms = self._clock.now_ms()
         for step_ms in self._clock.take_steps():
             _log.warning("the wall clock stepped", step_ms=step_ms)
@@ -189,27 +197,34 @@ class Shard:
             self._accept(accepted, now_ms)
         self._follow(self._house.changes(now_ms), now_ms)
         self._probe(now_ms)
-        self._write([cut for b in self._batchers.values() if (cut := b.cut(now_ms)) is not None])
+        self._write(cut_together(self._batchers.values(), now_ms, self._collect_ms // 2))
         self._answer()
         if self._house.tick(now_ms):
             self.counters.skewed_clocks.set(len(self._border.clocks.skews_ms()))
+        self._count()
         self.counters.holding.set(self._border.held)
         self.counters.watermark_lag_ms.set(self._watermark.lag_ms(now_ms))
 
-    def _handle(self, signal: Signal | _Durable | _LogFailed) -> None:
+    def _handle(self, signal: Signal | _Durable | _LogFailed, now_ms: int) -> None:
         match signal:
             case Arrival():
-                self._arrived(signal)
+                self._arrived(signal, now_ms)
             case _Durable():
                 self._durable(signal.batches)
             case Connected():
-                self._connected(signal)
+                self._connected(signal, now_ms)
             case Disconnected():
                 self._disconnected(signal.reason)
             case Ended():
                 raise (ConfigurationError if signal.configuration else Permanent)(signal.reason)
             case _LogFailed():
                 raise Permanent(f"the log cannot be written: {signal.error}") from signal.error
+
+    def _count(self) -> None:
+        """Once a turn: a metric moved for each message costs as much as its clock."""
+        self.counters.received.inc(self._received)
+        self.counters.accepted.inc(self._accepted)
+        self._received = self._accepted = 0
 
     def _full(self) -> bool:
         """Whether the log is so far behind that no more messages are taken; TCP then slows the broker down."""
@@ -227,15 +242,14 @@ class Shard:
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
-    def _arrived(self, arrival: Arrival) -> None:
-        now_ms = self._clock.now_ms()
+    def _arrived(self, arrival: Arrival, now_ms: int) -> None:
         self._plan.heard(now_ms)
         receipt = self._acks.received(arrival.mid, arrival.connection) if arrival.qos else None
         if arrival.topic == self._territory.probe_topic:
             self._probe_returned(arrival.payload)
             self._finish(Debt(receipt))
             return
-        self.counters.received.inc()
+        self._received += 1
         timely = self._watermark.mark_ms > 0 and self._watermark.lag_ms(now_ms) < TIMELY_MS
         self._settle(self._border.take(arrival, receipt, now_ms, timely=timely), now_ms)
 
@@ -257,7 +271,7 @@ class Shard:
                 self._finish(outcome.debt)
 
     def _accept(self, accepted: Accepted, now_ms: int) -> None:
-        self.counters.accepted.inc()
+        self._accepted += 1
         self._batchers[accepted.partition].add(accepted.event, accepted.debt, now_ms)
         self._plan.accepted(now_ms, life_safety=is_life_safety(accepted.event))
 
@@ -309,8 +323,7 @@ class Shard:
 
     # --- the session --------------------------------------------------------------------------------------------------
 
-    def _connected(self, signal: Connected) -> None:
-        now_ms = self._clock.now_ms()
+    def _connected(self, signal: Connected, now_ms: int) -> None:
         _log.info("connected", connection=signal.connection, resumed=signal.resumed)
         self._connection = signal.connection
         self._plan.connected(now_ms)

@@ -35,6 +35,7 @@ _FETCH_BYTES = 1024 * 1024  # of a partition at a time; a larger record comes wh
 FOLLOW_STALE_S = 0.05
 """How much later who follows many partitions may hear of news, to ask for all of them at once."""
 _FETCH_WAIT_MS = 20  # a fetch that waits for news holds up every question behind it on the connection; default 500
+LINGER_MS = 5  # what is sent for many partitions in a row is one request, not one each
 _RECONNECT_MAX_MS = 1_000  # or a broker that is back is found half a minute late
 _SEND_AGAIN = (  # the client lost its place with the broker and takes a new one; appending again is the remedy
     kafka_errors.OutOfOrderSequenceNumberError,
@@ -385,6 +386,7 @@ class KafkaSender:
                     delivery_timeout_ms=int(DELIVERY_S * 1000),
                     request_timeout_ms=int(ANSWER_S * 1000),
                     max_block_ms=int(ANSWER_S * 1000),
+                    linger_ms=LINGER_MS,
                     max_request_size=MAX_SNAPSHOT_BYTES,
                     allow_auto_create_topics=False,
                     metrics_enabled=False,
