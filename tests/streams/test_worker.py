@@ -267,7 +267,7 @@ def test_changed_sites_are_saved_in_turns() -> None:
 def test_how_faust_is_set() -> None:
     """Each of these was a trap: its default, or what is often written instead, loses or delays something."""
     first, second = (make_app(READER).conf for _ in range(2))
-    assert (first.broker_session_timeout, first.broker_heartbeat_interval) == (10.0, 3.0)
+    assert (first.broker_session_timeout, first.broker_heartbeat_interval) == (7.0, 2.0)
     assert first.broker_rebalance_timeout <= 20.0
     assert (first.stream_buffer_maxsize, first.broker_max_poll_records) == (32, 32)
     assert first.consumer_group_instance_id is None  # "" would make every worker the same member
