@@ -18,13 +18,13 @@ import pytest
 from sqlalchemy import select
 
 from app.children import linli_arguments
-from app.erasing import Answer, Outcome, Stores, verify
+from app.erasing import Answer, Outcome, Stores, erase, verify
 from app.log_loading import load_events
 from app.retention import DAY_MS, LogKeeper
 from app.run_child import environment, run_settings
 from app.settings import load_settings
 from contracts.batch import Batch
-from contracts.erasure import Erasure
+from contracts.erasure import Erasure, digest_of
 from contracts.events import (
     AccessAttempted,
     AnyEvent,
@@ -32,6 +32,7 @@ from contracts.events import (
     ConsentRecorded,
     Credential,
     EvidenceRef,
+    ReferenceKind,
     VehicleRegistered,
 )
 from contracts.findings import Fact, Finding, Subject, SubjectKind
@@ -43,11 +44,11 @@ from edge.spool import Spool
 from incidents.actions import Actions, Command
 from incidents.boxes import Box
 from incidents.content_range import ContentRange
-from incidents.evidence import erase_evidence, settle_evidence
+from incidents.evidence import erase_evidence, is_erased, settle_evidence
 from incidents.evidence_files import EvidenceFiles
 from incidents.records import EvidenceState
 from incidents.schema import incidents
-from incidents.store import Store
+from incidents.store import Store, wall_ms
 from incidents.uploads import Uploads
 from ingest.dead_letters import DeadLetters
 from ingest.inventory import Inventory
@@ -303,3 +304,53 @@ def test_evidence_that_was_erased_is_not_taken_again(tmp_path: Path) -> None:
             erase_evidence(connection, [_sha(STILL)], 1)
         assert not uploads.begin(box, _sha(STILL), ContentRange(0, len(STILL), len(STILL)))
         assert uploads.begin(box, _sha(SEEN), ContentRange(0, len(SEEN), len(SEEN)))
+
+
+def test_an_upload_that_was_under_way_when_its_bytes_were_erased_leaves_nothing(tmp_path: Path) -> None:
+    box, size = Box(box_id="b1", site_id="s1", token_sha256=""), len(STILL)
+    with closing(Store(f"sqlite:///{tmp_path / 'incidents.db'}")) as store:
+        files = EvidenceFiles(tmp_path / "evidence")
+        uploads = Uploads(store, files)
+        assert uploads.begin(box, _sha(STILL), ContentRange(0, size, size))
+        with files.upload("b1", _sha(STILL), 0) as part:
+            part.append(STILL)
+        with store.write() as connection:
+            erase_evidence(connection, [_sha(STILL)], 1)
+        assert uploads.end(box, _sha(STILL), size)
+        assert not files.has(_sha(STILL))
+        with files.upload("b1", _sha(SEEN), 0) as part:
+            part.append(SEEN[:100])
+        files.remove(_sha(SEEN))
+        assert files.part_bytes("b1") == 0
+        with store.read() as connection:
+            assert is_erased(connection, _sha(STILL))
+
+
+def test_an_erasure_that_was_killed_before_the_files_went_deletes_them_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _Planted(tmp_path)
+    for name, value in run_settings(tmp_path, "mqtt://127.0.0.1:1", 0, "").items():
+        monkeypatch.setenv(name, value)
+    erasure = Erasure("s1", ReferenceKind.PERSON, digest_of("s1", ReferenceKind.PERSON, REF), wall_ms())
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_arguments: object) -> None:
+        raise Killed
+
+    with ExitStack() as opened:
+        stores = Stores(load_settings(), opened, wall_ms)
+        with monkeypatch.context() as patched:
+            patched.setattr(stores.files, "remove", killed)
+            with pytest.raises(Killed):
+                erase(stores, erasure)
+        assert stores.files.has(_sha(SEEN))
+        ((_, answers),) = verify(stores)
+        assert [a.outcome for a in answers if a.store == "evidence"] == [Outcome.STILL_THERE]
+        answered = {answer.store: answer.outcome for answer in erase(stores, erasure)}
+        assert answered["evidence"] is Outcome.ERASED
+        assert not stores.files.has(_sha(SEEN))
+        again = {answer.store: answer.outcome for answer in erase(stores, erasure)}
+        assert set(again.values()) == {Outcome.CLEAN, Outcome.AGES_OUT}
