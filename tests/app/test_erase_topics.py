@@ -1,4 +1,4 @@
-"""The compacted topic of a district's snapshots lets go of an erased reference, byte by byte, and nobody decides else."""
+"""The compacted topic of snapshots lets go of an erased reference, byte by byte, and the rules decide the same."""
 
 from __future__ import annotations
 
@@ -66,9 +66,13 @@ def _naming(lying: District) -> Counter[str]:
     found: Counter[str] = Counter()
     for record in _records(lying):
         digest, *of_site = (record.key or b"").decode().split("/")
-        if len(of_site) == 2 and record.value and REF.encode() in zlib.decompress(msgspec.msgpack.decode(record.value)[1]):
+        if (
+            len(of_site) == 2
+            and record.value
+            and REF.encode() in zlib.decompress(msgspec.msgpack.decode(record.value)[1])
+        ):
             found[digest] += 1
-    return found
+    return +found
 
 
 def _on_disk(kafka: RunningKafka, lying: District, value: bytes) -> bool:

@@ -64,7 +64,7 @@ def store_url(folder: Path) -> str:
 
 
 def store_settings(folder: Path) -> dict[str, str]:
-    """The environment that names :func:`store_url`, with the inventory beside it on a server; its password in a file."""
+    """The environment that names :func:`store_url`; on a server the inventory lies beside it."""
     url = store_url(folder)
     if not _Under.postgresql:
         return {"LINLI_INCIDENTS_URL": url}
