@@ -69,7 +69,7 @@ class LazyGroup(click.Group):
             extra = EXTRAS.get((error.name or "").partition(".")[0])
             if extra is None:
                 raise
-            raise ConfigurationError(f"{error.name} is not installed: pip install 'linli[{extra}]'") from None
+            raise ConfigurationError(f"{error.name} is not installed: `pip install 'linli[{extra}]'`") from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -162,7 +162,8 @@ def test_killed_half_way_and_run_again_it_leaves_nothing_but_what_ages_out_and_s
     everywhere |= {"inventory.changes", "segments", "dead-letters"}  # today's of the archive is not flushed yet
     with ExitStack() as opened:
         children = _start(living, opened)
-        until(lambda: "ready" in children["ingest"].tail(100_000), "ingest")
+        for name, child in children.items():
+            until(lambda child=child: "ready" in child.tail(100_000), f"{name} to be ready")  # type: ignore[misc]
         living.speak()
         until(lambda: everywhere <= living.places(), f"all of {everywhere}")
 
