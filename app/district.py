@@ -33,7 +33,7 @@ def open_cluster(settings: Settings, client_id: str) -> KafkaCluster:
     try:
         from streams.kafka import KafkaCluster  # one machine needs neither its packages nor the time to import them
     except ModuleNotFoundError as error:
-        raise ConfigurationError(f"{error.name} is not installed; a district needs linli[cluster]") from None
+        raise ConfigurationError(f"{error.name} is not installed: `pip install 'linli[cluster]'`") from None
     return KafkaCluster(settings["log.url"], client_id)
 
 

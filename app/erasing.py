@@ -25,7 +25,7 @@ from contracts.events import CONFIG_SOURCE, AnyEvent, Configuration, Configurati
 from incidents import audit
 from incidents.erasing import Mentions, erase_mentions, find_mentions
 from incidents.erasures import ask_erasure, asked_erasures
-from incidents.evidence import erase_evidence
+from incidents.evidence import erase_evidence, erased_evidence
 from incidents.evidence_files import EvidenceFiles
 from incidents.holds import held_evidence, held_now
 from incidents.store import Store
@@ -287,7 +287,7 @@ def _incidents(stores: Stores, erasure: Erasure, of_events: set[str]) -> list[An
         erase_mentions(connection, found, now_ms)
         more = of_events - held_evidence(connection)
         erase_evidence(connection, more, now_ms)
-    gone = found.evidence | more
+        gone = erased_evidence(connection)  # with what an erasure that was killed had marked and not deleted yet
     there = sum(stores.files.has(sha256) for sha256 in gone)
     for sha256 in gone:
         stores.files.remove(sha256)
@@ -298,7 +298,8 @@ def _incidents(stores: Stores, erasure: Erasure, of_events: set[str]) -> list[An
 def _incidents_now(stores: Stores, erasure: Erasure) -> list[Answer]:
     with stores.store.read() as connection:
         found = find_mentions(connection, erasure)
-    files = sum(stores.files.has(sha256) for sha256 in found.evidence)
+        doomed = found.evidence | erased_evidence(connection)
+    files = sum(stores.files.has(sha256) for sha256 in doomed)
     return [_of_rows(found, dry=True), _counted("evidence", files, "files", dry=True), *_holds(found)]
 
 

@@ -41,6 +41,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check-config": ("app.commands.check_config", "Print the configuration in force and where each value came from."),
 }
 
+EXTRAS = {"kafka": "cluster", "faust": "cluster", "psycopg": "cluster", "influxdb_client": "influx"}
+"""Packages of servers that one machine needs none of, and the extra that brings each."""
+
 
 class LazyGroup(click.Group):
     """A click group that imports a command's module only when it is called, so ``--help`` is instant."""
@@ -53,6 +56,20 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command. What only a district needs is imported then, so here it may turn out not to be installed.
+
+        Raises:
+            ConfigurationError: a package of an extra is missing; says which.
+        """
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            extra = EXTRAS.get((error.name or "").partition(".")[0])
+            if extra is None:
+                raise
+            raise ConfigurationError(f"{error.name} is not installed: `pip install 'linli[{extra}]'`") from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

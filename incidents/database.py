@@ -86,7 +86,7 @@ def _postgresql(url: URL, schema: str) -> Database:
     try:
         from incidents.postgresql import PostgresDatabase
     except ImportError as error:
-        raise ConfigurationError(f"PostgreSQL needs `pip install linli[cluster]`: {error}") from None
+        raise ConfigurationError(f"PostgreSQL needs `pip install 'linli[cluster]'`: {error}") from None
     return PostgresDatabase(url, schema=schema)
 
 

@@ -49,9 +49,12 @@ def name_evidence(connection: Connection, incident_id: str, refs: Iterable[Evide
 def settle_evidence(
     connection: Connection, sha256: str, state: EvidenceState, now_ms: int, *, box_id: str, size_bytes: int, reason: str
 ) -> None:
-    """The bytes arrived (or proved wrong); every incident that names them changes. Present bytes stay present."""
-    row = connection.execute(select(evidence.c.state).where(evidence.c.sha256 == sha256)).scalar()
-    if row == EvidenceState.PRESENT.value:
+    """The bytes arrived (or proved wrong); every incident that names them changes. Present bytes stay present.
+
+    What was erased stays erased, also when its upload was under way.
+    """
+    row = connection.execute(select(evidence.c.state, evidence.c.reason).where(evidence.c.sha256 == sha256)).first()
+    if row is not None and (row.state == EvidenceState.PRESENT.value or row.reason == ERASED):
         return
     values = {"state": state.value, "size_bytes": size_bytes, "box_id": box_id, "reason": reason, "settled_ms": now_ms}
     if row is None:
@@ -93,6 +96,11 @@ def is_erased(connection: Connection, sha256: str) -> bool:
     """Whether the bytes were erased and so are not wanted."""
     where = (evidence.c.sha256 == sha256) & (evidence.c.reason == ERASED)
     return connection.execute(select(evidence.c.sha256).where(where)).first() is not None
+
+
+def erased_evidence(connection: Connection) -> set[str]:
+    """The hashes of everything that was erased."""
+    return set(connection.execute(select(evidence.c.sha256).where(evidence.c.reason == ERASED)).scalars())
 
 
 def present_before(connection: Connection, before_ms: int) -> list[str]:

@@ -68,9 +68,12 @@ class EvidenceFiles:
         return unseal(self._path(sha256), self._key, sha256, start, stop)
 
     def remove(self, sha256: str) -> None:
-        """Delete the bytes, if they are here."""
-        self._path(sha256).unlink(missing_ok=True)
-        sync_folder(self._path(sha256).parent)
+        """Delete the bytes, if they are here, and uploads of them that are not complete."""
+        for part in self._parts.glob(f"*/{sha256}.part"):
+            part.unlink(missing_ok=True)
+        if self.has(sha256):  # what never came has not even a folder
+            self._path(sha256).unlink(missing_ok=True)
+            sync_folder(self._path(sha256).parent)
 
     def offset(self, box_id: str, sha256: str) -> int:
         """How many bytes of the upload are held; the whole size when it is complete."""

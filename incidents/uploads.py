@@ -63,12 +63,12 @@ class Uploads:
         Raises:
             OffsetConflict: when the range does not continue. QuotaReached: when the box has too much unnamed here.
         """
-        if self.files.has(sha256):
-            self._complete(box, sha256)  # it may have come from another box before the finding that names it
-            return False
         with self._store.read() as connection:
             if is_erased(connection, sha256):
                 return False
+        if self.files.has(sha256):
+            self._complete(box, sha256)  # it may have come from another box before the finding that names it
+            return False
         held = self.files.offset(box.box_id, sha256)
         if held != part.start:
             raise OffsetConflict(held)
@@ -122,6 +122,10 @@ class Uploads:
 
     def _complete(self, box: Box, sha256: str) -> None:
         self._settle(box, sha256, EvidenceState.PRESENT, self.files.size_bytes(sha256), "")
+        with self._store.read() as connection:
+            erased = is_erased(connection, sha256)
+        if erased:  # while its last bytes came
+            self.files.remove(sha256)
 
     def _settle(self, box: Box, sha256: str, state: EvidenceState, size_bytes: int, reason: str) -> None:
         with self._store.write() as connection:

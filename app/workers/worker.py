@@ -170,6 +170,7 @@ class WorkerProcess:
         starting = asyncio.ensure_future(reader.start())
         working = asyncio.ensure_future(worker.run())
         stopping = asyncio.ensure_future(stop.wait())
+        ready = False
         try:
             while not stopping.done():
                 await asyncio.wait([working, stopping], timeout=0.5)
@@ -178,6 +179,9 @@ class WorkerProcess:
                 if starting.done():
                     starting.result()
                     reader.check()
+                if not ready and reader.member and worker.opened():
+                    ready = True
+                    LOG.info("ready", partitions=len(worker.owned()))
                 if self._broken is not None:
                     partitions.alarm(0, DriverAlarm.LOG_BROKEN, str(self._broken))
                     raise self._broken

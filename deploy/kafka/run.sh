@@ -78,6 +78,8 @@ broker.heartbeat.interval.ms=500
 num.io.threads=4
 num.network.threads=2
 log.cleaner.dedupe.buffer.size=16777216
+# what is to be compacted is looked for each second, not every 15
+log.cleaner.backoff.ms=1000
 SETTINGS
 
 small=(-Xms64m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.level=WARN -cp "$jars/*")

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from contracts.batch import Batch, decode_batch
 from contracts.erasure import Eraser, Erasure, erasure_of
-from contracts.errors import Rejected
+from contracts.errors import LogBroken, Rejected
 from contracts.events import Configuration, ReferenceErased
 from streams.archive.archive import Archive
 from streams.archive.catalogue import Cursor, Segment
 from streams.archive.cutter import Cutter, OpenDay
 from streams.archive.segment import EndPart, SegmentHead, file_name, seal_part
-from streams.log import LogReader
+from streams.log import LogReader, LogRecord
 
 READ_RECORDS = 512
 FLUSH_ITEMS = 20_000
 FLUSH_S = 600.0  # what a kill makes it read again; each flush costs every site at least one part
+
+T = TypeVar("T")
 
 
 class Archiver:
@@ -65,8 +68,7 @@ class Archiver:
             Transient: the archive cannot be written now; nothing is lost.
         """
         with self._archive.changing():
-            self._open()
-            records = self._log.read(self._position, limit)
+            records = self._again(lambda: self._read(limit))
             for record in records:
                 self._take(record.position, record.data)
             due = records and self._monotonic_s() - self._flushed_s >= FLUSH_S
@@ -77,8 +79,21 @@ class Archiver:
     def flush(self) -> None:
         """Keep everything taken so far."""
         with self._archive.changing():
-            self._open()
+            self._again(self._open)
             self._flush()
+
+    def _read(self, limit: int) -> list[LogRecord]:
+        self._open()
+        return self._log.read(self._position, limit)
+
+    def _again(self, turn: Callable[[], T]) -> T:
+        """``turn``, once more whenever the log has let go of what comes next between looking and reading."""
+        while True:
+            try:
+                return turn()
+            except LogBroken:
+                if self._position >= self._log.begin():
+                    raise
 
     def _open(self) -> None:
         """Go on where the catalogue says; what was taken since is read again if the catalogue has changed."""
@@ -86,8 +101,11 @@ class Archiver:
         cursor = catalogue.cursor(self._log_id, self._partition)
         erasures = catalogue.erasures()
         known = (cursor, erasures) == (self._kept, self._erasures)  # else somebody else has written: begin anew there
-        if self._opened and known and self._log.begin() <= self._position:
-            return
+        if self._opened and known:
+            if self._log.begin() <= self._position:
+                return
+            self._flush()  # what was taken is not lost with what comes next
+            cursor = self._kept
         self._opened, self._kept = True, cursor
         self._erasures, self._eraser = erasures, Eraser(erasures)
         of = (self._log_id, self._partition)

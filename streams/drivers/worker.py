@@ -177,6 +177,10 @@ class Worker:
         """The partitions, to be looked at only."""
         return list(self._owned.values())
 
+    def opened(self) -> bool:
+        """Whether each of our partitions is open, or stopped until a person decides."""
+        return all(owned.opened or owned.stopped for owned in self._owned.values())
+
     def _begin(self, number: int) -> None:
         owned = self._owned[number] = Owned(number, self._make_driver(number), self._monotonic_s())
         self._apart(owned, functools.partial(self._open, owned))

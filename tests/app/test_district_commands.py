@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from app import main
 from app.ingest_process import client_id_of
+from app.run_child import environment
 from app.settings import load_settings
 
 
@@ -55,3 +57,25 @@ def test_the_name_of_a_shards_session_holds_its_division_so_that_none_is_resumed
     assert client_id_of(named, 0, 1) == "north"
     assert [client_id_of(plain, n, 2) for n in (0, 1)] == ["linli-ingest-0-of-2", "linli-ingest-1-of-2"]
     assert client_id_of(named, 1, 3) == "north-1-of-3"
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [("incidents run", "kafka"), ("incidents run", "psycopg"), ("console run", "kafka"), ("streams run", "faust")],
+)
+def test_without_the_packages_of_a_district_its_commands_say_what_to_install(
+    command: str, missing: str, tmp_path: Path
+) -> None:
+    script = f"import sys; sys.modules[{missing!r}] = None; from app.main import main; main()"
+    told = {"LINLI_LOG_URL": "kafka://127.0.0.1:1", "LINLI_INCIDENTS_URL": "postgresql://u@127.0.0.1:1/d"}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script, *command.split()],
+        cwd=tmp_path,
+        env=environment(told),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "`pip install 'linli[cluster]'`" in done.stderr.splitlines()[-1]

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import sqlite3
 import subprocess
 import time
-import zlib
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,92 +13,56 @@ import pytest
 from sqlalchemy import select
 
 from app.children import linli_arguments
-from app.erasing import Answer, Outcome, Stores, verify
+from app.erasing import Answer, Outcome, Stores, erase, verify
 from app.log_loading import load_events
 from app.retention import DAY_MS, LogKeeper
 from app.run_child import environment, run_settings
 from app.settings import load_settings
 from contracts.batch import Batch
-from contracts.erasure import Erasure
+from contracts.erasure import Erasure, digest_of
 from contracts.events import (
-    AccessAttempted,
     AnyEvent,
     Configuration,
-    ConsentRecorded,
-    Credential,
-    EvidenceRef,
-    VehicleRegistered,
+    ReferenceKind,
 )
-from contracts.findings import Fact, Finding, Subject, SubjectKind
 from contracts.incidents import AlertAction
-from contracts.names import DeviceClass
 from detectors.registry import all_rules
 from edge.box_db import BoxDb
 from edge.spool import Spool
 from incidents.actions import Actions, Command
 from incidents.boxes import Box
 from incidents.content_range import ContentRange
-from incidents.evidence import erase_evidence, settle_evidence
+from incidents.evidence import erase_evidence, is_erased
 from incidents.evidence_files import EvidenceFiles
-from incidents.records import EvidenceState
 from incidents.schema import incidents
-from incidents.store import Store
+from incidents.store import Store, wall_ms
 from incidents.uploads import Uploads
-from ingest.dead_letters import DeadLetters
 from ingest.inventory import Inventory
-from streams.archive.archive import Archive
 from streams.daylog import DayLog
 from streams.drivers.embedded import EmbeddedDriver
 from streams.engine import Engine
 from streams.engine_store import EngineStore
+from tests.app.planted import (
+    OTHER,
+    REF,
+    SEEN,
+    STILL,
+    passage,
+    places,
+    plant_evidence,
+    planted_finding,
+    planted_records,
+    sha_of,
+)
 from tests.edge.platform import wait_for
-from tests.incidents.builders import make_finding, still
-from tests.ingest.builders import device, site, wire
+from tests.incidents.builders import still
+from tests.ingest.builders import wire
 from tests.ingest.clients import Devices
 from tests.support.community import RunningCommunity, running_community
 
 pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.timeout(280)]
 
-REF = "pr-7f3a9c1e5d"
-OTHER = "pr-of-a-neighbour"
 PATIENCE_S = 60
-STILL, SEEN = b"a still of an incident" * 50, b"a still of a passage" * 50
-
-
-def _sha(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _access(event_id: str, at_ms: int, ref: str = REF, evidence: tuple[EvidenceRef, ...] = ()) -> AccessAttempted:
-    return AccessAttempted(
-        event_id=event_id,
-        site_id="s1",
-        source_id="g1",
-        place_id="door-1",
-        at_ms=at_ms,
-        received_ms=at_ms,
-        credential=Credential.FACE,
-        granted=True,
-        person_ref=ref,
-        evidence=evidence,
-    )
-
-
-def _records() -> list[Configuration]:
-    base: dict[str, Any] = {
-        "event_id": "",
-        "site_id": "s1",
-        "source_id": "config",
-        "place_id": "s1",
-        "at_ms": 1,
-        "version": 0,
-    }
-    return [
-        site(),
-        device("g1", DeviceClass.GATE, place_id="door-1"),
-        ConsentRecorded(**base, subject_ref=REF, purpose="absence", granted=True),
-        VehicleRegistered(**base, vehicle_id="bike-1", owner_refs=(REF, OTHER)),
-    ]
 
 
 class _Planted:
@@ -114,95 +73,38 @@ class _Planted:
         self.yesterday_ms = time.time_ns() // 1_000_000 - DAY_MS
         (folder / "box").mkdir()
         self.box = Spool(BoxDb(folder / "box" / "box.db"), box_id="b1", site_id="s1", place_id="b1", now_ms=1)
-        self.box.add(_access("", self.yesterday_ms))
+        self.box.add(passage("", self.yesterday_ms))
         with closing(Inventory(folder / "config.db")) as inventory:
-            inventory.put(_records(), now_ms=self.yesterday_ms)
+            inventory.put(planted_records(), now_ms=self.yesterday_ms)
             rows = [row for _, row in inventory.changes_after(0, 100)]
         self._log(rows)
-        self._evidence(STILL)
-        self._evidence(SEEN)
+        with closing(Store(f"sqlite:///{folder / 'incidents.db'}")) as store:
+            plant_evidence(folder / "evidence", store, STILL)
+            plant_evidence(folder / "evidence", store, SEEN)
 
     def _log(self, rows: list[Configuration]) -> None:
         begun = [msgspec.structs.replace(row, received_ms=self.yesterday_ms) for row in rows]
-        seen = _access("y1", self.yesterday_ms + 10_000, evidence=(still(_sha(SEEN)),))
-        events: list[AnyEvent] = [*begun, seen, _access("y2", self.yesterday_ms + 60_000, OTHER)]
+        seen = passage("y1", self.yesterday_ms + 10_000, evidence=(still(sha_of(SEEN)),))
+        events: list[AnyEvent] = [*begun, seen, passage("y2", self.yesterday_ms + 60_000, OTHER)]
         with closing(DayLog(self.folder)) as log, closing(EngineStore(self.folder / "engine.db")) as store:
             load_events(log, events)
             driver = EmbeddedDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity()))
             driver.open()
             driver.save()
-            store.append_findings([self._finding()])
-
-    def _finding(self) -> Finding:
-        return make_finding(
-            rule="presence",
-            key=f"gate/{REF}",
-            onset_ms=self.yesterday_ms,
-            subject=Subject(SubjectKind.PERSON, REF),
-            place_id="door-1",
-            facts=(Fact(code="listed", value=REF),),
-            evidence=(still(_sha(STILL)),),
-        )
-
-    def _evidence(self, data: bytes) -> None:
-        files = EvidenceFiles(self.folder / "evidence")
-        with files.upload("b1", _sha(data), 0) as part:
-            part.append(data)
-        files.finish("b1", _sha(data))
-        with closing(Store(f"sqlite:///{self.folder / 'incidents.db'}")) as store, store.write() as connection:
-            now_ms = time.time_ns() // 1_000_000
-            settle_evidence(
-                connection, _sha(data), EvidenceState.PRESENT, now_ms, box_id="b1", size_bytes=len(data), reason=""
-            )
+            store.append_findings([planted_finding(self.yesterday_ms)])
 
 
 def _speak(community: RunningCommunity) -> None:
     """Today: a passage of theirs, and something that names them where nothing should."""
     with Devices(urlsplit(community.mqtt_url).port or 0) as devices:
-        devices.say(_access("t1", time.time_ns() // 1_000_000))
-        devices.send("linli/v1/s1/gate/g1/evt", wire(_access("t2", 1)).replace(b"access_attempted", REF.encode()))
+        devices.say(passage("t1", time.time_ns() // 1_000_000))
+        devices.send("linli/v1/s1/gate/g1/evt", wire(passage("t2", 1)).replace(b"access_attempted", REF.encode()))
         devices.confirmed()
-
-
-def _places(folder: Path) -> set[str]:
-    """Every place where the reference can be read: raw bytes of any file, and what is compressed or sealed in them."""
-    found = {_name(folder, path) for path in folder.rglob("*") if path.is_file() and _holds(path.read_bytes())}
-    for path in folder.rglob("*.db"):
-        if path.name != "mosquitto.db" and any(_holds(blob) for blob in _inflated(path)):
-            found.add(_name(folder, path))
-    with closing(DeadLetters(folder / "dead-letters")) as letters:
-        if _holds(msgspec.json.encode(letters.list(1_000))):
-            found.add("dead-letters")
-    with closing(Archive(folder / "archive")) as archive:
-        parts = [part for segment in archive.catalogue.segments() for part in archive.read(segment)]
-        if _holds(msgspec.json.encode(parts)):
-            found.add("segments")
-        parts = [part for head in archive.catalogue.open_heads() for part in archive.read_open(head)]
-        if _holds(msgspec.json.encode(parts)):
-            found.add("open days")
-    return found
 
 
 def _subjects(folder: Path) -> list[str]:
     with closing(Store(f"sqlite:///{folder / 'incidents.db'}")) as store, store.read() as connection:
         return list(connection.execute(select(incidents.c.subject_ref)).scalars())
-
-
-def _holds(data: bytes) -> bool:
-    return REF.encode() in data
-
-
-def _name(folder: Path, path: Path) -> str:
-    return str(path.relative_to(folder)).removesuffix("-wal").removesuffix("-shm")
-
-
-def _inflated(path: Path) -> Iterator[bytes]:
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-        for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            for row in db.execute(f"SELECT * FROM {table}"):
-                for cell in row:
-                    if isinstance(cell, bytes) and cell[:1] == b"\x78":
-                        yield zlib.decompress(cell)
 
 
 def _linli(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -235,7 +137,7 @@ def test_a_reference_planted_everywhere_is_erased_everywhere_and_the_log_lets_go
             )
         everywhere = {"config.db", "engine.db", "incidents.db", "dead-letters", "segments", "archive/archive.db"}
         everywhere |= log_days | {"box/box.db"}
-        wait_for(lambda: everywhere <= _places(tmp_path), PATIENCE_S, f"all of {everywhere}")
+        wait_for(lambda: everywhere <= places(tmp_path), PATIENCE_S, f"all of {everywhere}")
 
         done = _linli(tmp_path, "erase", "--site", "s1", "--person", REF)
         assert done.returncode == 0, done.stderr
@@ -245,7 +147,7 @@ def test_a_reference_planted_everywhere_is_erased_everywhere_and_the_log_lets_go
         assert answered["log"].startswith("ages out by ")
         assert answered["box spools"].startswith("ages out by ")
         left = log_days | {path.name for path in tmp_path.glob("log-*.db")} | {"box/box.db"}
-        wait_for(lambda: _places(tmp_path) <= left, PATIENCE_S, "the snapshots written anew")
+        wait_for(lambda: places(tmp_path) <= left, PATIENCE_S, "the snapshots written anew")
         (again,), (subject,) = community.incidents(), _subjects(tmp_path)
         assert subject.startswith("erased-")
         assert again["history"][0]["comment"] == f"asked {subject}, at home"
@@ -258,7 +160,7 @@ def test_a_reference_planted_everywhere_is_erased_everywhere_and_the_log_lets_go
     assert "log: ages out by" in looked.stdout
     _box_forgets(planted)
     _log_forgets(tmp_path)
-    assert _places(tmp_path) == set()
+    assert places(tmp_path) == set()
     ((_, answers),) = _answers(tmp_path, time.time_ns() // 1_000_000 + 40 * DAY_MS, monkeypatch)
     assert {answer.outcome for answer in answers} == {Outcome.CLEAN}
 
@@ -300,6 +202,56 @@ def test_evidence_that_was_erased_is_not_taken_again(tmp_path: Path) -> None:
         uploads = Uploads(store, EvidenceFiles(tmp_path / "evidence"))
         box = Box(box_id="b1", site_id="s1", token_sha256="")
         with store.write() as connection:
-            erase_evidence(connection, [_sha(STILL)], 1)
-        assert not uploads.begin(box, _sha(STILL), ContentRange(0, len(STILL), len(STILL)))
-        assert uploads.begin(box, _sha(SEEN), ContentRange(0, len(SEEN), len(SEEN)))
+            erase_evidence(connection, [sha_of(STILL)], 1)
+        assert not uploads.begin(box, sha_of(STILL), ContentRange(0, len(STILL), len(STILL)))
+        assert uploads.begin(box, sha_of(SEEN), ContentRange(0, len(SEEN), len(SEEN)))
+
+
+def test_an_upload_that_was_under_way_when_its_bytes_were_erased_leaves_nothing(tmp_path: Path) -> None:
+    box, size = Box(box_id="b1", site_id="s1", token_sha256=""), len(STILL)
+    with closing(Store(f"sqlite:///{tmp_path / 'incidents.db'}")) as store:
+        files = EvidenceFiles(tmp_path / "evidence")
+        uploads = Uploads(store, files)
+        assert uploads.begin(box, sha_of(STILL), ContentRange(0, size, size))
+        with files.upload("b1", sha_of(STILL), 0) as part:
+            part.append(STILL)
+        with store.write() as connection:
+            erase_evidence(connection, [sha_of(STILL)], 1)
+        assert uploads.end(box, sha_of(STILL), size)
+        assert not files.has(sha_of(STILL))
+        with files.upload("b1", sha_of(SEEN), 0) as part:
+            part.append(SEEN[:100])
+        files.remove(sha_of(SEEN))
+        assert files.part_bytes("b1") == 0
+        with store.read() as connection:
+            assert is_erased(connection, sha_of(STILL))
+
+
+def test_an_erasure_that_was_killed_before_the_files_went_deletes_them_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _Planted(tmp_path)
+    for name, value in run_settings(tmp_path, "mqtt://127.0.0.1:1", 0, "").items():
+        monkeypatch.setenv(name, value)
+    erasure = Erasure("s1", ReferenceKind.PERSON, digest_of("s1", ReferenceKind.PERSON, REF), wall_ms())
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_arguments: object) -> None:
+        raise Killed
+
+    with ExitStack() as opened:
+        stores = Stores(load_settings(), opened, wall_ms)
+        with monkeypatch.context() as patched:
+            patched.setattr(stores.files, "remove", killed)
+            with pytest.raises(Killed):
+                erase(stores, erasure)
+        assert stores.files.has(sha_of(SEEN))
+        ((_, answers),) = verify(stores)
+        assert [a.outcome for a in answers if a.store == "evidence"] == [Outcome.STILL_THERE]
+        answered = {answer.store: answer.outcome for answer in erase(stores, erasure)}
+        assert answered["evidence"] is Outcome.ERASED
+        assert not stores.files.has(sha_of(SEEN))
+        again = {answer.store: answer.outcome for answer in erase(stores, erasure)}
+        assert set(again.values()) == {Outcome.CLEAN, Outcome.AGES_OUT}

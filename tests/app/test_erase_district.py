@@ -8,7 +8,6 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from app.erasing import Outcome, Stores, erase, verify
 from app.retention import DAY_MS, Retention
@@ -23,6 +22,7 @@ from incidents.intake import Intake
 from incidents.store import Store, wall_ms
 from streams.findings_topic import encode_said
 from tests.app.district_run import district_settings
+from tests.app.planted import REF, tables_naming
 from tests.incidents.builders import make_directory, make_finding
 from tests.ingest.builders import site
 from tests.streams.support import T0, access
@@ -32,21 +32,7 @@ from tests.support.stores import postgresql_url
 
 pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.timeout(280)]
 
-REF = "pr-7f3a9c1e5d"
 PARTITIONS = 2
-TABLES = "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('public', 'inventory')"
-
-
-def _naming(store: Store) -> set[str]:
-    """Every table in which some row holds the reference as text or as bytes."""
-    found = set()
-    with store.read() as connection:
-        for schema, table in connection.execute(text(TABLES)).all():
-            row = f"CAST({table} AS text)"
-            query = f"SELECT count(*) FROM {schema}.{table} WHERE {row} LIKE '%{REF}%' OR {row} LIKE '%{REF.encode().hex()}%'"  # noqa: E501
-            if connection.execute(text(query)).scalar():
-                found.add(f"{schema}.{table}")
-    return found
 
 
 @pytest.fixture
@@ -75,9 +61,9 @@ def test_a_reference_is_gone_from_postgresql_at_once_and_from_the_topics_by_a_da
                                   subject_ref=REF, purpose="absence", granted=True)  # fmt: skip
         stores.inventory.put([site(), consent], now_ms=1)
         Intake(store, make_directory("s1"), ["hook"], source="a").take([(1, finding)])
-        assert {"public.findings", "public.incidents", "inventory.changes"} <= _naming(store)
+        assert {"public.findings", "public.incidents", "inventory.changes"} <= tables_naming(store)
         answers = {answer.store: answer for answer in erase(stores, erasure)}
-        assert _naming(store) == set()
+        assert tables_naming(store) == set()
         assert {answers[name].outcome for name in ("inventory", "incidents")} == {Outcome.ERASED}
         for name in ("log", "findings"):
             assert answers[name].outcome is Outcome.AGES_OUT
@@ -85,7 +71,7 @@ def test_a_reference_is_gone_from_postgresql_at_once_and_from_the_topics_by_a_da
         again = Intake(store, make_directory("s1"), ["hook"], source="b")
         taken = again.take([(1, finding), (2, Eraser([erasure]).finding(finding))])
         assert (taken.new, taken.known, taken.contradicting) == (0, 2, 0)
-        assert _naming(store) == set()
+        assert tables_naming(store) == set()
         stores.clock_ms = lambda: now_ms + 11 * DAY_MS
         ((_, late),) = verify(stores)
         assert {a.store for a in late if a.outcome is Outcome.STILL_THERE} == {"log", "findings"}

@@ -43,6 +43,11 @@ from tests.edge.factories import new_spool, reported
 from tests.incidents.builders import SHA_A, ManualClock, make_directory, make_finding, make_store, still
 from tests.streams.archive.support import archive_all
 from tests.streams.support import T0, access
+from tests.support.stores import on_both, store_settings, stores_closed
+
+__all__ = ["on_both", "stores_closed"]
+
+pytestmark = pytest.mark.usefixtures("on_both")
 
 TODAY_MS = T0 // DAY_MS * DAY_MS
 HOUR_MS = 3_600_000
@@ -304,9 +309,14 @@ def test_one_class_that_fails_does_not_keep_the_others_from_their_turn() -> None
 REF = "pr-held"
 
 
-def _stores(folder: Path, opened: ExitStack, monkeypatch: pytest.MonkeyPatch) -> Stores:
-    for name, value in run_settings(folder, "mqtt://127.0.0.1:1", 0, "").items():
+def _set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings of one machine over ``folder``, its incidents in the database that is under stores now."""
+    for name, value in (run_settings(folder, "mqtt://127.0.0.1:1", 0, "") | store_settings(folder)).items():
         monkeypatch.setenv(name, value)
+
+
+def _stores(folder: Path, opened: ExitStack, monkeypatch: pytest.MonkeyPatch) -> Stores:
+    _set(folder, monkeypatch)
     return Stores(load_settings(), opened, lambda: TODAY_MS + DAY_MS)
 
 
@@ -368,8 +378,7 @@ def _run(*arguments: str) -> Result:
 
 
 def test_the_commands_say_what_they_did_and_what_was_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in run_settings(tmp_path, "mqtt://127.0.0.1:1", 0, "").items():
-        monkeypatch.setenv(name, value)
+    _set(tmp_path, monkeypatch)
     assert "no holds" in _run("hold", "list").stderr
     hold = _run("hold", "add", "--site", "s1", "--reason", "file 7").stdout.strip()
     assert _run("hold", "list").stdout.startswith(f"{hold}\ts1\t-\t")

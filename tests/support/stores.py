@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from incidents.store import Store
-from tests.support.postgres import shared_postgres
+from tests.support.postgres import PASSWORD, shared_postgres
 
 MADE_MS = 1_795_400_000_000
 KEPT = 20  # databases of past tests; each takes 8 MB of memory
@@ -61,6 +61,20 @@ def store_url(folder: Path) -> str:
     if not path.exists():
         path.write_bytes(_migrated_file())
     return f"sqlite:///{path}"
+
+
+def store_settings(folder: Path) -> dict[str, str]:
+    """The environment that names :func:`store_url`; on a server the inventory lies beside it."""
+    url = store_url(folder)
+    if not _Under.postgresql:
+        return {"LINLI_INCIDENTS_URL": url}
+    secret = folder / "database.secret"
+    secret.write_text(PASSWORD, encoding="utf-8")
+    return {
+        "LINLI_INCIDENTS_URL": url.replace(f":{PASSWORD}@", "@"),
+        "LINLI_INCIDENTS_PASSWORD_FILE": str(secret),
+        "LINLI_INVENTORY_URL": "",
+    }
 
 
 def postgresql_url(folder: Path) -> str:

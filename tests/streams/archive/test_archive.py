@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from contracts.batch import Batch
-from contracts.errors import ConfigurationError
+from contracts.errors import ConfigurationError, LogBroken
 from contracts.events import DeviceConfigured
 from streams.archive.archive import Archive
 from streams.archive.archiver import Archiver
@@ -18,6 +18,7 @@ from streams.archive.keys import SiteKeys
 from streams.archive.replaying import run_segments, segment_file
 from streams.archive.segment import BatchesPart, ConfigurationPart, SegmentBroken
 from streams.daylog import DayLog
+from streams.log import LogRecord
 from tests.streams.archive.support import (
     DAY_MS,
     MIDNIGHT_MS,
@@ -190,6 +191,48 @@ def test_records_that_were_gone_before_they_were_archived_are_told(folder: Path,
     gaps: list[str] = []
     archive_all(archive, log, gaps=gaps)
     assert gaps == ["positions 1 to 2 were gone before they were archived"]
+    log.close()
+
+
+class _Overtaken:
+    """A log whose retention takes records between a look at its begin and the reading."""
+
+    def __init__(self, log: DayLog) -> None:
+        self._log, self._begin, self.takes_next = log, 0, [0]
+        self.identity, self.end = log.identity, log.end
+
+    def begin(self) -> int:
+        return self._begin
+
+    def read(self, position: int, limit: int) -> list[LogRecord]:
+        if len(self.takes_next) > 1:
+            self._begin = self.takes_next.pop()
+        if position < self._begin:
+            raise LogBroken(f"the log begins at {self._begin}")
+        return self._log.read(position, limit)
+
+
+def test_records_that_go_between_looking_and_reading_are_a_gap_and_what_was_taken_is_kept(
+    folder: Path, archive: Archive
+) -> None:
+    log = DayLog(folder / "log")
+    log.append([batch(n * 1_000, access(f"e{n}", n * 1_000)) for n in range(6)])
+    gaps: list[str] = []
+    overtaken = _Overtaken(log)
+    archiver = Archiver(archive, overtaken, on_gap=gaps.append)
+    assert archiver.step(1) == 1
+    overtaken.takes_next += [4, 3]  # and once more, while it passes the gap
+    assert archiver.step() == 2
+    archiver.flush()
+    assert gaps == [
+        "positions 1 to 2 were gone before they were archived",
+        "positions 3 to 3 were gone before they were archived",
+    ]
+    next_day(log)
+    while archiver.step():
+        pass
+    (segment,) = archive.catalogue.segments()
+    assert segment.events == 3
     log.close()
 
 
