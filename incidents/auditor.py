@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-import msgspec
 from sqlalchemy import Connection, bindparam, exists, select
 
 from contracts.findings import Severity
