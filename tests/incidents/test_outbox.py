@@ -9,75 +9,30 @@ from typing import NoReturn
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
 
 from contracts.errors import ConfigurationError, Permanent, Transient
 from contracts.events import Origin
 from contracts.findings import Finding, Phase, Severity
 from contracts.incidents import AlertAction, DeliveryState
 from incidents import outbox
-from incidents.actions import Actions, Command
+from incidents.actions import Command
 from incidents.alarms import AlarmCode, raise_alarm, standing_alarms
 from incidents.auditor import PASSING, PASSING_MS, Auditor
 from incidents.backoff import LONGEST_MS, Outcome, after_attempt
 from incidents.deliveries import Delivery
-from incidents.intake import Intake
 from incidents.outbox import MOST_AT_ONCE, Outbox
 from incidents.profile import ReceiverProfile
-from incidents.receivers.base import Misconfigured, Receipt, Receiver, RecordingReceiver
+from incidents.receivers.base import Misconfigured, Receipt, RecordingReceiver
 from incidents.receivers.stand_in import Script, StandIn
 from incidents.receivers.webhook import Webhook
-from incidents.schema import alarms, attempts, deliveries
-from incidents.store import Store
-from tests.incidents.builders import T0, ManualClock, make_directory, make_finding, make_store
-from tests.support.folders import fast_folder
+from tests.incidents.builders import T0, make_finding
+from tests.incidents.post import Post
 
 pytestmark = pytest.mark.usefixtures("on_both")
 
 SECRET = b"0123456789abcdef"
-
-
-class Post:
-    """A store whose incidents are told to one receiver, by a clock that only moves when told."""
-
-    def __init__(self, folder: Path, receiver: Receiver, **profile: object) -> None:
-        self.store: Store = make_store(folder)
-        self.clock = ManualClock()
-        settings = msgspec.convert({"name": receiver.name, **profile}, ReceiverProfile)
-        self.outbox = Outbox(self.store, receiver, settings, clock_ms=self.clock, dice=lambda: 1.0)
-        self.intake = Intake(self.store, make_directory(), [receiver.name], clock_ms=self.clock)
-        self.actions = Actions(self.store, (receiver.name,), clock_ms=self.clock)
-
-    def take(self, *findings: Finding) -> list[str]:
-        return self.intake.take(list(enumerate(findings, start=1))).opened
-
-    def drain(self) -> int:
-        """Work until nothing is due; on how many rows."""
-        worked = 0
-        while more := self.outbox.step():
-            worked += more
-        return worked
-
-    def states(self) -> list[tuple[str, str, str]]:
-        with self.store.read() as connection:
-            rows = connection.execute(select(deliveries).order_by(deliveries.c.ordinal)).all()
-        return [(row.kind, row.state, row.reason) for row in rows]
-
-    def attempts(self) -> list[tuple[int, str, str]]:
-        with self.store.read() as connection:
-            rows = connection.execute(select(attempts).order_by(attempts.c.at_ms, attempts.c.nth)).all()
-        return [(row.nth, row.outcome, row.detail) for row in rows]
-
-    def due_in_ms(self) -> int:
-        with self.store.read() as connection:
-            due_ms = connection.execute(select(deliveries.c.due_ms)).scalar_one()
-        return int(due_ms) - self.clock.now_ms
-
-    def alarms(self) -> list[str]:
-        with self.store.read() as connection:
-            return [alarm.code.value for alarm in standing_alarms(connection)]
 
 
 @pytest.fixture
@@ -419,49 +374,6 @@ def test_whether_a_receiver_fails_is_what_the_last_of_several_attempts_says(
     post.take(*(make_finding(key=f"door-{n}") for n in range(2)))
     assert post.outbox.step() == 2
     assert post.alarms() == alarms
-
-
-_ANSWERS = st.lists(
-    st.sampled_from(["confirmed", "unreadable", "down", "refused", "misconfigured"]), min_size=0, max_size=12
-)
-
-
-@pytest.mark.usefixtures("unhurried")
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(answers=_ANSWERS, doors=st.lists(st.integers(0, 3), min_size=1, max_size=6))
-def test_together_or_one_at_a_time_the_same_is_sent_and_written(answers: list[str], doors: list[int]) -> None:
-    together, single = (_told(answers, doors, going=going) for going in (True, False))
-    assert together == single
-
-
-def _told(answers: list[str], doors: list[int], *, going: bool) -> tuple[object, ...]:
-    """What was sent and written of the life of some incidents, in one step or one attempt a step."""
-    meant: dict[str, Callable[[], Receipt | Exception]] = {
-        "confirmed": lambda: Receipt.CONFIRMED,
-        "unreadable": lambda: Receipt.UNREADABLE,
-        "down": lambda: Transient("down"),
-        "refused": lambda: Permanent("no"),
-        "misconfigured": lambda: Misconfigured("status 401"),
-    }
-    receiver = RecordingReceiver("hook", [meant[answer]() for answer in answers])
-    with fast_folder() as folder:
-        post = Post(folder, receiver)
-        for nth, door in enumerate(doors):
-            phase = Phase.RETRACT if door in doors[:nth] else Phase.OPEN
-            post.take(make_finding(key=f"door-{door}", phase=phase, nth=int(phase is Phase.RETRACT)))
-            while post.outbox.step(lambda: going):
-                pass
-            post.take(make_finding(key=f"more-{door}", verified=door != 1), make_finding(key=f"other-{door}"))
-            post.clock.advance(1000)
-        while post.outbox.step(lambda: going):
-            pass
-        with post.store.read() as connection:
-            rows = [
-                [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key.columns))]
-                for table in (deliveries, attempts, alarms)
-            ]
-        post.store.close()
-    return [delivery.delivery_id for delivery in receiver.got], rows
 
 
 def test_a_receiver_that_is_another_process_s_is_left_alone(tmp_path: Path) -> None:
