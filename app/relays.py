@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -16,7 +17,10 @@ from ingest.inventory import Inventory
 
 TAKE_FINDINGS = 500
 FOLLOW_CHANGES = 1_000
-POLL_S = 0.1
+STEP_S = 0.25
+"""A step of :class:`SharedRelays` begins at most so often. A transaction costs as much as several findings in it, so
+what comes within a quarter of a second is taken together; every finding, life safety too, waits at most that long.
+"""
 
 
 class FindingsSource(Protocol):
@@ -125,7 +129,7 @@ class SharedRelays:
         self._store = store
 
     def step(self) -> int:
-        """Hand over from the sources that are ours, up to a bound in all; from how many sources that was.
+        """Hand over from the sources that are ours, up to a bound in all; how many findings that were.
 
         Raises:
             Transient: a source or the incidents are away; the next step begins with the source after that.
@@ -137,13 +141,14 @@ class SharedRelays:
             taken = take_together(connection, [(relay.intake, handed) for relay, handed in given])
         for (relay, handed), one in zip(given, taken, strict=True):
             relay.committed(handed, one)
-        return len(given)
+        return _findings(given)
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop``."""
+        """Until ``stop``, at its pace; without a pause while there is more than one step takes."""
         while not stop.is_set():
-            if not self.step():
-                stop.wait(POLL_S)
+            due_s = time.monotonic() + STEP_S
+            if self.step() < TAKE_FINDINGS:
+                stop.wait(max(0.0, due_s - time.monotonic()))
 
     def _read(self) -> list[tuple[Relay, Handed]]:
         given: list[tuple[Relay, Handed]] = []
@@ -156,9 +161,13 @@ class SharedRelays:
             handed = relay.read()
             if handed is not None:
                 given.append((relay, handed))
-            if sum(len(handed.findings) for _, handed in given) >= TAKE_FINDINGS:
+            if _findings(given) >= TAKE_FINDINGS:
                 break
         return given
+
+
+def _findings(given: Sequence[tuple[Relay, Handed]]) -> int:
+    return sum(len(handed.findings) for _, handed in given)
 
 
 class DirectoryRelay:

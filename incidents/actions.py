@@ -11,7 +11,7 @@ from incidents import audit
 from incidents.changes import add_change
 from incidents.deliveries import add_deliveries
 from incidents.history import HistoryEntry, add_history, last_step
-from incidents.openings import update_incident
+from incidents.openings import update_incidents
 from incidents.records import ChangeKind, DeliveryKind, Incident, get_incident
 from incidents.store import Clock, Store, wall_ms
 
@@ -73,7 +73,7 @@ class Actions:
         now_ms = self._clock_ms()
         state = next_alert_state(before.state, command.action)
         after = msgspec.structs.replace(before, state=state, version=before.version + 1, changed_ms=now_ms)
-        update_incident(connection, after)
+        update_incidents(connection, [after])
         reason = command.reason.value if command.reason else None
         add_history(
             connection,

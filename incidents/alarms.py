@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
 
+from incidents.database import ask
 from incidents.schema import alarms
+
+_KNOWN = select(alarms).where(tuple_(alarms.c.code, alarms.c.subject).in_(bindparam("ids", expanding=True)))
+_OF = (alarms.c.code == bindparam("of"), alarms.c.subject == bindparam("about"))
+_AGAIN = (
+    update(alarms)
+    .where(*_OF)
+    .values(
+        detail=bindparam("said"),
+        first_ms=bindparam("first"),
+        last_ms=bindparam("now"),
+        times=bindparam("count"),
+        cleared_ms=None,
+    )
+)
+_CLEAR = update(alarms).where(*_OF, alarms.c.cleared_ms.is_(None)).values(cleared_ms=bindparam("now"))
 
 
 class AlarmCode(enum.StrEnum):
@@ -59,23 +76,42 @@ class Alarm(msgspec.Struct, frozen=True):
 
 def raise_alarm(connection: Connection, code: AlarmCode, subject: str, detail: str, now_ms: int) -> None:
     """Raise, or count again, one alarm. After it was cleared it starts anew."""
-    where = (alarms.c.code == code.value) & (alarms.c.subject == subject)
-    row = connection.execute(select(alarms.c.times, alarms.c.cleared_ms).where(where)).first()
-    if row is None:
-        values = {"code": code.value, "subject": subject, "detail": detail, "first_ms": now_ms}
-        connection.execute(insert(alarms).values(**values, last_ms=now_ms, times=1, cleared_ms=None))
-        return
-    again = {"detail": detail, "last_ms": now_ms, "cleared_ms": None}
-    if row.cleared_ms is None:
-        connection.execute(update(alarms).where(where).values(**again, times=row.times + 1))
-    else:
-        connection.execute(update(alarms).where(where).values(**again, first_ms=now_ms, times=1))
+    raise_alarms(connection, [Raised(code, subject, detail)], now_ms)
+
+
+def raise_alarms(connection: Connection, raised: Sequence[Raised], now_ms: int, *, counted_after_ms: int = 0) -> None:
+    """Raise, or count again, alarms of different codes or subjects. Those that were cleared start anew.
+
+    Args:
+        counted_after_ms: one that stands, says the same and was counted less than this ago is left as it is.
+    """
+    keys = [(one.code.value, one.subject) for one in raised]
+    known = {(row["code"], row["subject"]): row for row in ask(connection, _KNOWN, keys)}
+    new, again = [], []
+    for one, key in zip(raised, keys, strict=True):
+        row = known.get(key)
+        if row is None:
+            new.append(_new_row(one, now_ms))
+        elif row["cleared_ms"] is not None:
+            again.append(_again(one, now_ms, first_ms=now_ms, times=1))
+        elif row["detail"] != one.detail or now_ms - row["last_ms"] >= counted_after_ms:
+            again.append(_again(one, now_ms, first_ms=row["first_ms"], times=row["times"] + 1))
+    if new:
+        connection.execute(insert(alarms), new)
+    if again:
+        connection.execute(_AGAIN, again)
 
 
 def clear_alarm(connection: Connection, code: AlarmCode, subject: str, now_ms: int) -> None:
     """The condition has ended; nothing happens when it was not raised."""
-    where = (alarms.c.code == code.value) & (alarms.c.subject == subject) & alarms.c.cleared_ms.is_(None)
-    connection.execute(update(alarms).where(where).values(cleared_ms=now_ms))
+    clear_alarms(connection, [(code, subject)], now_ms)
+
+
+def clear_alarms(connection: Connection, ended: Sequence[tuple[AlarmCode, str]], now_ms: int) -> None:
+    """The conditions have ended; nothing happens to those that were not raised."""
+    if ended:
+        rows = [{"of": code.value, "about": subject, "now": now_ms} for code, subject in ended]
+        connection.execute(_CLEAR, rows)
 
 
 def standing_alarms(connection: Connection, limit: int = 200) -> list[Alarm]:
@@ -83,3 +119,20 @@ def standing_alarms(connection: Connection, limit: int = 200) -> list[Alarm]:
     query = select(alarms).where(alarms.c.cleared_ms.is_(None)).order_by(alarms.c.last_ms.desc(), alarms.c.subject)
     rows = connection.execute(query.limit(limit))
     return [Alarm(AlarmCode(r.code), r.subject, r.detail, r.first_ms, r.last_ms, r.times) for r in rows]
+
+
+def _new_row(raised: Raised, now_ms: int) -> dict[str, object]:
+    return {
+        "code": raised.code.value,
+        "subject": raised.subject,
+        "detail": raised.detail,
+        "first_ms": now_ms,
+        "last_ms": now_ms,
+        "times": 1,
+        "cleared_ms": None,
+    }
+
+
+def _again(raised: Raised, now_ms: int, *, first_ms: int, times: int) -> dict[str, object]:
+    key = {"of": raised.code.value, "about": raised.subject}
+    return {**key, "said": raised.detail, "now": now_ms, "first": first_ms, "count": times}

@@ -8,13 +8,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-import msgspec
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import Connection, bindparam, exists, select
 
 from contracts.findings import Severity
 from contracts.incidents import AlertState, DeliveryState
 from incidents import audit
-from incidents.alarms import AlarmCode, clear_alarm, raise_alarm, standing_alarms
+from incidents.alarms import (
+    AlarmCode,
+    Raised,
+    clear_alarm,
+    clear_alarms,
+    raise_alarm,
+    raise_alarms,
+    standing_alarms,
+)
 from incidents.changes import prune
 from incidents.deliveries import add_deliveries
 from incidents.evidence import expire_evidence
@@ -25,6 +32,7 @@ from incidents.store import Clock, Store, wall_ms
 OVERDUE_MS = 60_000  # a healthy outbox takes a due row within a second; its longest attempt is some ten
 WAITING_MS = 60_000
 CHANGES_KEPT_MS = 7 * 86_400_000
+COUNTED_AFTER_MS = 60_000  # what stays stuck is counted again each minute, not at each look: there may be hundreds
 CHAIN_EVERY_MS = 3_600_000
 LIFE_SAFETY_UNSEEN_MS = 60_000
 UNSEEN_MS = {
@@ -36,6 +44,15 @@ UNSEEN_MS = {
 """How long an incident may stay ``new`` before it counts as forgotten."""
 
 _LIMIT = 500
+_RECEIVERS = select(deliveries.c.receiver).where(deliveries.c.receiver > bindparam("after"))
+_NEXT_RECEIVER = _RECEIVERS.order_by(deliveries.c.receiver).limit(1)
+_OVERDUE = (
+    select(deliveries.c.delivery_id, deliveries.c.due_ms)
+    .where(deliveries.c.receiver == bindparam("to"), deliveries.c.state == DeliveryState.PENDING.value)
+    .where(deliveries.c.due_ms < bindparam("before"))
+    .order_by(deliveries.c.due_ms)
+    .limit(1)
+)
 _OWN = (
     AlarmCode.DELIVERY_OVERDUE,
     AlarmCode.INCIDENT_UNTOLD,
@@ -62,14 +79,6 @@ PASSING = (
 """What happened rather than lasts: nothing can mend it, so it is cleared a week after it happened last."""
 
 
-class Stuck(msgspec.Struct, frozen=True):
-    """Something without a future step."""
-
-    code: AlarmCode
-    subject: str
-    detail: str
-
-
 class Auditor:
     """Looks over the whole database.
 
@@ -86,7 +95,7 @@ class Auditor:
         self._clock_ms = clock_ms
         self._chain_due_ms = 0
 
-    def step(self) -> list[Stuck]:
+    def step(self) -> list[Raised]:
         """Look once: raise an alarm for everything stuck, clear those that have ended, expire and prune."""
         now_ms = self._clock_ms()
         if now_ms >= self._chain_due_ms:
@@ -95,8 +104,8 @@ class Auditor:
             expire_evidence(connection, now_ms)
             prune(connection, now_ms - CHANGES_KEPT_MS)
             stuck = find_stuck(connection, self._receivers, now_ms)
+            raise_alarms(connection, stuck, now_ms, counted_after_ms=COUNTED_AFTER_MS)
             for item in stuck:
-                raise_alarm(connection, item.code, item.subject, item.detail, now_ms)
                 if item.code is AlarmCode.INCIDENT_UNTOLD:
                     _tell(connection, item, now_ms)
             self._clear(connection, stuck, now_ms)
@@ -119,15 +128,17 @@ class Auditor:
             else:
                 raise_alarm(connection, AlarmCode.AUDIT_BROKEN, "audit_log", f"entry {number}", now_ms)
 
-    def _clear(self, connection: Connection, stuck: list[Stuck], now_ms: int) -> None:
+    def _clear(self, connection: Connection, stuck: list[Raised], now_ms: int) -> None:
         standing = {(item.code, item.subject) for item in stuck}
+        ended = []
         for alarm in standing_alarms(connection, limit=10 * _LIMIT):
-            ended = alarm.code in _OWN and (alarm.code, alarm.subject) not in standing
-            if ended or (alarm.code in PASSING and alarm.last_ms < now_ms - PASSING_MS):
-                clear_alarm(connection, alarm.code, alarm.subject, now_ms)
+            over = alarm.code in _OWN and (alarm.code, alarm.subject) not in standing
+            if over or (alarm.code in PASSING and alarm.last_ms < now_ms - PASSING_MS):
+                ended.append((alarm.code, alarm.subject))
+        clear_alarms(connection, ended, now_ms)
 
 
-def find_stuck(connection: Connection, receivers: Sequence[str], now_ms: int) -> list[Stuck]:
+def find_stuck(connection: Connection, receivers: Sequence[str], now_ms: int) -> list[Raised]:
     """Everything without a future step, at most 500 of a kind."""
     return [
         *_overdue(connection, receivers, now_ms),
@@ -143,47 +154,47 @@ def is_forgotten(incident: Incident, now_ms: int) -> bool:
     return incident.state is AlertState.NEW and now_ms - incident.opened_ms > limit_ms
 
 
-def _overdue(connection: Connection, receivers: Sequence[str], now_ms: int) -> list[Stuck]:
-    pending = (deliveries.c.state == DeliveryState.PENDING.value) & (deliveries.c.due_ms < now_ms - OVERDUE_MS)
-    query = select(deliveries.c.delivery_id, deliveries.c.receiver, deliveries.c.due_ms).where(pending)
-    stuck: dict[str, Stuck] = {}
-    for row in connection.execute(query.order_by(deliveries.c.due_ms).limit(_LIMIT)):
-        known = row.receiver in receivers
-        code = AlarmCode.DELIVERY_OVERDUE if known else AlarmCode.RECEIVER_UNKNOWN
-        # One alarm per receiver: a sender that hangs would otherwise fill the table with its backlog.
-        stuck.setdefault(row.receiver, Stuck(code, row.receiver, f"{row.delivery_id} since {row.due_ms}"))
-    return list(stuck.values())
+def _overdue(connection: Connection, receivers: Sequence[str], now_ms: int) -> list[Raised]:
+    # One alarm per receiver: a sender that hangs would otherwise fill the table with its backlog. Receivers are found
+    # one after another, and of each the row that waits longest, so that an index says it however many rows there are.
+    stuck, receiver = [], ""
+    while (receiver := connection.execute(_NEXT_RECEIVER, {"after": receiver}).scalar() or "") != "":
+        row = connection.execute(_OVERDUE, {"to": receiver, "before": now_ms - OVERDUE_MS}).first()
+        if row is not None:
+            code = AlarmCode.DELIVERY_OVERDUE if receiver in receivers else AlarmCode.RECEIVER_UNKNOWN
+            stuck.append(Raised(code, receiver, f"{row.delivery_id} since {row.due_ms}"))
+    return stuck
 
 
-def _untold(connection: Connection, receivers: Sequence[str]) -> list[Stuck]:
+def _untold(connection: Connection, receivers: Sequence[str]) -> list[Raised]:
     found = []
     live = incidents.c.state.in_((AlertState.NEW.value, AlertState.SEEN.value))
     for receiver in receivers:
         row = exists().where(deliveries.c.incident_id == incidents.c.incident_id, deliveries.c.receiver == receiver)
         ids = connection.execute(select(incidents.c.incident_id).where(live, ~row).limit(_LIMIT)).scalars()
-        found += [Stuck(AlarmCode.INCIDENT_UNTOLD, f"{incident_id}/{receiver}", "") for incident_id in ids]
+        found += [Raised(AlarmCode.INCIDENT_UNTOLD, f"{incident_id}/{receiver}", "") for incident_id in ids]
     return found
 
 
-def _tell(connection: Connection, untold: Stuck, now_ms: int) -> None:
+def _tell(connection: Connection, untold: Raised, now_ms: int) -> None:
     incident_id, _, receiver = untold.subject.partition("/")
     incident = get_incident(connection, incident_id)
     if incident is not None:
         add_deliveries(connection, [receiver], incident, DeliveryKind.OPENED, now_ms)
 
 
-def _unseen(connection: Connection, now_ms: int) -> list[Stuck]:
+def _unseen(connection: Connection, now_ms: int) -> list[Raised]:
     query = select(incidents).where(incidents.c.state == AlertState.NEW.value).order_by(incidents.c.opened_ms)
     rows = [incident_of(row) for row in connection.execute(query.limit(_LIMIT)).mappings()]
     return [
-        Stuck(AlarmCode.INCIDENT_UNSEEN, incident.incident_id, f"{incident.number} {incident.scenario}")
+        Raised(AlarmCode.INCIDENT_UNSEEN, incident.incident_id, f"{incident.number} {incident.scenario}")
         for incident in rows
         if is_forgotten(incident, now_ms)
     ]
 
 
-def _waiting(connection: Connection, now_ms: int) -> list[Stuck]:
+def _waiting(connection: Connection, now_ms: int) -> list[Raised]:
     late = findings.c.applied.is_(False) & (findings.c.taken_ms < now_ms - WAITING_MS)
     query = select(findings.c.finding_id, findings.c.open_id, findings.c.nth).where(late).limit(_LIMIT)
     rows = connection.execute(query)
-    return [Stuck(AlarmCode.FINDING_WAITS, r.finding_id, f"{r.open_id} number {r.nth}") for r in rows]
+    return [Raised(AlarmCode.FINDING_WAITS, r.finding_id, f"{r.open_id} number {r.nth}") for r in rows]

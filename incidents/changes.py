@@ -62,5 +62,12 @@ def can_resume(connection: Connection, seq: int) -> bool:
 
 
 def prune(connection: Connection, before_ms: int) -> int:
-    """Forget changes older than ``before_ms``; returns how many. A reader further behind must read everything anew."""
-    return connection.execute(delete(incident_changes).where(incident_changes.c.at_ms < before_ms)).rowcount
+    """Forget changes older than ``before_ms``; returns how many. A reader further behind must read everything anew.
+
+    From the oldest number up to the first that is kept: their times have no index, and are as good as in order.
+    """
+    table = incident_changes
+    kept = select(table.c.seq).where(table.c.at_ms >= before_ms).order_by(table.c.seq).limit(1)
+    first = connection.execute(kept).scalar()
+    last = head(connection) if first is None else first - 1
+    return connection.execute(delete(table).where(table.c.seq <= last)).rowcount

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, RowMapping, Select, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -17,6 +17,7 @@ from contracts.errors import ConfigurationError
 from incidents.claims import Claims, Uncontested
 
 _LOOK_S = 0.5
+_ASKED_AT_ONCE = 256
 _BUSY_MS = 30_000  # another process (linli users) may hold the file for the length of its transaction
 
 
@@ -88,6 +89,20 @@ def _postgresql(url: URL, schema: str) -> Database:
     except ImportError as error:
         raise ConfigurationError(f"PostgreSQL needs `pip install 'linli[cluster]'`: {error}") from None
     return PostgresDatabase(url, schema=schema)
+
+
+def ask(
+    connection: Connection, query: Select[*tuple[Any, ...]], ids: Sequence[Any], **more: object
+) -> Iterator[RowMapping]:
+    """The rows of ``query`` for all of ``ids``, which it takes as an expanding parameter of that name.
+
+    However many there are, they are asked for in a few different lengths (the last is repeated): a statement of a
+    length that was met before is compiled and, on a server, prepared.
+    """
+    for at in range(0, len(ids), _ASKED_AT_ONCE):
+        some = ids[at : at + _ASKED_AT_ONCE]
+        missing = (1 << (len(some) - 1).bit_length()) - len(some)
+        yield from connection.execute(query, {"ids": [*some, *([some[-1]] * missing)], **more}).mappings()
 
 
 class SqliteDatabase:

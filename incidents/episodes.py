@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, Select, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, case, func, insert, select, update
 from sqlalchemy.sql import ColumnElement
 
 from contracts.findings import Finding, Phase, is_momentary
+from incidents.database import ask
 from incidents.records import EpisodeState, Incident
 from incidents.schema import episodes
 
@@ -94,28 +94,63 @@ def add_episodes(connection: Connection, begun: Sequence[Episode]) -> None:
         connection.execute(insert(episodes), [_values(episode) for episode in begun])
 
 
-def update_episode(connection: Connection, episode: Episode) -> None:
-    """Write the row of an episode that has one."""
-    connection.execute(_UPDATE, _values(episode) | {"of": episode.open_id})
+def update_episodes(connection: Connection, changed: Iterable[Episode]) -> None:
+    """Write the rows of episodes that have one."""
+    rows = [_values(episode) | {"of": episode.open_id} for episode in changed]
+    if rows:
+        connection.execute(_UPDATE, rows)
 
 
-def totals_of(connection: Connection, incident_id: str, *, retracted: bool = False) -> Totals | None:
-    """What the incident's episodes add up to, or None when there is none.
+def totals_without(
+    connection: Connection, incident_ids: Sequence[str], open_ids: Iterable[str]
+) -> dict[tuple[str, bool], Totals]:
+    """What the episodes of incidents add up to, leaving ``open_ids`` out.
 
-    Args:
-        retracted: add up the episodes that were retracted instead of those that hold.
+    By incident and whether they were retracted; there is none where there is no such episode.
     """
-    row = connection.execute(_RETRACTED if retracted else _HOLDING, {"of": incident_id}).one()
-    if row.episodes == 0:
+    left_out = sorted(open_ids) or [""]
+    missing = (1 << (len(left_out) - 1).bit_length()) - len(left_out)
+    rows = ask(connection, _TOTALS, incident_ids, left_out=left_out + left_out[-1:] * missing)
+    return {(row["incident_id"], row["retracted"] > 0): _totals_of(row) for row in rows}
+
+
+def totals_of(episodes_: Iterable[Episode], others: Totals | None) -> Totals | None:
+    """What these episodes and those that ``others`` stands for add up to, or None when there is none."""
+    parts = [*(_alone(episode) for episode in episodes_), *([others] if others else [])]
+    if not parts:
         return None
     return Totals(
-        severity_rank=row.severity_rank,
-        life_safety=row.life_safety > 0,
-        verified=row.verified > 0,
-        confidence=row.confidence,
-        ongoing=row.ongoing > 0,
-        onset_ms=row.onset_ms,
-        last_ms=row.last_ms,
+        severity_rank=max(part.severity_rank for part in parts),
+        life_safety=any(part.life_safety for part in parts),
+        verified=any(part.verified for part in parts),
+        confidence=max(part.confidence for part in parts),
+        ongoing=any(part.ongoing for part in parts),
+        onset_ms=min(part.onset_ms for part in parts),
+        last_ms=max(part.last_ms for part in parts),
+    )
+
+
+def _alone(episode: Episode) -> Totals:
+    return Totals(
+        severity_rank=episode.severity_rank,
+        life_safety=episode.life_safety,
+        verified=episode.verified,
+        confidence=episode.confidence,
+        ongoing=episode.state is EpisodeState.OPEN,
+        onset_ms=episode.first_ms,
+        last_ms=episode.last_ms,
+    )
+
+
+def _totals_of(row: RowMapping) -> Totals:
+    return Totals(
+        severity_rank=row["severity_rank"],
+        life_safety=row["life_safety"] > 0,
+        verified=row["verified"] > 0,
+        confidence=row["confidence"],
+        ongoing=row["ongoing"] > 0,
+        onset_ms=row["onset_ms"],
+        last_ms=row["last_ms"],
     )
 
 
@@ -123,27 +158,24 @@ def _values(episode: Episode) -> dict[str, object]:
     return msgspec.structs.asdict(episode) | {"state": episode.state.value}
 
 
-def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+def _any(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.max(case((condition, 1), else_=0))
 
 
-def _totals_query(*, retracted: bool) -> Select[*tuple[Any, ...]]:
-    table = episodes.c
-    gone = table.state == EpisodeState.RETRACTED.value
-    return (
-        select(
-            func.count().label("episodes"),
-            func.max(table.severity_rank).label("severity_rank"),
-            _count(table.life_safety.is_(True)).label("life_safety"),
-            _count(table.verified.is_(True)).label("verified"),
-            func.max(table.confidence).label("confidence"),
-            _count(table.state == EpisodeState.OPEN.value).label("ongoing"),
-            func.min(table.first_ms).label("onset_ms"),
-            func.max(table.last_ms).label("last_ms"),
-        )
-        .where(table.incident_id == bindparam("of"))
-        .where(gone if retracted else ~gone)
+_RETRACTED = episodes.c.state == EpisodeState.RETRACTED.value
+_TOTALS = (
+    select(
+        episodes.c.incident_id,
+        _any(_RETRACTED).label("retracted"),
+        func.max(episodes.c.severity_rank).label("severity_rank"),
+        _any(episodes.c.life_safety.is_(True)).label("life_safety"),
+        _any(episodes.c.verified.is_(True)).label("verified"),
+        func.max(episodes.c.confidence).label("confidence"),
+        _any(episodes.c.state == EpisodeState.OPEN.value).label("ongoing"),
+        func.min(episodes.c.first_ms).label("onset_ms"),
+        func.max(episodes.c.last_ms).label("last_ms"),
     )
-
-
-_HOLDING, _RETRACTED = _totals_query(retracted=False), _totals_query(retracted=True)
+    .where(episodes.c.incident_id.in_(bindparam("ids", expanding=True)))
+    .where(episodes.c.open_id.not_in(bindparam("left_out", expanding=True)))
+    .group_by(episodes.c.incident_id, case((_RETRACTED, 1), else_=0))
+)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from contracts.events import EvidenceRef
 from incidents.changes import add_change
+from incidents.database import ask
 from incidents.records import ChangeKind, EvidenceState
 from incidents.schema import evidence, incident_evidence, incidents
 
@@ -18,6 +19,20 @@ KEPT_ON_BOX_MS = 72 * 3_600_000
 
 ERASED = "erased"
 """The reason of evidence that was erased on request."""
+
+
+_KNOWN = select(evidence.c.sha256).where(evidence.c.sha256.in_(bindparam("ids", expanding=True)))
+_LINKS = select(incident_evidence.c.incident_id, incident_evidence.c.sha256).where(
+    incident_evidence.c.sha256.in_(bindparam("ids", expanding=True))
+)
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A finding of an incident named a still or clip."""
+
+    incident_id: str
+    ref: EvidenceRef
+    at_ms: int
 
 
 class EvidenceRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,15 +50,26 @@ class EvidenceRow(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def name_evidence(connection: Connection, incident_id: str, refs: Iterable[EvidenceRef], now_ms: int) -> None:
-    """Link what a finding names to its incident; bytes that came before their finding are present at once."""
-    for ref in refs:
-        if not _exists(connection, ref.sha256):
-            row = {"sha256": ref.sha256, "state": EvidenceState.PENDING.value, "size_bytes": ref.bytes, "reason": ""}
-            connection.execute(insert(evidence).values(**row, box_id=None, asked_ms=now_ms, settled_ms=None))
-        link = (incident_evidence.c.incident_id == incident_id) & (incident_evidence.c.sha256 == ref.sha256)
-        if connection.execute(select(incident_evidence.c.sha256).where(link)).first() is None:
-            connection.execute(insert(incident_evidence).values(_link(incident_id, ref)))
+def name_evidence(connection: Connection, named: Sequence[Named]) -> None:
+    """Link what findings name to their incidents, in this order, of the same bytes in one incident only the first.
+
+    Bytes that came before their finding are present at once.
+    """
+    hashes = list(dict.fromkeys(one.ref.sha256 for one in named))
+    known = {row["sha256"] for row in ask(connection, _KNOWN, hashes)}
+    linked = {(row["incident_id"], row["sha256"]) for row in ask(connection, _LINKS, hashes)}
+    new: dict[str, dict[str, object]] = {}
+    links: dict[tuple[str, str], dict[str, object]] = {}
+    for one in named:
+        sha256 = one.ref.sha256
+        if sha256 not in known:
+            new.setdefault(sha256, _asked_for(one))
+        if (one.incident_id, sha256) not in linked:
+            links.setdefault((one.incident_id, sha256), _link(one.incident_id, one.ref))
+    if new:
+        connection.execute(insert(evidence), list(new.values()))
+    if links:
+        connection.execute(insert(incident_evidence), list(links.values()))
 
 
 def settle_evidence(
@@ -147,6 +173,18 @@ def _announce(connection: Connection, sha256: str, now_ms: int) -> None:
 
 def _exists(connection: Connection, sha256: str) -> bool:
     return connection.execute(select(evidence.c.state).where(evidence.c.sha256 == sha256)).first() is not None
+
+
+def _asked_for(named: Named) -> dict[str, object]:
+    return {
+        "sha256": named.ref.sha256,
+        "state": EvidenceState.PENDING.value,
+        "size_bytes": named.ref.bytes,
+        "box_id": None,
+        "reason": "",
+        "asked_ms": named.at_ms,
+        "settled_ms": None,
+    }
 
 
 def _link(incident_id: str, ref: EvidenceRef) -> dict[str, object]:

@@ -23,9 +23,8 @@ from incidents.counters import current
 from incidents.deliveries import news_of
 from incidents.directory import SiteDirectory
 from incidents.episodes import Episode, advanced, after_totals, opened
-from incidents.evidence import name_evidence
 from incidents.history import SYSTEM, add_history
-from incidents.openings import INCIDENTS, incident_to_extend, open_incident, update_incident
+from incidents.openings import INCIDENTS, open_incident
 from incidents.pending import Pending
 from incidents.records import ChangeKind, DeliveryKind, EpisodeState, Incident
 from incidents.schema import findings as table
@@ -244,7 +243,7 @@ class _Pass:
     def _apply(self, finding: Finding) -> Episode:
         episode = self.pending.episode(finding.open_id)
         episode = self._begin(finding) if episode is None else self._continue(episode, finding)
-        name_evidence(self.connection, episode.incident_id, finding.evidence, self.now_ms)
+        self.pending.name_evidence(episode.incident_id, finding, self.now_ms)
         return episode
 
     def _next(self, open_id: str) -> Finding | None:
@@ -257,7 +256,7 @@ class _Pass:
         return None if content is None else _FINDING.decode(content)
 
     def _begin(self, finding: Finding) -> Episode:
-        incident = incident_to_extend(self.connection, finding)
+        incident = self.pending.incident_to_extend(finding)
         joined = incident is not None
         if incident is None:
             incident = self._open(finding)
@@ -268,9 +267,10 @@ class _Pass:
         return episode
 
     def _open(self, finding: Finding) -> Incident:
+        self.pending.write_incidents()
         ordinal = self.pending.numbers.next(INCIDENTS)
         incident = open_incident(self.connection, finding, self.directory, ordinal=ordinal, now_ms=self.now_ms)
-        self.pending.remember(incident)
+        self.pending.add_incident(incident)
         self.taken.opened.append(incident.incident_id)
         self.taken.traces[incident.incident_id] = trace_id(finding)
         self._tell(incident, DeliveryKind.OPENED)
@@ -328,8 +328,7 @@ class _Pass:
 
     def _write(self, incident: Incident, kind: ChangeKind) -> None:
         incident = msgspec.structs.replace(incident, changed_ms=self.now_ms)
-        update_incident(self.connection, incident)
-        self.pending.remember(incident)
+        self.pending.update_incident(incident)
         self.pending.change(incident, kind, self.now_ms)
 
     def _tell(self, incident: Incident, kind: DeliveryKind) -> None:

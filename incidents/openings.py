@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, bindparam, func, insert, select, tuple_, update
 
 from contracts.findings import Finding, Severity, is_momentary
-from contracts.incidents import AlertState
+from contracts.incidents import AlertState, regroup_ms
 from incidents.counters import allot_day_number
+from incidents.database import ask
 from incidents.directory import SiteDirectory, building_of, place_path, site_day
-from incidents.grouping import FOLD_WINDOW_MS, fold_group, joins, new_incident_id
+from incidents.grouping import FOLD_WINDOW_MS, fold_group, new_incident_id
 from incidents.records import Incident, incident_of
 from incidents.schema import incidents
 
 INCIDENTS = "incidents"
 """The counter of their ordinals."""
 
-_CANDIDATES = 50  # live incidents of one subject; more would mean that nobody has closed any for days
+CANDIDATES = 50
+"""Live incidents of one subject that a new episode may join; more would mean that nobody has closed any for days."""
 
+Key = tuple[str, str, str, str, str]
+"""Site, scenario, kind and reference of the subject, origin: a drill never joins what is real."""
 
 _OF_SUBJECT = (
     incidents.c.site_id == bindparam("site"),
     incidents.c.scenario == bindparam("rule"),
     incidents.c.subject_kind == bindparam("kind"),
     incidents.c.subject_ref == bindparam("ref"),
-    incidents.c.origin == bindparam("of"),  # a drill never joins what is real
+    incidents.c.origin == bindparam("of"),
 )
-_LIVE_OF_SUBJECT = (
+_KEY = (
+    incidents.c.site_id,
+    incidents.c.scenario,
+    incidents.c.subject_kind,
+    incidents.c.subject_ref,
+    incidents.c.origin,
+)
+_LIVE = (
     select(incidents)
-    .where(*_OF_SUBJECT, incidents.c.state.in_((AlertState.NEW.value, AlertState.SEEN.value)))
-    .order_by(incidents.c.last_ms.desc())
-    .limit(_CANDIDATES)
+    .where(tuple_(*_KEY).in_(bindparam("ids", expanding=True)), incidents.c.last_ms >= bindparam("since"))
+    .where(incidents.c.state.in_((AlertState.NEW.value, AlertState.SEEN.value)))
 )
 _BEFORE = (
     select(incidents.c.incident_id)
@@ -47,13 +59,46 @@ _SURROUNDINGS = select(
     _BEFORE.scalar_subquery().label("before"),
     _OPENED_SINCE.scalar_subquery().label("lately"),
 )
-_UPDATE = update(incidents).where(incidents.c.incident_id == bindparam("of_id"))
+_CHANGING = (
+    "state",
+    "version",
+    "severity_rank",
+    "life_safety",
+    "verified",
+    "confidence",
+    "ongoing",
+    "onset_ms",
+    "last_ms",
+    "changed_ms",
+    "fold_group",
+)
+"""What may change of an incident once it is opened."""
+
+_UPDATE = (
+    update(incidents)
+    .where(incidents.c.incident_id == bindparam("of_id"))
+    .values({name: bindparam(f"new_{name}") for name in _CHANGING})
+)
 
 
-def incident_to_extend(connection: Connection, finding: Finding) -> Incident | None:
-    """The live incident that the episode opened by ``finding`` joins, or None."""
-    rows = connection.execute(_LIVE_OF_SUBJECT, _subject(finding)).mappings()
-    return joins([incident_of(row) for row in rows], finding)
+def key_of_finding(finding: Finding) -> Key:
+    """What an incident and a finding that may extend it have in common."""
+    return finding.site_id, finding.rule, finding.subject.kind.value, finding.subject.ref, finding.origin.value
+
+
+def key_of_incident(incident: Incident) -> Key:
+    """See :func:`key_of_finding`."""
+    return incident.site_id, incident.scenario, incident.subject_kind, incident.subject_ref, incident.origin
+
+
+def live_incidents(connection: Connection, openings: Sequence[Finding]) -> list[Incident]:
+    """The live incidents that episodes opened by ``openings`` may join: of their subjects, and not over for too long.
+
+    That is asked as of the earliest of them, so it may give more than each could join.
+    """
+    keys = list(dict.fromkeys(map(key_of_finding, openings)))
+    since_ms = min((finding.onset_ms - regroup_ms(finding.rule) for finding in openings), default=0)
+    return [incident_of(row) for row in ask(connection, _LIVE, keys, since=since_ms)]
 
 
 def open_incident(
@@ -94,19 +139,19 @@ def open_incident(
     return incident
 
 
-def update_incident(connection: Connection, incident: Incident) -> None:
-    """Write the row of an incident that has one."""
-    connection.execute(_UPDATE, _row_of(incident) | {"of_id": incident.incident_id})
+def update_incidents(connection: Connection, changed: Iterable[Incident]) -> None:
+    """Write the rows of incidents that have one."""
+    rows = [
+        {f"new_{name}": getattr(incident, name) for name in _CHANGING}
+        | {"new_state": incident.state.value, "of_id": incident.incident_id}
+        for incident in changed
+    ]
+    if rows:
+        connection.execute(_UPDATE, rows)
 
 
 def _subject(finding: Finding) -> dict[str, object]:
-    return {
-        "site": finding.site_id,
-        "rule": finding.rule,
-        "kind": finding.subject.kind.value,
-        "ref": finding.subject.ref,
-        "of": finding.origin.value,
-    }
+    return dict(zip(("site", "rule", "kind", "ref", "of"), key_of_finding(finding), strict=True))
 
 
 def _row_of(incident: Incident) -> dict[str, object]:

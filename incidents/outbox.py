@@ -1,7 +1,12 @@
-"""The outbox of one receiver: delivery row → muted? → due? → send → delivered, retry at, rejected or unconfirmed.
+"""The outbox of one receiver: delivery rows → muted? → due? → send → delivered, retry at, rejected or unconfirmed.
 
-Every attempt is a row. News of one incident reaches a receiver in its order: a row waits while an earlier one of its
-incident is unsettled. One outbox, and so one thread, per receiver: a slow one delays nobody else.
+Rows that are due are read together, sent one after another, and what came of them is written down together, since a
+transaction costs as much as several rows in it. Every attempt is a row. News of one incident reaches a receiver in its
+order: a row waits while an earlier one of its incident is unsettled. One outbox, and so one thread, per receiver: a
+slow one delays nobody else.
+
+A process that dies between sending and writing down has told its receiver up to :data:`MOST_AT_ONCE` rows, or those of
+:data:`BEGIN_FOR_S` and one attempt, that are told again: with the same keys, of which a receiver counts each once.
 """
 
 from __future__ import annotations
@@ -9,32 +14,77 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
-from sqlalchemy import Connection, Select, and_, exists, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, exists, insert, select, update
 
 from contracts.errors import Permanent, Transient
 from contracts.hops import Hop, HopTimes
 from contracts.incidents import DeliveryState
 from incidents.alarms import AlarmCode, clear_alarm, raise_alarm
 from incidents.backoff import Outcome, Step, after_attempt
+from incidents.database import ask
 from incidents.deliveries import Delivery, delivery_of
-from incidents.profile import ReceiverProfile, mute_reason
+from incidents.profile import FOLLOW_UPS, MuteReason, ReceiverProfile, mute_reason
 from incidents.receivers.base import Misconfigured, Receipt, Receiver
-from incidents.records import get_incident
-from incidents.schema import attempts, deliveries
+from incidents.records import incident_of
+from incidents.schema import attempts, deliveries, incidents
 from incidents.store import Clock, Store, wall_ms
 from incidents.traces import trace_of_incident
 
 FAILING_AFTER = 3  # attempts of one delivery without success before the receiver counts as failing
+MOST_AT_ONCE = 32
+BEGIN_FOR_S = 0.25
+"""Attempts that begin within so long are written down together: what waits meanwhile, life safety too, waits no longer
+than that and one attempt.
+"""
+
 _REACHED = (DeliveryState.DELIVERED.value, DeliveryState.UNCONFIRMED.value)
 _ALARMED = {
     DeliveryState.REJECTED: AlarmCode.DELIVERY_REJECTED,
     DeliveryState.UNCONFIRMED: AlarmCode.DELIVERY_UNCONFIRMED,
 }
+
+_EARLIER = deliveries.alias("earlier")
+_BLOCKED = exists().where(
+    and_(
+        _EARLIER.c.incident_id == deliveries.c.incident_id,
+        _EARLIER.c.receiver == bindparam("to"),
+        _EARLIER.c.state == DeliveryState.PENDING.value,
+        _EARLIER.c.ordinal < deliveries.c.ordinal,
+    )
+)
+_DUE = (
+    select(deliveries)
+    .where(deliveries.c.receiver == bindparam("to"), deliveries.c.state == DeliveryState.PENDING.value)
+    .where(deliveries.c.due_ms <= bindparam("now"), ~_BLOCKED)
+    .order_by(deliveries.c.life_safety.desc(), deliveries.c.due_ms, deliveries.c.ordinal)
+    .limit(MOST_AT_ONCE)
+)
+"""The most urgent rows to work on: life safety first, then by due time; never before their predecessors settled, so at
+most one of an incident.
+"""
+
+_TOLD = (
+    select(deliveries.c.incident_id)
+    .distinct()
+    .where(
+        deliveries.c.incident_id.in_(bindparam("ids", expanding=True)),
+        deliveries.c.receiver == bindparam("to"),
+        deliveries.c.state.in_(_REACHED),
+    )
+)
+_INCIDENTS = select(incidents).where(incidents.c.incident_id.in_(bindparam("ids", expanding=True)))
+_AS_IS = select(deliveries.c.delivery_id, deliveries.c.state, deliveries.c.attempts).where(
+    deliveries.c.delivery_id.in_(bindparam("ids", expanding=True))
+)
+_WRITE = (
+    update(deliveries)
+    .where(deliveries.c.delivery_id == bindparam("of"))
+    .values({name: bindparam(f"new_{name}") for name in ("state", "due_ms", "reason", "attempts", "settled_ms")})
+)
 
 _log = structlog.get_logger("incidents.outbox")
 
@@ -47,16 +97,27 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     retry_after_s: float | None = None
 
 
-class Made(msgspec.Struct, frozen=True):
-    """An attempt that was made and must still be written down."""
+class Due(msgspec.Struct, frozen=True):
+    """A row to work on: why it is muted, or None; else the trace of its incident, for the log."""
 
     delivery: Delivery
+    muted: MuteReason | None
+    trace: str = ""
+
+
+class Made(msgspec.Struct, frozen=True):
+    """An attempt that was made and must still be written down. ``step``: where that leaves its delivery."""
+
+    due: Due
     attempt: Attempt
+    step: Step
+    nth: int
     started_ms: int
+    ended_ms: int
 
 
 class Outbox:
-    """Sends the rows of one receiver. An attempt that could not be written down at once is written down first of all.
+    """Sends the rows of one receiver. Attempts that could not be written down at once are written down first of all.
 
     Args:
         dice: uniform in 0–1, for the jitter of retries.
@@ -79,108 +140,114 @@ class Outbox:
         self._profile = profile
         self._clock_ms = clock_ms
         self._dice = dice
-        self._made: Made | None = None
+        self._made: list[Made] = []
 
-    def step(self) -> bool:
-        """Work on the most urgent due row, if there is one; whether there was.
+    def step(self, going: Callable[[], bool] = lambda: True) -> int:
+        """Work on the most urgent due rows; on how many.
+
+        Args:
+            going: asked before each attempt but the first; the rest is for another step, or another process.
 
         Raises:
             Transient: the database is away.
         """
-        if self._made is None:
-            delivery, told = self._next()
-            if delivery is None:
-                return False
-            if self._mute(delivery, told=told):
-                return True
-            started_ms = self._clock_ms()
-            self._made = Made(delivery, attempt(self._receiver, delivery), started_ms)
-        self._settle(self._made)
-        self._made = None
-        return True
+        muted: list[Due] = []
+        if not self._made:
+            due = self._due()
+            muted = [one for one in due if one.muted]
+            self._send([one for one in due if not one.muted], going)
+        if muted or self._made:
+            self._write_down(muted)
+        worked, self._made = len(muted) + len(self._made), []
+        return worked
 
     def run(self, stop: threading.Event, poll_s: float = 1.0, *, mine: Callable[[], bool] = lambda: True) -> None:
         """Work until ``stop``. Wakes on every commit, and every ``poll_s`` for rows that come due.
 
         Args:
-            mine: asked before each row: whether this process is the one that tells the receiver.
+            mine: asked before each attempt: whether this process is the one that tells the receiver.
         """
         wake = threading.Event()
         forget = self._store.bell.listen(wake.set)
         try:
             while not stop.is_set():
                 wake.clear()
-                while not stop.is_set() and mine() and self.step():
-                    pass
+                if mine():
+                    self.step(lambda: not stop.is_set() and mine())  # what it writes wakes it again, for what is left
                 deadline = time.monotonic() + poll_s
                 while not stop.is_set() and not wake.wait(0.05) and time.monotonic() < deadline:
                     pass
         finally:
             forget()
 
-    def _next(self) -> tuple[Delivery | None, bool]:
+    def _due(self) -> list[Due]:
+        name, now_ms = self._profile.name, self._clock_ms()
         with self._store.read() as connection:
-            row = connection.execute(due_query(self._profile.name, self._clock_ms())).first()
-            if row is None:
-                return None, False
-            delivery = delivery_of(row)
-            return delivery, was_told(connection, delivery)
+            rows = [delivery_of(row) for row in connection.execute(_DUE, {"to": name, "now": now_ms})]
+            ids = [row.incident_id for row in rows]
+            following = [row.incident_id for row in rows if row.kind in FOLLOW_UPS]
+            found = {row["incident_id"]: incident_of(row) for row in ask(connection, _INCIDENTS, ids)}
+            told = {row["incident_id"] for row in ask(connection, _TOLD, following, to=name)}
+            due = []
+            for row in rows:
+                incident = found[row.incident_id]
+                told_of_it = row.incident_id in told
+                muted = mute_reason(self._profile, incident, row.kind, told=told_of_it, now_ms=now_ms)
+                due.append(Due(row, muted, "" if muted else trace_of_incident(connection, row.incident_id)))
+        return due
 
-    def _mute(self, delivery: Delivery, *, told: bool) -> bool:
-        now_ms = self._clock_ms()
-        with self._store.read() as connection:
-            incident = get_incident(connection, delivery.incident_id)
-        assert incident is not None, f"delivery {delivery.delivery_id} without its incident"
-        reason = mute_reason(self._profile, incident, delivery.kind, told=told, now_ms=now_ms)
-        if reason is None:
-            return False
-        with self._store.write() as connection:
-            _write(connection, delivery, Step(DeliveryState.MUTED, now_ms, reason.value), delivery.attempts, now_ms)
-        return True
+    def _send(self, due: Sequence[Due], going: Callable[[], bool]) -> None:
+        end_s = time.monotonic() + BEGIN_FOR_S
+        for nth, one in enumerate(due):
+            if nth and (time.monotonic() > end_s or not going()):
+                break
+            started_ms = self._clock_ms()
+            self._made.append(self._after(one, attempt(self._receiver, one.delivery), started_ms))
 
-    def _settle(self, done: Made) -> None:
-        delivery, made, started_ms = done.delivery, done.attempt, done.started_ms
-        now_ms, nth = self._clock_ms(), delivery.attempts + 1
+    def _after(self, due: Due, made: Attempt, started_ms: int) -> Made:
+        now_ms, nth = self._clock_ms(), due.delivery.attempts + 1
         step = after_attempt(
             made.outcome,
             attempt=nth,
             now_ms=now_ms,
-            created_ms=delivery.created_ms,
+            created_ms=due.delivery.created_ms,
             give_up_ms=self._profile.give_up_ms,
             retry_after_s=made.retry_after_s,
             dice=self._dice(),
         )
-        row = {"delivery_id": delivery.delivery_id, "nth": nth, "at_ms": started_ms, "took_ms": now_ms - started_ms}
-        with self._store.write() as connection:
-            if not _write(connection, delivery, step, nth, now_ms):
-                return  # it is written already, or another process took the receiver over and wrote its own
-            connection.execute(insert(attempts).values(**row, outcome=made.outcome.value, detail=made.detail))
-            self._alarm(connection, delivery, made, step, nth, now_ms)
-            trace = trace_of_incident(connection, delivery.incident_id)
-        if made.outcome is Outcome.DELIVERED:
-            self._times.add([now_ms - delivery.created_ms])
-        _log.info(
-            "delivery_attempt",
-            trace=trace,
-            delivery=delivery.delivery_id,
-            incident=delivery.incident_id,
-            receiver=delivery.receiver,
-            nth=nth,
-            outcome=made.outcome.value,
-            state=step.state.value,
-        )
+        return Made(due, made, step, nth, started_ms, now_ms)
 
-    def _alarm(
-        self, connection: Connection, delivery: Delivery, made: Attempt, step: Step, nth: int, now_ms: int
-    ) -> None:
-        if step.state in _ALARMED:
-            detail = f"{self._profile.name}: {made.outcome} {made.detail}"
-            raise_alarm(connection, _ALARMED[step.state], delivery.delivery_id, detail, now_ms)
-        elif made.outcome is Outcome.DELIVERED:
-            clear_alarm(connection, AlarmCode.RECEIVER_FAILING, self._profile.name, now_ms)
-        elif nth >= FAILING_AFTER or made.outcome is Outcome.MISCONFIGURED:
-            detail = f"{made.outcome} {made.detail}"
-            raise_alarm(connection, AlarmCode.RECEIVER_FAILING, self._profile.name, detail, now_ms)
+    def _write_down(self, muted: Sequence[Due]) -> None:
+        now_ms = self._clock_ms()
+        with self._store.write() as connection:
+            # Another process that took the receiver over may have written its own of some meanwhile.
+            same = _unchanged(connection, [one.delivery for one in [*muted, *(made.due for made in self._made)]])
+            made = [one for one in self._made if one.due.delivery.delivery_id in same]
+            rows = [_muted_row(one, now_ms) for one in muted if one.delivery.delivery_id in same]
+            rows += [_delivery_row(one) for one in made]
+            if rows:
+                connection.execute(_WRITE, rows)
+            if made:
+                connection.execute(insert(attempts), [_attempt_row(one) for one in made])
+            self._alarm(connection, made)
+        self._times.add([one.ended_ms - one.due.delivery.created_ms for one in made if _arrived(one)])
+        for one in made:
+            _tell(one)
+
+    def _alarm(self, connection: Connection, made: Sequence[Made]) -> None:
+        name, cleared = self._profile.name, False
+        for one in made:
+            detail = f"{one.attempt.outcome} {one.attempt.detail}"
+            if one.step.state in _ALARMED:
+                code, subject = _ALARMED[one.step.state], one.due.delivery.delivery_id
+                raise_alarm(connection, code, subject, f"{name}: {detail}", one.ended_ms)
+            elif _arrived(one):
+                if not cleared:
+                    clear_alarm(connection, AlarmCode.RECEIVER_FAILING, name, one.ended_ms)
+                cleared = True
+            elif one.nth >= FAILING_AFTER or one.attempt.outcome is Outcome.MISCONFIGURED:
+                raise_alarm(connection, AlarmCode.RECEIVER_FAILING, name, detail, one.ended_ms)
+                cleared = False
 
 
 def attempt(receiver: Receiver, delivery: Delivery) -> Attempt:
@@ -197,41 +264,57 @@ def attempt(receiver: Receiver, delivery: Delivery) -> Attempt:
     return Attempt(outcome=Outcome.DELIVERED if confirmed else Outcome.UNREADABLE)
 
 
-def due_query(receiver: str, now_ms: int) -> Select[*tuple[Any, ...]]:
-    """The most urgent row to work on: life safety first, then by due time; never before its predecessor settled."""
-    earlier = deliveries.alias("earlier")
-    blocked = exists().where(
-        and_(
-            earlier.c.incident_id == deliveries.c.incident_id,
-            earlier.c.receiver == receiver,
-            earlier.c.state == DeliveryState.PENDING.value,
-            earlier.c.ordinal < deliveries.c.ordinal,
-        )
+def _unchanged(connection: Connection, rows: Sequence[Delivery]) -> set[str]:
+    """The keys of those whose rows are still what they were when they were read."""
+    were = {row.delivery_id: (row.state.value, row.attempts) for row in rows}
+    now = ask(connection, _AS_IS, list(were))
+    return {row["delivery_id"] for row in now if were[row["delivery_id"]] == (row["state"], row["attempts"])}
+
+
+def _muted_row(due: Due, now_ms: int) -> dict[str, object]:
+    assert due.muted is not None
+    return _row(due.delivery, Step(DeliveryState.MUTED, now_ms, due.muted.value), due.delivery.attempts, now_ms)
+
+
+def _delivery_row(made: Made) -> dict[str, object]:
+    return _row(made.due.delivery, made.step, made.nth, made.ended_ms)
+
+
+def _row(delivery: Delivery, step: Step, attempts_: int, now_ms: int) -> dict[str, object]:
+    return {
+        "of": delivery.delivery_id,
+        "new_state": step.state.value,
+        "new_due_ms": step.due_ms,
+        "new_reason": step.reason,
+        "new_attempts": attempts_,
+        "new_settled_ms": None if step.state is DeliveryState.PENDING else now_ms,
+    }
+
+
+def _attempt_row(made: Made) -> dict[str, object]:
+    return {
+        "delivery_id": made.due.delivery.delivery_id,
+        "nth": made.nth,
+        "at_ms": made.started_ms,
+        "took_ms": made.ended_ms - made.started_ms,
+        "outcome": made.attempt.outcome.value,
+        "detail": made.attempt.detail,
+    }
+
+
+def _arrived(made: Made) -> bool:
+    return made.attempt.outcome is Outcome.DELIVERED
+
+
+def _tell(made: Made) -> None:
+    delivery = made.due.delivery
+    _log.info(
+        "delivery_attempt",
+        trace=made.due.trace,
+        delivery=delivery.delivery_id,
+        incident=delivery.incident_id,
+        receiver=delivery.receiver,
+        nth=made.nth,
+        outcome=made.attempt.outcome.value,
+        state=made.step.state.value,
     )
-    return (
-        select(deliveries)
-        .where(deliveries.c.receiver == receiver, deliveries.c.state == DeliveryState.PENDING.value)
-        .where(deliveries.c.due_ms <= now_ms, ~blocked)
-        .order_by(deliveries.c.life_safety.desc(), deliveries.c.due_ms, deliveries.c.ordinal)
-        .limit(1)
-    )
-
-
-def was_told(connection: Connection, delivery: Delivery) -> bool:
-    """Whether an earlier delivery of the incident reached the receiver."""
-    table = deliveries.c
-    query = select(table.delivery_id).where(
-        table.incident_id == delivery.incident_id,
-        table.receiver == delivery.receiver,
-        table.state.in_(_REACHED),
-    )
-    return connection.execute(query.limit(1)).first() is not None
-
-
-def _write(connection: Connection, delivery: Delivery, step: Step, made: int, now_ms: int) -> bool:
-    """Whether the row is still what ``delivery`` says; then it is what ``step`` says."""
-    settled = None if step.state is DeliveryState.PENDING else now_ms
-    values = {"state": step.state.value, "due_ms": step.due_ms, "reason": step.reason, "attempts": made}
-    same = (deliveries.c.state == delivery.state.value) & (deliveries.c.attempts == delivery.attempts)
-    where = (deliveries.c.delivery_id == delivery.delivery_id) & same
-    return connection.execute(update(deliveries).where(where).values(**values, settled_ms=settled)).rowcount == 1

@@ -6,21 +6,23 @@ that nothing asks for within it at its end. That is sound since a transaction th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from contracts.findings import Finding, Phase
+from incidents.at_hand import EpisodesAtHand, IncidentsAtHand
 from incidents.changes import CHANGES, Change, write_changes
 from incidents.counters import Numbers
+from incidents.database import ask
 from incidents.deliveries import DELIVERIES, News, unknown_news, write_news
-from incidents.episodes import Episode, Totals, add_episodes, episode_of, totals_of, update_episode
+from incidents.episodes import Episode, Totals
+from incidents.evidence import Named, name_evidence
 from incidents.openings import INCIDENTS
-from incidents.records import ChangeKind, Incident, get_incident, incident_of
-from incidents.schema import episodes, findings, incidents
+from incidents.records import ChangeKind, Incident
+from incidents.schema import findings
 
-_ASKED_AT_ONCE = 500
 _KNOWN = select(findings.c.finding_id, findings.c.digest, findings.c.verified).where(
     findings.c.finding_id.in_(bindparam("ids", expanding=True))
 )
@@ -29,8 +31,6 @@ _WAITING = (
     .distinct()
     .where(findings.c.open_id.in_(bindparam("ids", expanding=True)), findings.c.applied.is_(False))
 )
-_EPISODES = select(episodes).where(episodes.c.open_id.in_(bindparam("ids", expanding=True)))
-_INCIDENTS = select(incidents).where(incidents.c.incident_id.in_(bindparam("ids", expanding=True)))
 _VERIFIED = update(findings).where(findings.c.finding_id == bindparam("of")).values(verified=True)
 
 
@@ -46,15 +46,18 @@ class Pending:
         self.connection = connection
         self.numbers = Numbers(connection, [INCIDENTS, CHANGES, DELIVERIES, *cursors])
         coming = list(coming)
-        known = _ask(connection, _KNOWN, _distinct(finding.finding_id for finding in coming))
+        known = ask(connection, _KNOWN, _distinct(finding.finding_id for finding in coming))
         self._known = {row["finding_id"]: (row["digest"], row["verified"]) for row in known}
         open_ids = _distinct(finding.open_id for finding in coming if self._may_change(finding))
-        self._waiting = {row["open_id"] for row in _ask(connection, _WAITING, open_ids)}
-        self._episodes = {row["open_id"]: episode_of(row) for row in _ask(connection, _EPISODES, open_ids)}
-        named = _distinct(episode.incident_id for episode in self._episodes.values())
-        self._incidents = {row["incident_id"]: incident_of(row) for row in _ask(connection, _INCIDENTS, named)}
+        self._waiting = {row["open_id"] for row in ask(connection, _WAITING, open_ids)}
+        self._episodes = EpisodesAtHand(connection, open_ids)
+        named = self._episodes.incident_ids()
+        openings = [finding for finding in coming if self._may_open(finding)]
+        self._incidents = IncidentsAtHand(connection, named, openings)
+        extended = [incident for finding in openings if (incident := self._incidents.to_extend(finding))]
+        self._episodes.add_up([*named, *(incident.incident_id for incident in extended)])
         self._findings: dict[str, dict[str, Any]] = {}
-        self._begun: dict[str, Episode] = {}
+        self._evidence: list[Named] = []
         self._changes: list[Change] = []
         self._news: dict[str, News] = {}
 
@@ -95,30 +98,41 @@ class Pending:
         return self._episodes.get(open_id)
 
     def begin_episode(self, episode: Episode) -> None:
-        """A new episode; its row is written before somebody adds up its incident."""
-        self._episodes[episode.open_id] = self._begun[episode.open_id] = episode
+        """A new episode."""
+        self._episodes.begin(episode)
 
     def update_episode(self, episode: Episode) -> None:
         """What an episode is now."""
-        self._episodes[episode.open_id] = episode
-        if episode.open_id in self._begun:
-            self._begun[episode.open_id] = episode
-        else:
-            update_episode(self.connection, episode)
+        self._episodes.update(episode)
 
     def totals(self, incident_id: str, *, retracted: bool = False) -> Totals | None:
-        """See :func:`incidents.episodes.totals_of`."""
-        if any(episode.incident_id == incident_id for episode in self._begun.values()):
-            self._write_episodes()
-        return totals_of(self.connection, incident_id, retracted=retracted)
+        """See :meth:`incidents.at_hand.EpisodesAtHand.totals`."""
+        return self._episodes.totals(incident_id, retracted=retracted)
 
     def incident(self, incident_id: str) -> Incident | None:
         """One incident, or None."""
-        return self._incidents.get(incident_id) or get_incident(self.connection, incident_id)
+        return self._incidents.get(incident_id)
 
-    def remember(self, incident: Incident) -> None:
-        """What an incident is now; whoever says so has written its row."""
-        self._incidents[incident.incident_id] = incident
+    def incident_to_extend(self, finding: Finding) -> Incident | None:
+        """The live incident that the episode opened by ``finding`` joins, or None."""
+        return self._incidents.to_extend(finding)
+
+    def write_incidents(self) -> None:
+        """Write what incidents are now, for who looks around among their rows."""
+        self._incidents.write()
+
+    def add_incident(self, incident: Incident) -> None:
+        """A new incident, whose row is there."""
+        self._incidents.add(incident)
+        self._episodes.is_alone(incident.incident_id)
+
+    def update_incident(self, incident: Incident) -> None:
+        """What an incident is now; its row is written at the end."""
+        self._incidents.update(incident)
+
+    def name_evidence(self, incident_id: str, finding: Finding, at_ms: int) -> None:
+        """What a finding of an incident names; the rows are written at the end."""
+        self._evidence += [Named(incident_id, ref, at_ms) for ref in finding.evidence]
 
     def change(self, incident: Incident, kind: ChangeKind, at_ms: int) -> None:
         """Number a visible change; its row is written at the end."""
@@ -134,7 +148,9 @@ class Pending:
         """Write what has not been written; the last thing in the transaction."""
         if self._findings:
             self.connection.execute(insert(findings), list(self._findings.values()))
-        self._write_episodes()
+        self._episodes.write()
+        self._incidents.write()
+        name_evidence(self.connection, self._evidence)
         news = unknown_news(self.connection, list(self._news.values()))
         write_news(self.connection, [(self.numbers.next(DELIVERIES), one) for one in news])
         write_changes(self.connection, self._changes)
@@ -145,18 +161,15 @@ class Pending:
         known = self._known.get(finding.finding_id)
         return known is None or (finding.verified and not known[1])
 
+    def _may_open(self, finding: Finding) -> bool:
+        """Whether it may begin an episode."""
+        if finding.finding_id in self._known or self._episodes.get(finding.open_id) is not None:
+            return False
+        return finding.nth == 0 and finding.phase is Phase.OPEN
+
     def _know(self, row: dict[str, Any]) -> None:
         self._known[row["finding_id"]] = (row["digest"], row["verified"])
-
-    def _write_episodes(self) -> None:
-        add_episodes(self.connection, list(self._begun.values()))
-        self._begun.clear()
 
 
 def _distinct(ids: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(ids))
-
-
-def _ask(connection: Connection, query: Select[*tuple[Any, ...]], ids: Sequence[str]) -> Iterator[RowMapping]:
-    for at in range(0, len(ids), _ASKED_AT_ONCE):
-        yield from connection.execute(query, {"ids": ids[at : at + _ASKED_AT_ONCE]}).mappings()

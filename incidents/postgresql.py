@@ -6,6 +6,7 @@ The only file that knows psycopg. Why writers exclude each other: docs/adr/0014.
 from __future__ import annotations
 
 import secrets
+import select
 import threading
 import time
 import zlib
@@ -18,8 +19,9 @@ import structlog
 from psycopg.types.string import StrDumper
 from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from contracts.errors import ConfigurationError, LinliError, Transient
 from incidents.claims import Claims
@@ -30,6 +32,7 @@ HOLD_S = 10.0
 """How long this process may believe that it holds a name without having heard from the server."""
 
 _SESSION_S = 2 * HOLD_S  # then the server ends a session that says nothing, and its names are free
+_RESTED_S = 1.0  # a connection that rested for longer is asked whether its server is still there before it is used
 _HEARTBEAT_S = 2.0
 _ASK_S = 1.0
 _POLL_S = 1.0
@@ -78,10 +81,11 @@ class PostgresDatabase:
             connect_args=self._connecting | {"options": self._options},
             pool_size=8,
             max_overflow=16,
-            pool_pre_ping=True,
         )
         self._writing = threading.Lock()
         event.listen(self._engine, "connect", lambda connection, _record: _set_up(connection))
+        event.listen(self._engine, "checkout", lambda connection, record, _proxy: _look_at(connection, record))
+        event.listen(self._engine, "checkin", lambda _connection, record: _rest(record))
 
     @property
     def where(self) -> str:
@@ -275,3 +279,35 @@ def _options(settings: dict[str, str]) -> str:
 
 def _set_up(connection: Any) -> None:
     connection.adapters.register_dumper(str, _NoNul)
+
+
+def _rest(record: ConnectionPoolEntry) -> None:
+    record.info["rests_since_s"] = time.monotonic()
+
+
+def _look_at(connection: Any, record: ConnectionPoolEntry) -> None:
+    """Before a connection of the pool is used: is its server still there?
+
+    A server that ended has said so or hung up, which the socket shows; only what rested for a while, or has something
+    to read, is worth asking. To ask before each transaction would cost as much as a statement in it.
+
+    Raises:
+        InvalidatePoolError: it is not; SQLAlchemy connects anew.
+    """
+    since_s = record.info.get("rests_since_s")
+    if since_s is None or (time.monotonic() - since_s < _RESTED_S and not _has_news(connection)):
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error as error:
+        raise InvalidatePoolError from error
+
+
+def _has_news(connection: Any) -> bool:
+    """Whether there is something to read, or an end, on a connection that has asked for nothing."""
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

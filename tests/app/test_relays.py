@@ -14,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Table, select
 
-from app.relays import FOLLOW_CHANGES, TAKE_FINDINGS, DirectoryRelay, FindingsRelay
+from app import relays
+from app.relays import FOLLOW_CHANGES, TAKE_FINDINGS, DirectoryRelay, FindingsRelay, SharedRelays
 from contracts.events import DeviceConfigured
 from contracts.findings import Finding, Phase
 from contracts.names import DeviceClass
+from incidents.claims import Uncontested
 from incidents.directory import MemoryDirectory
 from incidents.intake import Intake
 from incidents.schema import deliveries, episodes, findings, incident_changes, incidents
@@ -174,3 +176,33 @@ def test_the_directory_follows_the_inventory_change_by_change() -> None:
         inventory.put([_gate(n) for n in range(FOLLOW_CHANGES + 3)])
         assert [relay.step(), relay.step(), relay.step()] == [FOLLOW_CHANGES, 3, 0]
         inventory.close()
+
+
+def test_shared_relays_take_what_comes_within_their_pace_together_and_do_not_pause_while_there_is_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relays, "STEP_S", 3600.0)
+    stop, paused, steps = threading.Event(), threading.Event(), list[int]()
+    with fast_folder() as folder:
+        engine_store, store = EngineStore(folder / "engine.db"), make_store(folder)
+        engine_store.append_findings([make_finding(key=f"door-{n}") for n in range(TAKE_FINDINGS + 3)])
+        shared = SharedRelays({"engine": _relay(engine_store, store)}, Uncontested(), store)
+
+        def counted() -> int:
+            steps.append(taken := SharedRelays.step(shared))
+            if taken < TAKE_FINDINGS:
+                paused.set()
+            return taken
+
+        monkeypatch.setattr(shared, "step", counted)
+        thread = threading.Thread(target=shared.run, args=(stop,))
+        thread.start()
+        assert paused.wait(60)
+        engine_store.append_findings([make_finding(key="late")])
+        stop.set()
+        thread.join(60)
+        assert not thread.is_alive()
+        assert steps == [TAKE_FINDINGS, 3]
+        assert (shared.step(), len(_written(store)["findings"])) == (1, TAKE_FINDINGS + 4)
+        store.close()
+        engine_store.close()

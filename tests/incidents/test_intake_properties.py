@@ -10,13 +10,28 @@ from typing import Any
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import Connection, Table, select
 
 from contracts.findings import Finding, Phase, Severity
+from contracts.incidents import AlertAction, AlertState
+from incidents.actions import Actions, Command
 from incidents.intake import Intake
-from incidents.schema import deliveries, episodes, incidents
+from incidents.schema import (
+    alarms,
+    counters,
+    day_numbers,
+    deliveries,
+    episodes,
+    evidence,
+    incident_actions,
+    incident_changes,
+    incident_evidence,
+    incidents,
+)
+from incidents.schema import findings as findings_
 from incidents.store import Store
-from tests.incidents.builders import T0, ManualClock, make_directory, make_finding, make_store
+from tests.incidents.builders import T0, ManualClock, make_directory, make_finding, make_store, still
+from tests.support.folders import fast_folder
 
 _SEVERITIES = st.sampled_from(list(Severity))
 _RELATIVE = {"ordinal", "number", "opened_ms", "changed_ms", "fold_group", "version"}
@@ -114,6 +129,67 @@ def test_subjects_may_interleave_and_findings_of_an_episode_may_come_in_any_orde
     mixed = data.draw(_delivered(single))
     sizes = data.draw(st.lists(st.integers(0, 5), max_size=8))
     assert _run(_cut(mixed, sizes), restart=False) == _run(_cut(clean, []), restart=False)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_one_at_a_time_or_together_every_row_is_the_same(data: st.DataObject) -> None:
+    lives = data.draw(_lives())
+    mixed = data.draw(_delivered(lives))
+    shown = [msgspec.structs.replace(f, evidence=data.draw(_STILLS)) for f in dict.fromkeys(mixed)]
+    before = data.draw(st.integers(0, len(shown)))
+    sizes = data.draw(st.lists(st.integers(0, 6), max_size=6))
+    assert _rows(shown, before, sizes) == _rows(shown, before, [1] * len(shown))
+
+
+_STILLS = st.lists(st.sampled_from([still("a" * 64), still("b" * 64), still("b" * 64, kind="clip")]), max_size=2).map(
+    tuple
+)
+_ROWS = (
+    findings_,
+    episodes,
+    incidents,
+    incident_actions,
+    incident_changes,
+    deliveries,
+    evidence,
+    incident_evidence,
+    counters,
+    day_numbers,
+    alarms,
+)
+
+
+def _rows(findings: Sequence[Finding], before: int, sizes: Sequence[int]) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows, after people closed what the first ``before`` findings opened and the rest came in these sizes."""
+    clock = ManualClock()
+    with fast_folder() as folder:
+        store = make_store(folder)
+        intake = Intake(store, make_directory("s1"), ["hook", "police"], clock_ms=clock)
+        for n, finding in enumerate(findings[:before], start=1):
+            intake.take([(n, finding)])
+        _close_all(store, clock)
+        clock.advance(1000)
+        rest = _cut(findings[before:], sizes)
+        for batch in rest:
+            intake.take([(before + n, finding) for n, finding in batch])
+        with store.read() as connection:
+            tables = {table.name: _all(connection, table) for table in _ROWS}
+        store.close()
+    return tables
+
+
+def _all(connection: Connection, table: Table) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key.columns))]
+
+
+def _close_all(store: Store, clock: ManualClock) -> None:
+    with store.read() as connection:
+        live = connection.execute(select(incidents.c.incident_id, incidents.c.version, incidents.c.state)).all()
+    actions = Actions(store, (), clock_ms=clock)
+    for row in live:
+        if row.state == AlertState.NEW:
+            actions.act("wang", Command(incident_id=row.incident_id, action=AlertAction.HANDLE, version=row.version))
 
 
 @settings(max_examples=12, deadline=None)

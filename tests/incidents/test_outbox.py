@@ -11,70 +11,28 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
 
 from contracts.errors import ConfigurationError, Permanent, Transient
 from contracts.events import Origin
 from contracts.findings import Finding, Phase, Severity
 from contracts.incidents import AlertAction, DeliveryState
-from incidents.actions import Actions, Command
+from incidents import outbox
+from incidents.actions import Command
 from incidents.alarms import AlarmCode, raise_alarm, standing_alarms
 from incidents.auditor import PASSING, PASSING_MS, Auditor
 from incidents.backoff import LONGEST_MS, Outcome, after_attempt
 from incidents.deliveries import Delivery
-from incidents.intake import Intake
-from incidents.outbox import Outbox
+from incidents.outbox import MOST_AT_ONCE, Outbox
 from incidents.profile import ReceiverProfile
-from incidents.receivers.base import Receipt, Receiver, RecordingReceiver
+from incidents.receivers.base import Misconfigured, Receipt, RecordingReceiver
 from incidents.receivers.stand_in import Script, StandIn
 from incidents.receivers.webhook import Webhook
-from incidents.schema import attempts, deliveries
-from incidents.store import Store
-from tests.incidents.builders import T0, ManualClock, make_directory, make_finding, make_store
+from tests.incidents.builders import T0, make_finding
+from tests.incidents.post import Post
 
 pytestmark = pytest.mark.usefixtures("on_both")
 
 SECRET = b"0123456789abcdef"
-
-
-class Post:
-    """A store whose incidents are told to one receiver, by a clock that only moves when told."""
-
-    def __init__(self, folder: Path, receiver: Receiver, **profile: object) -> None:
-        self.store: Store = make_store(folder)
-        self.clock = ManualClock()
-        settings = msgspec.convert({"name": receiver.name, **profile}, ReceiverProfile)
-        self.outbox = Outbox(self.store, receiver, settings, clock_ms=self.clock, dice=lambda: 1.0)
-        self.intake = Intake(self.store, make_directory(), [receiver.name], clock_ms=self.clock)
-        self.actions = Actions(self.store, (receiver.name,), clock_ms=self.clock)
-
-    def take(self, *findings: Finding) -> list[str]:
-        return self.intake.take(list(enumerate(findings, start=1))).opened
-
-    def drain(self) -> int:
-        steps = 0
-        while self.outbox.step():
-            steps += 1
-        return steps
-
-    def states(self) -> list[tuple[str, str, str]]:
-        with self.store.read() as connection:
-            rows = connection.execute(select(deliveries).order_by(deliveries.c.ordinal)).all()
-        return [(row.kind, row.state, row.reason) for row in rows]
-
-    def attempts(self) -> list[tuple[int, str, str]]:
-        with self.store.read() as connection:
-            rows = connection.execute(select(attempts).order_by(attempts.c.at_ms, attempts.c.nth)).all()
-        return [(row.nth, row.outcome, row.detail) for row in rows]
-
-    def due_in_ms(self) -> int:
-        with self.store.read() as connection:
-            due_ms = connection.execute(select(deliveries.c.due_ms)).scalar_one()
-        return int(due_ms) - self.clock.now_ms
-
-    def alarms(self) -> list[str]:
-        with self.store.read() as connection:
-            return [alarm.code.value for alarm in standing_alarms(connection)]
 
 
 @pytest.fixture
@@ -345,6 +303,79 @@ def test_an_attempt_that_another_process_made_too_is_written_once(tmp_path: Path
     assert [d.delivery_id for d in ours.got] == [d.delivery_id for d in theirs.got]
 
 
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step has time for all that is due, however slow the machine is."""
+    monkeypatch.setattr(outbox, "BEGIN_FOR_S", 3600.0)
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_rows_that_are_due_together_are_written_down_in_one_transaction_up_to_a_bound(tmp_path: Path) -> None:
+    receiver, commits = RecordingReceiver("hook"), list[int]()
+    post = Post(tmp_path, receiver)
+    post.take(*(make_finding(key=f"door-{n}", onset_ms=T0 + n) for n in range(MOST_AT_ONCE + 2)))
+    post.store.bell.listen(lambda: commits.append(len(receiver.got)))
+    assert [post.outbox.step() for _ in range(3)] == [MOST_AT_ONCE, 2, 0]
+    assert commits == [MOST_AT_ONCE, MOST_AT_ONCE + 2]
+    assert {state for _, state, _ in post.states()} == {"delivered"}
+    assert len(post.attempts()) == MOST_AT_ONCE + 2
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_what_was_sent_by_a_process_that_died_before_it_wrote_is_sent_again_with_the_same_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = RecordingReceiver("hook")
+    post = Post(tmp_path, receiver)
+    post.take(*(make_finding(key=f"door-{n}") for n in range(3)), make_finding(key="door-9", verified=False))
+    with monkeypatch.context() as away:
+        away.setattr(post.store, "write", raising(Died()))
+        with pytest.raises(Died):
+            post.outbox.step()
+    post.outbox = Outbox(post.store, receiver, ReceiverProfile(name="hook"), clock_ms=post.clock)
+    assert post.drain() == 4
+    sent = [(delivery.delivery_id, delivery.payload) for delivery in receiver.got]
+    assert sent[:3] == sent[3:]
+    assert sorted(state for _, state, _ in post.states()) == ["delivered"] * 3 + ["muted"]
+    assert post.attempts() == [(1, "delivered", "")] * 3
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_a_receiver_that_becomes_another_process_s_is_told_no_more_and_what_it_was_told_is_written(
+    tmp_path: Path,
+) -> None:
+    receiver = RecordingReceiver("hook")
+    post = Post(tmp_path, receiver)
+    post.take(*(make_finding(key=f"door-{n}") for n in range(5)))
+    assert post.outbox.step(lambda: len(receiver.got) < 2) == 2
+    assert (len(receiver.got), len(post.attempts())) == (2, 2)
+
+
+def test_no_attempt_begins_when_those_before_took_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    post = Post(tmp_path, RecordingReceiver("hook"))
+    post.take(*(make_finding(key=f"door-{n}") for n in range(3)))
+    monkeypatch.setattr(outbox, "BEGIN_FOR_S", -1.0)
+    assert [post.outbox.step() for _ in range(4)] == [1, 1, 1, 0]
+
+
+@pytest.mark.usefixtures("unhurried")
+@pytest.mark.parametrize(
+    ("answers", "alarms"),
+    [
+        ([Misconfigured("status 401"), Receipt.CONFIRMED], []),
+        ([Receipt.CONFIRMED, Misconfigured("status 401")], ["receiver_failing"]),
+        ([Permanent("no"), Transient("down")], ["delivery_rejected"]),
+    ],
+)
+def test_whether_a_receiver_fails_is_what_the_last_of_several_attempts_says(
+    tmp_path: Path, answers: list[Receipt | Exception], alarms: list[str]
+) -> None:
+    post = Post(tmp_path, RecordingReceiver("hook", answers))
+    post.take(*(make_finding(key=f"door-{n}") for n in range(2)))
+    assert post.outbox.step() == 2
+    assert post.alarms() == alarms
+
+
 def test_a_receiver_that_is_another_process_s_is_left_alone(tmp_path: Path) -> None:
     receiver, stop, asked = RecordingReceiver("hook"), threading.Event(), threading.Semaphore(0)
     post = Post(tmp_path, receiver)
@@ -362,17 +393,21 @@ def test_a_receiver_that_is_another_process_s_is_left_alone(tmp_path: Path) -> N
     assert (running.is_alive(), receiver.got) == (False, [])
 
 
+class Died(BaseException):
+    """The process dies here."""
+
+
 class Meanwhile(RecordingReceiver):
     """While it is told, something else happens."""
 
-    meanwhile: Callable[[], bool]
+    meanwhile: Callable[[], int]
 
     def send(self, delivery: Delivery) -> Receipt:
         assert self.meanwhile()
         return super().send(delivery)
 
 
-def raising(error: Exception) -> Callable[[], NoReturn]:
+def raising(error: BaseException) -> Callable[[], NoReturn]:
     """Something that fails."""
 
     def fail() -> NoReturn:

@@ -307,3 +307,20 @@ def test_a_server_killed_in_a_transaction_keeps_nothing_of_it_and_is_found_again
             assert [c.incident_id for c in changes_after(connection, 0, 9)] == ["before", "after"]
             assert head(connection) == 2
         store.close()
+
+
+def test_a_server_that_was_started_again_is_found_by_the_next_transaction_however_soon_that_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(postgresql, "_RESTED_S", 3600.0)  # as if no time had passed
+    with running_postgres() as server:
+        store = Store(server.url("postgres"))
+        with store.read() as first, store.read() as second:
+            heads = [head(first), head(second)]
+        server.kill()
+        server.start()
+        with store.read() as first, store.read() as second:
+            assert [head(first), head(second)] == heads
+        with store.write() as connection:
+            assert add_change(connection, "i1", "s1", ChangeKind.UPDATED, MADE_MS) == 1
+        store.close()
