@@ -81,7 +81,8 @@ class HeardFollower(HeardTable):
         Raises:
             Transient: a log is away.
         """
-        return any([self._follow(number, log) for number, log in enumerate(self._logs)])
+        more = [self._follow(number, log) for number, log in enumerate(self._logs)]
+        return any(more)
 
     def run(self, stop: threading.Event) -> None:
         """Until ``stop``."""

@@ -32,6 +32,7 @@ MINUTE_MS = 60_000
 DEVICES_MS = 300_000
 LATE_MS = 7 * 86_400_000
 """How late a sample may come and still be added to its quarter hour: as long as the log is kept by default."""
+_NO_DEVICE = frozenset({CONFIG_SOURCE, INGEST_SOURCE})
 
 
 class SiteBook(Protocol):
@@ -118,9 +119,11 @@ class LogMeasures:
         return found
 
     def _take(self, event: Event, durable_ms: int | None) -> None:
-        if event.source_id in {CONFIG_SOURCE, INGEST_SOURCE}:
+        if event.source_id in _NO_DEVICE:
             return
-        site = self._open.sites.setdefault(event.site_id, SiteOpen())
+        site = self._open.sites.get(event.site_id)
+        if site is None:
+            site = self._open.sites[event.site_id] = SiteOpen()
         device = self._book.device(event.site_id, event.source_id)
         self._count(site, event, device)
         if not event.stored:
@@ -133,7 +136,9 @@ class LogMeasures:
     def _count(self, site: SiteOpen, event: Event, device: DeviceConfigured | None) -> None:
         if device is None:
             return
-        counts = site.counts.setdefault(device.device_class.value, [0, 0])
+        counts = site.counts.get(device.device_class.value)
+        if counts is None:
+            counts = site.counts[device.device_class.value] = [0, 0]
         counts[0] += 1
         counts[1] += event.stored
         site.heard.add(event.source_id)
@@ -219,7 +224,10 @@ def _health(site: SiteOpen, device_class: str, ids: list[str]) -> dict[str, Fiel
 
 
 def _spread(site: SiteOpen, hop: Hop) -> Spread:
-    return site.hops.setdefault(hop.value, Spread())
+    spread = site.hops.get(hop.value)
+    if spread is None:  # a new one to be thrown away costs more than all else that is done with an event
+        spread = site.hops[hop.value] = Spread()
+    return spread
 
 
 def _mark(marked_ids: set[str], device_id: str, *, marked: bool) -> None:

@@ -20,7 +20,7 @@ class Spread(msgspec.Struct, array_like=True):
 
     def add(self, took_ms: int) -> None:
         """Count one; what lies below 0 (clocks differ) counts as 0."""
-        took_ms = max(0, took_ms)
+        took_ms = max(took_ms, 0)
         self.counts[bisect_left(HOP_BOUNDS_MS, took_ms)] += 1
         self.sum_ms += took_ms
         self.max_ms = max(self.max_ms, took_ms)
