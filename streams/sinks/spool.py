@@ -1,7 +1,7 @@
 """The disk spool before a store of results: what is to be written, with the cursors of the sources it came from.
 
-A step of a source (points, its new cursor, its state) is kept whole, those of a round of sources in one transaction,
-so a crash neither loses nor doubles. Points leave in the order in which they came. Over its quota the oldest go, counted
+A step of a source (points, its new cursor, its state) is kept whole, and those of a round in one transaction, so that
+a crash neither loses nor doubles. Points leave in the order in which they came. Over its quota the oldest go, counted
 and declared. One process, two threads.
 """
 
