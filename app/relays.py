@@ -17,6 +17,8 @@ from ingest.inventory import Inventory
 TAKE_FINDINGS = 500
 FOLLOW_CHANGES = 1_000
 POLL_S = 0.1
+INVENTORY_S = 2.0
+"""How old the names may be that people read: seldom changed, and each look is a transaction of its own."""
 
 
 class FindingsSource(Protocol):
@@ -184,5 +186,5 @@ class DirectoryRelay:
 
     def run(self, stop: threading.Event) -> None:
         """Until ``stop``."""
-        while not stop.wait(1.0):
+        while not stop.wait(INVENTORY_S):
             self.catch_up()

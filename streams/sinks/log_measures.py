@@ -33,6 +33,7 @@ DEVICES_MS = 300_000
 LATE_MS = 7 * 86_400_000
 """How late a sample may come and still be added to its quarter hour: as long as the log is kept by default."""
 _NO_DEVICE = frozenset({CONFIG_SOURCE, INGEST_SOURCE})
+_TO_ACCEPTED, _TO_DURABLE = Hop.DEVICE_TO_ACCEPTED.value, Hop.ACCEPTED_TO_DURABLE.value
 
 
 class SiteBook(Protocol):
@@ -127,18 +128,19 @@ class LogMeasures:
         device = self._book.device(event.site_id, event.source_id)
         self._count(site, event, device)
         if not event.stored:
-            _spread(site, Hop.DEVICE_TO_ACCEPTED).add(event.received_ms - event.at_ms)
+            _spread(site, _TO_ACCEPTED).add(event.received_ms - event.at_ms)
         if durable_ms is not None:
-            _spread(site, Hop.ACCEPTED_TO_DURABLE).add(durable_ms - event.received_ms)
+            _spread(site, _TO_DURABLE).add(durable_ms - event.received_ms)
         if isinstance(event, PowerSampled):
             self._sample(event, device)
 
     def _count(self, site: SiteOpen, event: Event, device: DeviceConfigured | None) -> None:
         if device is None:
             return
-        counts = site.counts.get(device.device_class.value)
+        name = device.device_class.value
+        counts = site.counts.get(name)
         if counts is None:
-            counts = site.counts[device.device_class.value] = [0, 0]
+            counts = site.counts[name] = [0, 0]
         counts[0] += 1
         counts[1] += event.stored
         site.heard.add(event.source_id)
@@ -223,10 +225,10 @@ def _health(site: SiteOpen, device_class: str, ids: list[str]) -> dict[str, Fiel
     }
 
 
-def _spread(site: SiteOpen, hop: Hop) -> Spread:
-    spread = site.hops.get(hop.value)
+def _spread(site: SiteOpen, hop: str) -> Spread:
+    spread = site.hops.get(hop)
     if spread is None:  # a new one to be thrown away costs more than all else that is done with an event
-        spread = site.hops[hop.value] = Spread()
+        spread = site.hops[hop] = Spread()
     return spread
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
-from kafka import KafkaAdminClient, TopicPartition  # type: ignore[import-untyped]
+from kafka import KafkaAdminClient, TopicPartition, errors  # type: ignore[import-untyped]
 
-from contracts.errors import LogBroken, Transient
+from contracts.errors import LogBroken, Permanent, Transient
 from streams.kafka import KafkaCluster, KafkaFollower, KafkaTail
 from streams.kafka.follower import AHEAD_BYTES
 from tests.support.kafka import RunningKafka, make_topics
@@ -67,6 +68,18 @@ def delete_before(kafka: RunningKafka, topic: str, partition: int, offset: int) 
     admin = KafkaAdminClient(bootstrap_servers=[f"127.0.0.1:{kafka.port}"])
     admin.delete_records({TopicPartition(topic, partition): offset})
     admin.close()
+
+
+def fail(follower: KafkaFollower, with_: Sequence[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the client says the next times it is asked for records."""
+    poll, left = follower._consumer.poll, iter(with_)
+
+    def failing(**how: Any) -> Any:
+        if (error := next(left, None)) is not None:
+            raise error
+        return poll(**how)
+
+    monkeypatch.setattr(follower._consumer, "poll", failing)
 
 
 def test_pages_of_one_partition_and_another_in_turn_are_each_ones_own(cluster: KafkaCluster, topic: Topic) -> None:
@@ -191,6 +204,44 @@ def test_a_partition_that_nobody_reads_any_more_takes_no_more_memory(cluster: Ka
     assert AHEAD_BYTES // 2 < most < 3 * AHEAD_BYTES
     assert read_all(left) == topic.values[0]
     assert waiting(follower, topic.name, 0) == 0
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_error_that_names_no_partition_is_told_to_the_reader_whose_it_is(
+    cluster: KafkaCluster, topic: Topic, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    follower = cluster.follower(0.001)
+    tails = [follower(topic.name, p) for p in range(2)]
+    for partition, tail in enumerate(tails):
+        topic.write(partition, 1)
+        assert len(tail.read(0, 10)) == 1
+    for partition in range(2):
+        topic.write(partition, 1)
+    fail(follower, [errors.CorruptRecordError("bad checksum")] * times, monkeypatch)
+    if times == 1:  # of the other one: alone, this one can be read
+        assert [r.offset for r in tails[0].read(1, 10)] == [1]
+    else:
+        with pytest.raises(Permanent, match="bad checksum"):
+            tails[0].read(1, 10)
+    assert read_all(tails[1]) == topic.values[1]
+    assert read_all(tails[0]) == topic.values[0]
+
+
+def test_records_that_the_brokers_lost_are_told_to_the_reader_that_had_read_them(
+    cluster: KafkaCluster, topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = cluster.follower(0.001)
+    tails = [follower(topic.name, p) for p in range(2)]
+    for partition, tail in enumerate(tails):
+        topic.write(partition, 1)
+        assert len(tail.read(0, 10)) == 1
+    for partition in range(2):
+        topic.write(partition, 1)
+    fail(follower, [errors.LogTruncationError({TopicPartition(topic.name, 1): None})], monkeypatch)
+    assert [r.offset for r in tails[0].read(1, 10)] == [1]
+    with pytest.raises(LogBroken, match="lost records that were read already"):
+        tails[1].read(1, 10)
+    assert [r.offset for r in tails[1].read(1, 10)] == [1]
 
 
 def test_a_reader_may_wait_for_what_comes(cluster: KafkaCluster, topic: Topic) -> None:
