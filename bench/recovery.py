@@ -5,7 +5,7 @@
 Workers share the partitions; the public mix comes all the while. Every so often one is killed with everything in its
 process group. A partition it had is back when the first finding that was due after the kill is durable: *by partition*
 is over all of them, which also waits until there is something to find; *by kill* is the first of them. Killed workers
-come back before the next one dies. Aimed at: p95 ≤ 12 s; a session ends after 10 s without a heartbeat.
+come back before the next one dies. Aimed at: p95 ≤ 12 s; a session ends after 7 s without a heartbeat.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 paho reads a packet byte by byte, waits for the socket before each, and sends every PUBACK by itself: some six calls
 into the kernel a message, each of which hands Python's lock to another thread. Here whatever has come is read at once,
-taken apart, and handed over as one list, at most every 10 ms while there is much; PUBACKs go out together. All else (connecting, keeping alive, subscribing,
-publishing) is paho's own. It leans on paho's inner methods, so ``tests/ingest/test_mqtt_client.py`` holds it to their
-behaviour.
+taken apart, and handed over as one list, at most every 10 ms while there is much; PUBACKs go out together. All else
+(connecting, keeping alive, subscribing, publishing) is paho's own. It leans on paho's inner methods, so
+``tests/ingest/test_mqtt_client.py`` holds it to their behaviour.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 import faust
 import msgspec
 
-SESSION_S = 10.0  # the default, 60 s, would be the time that a killed worker's partitions stand still
-HEARTBEAT_S = 3.0
+SESSION_S = 7.0  # the default, 60 s, would be the time that a killed worker's partitions stand still
+HEARTBEAT_S = 2.0  # also how soon the others hear of it
 REBALANCE_S = 15.0
 REQUEST_S = 20.0  # Faust refuses one below the session's
 MOST_RECORDS = 32  # LOG §10: the defaults, 4,096 records of 73 KB, are 309 MB

@@ -94,7 +94,8 @@ class PartitionDriver:
         self._turns = RowTurns(monotonic_s)
         self._accept_cut = accept_cut
         self._decided: list[Output] = []
-        self._record_hash = b""
+        self._last: LogRecord | None = None  # fed last; None: what ``_known_hash`` says
+        self._known_hash = b""
         self._saved = 0
         self._failed: dict[int, int] = {}
         self._skipped: frozenset[int] = frozenset()
@@ -137,7 +138,7 @@ class PartitionDriver:
         if start < self._log.begin():
             self._leave_gap()
         elif start:
-            self._record_hash = self._hash_at(start - 1)
+            self._known_hash = self._hash_at(start - 1)
         self.catch_up()
         self._live = True
 
@@ -208,7 +209,7 @@ class PartitionDriver:
         self._keep_decided()
         if self.position:
             rows = self._rows(self._engine.changed_sites())
-            saving = Saving(rows, self._engine.manifest(self._record_hash, drained=True))
+            saving = Saving(rows, self._engine.manifest(self._record_hash(), drained=True))
             self.check(saving)
             self.keep(saving)
 
@@ -223,7 +224,7 @@ class PartitionDriver:
         if not rows and self.position == self._saved:
             return None
         self._saved = self.position
-        return Saving(rows, self._engine.manifest(self._record_hash))
+        return Saving(rows, self._engine.manifest(self._record_hash()))
 
     def check(self, saving: Saving) -> None:
         """Nothing, while the partition is still this version's and the log still the same one.
@@ -248,7 +249,12 @@ class PartitionDriver:
         self.counts.saved_bytes += sum(len(row.data) for row in saving.rows)
 
     def _rows(self, site_ids: list[str]) -> tuple[SnapshotRow, ...]:
-        return tuple(self._engine.snapshot(site_id, self._record_hash) for site_id in site_ids)
+        record_hash = self._record_hash()
+        return tuple(self._engine.snapshot(site_id, record_hash) for site_id in site_ids)
+
+    def _record_hash(self) -> bytes:
+        """Of the record fed last, empty when it is not known; asked for by a row, not for each record."""
+        return self._known_hash if self._last is None else hash_of(self._last)
 
     def _claim(self, opening: Opening, start: int) -> None:
         """Make it known that this version decides from here on, before its first finding."""
@@ -297,7 +303,7 @@ class PartitionDriver:
         begin = self._log.begin()
         self._on_alarm(DriverAlarm.LOG_GAP, f"positions {self.position} to {begin - 1} are no longer in the log")
         self._engine.skip_to(begin)
-        self._record_hash = b""
+        self._last, self._known_hash = None, b""
 
     def _keep_decided(self) -> None:
         if not self._decided:
@@ -354,7 +360,7 @@ class PartitionDriver:
         except Exception as error:  # the border of the engine: noted beside the snapshots, then the process ends
             self._keep.note_failure(record.position, repr(error))
             raise
-        self._record_hash = hash_of(record)
+        self._last = record
         self.counts.records += 1
         if outputs and record.at_ms:
             self._written_ms[record.position] = record.at_ms

@@ -1,7 +1,9 @@
 """The partitions that one process owns for now: opened, fed from deliveries, saved, drained, dropped.
 
 A delivery comes on the event loop and is fed there. What must wait for brokers (opening, filling a gap, keeping rows)
-runs in threads, and the partition takes no delivery meanwhile: what it misses it reads from the log.
+runs in threads. What is delivered meanwhile is put by, and fed when the loop has the partition again; were it read from
+the log, more would come while it is read, and a busy partition would never again be fed from deliveries. What is too
+much to put by is read from the log.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import structlog
 
 from contracts.errors import LogBroken, Transient
@@ -28,8 +31,18 @@ THREADS = 8
 RETRY_S = 1.0
 LOOK_AGAIN_S = 15.0
 """After so long a partition that has stopped is opened again: a person may have skipped the record."""
+PUT_BY_BYTES = 1024 * 1024
+"""How much a partition may have waiting."""
 LEAVE_S = 5.0
 """How long a partition that is being opened or filled may take to come to an end when the worker drains."""
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """A record that has been delivered; ``written_ms`` is when it was written (0: not known)."""
+
+    position: int
+    data: bytes
+    written_ms: int
 
 
 class Owned:
@@ -42,9 +55,24 @@ class Owned:
         self.saving: asyncio.Task[None] | None = None
         self.begun = self.opened = False
         self.missed = False
+        self._waiting: list[Delivery] = []
+        self._waiting_bytes = 0
         self.stopped = ""
         self.opened_s = 0.0  # how long opening took
         self.heard_s = self.saved_s = self.checked_s = self.not_before_s = now_s
+
+    def put_by(self, delivery: Delivery) -> None:
+        """Keep it for when the loop has the driver again; too much at once is better read from the log."""
+        self._waiting.append(delivery)
+        self._waiting_bytes += len(delivery.data)
+        if self._waiting_bytes > PUT_BY_BYTES:
+            self.take_waiting()
+            self.missed = True
+
+    def take_waiting(self) -> list[Delivery]:
+        """What was put by."""
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        return waiting
 
     def idle(self) -> bool:
         """Whether the loop may use the driver."""
@@ -92,13 +120,13 @@ class Worker:
                 owned.driver.abandoned = True
 
     def delivered(self, partition: int, position: int, data: bytes, written_ms: int = 0) -> None:
-        """Feed a record, fill the gap before it, or pass it over: then it is read from the log later."""
+        """Feed a record, fill the gap before it, or put it by."""
         owned = self._owned.get(partition)
         if owned is None or self._draining or self._failure.done():
             return
         owned.heard_s = self._monotonic_s()
         if not owned.idle():
-            owned.missed = True
+            owned.put_by(Delivery(position, data, written_ms))
         elif position > owned.driver.position:
             self._apart(owned, functools.partial(owned.driver.deliver, position, data, written_ms))
         else:
@@ -197,12 +225,18 @@ class Worker:
         owned.apart.add_done_callback(lambda _task: self._back(owned))
 
     def _back(self, owned: Owned) -> None:
-        """The loop has the driver again; what came meanwhile is read from the log at once."""
+        """The loop has the driver again: what came meanwhile is fed, or read from the log when that is not all."""
         owned.apart = None
+        waiting = owned.take_waiting()
         waits = self._monotonic_s() < owned.not_before_s
-        if owned.missed and owned.idle() and not waits and not self._draining and not owned.driver.abandoned:
+        if not owned.idle() or waits or self._draining or owned.driver.abandoned:
+            owned.missed = owned.missed or bool(waiting)
+        elif owned.missed:
             owned.missed = False
             self._apart(owned, owned.driver.catch_up)
+        else:
+            for one in waiting:
+                self.delivered(owned.number, one.position, one.data, one.written_ms)
 
     async def _in_thread(self, owned: Owned, work: Callable[[], object]) -> None:
         try:

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.batch import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, encode_batch
-from ingest.batcher import BUSY_BEAT_MS, BUSY_FOR_MS, COLLECT_MS, PROVE_BEAT_MS, QUIET_BEAT_MS, Batcher, Cut
+from ingest.batcher import (
+    BUSY_BEAT_MS,
+    BUSY_FOR_MS,
+    COLLECT_MS,
+    PROVE_BEAT_MS,
+    QUIET_BEAT_MS,
+    Batcher,
+    Cut,
+    cut_together,
+)
 from tests.ingest.builders import NOW_MS, door, reported, smoke
 
 
@@ -138,6 +147,27 @@ def test_a_follower_waits_for_what_was_added_before_it_and_needs_no_record() -> 
     assert _cut(batcher, NOW_MS + COLLECT_MS).receipts == [2, 3]
     batcher.follow(4, NOW_MS)
     assert batcher.cut(NOW_MS + 1_000) is None
+
+
+def _partitions(*cuts: Cut[int]) -> list[int]:
+    return [cut.batch.partition for cut in cuts if cut.batch is not None]
+
+
+def test_what_is_due_soon_goes_along_with_what_is_due_now() -> None:
+    batchers = [Batcher[int](partition, NOW_MS, 200) for partition in range(3)]
+    for partition, batcher in enumerate(batchers):
+        batcher.add(door("a"), 1, NOW_MS + 80 * partition)
+    assert cut_together(batchers, NOW_MS + 199, 100) == []
+    assert _partitions(*cut_together(batchers, NOW_MS + 200, 100)) == [0, 1]
+    assert _partitions(*cut_together(batchers, NOW_MS + 360, 100)) == [2]
+
+
+def test_a_life_safety_event_goes_without_waiting_for_others_and_without_taking_them_along() -> None:
+    batchers = [Batcher[int](partition, NOW_MS, 200) for partition in range(2)]
+    batchers[0].add(door("a"), 1, NOW_MS)
+    batchers[1].add(smoke("b"), 1, NOW_MS + 190)
+    assert _partitions(*cut_together(batchers, NOW_MS + 190, 100)) == [1]
+    assert _partitions(*cut_together(batchers, NOW_MS + 200, 100)) == [0]
 
 
 STEPS = st.lists(st.sampled_from(["event", "smoke", "follow", "mark", "tick", "durable"]), max_size=120)

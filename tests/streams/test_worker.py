@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
@@ -13,8 +14,10 @@ from streams.drivers import worker as worker_module
 from streams.drivers.alarms import DriverAlarm
 from streams.drivers.faust_app import FaustReader, ReaderSettings, make_app
 from streams.drivers.partition import PartitionDriver
+from streams.drivers.turns import SNAPSHOT_EVERY_S
 from streams.drivers.worker import Worker
 from streams.engine import Engine
+from streams.log import LogRecord
 from streams.manifest import decode_manifest
 from tests.streams.memory import MemoryKeep, MemoryLog
 from tests.streams.rules import RULES
@@ -95,10 +98,40 @@ async def until(done: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_what_is_delivered_while_a_partition_is_opened_is_read_from_the_log() -> None:
+def test_what_is_delivered_while_a_partition_is_opened_comes_after_it() -> None:
     async def story(world: World) -> None:
         world.deliver(3, 4)  # at once: a thread is opening it
         await until(lambda: world.position() == 5)
+
+    assert live(story).found() == [f"a{n}" for n in range(5)]
+
+
+@pytest.mark.parametrize(("put_by_bytes", "read_again"), [(1_000_000, False), (1, True)])
+def test_what_is_delivered_while_a_thread_has_the_partition_is_put_by_unless_it_is_too_much(
+    put_by_bytes: int, read_again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading it from the log would take as long as it takes for more to come, and so on."""
+    monkeypatch.setattr(worker_module, "PUT_BY_BYTES", put_by_bytes)
+
+    async def story(world: World) -> None:
+        await until(lambda: world.position() == 2 and world.worker.owned()[0].idle())
+        read, held, go_on, begun = world.log.read, threading.Event(), threading.Event(), []
+
+        def slowly(position: int, limit: int) -> list[LogRecord]:
+            begun.append(position)
+            records = read(position, limit)
+            held.set()
+            go_on.wait(PATIENCE_S)
+            return records
+
+        monkeypatch.setattr(world.log, "read", slowly)
+        world.now_s += 2.5  # nothing came for so long: the log is looked at
+        world.log.visible = 3
+        await until(held.is_set)
+        world.deliver(2, 3, 4)
+        go_on.set()
+        await until(lambda: world.position() == 5)
+        assert (max(begun) > 2) is read_again
 
     assert live(story).found() == [f"a{n}" for n in range(5)]
 
@@ -225,7 +258,7 @@ def test_a_drain_saves_everything_and_takes_no_more() -> None:
 def test_changed_sites_are_saved_in_turns() -> None:
     async def story(world: World) -> None:
         await until(lambda: world.position() == 2 and world.worker.owned()[0].idle())
-        world.now_s += 10.5  # one site: its turn comes when a whole one is due
+        world.now_s += SNAPSHOT_EVERY_S + 0.5  # one site: its turn comes when a whole one is due
         await until(lambda: bool(world.keep.rows))
 
     live(story)
@@ -234,7 +267,7 @@ def test_changed_sites_are_saved_in_turns() -> None:
 def test_how_faust_is_set() -> None:
     """Each of these was a trap: its default, or what is often written instead, loses or delays something."""
     first, second = (make_app(READER).conf for _ in range(2))
-    assert (first.broker_session_timeout, first.broker_heartbeat_interval) == (10.0, 3.0)
+    assert (first.broker_session_timeout, first.broker_heartbeat_interval) == (7.0, 2.0)
     assert first.broker_rebalance_timeout <= 20.0
     assert (first.stream_buffer_maxsize, first.broker_max_poll_records) == (32, 32)
     assert first.consumer_group_instance_id is None  # "" would make every worker the same member
