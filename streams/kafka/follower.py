@@ -68,17 +68,17 @@ class KafkaFollower(KafkaTails):
             super().close()
 
     def _read(self, consumer: Any, at: Any, offset: int, limit: int, wait_s: float) -> list[KafkaRecord]:
-        now_s = time.monotonic()
-        waited_s, deadline_s = now_s + wait_s, now_s + max(wait_s, 0.0) + self.cluster.answer_s
+        waited_s = time.monotonic() + wait_s
+        deadline_s = max(waited_s, time.monotonic()) + self.cluster.answer_s
         found = self._taken(consumer, at, offset, limit)
         while len(found) < limit:
             upto = found[-1].offset + 1 if found else offset
             end = self._end_seen(at, upto)
+            now_s = time.monotonic()
+            if (upto == end and now_s >= waited_s) or (upto >= end and found):
+                break  # what lies beyond the end, the next read says
             if upto > end:
                 raise kafka_errors.OffsetOutOfRangeError
-            now_s = time.monotonic()
-            if upto == end and (found or now_s >= waited_s):
-                break
             failure = self._turned(consumer, at, upto).failure
             if failure is not None and found:
                 break  # the next read says it
@@ -91,7 +91,9 @@ class KafkaFollower(KafkaTails):
                 if upto < end and consumer.position(at, timeout_ms=0) >= end:
                     break  # nothing but holes
                 self._fetch(consumer, (deadline_s if upto < end else waited_s) - now_s, max(limit, _FETCH_RECORDS))
-            found += self._taken(consumer, at, upto, limit - len(found))
+            if came := self._taken(consumer, at, upto, limit - len(found)):
+                found += came
+                deadline_s = time.monotonic() + self.cluster.answer_s
         return found
 
     def _taken(self, consumer: Any, at: Any, offset: int, limit: int) -> list[KafkaRecord]:
@@ -100,7 +102,7 @@ class KafkaFollower(KafkaTails):
         if ahead is None or not ahead.go_to(offset):
             return []
         found = ahead.take(limit)
-        if ahead.paused and ahead.bytes < AHEAD_BYTES // 2:
+        if ahead.paused and ahead.failure is None and ahead.bytes < AHEAD_BYTES // 2:
             ahead.paused = False
             consumer.resume(at)
         return found
@@ -142,7 +144,7 @@ class KafkaFollower(KafkaTails):
             consumer.assign([at])
 
     def _fail(self, consumer: Any, partitions: Iterable[Any], error: Exception) -> None:
-        for at in partitions:
+        for at in self._ahead.keys() & set(partitions):
             self._ahead[at].failure = error
             consumer.pause(at)
 
