@@ -8,6 +8,7 @@ seven days. The state is rows of bytes that the caller keeps together with the p
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Protocol
 
 import msgspec
@@ -163,8 +164,9 @@ class LogMeasures:
             self._open.too_late += 1
             return
         key = quarter_key(bucket_ms, event.site_id)
-        if self._quarter(key).add(circuit, event):
-            self._changed[key] = self._quarters[key]
+        quarter = self._quarter(key)
+        if quarter.add(circuit, event):
+            self._changed[key] = quarter
             self._open.quarters[key] = bucket_ms
 
     def _quarter(self, key: str) -> Quarter:
@@ -208,6 +210,7 @@ class LogMeasures:
         ]
 
 
+@lru_cache(maxsize=4_096)
 def quarter_key(bucket_ms: int, site_id: str) -> str:
     """The name of the row of state of a site's quarter hour."""
     return f"power/{bucket_ms:013d}/{site_id}"
