@@ -56,6 +56,7 @@ def wire_console(settings: Settings, parts: Parts) -> None:
         boxes=boxes,
         language=settings["console.language"],
     )
+    parts.threads.keep("bell", store.follow)
     parts.threads.keep("heard", heard.run)
     parts.threads.keep("evidence", lambda stop: uploads.run(stop, retention_ms))
     host = settings["console.host"]

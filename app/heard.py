@@ -14,7 +14,8 @@ from streams.log import LogReader, LogRecord, LogWriter
 LOOK_BACK_MS = 10 * 60_000
 """How far back a follower begins: most devices speak within it, and a day's log would take minutes to read."""
 _READ_RECORDS = 500
-_POLL_S = 1.0
+_ROUND_S = 2.0
+"""From one look into the logs to the next: a page shows minutes, and a look costs the same for one record or many."""
 
 
 class HeardTable:
@@ -74,34 +75,35 @@ class HeardFollower(HeardTable):
         self._since_ms = since_ms
         self._positions: dict[int, int] = {}
 
-    def step(self) -> int:
-        """Hear what came since the last step, up to a bound a log; how many records it was.
+    def step(self) -> bool:
+        """Hear what came since the last step, up to a bound a log; whether one of them has more.
 
         Raises:
             Transient: a log is away.
         """
-        return sum(self._follow(number, log) for number, log in enumerate(self._logs))
+        more = [self._follow(number, log) for number, log in enumerate(self._logs)]
+        return any(more)
 
     def run(self, stop: threading.Event) -> None:
         """Until ``stop``."""
         while not stop.is_set():
             if not self.step():
-                stop.wait(_POLL_S)
+                stop.wait(_ROUND_S)
 
-    def _follow(self, number: int, log: LogReader) -> int:
+    def _follow(self, number: int, log: LogReader) -> bool:
         try:
             if number not in self._positions:
                 self._positions[number] = first_since(log, self._since_ms)
             records = log.read(self._positions[number], _READ_RECORDS)
         except LogBroken:  # retention was faster, or it is another log now; the engine is who raises an alarm
             self._positions[number] = log.begin()
-            return 0
+            return False
         for record in records:
             batch = _batch(record)
             if batch is not None:
                 self.hear(batch)
         self._positions[number] += len(records)
-        return len(records)
+        return len(records) == _READ_RECORDS
 
 
 def first_since(log: LogReader, since_ms: int) -> int:

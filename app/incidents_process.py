@@ -49,6 +49,7 @@ def wire_incidents(settings: Settings, parts: Parts) -> None:
     def intake(source: str) -> Intake:
         return Intake(store, directory, names, source=source, times=times)
 
+    parts.threads.keep("bell", store.follow)
     findings = parts.wait_for("findings", lambda: open_findings(settings, intake))
     parts.at_end(findings.close)
     claims, threads = store.claims(), parts.threads
@@ -86,6 +87,5 @@ def open_stores(settings: Settings, parts: Parts) -> tuple[Store, MemoryDirector
     directory = MemoryDirectory()
     relay = DirectoryRelay(inventory, directory)
     parts.wait_for("inventory", relay.catch_up)
-    parts.threads.keep("bell", store.follow)
     parts.threads.keep("directory", relay.run)
     return store, directory

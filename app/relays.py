@@ -21,6 +21,8 @@ STEP_S = 0.25
 """A step of :class:`SharedRelays` begins at most so often. A transaction costs as much as several findings in it, so
 what comes within a quarter of a second is taken together; every finding, life safety too, waits at most that long.
 """
+INVENTORY_S = 2.0
+"""How old the names may be that people read: seldom changed, and each look is a transaction of its own."""
 
 
 class FindingsSource(Protocol):
@@ -193,5 +195,5 @@ class DirectoryRelay:
 
     def run(self, stop: threading.Event) -> None:
         """Until ``stop``."""
-        while not stop.wait(1.0):
+        while not stop.wait(INVENTORY_S):
             self.catch_up()

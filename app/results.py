@@ -58,7 +58,7 @@ class IncidentsSource:
             LOG.error("results_gap", changes=told.missed)
             at_ms = told.changes[0].at_ms if told.changes else wall_ms()
             points.append(loss_point("incident_changes", told.missed, at_ms, f"{identity}/{before}"))
-        return Step(self.name, identity, told.cursor, points)
+        return Step(self.name, identity, told.cursor, points, more=len(told.changes) == READ_ROWS)
 
 
 class AttemptsSource:
@@ -79,7 +79,8 @@ class AttemptsSource:
         if not found:
             return None
         delivered = [delivered_point(attempt) for attempt in found if attempt.outcome == DELIVERED]
-        return Step(self.name, identity, upto_ms, [*map(delivery_point, found), *delivered])
+        points = [*map(delivery_point, found), *delivered]
+        return Step(self.name, identity, upto_ms, points, more=len(found) >= READ_ROWS)
 
 
 class ResultsService:

@@ -17,7 +17,7 @@ from app.settings import Settings
 from app.topic_relay import watch_topic
 from contracts.errors import ConfigurationError
 from streams.findings_topic import KafkaFindings
-from streams.kafka import FOLLOW_STALE_S, KafkaCluster
+from streams.kafka import ROUNDS_STALE_S, KafkaCluster
 from streams.kafka_log import KafkaLogReader
 
 LOG = structlog.get_logger("linli")
@@ -42,7 +42,7 @@ def wire_results(settings: Settings, parts: Parts) -> None:
     parts.at_end(cluster.close)
     partitions = range(parts.wait_for("log", lambda: log_partitions(cluster, settings)))
     _watch(settings, cluster, parts)
-    topics, tails = topic_names(settings), cluster.tails(FOLLOW_STALE_S)
+    topics, tails = topic_names(settings), cluster.follower(ROUNDS_STALE_S)
     service = ResultsService(
         settings,
         logs=[KafkaLogReader(cluster, topics.log, n, tails) for n in partitions],

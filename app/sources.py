@@ -13,7 +13,7 @@ from app.topic_relay import TopicRelay, watch_topic
 from incidents.intake import Intake
 from streams.engine_store import EngineStore
 from streams.findings_topic import KafkaFindings
-from streams.kafka import FOLLOW_STALE_S
+from streams.kafka import FOLLOW_STALE_S, ROUNDS_STALE_S
 from streams.kafka_log import KafkaLogReader
 from streams.log import LogReader
 
@@ -65,7 +65,7 @@ def open_logs(settings: Settings) -> Logs:
         return Logs([], lambda: None)
     cluster = open_cluster(settings, "linli-console")
     try:
-        partitions, tails = range(log_partitions(cluster, settings)), cluster.tails(FOLLOW_STALE_S)
+        partitions, tails = range(log_partitions(cluster, settings)), cluster.follower(ROUNDS_STALE_S)
         return Logs([KafkaLogReader(cluster, topic_names(settings).log, p, tails) for p in partitions], cluster.close)
     except BaseException:
         cluster.close()
@@ -75,7 +75,7 @@ def open_logs(settings: Settings) -> Logs:
 def _topic(settings: Settings, intake_for: IntakeFor) -> Findings:
     cluster, topic = open_cluster(settings, "linli-incidents"), topic_names(settings).findings
     try:
-        topic_id, tails = cluster.topic_id(topic), cluster.tails(FOLLOW_STALE_S)
+        topic_id, tails = cluster.topic_id(topic), cluster.follower(FOLLOW_STALE_S)
         relays = dict[str, Relay]()
         for number in range(cluster.partitions(topic)):
             findings = KafkaFindings(cluster, topic, number, tails)

@@ -62,7 +62,7 @@ def spooled(spool: Spool, points: Sequence[Point]) -> Speed:
     """Into the spool, durably, 500 a step."""
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     for n in range(0, len(points), STEP_POINTS):
-        spool.append(Step("bench", "one", n, points[n : n + STEP_POINTS]), T0)
+        spool.append([Step("bench", "one", n, points[n : n + STEP_POINTS])], T0)
     return Speed(len(points), time.perf_counter() - wall_s, time.process_time() - cpu_s)
 
 

@@ -1,7 +1,7 @@
 """The spool's way in: sources that are read by a cursor of their own, and never wait for whoever writes them.
 
-A source gives a step (points, cursor, state) or None when there is nothing new. The step is kept in one transaction
-of the spool; whatever fails, the source is asked again from the cursor that the spool holds.
+A source gives a step (points, cursor, state) or None when there is nothing new. What all of them give in a round is
+kept in one transaction of the spool; whatever fails, they are asked again from the cursors that the spool holds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from streams.sinks.spool import Spool, Step
 LOG = structlog.get_logger("linli.results")
 READ_RECORDS = 64  # few at a time: the embedded log lends its lock to a reader
 READ_FINDINGS = 500
-POLL_S = 2.0
+ROUND_S = 2.0
+"""From one round to the next: a round costs much the same for one record or many, and nobody waits for results."""
 FORGET_EVERY_S = 3_600.0
 
 
@@ -93,10 +94,11 @@ class FindingsSource:
             if after >= begin:
                 raise
             loss = lost(self.name, self._identity, after, begin, self._clock_ms(), self._on_alarm)
-            return Step(self.name, self._identity, begin, [loss])
+            return Step(self.name, self._identity, begin, [loss], more=True)
         if not rows:
             return None
-        return Step(self.name, self._identity, rows[-1][0], [finding_point(finding) for _, finding in rows])
+        points = [finding_point(finding) for _, finding in rows]
+        return Step(self.name, self._identity, rows[-1][0], points, more=len(rows) == READ_FINDINGS)
 
 
 class LogSource:
@@ -145,12 +147,13 @@ class LogSource:
                 raise
             self._measures = None
             loss = lost(self.name, self._identity, position, begin, self._clock_ms(), self._on_alarm)
-            return Step(self.name, self._identity, begin, [loss])
+            return Step(self.name, self._identity, begin, [loss], more=True)
         if not records and kept is not None:
             return None
         points = self._fold(self._measures, records)
         self._at = position + len(records)
-        return Step(self.name, self._identity, self._at, points, self._measures.rows())
+        rows, more = self._measures.rows(), len(records) == self._limit
+        return Step(self.name, self._identity, self._at, points, rows, more=more)
 
     def _fold(self, measures: LogMeasures, records: Sequence[LogRecord]) -> list[Point]:
         points = []
@@ -166,8 +169,8 @@ class Feeder:
     """Follows the sources into the spool.
 
     Args:
-        rest: how long to pause after each step that found something, in lengths of that step: sharing a processor with
-            ingest and rules, catching up must be the slowest.
+        rest: how long to pause after each round, in lengths of that round, even where there is more: sharing a
+            processor with ingest and rules, catching up must be the slowest.
     """
 
     def __init__(
@@ -186,40 +189,46 @@ class Feeder:
         self._rest = rest
 
     def step(self) -> bool:
-        """Ask every source once; whether one had something. One that cannot be read now holds up no other."""
-        found = [self._try(source) for source in self._sources]
-        return any(found)
+        """Ask every source once and keep what they give; whether one of them has more.
+
+        One that cannot be read now holds up no other.
+        """
+        steps = [step for source in self._sources if (step := self._ask(source)) is not None]
+        return bool(steps) and self._keep(steps) and any(step.more for step in steps)
 
     def run(self, stop: threading.Event) -> None:
         """Until ``stop``; then what is there already."""
         forget_s = time.monotonic()
         while not stop.is_set():
             began_s = time.monotonic()
-            found = self.step()
+            more = self.step()
             if time.monotonic() >= forget_s:
                 self._forget()
                 forget_s = time.monotonic() + FORGET_EVERY_S
-            stop.wait(self._rest * (time.monotonic() - began_s) if found else POLL_S)
-        end_s = time.monotonic() + POLL_S
+            rest_s = self._rest * (time.monotonic() - began_s)
+            stop.wait(rest_s if more else max(rest_s, ROUND_S))
+        end_s = time.monotonic() + ROUND_S
         while self.step() and time.monotonic() < end_s:
             pass
 
-    def _try(self, source: Source) -> bool:
-        """Take a step of a source; a source that contradicts itself is said, and does not hold up the others."""
+    def _ask(self, source: Source) -> Step | None:
+        """A step of a source; a source that contradicts itself is said, and does not hold up the others."""
         try:
-            return self._take(source)
+            return source.step(self._spool)
         except Transient as error:
             LOG.warning("results_not_read", source=source.name, why=str(error))
         except LogBroken as error:
             LOG.error("results_not_read", source=source.name, why=str(error))
             self._on_alarm(ResultsAlarm.DROPPED, f"{source.name}: {error}")
-        return False
+        return None
 
-    def _take(self, source: Source) -> bool:
-        step = source.step(self._spool)
-        if step is None:
+    def _keep(self, steps: Sequence[Step]) -> bool:
+        """Whether the spool has them now."""
+        try:
+            dropped = self._spool.append(steps, self._clock_ms())
+        except Transient as error:
+            LOG.warning("results_not_kept", why=str(error))
             return False
-        dropped = self._spool.append(step, self._clock_ms())
         if dropped:
             LOG.error("results_dropped", points=dropped)
             self._on_alarm(ResultsAlarm.DROPPED, f"{dropped} of the oldest points: the spool is at its quota")

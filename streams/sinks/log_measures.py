@@ -8,6 +8,7 @@ seven days. The state is rows of bytes that the caller keeps together with the p
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Protocol
 
 import msgspec
@@ -32,6 +33,8 @@ MINUTE_MS = 60_000
 DEVICES_MS = 300_000
 LATE_MS = 7 * 86_400_000
 """How late a sample may come and still be added to its quarter hour: as long as the log is kept by default."""
+_NO_DEVICE = frozenset({CONFIG_SOURCE, INGEST_SOURCE})
+_TO_ACCEPTED, _TO_DURABLE = Hop.DEVICE_TO_ACCEPTED.value, Hop.ACCEPTED_TO_DURABLE.value
 
 
 class SiteBook(Protocol):
@@ -118,22 +121,27 @@ class LogMeasures:
         return found
 
     def _take(self, event: Event, durable_ms: int | None) -> None:
-        if event.source_id in {CONFIG_SOURCE, INGEST_SOURCE}:
+        if event.source_id in _NO_DEVICE:
             return
-        site = self._open.sites.setdefault(event.site_id, SiteOpen())
+        site = self._open.sites.get(event.site_id)
+        if site is None:
+            site = self._open.sites[event.site_id] = SiteOpen()
         device = self._book.device(event.site_id, event.source_id)
         self._count(site, event, device)
         if not event.stored:
-            _spread(site, Hop.DEVICE_TO_ACCEPTED).add(event.received_ms - event.at_ms)
+            _spread(site, _TO_ACCEPTED).add(event.received_ms - event.at_ms)
         if durable_ms is not None:
-            _spread(site, Hop.ACCEPTED_TO_DURABLE).add(durable_ms - event.received_ms)
+            _spread(site, _TO_DURABLE).add(durable_ms - event.received_ms)
         if isinstance(event, PowerSampled):
             self._sample(event, device)
 
     def _count(self, site: SiteOpen, event: Event, device: DeviceConfigured | None) -> None:
         if device is None:
             return
-        counts = site.counts.setdefault(device.device_class.value, [0, 0])
+        name = device.device_class.value
+        counts = site.counts.get(name)
+        if counts is None:
+            counts = site.counts[name] = [0, 0]
         counts[0] += 1
         counts[1] += event.stored
         site.heard.add(event.source_id)
@@ -156,8 +164,9 @@ class LogMeasures:
             self._open.too_late += 1
             return
         key = quarter_key(bucket_ms, event.site_id)
-        if self._quarter(key).add(circuit, event):
-            self._changed[key] = self._quarters[key]
+        quarter = self._quarter(key)
+        if quarter.add(circuit, event):
+            self._changed[key] = quarter
             self._open.quarters[key] = bucket_ms
 
     def _quarter(self, key: str) -> Quarter:
@@ -201,6 +210,7 @@ class LogMeasures:
         ]
 
 
+@lru_cache(maxsize=4_096)
 def quarter_key(bucket_ms: int, site_id: str) -> str:
     """The name of the row of state of a site's quarter hour."""
     return f"power/{bucket_ms:013d}/{site_id}"
@@ -218,8 +228,11 @@ def _health(site: SiteOpen, device_class: str, ids: list[str]) -> dict[str, Fiel
     }
 
 
-def _spread(site: SiteOpen, hop: Hop) -> Spread:
-    return site.hops.setdefault(hop.value, Spread())
+def _spread(site: SiteOpen, hop: str) -> Spread:
+    spread = site.hops.get(hop)
+    if spread is None:  # a new one to be thrown away costs more than all else that is done with an event
+        spread = site.hops[hop] = Spread()
+    return spread
 
 
 def _mark(marked_ids: set[str], device_id: str, *, marked: bool) -> None:

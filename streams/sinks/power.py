@@ -8,6 +8,7 @@ order it came.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import msgspec
 
@@ -26,15 +27,16 @@ class MeterQuarter(msgspec.Struct, array_like=True):
     samples: int = 0
     sum_w: float = 0.0
     max_w: float = 0.0
-    seen: bytes = b""
+    seen: bytearray = msgspec.field(default_factory=bytearray)
 
     def add(self, second: int, power_w: float) -> bool:
         """Count a sample of this second of the quarter (0–899); False when one was counted already."""
-        bits = bytearray(self.seen.ljust(second // 8 + 1, b"\0"))
-        if bits[second // 8] & (1 << second % 8):
+        byte, bit = second // 8, 1 << second % 8
+        if byte >= len(self.seen):
+            self.seen.extend(bytes(byte + 1 - len(self.seen)))
+        if self.seen[byte] & bit:
             return False
-        bits[second // 8] |= 1 << second % 8
-        self.seen = bytes(bits)
+        self.seen[byte] |= bit
         self.max_w = power_w if not self.samples else max(self.max_w, power_w)
         self.samples += 1
         self.sum_w += float(power_w)
@@ -48,9 +50,12 @@ class Quarter(msgspec.Struct):
 
     def add(self, circuit: str, event: PowerSampled) -> bool:
         """Count one sample; False when it was counted before."""
-        meter = hashlib.blake2b(event.source_id.encode(), digest_size=8).digest()
+        key = _key_of(event.source_id)
         meters = self.circuits.setdefault(circuit, {})
-        return meters.setdefault(meter, MeterQuarter()).add(event.at_ms % QUARTER_MS // 1000, event.power_w)
+        meter = meters.get(key)
+        if meter is None:
+            meter = meters[key] = MeterQuarter()
+        return meter.add(event.at_ms % QUARTER_MS // 1000, event.power_w)
 
     def points(self, site_id: str, bucket_ms: int) -> list[Point]:
         """Its points, at the beginning of the quarter."""
@@ -77,6 +82,11 @@ def circuit_of(device: DeviceConfigured | None, place: Place | None) -> str | No
 def quarter_of(at_ms: int) -> int:
     """The beginning of the quarter hour that ``at_ms`` lies in."""
     return at_ms - at_ms % QUARTER_MS
+
+
+@lru_cache(maxsize=65_536)
+def _key_of(meter_id: str) -> bytes:
+    return hashlib.blake2b(meter_id.encode(), digest_size=8).digest()
 
 
 def _fields(use: str, meters: dict[bytes, MeterQuarter]) -> dict[str, FieldValue]:

@@ -1,7 +1,8 @@
 """The disk spool before a store of results: what is to be written, with the cursors of the sources it came from.
 
-A step of a source (points, its new cursor, its state) is one transaction, so a crash neither loses nor doubles. Points
-leave in the order in which they came. Over its quota the oldest go, counted and declared. One process, two threads.
+A step of a source (points, its new cursor, its state) is kept whole, and those of a round in one transaction, so that
+a crash neither loses nor doubles. Points leave in the order in which they came. Over its quota the oldest go, counted
+and declared. One process, two threads.
 """
 
 from __future__ import annotations
@@ -40,13 +41,14 @@ _POINTS = msgspec.msgpack.Decoder(list[Point])
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What one source has come to: points, and where it goes on."""
+    """What one source has come to: points, and where it goes on. ``more``: it stopped for the bound, not at the end."""
 
     source: str
     identity: str
     cursor: int
     points: Sequence[Point] = ()
     state: Mapping[str, bytes] = {}
+    more: bool = False
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -94,16 +96,18 @@ class Spool:
             row = self._db.execute("SELECT body FROM state WHERE key = ?", (key,)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def append(self, step: Step, now_ms: int) -> int:
-        """Keep a step, all of it durably or nothing; how many points the quota dropped for it.
+    def append(self, steps: Sequence[Step], now_ms: int) -> int:
+        """Keep a step of each of these sources, all of it durably or nothing; how many points the quota dropped for it.
 
         Raises:
             Transient: the disk is full or the file busy; nothing was kept.
         """
         with self._writing() as db:
-            self._enqueue(self._place(step.points), now_ms)
-            db.execute("INSERT OR REPLACE INTO sources VALUES (?, ?, ?)", (step.source, step.identity, step.cursor))
-            db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", step.state.items())
+            self._enqueue(self._place([point for step in steps for point in step.points]), now_ms)
+            cursors = [(step.source, step.identity, step.cursor) for step in steps]
+            db.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?)", cursors)
+            rows = [row for step in steps for row in step.state.items()]
+            db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", rows)
             return self._keep_quota(now_ms)
 
     def oldest(self, max_points: int) -> list[Chunk]:

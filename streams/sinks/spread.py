@@ -20,10 +20,10 @@ class Spread(msgspec.Struct, array_like=True):
 
     def add(self, took_ms: int) -> None:
         """Count one; what lies below 0 (clocks differ) counts as 0."""
-        took_ms = max(0, took_ms)
         self.counts[bisect_left(HOP_BOUNDS_MS, took_ms)] += 1
-        self.sum_ms += took_ms
-        self.max_ms = max(self.max_ms, took_ms)
+        if took_ms > 0:
+            self.sum_ms += took_ms
+            self.max_ms = max(self.max_ms, took_ms)
 
     def fields(self) -> dict[str, bool | int | float]:
         """As the fields of ``hops``; ``within_…`` are cumulative, and left out where they are 0."""

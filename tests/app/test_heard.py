@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from app.heard import HeardLog, heard_after
-from contracts.batch import Batch
-from contracts.errors import Transient
+from app.heard import HeardFollower, HeardLog, heard_after
+from contracts.batch import Batch, encode_batch
+from contracts.errors import LogBroken, Transient
 from contracts.events import DeviceReported, DeviceStateChanged, Event, IngestInterrupted, Lane, SpoolMark
 from incidents.directory import Heard
 from ingest.recording import RecordingLog
 from streams.daylog import DayLog
+from streams.log import LogRecord
 from tests.streams.support import T0, device, of, passage, reported
 
 NEVER = Heard()
@@ -95,6 +96,39 @@ def test_what_is_handed_out_does_not_change_under_the_reader(tmp_path: Path) -> 
     heard.append([_batch(reported("r2", 2_000, "d2"))])
     assert list(seen) == ["d1"]
     log.close()
+
+
+class _Listed:
+    """A log in memory; ``first``: what lies before is gone."""
+
+    def __init__(self, count: int, first: int = 0) -> None:
+        self.records = [LogRecord(n, encode_batch(_batch(reported(f"r{n}", n, f"d{count}")))) for n in range(count)]
+        self.first = first
+
+    def identity(self) -> str:
+        return "listed"
+
+    def begin(self) -> int:
+        return self.first
+
+    def end(self) -> int:
+        return len(self.records)
+
+    def read(self, position: int, limit: int) -> list[LogRecord]:
+        if not self.first <= position <= len(self.records):
+            raise LogBroken("gone")
+        return self.records[position : position + limit]
+
+
+def test_a_follower_says_whether_there_is_more_than_it_heard_and_passes_over_what_is_gone() -> None:
+    long, short, cut = _Listed(1_001), _Listed(3), _Listed(40)
+    follower = HeardFollower([long, short, cut], since_ms=0)
+    assert [follower.step() for _ in range(3)] == [True, True, False]
+    assert set(follower.heard("s1")) == {"d1001", "d3", "d40"}
+    cut.first = 41
+    cut.records += [LogRecord(n, encode_batch(_batch(reported(f"x{n}", n, "late")))) for n in range(40, 45)]
+    assert [follower.step() for _ in range(2)] == [False, False]
+    assert follower.heard("s1")["late"].last_heard_ms == T0 + 44
 
 
 def _batch(*events: Any) -> Batch:

@@ -15,7 +15,7 @@ from contracts.errors import LogBroken, Transient
 from contracts.findings import Finding
 from streams.daylog import DayLog
 from streams.log import LogReader, LogRecord
-from streams.sinks.feeder import Feeder, FindingsSource, LogSource, Source, first_position
+from streams.sinks.feeder import READ_RECORDS, Feeder, FindingsSource, LogSource, Source, first_position
 from streams.sinks.points import Point
 from streams.sinks.sender import ResultsAlarm, Sender
 from streams.sinks.spool import Spool, Step
@@ -43,11 +43,11 @@ class Dying(Spool):
         super().__init__(path)
         self._plan = plan
 
-    def append(self, step: Step, now_ms: int) -> int:
+    def append(self, steps: Sequence[Step], now_ms: int) -> int:
         fate = self._plan.pop(0) if self._plan else "ok"
         if fate == "before":
             raise Died
-        dropped = super().append(step, now_ms)
+        dropped = super().append(steps, now_ms)
         if fate == "after":
             raise Died
         return dropped
@@ -132,15 +132,62 @@ def test_a_source_that_is_away_holds_up_no_other(folder: Path) -> None:
 
     spool = Spool(folder / "spool.db")
     feeder = Feeder(spool, [Away(), FindingsSource(FindingsList(_findings(3)), lambda: T, Told())], lambda: T, Told())
-    assert feeder.step()
+    assert not feeder.step()  # nobody has more
     assert spool.depth().points == 3
     spool.close()
+
+
+def test_a_round_of_all_sources_is_one_transaction(folder: Path) -> None:
+    log = _log(folder / "log", _batches(20))
+    spool = Spool(folder / "spool.db")
+    statements: list[str] = []
+    spool._db.set_trace_callback(statements.append)
+    _run(Feeder(spool, _sources(log, _findings(3), Told()), lambda: T, Told()))
+    spool._db.set_trace_callback(None)
+    assert [s for s in statements if s in {"COMMIT", "ROLLBACK"}] == ["COMMIT"]
+    assert (spool.cursor("log/0", log.identity()), spool.cursor("findings/0", "list")) == (20, 3)
+    spool.close()
+    log.close()
+
+
+def test_a_source_is_asked_again_at_once_only_while_one_has_more_than_a_page(folder: Path) -> None:
+    spool, log = Spool(folder / "spool.db"), _log(folder / "log", _batches(READ_RECORDS + 5))
+    feeder = Feeder(spool, _sources(log, _findings(3), Told()), lambda: T, Told())
+    assert [feeder.step() for _ in range(3)] == [True, False, False]
+    assert spool.cursor("log/0", log.identity()) == READ_RECORDS + 5
+    spool.close()
+    log.close()
+
+
+def test_a_round_that_was_not_kept_is_read_again_and_nothing_is_counted_twice(folder: Path) -> None:
+    class Full(Spool):
+        """Has no room at first for every other round."""
+
+        rounds = 0
+
+        def append(self, steps: Sequence[Step], now_ms: int) -> int:
+            self.rounds += 1
+            if self.rounds % 2:
+                raise Transient("the disk is full")
+            return super().append(steps, now_ms)
+
+    log = _log(folder / "log", _batches(300))
+    clean, full = Spool(folder / "clean.db"), Full(folder / "full.db")
+    _run(Feeder(clean, _sources(log, _findings(520), Told()), lambda: T, Told()))
+    feeder = Feeder(full, _sources(log, _findings(520), Told()), lambda: T, Told())
+    while full.cursor("log/0", log.identity()) != 300 or full.cursor("findings/0", "list") != 520:
+        feeder.step()
+    assert full.rounds > 2
+    assert _drained(full) == _drained(clean)
+    for spool in (clean, full):
+        spool.close()
+    log.close()
 
 
 def test_what_the_log_no_longer_holds_is_declared(folder: Path) -> None:
     log = _log(folder / "log", [batch(0.0, sample(0, 1)), batch(DAY_S), batch(2 * DAY_S)])
     told, spool = Told(), Spool(folder / "spool.db")
-    spool.append(Step("log/0", log.identity(), 0), T)
+    spool.append([Step("log/0", log.identity(), 0)], T)
     log.drop_before(2)
     _run(Feeder(spool, [LogSource(log, meter_book(), lambda: T, told)], lambda: T, told))
     losses = [p for p in _points(spool) if p.measurement == "losses"]
@@ -161,7 +208,7 @@ def test_findings_that_were_gone_before_they_were_read_are_declared(folder: Path
             return super().findings_after(n, limit)
 
     told, spool = Told(), Spool(folder / "spool.db")
-    spool.append(Step("findings/0", "list", 1), T)
+    spool.append([Step("findings/0", "list", 1)], T)
     source = FindingsSource(Retained(_findings(6)), lambda: T, told, begin=lambda: 4)
     _run(Feeder(spool, [source], lambda: T, told))
     assert [p.fields["n"] for p in _points(spool) if p.measurement == "losses"] == [3]
@@ -176,7 +223,7 @@ def test_a_source_that_contradicts_itself_is_said_and_keeps_its_place(folder: Pa
             raise LogBroken("offset 9 lies beyond the end")
 
     told, spool = Told(), Spool(folder / "spool.db")
-    spool.append(Step("findings/0", "list", 9), T)
+    spool.append([Step("findings/0", "list", 9)], T)
     _run(Feeder(spool, [FindingsSource(Truncated([]), lambda: T, told)], lambda: T, told))
     assert told.alarms == [(ResultsAlarm.DROPPED, "findings/0: offset 9 lies beyond the end")]
     assert spool.cursor("findings/0", "list") == 9

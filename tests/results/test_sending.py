@@ -36,7 +36,7 @@ class Way:
         self.sender = Sender(self.spool, target, lambda: T, lambda alarm, detail: self.told.append((alarm, detail)))
 
     def put(self, points: list[Point], cursor: int = 1) -> None:
-        self.spool.append(Step("test", "one", cursor, points), T)
+        self.spool.append([Step("test", "one", cursor, points)], T)
 
     def run_until(self, done: Callable[[], bool]) -> None:
         """Run the sender's thread until ``done``."""

@@ -73,7 +73,7 @@ def test_the_command_shows_what_waits_and_what_was_refused(tmp_path: Path, monke
     assert "nothing has run here yet" in str(CliRunner().invoke(command, ["status"]).exception)
     spool = Spool(path)
     points = [point("losses", {"cause": "log"}, {"n": n}, T + n) for n in range(2)]
-    spool.append(Step("f", "one", 1, points), T)
+    spool.append([Step("f", "one", 1, points)], T)
     spool.done([], [Bad(points[0], "field type conflict")], T)
     spool.close()
     status = CliRunner().invoke(command, ["status"])

@@ -35,7 +35,7 @@ def _silent(count: int) -> list[Finding]:
 
 def test_a_thousand_findings_of_one_millisecond_keep_a_time_each(folder: Path) -> None:
     spool = Spool(folder / "spool.db")
-    spool.append(Step("f", "one", 1_500, [finding_point(finding) for finding in _silent(1_500)]), T)
+    spool.append([Step("f", "one", 1_500, [finding_point(finding) for finding in _silent(1_500)])], T)
     times = [p.at_ns for p in _queued(spool)]
     spool.close()
     assert len(set(times)) == 1_500
@@ -45,9 +45,9 @@ def test_a_thousand_findings_of_one_millisecond_keep_a_time_each(folder: Path) -
 def test_two_keys_that_meet_in_one_nanosecond_are_put_side_by_side(folder: Path) -> None:
     spool = Spool(folder / "spool.db")
     crowd = [point("losses", {"cause": "log"}, {"n": 1}, T, f"{n}") for n in range(4_000)]  # ≈ 8 meet by chance
-    spool.append(Step("f", "one", 1, crowd), T)
+    spool.append([Step("f", "one", 1, crowd)], T)
     queued = _queued(spool)
-    spool.append(Step("f", "one", 2, crowd[::-1]), T)
+    spool.append([Step("f", "one", 2, crowd[::-1])], T)
     again = _queued(spool)
     spool.close()
     assert len({p.at_ns for p in queued}) == 4_000
@@ -58,7 +58,7 @@ def test_a_finding_that_comes_again_is_not_written_again(folder: Path) -> None:
     findings = [finding_point(finding) for finding in _silent(3)]
     for cursor in (3, 4):
         spool = Spool(folder / "spool.db")
-        spool.append(Step("f", "one", cursor, findings), T)
+        spool.append([Step("f", "one", cursor, findings)], T)
         assert len(_queued(spool)) == 3
         assert spool.cursor("f", "one") == cursor
         spool.close()
@@ -66,7 +66,7 @@ def test_a_finding_that_comes_again_is_not_written_again(folder: Path) -> None:
 
 def test_a_source_of_another_identity_begins_anew(folder: Path) -> None:
     spool = Spool(folder / "spool.db")
-    spool.append(Step("f", "one", 7), T)
+    spool.append([Step("f", "one", 7)], T)
     assert (spool.cursor("f", "one"), spool.cursor("f", "two"), spool.cursor("g", "one")) == (7, None, None)
     spool.close()
 
@@ -75,9 +75,9 @@ def test_a_step_that_fails_half_way_leaves_nothing(folder: Path) -> None:
     spool = Spool(folder / "spool.db")
     points = [point("losses", {"cause": "log"}, {"n": 1}, T, "a")]
     with pytest.raises(Exception, match="binding"):
-        spool.append(Step("f", "one", 1, points, {"state": object()}), T)  # type: ignore[dict-item]
+        spool.append([Step("f", "one", 1, points, {"state": object()})], T)  # type: ignore[dict-item]
     assert (spool.cursor("f", "one"), _queued(spool)) == (None, [])
-    spool.append(Step("f", "one", 1, points, {"state": b"x"}), T)
+    spool.append([Step("f", "one", 1, points, {"state": b"x"})], T)
     assert (spool.cursor("f", "one"), len(_queued(spool)), spool.state("state")) == (1, 1, b"x")
     spool.close()
 
@@ -85,7 +85,7 @@ def test_a_step_that_fails_half_way_leaves_nothing(folder: Path) -> None:
 def test_points_leave_in_the_order_in_which_they_came(folder: Path) -> None:
     spool = Spool(folder / "spool.db")
     points = [point("losses", {"cause": "log"}, {"n": n}, T + n) for n in range(2 * CHUNK_POINTS + 10)]
-    spool.append(Step("f", "one", 1, points), T)
+    spool.append([Step("f", "one", 1, points)], T)
     first = spool.oldest(CHUNK_POINTS + 1)
     assert [len(chunk.points) for chunk in first] == [CHUNK_POINTS]
     spool.done(first, [], T)
@@ -99,7 +99,7 @@ def test_above_its_quota_the_oldest_go_and_it_is_said(folder: Path) -> None:
     dropped = 0
     for n in range(40):
         points = [point("losses", {"cause": f"c{n}-{i}"}, {"n": i}, T + i) for i in range(200)]
-        dropped += spool.append(Step("f", "one", n, points), T + n)
+        dropped += spool.append([Step("f", "one", n, points)], T + n)
     depth, queued = spool.depth(), _queued(spool)
     spool.close()
     assert dropped == depth.dropped > 0
@@ -123,10 +123,10 @@ def test_old_marks_and_closed_quarters_are_forgotten(folder: Path) -> None:
     spool = Spool(folder / "spool.db")
     mark = [point("losses", {"cause": "log"}, {"n": 1}, T, "a")]
     state = {"power/0000000000001/s1": b"x", "power/9000000000000/s1": b"y", "log/0/one": b"z"}
-    spool.append(Step("f", "one", 1, mark, state), T)
+    spool.append([Step("f", "one", 1, mark, state)], T)
     spool.forget_before(T + 40 * DAY_MS, "power/5000000000000/")
     assert [spool.state(key) for key in state] == [None, b"y", b"z"]
-    spool.append(Step("f", "one", 2, mark), T)
+    spool.append([Step("f", "one", 2, mark)], T)
     assert len(_queued(spool)) == 2
     spool.close()
 

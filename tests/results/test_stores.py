@@ -72,7 +72,7 @@ def spooled() -> list[Point]:
 def through_spool(points: list[Point]) -> list[Point]:
     with fast_folder() as folder:
         spool = Spool(Path(folder) / "spool.db")
-        spool.append(Step("test", "one", 1, points), T)
+        spool.append([Step("test", "one", 1, points)], T)
         found = [p for chunk in spool.oldest(100_000) for p in chunk.points]
         spool.close()
     return newest_of(found)

@@ -97,7 +97,7 @@ def test_the_spool_of_results_keeps_neither_points_nor_cursor_of_what_had_no_roo
 
     def step(n: int) -> int:
         points = [point("p", {"site": f"s{k}"}, {"n": k}, T0 + n * 1_000 + k, f"{n}/{k}") for k in range(200)]
-        return spool.append(Step("log", "id", n + 1, points), T0)
+        return spool.append([Step("log", "id", n + 1, points)], T0)
 
     refused = _fill_by(step)
     assert (spool.cursor("log", "id") or 0) == refused

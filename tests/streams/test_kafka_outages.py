@@ -40,10 +40,9 @@ def append_at_last(writer: KafkaLogWriter, batches: list[Batch]) -> list[int]:
     raise AssertionError("Kafka did not come back")
 
 
-def test_nobody_there_is_transient_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.kafka.ANSWER_S", 1.0)
+def test_nobody_there_is_transient_and_named() -> None:
     port = free_port()
-    with KafkaCluster(f"kafka://127.0.0.1:{port}") as cluster:
+    with KafkaCluster(f"kafka://127.0.0.1:{port}", answer_s=1.0) as cluster:
         with pytest.raises(Transient, match=f"Kafka at 127.0.0.1:{port} does not answer"):
             cluster.partitions("linli.log")
         with pytest.raises(Transient, match=str(port)):
@@ -90,10 +89,9 @@ def test_a_paused_broker_is_waited_for_without_doubles(broker: RunningKafka, mon
         assert KafkaLogReader(cluster, names.log, 0).end() == 3
 
 
-def test_a_paused_broker_is_no_end_of_the_log(broker: RunningKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_paused_broker_is_no_end_of_the_log(broker: RunningKafka) -> None:
     names = make_topics(broker.url)
-    monkeypatch.setattr("streams.kafka.ANSWER_S", 2.0)
-    with KafkaCluster(broker.url) as cluster:
+    with KafkaCluster(broker.url, answer_s=2.0) as cluster:
         reader = KafkaLogReader(cluster, names.log, 0)
         KafkaLogWriter(cluster, names.log, [0]).append([watermark(1)])
         assert len(reader.read(0, 10)) == 1

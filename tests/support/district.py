@@ -119,7 +119,7 @@ class District:
 
     def delete_before(self, topic: str, partition: int, position: int) -> None:
         """As retention does it."""
-        at = self._tails(topic, partition)._at
+        at = self._tails(topic, partition).at
         self.cluster._ask("to delete records", lambda admin: admin.delete_records({at: position}))
 
     def make_log_again(self) -> None:

@@ -1,0 +1,267 @@
+"""The brokers behind one URL: their topics, and who sends to them and reads from them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from kafka import KafkaAdminClient  # type: ignore[import-untyped]
+from kafka import errors as kafka_errors
+from kafka.admin import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]
+from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]
+
+from contracts.errors import ConfigurationError, LinliError, LogBroken, Permanent, Transient
+from streams.kafka.follower import KafkaFollower
+from streams.kafka.sender import KafkaSender
+from streams.kafka.tails import KafkaTail, KafkaTails
+from streams.topics import TopicSpec, TopicState
+
+DEFAULT_PORT = 9092
+ANSWER_S = 10.0
+"""How long brokers may take to answer a question before they count as away."""
+_RECONNECT_MAX_MS = 1_000  # or a broker that is back is found half a minute late
+_SEND_AGAIN = (  # the client lost its place with the broker and takes a new one; appending again is the remedy
+    kafka_errors.OutOfOrderSequenceNumberError,
+    kafka_errors.UnknownProducerIdError,
+    kafka_errors.InvalidProducerEpochError,
+    kafka_errors.ProducerFencedError,
+)
+_REFUSED = (
+    kafka_errors.AuthorizationError,
+    kafka_errors.SaslAuthenticationFailedError,
+    kafka_errors.UnsupportedSaslMechanismError,
+)
+
+
+def parse_kafka_url(url: str) -> list[str]:
+    """The ``host:port`` of every broker named in ``kafka://host:port[,host:port…]``.
+
+    Raises:
+        ConfigurationError: it is no such URL.
+
+    >>> parse_kafka_url("kafka://a:1,b")
+    ['a:1', 'b:9092']
+    """
+    wrong = ConfigurationError(f"{url!r} is no Kafka URL; expected kafka://host:port[,host:port…]")
+    parts = urlsplit(url)
+    if parts.scheme != "kafka" or not parts.netloc or parts.path.strip("/") or parts.query:
+        raise wrong
+    servers = []
+    for server in parts.netloc.split(","):
+        host, _, port = server.partition(":")
+        if not host or "@" in host or (":" in server and not (port.isdigit() and 0 < int(port) < 65_536)):
+            raise wrong
+        servers.append(f"{host}:{port or DEFAULT_PORT}")
+    return servers
+
+
+class KafkaCluster:
+    """The brokers behind one URL. Connects when it is first asked something; thread-safe.
+
+    Args:
+        url: ``kafka://host:port[,host:port…]``.
+        client_id: by what name the brokers know this process.
+        answer_s: how long they may take to answer before they count as away.
+
+    Raises:
+        ConfigurationError: the URL is none.
+    """
+
+    def __init__(self, url: str, client_id: str = "linli", *, answer_s: float = ANSWER_S) -> None:
+        self.servers = parse_kafka_url(url)
+        self.answer_s = answer_s
+        self._client_id = client_id
+        self._lock = threading.RLock()
+        self._admin: Any = None
+        self._opened: set[KafkaSender | KafkaTails] = set()
+
+    def __enter__(self) -> KafkaCluster:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self.close()
+
+    # --- topics -------------------------------------------------------------------------------------------------------
+
+    def brokers(self) -> int:
+        """How many brokers there are."""
+        return len(self._ask("its brokers", lambda admin: admin.describe_cluster())["brokers"])
+
+    def topic_id(self, topic: str) -> str:
+        """What tells this topic from another one of the same name; a topic that is made again has another.
+
+        Raises:
+            ConfigurationError: there is no such topic.
+        """
+        return str(self._described(topic)["topic_id"])
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has.
+
+        Raises:
+            ConfigurationError: there is no such topic.
+        """
+        return len(self._described(topic)["partitions"])
+
+    def topic_state(self, topic: str) -> TopicState | None:
+        """A topic with its whole configuration, None when there is no such topic."""
+        found = self._describe(topic)
+        if found is None:
+            return None
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+        answer = self._ask(
+            f"the settings of {topic}", lambda admin: admin.describe_configs([resource], config_filter="all")
+        )
+        config = {key: str(entry["value"]) for key, entry in answer["topic"][topic].items()}
+        copies = min((len(p["replica_nodes"]) for p in found["partitions"]), default=0)
+        return TopicState(str(found["topic_id"]), len(found["partitions"]), copies, config)
+
+    def create_topic(self, spec: TopicSpec) -> bool:
+        """Make a topic and wait until it can be used; False when there is one of this name already."""
+        wanted = {
+            spec.name: {
+                "num_partitions": spec.partitions,
+                "replication_factor": spec.replication,
+                "configs": dict(spec.config),
+            }
+        }
+        try:
+            self._ask(
+                f"to create {spec.name}",
+                lambda admin: admin.create_topics(wanted, wait_for_metadata=True),
+                expected=kafka_errors.TopicAlreadyExistsError,
+            )
+        except kafka_errors.TopicAlreadyExistsError:
+            return False
+        return True
+
+    def configure_topic(self, topic: str, config: Mapping[str, str]) -> None:
+        """Set these keys of a topic, leaving its others."""
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, dict(config))
+        self._ask(f"to configure {topic}", lambda admin: admin.alter_configs([resource]))
+
+    def delete_topic(self, topic: str) -> None:
+        """Remove a topic and everything in it."""
+        self._ask(f"to delete {topic}", lambda admin: admin.delete_topics([topic]))
+
+    # --- records ------------------------------------------------------------------------------------------------------
+
+    def group_members(self, group: str) -> int:
+        """How many consumers are in a group at this moment."""
+        found = self._ask(f"about group {group}", lambda admin: admin.describe_groups([group]))
+        described = found[group] if isinstance(found, Mapping) else found[0]
+        members = described["members"] if isinstance(described, Mapping) else described.members
+        return len(members)
+
+    def producer(self, *, compress: bool = False) -> KafkaSender:
+        """A sender of its own connection; closed with the cluster. ``compress`` is for what is not compressed yet."""
+        return KafkaSender(self, compress=compress)
+
+    def tail(self, topic: str, partition: int) -> KafkaTail:
+        """A reader of one partition with a connection of its own; closed with the cluster."""
+        return self.tails()(topic, partition)
+
+    def tails(self) -> KafkaTails:
+        """Readers that share one connection and take turns: for looking into many partitions, not for waiting."""
+        return KafkaTails(self)
+
+    def follower(self, stale_s: float) -> KafkaFollower:
+        """Readers that share one connection, and what each fetch brings: for who goes along with many partitions."""
+        return KafkaFollower(self, stale_s)
+
+    def close(self) -> None:
+        """Close everything that was opened here; what was sent and is not durable is given up."""
+        with self._lock:
+            opened = list(self._opened)
+            admin, self._admin = self._admin, None
+        for one in opened:
+            one.close()
+        if admin is not None:
+            admin.close()
+
+    # --- for the classes of this package -----------------------------------------------------------------------------
+
+    def opened(self, one: KafkaSender | KafkaTails) -> None:
+        """This one has a connection now, to be closed with the cluster."""
+        with self._lock:
+            self._opened.add(one)
+
+    def closed(self, one: KafkaSender | KafkaTails) -> None:
+        """This one has none any more."""
+        with self._lock:
+            self._opened.discard(one)
+
+    def connect(self, kind: Callable[..., Any], **settings: object) -> Any:
+        """A client of ``kind``. What fails half-way leaves no thread behind, as it does in the client's own hands."""
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)  # every failure reaches us as an exception, once
+        clients: list[Any] = []
+
+        def client(**configs: object) -> Any:
+            clients.append(KafkaNetClient(**configs))
+            return clients[-1]
+
+        try:
+            return kind(
+                bootstrap_servers=self.servers,
+                client_id=self._client_id,
+                bootstrap_timeout_ms=int(self.answer_s * 1000),
+                reconnect_backoff_max_ms=_RECONNECT_MAX_MS,
+                kafka_client=client,
+                **settings,
+            )
+        except kafka_errors.KafkaError as error:
+            for opened in clients:
+                opened.close()
+            raise self.failure("to connect", error) from error
+
+    def failure(self, what: str, error: Exception) -> LinliError:
+        """Which of our errors one of the client's is; names the brokers and what was asked of them."""
+        where = f"Kafka at {','.join(self.servers)}"
+        told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        if isinstance(error, kafka_errors.KafkaTimeoutError | kafka_errors.KafkaConnectionError):
+            return Transient(f"{where} does not answer ({what}): {told}")
+        if isinstance(error, _REFUSED):
+            return ConfigurationError(f"{where} refuses us ({what}): {told}; allow {self._client_id!r} to do this")
+        if isinstance(error, kafka_errors.LogTruncationError):
+            return LogBroken(f"{where} lost records that were read already ({what}): {told}")
+        if getattr(error, "retriable", False) or isinstance(error, _SEND_AGAIN):
+            return Transient(f"{where} cannot do it now ({what}): {told}")
+        return Permanent(f"{where} refuses ({what}): {told}")
+
+    def _ask(self, what: str, question: Callable[[Any], Any], expected: type[Exception] | None = None) -> Any:
+        """The answer to one question; asked again while the brokers are unsettled, as long as it may take."""
+        deadline_s = time.monotonic() + self.answer_s
+        while True:
+            try:
+                with self._lock:
+                    if self._admin is None:
+                        self._admin = self.connect(KafkaAdminClient, request_timeout_ms=int(self.answer_s * 1000))
+                    return question(self._admin)
+            except kafka_errors.KafkaError as error:
+                if expected is not None and isinstance(error, expected):
+                    raise
+                failure = self.failure(what, error)
+                if not isinstance(failure, Transient) or time.monotonic() >= deadline_s:
+                    raise failure from error
+            time.sleep(0.1)
+
+    def _describe(self, topic: str) -> dict[str, Any] | None:
+        found = self._ask(f"about {topic}", lambda admin: admin.describe_topics([topic]))[0]
+        code = int(found["error_code"])
+        if code == kafka_errors.UnknownTopicOrPartitionError.errno:
+            return None
+        if code:
+            raise self.failure(f"about {topic}", kafka_errors.for_code(code)())
+        return dict(found)
+
+    def _described(self, topic: str) -> dict[str, Any]:
+        found = self._describe(topic)
+        if found is None:
+            raise ConfigurationError(
+                f"Kafka at {','.join(self.servers)} has no topic {topic!r}; `linli topics create` makes it"
+            )
+        return found
