@@ -193,8 +193,8 @@ class Worker:
 
     def _look_after(self, owned: Owned) -> None:
         now_s = self._monotonic_s()
-        if owned.apart is not None or now_s < owned.not_before_s:
-            return
+        if self._draining or owned.apart is not None or now_s < owned.not_before_s:
+            return  # while we drain, a row saved in its turn would take the drained mark away again
         if not owned.opened or owned.stopped:
             self.revoked([owned.number])  # opened anew: brokers may answer now, a person may have said how to go on
             self._begin(owned.number)
