@@ -47,11 +47,12 @@ class World:
         self.alarms: list[tuple[int, DriverAlarm]] = []
         self.made: list[int] = []
         self.now_s = 0.0
+        self.looks = 0
         self.fails_at = -1
         self.worker = Worker(
             self._driver,
             on_alarm=lambda partition, alarm, _detail: self.alarms.append((partition, alarm)),
-            monotonic_s=lambda: self.now_s,
+            monotonic_s=self._look,
         )
 
     def found(self) -> list[str | None]:
@@ -66,6 +67,10 @@ class World:
 
     def position(self) -> int:
         return self.worker.progress()[0].position
+
+    def _look(self) -> float:
+        self.looks += 1
+        return self.now_s
 
     def _driver(self, partition: int) -> PartitionDriver:
         self.made.append(partition)
@@ -253,6 +258,31 @@ def test_a_drain_saves_everything_and_takes_no_more() -> None:
     world = live(story)
     (manifest,) = map(decode_manifest, world.keep.kept_manifests.values())
     assert (manifest.drained, manifest.position, len(world.found())) == (True, 1, 2)
+
+
+def test_nothing_is_saved_in_its_turn_any_more_once_a_worker_drains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a row's manifest would say that the partition is not drained, and the next version would refuse it."""
+    monkeypatch.setattr(worker_module, "TICK_S", 0.0)
+
+    async def story(world: World) -> None:
+        await until(lambda: world.position() == 2 and world.worker.owned()[0].idle())
+        drain, go_on = PartitionDriver.drain, threading.Event()
+
+        def slowly(driver: PartitionDriver) -> None:
+            drain(driver)
+            go_on.wait(PATIENCE_S)
+
+        monkeypatch.setattr(PartitionDriver, "drain", slowly)
+        draining = asyncio.ensure_future(world.worker.drain())
+        await until(lambda: bool(world.keep.kept_manifests))
+        world.now_s += SNAPSHOT_EVERY_S + 0.5
+        looks = world.looks
+        await until(lambda: world.looks > looks + 20)
+        go_on.set()
+        await draining
+
+    (manifest,) = map(decode_manifest, live(story).keep.kept_manifests.values())
+    assert manifest.drained
 
 
 def test_changed_sites_are_saved_in_turns() -> None:
