@@ -5,8 +5,9 @@ transaction costs as much as several rows in it. Every attempt is a row. News of
 order: a row waits while an earlier one of its incident is unsettled. One outbox, and so one thread, per receiver: a
 slow one delays nobody else.
 
-A process that dies between sending and writing down has told its receiver up to :data:`MOST_AT_ONCE` rows, or those of
-:data:`BEGIN_FOR_S` and one attempt, that are told again: with the same keys, of which a receiver counts each once.
+A process that dies between sending and writing down has told its receiver up to :data:`incidents.due.MOST_AT_ONCE`
+rows, or those of :data:`BEGIN_FOR_S` and one attempt, that are told again: with the same keys, of which a receiver
+counts each once.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
-from sqlalchemy import Connection, and_, bindparam, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from contracts.errors import Permanent, Transient
 from contracts.hops import Hop, HopTimes
@@ -26,57 +27,24 @@ from contracts.incidents import DeliveryState
 from incidents.alarms import AlarmCode, clear_alarm, raise_alarm
 from incidents.backoff import Outcome, Step, after_attempt
 from incidents.database import ask
-from incidents.deliveries import Delivery, delivery_of
-from incidents.profile import FOLLOW_UPS, MuteReason, ReceiverProfile, mute_reason
+from incidents.deliveries import Delivery
+from incidents.due import Due, due_rows
+from incidents.profile import ReceiverProfile
 from incidents.receivers.base import Misconfigured, Receipt, Receiver
-from incidents.records import incident_of
-from incidents.schema import attempts, deliveries, incidents
+from incidents.schema import attempts, deliveries
 from incidents.store import Clock, Store, wall_ms
-from incidents.traces import trace_of_incident
 
 FAILING_AFTER = 3  # attempts of one delivery without success before the receiver counts as failing
-MOST_AT_ONCE = 32
 BEGIN_FOR_S = 0.25
 """Attempts that begin within so long are written down together: what waits meanwhile, life safety too, waits no longer
 than that and one attempt.
 """
 
-_REACHED = (DeliveryState.DELIVERED.value, DeliveryState.UNCONFIRMED.value)
 _ALARMED = {
     DeliveryState.REJECTED: AlarmCode.DELIVERY_REJECTED,
     DeliveryState.UNCONFIRMED: AlarmCode.DELIVERY_UNCONFIRMED,
 }
 
-_EARLIER = deliveries.alias("earlier")
-_BLOCKED = exists().where(
-    and_(
-        _EARLIER.c.incident_id == deliveries.c.incident_id,
-        _EARLIER.c.receiver == bindparam("to"),
-        _EARLIER.c.state == DeliveryState.PENDING.value,
-        _EARLIER.c.ordinal < deliveries.c.ordinal,
-    )
-)
-_DUE = (
-    select(deliveries)
-    .where(deliveries.c.receiver == bindparam("to"), deliveries.c.state == DeliveryState.PENDING.value)
-    .where(deliveries.c.due_ms <= bindparam("now"), ~_BLOCKED)
-    .order_by(deliveries.c.life_safety.desc(), deliveries.c.due_ms, deliveries.c.ordinal)
-    .limit(MOST_AT_ONCE)
-)
-"""The most urgent rows to work on: life safety first, then by due time; never before their predecessors settled, so at
-most one of an incident.
-"""
-
-_TOLD = (
-    select(deliveries.c.incident_id)
-    .distinct()
-    .where(
-        deliveries.c.incident_id.in_(bindparam("ids", expanding=True)),
-        deliveries.c.receiver == bindparam("to"),
-        deliveries.c.state.in_(_REACHED),
-    )
-)
-_INCIDENTS = select(incidents).where(incidents.c.incident_id.in_(bindparam("ids", expanding=True)))
 _AS_IS = select(deliveries.c.delivery_id, deliveries.c.state, deliveries.c.attempts).where(
     deliveries.c.delivery_id.in_(bindparam("ids", expanding=True))
 )
@@ -95,14 +63,6 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     detail: str = ""
     retry_after_s: float | None = None
-
-
-class Due(msgspec.Struct, frozen=True):
-    """A row to work on: why it is muted, or None; else the trace of its incident, for the log."""
-
-    delivery: Delivery
-    muted: MuteReason | None
-    trace: str = ""
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -153,7 +113,8 @@ class Outbox:
         """
         muted: list[Due] = []
         if not self._made:
-            due = self._due()
+            with self._store.read() as connection:
+                due = due_rows(connection, self._profile, self._clock_ms())
             muted = [one for one in due if one.muted]
             self._send([one for one in due if not one.muted], going)
         if muted or self._made:
@@ -179,22 +140,6 @@ class Outbox:
                     pass
         finally:
             forget()
-
-    def _due(self) -> list[Due]:
-        name, now_ms = self._profile.name, self._clock_ms()
-        with self._store.read() as connection:
-            rows = [delivery_of(row) for row in connection.execute(_DUE, {"to": name, "now": now_ms})]
-            ids = [row.incident_id for row in rows]
-            following = [row.incident_id for row in rows if row.kind in FOLLOW_UPS]
-            found = {row["incident_id"]: incident_of(row) for row in ask(connection, _INCIDENTS, ids)}
-            told = {row["incident_id"] for row in ask(connection, _TOLD, following, to=name)}
-            due = []
-            for row in rows:
-                incident = found[row.incident_id]
-                told_of_it = row.incident_id in told
-                muted = mute_reason(self._profile, incident, row.kind, told=told_of_it, now_ms=now_ms)
-                due.append(Due(row, muted, "" if muted else trace_of_incident(connection, row.incident_id)))
-        return due
 
     def _send(self, due: Sequence[Due], going: Callable[[], bool]) -> None:
         end_s = time.monotonic() + BEGIN_FOR_S

@@ -22,7 +22,8 @@ from incidents.alarms import AlarmCode, raise_alarm, standing_alarms
 from incidents.auditor import PASSING, PASSING_MS, Auditor
 from incidents.backoff import LONGEST_MS, Outcome, after_attempt
 from incidents.deliveries import Delivery
-from incidents.outbox import MOST_AT_ONCE, Outbox
+from incidents.due import MOST_AT_ONCE
+from incidents.outbox import Outbox
 from incidents.profile import ReceiverProfile
 from incidents.receivers.base import Misconfigured, Receipt, RecordingReceiver
 from incidents.receivers.stand_in import Script, StandIn
