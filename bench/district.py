@@ -40,12 +40,16 @@ from contracts.findings import Finding
 from detectors.registry import all_rules
 from incidents.schema import findings, incidents
 from incidents.store import wall_ms
+from streams.findings_topic import KafkaFindings
+from streams.kafka import KafkaCluster
+from streams.topics import TopicNames
 from tests.support.parts import LinliProcess
 from tests.support.whole_district import District, Plan, running_district
 
 WARM_UP_S = 30.0
 """Left out: connections, the first pages of files, caches."""
 LOOK_S = 5.0
+READ_FINDINGS = 500
 SETTLE_S = 8.0
 """After the last message: the longest bound is 2 s."""
 JUDGED_S = 180.0
@@ -67,10 +71,11 @@ class Look(msgspec.Struct, frozen=True):
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """A finding of the run: its rule, when it was due, and how long after that its row was there."""
+    """A finding of the run: its rule, when it was due, and how long after that it was decided and its row was there."""
 
     rule: str
     due_ms: int
+    decided_after_ms: int
     over_due_ms: int
 
 
@@ -216,8 +221,28 @@ def judged_between(district: District, from_ms: int, to_ms: int) -> list[Judged]
     query = select(findings.c.content, findings.c.taken_ms).where(findings.c.due_ms.between(from_ms, to_ms - 1))
     with district.incidents_store() as store, store.read() as connection:
         rows = connection.execute(query).all()
+    decided_ms = _decided_ms(district)
     found = ((msgspec.json.decode(content, type=Finding), taken_ms) for content, taken_ms in rows)
-    return [Judged(one.rule, one.due_ms, taken_ms - one.due_ms) for one, taken_ms in found]
+    return [
+        Judged(one.rule, one.due_ms, decided_ms[one.finding_id] - one.due_ms, taken_ms - one.due_ms)
+        for one, taken_ms in found
+    ]
+
+
+def _decided_ms(district: District) -> dict[str, int]:
+    """When each finding was first sent, by its id."""
+    found: dict[str, int] = {}
+    with KafkaCluster(district.kafka.url, "linli-bench") as cluster:
+        tails = cluster.tails()
+        for partition in range(PARTITIONS):
+            topic, n = KafkaFindings(cluster, TopicNames().findings, partition, tails), 0
+            while said := topic.said_after(n, READ_FINDINGS):
+                at_ms = topic.kept_ms([n for n, _ in said])
+                for number, one in said:
+                    if isinstance(one, Finding):
+                        found.setdefault(one.finding_id, at_ms[number])
+                n = said[-1][0]
+    return found
 
 
 def incidents_between(district: District, from_ms: int, to_ms: int) -> list[tuple[str, int]]:
@@ -280,7 +305,17 @@ def report(run: Run) -> str:
         lines.append(f"| {name} | {us_an_event(run, cpu_s):.1f} | {cpu_s / run.seconds:.0%} | {memory} |")
     total_s = _without_sender_s(run)
     lines.append(f"| all but the sender | {us_an_event(run, total_s):.1f} | {total_s / run.seconds:.0%} | |")
-    return "\n".join([*lines, "", *_by_minute(run)])
+    return "\n".join([*lines, "", *_by_minute(run), "", *_by_rule(run)])
+
+
+def _by_rule(run: Run) -> Iterator[str]:
+    yield "| rule | findings | ms from due to decided, p50, p99 | to the incident, p50, p99, at most |"
+    yield "|---|---|---|---|"
+    for rule in all_rules():
+        judged = [one for one in run.judged if one.rule == rule.name]
+        decided, over = [one.decided_after_ms for one in judged], [one.over_due_ms for one in judged]
+        spread = f"{quantile_ms(over, 0.5)}, {quantile_ms(over, 0.99)}, {max(over, default=0)}"
+        yield f"| {rule.name} | {len(judged)} | {quantile_ms(decided, 0.5)}, {quantile_ms(decided, 0.99)} | {spread} |"
 
 
 def _by_minute(run: Run) -> Iterator[str]:
