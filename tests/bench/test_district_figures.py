@@ -38,7 +38,7 @@ def run(*, over_due_ms: int = 100, lost: int = 0, behind_ms: int = 200) -> Run:
         cpu_s={"ingest-0": 0.6, "sender": 0.06},
         peak_mb={"ingest-0": 90.0, "sender": 700.0},
         looks=[Look(FROM_MS + n * 5_000, 3, behind_ms, 1.5) for n in range(24)],
-        judged=[Judged(RULES[0], FROM_MS + n * 1_600, over_due_ms) for n in range(72)],
+        judged=[Judged(RULES[0], FROM_MS + n * 1_600, over_due_ms // 2, over_due_ms) for n in range(72)],
         incidents=[(rule, FROM_MS + n * 10_000) for rule in RULES for n in range(12)],
     )
 
@@ -56,6 +56,7 @@ def test_the_report_counts_each_process_by_the_event_and_the_sender_apart() -> N
     assert "| sender | 10.0 | 0% | 700 MB |" in lines
     assert "| all but the sender | 100.0 | 0% | |" in lines
     assert sum(line.startswith(("| 1 |", "| 2 |")) for line in lines) == 2
+    assert f"| {RULES[0]} | 72 | 50, 50 | 100, 100, 100 |" in lines
 
 
 def test_configuration_and_empty_records_are_no_events() -> None:
