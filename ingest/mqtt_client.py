@@ -61,12 +61,9 @@ class MqttClient(mqtt.Client):
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
         """Read what has come and act on every whole packet in it."""
         self._gather()
-        try:
-            data = self._sock_recv(READ_BYTES)
-        except BlockingIOError:
+        data = self._received()
+        if data is None:
             return MQTTErrorCode.MQTT_ERR_SUCCESS
-        except OSError:
-            data = b""
         if not data:
             return self._loop_rc_handle(MQTTErrorCode.MQTT_ERR_CONN_LOST)
         with self._msgtime_mutex:
@@ -84,20 +81,42 @@ class MqttClient(mqtt.Client):
             time.sleep(left_s)
         self._read_s = time.monotonic()
 
+    def _received(self) -> bytes | None:
+        """What has come; None when nothing has, empty at the end of the connection.
+
+        TLS hands out a record at a time, and to a broker a message is a record: so until there is no more.
+        """
+        parts: list[bytes] = []
+        size = 0
+        while size < READ_BYTES:
+            try:
+                data = self._sock_recv(READ_BYTES)
+            except BlockingIOError:
+                return b"".join(parts) if parts else None
+            except OSError:
+                data = b""
+            if not data:
+                break  # the next read says so again
+            parts.append(data)
+            size += len(data)
+        return b"".join(parts)
+
     def _take_packets(self, received: bytes) -> MQTTErrorCode:
         """Act on every whole packet of ``received``, in order; keep the rest."""
         messages: list[Message] = []
         at, code = 0, MQTTErrorCode.MQTT_ERR_SUCCESS
-        while not code and (found := body_of(received, at)) is not None:
-            start, end = found
-            if received[at] & 0xF0 == _PUBLISH:
-                messages.append(message_of(received[at], received[start:end], self._protocol))
-            else:
-                self._hand_over(messages)
-                messages = []
-                code = self._take_other(received[at], received[start:end])
-            at = end
-        self._hand_over(messages)
+        try:
+            while not code and (found := body_of(received, at)) is not None:
+                start, end = found
+                if received[at] & 0xF0 == _PUBLISH:
+                    messages.append(message_of(received[at], received[start:end], self._protocol))
+                else:
+                    self._hand_over(messages)
+                    messages = []
+                    code = self._take_other(received[at], received[start:end])
+                at = end
+        finally:
+            self._hand_over(messages)
         self._rest = received[at:]
         return code
 

@@ -6,8 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-SNAPSHOT_EVERY_S = 20.0
-"""LOG §7: each changed site every 5-30 s. At 10 rows are a fifth of a busy worker's time; 20 s are soon read again."""
+SNAPSHOT_EVERY_S = 10.0  # LOG §7: each changed site every 5-30 s
 REFRESH_S = 1800.0  # LOG §7: every site at least hourly: a row is old after half of it, its turn comes within the rest
 
 

@@ -25,16 +25,19 @@ MESSAGES = st.builds(
 
 
 class Fed(MqttClient):
-    """A client that reads ``chunks`` in place of a socket."""
+    """A client that reads ``chunks`` in place of a socket, ``at_once`` of them before there is no more for now."""
 
-    def __init__(self, chunks: list[bytes], protocol: MQTTProtocolVersion) -> None:
+    def __init__(self, chunks: list[bytes], protocol: MQTTProtocolVersion, at_once: int = 1) -> None:
         self.heard: list[Message] = []
         super().__init__(CallbackAPIVersion.VERSION2, protocol=protocol, on_messages=self.heard.extend)
         self._chunks: Iterator[bytes] = iter(chunks)
+        self._at_once, self._read = at_once, 0
 
     def _sock_recv(self, bufsize: int) -> bytes:
-        chunk = next(self._chunks, None)
+        self._read += 1
+        chunk = next(self._chunks, None) if self._read <= self._at_once else None
         if chunk is None:
+            self._read = 0
             raise BlockingIOError
         assert len(chunk) <= bufsize
         return chunk
@@ -81,6 +84,28 @@ def test_what_is_no_mqtt_ends_the_connection_and_what_came_before_it_counts() ->
         assert client.loop_read() == MQTTErrorCode.MQTT_ERR_SUCCESS
         assert client.loop_read() == MQTTErrorCode.MQTT_ERR_PROTOCOL
         assert client.heard == [message]
+
+
+def test_what_comes_in_many_pieces_as_over_tls_is_read_at_once() -> None:
+    messages = [Message(b"a/b", b"{}", 1, mid, retain=False) for mid in range(1, 201)]
+    client = Fed([packet(message, V311) for message in messages], V311, at_once=1_000)
+    client.loop_read()
+    assert client.heard == messages
+
+
+def test_what_came_before_the_end_of_the_stream_counts() -> None:
+    message = Message(b"a/b", b"{}", 1, 7, retain=False)
+    client = Fed([packet(message, V311), b"", b""], V311, at_once=3)
+    assert client.loop_read() == MQTTErrorCode.MQTT_ERR_SUCCESS
+    assert client.heard == [message]
+    assert client.loop_read() == MQTTErrorCode.MQTT_ERR_CONN_LOST
+
+
+def test_what_came_with_rubbish_behind_it_counts() -> None:
+    message = Message(b"a/b", b"{}", 1, 7, retain=False)
+    client = Fed([packet(message, V311) + b"\x32\x02\x00\x09"], V311)
+    assert client.loop_read() == MQTTErrorCode.MQTT_ERR_PROTOCOL
+    assert client.heard == [message]
 
 
 def test_the_end_of_the_stream_is_a_lost_connection() -> None:
