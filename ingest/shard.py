@@ -39,6 +39,8 @@ from streams.log import LogWriter
 
 TIMELY_MS = 1_000
 """While the watermark lags more than this the broker has a queue for us, and delays tell nothing about clocks."""
+STOOD_STILL_MS = 3_000
+"""No probe came back for so long: a broker that goes on then may answer us before it reads what devices told it."""
 MAX_WAIT_S = 0.25
 CLOCK_EVERY = 64
 """Messages that share a reading of the clock: what comes together was received together."""
@@ -94,6 +96,7 @@ class Shard:
         self._last_ms = 0
         self._received = self._accepted = 0  # in this turn
         self._connection = 0
+        self._proven_at_ms = 0
         self._cuts: dict[int, Cut[Debt]] = {}
         self._plan = ProbePlan(settings)
         self._ready = threading.Event()
@@ -246,7 +249,7 @@ class Shard:
         self._plan.heard(now_ms)
         receipt = self._acks.received(arrival.mid, arrival.connection) if arrival.qos else None
         if arrival.topic == self._territory.probe_topic:
-            self._probe_returned(arrival.payload)
+            self._probe_returned(arrival.payload, now_ms)
             self._finish(Debt(receipt))
             return
         self._received += 1
@@ -325,14 +328,17 @@ class Shard:
 
     def _connected(self, signal: Connected, now_ms: int) -> None:
         _log.info("connected", connection=signal.connection, resumed=signal.resumed)
-        self._connection = signal.connection
+        self._connection, self._proven_at_ms = signal.connection, now_ms
         self._plan.connected(now_ms)
         self.counters.connected.set(1)
         from_ms = max(self._watermark.mark_ms, self._last_ms)
         if from_ms:
-            self.counters.interruptions.inc()
-            for event in interruptions(self._run_id, self._own_sites(), from_ms, now_ms):
-                self._say(event, now_ms)
+            self._interrupted(from_ms, now_ms)
+
+    def _interrupted(self, from_ms: int, to_ms: int) -> None:
+        self.counters.interruptions.inc()
+        for event in interruptions(self._run_id, self._own_sites(), from_ms, to_ms):
+            self._say(event, to_ms)
 
     def _disconnected(self, reason: str) -> None:
         _log.warning("disconnected", reason=reason)
@@ -359,19 +365,29 @@ class Shard:
             self._territory.probe_topic, probe, retain=True
         )  # an owner that comes back learns of a later one
 
-    def _probe_returned(self, payload: bytes) -> None:
+    def _probe_returned(self, payload: bytes, now_ms: int) -> None:
         try:
             probe = _PROBE.decode(payload)
         except msgspec.DecodeError:
             _log.warning("a foreign message on our probe topic", size=len(payload))
             return
+        before_ms = self._watermark.mark_ms
         taken = self._watermark.returned(probe)
         if taken is not None:
             raise Permanent(f"another process ({taken.run}) uses our client id {self.settings.client_id!r}")
+        if self._watermark.mark_ms > before_ms:
+            self._proven(before_ms, now_ms)
         for batcher in self._batchers.values():
             batcher.mark(self._watermark.mark_ms)
         if self._watermark.mark_ms:
             self._ready.set()
+
+    def _proven(self, before_ms: int, now_ms: int) -> None:
+        """Time has moved on from ``before_ms``. After a standstill what devices said meanwhile may come behind it."""
+        if before_ms and now_ms - self._proven_at_ms > STOOD_STILL_MS:
+            _log.warning("the broker stood still", for_ms=now_ms - self._proven_at_ms)
+            self._interrupted(before_ms, now_ms)
+        self._proven_at_ms = now_ms
 
     # --- configuration ------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ RESENT_AT_ONCE = 500
 """So many of a lane's rows are sent again at a time: a long wait for ingest must not fill the broker."""
 
 Row = tuple[Topic, AnyEvent]
-LaneKey = tuple[str, str, Lane]
+LaneKey = tuple[str, str, str, Lane]
+"""Site, box, spool, lane: a box's name is its site's own."""
 
 
 class HeldLane:
@@ -42,7 +43,8 @@ class HeldRows:
         A row that was held before (a resend that the file scripts) is only sent.
         """
         assert event.spool is not None
-        lane = self._lanes.setdefault((event.spool.box_id, event.spool.spool_id, event.spool.lane), HeldLane())
+        spool = event.spool
+        lane = self._lanes.setdefault((event.site_id, spool.box_id, spool.spool_id, spool.lane), HeldLane())
         if event.spool.seq > lane.highest:
             lane.highest = event.spool.seq
             if not lane.rows:
@@ -52,7 +54,7 @@ class HeldRows:
 
     def forget(self, got: Got, now_s: float) -> None:
         """Drop what ingest has made durable."""
-        lane = self._lanes.get((got.box_id, got.spool_id, got.lane))
+        lane = self._lanes.get((got.site_id, got.box_id, got.spool_id, got.lane))
         while lane is not None and lane.rows and lane.rows[0][0] <= got.through_seq:
             lane.rows.popleft()
             lane.moved_s = now_s

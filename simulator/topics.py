@@ -18,6 +18,7 @@ _JSON = msgspec.json.Encoder()
 class Got(msgspec.Struct, frozen=True):
     """An acknowledgement: of this box's spool and lane everything up to ``through_seq`` is durable."""
 
+    site_id: str
     box_id: str
     spool_id: str
     lane: Lane
@@ -37,7 +38,7 @@ def parse_got(topic: str, payload: bytes) -> Got | None:
         said = msgspec.json.decode(payload, type=_GotPayload)
     except (Rejected, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return Got(where.device_id, said.spool_id, said.lane, said.through_seq)
+    return Got(where.site_id, where.device_id, said.spool_id, said.lane, said.through_seq)
 
 
 def topic_of(event: AnyEvent, classes: dict[str, DeviceClass]) -> Topic | None:

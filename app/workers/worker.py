@@ -186,7 +186,7 @@ class WorkerProcess:
                     partitions.alarm(0, DriverAlarm.LOG_BROKEN, str(self._broken))
                     raise self._broken
             LOG.info("draining")
-            await asyncio.wait_for(worker.drain(), DRAIN_S)
+            await _drained(worker, self._cluster)
             await asyncio.wait_for(reader.stop(), DRAIN_S)
         finally:
             for task in (starting, working, stopping):
@@ -267,6 +267,22 @@ def run_worker(
 
     asyncio.run(live())
     raise AssertionError("never reached")
+
+
+async def _drained(worker: Worker, cluster: KafkaCluster) -> None:
+    """Nothing, once every partition is marked as drained.
+
+    Raises:
+        Transient: the brokers do not take it.
+    """
+    try:
+        await asyncio.wait_for(worker.drain(), DRAIN_S)
+    except TimeoutError:
+        raise Transient(
+            f"not drained: Kafka at {','.join(cluster.servers)} did not take the snapshots within {DRAIN_S:.0f} s. "
+            "Nothing is lost: this version goes on from older ones; a new one waits until this one was started once "
+            "more and ended in order"
+        ) from None
 
 
 def _check_partitions(cluster: KafkaCluster, settings: WorkerSettings) -> None:

@@ -22,6 +22,7 @@ RESTART_S = 1.0
 TURN_S = 0.05
 MOST_WORKERS = 3
 IN_ORDER = frozenset({0, -signal.SIGTERM})
+KAFKA_BACK_S = 30.0
 """How a process ends that is asked to; by the signal itself when it had not come so far as to hear it."""
 SECOND_OWNER = "second-owner"
 
@@ -63,6 +64,7 @@ class Runner:
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()
         self._began_s = 0.0
+        self._kafka_away_until_s = 0.0  # and for as long as a client may take to find it again
         self._mending: list[_Mending] = []
         self.last_fault_s = 0.0
         """When the last one was over, by the monotonic clock."""
@@ -122,6 +124,8 @@ class Runner:
 
     def _carry_out(self, fault: Fault, part: Part, name: str) -> Callable[[], None]:
         """Begin it; what ends it."""
+        if fault.kind in _KAFKA:
+            self._kafka_away_until_s = self._now_s() + fault.for_s + KAFKA_BACK_S
         if fault.kind in _SCALES:
             self._scale(_SCALES[fault.kind])
         elif fault.kind is FaultKind.WORKER_ENDED:
@@ -201,14 +205,19 @@ class Runner:
         return time.monotonic() - self._ended_s.get(name, 0.0) >= RESTART_S
 
     def _judge_end(self, process: LinliProcess) -> None:
-        """A killed one may end anyhow, one that was asked with 0, an owner whose session was taken with 1."""
+        """A killed one may end anyhow, one that was asked with 0, an owner whose session was taken with 1.
+
+        So may a worker that was asked while Kafka could not take what it drains.
+        """
         name, code = process.name, process.exit_code()
         killed, asked = name in self._killed, name in self._asked
         self._killed.discard(name)
         self._asked.discard(name)
         doubled = any(h.kind is FaultKind.INGEST_DOUBLED for h in self.happened) or SECOND_OWNER in self._district.parts
         done = name not in self._wanted and code == 0
-        if killed or done or (asked and code in IN_ORDER) or (doubled and name.startswith("ingest") and code == 1):
+        undrained = asked and name.startswith("worker") and code == 1 and self._now_s() < self._kafka_away_until_s
+        taken_over = doubled and name.startswith("ingest") and code == 1
+        if killed or done or undrained or taken_over or (asked and code in IN_ORDER):
             return
         self.unexpected.append(f"{name} ended with {code}:\n{process.said()[-1_500:]}")
         self._say(f"{self._now_s():7.1f} s  {name} ended with {code} by itself")
@@ -245,6 +254,7 @@ _PROCESS_FAULTS = frozenset(
 )
 
 
+_KAFKA = frozenset({FaultKind.KAFKA_KILLED, FaultKind.KAFKA_PAUSED})
 _INGEST = frozenset({FaultKind.INGEST_KILLED, FaultKind.INGEST_DOUBLED})
 _PAUSES = frozenset({FaultKind.WORKER_STOPPED, FaultKind.INGEST_PAUSED, FaultKind.KAFKA_PAUSED, FaultKind.MQTT_PAUSED})
 _SCALES = {FaultKind.WORKERS_ADDED: MOST_WORKERS, FaultKind.WORKERS_REMOVED: 1}

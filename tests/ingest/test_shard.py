@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +19,7 @@ from ingest.broker import Broker, free_port
 from ingest.mqtt import MqttSession
 from ingest.recording import RecordingLog
 from ingest.settings import ShardSettings
+from ingest.shard import STOOD_STILL_MS
 from tests.ingest.builders import device, door, power, row, smoke, wire
 from tests.ingest.clients import Box, Devices, Listener, wait_until
 from tests.ingest.shards import RunningShard, now_ms, running_shard
@@ -303,6 +306,23 @@ def test_a_broker_that_comes_back_makes_one_interruption_and_time_stands_still_m
     assert abs(interruptions[0].from_ms - stood_ms) <= 300
     at = next(n for n, b in enumerate(log.batches) if interruptions[0] in b.events)
     assert all(b.watermark_ms <= interruptions[0].from_ms for b in log.batches[:at])
+
+
+def test_a_broker_that_stood_still_is_an_interruption_though_the_connection_stands(tmp_path: Path) -> None:
+    """What devices told it meanwhile may come behind our probe: their silence must not be counted."""
+    log = RecordingLog()
+    with mosquitto(tmp_path / "m") as broker, running_shard(broker.url, log, tmp_path, client_id="still") as running:
+        assert wait_until(lambda: log.last_watermark_ms() > 0, 5)
+        os.kill(broker.pid, signal.SIGSTOP)
+        time.sleep(STOOD_STILL_MS / 1_000 + 0.6)
+        stood_ms = log.last_watermark_ms()
+        os.kill(broker.pid, signal.SIGCONT)
+        assert wait_until(lambda: log.last_watermark_ms() > stood_ms, 15)
+        assert running.shard.counters.value("linli_ingest_connected") == 1
+    (interrupted,) = [e for e in log.events() if isinstance(e, IngestInterrupted)]
+    assert interrupted.to_ms - interrupted.from_ms > STOOD_STILL_MS
+    at = next(n for n, b in enumerate(log.batches) if interrupted in b.events)
+    assert all(b.watermark_ms <= interrupted.from_ms for b in log.batches[:at])
 
 
 def test_a_broker_that_refuses_us_is_a_configuration_error(tmp_path: Path) -> None:
