@@ -186,7 +186,7 @@ class WorkerProcess:
                     partitions.alarm(0, DriverAlarm.LOG_BROKEN, str(self._broken))
                     raise self._broken
             LOG.info("draining")
-            await _drained(worker, self._cluster)
+            await drained(worker, self._cluster)
             await asyncio.wait_for(reader.stop(), DRAIN_S)
         finally:
             for task in (starting, working, stopping):
@@ -269,7 +269,7 @@ def run_worker(
     raise AssertionError("never reached")
 
 
-async def _drained(worker: Worker, cluster: KafkaCluster) -> None:
+async def drained(worker: Worker, cluster: KafkaCluster) -> None:
     """Nothing, once every partition is marked as drained.
 
     Raises:
