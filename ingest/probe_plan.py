@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from ingest.settings import ShardSettings
 
+STOOD_STILL_MS = 3_000
+STOOD_STILL_PROBES = 8
+"""Probes without an answer, or it was we who stood still: then there is a queue for us, in order."""
+
 
 class ProbePlan:
     """One shard's probes: every 250 ms, 100 ms after the last one while an event waits, at once for life safety."""
@@ -12,15 +16,17 @@ class ProbePlan:
         self._interval_ms, self._prove_ms = settings.probe_interval_ms, settings.prove_interval_ms
         self._silence_ms = settings.silence_ms
         self._sent_ms = self._heard_ms = 0
+        self._unanswered = 0
         self.due_ms = 0
 
     def connected(self, now_ms: int) -> None:
         """A new connection: probe it at once."""
-        self.due_ms, self._heard_ms = 0, now_ms
+        self.due_ms = 0
+        self.heard(now_ms)
 
     def heard(self, now_ms: int) -> None:
         """Something came over the connection."""
-        self._heard_ms = now_ms
+        self._heard_ms, self._unanswered = now_ms, 0
 
     def accepted(self, now_ms: int, *, life_safety: bool) -> None:
         """An event was accepted: a rule waits until time has passed it."""
@@ -29,6 +35,11 @@ class ProbePlan:
     def sent(self, now_ms: int) -> None:
         """A probe was sent."""
         self._sent_ms, self.due_ms = now_ms, now_ms + self._interval_ms
+        self._unanswered += 1
+
+    def stood_still(self, now_ms: int) -> bool:
+        """Whether nothing came for so long, though we asked again and again, that the broker must have stood still."""
+        return now_ms - self._heard_ms > STOOD_STILL_MS and self._unanswered >= STOOD_STILL_PROBES
 
     def silent(self, now_ms: int) -> bool:
         """Whether not even a probe came back for so long that the connection must be dead."""

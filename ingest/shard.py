@@ -39,8 +39,6 @@ from streams.log import LogWriter
 
 TIMELY_MS = 1_000
 """While the watermark lags more than this the broker has a queue for us, and delays tell nothing about clocks."""
-STOOD_STILL_MS = 3_000
-"""No probe came back for so long: a broker that goes on then may answer us before it reads what devices told it."""
 MAX_WAIT_S = 0.25
 CLOCK_EVERY = 64
 """Messages that share a reading of the clock: what comes together was received together."""
@@ -96,7 +94,6 @@ class Shard:
         self._last_ms = 0
         self._received = self._accepted = 0  # in this turn
         self._connection = 0
-        self._proven_at_ms = 0
         self._cuts: dict[int, Cut[Debt]] = {}
         self._plan = ProbePlan(settings)
         self._ready = threading.Event()
@@ -246,10 +243,13 @@ class Shard:
     # --- messages -----------------------------------------------------------------------------------------------------
 
     def _arrived(self, arrival: Arrival, now_ms: int) -> None:
+        if self._plan.stood_still(now_ms) and self._watermark.mark_ms:
+            _log.warning("the broker stood still", from_ms=self._watermark.mark_ms)
+            self._interrupted(self._watermark.mark_ms, now_ms)  # what devices told it meanwhile may come behind a probe
         self._plan.heard(now_ms)
         receipt = self._acks.received(arrival.mid, arrival.connection) if arrival.qos else None
         if arrival.topic == self._territory.probe_topic:
-            self._probe_returned(arrival.payload, now_ms)
+            self._probe_returned(arrival.payload)
             self._finish(Debt(receipt))
             return
         self._received += 1
@@ -328,7 +328,7 @@ class Shard:
 
     def _connected(self, signal: Connected, now_ms: int) -> None:
         _log.info("connected", connection=signal.connection, resumed=signal.resumed)
-        self._connection, self._proven_at_ms = signal.connection, now_ms
+        self._connection = signal.connection
         self._plan.connected(now_ms)
         self.counters.connected.set(1)
         from_ms = max(self._watermark.mark_ms, self._last_ms)
@@ -365,29 +365,19 @@ class Shard:
             self._territory.probe_topic, probe, retain=True
         )  # an owner that comes back learns of a later one
 
-    def _probe_returned(self, payload: bytes, now_ms: int) -> None:
+    def _probe_returned(self, payload: bytes) -> None:
         try:
             probe = _PROBE.decode(payload)
         except msgspec.DecodeError:
             _log.warning("a foreign message on our probe topic", size=len(payload))
             return
-        before_ms = self._watermark.mark_ms
         taken = self._watermark.returned(probe)
         if taken is not None:
             raise Permanent(f"another process ({taken.run}) uses our client id {self.settings.client_id!r}")
-        if self._watermark.mark_ms > before_ms:
-            self._proven(before_ms, now_ms)
         for batcher in self._batchers.values():
             batcher.mark(self._watermark.mark_ms)
         if self._watermark.mark_ms:
             self._ready.set()
-
-    def _proven(self, before_ms: int, now_ms: int) -> None:
-        """Time has moved on from ``before_ms``. After a standstill what devices said meanwhile may come behind it."""
-        if before_ms and now_ms - self._proven_at_ms > STOOD_STILL_MS:
-            _log.warning("the broker stood still", for_ms=now_ms - self._proven_at_ms)
-            self._interrupted(before_ms, now_ms)
-        self._proven_at_ms = now_ms
 
     # --- configuration ------------------------------------------------------------------------------------------------
 

@@ -17,9 +17,9 @@ from contracts.events import ConfigurationRecord, DeviceStateChanged, DoorChange
 from contracts.names import DeviceClass
 from ingest.broker import Broker, free_port
 from ingest.mqtt import MqttSession
+from ingest.probe_plan import STOOD_STILL_MS
 from ingest.recording import RecordingLog
 from ingest.settings import ShardSettings
-from ingest.shard import STOOD_STILL_MS
 from tests.ingest.builders import device, door, power, row, smoke, wire
 from tests.ingest.clients import Box, Devices, Listener, wait_until
 from tests.ingest.shards import RunningShard, now_ms, running_shard
