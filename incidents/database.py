@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, RowMapping, Select, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -15,6 +15,8 @@ from sqlalchemy.exc import ArgumentError
 
 from contracts.errors import ConfigurationError
 from incidents.claims import Claims, Uncontested
+
+T = TypeVar("T")
 
 _LOOK_S = 0.5
 _ASKED_AT_ONCE = 256
@@ -100,9 +102,18 @@ def ask(
     length that was met before is compiled and, on a server, prepared.
     """
     for at in range(0, len(ids), _ASKED_AT_ONCE):
-        some = ids[at : at + _ASKED_AT_ONCE]
-        missing = (1 << (len(some) - 1).bit_length()) - len(some)
-        yield from connection.execute(query, {"ids": [*some, *([some[-1]] * missing)], **more}).mappings()
+        some = padded(ids[at : at + _ASKED_AT_ONCE])
+        yield from connection.execute(query, {"ids": some, **more}).mappings()
+
+
+def padded(ids: Sequence[T]) -> list[T]:
+    """``ids``, of which there is one at least, up to a power of two of them: the last is repeated.
+
+    >>> padded([1, 2, 3, 4, 5])
+    [1, 2, 3, 4, 5, 5, 5, 5]
+    """
+    missing = (1 << (len(ids) - 1).bit_length()) - len(ids)
+    return [*ids, *[ids[-1]] * missing]
 
 
 class SqliteDatabase:

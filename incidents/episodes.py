@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, case, func, insert, se
 from sqlalchemy.sql import ColumnElement
 
 from contracts.findings import Finding, Phase, is_momentary
-from incidents.database import ask
+from incidents.database import ask, padded
 from incidents.records import EpisodeState, Incident
 from incidents.schema import episodes
 
@@ -108,9 +108,7 @@ def totals_without(
 
     By incident and whether they were retracted; there is none where there is no such episode.
     """
-    left_out = sorted(open_ids) or [""]
-    missing = (1 << (len(left_out) - 1).bit_length()) - len(left_out)
-    rows = ask(connection, _TOTALS, incident_ids, left_out=left_out + left_out[-1:] * missing)
+    rows = ask(connection, _TOTALS, incident_ids, left_out=padded(sorted(open_ids) or [""]))
     return {(row["incident_id"], row["retracted"] > 0): _totals_of(row) for row in rows}
 
 
