@@ -147,17 +147,17 @@ def measure(district: District, mix: Mix, seconds: float) -> Run:
     """Send ``mix`` for a warm-up and then for so long, and look."""
     with LogLook(district.kafka.url) as log:
         with sending(district, mix, WARM_UP_S + seconds) as sender:
-            time.sleep(WARM_UP_S)
+            time.sleep(WARM_UP_S)  # the load goes on meanwhile: time is what is waited for
             processes = Processes(pids_of(district) | {"sender": sender.pid})
             from_ms, before_s, looks = wall_ms(), processes.cpu_s(), []
             end_s = time.monotonic() + seconds - 2.0  # the sender began a little earlier than we
             while (left_s := end_s - time.monotonic()) > 0:
-                time.sleep(min(left_s, LOOK_S))
+                time.sleep(min(left_s, LOOK_S))  # the pace of looking: each costs the district a little
                 processes.look()
                 looks.append(look_at(district))
             to_ms, after_s = wall_ms(), processes.cpu_s()
             said, _ = sender.communicate(timeout=120)
-        time.sleep(SETTLE_S)
+        time.sleep(SETTLE_S)  # what was due last may still be on its way, and nothing says that it is the last
         logged = log.logged()
     return Run(
         rate_per_s=mix.rate_per_s,
@@ -371,7 +371,7 @@ def _wait_judged(district: District) -> None:
     while (look := look_at(district)).lag_records or not look.behind_ms or look.behind_ms > MAX_BEHIND_MS:
         if time.monotonic() > end_s:
             raise SystemExit(f"the workers are not ready: {look}")
-        time.sleep(0.5)
+        time.sleep(0.5)  # metrics can only be asked for
 
 
 def _say(text: str) -> None:

@@ -58,7 +58,7 @@ class FindingsWatch:
                 sent_ms = self._look(partition, at_ms)
                 if sent_ms:
                     found[partition] = sent_ms
-            time.sleep(0.05)
+            time.sleep(0.05)  # a fraction of what is measured; asking more often would slow the workers
         return found
 
     def _look(self, partition: int, at_ms: int) -> int:
@@ -85,7 +85,7 @@ def recoveries(district: District, kills: int) -> Iterator[Recovery]:
             yield Recovery(name, {p: sent_ms - killed_ms for p, sent_ms in found.items()})
             district.process(name).start()
             _wait_shared(district, len(workers))
-            time.sleep(CALM_S)
+            time.sleep(CALM_S)  # the next kill strikes workers at rest: load and time are what it needs
 
 
 def _wait_shared(district: District, workers: int) -> None:
@@ -95,7 +95,7 @@ def _wait_shared(district: District, workers: int) -> None:
         shared = sum(bool(owned_by(worker)) for worker in district.processes("worker"))
         if shared == workers and look_at(district).behind_ms < 2_000:
             return
-        time.sleep(0.5)
+        time.sleep(0.5)  # metrics can only be asked for
 
 
 def figures(found: Sequence[Recovery]) -> Iterator[Figure]:
@@ -119,7 +119,7 @@ def measure(rate_per_s: float, workers: int, kills: int, seed: int = 1) -> list[
     mix = Mix(rate_per_s, wall_ms(), seed)
     found = []
     with loaded_district(mix, workers) as district, sending(district, mix, 86_400.0):
-        time.sleep(CALM_S)
+        time.sleep(CALM_S)  # the load goes on meanwhile, as between kills
         for recovery in recoveries(district, kills):
             found.append(recovery)
             print(f"{recovery.worker}: {sorted(recovery.by_partition_ms.values())}", file=sys.stderr, flush=True)

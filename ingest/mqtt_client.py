@@ -78,7 +78,7 @@ class MqttClient(mqtt.Client):
         """Wait until the last read is long enough ago; the kernel takes in what comes meanwhile."""
         left_s = self._read_s + GATHER_S - time.monotonic()
         if left_s > 0:
-            time.sleep(left_s)
+            time.sleep(left_s)  # paho's own thread, which has nothing else to do
         self._read_s = time.monotonic()
 
     def _received(self) -> bytes | None:

@@ -267,7 +267,7 @@ class PartitionDriver:
             if opening.source and not opening.cut:
                 before = self._keep.manifests().get(opening.source)
                 check_still_drained(None if before is None else decode_manifest(before))
-        except Exception:
+        except Exception:  # whatever it was: it is raised again, and the claim must not outlive it
             if opening.source:
                 self._keep.forget(digest)  # nothing was decided under it
             raise

@@ -247,7 +247,7 @@ class KafkaCluster:
                 failure = self.failure(what, error)
                 if not isinstance(failure, Transient) or time.monotonic() >= deadline_s:
                     raise failure from error
-            time.sleep(0.1)
+            time.sleep(0.1)  # brokers that are electing do not say when they are done
 
     def _describe(self, topic: str) -> dict[str, Any] | None:
         found = self._ask(f"about {topic}", lambda admin: admin.describe_topics([topic]))[0]

@@ -206,10 +206,8 @@ def test_a_partition_that_nobody_reads_any_more_takes_no_more_memory(cluster: Ka
     assert waiting(follower, topic.name, 0) == 0
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_an_error_that_names_no_partition_is_told_to_the_reader_whose_it_is(
-    cluster: KafkaCluster, topic: Topic, monkeypatch: pytest.MonkeyPatch, times: int
-) -> None:
+def two_with_more(cluster: KafkaCluster, topic: Topic) -> tuple[KafkaFollower, list[KafkaTail]]:
+    """A follower that has read a record of each of two partitions, which have one more each."""
     follower = cluster.follower(0.001)
     tails = [follower(topic.name, p) for p in range(2)]
     for partition, tail in enumerate(tails):
@@ -217,6 +215,14 @@ def test_an_error_that_names_no_partition_is_told_to_the_reader_whose_it_is(
         assert len(tail.read(0, 10)) == 1
     for partition in range(2):
         topic.write(partition, 1)
+    return follower, tails
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_error_that_names_no_partition_is_told_to_the_reader_whose_it_is(
+    cluster: KafkaCluster, topic: Topic, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    follower, tails = two_with_more(cluster, topic)
     fail(follower, [errors.CorruptRecordError("bad checksum")] * times, monkeypatch)
     if times == 1:  # of the other one: alone, this one can be read
         assert [r.offset for r in tails[0].read(1, 10)] == [1]
@@ -230,13 +236,7 @@ def test_an_error_that_names_no_partition_is_told_to_the_reader_whose_it_is(
 def test_records_that_the_brokers_lost_are_told_to_the_reader_that_had_read_them(
     cluster: KafkaCluster, topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    follower = cluster.follower(0.001)
-    tails = [follower(topic.name, p) for p in range(2)]
-    for partition, tail in enumerate(tails):
-        topic.write(partition, 1)
-        assert len(tail.read(0, 10)) == 1
-    for partition in range(2):
-        topic.write(partition, 1)
+    follower, tails = two_with_more(cluster, topic)
     fail(follower, [errors.LogTruncationError({TopicPartition(topic.name, 1): None})], monkeypatch)
     assert [r.offset for r in tails[0].read(1, 10)] == [1]
     with pytest.raises(LogBroken, match="lost records that were read already"):
