@@ -33,13 +33,13 @@ chaos: $(STAMP)         ## an hour of faults on a real district; prints its seed
 	$(PY) -m tests.chaos $(CHAOS)
 
 fuzz: $(STAMP)          ## ≥ 100,000 cases a decoder
-	LINLI_FUZZ_CASES=100000 $(PY) -m pytest -q tests/ingest/test_fuzz.py --timeout 3600
+	LINLI_FUZZ_CASES=100000 $(PY) -m pytest -q tests/ingest/pipeline/test_fuzz.py --timeout 3600
 
 kafka:                  ## a Kafka broker for trials on 127.0.0.1:9092, in the foreground; KAFKA_PORT=, KAFKA_DATA=
 	deploy/kafka/run.sh --port $(or $(KAFKA_PORT),9092) --data $(or $(KAFKA_DATA),kafka-data)
 
 schemas: $(STAMP)       ## write docs/contracts from the types
-	$(PY) -m app.schemas
+	$(PY) -m app.operations.schemas
 
 lock:                   ## lock dependencies, without download addresses
 	$(PY) -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \

@@ -9,7 +9,7 @@ import argparse
 import sys
 import time
 
-from app.logs import configure_logs
+from app.wiring.logs import configure_logs
 from bench.figures import machine
 from bench.suite import SUITE
 

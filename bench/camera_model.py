@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from detectors.vision.facade import FacadeGeometry, StoreyEdge
+from detectors.vision.geometry.facade import FacadeGeometry, StoreyEdge
 
 Floats = npt.NDArray[np.float64]
 STOREY_M = 3.0

@@ -20,12 +20,12 @@ from typing import Any
 import msgspec
 from sqlalchemy import func, select
 
-from app.children import linli_arguments
-from app.run_child import environment
+from app.wiring.children import linli_arguments
+from app.wiring.run_child import environment
 from bench.figures import Figure, show
 from detectors.registry import all_rules
-from incidents.schema import findings
-from incidents.store import Store, wall_ms
+from incidents.store.schema import findings
+from incidents.store.store import Store, wall_ms
 
 SET_UP = "set up in"
 

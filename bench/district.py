@@ -38,9 +38,9 @@ from bench.mqtt_load import Sent
 from bench.processes import Processes
 from contracts.findings import Finding
 from detectors.registry import all_rules
-from incidents.schema import findings, incidents
-from incidents.store import wall_ms
-from streams.findings_topic import KafkaFindings
+from incidents.store.schema import findings, incidents
+from incidents.store.store import wall_ms
+from streams.checkpoints.findings_topic import KafkaFindings
 from streams.kafka import KafkaCluster
 from streams.topics import TopicNames
 from tests.support.parts import LinliProcess

@@ -17,14 +17,14 @@ import cv2
 import msgspec
 import numpy as np
 
-from detectors.vision.falling import FallingAnalyser
-from detectors.vision.tracker import Tracker
-from edge.capture import Frame, read_video
-from edge.cutter import cut
-from edge.manifest import load_model
-from edge.onnx import OnnxDetector
-from edge.redact import redacted
-from edge.ring import FrameRing
+from detectors.vision.falling.falling_analyser import FallingAnalyser
+from detectors.vision.tracking.tracker import Tracker
+from edge.capture.capture import Frame, read_video
+from edge.capture.ring import FrameRing
+from edge.evidence.cutter import cut
+from edge.evidence.redact import redacted
+from edge.inference.manifest import load_model
+from edge.inference.onnx import OnnxDetector
 
 PEOPLE = np.asarray([[100, 100, 160, 260], [300, 80, 360, 240]], np.float32)
 T = TypeVar("T")

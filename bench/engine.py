@@ -19,10 +19,10 @@ from contracts.batch import Batch, decode_batch, encode_batch
 from contracts.events import AnyEvent
 from detectors.registry import all_rules
 from simulator.generate import Request, generate
-from streams.daylog import DayLog
-from streams.drivers.embedded import EmbeddedDriver
-from streams.engine import Engine
-from streams.engine_store import EngineStore
+from streams.checkpoints.sqlite import EngineStore
+from streams.engine.engine import Engine
+from streams.log.sqlite.day_log import DayLog
+from streams.runtime.embedded import EmbeddedDriver
 
 SITES = 8
 

@@ -24,8 +24,8 @@ import numpy as np
 
 from bench.composites import SIZES, Composite, fall_clip, nuisance_clip
 from bench.nuisances import NUISANCES
-from detectors.vision.facade import FacadeGeometry
-from detectors.vision.falling import FallingAnalyser, FallingObject
+from detectors.vision.falling.falling_analyser import FallingAnalyser, FallingObject
+from detectors.vision.geometry.facade import FacadeGeometry
 
 CLICK_ERROR_PX = 1.5
 NEAR_PART = 0.1

@@ -22,7 +22,7 @@ from bench.composites import Composite
 from bench.disturbances import Disturbance
 from bench.falling import shared_folder
 from bench.falls import random_fall
-from detectors.vision.falling import FallingAnalyser
+from detectors.vision.falling.falling_analyser import FallingAnalyser
 
 FPS = 30.0
 

@@ -25,12 +25,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 from contracts.batch import Batch
 from contracts.events import AnyEvent, DeviceConfigured, DeviceReported, SiteConfigured
 from contracts.names import DeviceClass
-from ingest.broker import start_broker
-from ingest.dead_letters import DeadLetters
-from ingest.inventory import Inventory
+from ingest.session.broker import start_broker
 from ingest.settings import ShardSettings
-from ingest.shard import Shard
-from streams.daylog import DayLog
+from ingest.shard.dead_letters import DeadLetters
+from ingest.shard.shard import Shard
+from inventory.inventory import Inventory
+from streams.log.sqlite.day_log import DayLog
 
 DEVICES = 200
 _ENCODER = msgspec.json.Encoder()
@@ -48,7 +48,7 @@ class TimedLog:
         self._waiting: list[int] = []
 
     def append(self, batches: Sequence[Batch]) -> list[int]:
-        """Append and note; see :class:`streams.log.LogWriter`."""
+        """Append and note; see :class:`streams.log.port.LogWriter`."""
         positions = self._log.append(batches)
         now_ms = time.time_ns() // 1_000_000
         for batch in batches:
@@ -62,7 +62,7 @@ class TimedLog:
         return positions
 
     def last_watermark_ms(self) -> int:
-        """See :class:`streams.log.LogWriter`."""
+        """See :class:`streams.log.port.LogWriter`."""
         return self._log.last_watermark_ms()
 
 

@@ -21,15 +21,15 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from app.children import Child
-from app.run_child import start_child
+from app.wiring.children import Child
+from app.wiring.run_child import start_child
 from bench.figures import Figure, show
 from bench.mix import PARTITIONS, Mix
 from bench.mqtt_load import Sent
 from contracts.batch import decode_batch
 from contracts.events import ConfigurationRecord
-from ingest.broker import free_port, start_broker
-from ingest.inventory import Inventory
+from ingest.session.broker import free_port, start_broker
+from inventory.inventory import Inventory
 from streams.kafka import KafkaCluster, KafkaTails
 from streams.topics import TopicNames, topic_specs
 

@@ -28,18 +28,18 @@ from types import TracebackType
 import msgspec
 from sqlalchemy import select
 
-from app.log_loading import load_events
-from app.ports import free_port
-from app.run_child import start_run, wait_until_ready, write_secret
+from app.wiring.log_loading import load_events
+from app.wiring.ports import free_port
+from app.wiring.run_child import start_run, wait_until_ready, write_secret
 from bench.traffic import BLOCK_MS, Traffic, stamped
 from contracts.batch import decode_batch
 from contracts.findings import Finding
-from incidents.receivers.stand_in import StandIn
-from incidents.schema import findings
-from incidents.store import Store, wall_ms
-from ingest.inventory import Inventory
+from delivery.receivers.webhook.stand_in import StandIn
+from incidents.store.schema import findings
+from incidents.store.store import Store, wall_ms
+from inventory.inventory import Inventory
 from simulator.publish import Publisher
-from streams.daylog import DayLog
+from streams.log.sqlite.day_log import DayLog
 
 HOST = "127.0.0.1"
 WARM_UP_S = 5.0

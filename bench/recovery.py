@@ -22,8 +22,8 @@ from bench.figures import Figure, show
 from bench.latency import quantile_ms
 from bench.mix import Mix
 from contracts.findings import Finding
-from incidents.store import wall_ms
-from streams.findings_topic import decode_said
+from incidents.store.store import wall_ms
+from streams.checkpoints.findings_topic import decode_said
 from streams.kafka import KafkaCluster, KafkaTail
 from streams.topics import TopicNames
 from tests.support.whole_district import District

@@ -13,21 +13,21 @@ from pathlib import Path
 
 import msgspec
 
-from app.logs import configure_logs
+from app.wiring.logs import configure_logs
 from bench.engine import cut, lived
 from bench.figures import Figure, show
 from contracts.batch import decode_batch, encode_batch
 from contracts.events import DeviceConfigured, PlaceConfigured
 from contracts.findings import URGENCY, Finding, Phase, Subject, SubjectKind, finding_id
-from incidents.directory import MemoryDirectory
-from streams.sinks.influx import Credentials, Influx
-from streams.sinks.influx_url import parse_influx
-from streams.sinks.log_measures import LogMeasures
-from streams.sinks.points import Point, finding_point, point
-from streams.sinks.sender import ResultsAlarm, Sender
-from streams.sinks.spool import Spool, Step
-from streams.sinks.sqlite import SqliteResults
-from streams.sinks.target import Target
+from inventory.directory import MemoryDirectory
+from streams.results.influx import Credentials, Influx
+from streams.results.influx_url import parse_influx
+from streams.results.log_measures import LogMeasures
+from streams.results.points import Point, finding_point, point
+from streams.results.sender import ResultsAlarm, Sender
+from streams.results.spool import Spool, Step
+from streams.results.sqlite import SqliteResults
+from streams.results.target import Target
 from tests.support.influx import influxd
 
 T0 = 1_795_400_000_000

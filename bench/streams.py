@@ -20,18 +20,18 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from app.children import Child
-from app.run_child import environment, start_child
+from app.wiring.children import Child
+from app.wiring.run_child import environment, start_child
 from bench.engine import lived
 from bench.figures import Figure, show
 from contracts.batch import Batch
 from contracts.events import AnyEvent
 from contracts.names import partition_of
-from streams.drivers.faust_app import FaustReader, ReaderSettings
+from streams.checkpoints.kafka import KafkaKeep
+from streams.engine.manifest import decode_manifest
 from streams.kafka import KafkaCluster
-from streams.kafka_keep import KafkaKeep
-from streams.kafka_log import KafkaLogWriter
-from streams.manifest import decode_manifest
+from streams.log.kafka.kafka_log import KafkaLogWriter
+from streams.runtime.faust_app import FaustReader, ReaderSettings
 from streams.topics import TopicNames, topic_specs
 
 RUN = Path(__file__).resolve().parents[1] / "deploy" / "kafka" / "run.sh"

@@ -6,7 +6,7 @@ import importlib.resources
 
 from fastapi import FastAPI, Response
 
-from console.errors import ApiError
+from console.api.errors import ApiError
 
 _TYPES = {
     "html": "text/html; charset=utf-8",

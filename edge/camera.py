@@ -18,8 +18,8 @@ import msgspec
 
 from contracts.errors import ConfigurationError
 from contracts.names import is_id
-from detectors.vision.facade import FacadeGeometry
-from detectors.vision.geometry import Line, Mask, Zone, check_line, check_mask, check_zone
+from detectors.vision.geometry.facade import FacadeGeometry
+from detectors.vision.geometry.shapes import Line, Mask, Zone, check_line, check_mask, check_zone
 
 T = TypeVar("T")
 

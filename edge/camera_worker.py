@@ -8,16 +8,16 @@ from collections.abc import Callable
 import msgspec
 
 from contracts.events import DeviceReported
-from edge.analysers import Watch
 from edge.camera import AnalyserName, CameraConfig
-from edge.capture import EVERY_FRAME_QUEUE, Capture, FrameQueue
-from edge.events import CameraIdentity, EvidencePolicy, report
-from edge.evidence import EvidenceDisk
-from edge.pipeline import Pipeline
-from edge.recorder import Recorder
-from edge.ring import FrameRing
-from edge.spool import Spool
+from edge.capture.capture import EVERY_FRAME_QUEUE, Capture, FrameQueue
+from edge.capture.ring import FrameRing
+from edge.evidence.evidence_store import EvidenceDisk
+from edge.evidence.recorder import Recorder
+from edge.inference.analysers import Watch
+from edge.inference.pipeline import Pipeline
+from edge.spool.spool import Spool
 from edge.supervise import Worker
+from edge.uplink.events import CameraIdentity, EvidencePolicy, report
 
 POLL_S = 0.2
 ALIVE_MS = 10_000  # a camera that gave no picture for so long is not reported as living

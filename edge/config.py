@@ -37,13 +37,13 @@ import msgspec
 from contracts.errors import ConfigurationError
 from contracts.names import is_id
 from edge.camera import CameraConfig, check_camera, convert, read_toml
-from edge.capture import is_stream
-from edge.evidence import DEFAULT_QUOTA_MB, MAX_AGE_HOURS
-from edge.manifest import load_manifest, refuse_demo_model
-from edge.mqtt import BrokerConfig, broker_address
-from edge.spool import DEFAULT_MAX_ROWS
-from edge.spool import MAX_AGE_HOURS as SPOOL_AGE_HOURS
-from edge.upload import ConsoleConfig, check_url
+from edge.capture.capture import is_stream
+from edge.evidence.evidence_store import DEFAULT_QUOTA_MB, MAX_AGE_HOURS
+from edge.inference.manifest import load_manifest, refuse_demo_model
+from edge.spool.spool import DEFAULT_MAX_ROWS
+from edge.spool.spool import MAX_AGE_HOURS as SPOOL_AGE_HOURS
+from edge.uplink.mqtt import BrokerConfig, broker_address
+from edge.uplink.upload import ConsoleConfig, check_url
 
 
 class BoxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

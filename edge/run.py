@@ -12,21 +12,21 @@ import cv2
 import structlog
 
 from contracts.events import Origin
-from edge.analysers import Watch, build_watch
-from edge.box_db import BoxDb
 from edge.camera import CameraConfig
 from edge.camera_worker import CameraWorker
 from edge.config import EdgeConfig
-from edge.events import CameraIdentity, report
-from edge.evidence import EvidenceDisk, usage
-from edge.manifest import LoadedModel, load_model
-from edge.onnx import OnnxDetector
-from edge.publish import Publisher
-from edge.sender import Sender
-from edge.spool import Spool
+from edge.evidence.evidence_store import EvidenceDisk, usage
+from edge.inference.analysers import Watch, build_watch
+from edge.inference.manifest import LoadedModel, load_model
+from edge.inference.onnx import OnnxDetector
+from edge.spool.box_db import BoxDb
+from edge.spool.spool import Spool
 from edge.supervise import Worker
-from edge.upload import Uploader
-from edge.upload_queue import UploadQueue
+from edge.uplink.events import CameraIdentity, report
+from edge.uplink.publisher import Publisher
+from edge.uplink.sender import Sender
+from edge.uplink.upload import Uploader
+from edge.uplink.upload_queue import UploadQueue
 
 STOP_TIMEOUT_S = 5.0
 SWEEP_S = 60.0

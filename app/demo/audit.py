@@ -13,16 +13,16 @@ import msgspec
 from contracts.batch import decode_batch
 from contracts.events import AnyEvent, Event
 from contracts.findings import Finding, Phase
-from detectors.rule import Outcome
-from detectors.site import SiteView
-from edge.box_db import BoxDb
-from incidents.receivers.stand_in import StandIn
-from incidents.schema import findings, incidents
-from incidents.store import Store
-from ingest.dead_letters import DeadLetters
-from streams.daylog import DayLog
-from streams.engine import Engine
-from streams.engine_store import EngineStore
+from delivery.receivers.webhook.stand_in import StandIn
+from detectors.core.rule import Outcome
+from detectors.core.site_view import SiteView
+from edge.spool.box_db import BoxDb
+from incidents.store.schema import findings, incidents
+from incidents.store.store import Store
+from ingest.shard.dead_letters import DeadLetters
+from streams.checkpoints.sqlite import EngineStore
+from streams.engine.engine import Engine
+from streams.log.sqlite.day_log import DayLog
 
 READ_RECORDS = 512
 BOX_FILE = Path("box", "box.db")

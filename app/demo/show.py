@@ -14,8 +14,8 @@ from app.demo.stage import Stage
 from contracts.events import AnyEvent
 from contracts.incidents import DeliveryState
 from contracts.names import Topic
-from incidents.schema import deliveries
-from incidents.store import Store, wall_ms
+from incidents.store.schema import deliveries
+from incidents.store.store import Store, wall_ms
 from simulator.publish import Publisher, publish_all
 from simulator.topics import payload_of
 

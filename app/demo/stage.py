@@ -8,23 +8,23 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from app.children import Child
 from app.demo.cameras import Rendering, box_file, clip_cameras, clip_tables
-from app.log_loading import load_events
-from app.run_child import environment, run_settings, start_child, wait_until_ready, write_secret
-from app.stores import BOXES_FILE
+from app.wiring.children import Child
+from app.wiring.log_loading import load_events
+from app.wiring.run_child import environment, run_settings, start_child, wait_until_ready, write_secret
+from app.wiring.stores import BOXES_FILE
 from contracts.events import DeviceConfigured
 from contracts.names import DeviceClass
+from delivery.receivers.webhook.stand_in import StandIn
 from edge.token import make_token, register
-from incidents.receivers.stand_in import StandIn
-from incidents.store import Store, wall_ms
-from incidents.users import Users
-from ingest.broker import Broker, start_broker
-from ingest.clock_rules import ClockRules
-from ingest.inventory import Inventory
+from identity.users import Users
+from incidents.store.store import Store, wall_ms
+from ingest.pipeline.clock_rules import ClockRules
+from ingest.session.broker import Broker, start_broker
+from inventory.inventory import Inventory
 from simulator.demo_community import DEMO_BOX, DEMO_SITE, demo_inventory
 from simulator.demo_script import DemoScript
-from streams.daylog import DayLog
+from streams.log.sqlite.day_log import DayLog
 
 MAX_CLIPS = 4
 """Real clips beside the three films: two cores decode no more at their own speed."""

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from contracts.events import Direction, ObjectLabel, TrackPhase
-from detectors.vision.detections import Image
+from detectors.vision.detection.detections import Image
 
 BoxXyxy = tuple[float, float, float, float]
 """Left, top, right, bottom, pixels of the picture."""
@@ -16,7 +16,7 @@ BoxXyxy = tuple[float, float, float, float]
 
 @runtime_checkable
 class Observation(Protocol):
-    """Anything seen at a time; ``edge.events`` knows every kind."""
+    """Anything seen at a time; ``edge.uplink.events`` knows every kind."""
 
     @property
     def at_ms(self) -> int:

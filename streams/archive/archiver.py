@@ -14,7 +14,7 @@ from streams.archive.archive import Archive
 from streams.archive.catalogue import Cursor, Segment
 from streams.archive.cutter import Cutter, OpenDay
 from streams.archive.segment import EndPart, SegmentHead, file_name, seal_part
-from streams.log import LogReader, LogRecord
+from streams.log.port import LogReader, LogRecord
 
 READ_RECORDS = 512
 FLUSH_ITEMS = 20_000

@@ -15,7 +15,7 @@ from contracts.erasure import Erasure
 from contracts.events import Configuration, ReferenceKind
 from streams.archive.cutter import OpenDay, RowKey
 from streams.archive.segment import SegmentHead, file_name
-from streams.sqlite import connect, transaction, undamaged
+from streams.sqlite_file import connect, transaction, undamaged
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS cursors (

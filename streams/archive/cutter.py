@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from contracts.batch import Batch
+from contracts.configuration_rows import row_key
 from contracts.erasure import Eraser
 from contracts.events import AnyEvent, Configuration, ConfigurationRecord, ReferenceErased
-from contracts.rows import row_key
 from streams.archive.segment import BatchesPart, ConfigurationPart
-from streams.log_days import day_of
+from streams.log.sqlite.days import day_of
 
 PART_ITEMS = 4_000
 """Batches and events of a part: about 256 KiB before compression."""

@@ -17,11 +17,11 @@ import msgspec
 from contracts.batch import Batch
 from contracts.errors import ConfigurationError
 from contracts.findings import Output
-from detectors.rule import Rule
+from detectors.core.rule import Rule
 from streams.archive.keys import SiteKeys
 from streams.archive.segment import MAGIC, BatchesPart, ConfigurationPart, SegmentHead, read_head, read_parts
-from streams.engine import Engine
-from streams.log_days import day_begin_ms
+from streams.engine.engine import Engine
+from streams.log.sqlite.days import day_begin_ms
 
 
 class SegmentFile(msgspec.Struct, frozen=True):

@@ -14,9 +14,9 @@ from contracts.events import AnyEvent, DeviceConfigured
 from contracts.findings import Finding, Phase
 from contracts.names import partition_of
 from detectors.registry import all_rules
-from ingest.border import Accepted, Arrival, Border
+from ingest.pipeline.pipeline import Accepted, Arrival, Border
 from ingest.settings import ShardSettings
-from streams.engine import Engine
+from streams.engine.engine import Engine
 
 RATE, SECONDS = 300.0, 100
 START_MS = 1_795_392_000_000 - BLOCK_MS + 270_000  # thirty seconds before a five-minute block ends

@@ -12,7 +12,7 @@ from contracts.batch import Batch
 from contracts.events import AnyEvent
 from contracts.findings import Finding, Phase
 from detectors.registry import all_rules
-from streams.engine import Engine
+from streams.engine.engine import Engine
 
 SECONDS = 60.0
 START_MS = 1_795_392_000_000 - BLOCK_MS + 270_000  # thirty seconds before a five-minute block ends

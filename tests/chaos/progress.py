@@ -8,11 +8,11 @@ from types import TracebackType
 
 import msgspec
 
-from app.district import log_partitions, open_cluster, topic_names
-from app.settings import Settings
+from app.settings.settings import Settings
+from app.wiring.district import log_partitions, open_cluster, topic_names
 from contracts.errors import LinliError
-from streams.kafka_keep import KafkaKeep
-from streams.manifest import decode_manifest
+from streams.checkpoints.kafka import KafkaKeep
+from streams.engine.manifest import decode_manifest
 
 LOOK_S = 1.0
 STALL_S = 10.0

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from app.demo.audit import CountingRule
-from app.district import log_partitions, open_cluster, topic_names
-from app.settings import Settings
+from app.settings.settings import Settings
+from app.wiring.district import log_partitions, open_cluster, topic_names
 from contracts.batch import Batch, decode_batch
 from contracts.events import AnyEvent
 from contracts.findings import Finding
 from detectors.registry import all_rules
-from streams.engine import Engine
-from streams.kafka_log import KafkaLogReader
+from streams.engine.engine import Engine
+from streams.log.kafka.kafka_log import KafkaLogReader
 
 READ_RECORDS = 512
 Log = dict[int, list[Batch]]

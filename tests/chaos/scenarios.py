@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from app.district import open_cluster, topic_names
-from app.settings import Settings
+from app.settings.settings import Settings
+from app.wiring.district import open_cluster, topic_names
 from contracts.events import Event
 from contracts.findings import Phase
 from simulator.files import write_events
-from streams.kafka_log import KafkaLogWriter
+from streams.log.kafka.kafka_log import KafkaLogWriter
 from tests.chaos.faults import (
     KILLS,
     LISTENING,

@@ -9,7 +9,7 @@ import pytest
 from contracts.events import DeviceConfigured
 from contracts.findings import Finding
 from detectors.registry import all_rules
-from streams.run_file import run_file
+from streams.engine.in_memory_run import run_file
 from tests.chaos.faults import KILLS, LISTENING, STORES, WORKERS, FaultKind, plan
 from tests.chaos.life import SILENT_S, Life, Mute, mutes_of
 from tests.chaos.runner import Happened

@@ -8,17 +8,17 @@ from typing import Any
 import msgspec
 from sqlalchemy import func, select
 
-from app.results import open_results
-from app.settings import Settings
+from app.settings.settings import Settings
+from app.wiring.results import open_results
 from contracts.events import ConfigurationRecord
 from contracts.findings import Finding
 from contracts.incidents import DeliveryState
-from incidents.directory import MemoryDirectory
-from incidents.intake import Intake
-from incidents.receivers.stand_in import StandIn
-from incidents.schema import deliveries, findings, incidents
-from incidents.store import Store
-from streams.sinks.query import Results, Span
+from delivery.receivers.webhook.stand_in import StandIn
+from incidents.intake.intake import Intake
+from incidents.store.schema import deliveries, findings, incidents
+from incidents.store.store import Store
+from inventory.directory import MemoryDirectory
+from streams.results.query import Results, Span
 from tests.support.folders import fast_folder
 
 _COMPARED = (

@@ -14,20 +14,20 @@ import httpx
 import msgspec
 from fastapi import FastAPI
 
-from console.api import build_app
-from console.server import Server, serve
+from console.api.app import build_app
+from console.api.server import Server, serve
 from contracts.findings import Finding
-from incidents import schema
-from incidents.actions import Actions
-from incidents.boxes import BoxTokens
-from incidents.directory import MemoryHealth
-from incidents.evidence_files import EvidenceFiles
-from incidents.intake import Intake
-from incidents.passwords import hash_password
-from incidents.roles import Role
-from incidents.store import wall_ms
-from incidents.uploads import Uploads
-from incidents.users import Users
+from evidence.files import EvidenceFiles
+from evidence.uploads import Uploads
+from identity.box_credentials import BoxTokens
+from identity.passwords import hash_password
+from identity.roles import Role
+from identity.users import Users
+from incidents.alerts.actions import Actions
+from incidents.intake.intake import Intake
+from incidents.store import schema
+from incidents.store.store import wall_ms
+from inventory.directory import MemoryHealth
 from tests.incidents.builders import ManualClock, make_directory, make_store
 
 PASSWORD = "a long password"

@@ -15,10 +15,10 @@ from contracts.events import Origin
 from contracts.findings import URGENCY, Fact, Phase, Severity, SubjectKind
 from contracts.incidents import AlertAction, AlertState, FalseAlarmReason
 from contracts.names import DeviceClass
-from detectors.fact_codes import FACT_UNITS, FACT_VALUES
-from incidents.alarms import AlarmCode
-from incidents.records import EvidenceState
-from incidents.roles import Role
+from detectors.core.facts import FACT_UNITS, FACT_VALUES
+from identity.roles import Role
+from incidents.store.operator_alarms import AlarmCode
+from incidents.store.records import EvidenceState
 
 WORDS = [catalogue(language) for language in LANGUAGES]
 
@@ -81,19 +81,19 @@ def test_every_sentence_can_be_filled(words: Catalogue) -> None:
 def test_every_error_code_of_the_api_has_its_text() -> None:
     from pathlib import Path
 
-    import console.context
-    import console.errors
-    import console.routes_devices
-    import console.routes_evidence
-    import console.routes_incidents
-    import console.routes_session
+    import console.api.context
+    import console.api.errors
+    import console.api.routes_devices
+    import console.api.routes_evidence
+    import console.api.routes_incidents
+    import console.api.routes_session
 
     modules = (
-        console.errors,
-        console.context,
-        console.routes_evidence,
-        console.routes_incidents,
-        console.routes_session,
+        console.api.errors,
+        console.api.context,
+        console.api.routes_evidence,
+        console.api.routes_incidents,
+        console.api.routes_session,
     )
     codes = {code for m in modules for code in re.findall(r'ApiError\(\d+, "(\w+)"', Path(str(m.__file__)).read_text())}
     codes |= {reason.value for reason in (RejectReason.BAD_ID, RejectReason.OUT_OF_RANGE, RejectReason.TOO_LARGE)}

@@ -1,4 +1,4 @@
-"""What the feed follows, by one writer; by many writers at once: tests/incidents/test_postgresql.py."""
+"""What the feed follows, by one writer; by many writers at once: tests/incidents/store/test_postgresql.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incidents.changes import changes_after
+from incidents.store.changes import changes_after
 from tests.console.support import World
 from tests.incidents.builders import make_finding
 

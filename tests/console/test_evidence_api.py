@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.errors import ConfigurationError
-from incidents import audit
-from incidents.boxes import BoxTokens
-from incidents.changes import changes_after
-from incidents.evidence import KEPT_ON_BOX_MS, evidence_of, expire_evidence
-from incidents.evidence_files import EvidenceFiles
-from incidents.sealed_file import CHUNK_BYTES, Part, SealBroken, load_key, seal, unseal
+from evidence.files import EvidenceFiles
+from evidence.sealed_file import CHUNK_BYTES, Part, SealBroken, load_key, seal, unseal
+from evidence.store import KEPT_ON_BOX_MS, evidence_of, expire_evidence
+from governance import audit
+from identity.box_credentials import BoxTokens
+from incidents.store.changes import changes_after
 from tests.console.support import BOX_TOKEN, World, served, wall_world
 from tests.incidents.builders import make_finding, still
 

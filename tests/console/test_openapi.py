@@ -6,13 +6,13 @@ from pathlib import Path
 
 import msgspec
 
-from console.openapi import openapi_json
+from console.api.openapi import openapi_json
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "contracts" / "openapi.json"
 
 
 def test_the_committed_document_is_current() -> None:
-    assert COMMITTED.read_bytes() == openapi_json(), "run: python -m console.openapi > docs/contracts/openapi.json"
+    assert COMMITTED.read_bytes() == openapi_json(), "run: python -m console.api.openapi > docs/contracts/openapi.json"
 
 
 def test_it_names_the_final_paths() -> None:

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
-from console.server import Server
+from console.api.server import Server
 from contracts.findings import Fact, Phase, Subject, SubjectKind
 from contracts.incidents import AlertAction
-from incidents.actions import Command
-from incidents.boxes import Box
-from incidents.content_range import ContentRange
-from incidents.history import history_of
-from incidents.store import wall_ms
+from evidence.content_range import ContentRange
+from identity.box_credentials import Box
+from incidents.alerts.actions import Command
+from incidents.store.history import history_of
+from incidents.store.store import wall_ms
 from tests.console.support import PASSWORD, World, served, wall_world
 from tests.incidents.builders import make_finding, still
 

@@ -11,11 +11,11 @@ import httpx
 import msgspec
 import pytest
 
-from console.server import Server, serve
+from console.api.server import Server, serve
 from contracts.errors import ConfigurationError
 from contracts.incidents import AlertAction
-from incidents.actions import Command
-from incidents.changes import prune
+from incidents.alerts.actions import Command
+from incidents.store.changes import prune
 from tests.console.support import World, logged_in, served, wall_world
 from tests.incidents.builders import T0, make_finding
 

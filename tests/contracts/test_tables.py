@@ -6,15 +6,14 @@ import itertools
 
 import pytest
 
+from contracts.cases import CASE_TABLE, CaseState
 from contracts.findings import URGENCY, finding_id
 from contracts.incidents import (
     ALERT_TABLE,
-    CASE_TABLE,
     FINAL_ALERT_STATES,
     REGROUP_MS,
     AlertAction,
     AlertState,
-    CaseState,
     NotAllowed,
     next_alert_state,
 )

@@ -19,9 +19,9 @@ from contracts.findings import Finding, Output
 from contracts.names import DeviceClass
 from contracts.places import PlaceKind, PlaceUse
 from detectors.registry import all_rules
-from streams.run_file import run_file
-from tests.detectors import curves
+from streams.engine.in_memory_run import run_file
 from tests.detectors.builders import HOUR, MINUTE, SECOND, Script, still
+from tests.detectors.charging import curves
 
 FOLDER = Path(__file__).parent.parent / "scenarios"
 DELAY_MS = 120

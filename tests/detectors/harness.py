@@ -14,8 +14,8 @@ import msgspec
 from contracts.events import AnyEvent, ConfigurationRecord, Event
 from contracts.findings import Fact, Finding, Phase, finding_id
 from contracts.places import Place, PlaceKind, PlaceUse
-from detectors.rule import MAX_KEYS, MAX_STATE_BYTES, Draft, Outcome, Rule
-from detectors.site import SiteView, apply_record
+from detectors.core.rule import MAX_KEYS, MAX_STATE_BYTES, Draft, Outcome, Rule
+from detectors.core.site_view import SiteView, apply_record
 
 SITE = "s1"
 

@@ -10,8 +10,8 @@ import msgspec
 from contracts.events import Credential, Direction, DoorState, Event, Lane, ObjectLabel, SpoolMark, TrackPhase
 from contracts.names import DeviceClass
 from contracts.places import PlaceKind, PlaceUse
-from tests.detectors import curves
 from tests.detectors.builders import HOUR, MINUTE, SECOND, Script, still
+from tests.detectors.charging import curves
 
 SPAN_MS = 11 * HOUR
 

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from contracts.events import ConfigurationRecord, Event
+from detectors.core.rule import Draft
+from detectors.core.site_view import SiteView
 from detectors.registry import all_rules
-from detectors.rule import Draft
-from detectors.site import SiteView
 from tests.detectors.builders import T0
 from tests.detectors.harness import SITE, Harness
 from tests.detectors.lives import SPAN_MS, life

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from contracts.batch import Batch
 from contracts.events import EVENT_TYPES, AnyEvent, ConfigurationRecord, Event
 from contracts.findings import Finding, Output, Phase
-from detectors.fact_codes import FACT_UNITS, FACT_VALUES
+from detectors.core.facts import FACT_UNITS, FACT_VALUES
+from detectors.core.rule import Rule
 from detectors.registry import all_rules
-from detectors.rule import Rule
-from streams.engine import Engine
+from streams.engine.engine import Engine
 from tests.detectors.builders import HOUR, T0
 from tests.detectors.lives import SPAN_MS, life
 

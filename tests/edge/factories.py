@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from contracts.events import DeviceReported, Event, ObjectFell
-from detectors.vision.detections import Detections, Image, detections
-from edge.box_db import BoxDb
-from edge.spool import Spool
+from detectors.vision.detection.detections import Detections, Image, detections
+from edge.spool.box_db import BoxDb
+from edge.spool.spool import Spool
 
 
 def reported(at_ms: int, source_id: str = "cam1") -> DeviceReported:

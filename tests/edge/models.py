@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from edge.manifest import load_manifest
+from edge.inference.manifest import load_manifest
 from tests.support.shared import need_shared
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "edge" / "models"

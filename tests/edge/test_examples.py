@@ -5,8 +5,10 @@ from types import ModuleType
 
 import pytest
 
-from detectors.vision import lines
-from edge import capture, lanes, sender, spool, video
+from detectors.vision.tracking import lines
+from edge.capture import capture, video
+from edge.spool import lanes, spool
+from edge.uplink import sender
 
 
 @pytest.mark.parametrize("module", [capture, lanes, lines, sender, spool, video], ids=lambda module: module.__name__)

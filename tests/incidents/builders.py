@@ -8,7 +8,7 @@ from contracts.events import DeviceConfigured, EvidenceRef, PlaceConfigured, Sit
 from contracts.findings import URGENCY, Fact, Finding, Phase, Subject, SubjectKind, finding_id, retract_id
 from contracts.names import DeviceClass
 from contracts.places import Place, PlaceKind, PlaceUse
-from incidents.directory import MemoryDirectory
+from inventory.directory import MemoryDirectory
 from tests.support.stores import make_store
 
 T0 = 1_795_400_000_000  # 2026-11-23 11:33:20 +08:00, 03:33:20 UTC

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import msgspec
 
-from app.children import Child
-from app.run_child import start_child
+from app.wiring.children import Child
+from app.wiring.run_child import start_child
 from contracts.batch import Batch, decode_batch
 from contracts.events import AnyEvent, Configuration, DoorChanged, DoorState
 from contracts.names import DeviceClass
 from detectors.registry import all_rules
-from ingest.inventory import Inventory
-from streams.engine import Engine
+from inventory.inventory import Inventory
+from streams.engine.engine import Engine
 from streams.kafka import KafkaCluster
-from streams.kafka_log import KafkaLogReader
+from streams.log.kafka.kafka_log import KafkaLogReader
 from streams.topics import TopicNames
 from tests.ingest.builders import device, door, site, smoke
 from tests.ingest.clients import Devices, wait_until

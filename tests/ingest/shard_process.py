@@ -8,11 +8,11 @@ import threading
 from pathlib import Path
 
 from contracts.errors import Permanent
-from ingest.dead_letters import DeadLetters
-from ingest.inventory import Inventory
 from ingest.settings import ShardSettings
-from ingest.shard import Shard
-from streams.daylog import DayLog
+from ingest.shard.dead_letters import DeadLetters
+from ingest.shard.shard import Shard
+from inventory.inventory import Inventory
+from streams.log.sqlite.day_log import DayLog
 from tests.ingest.builders import community
 
 TAKEN_OVER = 3

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from contracts.batch import Batch, decode_batch
 from contracts.events import AnyEvent, Configuration, DoorChanged, DoorState
-from ingest.dead_letters import DeadLetters
-from ingest.inventory import Inventory
 from ingest.settings import ShardSettings
-from ingest.shard import Shard
-from streams.daylog import DayLog
-from streams.log import LogWriter
+from ingest.shard.dead_letters import DeadLetters
+from ingest.shard.shard import Shard
+from inventory.inventory import Inventory
+from streams.log.port import LogWriter
+from streams.log.sqlite.day_log import DayLog
 from tests.ingest.builders import community
 from tests.ingest.clients import wait_until
 

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import msgspec
 
-from app.log_loading import load_events
+from app.wiring.log_loading import load_events
 from contracts.events import AnyEvent
 from contracts.findings import Finding, Output
 from detectors.registry import all_rules
-from streams.daylog import DayLog
-from streams.drivers.embedded import EmbeddedDriver
-from streams.drivers.faust_app import FaustReader, ReaderSettings
-from streams.drivers.partition import PartitionDriver
-from streams.drivers.worker import Worker
-from streams.engine import Engine
-from streams.engine_store import EngineStore
-from streams.log import LogReader, LogRecord
-from streams.run_file import run_file
-from streams.slices import batches_of
+from streams.checkpoints.sqlite import EngineStore
+from streams.engine.batching import batches_of
+from streams.engine.engine import Engine
+from streams.engine.in_memory_run import run_file
+from streams.log.port import LogReader, LogRecord
+from streams.log.sqlite.day_log import DayLog
+from streams.runtime.embedded import EmbeddedDriver
+from streams.runtime.faust_app import FaustReader, ReaderSettings
+from streams.runtime.partition_driver import PartitionDriver
+from streams.runtime.worker import Worker
 from tests.streams.memory import MemoryKeep, MemoryLog
 
 FAUST_PARTITIONS = 3

@@ -10,10 +10,10 @@ import msgspec
 
 from contracts.events import AnyEvent
 from contracts.findings import Finding, Phase
-from detectors.rule import Rule
-from ingest.event_file import EventFile
+from detectors.core.rule import Rule
+from ingest.pipeline.event_file import EventFile
 from simulator.truth import Truth
-from streams.run_file import run_file
+from streams.engine.in_memory_run import run_file
 
 ONSET_SLACK_MS = 1_500
 """Clock corrections and network delay move a decision by so much against true time."""

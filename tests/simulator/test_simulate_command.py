@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from app.commands.simulate import command
+from app.cli.simulate import command
 from contracts.errors import ConfigurationError
 from contracts.events import AnyEvent, Origin
 from simulator.truth import Truth

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b85decode
 
-from streams.snapshot import SnapshotRow
+from streams.engine.snapshot import SnapshotRow
 
 GOLDEN_ROW = SnapshotRow(
     site_id="s1",

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from contracts.batch import Batch, encode_batch
 from contracts.errors import LogBroken
 from contracts.findings import Output
-from streams.log import LogRecord
-from streams.snapshot import SnapshotRow
+from streams.engine.snapshot import SnapshotRow
+from streams.log.port import LogRecord
 
 RowKey = tuple[str, str]
 

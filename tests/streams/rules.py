@@ -18,8 +18,8 @@ from contracts.events import (
     PassageObserved,
 )
 from contracts.findings import Fact, Phase, Subject, SubjectKind
-from detectors.rule import Draft, Episode, Outcome
-from detectors.site import SiteView
+from detectors.core.rule import Draft, Episode, Outcome
+from detectors.core.site_view import SiteView
 
 HELD_MS = 30_000
 GRANT_MS = 3_000

@@ -27,8 +27,8 @@ from contracts.events import (
 )
 from contracts.findings import Finding, Output
 from contracts.names import DeviceClass
-from detectors.rule import Rule
-from streams.engine import Engine
+from detectors.core.rule import Rule
+from streams.engine.engine import Engine
 
 T0 = 1_800_000_000_000
 FAR_MS = T0 + 100 * 3_600_000

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.broker import Broker, MosquittoChild, find_mosquitto, free_port, settings_text, start_broker
+from ingest.session.broker import Broker, MosquittoChild, find_mosquitto, free_port, settings_text, start_broker
 
 
 def need_mosquitto() -> str:

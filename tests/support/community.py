@@ -11,15 +11,15 @@ from typing import Any
 import httpx
 import msgspec
 
-from app.children import Child
-from app.ports import free_port
-from app.run_child import start_child, start_run, wait_until_ready, write_secret
+from app.wiring.children import Child
+from app.wiring.ports import free_port
+from app.wiring.run_child import start_child, start_run, wait_until_ready, write_secret
 from contracts.events import Configuration
+from delivery.receivers.webhook.stand_in import StandIn
 from edge.token import make_token, register
-from incidents.receivers.stand_in import StandIn
-from incidents.store import Store
-from incidents.users import Users
-from ingest.inventory import Inventory
+from identity.users import Users
+from incidents.store.store import Store
+from inventory.inventory import Inventory
 from tests.support.broker import running_broker
 
 HOST = "127.0.0.1"

@@ -15,19 +15,19 @@ from typing import Any
 
 import msgspec
 
-from app.children import Child
-from app.findings import kafka_findings
-from app.log_loading import GROUP_BATCHES
-from app.run_child import environment, start_child
+from app.wiring.children import Child
+from app.wiring.findings import kafka_findings
+from app.wiring.log_loading import GROUP_BATCHES
+from app.wiring.run_child import environment, start_child
 from contracts.batch import Batch
 from contracts.events import AnyEvent
 from contracts.findings import Finding
-from streams.findings_topic import KafkaFindings, PartitionAlarm
+from streams.checkpoints.findings_topic import KafkaFindings, PartitionAlarm
+from streams.checkpoints.kafka import KafkaKeep
+from streams.engine.batching import batches_of
+from streams.engine.manifest import Manifest, decode_manifest
 from streams.kafka import KafkaCluster
-from streams.kafka_keep import KafkaKeep
-from streams.kafka_log import KafkaLogWriter
-from streams.manifest import Manifest, decode_manifest
-from streams.slices import batches_of
+from streams.log.kafka.kafka_log import KafkaLogWriter
 from streams.topics import topic_specs
 from tests.support.kafka import make_topics
 

@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
-from ingest.broker import MosquittoChild, free_port
+from ingest.session.broker import MosquittoChild, free_port
 from tests.support.broker import need_mosquitto
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.broker import free_port
+from ingest.session.broker import free_port
 
 PATIENCE_S = 60.0
 

@@ -9,10 +9,10 @@ from unittest.mock import patch
 import msgspec
 
 from app.main import main
-from app.workers import worker
+from app.wiring.workers import worker
+from detectors.core.rule import Rule
+from detectors.fire.smoke_or_heat import FireState, SmokeOrHeat
 from detectors.registry import all_rules
-from detectors.rule import Rule
-from detectors.smoke_or_heat import FireState, SmokeOrHeat
 
 
 def newer_rules(updates: int) -> tuple[Rule[Any], ...]:

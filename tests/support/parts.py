@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from app.children import Child
-from app.run_child import start_child
-from ingest.broker import MosquittoChild, free_port
+from app.wiring.children import Child
+from app.wiring.run_child import start_child
+from ingest.session.broker import MosquittoChild, free_port
 from tests.support.broker import need_mosquitto
 
 HOST = "127.0.0.1"

@@ -24,8 +24,8 @@ from typing import IO, Any
 import psycopg
 import pytest
 
-from app.children import die_with_parent
-from ingest.broker import free_port
+from app.wiring.children import die_with_parent
+from ingest.session.broker import free_port
 
 PATIENCE_S = 60.0
 USER = "postgres"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from incidents.store import Store
+from incidents.store.store import Store
 from tests.support.postgres import PASSWORD, shared_postgres
 
 MADE_MS = 1_795_400_000_000

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from app.children import linli_arguments
-from app.run_child import SECRET_FILE, environment, write_secret
-from app.settings import Settings, load_settings
-from app.stores import open_incidents, open_inventory
+from app.settings.settings import Settings, load_settings
+from app.wiring.children import linli_arguments
+from app.wiring.run_child import SECRET_FILE, environment, write_secret
+from app.wiring.stores import open_incidents, open_inventory
 from contracts.events import Configuration
-from incidents.receivers.stand_in import StandIn
-from incidents.store import Store
-from ingest.broker import free_port
+from delivery.receivers.webhook.stand_in import StandIn
+from incidents.store.store import Store
+from ingest.session.broker import free_port
 from tests.support.cuttable import Cuttable
 from tests.support.kafka import RunningKafka, need_kafka
 from tests.support.parts import HOST, LinliProcess, MosquittoPart, Part

@@ -11,11 +11,11 @@ import msgspec
 from contracts.batch import Batch
 from contracts.events import AnyEvent, Configuration
 from contracts.findings import Output
-from detectors.rule import Rule
+from detectors.core.rule import Rule
 from streams.archive.archive import Archive
 from streams.archive.archiver import Archiver
 from streams.archive.replaying import run_segments, segment_file
-from streams.daylog import DayLog
+from streams.log.sqlite.day_log import DayLog
 from tests.streams.support import T0
 
 DAY_MS = 86_400_000

@@ -17,8 +17,8 @@ from streams.archive.cutter import Cutter
 from streams.archive.keys import SiteKeys
 from streams.archive.replaying import run_segments, segment_file
 from streams.archive.segment import BatchesPart, ConfigurationPart, SegmentBroken
-from streams.daylog import DayLog
-from streams.log import LogRecord
+from streams.log.port import LogRecord
+from streams.log.sqlite.day_log import DayLog
 from tests.streams.archive.support import (
     DAY_MS,
     MIDNIGHT_MS,

@@ -1,0 +1,32 @@
+"""``linli doctor``: is everything there, does it answer, and is it as it must be?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from app.settings.settings import load_settings
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="one JSON object a line, instead of text")
+@click.option("--config", type=click.Path(path_type=Path), help="settings file (default: linli.toml here, if any)")
+def command(*, as_json: bool, config: Path | None) -> None:
+    """Look over a deployment, one machine or a district: a line a check, ok, warn or fail, and what to do.
+
+    Changes nothing, but for a session at the MQTT broker that is removed again. Run it where a process of the
+    deployment runs, with its settings and account. The exit code is 1 when a line says fail.
+    """
+    from app.operations.doctor import district, everywhere, machine
+    from app.operations.doctor.report import Level, lines_of, ok, text_of
+
+    settings = load_settings(config)
+    rest = district.checks_of(settings) if settings["log.url"].startswith("kafka:") else machine.checks_of(settings)
+    worst = False
+    for line in [ok("settings", settings["log.url"]), *lines_of([*everywhere.checks_of(settings), *rest])]:
+        click.echo(msgspec.json.encode(line).decode() if as_json else text_of(line))
+        worst = worst or line.level is Level.FAIL
+    sys.exit(1 if worst else 0)

@@ -1,0 +1,93 @@
+"""``linli erase``: erase a reference from every store, say what became of it in each, and look again later."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import click
+
+from app.settings.settings import Settings, load_settings
+from contracts.erasure import Erasure, digest_of
+from contracts.errors import Permanent
+from contracts.events import ReferenceKind
+from contracts.names import is_id
+from governance.erasing import Answer, Outcome, Stores, verify
+from governance.erasing import erase as erase_everywhere
+from incidents.store.store import wall_ms
+
+
+@click.group("erase", invoke_without_command=True)
+@click.option("--config", type=click.Path(path_type=Path), help="settings file (default: linli.toml here, if any)")
+@click.option("--site", help="the site's id")
+@click.option("--person", help="a person_ref of the site")
+@click.option("--visitor", help="a visitor registration's id")
+@click.option("--vehicle", help="a vehicle's id")
+@click.option("--tag", help="a vehicle tag's id")
+@click.pass_context
+def command(
+    context: click.Context,
+    config: Path | None,
+    site: str | None,
+    person: str | None,
+    visitor: str | None,
+    vehicle: str | None,
+    tag: str | None,
+) -> None:
+    """Erase one reference of SITE from everything received up to now, and print what became of it store by store.
+
+    Inventory, findings, incidents, their evidence, dead letters and the archive are changed at once. The log and a
+    box's spool cannot be changed: they age out, and the line says by when. What a legal hold covers stays, and the line
+    names it; ask again when it has ended. May run beside `linli run`, which then forgets the reference too. Kept of it
+    is a digest, which names nobody.
+
+    `linli erase verify` looks again everywhere, and fails when something is still there past its date.
+    """
+    context.obj = load_settings(config)
+    if context.invoked_subcommand is not None:
+        return
+    given = {
+        ReferenceKind.PERSON: person,
+        ReferenceKind.VISITOR: visitor,
+        ReferenceKind.VEHICLE: vehicle,
+        ReferenceKind.TAG: tag,
+    }
+    named = [(kind, ref) for kind, ref in given.items() if ref]
+    if site is None or not is_id(site) or len(named) != 1:
+        raise click.UsageError("give --site SITE and one of --person, --visitor, --vehicle, --tag; or `verify`")
+    kind, ref = named[0]
+    with _stores(context.obj) as stores:
+        answers = erase_everywhere(stores, Erasure(site, kind, digest_of(site, kind, ref), wall_ms()))
+    for answer in answers:
+        click.echo(_line(answer))
+
+
+@command.command("verify")
+@click.pass_obj
+def verify_all(settings: Settings) -> None:
+    """Look for everything ever erased in every store. Exit 1 when something is still there past its date."""
+    wrong = 0
+    with _stores(settings) as stores:
+        for erasure, answers in verify(stores):
+            click.echo(f"{erasure.site_id} {erasure.kind} {erasure.digest}")
+            for answer in answers:
+                wrong += answer.outcome is Outcome.STILL_THERE
+                click.echo(f"  {_line(answer)}")
+    if wrong:
+        raise Permanent(f"{wrong} stores still hold what was erased; `linli erase` again, or let `linli run` work")
+
+
+@contextmanager
+def _stores(settings: Settings) -> Iterator[Stores]:
+    with ExitStack() as opened:
+        yield Stores(settings, opened, wall_ms)
+
+
+def _line(answer: Answer) -> str:
+    by = ""
+    if answer.due_ms is not None:
+        moment = datetime.datetime.fromtimestamp(answer.due_ms / 1000, tz=datetime.UTC)
+        by = f" by {moment:%Y-%m-%dT%H:%MZ}"
+    return f"{answer.store}: {answer.outcome}{by}" + (f" ({answer.detail})" if answer.detail else "")

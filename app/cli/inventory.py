@@ -1,0 +1,98 @@
+"""``linli inventory``: the sites, places and devices that ingest accepts."""
+
+from __future__ import annotations
+
+import datetime
+import getpass
+import time
+from pathlib import Path
+
+import click
+
+from app.settings.settings import Settings, load_settings
+from app.wiring.stores import open_inventory
+from contracts.errors import ConfigurationError
+from inventory.file_import import parse_inventory
+
+
+@click.group("inventory")
+@click.option("--config", type=click.Path(path_type=Path), help="settings file (default: linli.toml here, if any)")
+@click.pass_context
+def command(context: click.Context, config: Path | None) -> None:
+    """Read and change the sites, places and devices that ingest accepts.
+
+    A running `linli run` takes changes over within a second.
+    """
+    context.obj = load_settings(config)
+
+
+@command.command("load")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def load(settings: Settings, file: Path) -> None:
+    """Write the records of FILE (.toml, or one JSON record a line); what is already so stays as it is.
+
+    \b
+    site_id = "s1"
+    [[site]]
+    name = "Willow Court"
+    [[place]]
+    place_id = "gate-1"
+    kind = "door"
+    use = "entrance"
+    [[device]]
+    device_id = "g1"
+    device_class = "gate"
+    place_id = "gate-1"
+    silent_after_ms = 180000
+    """
+    now_ms = time.time_ns() // 1_000_000
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"inventory file {file} cannot be read: {error}") from None
+    records = parse_inventory(text, toml=file.suffix == ".toml", now_ms=now_ms)
+    inventory = open_inventory(settings)
+    try:
+        before = inventory.last_change()
+        changed = inventory.put(records, actor=getpass.getuser(), now_ms=now_ms) - before
+    finally:
+        inventory.close()
+    click.echo(f"{file}: {len(records)} records read, {changed} changed", err=True)
+
+
+@command.command("list")
+@click.option("--site", help="only this site")
+@click.pass_obj
+def list_devices(settings: Settings, site: str | None) -> None:
+    """Print the devices in force, one a line: site, device, class, place, box, silence limit."""
+    inventory = open_inventory(settings)
+    for record in inventory.devices(site):
+        limit = f"{record.silent_after_ms / 1000:g} s" if record.silent_after_ms else "-"
+        click.echo(
+            f"{record.site_id}\t{record.device_id}\t{record.device_class}\t{record.place_id}\t"
+            f"{record.box_id or '-'}\t{limit}\t{record.name}"
+        )
+    inventory.close()
+
+
+@command.command("pending")
+@click.pass_obj
+def pending(settings: Settings) -> None:
+    """Print who knocks without being in the inventory: devices, and topics that are none of ours."""
+    inventory = open_inventory(settings)
+    devices, topics = inventory.pending()
+    for device in devices:
+        click.echo(
+            f"device\t{device.site_id}\t{device.device_id}\t{device.device_class or '-'}\t"
+            f"{device.count}\t{device.last_kind}\t{_when(device.last_ms)}"
+        )
+    for topic in topics:
+        click.echo(f"topic\t{topic.topic}\t{topic.count}\t{topic.last_bytes} bytes\t{_when(topic.last_ms)}")
+    inventory.close()
+    if not devices and not topics:
+        click.echo("nobody is pending", err=True)
+
+
+def _when(at_ms: int) -> str:
+    return datetime.datetime.fromtimestamp(at_ms / 1000, tz=datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

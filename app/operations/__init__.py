@@ -1,0 +1,1 @@
+"""Looking after a deployment: doctor, migration, trace, services."""

@@ -1,0 +1,125 @@
+"""A district: brokers and topics, the partitions' snapshots, the workers' group, and how far readers are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from app.operations.doctor.machine import BEHIND, failed, newest, standing
+from app.operations.doctor.report import Check, Level, Line, age, fail, ok, warn
+from app.settings.settings import Settings
+from app.wiring.district import log_partitions, open_cluster, topic_names, wanted_topics
+from app.wiring.stores import database_url
+from incidents.store.counters import current
+from incidents.store.database import open_database
+from streams.checkpoints.findings_topic import KafkaFindings
+from streams.checkpoints.kafka import KafkaKeep
+from streams.engine.manifest import decode_manifest
+from streams.kafka import KafkaCluster
+from streams.log.kafka.kafka_log import KafkaLogReader
+from streams.topics import differences
+
+NEARLY = 0.5
+"""Of the log's retention: a reader further behind than this is soon overtaken."""
+
+
+def checks_of(settings: Settings) -> list[Check]:
+    """Those of a district."""
+    start = "start the brokers that log.url names"
+    return [
+        Check("kafka", lambda: topics(settings), start),
+        Check("partitions", lambda: partitions(settings), start),
+        Check("workers", lambda: workers(settings), start),
+        Check("readers", lambda: readers(settings), "start brokers and database"),
+    ]
+
+
+def topics(settings: Settings) -> Iterator[Line]:
+    """As ``linli topics check``."""
+    with open_cluster(settings, "linli-doctor") as cluster:
+        brokers = cluster.brokers()
+        wrong = [
+            line
+            for spec in wanted_topics(settings, brokers)
+            for line in differences(spec, cluster.topic_state(spec.name))
+        ]
+    for line in wrong:
+        yield fail("kafka", line, "")
+    if not wrong:
+        yield ok("kafka", f"{brokers} brokers, topics as they must be")
+    if brokers < 3:
+        yield warn("kafka", f"{brokers} brokers: when one is lost the log waits, or is lost", "run three or more")
+
+
+def partitions(settings: Settings) -> Iterator[Line]:
+    """Snapshots belong to the log, reach into it, and nothing has stopped a partition. One line if all is well."""
+    names, retention_ms = topic_names(settings), int(settings["log.retention_days"]) * 86_400_000
+    with open_cluster(settings, "linli-doctor") as cluster, ExitStack() as opened:
+        count, log_id, tails, sender = log_partitions(cluster, settings), "", cluster.tails(), cluster.producer()
+        opened.callback(tails.close)
+        opened.callback(sender.close)
+        log_id = cluster.topic_id(names.log)
+        wrong = 0
+        for partition in range(count):
+            log = KafkaLogReader(cluster, names.log, partition, tails)
+            keep = KafkaKeep(cluster, names, partition, sender=sender, tails=tails)
+            what, begin, end = f"partition {partition}", log.begin(), log.end()
+            manifest = newest([decode_manifest(body) for body in keep.manifests().values()])
+            told = list(standing(what, manifest, begin, end, log_id=log_id, partition=partition, partitions=count))
+            given_up = keep.skipped()
+            told += [failed(what, at, times) for at, times in keep.failures().items() if at not in given_up]
+            if manifest is not None and begin <= manifest.through < end - 1:
+                told += _overtaken(what, log, manifest.through, retention_ms)
+            bad = [line for line in told if line.level is not Level.OK]
+            wrong += bool(bad)
+            yield from bad
+    if not wrong:
+        yield ok("partitions", f"{count} partitions judged, none far behind")
+
+
+def _overtaken(what: str, log: KafkaLogReader, through: int, retention_ms: int) -> Iterator[Line]:
+    written_ms = log.read(through, 1)[0].at_ms
+    late_ms = time.time_ns() // 1_000_000 - written_ms
+    if late_ms > NEARLY * retention_ms:
+        detail = f"judged up to {age(late_ms)} ago, the log is kept for {age(retention_ms)}"
+        yield fail(what, detail, "start workers, or lengthen log.retention_days and run `linli topics create`")
+
+
+def workers(settings: Settings) -> Iterator[Line]:
+    """Somebody works on the partitions."""
+    with open_cluster(settings, "linli-doctor") as cluster:
+        members = cluster.group_members(f"{topic_names(settings).prefix}streams")
+    if not members:
+        yield fail("workers", "no worker is in the group: nothing is judged", "linli streams run")
+    else:
+        yield ok("workers", f"{members} in the group")
+
+
+def readers(settings: Settings) -> Iterator[Line]:
+    """How far the incidents have read the findings."""
+    database = open_database(database_url(settings, "incidents"))
+    with open_cluster(settings, "linli-doctor") as cluster, ExitStack() as opened:
+        opened.callback(database.close)
+        tails = cluster.tails()
+        opened.callback(tails.close)
+        behind, lost = 0, []
+        topic = topic_names(settings).findings
+        with database.read() as connection:
+            for partition in range(cluster.partitions(topic)):
+                findings = KafkaFindings(cluster, topic, partition, tails)
+                read = current(connection, f"intake/{findings.identity()}")
+                behind += findings.end() - max(read, tails(topic, partition).begin())
+                if read < tails(topic, partition).begin():
+                    lost.append(partition)
+        yield from _reading(cluster, behind, lost)
+
+
+def _reading(cluster: KafkaCluster, behind: int, lost: list[int]) -> Iterator[Line]:
+    if lost:
+        gone = f"findings of partitions {lost} at {','.join(cluster.servers)} were dropped before incidents read them"
+        yield fail("readers", gone, "docs/runbook.md, *records were dropped before they were judged*")
+    elif behind > BEHIND:
+        yield warn("readers", f"incidents are {behind} findings behind", "see that `linli incidents run` runs")
+    else:
+        yield ok("readers", f"incidents are {behind} findings behind")

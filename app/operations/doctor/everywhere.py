@@ -1,0 +1,197 @@
+"""What one machine and a district have in common: secrets, MQTT, the databases, evidence, results, clocks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.operations.doctor.report import Check, Line, age, fail, ok, warn
+from app.operations.systemd import secret_keys
+from app.settings.settings import Settings
+from app.wiring.receivers import read_secret
+from app.wiring.results import open_results
+from app.wiring.stores import database_url, inventory_url, open_inventory
+from contracts.incidents import DeliveryState
+from incidents.store.database import Database, open_database
+from incidents.store.migrate import migrations
+from incidents.store.operator_alarms import standing_alarms
+from incidents.store.schema import deliveries, schema_version
+from ingest.session.broker_check import MESSAGES, kept_while_away
+from ingest.settings import broker_address
+from streams.results.query import Results, Span
+
+LOW_SPACE, LOWEST_SPACE = 0.15, 0.05
+LATE_MS = 600_000
+SKEW_WARN_MS, SKEW_FAIL_MS = 500, 2_000
+"""A rule's straggler bound is 2 s at most: clocks that disagree by more make latencies and lateness meaningless."""
+
+
+def checks_of(settings: Settings) -> list[Check]:
+    """Those of every deployment."""
+    start = "look at its log; `linli check-config` says which setting names it and where that came from"
+    return [
+        Check("secrets", lambda: secrets(settings), "create the file, readable by Linli's account only"),
+        Check("mqtt", lambda: mqtt(settings), f"start the broker, or mend mqtt.url, password_file, ca_file; {start}"),
+        Check("incidents", lambda: incidents(settings), f"start the database, or mend incidents.url; {start}"),
+        Check("inventory", lambda: inventory(settings), f"start the database, or mend inventory.url; {start}"),
+        Check("evidence", lambda: evidence(settings), "make the folder writable by Linli's account"),
+        Check("results", lambda: results(settings), f"start it, or mend results.url and its credentials; {start}"),
+    ]
+
+
+def secrets(settings: Settings) -> Iterator[Line]:
+    """Every file that a setting names can be read, and by nobody else."""
+    for key in secret_keys(settings):
+        read_secret(settings[key], key)
+        mode = Path(settings[key]).stat().st_mode & 0o077
+        if mode & 0o006 and key != "mqtt.ca_file":
+            yield warn("secrets", f"{key} may be read by everybody", f"chmod o-rwx {settings[key]}")
+    yield ok("secrets", f"{len(secret_keys(settings))} files named and readable")
+
+
+def mqtt(settings: Settings) -> Iterator[Line]:
+    """The broker takes us, and keeps what comes while ingest is away."""
+    file = settings["mqtt.password_file"]
+    password = read_secret(file, "mqtt.password_file") if file else ""
+    kept = kept_while_away(broker_address(settings["mqtt.url"], password, settings["mqtt.ca_file"]))
+    if kept < MESSAGES:
+        yield fail(
+            "mqtt",
+            f"{settings['mqtt.url']} kept {kept} of {MESSAGES} messages for a client that was away: it loses events "
+            "whenever ingest is restarted",
+            "give the broker the settings of deploy/mosquitto (max_queued_messages 0)",
+        )
+    else:
+        yield ok("mqtt", f"{settings['mqtt.url']} takes us and keeps what comes while we are away")
+
+
+def incidents(settings: Settings) -> Iterator[Line]:
+    """Schema, alarms, deliveries, and the server's clock."""
+    url = database_url(settings, "incidents")
+    if _missing_file(url):
+        yield fail("incidents", f"{url} is not there", "linli run makes it")
+        return
+    database = open_database(url)
+    try:
+        yield from _schema(database)
+        yield from _open_matters(database)
+        if settings["incidents.url"].startswith("postgresql:"):
+            yield _clock(database)
+    except SQLAlchemyError as error:
+        detail = str(error).splitlines()[0]
+        yield fail("incidents", f"{database.where}: {detail}", "start the deployment once: it makes the tables")
+    finally:
+        database.close()
+
+
+def _missing_file(url: str) -> bool:
+    """Whether this is a database in a file that is not there: opening it would make it."""
+    return url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists()
+
+
+def _schema(database: Database) -> Iterator[Line]:
+    with database.read() as connection:
+        known = migrations(connection.dialect.name)[-1].version
+        version = connection.execute(select(func.max(schema_version.c.version))).scalar() or 0
+    if version > known:
+        yield fail("incidents", f"schema {version}, this program knows {known}", "run the newer program")
+    elif version < known:
+        yield warn("incidents", f"schema {version} of {known}", "start the deployment: it brings the tables up to date")
+    else:
+        yield ok("incidents", f"{database.where} answers, schema {version}")
+
+
+def _open_matters(database: Database) -> Iterator[Line]:
+    now_ms = time.time_ns() // 1_000_000
+    with database.read() as connection:
+        alarms = standing_alarms(connection)
+        oldest = connection.execute(
+            select(deliveries.c.receiver, func.min(deliveries.c.created_ms), func.count())
+            .where(deliveries.c.state == DeliveryState.PENDING.value)
+            .group_by(deliveries.c.receiver)
+        ).all()
+    for alarm in alarms[:20]:
+        yield warn("alarms", f"{alarm.code} {alarm.subject}: {alarm.detail}", "docs/operations.md has a row for it")
+    for receiver, created_ms, count in oldest:
+        if now_ms - created_ms > LATE_MS:
+            late = f"{count} deliveries to {receiver} wait, the oldest for {age(now_ms - created_ms)}"
+            yield warn("deliveries", late, "see that an incidents process runs and the receiver answers")
+
+
+def _clock(database: Database) -> Line:
+    with database.read() as connection:
+        before_ms = time.time_ns() // 1_000_000
+        theirs_ms = int(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp()) * 1000").scalar() or 0)
+        ours_ms = (before_ms + time.time_ns() // 1_000_000) // 2
+    return clock_line("PostgreSQL's host", theirs_ms - ours_ms)
+
+
+def clock_line(whose: str, off_ms: int) -> Line:
+    """How far another clock is from ours."""
+    detail, remedy = f"the clock of {whose} is {off_ms:+d} ms from ours", "synchronise both (chrony, systemd-timesyncd)"
+    if abs(off_ms) > SKEW_FAIL_MS:
+        return fail("clock", detail, remedy)
+    return warn("clock", detail, remedy) if abs(off_ms) > SKEW_WARN_MS else ok("clock", detail)
+
+
+def inventory(settings: Settings) -> Iterator[Line]:
+    """Sites and devices are known: without them nothing is accepted."""
+    url = inventory_url(settings)
+    if _missing_file(url):
+        yield fail("inventory", f"{url} is not there", "linli inventory load FILE")
+        return
+    tables = open_inventory(settings)
+    try:
+        sites, devices = len(tables.sites()), len(tables.devices())
+        waiting = len(tables.pending()[0])
+    finally:
+        tables.close()
+    if not devices:
+        yield fail("inventory", f"{sites} sites, no devices: whatever arrives is refused", "linli inventory load FILE")
+    else:
+        yield ok("inventory", f"{sites} sites, {devices} devices, {waiting} unknown devices knocking")
+
+
+def evidence(settings: Settings) -> Iterator[Line]:
+    """Uploads have somewhere to go."""
+    yield from folder("evidence", Path(settings["evidence.folder"]))
+
+
+def folder(what: str, path: Path) -> Iterator[Line]:
+    """A folder that must be writable, and have room."""
+    there = path
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not os.access(there, os.W_OK | os.X_OK):
+        yield fail(what, f"{path} cannot be written", "make it writable by Linli's account")
+        return
+    usage = shutil.disk_usage(there)
+    left = usage.free / usage.total
+    detail = f"{path} is writable, {usage.free / 1e9:.1f} GB ({left:.0%}) free"
+    if left < LOWEST_SPACE:
+        yield fail(what, detail, "free space: a full disk stops ingest; see docs/runbook.md, *a disk is full*")
+    elif left < LOW_SPACE:
+        yield warn(what, detail, "free space, or shorten the retention settings")
+    else:
+        yield ok(what, detail)
+
+
+def results(settings: Settings) -> Iterator[Line]:
+    """The store of results answers a question. Losing it loses no incident."""
+    url = settings["results.url"]
+    if _missing_file(url):
+        yield warn("results", f"{url} is not there yet", "it is made when the deployment first runs")
+        return
+    store = open_results(settings)
+    try:
+        now_ms = time.time_ns() // 1_000_000
+        counts = Results(store).incidents_per_hour(Span(now_ms - 3_600_000, now_ms))
+    finally:
+        store.close()
+    yield ok("results", f"{url} answers, {len(counts)} figures in the last hour")

@@ -1,0 +1,120 @@
+"""One machine: its folder, its log, how far the rules are, and whether it runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from app.operations.doctor.everywhere import clock_line, folder
+from app.operations.doctor.report import Check, Line, age, fail, ok, warn
+from app.settings.settings import Settings
+from app.wiring.folder_lock import FolderLock
+from contracts.errors import ConfigurationError
+from streams.checkpoints.sqlite_lookup import EngineLook
+from streams.engine.manifest import Manifest, decode_manifest
+from streams.log.sqlite.day_log import DayLog
+from streams.runtime.partition_driver import MAX_ATTEMPTS
+
+QUIET_MS = 60_000
+BEHIND = 1_000
+"""Records; an idle log grows by four a second, and the manifest is written every ten."""
+
+
+def checks_of(settings: Settings) -> list[Check]:
+    """Those of one machine."""
+    path = settings.folder()
+    return [
+        Check("folder", lambda: folder("folder", path), "make it writable by Linli's account"),
+        Check("process", lambda: process(path), "linli run"),
+        Check("log", lambda: log(path), "docs/operations.md says what the message means"),
+        Check("rules", lambda: rules(path), "docs/operations.md says what the message means"),
+    ]
+
+
+def process(path: Path) -> Iterator[Line]:
+    """Whether ``linli run`` holds the folder."""
+    if not path.exists():
+        yield fail("process", f"{path} is not there: nothing has run here", "linli inventory load FILE; linli run")
+        return
+    try:
+        with FolderLock(path):
+            yield warn("process", f"no `linli run` holds {path}", "linli run")
+    except ConfigurationError as held:
+        yield ok("process", str(held).partition(";")[0])
+
+
+def log(path: Path) -> Iterator[Line]:
+    """The day files continue each other, and time goes on."""
+    days = DayLog(path, readonly=True)
+    try:
+        begin, end, watermark_ms = days.begin(), days.end(), days.last_watermark_ms()
+    finally:
+        days.close()
+    detail = f"positions {begin} to {end}"
+    behind_ms = time.time_ns() // 1_000_000 - watermark_ms
+    if not end:
+        yield warn("log", "nothing was written yet", "linli run, and see that the broker answers")
+    elif behind_ms < 0:
+        yield clock_line("the log's writer", -behind_ms)
+    elif behind_ms > QUIET_MS:
+        yield warn("log", f"{detail}, time stands since {age(behind_ms)}", "start `linli run`; see that MQTT answers")
+    else:
+        yield ok("log", f"{detail}, time is {age(behind_ms)} old")
+
+
+def rules(path: Path) -> Iterator[Line]:
+    """The snapshots belong to this log, reach into it, and nothing has stopped the rules."""
+    if not (path / "engine.db").exists():
+        yield warn("rules", "no engine.db yet", "linli run")
+        return
+    days, look = DayLog(path, readonly=True), EngineLook(path / "engine.db")
+    try:
+        manifests = [decode_manifest(body) for body in look.manifests()]
+        yield from standing(
+            "rules", newest(manifests), days.begin(), days.end(), log_id=days.identity(), partition=0, partitions=1
+        )
+        for position, times in look.failures().items():
+            yield failed("rules", position, times)
+    finally:
+        days.close()
+        look.close()
+
+
+def newest(manifests: list[Manifest]) -> Manifest | None:
+    """Of the versions' manifests that of the one in force."""
+    return max(manifests, key=lambda manifest: (manifest.generation, manifest.position), default=None)
+
+
+def standing(
+    what: str, manifest: Manifest | None, begin: int, end: int, *, log_id: str, partition: int, partitions: int
+) -> Iterator[Line]:
+    """How the snapshots of a partition stand to its log. A line only where something is to be said, or all is well."""
+    if manifest is None:
+        if end:
+            yield warn(what, f"no snapshot yet, {end - begin} records to judge", "see that the rules run")
+    elif manifest.log_id != log_id:
+        yield fail(
+            what,
+            f"log_replaced: snapshots are of log {manifest.log_id}, the log is {log_id}",
+            "docs/runbook.md, *the log was truncated or made again*",
+        )
+    elif (manifest.partition, manifest.partitions) != (partition, partitions):
+        held = f"snapshots are of partition {manifest.partition} of {manifest.partitions}"
+        yield fail(what, f"{held}, this is {partition} of {partitions}", "set kafka.partitions to what it was")
+    elif manifest.through + 1 < begin:
+        gap = f"positions {manifest.through + 1} to {begin - 1} were dropped before they were judged"
+        yield fail(what, f"log_gap: {gap}", "docs/runbook.md, *records were dropped before they were judged*")
+    elif manifest.position >= end:
+        behind = f"snapshots reach position {manifest.position}, the log ends at {end}"
+        yield fail(what, f"log_replaced: {behind}", "docs/runbook.md, *the log was truncated or made again*")
+    elif end - 1 - manifest.position > BEHIND:
+        yield warn(what, f"{end - 1 - manifest.position} records behind the log", "see that the rules run, and keep up")
+    else:
+        yield ok(what, f"{end - 1 - manifest.position} records behind the log")
+
+
+def failed(what: str, position: int, times: int) -> Line:
+    """A position that raised uncaught errors."""
+    detail, remedy = f"feeding position {position} failed {times} times", "linli streams failures says how"
+    return fail(what, detail, remedy) if times >= MAX_ATTEMPTS else warn(what, detail, remedy)

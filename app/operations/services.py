@@ -1,0 +1,69 @@
+"""Which processes make up the deployment that the settings describe: what each does, its command, its metrics. Pure."""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+
+from app.settings.settings import Settings
+
+FIRST_PORT = 9310
+"""Of metrics endpoints, unless ``metrics.port`` says otherwise."""
+
+
+class Service(msgspec.Struct, frozen=True):
+    """One process. ``arguments`` come after ``linli``; ``metrics_port`` None when metrics are off."""
+
+    name: str
+    does: str
+    arguments: tuple[str, ...]
+    metrics_port: int | None = None
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How many processes of each kind that may be several."""
+
+    shards: int = 2
+    workers: int = 3
+    incidents: int = 2
+
+
+def services_of(settings: Settings, counts: Counts) -> list[Service]:
+    """One entry a process, in the order they are started; boxes run beside their cameras and are not among them."""
+    planned = _district(counts) if settings["log.url"].startswith("kafka:") else [_MACHINE]
+    if settings["metrics.port"] == "off":
+        return planned
+    ports = itertools.count(int(settings["metrics.port"]) or FIRST_PORT)
+    return [msgspec.structs.replace(service, metrics_port=next(ports)) for service in planned]
+
+
+_MACHINE = Service("linli", "everything: ingest, rules, incidents, console, and a broker unless one answers", ("run",))
+
+
+def _district(counts: Counts) -> list[Service]:
+    shards = [
+        Service(
+            f"linli-ingest-{n}",
+            f"devices' messages into the log: partitions {n}, {n + counts.shards}, … of it",
+            ("ingest", "run", "--shard", f"{n}/{counts.shards}"),
+        )
+        for n in range(counts.shards)
+    ]
+    workers = [
+        Service(f"linli-streams-{n}", "the rules: log to findings and snapshots; its share of the partitions", _STREAMS)
+        for n in range(counts.workers)
+    ]
+    incidents = [
+        Service(f"linli-incidents-{n}", "findings to incidents, deliveries, the auditor", ("incidents", "run"))
+        for n in range(counts.incidents)
+    ]
+    single = [
+        Service("linli-console", "page and API, evidence uploads of boxes", ("console", "run")),
+        Service("linli-results", "findings, incidents and measurements to the results database", ("results", "run")),
+        Service("linli-archive", "the log's days as encrypted segments, retention, erasure", ("archive", "run")),
+    ]
+    return [*shards, *workers, *incidents, *single]
+
+
+_STREAMS = ("streams", "run")

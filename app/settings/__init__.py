@@ -1,0 +1,1 @@
+"""The settings file ``linli.toml`` and its environment names."""

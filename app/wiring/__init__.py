@@ -1,0 +1,1 @@
+"""Composition roots: the parts of each process put together."""

@@ -1,0 +1,156 @@
+"""The composition root of one shard of a district's ingest: MQTT in, Kafka out, nothing kept here but dead letters."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+import structlog
+
+from app.settings.settings import Settings, Source
+from app.wiring.district import log_partitions, open_cluster, topic_names
+from app.wiring.metrics_server import Metrics
+from app.wiring.receivers import read_secret
+from app.wiring.stores import open_inventory
+from app.wiring.threads import keep_trying
+from contracts.errors import LinliError
+from ingest.counters import Counters
+from ingest.settings import ShardSettings, owned_partitions
+from ingest.shard.dead_letters import DeadLetters
+from ingest.shard.shard import Shard
+from streams.kafka import KafkaSender
+from streams.log.kafka.kafka_log import KafkaLogWriter
+
+LOG = structlog.get_logger("linli")
+DEAD_PARTITION = 0
+
+
+class IngestProcess:
+    """Shard ``index`` of ``shards``.
+
+    Args:
+        settings: of the whole district.
+        index: from 0.
+        shards: how many share the log's partitions.
+        on_ready: told once it listens and has proven so.
+
+    Raises:
+        ConfigurationError: the log is none of a district's.
+    """
+
+    def __init__(
+        self, settings: Settings, index: int, shards: int, on_ready: Callable[[], object] = lambda: None
+    ) -> None:
+        self._settings, self._index, self._shards, self._on_ready = settings, index, shards, on_ready
+        self.client_id = client_id_of(settings, index, shards)
+        self.counters = Counters()
+        self.stop = threading.Event()
+        self._cluster = open_cluster(settings, self.client_id)
+
+    def run(self) -> None:
+        """Until :attr:`stop`; then what was accepted is finished. Whoever is away at the start is waited for.
+
+        Raises:
+            ConfigurationError: a setting, a topic or a credential is wrong.
+            Permanent: another process took the session over, or the log failed for good.
+        """
+        with self._cluster:
+            keep_trying(f"ingest {self._index}/{self._shards}", self._work, self.stop)
+
+    def _work(self, stop: threading.Event) -> None:
+        """One life of the shard; what is away when it begins ends it as Transient, with everything closed."""
+        with ExitStack() as opened:
+            shard = self._shard(opened)
+            waiting = threading.Thread(target=self._tell_ready, args=(shard, stop), daemon=True, name="linli-ready")
+            waiting.start()
+            shard.run(stop)
+
+    def _shard(self, opened: ExitStack) -> Shard:
+        names = topic_names(self._settings)
+        settings = shard_settings(
+            self._settings,
+            self._index,
+            self._shards,
+            partitions=log_partitions(self._cluster, self._settings),
+            log_id=self._cluster.topic_id(names.log),
+        )
+        self._cluster.partitions(names.dead)
+        sender = self._cluster.producer(compress=True)
+        opened.callback(sender.close)
+        writer = KafkaLogWriter(self._cluster, names.log, owned_partitions(settings), sender)
+        inventory = open_inventory(self._settings)
+        opened.callback(inventory.close)
+        letters = DeadLetters(
+            Path(self._settings["dead_letters.folder"]),
+            lambda source, letter: _post(sender, names.dead, source, letter),
+        )
+        opened.callback(letters.close)
+        return Shard(settings, writer, inventory, letters, counters=self.counters)
+
+    def _tell_ready(self, shard: Shard, stop: threading.Event) -> None:
+        while not stop.is_set():
+            if shard.wait_ready(0.25):
+                LOG.info("ready", shard=f"{self._index}/{self._shards}", client_id=self.client_id)
+                self._on_ready()
+                return
+
+
+def run_ingest(settings: Settings, index: int, shards: int) -> None:
+    """Run a shard until SIGTERM or Ctrl-C. Blocks; only in the main thread."""
+    process = IngestProcess(settings, index, shards)
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        process.stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    metrics = Metrics("ingest")
+    metrics.add(process.counters.registry)
+    metrics.add_hops([process.counters.device_accepted, process.counters.accepted_durable])
+    metrics.serve(settings)
+    try:
+        process.run()
+    finally:
+        metrics.close()
+
+
+def client_id_of(settings: Settings, index: int, shards: int) -> str:
+    """The name of the shard's session at the broker.
+
+    With several shards their number is in it: what a session of another division holds is for other partitions, and
+    whoever resumed it would pass that over.
+    """
+    given = settings.values["mqtt.client_id"]
+    if shards == 1:
+        return given.value if given.source is not Source.DEFAULT else "linli-ingest-0"
+    base = given.value if given.source is not Source.DEFAULT else "linli-ingest"
+    return f"{base}-{index}-of-{shards}"
+
+
+def shard_settings(settings: Settings, index: int, shards: int, *, partitions: int, log_id: str) -> ShardSettings:
+    """What the shard is wired with."""
+    password_file = settings["mqtt.password_file"]
+    return ShardSettings(
+        mqtt_url=settings["mqtt.url"],
+        client_id=client_id_of(settings, index, shards),
+        password=read_secret(password_file, "mqtt.password_file") if password_file else "",
+        ca_file=settings["mqtt.ca_file"],
+        partitions=partitions,
+        shards=shards,
+        index=index,
+        sites=tuple(site.strip() for site in settings["ingest.sites"].split(",") if site.strip()),
+        listen_all=shards == 1,
+        log_id=log_id,
+    )
+
+
+def _post(sender: KafkaSender, topic: str, source: str, letter: bytes) -> None:
+    """A copy for the district; the letter itself is on disk, so one that cannot be sent is only said."""
+    try:
+        sender.send(topic, DEAD_PARTITION, letter, source.encode())
+    except LinliError as error:
+        LOG.warning("dead_letter_not_copied", error=str(error))

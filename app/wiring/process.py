@@ -1,0 +1,73 @@
+"""A process of the district: it waits for the servers it needs, says for which, runs its threads and ends in order."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import FrameType
+from typing import TypeVar
+
+import structlog
+
+from app.wiring.threads import Threads, keep_trying
+
+LOG = structlog.get_logger("linli")
+END_S = 15.0
+T = TypeVar("T")
+
+
+class Asked(Exception):  # noqa: N818 - nothing went wrong
+    """Asked to end before everything needed was there."""
+
+
+class Parts:
+    """What a process is made of: its threads, and what it opened, to be closed after they have ended."""
+
+    def __init__(self, threads: Threads, opened: ExitStack) -> None:
+        self.threads = threads
+        self._opened = opened
+
+    def wait_for(self, what: str, work: Callable[[], T]) -> T:
+        """What ``work`` gives, once nothing that may pass hinders it; each try that fails says why.
+
+        Raises:
+            Asked: a signal came first.
+        """
+        found: list[T] = []
+        keep_trying(what, lambda _stop: found.append(work()), self.threads.stop)
+        if not found or self.threads.stop.is_set():
+            raise Asked(what)
+        return found[0]
+
+    def at_end(self, work: Callable[[], object]) -> None:
+        """Do this when the threads have ended; what was said last is done first."""
+        self._opened.callback(work)
+
+
+def run_process(wire: Callable[[Parts], None]) -> None:
+    """Wire it and run until SIGTERM, Ctrl-C or a failure. Blocks; only in the main thread.
+
+    Raises:
+        LinliError: what a thread or the wiring failed with.
+    """
+    threads = Threads()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        threads.stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    with ExitStack() as opened:
+        try:
+            wire(Parts(threads, opened))
+            threads.wait()
+        except Asked as asked:
+            LOG.info("ended_waiting", work=str(asked))
+        finally:
+            threads.stop.set()
+            stuck = threads.join(timeout_s=END_S)
+            if stuck:
+                LOG.error("threads_did_not_end", threads=stuck)
+                opened.pop_all()  # they may be using it; the end of the process closes it
+    threads.raise_failure()

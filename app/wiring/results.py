@@ -1,0 +1,198 @@
+"""Results wired: sources of every room, the spool on disk, and the store that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from app.settings.settings import Settings, sqlite_path
+from app.wiring.receivers import read_secret
+from app.wiring.threads import Threads
+from contracts.errors import ConfigurationError, Transient
+from incidents.measurements import attempts_after, identity_of, told_after
+from incidents.store.operator_alarms import AlarmCode, clear_alarm, raise_alarm
+from incidents.store.store import Clock, Store, wall_ms
+from streams.log.port import LogReader
+from streams.results.collector import READ_RECORDS, Feeder, FindingsReader, FindingsSource, LogSource, Source
+from streams.results.influx_url import parse_influx
+from streams.results.log_measures import SiteBook
+from streams.results.points import delivered_point, delivery_point, incident_point, loss_point, taken_point
+from streams.results.query import ResultsStore
+from streams.results.sender import OnAlarm, ResultsAlarm, Sender
+from streams.results.spool import Spool, Step
+from streams.results.sqlite import SqliteResults
+from streams.results.target import Target
+
+LOG = structlog.get_logger("linli.results")
+READ_ROWS = 500
+DELIVERED = "delivered"
+_CODES = {
+    ResultsAlarm.MISCONFIGURED: AlarmCode.RESULTS_REFUSED,
+    ResultsAlarm.AWAY: AlarmCode.RESULTS_AWAY,
+    ResultsAlarm.REJECTED: AlarmCode.RESULTS_REJECTED,
+    ResultsAlarm.DROPPED: AlarmCode.RESULTS_DROPPED,
+}
+
+
+class IncidentsSource:
+    """Changes of incidents, and the findings that they took in, as points."""
+
+    name = "incidents"
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def step(self, spool: Spool) -> Step | None:
+        """See :class:`streams.results.collector.Source`."""
+        with self._store.read() as connection:
+            identity = identity_of(connection)
+            before = spool.cursor(self.name, identity)
+            told = told_after(connection, before, READ_ROWS)
+        if told.cursor == before:
+            return None
+        points = [*map(incident_point, told.changes), *map(taken_point, told.taken)]
+        if told.missed:
+            LOG.error("results_gap", changes=told.missed)
+            at_ms = told.changes[0].at_ms if told.changes else wall_ms()
+            points.append(loss_point("incident_changes", told.missed, at_ms, f"{identity}/{before}"))
+        return Step(self.name, identity, told.cursor, points, more=len(told.changes) == READ_ROWS)
+
+
+class AttemptsSource:
+    """Attempts to tell receivers, as points."""
+
+    name = "attempts"
+
+    def __init__(self, store: Store, clock_ms: Clock = wall_ms) -> None:
+        self._store = store
+        self._clock_ms = clock_ms
+
+    def step(self, spool: Spool) -> Step | None:
+        """See :class:`streams.results.collector.Source`."""
+        with self._store.read() as connection:
+            identity = identity_of(connection)
+            after_ms = spool.cursor(self.name, identity) or 0
+            upto_ms, found = attempts_after(connection, after_ms, self._clock_ms(), READ_ROWS)
+        if not found:
+            return None
+        delivered = [delivered_point(attempt) for attempt in found if attempt.outcome == DELIVERED]
+        points = [*map(delivery_point, found), *delivered]
+        return Step(self.name, identity, upto_ms, points, more=len(found) >= READ_ROWS)
+
+
+class ResultsService:
+    """The threads that carry results: one reads into the spool, one writes out of it.
+
+    Args:
+        logs: each partition of the log.
+        findings: each partition's findings, and the number before the first that is still held.
+        rest: see :class:`streams.results.collector.Feeder`.
+        read_records: records a step; few where a reader lends the log's lock.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        logs: Sequence[LogReader],
+        findings: Sequence[tuple[FindingsReader, Callable[[], int]]],
+        incidents: Store,
+        book: SiteBook,
+        rest: float = 0.0,
+        read_records: int = READ_RECORDS,
+        clock_ms: Clock = wall_ms,
+    ) -> None:
+        self._settings = settings
+        self._clock_ms = clock_ms
+        self._on_alarm = operator_alarm(incidents, clock_ms)
+        quota_bytes = int(settings["results.spool_mb"]) << 20
+        self._target = open_results(settings)
+        self._spool = Spool(Path(settings["results.spool"]), quota_bytes)
+        since_ms = clock_ms() - int(settings["results.backlog_hours"]) * 3_600_000
+        told = self._on_alarm
+        sources: list[Source] = [
+            LogSource(reader, book, clock_ms, told, partition=n, since_ms=since_ms, limit=read_records)
+            for n, reader in enumerate(logs)
+        ]
+        sources += [
+            FindingsSource(reader, clock_ms, told, partition=n, begin=begin)
+            for n, (reader, begin) in enumerate(findings)
+        ]
+        sources += [IncidentsSource(incidents), AttemptsSource(incidents, clock_ms)]
+        self._feeder = Feeder(self._spool, sources, clock_ms, self._on_alarm, rest=rest)
+        self._sender = Sender(self._spool, self._target, clock_ms, self._on_alarm)
+
+    def start(self, threads: Threads) -> None:
+        """Start the threads."""
+        threads.start("results", self._feeder.run)
+        threads.start("results-out", self._sender.run)
+        target = self._target
+        if isinstance(target, SqliteResults):
+            days = int(self._settings["results.retention_days"])
+            threads.start("results-days", lambda stop: target.run(stop, days, self._clock_ms))
+
+    def cursor(self, source: str, identity: str) -> int:
+        """How far a source has been read; what lies beyond is still needed."""
+        return self._spool.cursor(source, identity) or 0
+
+    def figures(self) -> dict[str, float]:
+        """What waits, since when, and what was lost; for the metrics of the process."""
+        depth = self._spool.depth()
+        return {
+            "results_waiting": depth.points,
+            "results_waiting_bytes": depth.bytes,
+            "results_oldest_seconds": (self._clock_ms() - depth.oldest_ms) / 1000 if depth.oldest_ms else 0.0,
+            "results_rejected": depth.rejected,
+            "results_dropped": depth.dropped,
+        }
+
+    def close(self) -> None:
+        """Close spool and store, once the threads have ended."""
+        self._spool.close()
+        self._target.close()
+
+
+class ResultsEnds(Target, ResultsStore, Protocol):
+    """What a store of results offers: write, select, close."""
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+def open_results(settings: Settings) -> ResultsEnds:
+    """The store that ``results.url`` names. Nothing is connected yet.
+
+    Raises:
+        ConfigurationError: the URL or a file of credentials cannot be used.
+    """
+    if settings["results.url"].startswith("sqlite:"):
+        return SqliteResults(sqlite_path(settings, "results.url"))
+    address = parse_influx(settings["results.url"])
+    try:
+        from streams.results.influx import Credentials, Influx
+    except ImportError:
+        raise ConfigurationError("results.url is an InfluxDB: install 'linli[influx]'") from None
+    token_file, password_file = settings["results.token_file"], settings["results.password_file"]
+    token = read_secret(token_file, "results.token_file") if token_file else ""
+    user, _, password = (read_secret(password_file, "results.password_file") if password_file else "").partition(":")
+    return Influx(address, Credentials(token, user, password))
+
+
+def operator_alarm(store: Store, clock_ms: Callable[[], int]) -> OnAlarm:
+    """Alarms of the results, on the page of those who run the system."""
+
+    def tell(alarm: ResultsAlarm, detail: str) -> None:
+        try:
+            with store.write() as connection:
+                if detail:
+                    raise_alarm(connection, _CODES[alarm], "results", detail, clock_ms())
+                else:
+                    clear_alarm(connection, _CODES[alarm], "results", clock_ms())
+        except Transient as error:  # results go on without the page; the log has said it
+            LOG.error("alarm_not_shown", alarm=alarm.value, detail=detail, why=str(error))
+
+    return tell

@@ -1,0 +1,69 @@
+"""``linli results run``: what a district's log, findings and incidents say, into the store of results. One process."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from app.settings.settings import Settings
+from app.wiring.district import is_district, log_partitions, open_cluster, topic_names
+from app.wiring.folder_lock import FolderLock
+from app.wiring.incidents_process import open_stores
+from app.wiring.metrics_server import Metrics
+from app.wiring.process import Parts
+from app.wiring.results import ResultsService
+from contracts.errors import ConfigurationError
+from incidents.intake.topic_relay import watch_topic
+from streams.checkpoints.findings_topic import KafkaFindings
+from streams.kafka import ROUNDS_STALE_S, KafkaCluster
+from streams.log.kafka.kafka_log import KafkaLogReader
+
+LOG = structlog.get_logger("linli")
+READ_RECORDS = 500
+
+
+def wire_results(settings: Settings, parts: Parts) -> None:
+    """Start everything of this process.
+
+    Raises:
+        ConfigurationError: a setting cannot be used, or another process has the spool.
+    """
+    if not is_district(settings):
+        raise ConfigurationError(
+            f"log.url = {settings['log.url']!r} is one machine's log: `linli run` carries its results itself"
+        )
+    lock = FolderLock(Path(settings["results.spool"]).parent, "results.spool", "results.lock")
+    lock.__enter__()
+    parts.at_end(lambda: lock.__exit__(None, None, None))
+    incidents, directory = open_stores(settings, parts)
+    cluster = open_cluster(settings, "linli-results")
+    parts.at_end(cluster.close)
+    partitions = range(parts.wait_for("log", lambda: log_partitions(cluster, settings)))
+    _watch(settings, cluster, parts)
+    topics, tails = topic_names(settings), cluster.follower(ROUNDS_STALE_S)
+    service = ResultsService(
+        settings,
+        logs=[KafkaLogReader(cluster, topics.log, n, tails) for n in partitions],
+        findings=[
+            (KafkaFindings(cluster, topics.findings, n, tails), tails(topics.findings, n).begin) for n in partitions
+        ],
+        incidents=incidents,
+        book=directory,
+        read_records=READ_RECORDS,
+    )
+    parts.at_end(service.close)
+    metrics = Metrics("results")
+    metrics.add_figures(service.figures)
+    metrics.serve(settings)
+    parts.at_end(metrics.close)
+    service.start(parts.threads)
+    LOG.info("ready", results=settings["results.url"].partition("?")[0], partitions=len(partitions))
+
+
+def _watch(settings: Settings, cluster: KafkaCluster, parts: Parts) -> None:
+    """A topic that is made again is another source: the process ends, and begins anew with the new one."""
+    for topic in (topic_names(settings).log, topic_names(settings).findings):
+        topic_id = parts.wait_for(topic, partial(cluster.topic_id, topic))
+        parts.threads.keep(f"watch-{topic}", partial(watch_topic, cluster, topic, topic_id))

@@ -1,0 +1,123 @@
+"""The databases as the settings name them: incidents, and the inventory, which may lie in the same PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from app.settings.settings import Settings, sqlite_path
+from app.wiring.receivers import read_secret
+from contracts.errors import ConfigurationError
+from incidents.store.database import open_database
+from incidents.store.store import Store
+from inventory.inventory import Inventory
+from inventory.tables import Rows, SqliteTables, Tables
+
+INVENTORY_FILE = "sqlite:///linli-data/config.db"
+BOXES_FILE = "boxes.jsonl"
+_SCHEMA = "inventory"
+
+
+def open_incidents(settings: Settings) -> Store:
+    """The incidents' database, its tables made or brought up to date.
+
+    Raises:
+        ConfigurationError: the URL or the password cannot be used. Transient: the server does not answer.
+    """
+    return Store(database_url(settings, "incidents"))
+
+
+def open_inventory(settings: Settings) -> Inventory:
+    """The tables people edit. Without a URL of their own they lie with the incidents, if those are in PostgreSQL.
+
+    Raises:
+        ConfigurationError: the URL or the password cannot be used. Transient: the server does not answer.
+    """
+    return Inventory(open_inventory_tables(settings))
+
+
+def open_inventory_tables(settings: Settings) -> Tables:
+    """What the inventory lies in. Raises as :func:`open_inventory`."""
+    url = inventory_url(settings)
+    if url.startswith("postgresql:"):
+        return PostgresTables(url)
+    return SqliteTables(sqlite_path(settings, "inventory.url", url))
+
+
+def inventory_url(settings: Settings) -> str:
+    """Where the inventory lies, with its password."""
+    if settings["inventory.url"]:
+        return database_url(settings, "inventory")
+    beside = database_url(settings, "incidents")
+    return beside if beside.startswith("postgresql:") else INVENTORY_FILE
+
+
+def boxes_file(settings: Settings) -> Path:
+    """Whose token is which box's: in the folder of the log, or beside the evidence where the log has none."""
+    if settings["log.url"].startswith("sqlite:"):
+        return settings.folder() / BOXES_FILE
+    return Path(settings["evidence.folder"]).parent / BOXES_FILE
+
+
+def database_url(settings: Settings, section: str) -> str:
+    """``{section}.url`` with the password of ``{section}.password_file``, if it names one."""
+    url, file = settings[f"{section}.url"], settings[f"{section}.password_file"]
+    if not url.startswith("postgresql:"):
+        sqlite_path(settings, f"{section}.url")
+        return url
+    if not file:
+        return url
+    password = read_secret(file, f"{section}.password_file")
+    try:
+        return make_url(url).set(password=password).render_as_string(hide_password=False)
+    except ValueError as error:  # a port that is no number
+        raise ConfigurationError(f"{section}.url = {url!r}: {error}") from None
+    except ArgumentError:
+        raise ConfigurationError(f"{section}.url = {url!r}: expected postgresql://USER@HOST/DATABASE") from None
+
+
+class PostgresTables:
+    """The inventory's tables in PostgreSQL, in a schema of their own; see :class:`inventory.tables.Tables`."""
+
+    def __init__(self, url: str) -> None:
+        self._database = open_database(url, schema=_SCHEMA)
+
+    def make(self, statements: Sequence[str]) -> None:
+        """See :class:`inventory.tables.Tables`."""
+        types = {"BLOB": "BYTEA", "INTEGER": "BIGINT", " AUTOINCREMENT": "", " WITHOUT ROWID": ""}
+        with self.write() as rows:
+            rows.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
+            for statement in statements:
+                for sqlite, postgresql in types.items():
+                    statement = statement.replace(sqlite, postgresql)  # noqa: PLW2901
+                rows.execute(statement)
+
+    @contextmanager
+    def read(self) -> Iterator[Rows]:
+        """See :class:`inventory.tables.Tables`."""
+        with self._database.read() as connection:
+            yield _Statements(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[Rows]:
+        """See :class:`inventory.tables.Tables`."""
+        with self._database.write() as connection:
+            yield _Statements(connection)
+
+    def close(self) -> None:
+        """See :class:`inventory.tables.Tables`."""
+        self._database.close()
+
+
+class _Statements:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        result = self._connection.exec_driver_sql(statement.replace("?", "%s"), tuple(values))
+        return [tuple(row) for row in result] if result.returns_rows else []

@@ -1,0 +1,1 @@
+"""The console's API under ``/api/v1`` and the boxes' uploads."""

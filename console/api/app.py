@@ -1,0 +1,76 @@
+"""The console's web application: API under ``/api/v1``, uploads of boxes under ``/edge/v1``, and the page."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+from fastapi import FastAPI
+
+from console import page_files
+from console.api import routes_devices, routes_evidence, routes_incidents, routes_session, routes_stream
+from console.api.context import Figures, Parts
+from console.api.errors import handle_errors
+from console.api.evidence_access_log import ViewLog
+from console.api.security_headers import Shield
+from console.catalogue import DEFAULT_LANGUAGE
+from evidence.uploads import Uploads
+from identity.box_credentials import BoxTokens
+from identity.users import Users
+from incidents.alerts.actions import Actions
+from incidents.store.store import Clock, Store, wall_ms
+from inventory.directory import DeviceHealth, SiteDirectory
+
+API_VERSION = "1.0.0"
+
+
+def build_app(
+    *,
+    store: Store,
+    actions: Actions,
+    users: Users,
+    directory: SiteDirectory,
+    health: DeviceHealth,
+    uploads: Uploads,
+    boxes: BoxTokens,
+    figures: Figures | None = None,
+    language: str = DEFAULT_LANGUAGE,
+    secure_cookies: bool = False,
+    heartbeat_s: float = 15.0,
+    clock_ms: Clock = wall_ms,
+) -> FastAPI:
+    """The application.
+
+    Args:
+        figures: numbers for ``GET health``, such as frames a second or records behind.
+        language: of answers to readers who do not say which they want.
+        secure_cookies: set it when the console is reached over HTTPS.
+        heartbeat_s: how often a quiet stream proves that it lives and that its session holds.
+    """
+    app = FastAPI(title="Linli console", version=API_VERSION, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.language = language
+    app.state.parts = Parts(
+        store=store,
+        actions=actions,
+        users=users,
+        directory=directory,
+        health=health,
+        uploads=uploads,
+        boxes=boxes,
+        figures=figures or _no_figures,
+        clock_ms=clock_ms,
+        secure_cookies=secure_cookies,
+        views=ViewLog(store, clock_ms),
+        closing=threading.Event(),
+        heartbeat_s=heartbeat_s,
+    )
+    for module in (routes_session, routes_incidents, routes_stream, routes_evidence, routes_devices):
+        app.include_router(module.router)
+    page_files.serve_page(app)
+    handle_errors(app)
+    app.add_middleware(Shield)
+    return app
+
+
+def _no_figures() -> Mapping[str, float]:
+    return {}

@@ -1,0 +1,111 @@
+"""What every route is given: the parts the app was built from, and who asks in which language."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Annotated, cast
+
+import msgspec
+from fastapi import Depends, Request
+
+from console.api.errors import ApiError, words_of
+from console.api.evidence_access_log import ViewLog
+from console.api.present import Presenter
+from console.catalogue import Catalogue
+from evidence.uploads import Uploads
+from identity.box_credentials import BoxTokens
+from identity.roles import Person, Right
+from identity.users import Session, Users
+from incidents.alerts.actions import Actions
+from incidents.store.store import Clock, Store
+from inventory.directory import DeviceHealth, SiteDirectory
+
+COOKIE = "linli_session"
+REQUEST_HEADER = "X-Linli-Request"
+"""Must be present on everything that changes something: another site's page cannot set it."""
+
+Figures = Callable[[], Mapping[str, float]]
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the app was built from."""
+
+    store: Store
+    actions: Actions
+    users: Users
+    directory: SiteDirectory
+    health: DeviceHealth
+    uploads: Uploads
+    boxes: BoxTokens
+    figures: Figures
+    clock_ms: Clock
+    secure_cookies: bool
+    views: ViewLog
+    closing: threading.Event
+    heartbeat_s: float
+
+
+class Reader(msgspec.Struct, frozen=True):
+    """Somebody who is logged in, and how to show things to them."""
+
+    session: Session
+    present: Presenter
+
+    @property
+    def person(self) -> Person:
+        """Who it is."""
+        return self.session.person
+
+    def need(self, right: Right, site_id: str) -> None:
+        """Raises ApiError (403) without the right at the site."""
+        if not self.person.may(right, site_id):
+            raise ApiError(403, "forbidden")
+
+
+def parts_of(request: Request) -> Parts:
+    """The app's parts."""
+    return cast(Parts, request.app.state.parts)
+
+
+def check_origin(request: Request) -> None:
+    """Refuse what another site's page may have caused.
+
+    Raises:
+        ApiError: 403 ``bad_origin``.
+    """
+    origin = request.headers.get("origin")
+    host = request.headers.get("host", "")
+    foreign = origin is not None and origin.partition("://")[2] != host
+    if foreign or REQUEST_HEADER not in request.headers:
+        raise ApiError(403, "bad_origin")
+
+
+def session_of(request: Request) -> Session:
+    """The session that holds.
+
+    Raises:
+        ApiError: 401 ``not_logged_in``.
+    """
+    token = request.cookies.get(COOKIE)
+    session = parts_of(request).users.session_of(token) if token else None
+    if session is None:
+        raise ApiError(401, "not_logged_in")
+    return session
+
+
+def reader_of(request: Request) -> Reader:
+    """Who asks."""
+    session = session_of(request)
+    return Reader(session, Presenter(parts_of(request).directory, words_of(request), session.person))
+
+
+def words(request: Request) -> Catalogue:
+    """The words for this request."""
+    return words_of(request)
+
+
+PartsIn = Annotated[Parts, Depends(parts_of)]
+ReaderIn = Annotated[Reader, Depends(reader_of)]
+WordsIn = Annotated[Catalogue, Depends(words)]
+SameSite = Depends(check_origin)

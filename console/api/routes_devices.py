@@ -1,0 +1,69 @@
+"""Devices, and whether Linli itself works."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from console.api import models
+from console.api.context import COOKIE, Parts, PartsIn, ReaderIn, WordsIn
+from identity.roles import Right
+from incidents.store.changes import head
+from incidents.store.operator_alarms import standing_alarms
+from inventory.directory import Heard
+
+router = APIRouter(prefix="/api/v1", tags=["operation"])
+
+
+@router.get("/devices", responses={401: {"model": models.ErrorOut}})
+def devices(
+    reader: ReaderIn,
+    parts: PartsIn,
+    site: Annotated[list[str], Query(max_length=50)] = [],  # noqa: B006
+) -> models.DeviceList:
+    """The devices of the reader's sites: where they are, when last heard, and how they are."""
+    now_ms, scope = parts.clock_ms(), reader.person.sites(Right.VIEW_DEVICES)
+    found = []
+    for site_id in parts.directory.sites():
+        if site_id in scope and (not site or site_id in site):
+            heard = parts.health.heard(site_id)
+            known = parts.directory.devices(site_id)
+            found += [reader.present.device(device, heard.get(device.device_id, Heard()), now_ms) for device in known]
+    return models.DeviceList(devices=found)
+
+
+@router.get("/health")
+def health(request: Request, parts: PartsIn, words: WordsIn) -> models.HealthOut:
+    """``ok`` or ``degraded`` for everybody; alarms and figures for who may see them."""
+    with parts.store.read() as connection:
+        alarms = standing_alarms(connection)
+        seq = head(connection)
+    shown = _may_see(request, parts)
+    return models.HealthOut(
+        status="degraded" if alarms else "ok",
+        now_ms=parts.clock_ms(),
+        seq=seq,
+        alarms=[
+            models.AlarmOut(
+                code=alarm.code.value,
+                text=words.word("alarm", alarm.code),
+                subject=alarm.subject,
+                detail=alarm.detail,
+                first_ms=alarm.first_ms,
+                last_ms=alarm.last_ms,
+                times=alarm.times,
+            )
+            for alarm in alarms
+        ]
+        if shown
+        else None,
+        figures=dict(parts.figures()) if shown else None,
+    )
+
+
+def _may_see(request: Request, parts: Parts) -> bool:
+    """Alarms name incidents of any site, so only who may see every site's health sees them."""
+    token = request.cookies.get(COOKIE)
+    session = parts.users.session_of(token) if token else None
+    return session is not None and session.person.sites(Right.VIEW_HEALTH).every

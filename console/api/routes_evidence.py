@@ -1,0 +1,147 @@
+"""Stills and clips: people look at them (with ranges, every look logged), boxes upload them (resumable)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.concurrency import contextmanager_in_threadpool
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from console.api import models
+from console.api.context import Parts, PartsIn, Reader, ReaderIn, parts_of
+from console.api.errors import ApiError
+from contracts.errors import Rejected
+from evidence.content_range import ContentRange, parse_content_range, parse_range
+from evidence.files import OffsetConflict, UploadBusy, WrongHash, check_sha256
+from evidence.store import incidents_naming
+from identity.box_credentials import Box
+from identity.roles import Right
+
+router = APIRouter(tags=["evidence"])
+
+_SHOWN = frozenset({"image/jpeg", "image/png", "image/webp", "video/mp4"})
+"""What a browser may show; anything else is only given to be saved."""
+
+
+@router.get("/api/v1/evidence/{sha256}", response_class=Response, responses={404: {"model": models.ErrorOut}})
+def view(
+    sha256: str,
+    reader: ReaderIn,
+    parts: PartsIn,
+    incident: Annotated[str, Query(max_length=40, description="the incident it is looked at for")] = "",
+    why: Annotated[str, Query(max_length=200)] = "",
+    range_: Annotated[str | None, Header(alias="Range", max_length=100)] = None,
+) -> Response:
+    """The bytes, or the range asked for. The look is logged before the first byte."""
+    incident_id, mime = _right_to_look(reader, parts, check_sha256(sha256), incident)
+    files = parts.uploads.files
+    if not files.has(sha256):
+        raise ApiError(404, "evidence_pending")
+    size = files.size_bytes(sha256)
+    try:
+        wanted = parse_range(range_, size)
+    except Rejected:
+        raise ApiError(416, "out_of_range", headers={"Content-Range": f"bytes */{size}"}) from None
+    parts.views.saw(reader.person.name, sha256, incident_id, why)
+    start, stop = wanted or (0, size)
+    headers = _headers(sha256, mime) | {"Content-Length": str(stop - start)}
+    if wanted:
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    media_type = mime if mime in _SHOWN else "application/octet-stream"
+    body = files.read(sha256, start, stop)
+    return StreamingResponse(body, 206 if wanted else 200, headers, media_type)
+
+
+def _right_to_look(reader: Reader, parts: Parts, sha256: str, incident_id: str) -> tuple[str, str]:
+    """The incident that gives the right, and the type of the file; 404 also hides what is out of scope."""
+    with parts.store.read() as connection:
+        naming = incidents_naming(connection, sha256)
+    for named, site_id, mime in naming:
+        if incident_id in {"", named} and reader.person.may(Right.VIEW_EVIDENCE, site_id):
+            return named, mime
+    raise ApiError(404, "not_found")
+
+
+def _headers(sha256: str, mime: str) -> dict[str, str]:
+    disposition = "inline" if mime in _SHOWN else "attachment"
+    return {
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-store",
+        "Content-Disposition": f'{disposition}; filename="{sha256[:16]}"',
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "ETag": f'"{sha256}"',
+    }
+
+
+@router.head("/edge/v1/evidence/{sha256}", response_class=Response)
+def upload_offset(
+    sha256: str, request: Request, authorization: Annotated[str | None, Header(max_length=300)] = None
+) -> Response:
+    """``Upload-Offset``: how many bytes of the box's upload are held."""
+    box = _box(parts_of(request), authorization)
+    try:
+        offset = parts_of(request).uploads.offset(box, check_sha256(sha256))
+    except UploadBusy:
+        raise ApiError(423, "busy", headers={"Retry-After": "1"}) from None
+    return Response(headers={"Upload-Offset": str(offset)})
+
+
+@router.put(
+    "/edge/v1/evidence/{sha256}",
+    response_class=Response,
+    status_code=201,
+    responses={202: {"description": "more is wanted, from Upload-Offset on"}, 409: {"model": models.ErrorOut}},
+)
+async def upload(
+    sha256: str,
+    request: Request,
+    parts: PartsIn,
+    authorization: Annotated[str | None, Header(max_length=300)] = None,
+    content_range: Annotated[str | None, Header(max_length=100)] = None,
+) -> Response:
+    """One range of an upload: 201 complete and right, 202 more is wanted, 409 continue elsewhere, 422 wrong hash."""
+    box = _box(parts, authorization)
+    piece = parse_content_range(content_range, parts.uploads.max_file_bytes)
+    try:
+        if not await run_in_threadpool(parts.uploads.begin, box, check_sha256(sha256), piece):
+            return _uploaded(201, piece.total)
+        await _receive(request, parts, box, sha256, piece)
+        complete = await run_in_threadpool(parts.uploads.end, box, sha256, piece.total)
+    except OffsetConflict as conflict:
+        headers = {"Upload-Offset": str(conflict.offset)}
+        raise ApiError(409, "offset", headers=headers, offset=conflict.offset) from None
+    except UploadBusy:
+        raise ApiError(423, "busy", headers={"Retry-After": "1"}) from None
+    except WrongHash:
+        raise ApiError(422, "wrong_hash") from None
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody reads it; what came is kept, and the box continues from there
+    return _uploaded(201 if complete else 202, piece.stop)
+
+
+async def _receive(request: Request, parts: Parts, box: Box, sha256: str, piece: ContentRange) -> None:
+    """Append the body as it comes, never more than the range says."""
+    left = piece.stop - piece.start
+    opened = parts.uploads.files.upload(box.box_id, sha256, piece.start)
+    async with contextmanager_in_threadpool(opened) as part:  # syncing to disk must not hold up other connections
+        async for data in request.stream():
+            if len(data) > left:
+                raise ApiError(413, "too_large")
+            if data:
+                await run_in_threadpool(part.append, data)
+            left -= len(data)
+
+
+def _uploaded(status: int, offset: int) -> Response:
+    return Response(status_code=status, headers={"Upload-Offset": str(offset)})
+
+
+def _box(parts: Parts, authorization: str | None) -> Box:
+    scheme, _, token = (authorization or "").partition(" ")
+    box = parts.boxes.box_of(token.strip()) if scheme.lower() == "bearer" and token.strip() else None
+    if box is None:
+        raise ApiError(401, "not_logged_in", headers={"WWW-Authenticate": "Bearer"})
+    return box

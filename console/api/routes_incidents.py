@@ -1,0 +1,127 @@
+"""The feed, one incident, and what people do to it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from console.api import models
+from console.api.context import PartsIn, Reader, ReaderIn, SameSite
+from console.api.errors import ApiError
+from contracts.findings import Severity
+from contracts.incidents import AlertState
+from evidence.store import evidence_of
+from identity.roles import ACTION_RIGHTS, Right
+from incidents.alerts.actions import Command, Conflict
+from incidents.alerts.feed import Filters, read_findings, read_incident, read_page
+from incidents.store.history import history_of
+from incidents.store.records import Incident
+
+router = APIRouter(prefix="/api/v1", tags=["incidents"])
+
+_MANY = 50
+Codes = Annotated[list[Annotated[str, Query(max_length=40)]], Query(max_length=_MANY)]
+_ERRORS: dict[int | str, dict[str, object]] = {
+    401: {"model": models.ErrorOut},
+    403: {"model": models.ErrorOut},
+    404: {"model": models.ErrorOut},
+}
+
+
+@router.get("/incidents", responses={401: {"model": models.ErrorOut}})
+def list_incidents(
+    reader: ReaderIn,
+    parts: PartsIn,
+    site: Codes = [],  # noqa: B006 - FastAPI copies it
+    scenario: Codes = [],  # noqa: B006
+    state: Annotated[list[AlertState], Query(max_length=_MANY)] = [],  # noqa: B006
+    severity: Annotated[list[Severity], Query(max_length=_MANY)] = [],  # noqa: B006
+    min_severity: Severity = Severity.INFO,
+    from_ms: Annotated[int | None, Query(alias="from", ge=0, description="onset at or after, epoch ms")] = None,
+    to_ms: Annotated[int | None, Query(alias="to", ge=0, description="onset before, epoch ms")] = None,
+    q: Annotated[str, Query(max_length=200, description="words of number, place, device")] = "",
+    cursor: Annotated[str | None, Query(pattern=r"^\d{1,18}$")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> models.IncidentList:
+    """Incidents of the reader's sites, newest opened first."""
+    filters = Filters(
+        sites=tuple(site),
+        scenarios=tuple(scenario),
+        states=tuple(state),
+        severities=tuple(severity),
+        min_severity=min_severity,
+        from_ms=from_ms,
+        to_ms=to_ms,
+        text=q,
+    )
+    scope = reader.person.sites(Right.VIEW_INCIDENTS)
+    before = int(cursor) if cursor is not None else None
+    with parts.store.read() as connection:
+        page = read_page(connection, scope, filters, before=before, limit=limit)
+    rows = [reader.present.row(incident) for incident in page.incidents]
+    return models.IncidentList(incidents=rows, cursor=None if page.cursor is None else str(page.cursor), seq=page.seq)
+
+
+@router.get("/incidents/{incident_id}", responses=_ERRORS)
+def get_incident(incident_id: str, reader: ReaderIn, parts: PartsIn) -> models.IncidentDetail:
+    """One incident with its findings, their reasons, its evidence and its history."""
+    scope = reader.person.sites(Right.VIEW_INCIDENTS)
+    with parts.store.read() as connection:
+        incident = read_incident(connection, scope, incident_id)
+        if incident is None:
+            raise ApiError(404, "not_found")
+        earlier = read_incident(connection, scope, incident.recurs_of) if incident.recurs_of else None
+        findings = read_findings(connection, incident_id)
+        evidence = evidence_of(connection, incident_id)
+        history = history_of(connection, incident_id)
+    present, may_look = reader.present, reader.person.may(Right.VIEW_EVIDENCE, incident.site_id)
+    return models.IncidentDetail(
+        incident=present.row(incident),
+        earlier=present.row(earlier) if earlier else None,
+        findings=[present.finding(finding) for finding in findings],
+        evidence=[present.evidence(row) for row in evidence] if may_look else [],
+        history=[present.history(incident.site_id, step) for step in history],
+    )
+
+
+@router.post(
+    "/incidents/{incident_id}/actions",
+    dependencies=[SameSite],
+    responses=_ERRORS | {409: {"model": models.ErrorOut}, 422: {"model": models.ErrorOut}},
+)
+def act(incident_id: str, action: models.ActionIn, reader: ReaderIn, parts: PartsIn) -> models.IncidentRow:
+    """Mark it seen, handled or a false alarm. 409 says who was first."""
+    with parts.store.read() as connection:
+        before = read_incident(connection, reader.person.sites(Right.VIEW_INCIDENTS), incident_id)
+    if before is None:
+        raise ApiError(404, "not_found")
+    right = ACTION_RIGHTS.get(action.action)
+    if right is None:
+        raise ApiError(409, "not_allowed")
+    reader.need(right, before.site_id)
+    command = Command(
+        incident_id=incident_id,
+        action=action.action,
+        version=action.version,
+        reason=action.reason,
+        comment=action.comment,
+    )
+    return reader.present.row(_carry_out(reader, parts, command))
+
+
+def _carry_out(reader: Reader, parts: PartsIn, command: Command) -> Incident:
+    try:
+        return parts.actions.act(reader.person.name, command)
+    except Conflict as conflict:
+        raise _conflict(reader, conflict) from None
+
+
+def _conflict(reader: Reader, conflict: Conflict) -> ApiError:
+    present, incident = reader.present, conflict.incident
+    row = present.row(incident)
+    if conflict.first is None:
+        return ApiError(409, "changed", incident=row)
+    first = present.first(incident.site_id, conflict.first)
+    values = {"actor": first.actor, "time": first.at[11:19], "action": first.action_text}
+    return ApiError(409, "conflict", headers=None, first=first, incident=row, **values)

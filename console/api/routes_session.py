@@ -1,0 +1,85 @@
+"""Logging in and out, and the words of the page."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from console.api import models
+from console.api.context import COOKIE, PartsIn, ReaderIn, SameSite, WordsIn, parts_of
+from console.api.errors import ApiError
+from console.catalogue import Catalogue
+from identity.roles import Right
+from identity.users import SESSION_MS, LoginRefused, Session
+
+router = APIRouter(prefix="/api/v1", tags=["session"])
+
+
+@router.post("/session", dependencies=[SameSite])
+def log_in(
+    credentials: models.Credentials, request: Request, response: Response, parts: PartsIn, words: WordsIn
+) -> models.SessionOut:
+    """Log in; the session is a cookie that scripts cannot read."""
+    address = request.client.host if request.client else ""
+    try:
+        token, session = parts.users.log_in(credentials.name, credentials.password, address)
+    except LoginRefused as refused:
+        if refused.wait_ms:
+            seconds = -(-refused.wait_ms // 1000)
+            raise ApiError(429, "too_many_tries", headers={"Retry-After": str(seconds)}, seconds=seconds) from None
+        raise ApiError(401, "login_refused") from None
+    response.set_cookie(
+        COOKIE,
+        token,
+        max_age=SESSION_MS // 1000,
+        path="/",
+        secure=parts.secure_cookies,
+        httponly=True,
+        samesite="strict",
+    )
+    return _session(session, words)
+
+
+@router.get("/session")
+def who_am_i(reader: ReaderIn) -> models.SessionOut:
+    """Who is logged in."""
+    return _session(reader.session, reader.present.words)
+
+
+@router.delete("/session", status_code=204, dependencies=[SameSite])
+def log_out(request: Request, response: Response, reader: ReaderIn) -> None:
+    """Log out: the session ends on the server too."""
+    parts_of(request).users.log_out(reader.session)
+    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+
+
+@router.get("/sites")
+def sites(reader: ReaderIn, parts: PartsIn) -> list[models.SiteOut]:
+    """The sites whose incidents the reader may see."""
+    scope = reader.person.sites(Right.VIEW_INCIDENTS)
+    directory = parts.directory
+    return [
+        models.SiteOut(site_id=site_id, name=directory.site_name(site_id), time_zone=directory.time_zone(site_id))
+        for site_id in directory.sites()
+        if site_id in scope
+    ]
+
+
+@router.get("/catalogue")
+def words_of_page(words: WordsIn) -> models.CatalogueOut:
+    """Every word the page shows, in the language asked for."""
+    return models.CatalogueOut(language=words.language, texts=dict(words.texts))
+
+
+def _session(session: Session, words: Catalogue) -> models.SessionOut:
+    person = session.person
+    grants = [
+        models.GrantOut(site_id=site_id, role=role.value, role_text=words.word("role", role))
+        for site_id, role in sorted(person.grants.items())
+    ]
+    return models.SessionOut(
+        name=person.name,
+        grants=grants,
+        expires_ms=session.expires_ms,
+        may_view_evidence=not person.sites(Right.VIEW_EVIDENCE).empty,
+        may_view_health=not person.sites(Right.VIEW_HEALTH).empty,
+    )

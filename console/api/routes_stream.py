@@ -1,0 +1,118 @@
+"""The live feed: server-sent events that follow ``incident_changes``; a reconnecting reader misses and repeats nothing.
+
+The id of an event is the change's seq. ``Last-Event-ID`` (or ``?after=``) goes on after it; when the changes after it
+are no longer held, one ``resync`` event says so, and the reader lists the incidents anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from console.api import models
+from console.api.context import COOKIE, Parts, PartsIn, Reader, ReaderIn
+from contracts.errors import Transient
+from identity.roles import Right
+from incidents.store.changes import Change, can_resume, changes_after, head
+from incidents.store.records import get_incident
+
+router = APIRouter(prefix="/api/v1", tags=["incidents"])
+
+_PAGE = 200
+_RETRY_MS = 2000
+
+
+@router.get("/stream", response_class=StreamingResponse, responses={200: {"content": {"text/event-stream": {}}}})
+async def stream(
+    request: Request,
+    reader: ReaderIn,
+    parts: PartsIn,
+    after: Annotated[int | None, Query(ge=0, description="seq of the list that the reader has")] = None,
+    last_event_id: Annotated[str | None, Header(pattern=r"^\d{1,18}$")] = None,
+) -> StreamingResponse:
+    """Changes as they happen: ``incident`` events with the row as it is now, ``resync``, and ``beat`` when quiet."""
+    start = int(last_event_id) if last_event_id is not None else after
+    feed = _Feed(parts, reader, request.cookies.get(COOKIE, ""))
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(feed.events(start), media_type="text/event-stream", headers=headers)
+
+
+class _Feed:
+    def __init__(self, parts: Parts, reader: Reader, token: str) -> None:
+        self._parts = parts
+        self._reader = reader
+        self._token = token
+        self._scope = reader.person.sites(Right.VIEW_INCIDENTS)
+
+    async def events(self, start: int | None) -> AsyncIterator[bytes]:
+        """Events until the reader leaves, the session ends or the server stops."""
+        loop, rang = asyncio.get_running_loop(), asyncio.Event()
+        forget = self._parts.store.bell.listen(lambda: _wake(loop, rang))
+        try:
+            seq, resync = await run_in_threadpool(self._begin, start)
+            yield f"retry: {_RETRY_MS}\n\n".encode()
+            if resync:
+                yield _event("resync", seq, b"{}")
+            while not self._parts.closing.is_set():
+                rang.clear()
+                changes = await run_in_threadpool(self._changes, seq)
+                for change, row in changes:
+                    if row is not None:
+                        yield _incident_event(change, row)
+                    seq = change.seq
+                if not changes and not await self._wait(rang):
+                    if not await run_in_threadpool(self._still_logged_in):
+                        return
+                    yield _event("beat", seq, b"{}")
+        except Transient:
+            return  # the database is away: the reader comes back with the last id it has, and is told 503 until then
+        finally:
+            forget()
+
+    async def _wait(self, rang: asyncio.Event) -> bool:
+        """Whether the bell rang before the next beat is due."""
+        try:
+            await asyncio.wait_for(rang.wait(), self._parts.heartbeat_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def _begin(self, start: int | None) -> tuple[int, bool]:
+        with self._parts.store.read() as connection:
+            newest = head(connection)
+            if start is None:
+                return newest, False
+            return (start, False) if can_resume(connection, start) else (newest, True)
+
+    def _changes(self, seq: int) -> list[tuple[Change, models.IncidentRow | None]]:
+        """The next changes with the row as it is now; None for what is out of the reader's scope."""
+        with self._parts.store.read() as connection:
+            found = []
+            for change in changes_after(connection, seq, _PAGE):
+                incident = get_incident(connection, change.incident_id) if change.site_id in self._scope else None
+                found.append((change, None if incident is None else self._reader.present.row(incident)))
+            return found
+
+    def _still_logged_in(self) -> bool:
+        session = self._parts.users.session_of(self._token)
+        return session is not None and session.person == self._reader.person
+
+
+def _wake(loop: asyncio.AbstractEventLoop, rang: asyncio.Event) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(rang.set)
+
+
+def _incident_event(change: Change, row: models.IncidentRow) -> bytes:
+    body = models.ChangeOut(seq=change.seq, kind=change.kind.value, incident=row)
+    return _event("incident", change.seq, msgspec.json.encode(body.model_dump(mode="json")))
+
+
+def _event(name: str, seq: int, data: bytes) -> bytes:
+    return f"id: {seq}\nevent: {name}\ndata: ".encode() + data + b"\n\n"

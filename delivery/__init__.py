@@ -1,0 +1,1 @@
+"""Who is told of incidents, and how often it is tried: outbox, profiles, receivers."""

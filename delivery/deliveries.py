@@ -1,0 +1,153 @@
+"""Delivery rows: who is to be told what, written in the transaction of the change they tell."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from sqlalchemy import Connection, bindparam, insert, select
+
+from contracts.findings import Severity
+from contracts.incidents import AlertState, DeliveryState, IncidentSummary
+from incidents.store.counters import allot
+from incidents.store.records import DeliveryKind, Incident
+from incidents.store.schema import deliveries
+
+DELIVERIES = "deliveries"
+"""The counter of their ordinals."""
+
+_KNOWN = select(deliveries.c.delivery_id).where(deliveries.c.delivery_id.in_(bindparam("keys", expanding=True)))
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What a receiver gets. ``delivery_id`` is its idempotency key: the same news has the same key for ever."""
+
+    v: int = 1
+    delivery_id: str
+    kind: DeliveryKind
+    incident: IncidentSummary
+
+
+class News(msgspec.Struct, frozen=True, kw_only=True):
+    """What one receiver is to be told of an incident as it is now."""
+
+    delivery_id: str
+    receiver: str
+    incident: Incident
+    kind: DeliveryKind
+    at_ms: int
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of ``deliveries``. ``payload`` is the exact body of every attempt."""
+
+    delivery_id: str
+    receiver: str
+    incident_id: str
+    site_id: str
+    kind: DeliveryKind
+    payload: bytes
+    state: DeliveryState
+    reason: str
+    attempts: int
+    created_ms: int
+    due_ms: int
+    settled_ms: int | None
+
+
+def summary_of(incident: Incident) -> IncidentSummary:
+    """The incident without people and rooms."""
+    return IncidentSummary(
+        incident_id=incident.incident_id,
+        number=incident.number,
+        site_id=incident.site_id,
+        scenario=incident.scenario,
+        severity=incident.severity,
+        life_safety=incident.life_safety,
+        verified=incident.verified,
+        state=incident.state,
+        building=incident.building,
+        onset_ms=incident.onset_ms,
+        last_ms=incident.last_ms,
+        origin=incident.origin,
+    )
+
+
+def delivery_id(receiver: str, incident_id: str, kind: DeliveryKind, detail: str) -> str:
+    """The key of one piece of news for one receiver: 24 hex digits. ``detail`` tells apart news of one kind."""
+    text = "\x1f".join((receiver, incident_id, kind, detail))
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def news_detail(kind: DeliveryKind, severity: Severity, state: AlertState) -> str:
+    """What tells apart two pieces of news of one kind about one incident."""
+    match kind:
+        case DeliveryKind.RAISED:
+            return severity.value
+        case DeliveryKind.CORRECTED | DeliveryKind.CLOSED:
+            return state.value
+        case DeliveryKind.OPENED | DeliveryKind.CONFIRMED:
+            return ""
+
+
+def add_deliveries(
+    connection: Connection, receivers: Iterable[str], incident: Incident, kind: DeliveryKind, now_ms: int
+) -> None:
+    """One pending row per receiver, due now; news that a receiver already has a row for is left alone."""
+    news = unknown_news(connection, news_of(receivers, incident, kind, now_ms))
+    write_news(connection, [(allot(connection, DELIVERIES), one) for one in news])
+
+
+def news_of(receivers: Iterable[str], incident: Incident, kind: DeliveryKind, now_ms: int) -> list[News]:
+    """One piece of news for each receiver."""
+    detail = news_detail(kind, incident.severity, incident.state)
+    keys = {delivery_id(receiver, incident.incident_id, kind, detail): receiver for receiver in receivers}
+    return [
+        News(delivery_id=key, receiver=receiver, incident=incident, kind=kind, at_ms=now_ms)
+        for key, receiver in keys.items()
+    ]
+
+
+def unknown_news(connection: Connection, news: Sequence[News]) -> list[News]:
+    """Those that have no row yet, in their order."""
+    if not news:
+        return []
+    known = set(connection.execute(_KNOWN, {"keys": [one.delivery_id for one in news]}).scalars())
+    return [one for one in news if one.delivery_id not in known]
+
+
+def write_news(connection: Connection, numbered: Sequence[tuple[int, News]]) -> None:
+    """A pending row, due now, for each with its ordinal."""
+    rows = [_row(ordinal, news) for ordinal, news in numbered]
+    if rows:
+        connection.execute(insert(deliveries), rows)
+
+
+def delivery_of(row: object) -> Delivery:
+    """A row of ``deliveries`` as a value."""
+    names = Delivery.__struct_fields__
+    values = {name: getattr(row, name) for name in names}
+    values |= {"kind": DeliveryKind(values["kind"]), "state": DeliveryState(values["state"])}
+    return Delivery(**{**values, "payload": values["payload"].encode()})
+
+
+def _row(ordinal: int, news: News) -> dict[str, object]:
+    incident = news.incident
+    message = Message(delivery_id=news.delivery_id, kind=news.kind, incident=summary_of(incident))
+    return {
+        "delivery_id": news.delivery_id,
+        "ordinal": ordinal,
+        "receiver": news.receiver,
+        "incident_id": incident.incident_id,
+        "site_id": incident.site_id,
+        "kind": news.kind.value,
+        "payload": msgspec.json.encode(message).decode(),
+        "life_safety": incident.life_safety,
+        "state": DeliveryState.PENDING.value,
+        "reason": "",
+        "attempts": 0,
+        "created_ms": news.at_ms,
+        "due_ms": news.at_ms,
+        "settled_ms": None,
+    }

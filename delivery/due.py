@@ -1,0 +1,71 @@
+"""What a receiver is to be told now, with what decides whether it is: read by the batch."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import Connection, and_, bindparam, exists, select
+
+from contracts.incidents import DeliveryState
+from delivery.deliveries import Delivery, delivery_of
+from delivery.profiles import FOLLOW_UPS, MuteReason, ReceiverProfile, mute_reason
+from incidents.store.database import ask
+from incidents.store.records import incident_of
+from incidents.store.schema import deliveries, incidents
+from incidents.store.trace_ids import trace_of_incident
+
+MOST_AT_ONCE = 32
+
+_REACHED = (DeliveryState.DELIVERED.value, DeliveryState.UNCONFIRMED.value)
+_EARLIER = deliveries.alias("earlier")
+_BLOCKED = exists().where(
+    and_(
+        _EARLIER.c.incident_id == deliveries.c.incident_id,
+        _EARLIER.c.receiver == bindparam("to"),
+        _EARLIER.c.state == DeliveryState.PENDING.value,
+        _EARLIER.c.ordinal < deliveries.c.ordinal,
+    )
+)
+_DUE = (
+    select(deliveries)
+    .where(deliveries.c.receiver == bindparam("to"), deliveries.c.state == DeliveryState.PENDING.value)
+    .where(deliveries.c.due_ms <= bindparam("now"), ~_BLOCKED)
+    .order_by(deliveries.c.life_safety.desc(), deliveries.c.due_ms, deliveries.c.ordinal)
+    .limit(MOST_AT_ONCE)
+)
+"""The most urgent rows to work on: life safety first, then by due time; never before their predecessors settled, so at
+most one of an incident.
+"""
+
+_TOLD = (
+    select(deliveries.c.incident_id)
+    .distinct()
+    .where(
+        deliveries.c.incident_id.in_(bindparam("ids", expanding=True)),
+        deliveries.c.receiver == bindparam("to"),
+        deliveries.c.state.in_(_REACHED),
+    )
+)
+_INCIDENTS = select(incidents).where(incidents.c.incident_id.in_(bindparam("ids", expanding=True)))
+
+
+class Due(msgspec.Struct, frozen=True):
+    """A row to work on: why it is muted, or None; else the trace of its incident, for the log."""
+
+    delivery: Delivery
+    muted: MuteReason | None
+    trace: str = ""
+
+
+def due_rows(connection: Connection, profile: ReceiverProfile, now_ms: int) -> list[Due]:
+    """The most urgent rows of a receiver, at most :data:`MOST_AT_ONCE` and one of an incident."""
+    rows = [delivery_of(row) for row in connection.execute(_DUE, {"to": profile.name, "now": now_ms})]
+    ids = [row.incident_id for row in rows]
+    following = [row.incident_id for row in rows if row.kind in FOLLOW_UPS]
+    found = {row["incident_id"]: incident_of(row) for row in ask(connection, _INCIDENTS, ids)}
+    told = {row["incident_id"] for row in ask(connection, _TOLD, following, to=profile.name)}
+    due = []
+    for row in rows:
+        told_of_it = row.incident_id in told
+        muted = mute_reason(profile, found[row.incident_id], row.kind, told=told_of_it, now_ms=now_ms)
+        due.append(Due(row, muted, "" if muted else trace_of_incident(connection, row.incident_id)))
+    return due

@@ -1,0 +1,1 @@
+"""The webhook: a signed POST of the incident as JSON."""

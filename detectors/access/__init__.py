@@ -1,0 +1,1 @@
+"""Who passes a door or a gate, and with what."""

@@ -1,0 +1,119 @@
+"""Which grant covers which passage: the book that ``stranger_entry`` keeps for a door. Pure functions on small structs.
+
+A passage takes the grant that ends first among those given before it, so that long ones stay for those who follow.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from contracts.events import AccessAttempted, Credential, Direction, EvidenceRef
+from detectors.core.site_view import SiteView
+
+RULE = "stranger_entry"
+"""Whose thresholds these are."""
+
+WINDOW_MS = 15_000
+HELD_MS = 60_000
+LET_IN_MS = 30_000
+PARTY_MS = 600_000
+ANYBODY = -1
+MAX_GRANTS = 6
+MAX_SOURCES = 3
+
+LETS_ANYBODY_IN = frozenset((Credential.REMOTE, Credential.BUTTON, Credential.NONE))
+"""Openings that name nobody: from the guard's desk or a phone, from inside, or by the gate's own free mode."""
+
+
+class Grant(msgspec.Struct, frozen=True, array_like=True):
+    """An inward grant with people left to cover (``ANYBODY``: as many as pass) until ``until_ms``."""
+
+    at_ms: int
+    until_ms: int
+    left: int
+    registration_id: str = ""
+
+
+class Crossing(msgspec.Struct, frozen=True, array_like=True):
+    """One inward passage, not yet judged. ``open_ms``: since when the door was open when it happened (0: not known);
+    ``grant_ms``: the newest inward grant before it (0: none).
+
+    ``sources`` are the devices that saw it; ``track_id`` is the first one's.
+    """
+
+    at_ms: int
+    event_id: str
+    sources: tuple[str, ...]
+    track_id: int
+    score: float
+    open_ms: int
+    grant_ms: int
+    model: str | None
+    evidence: tuple[EvidenceRef, ...]
+
+    def seen_by(self, source_id: str) -> Crossing:
+        """The same passage, seen by one more device."""
+        if source_id in self.sources or len(self.sources) >= MAX_SOURCES:
+            return self
+        return msgspec.structs.replace(self, sources=(*self.sources, source_id))
+
+
+def grant_of(event: AccessAttempted, site: SiteView) -> Grant | None:
+    """What a granted attempt admits; None when nobody may come in by it."""
+    if event.direction is Direction.OUT:
+        return None
+    if event.credential in LETS_ANYBODY_IN:
+        return Grant(event.at_ms, event.at_ms + _ms(site, "let_in_ms", LET_IN_MS), ANYBODY)
+    party = site.visitors.get(event.registration_id or "")
+    if party is None:
+        return Grant(event.at_ms, event.at_ms + _ms(site, "window_ms", WINDOW_MS), 1)
+    until_ms = event.at_ms + _ms(site, "party_ms", PARTY_MS)
+    if party.to_ms:
+        until_ms = max(event.at_ms + _ms(site, "window_ms", WINDOW_MS), min(until_ms, party.to_ms))
+    return Grant(event.at_ms, until_ms, party.party_size, party.registration_id)
+
+
+def current(grants: tuple[Grant, ...], at_ms: int, site: SiteView) -> tuple[Grant, ...]:
+    """The grants that may still cover a passage judged from ``at_ms`` on (one that happened a grace before)."""
+    held_ms = _ms(site, "held_ms", HELD_MS)
+    return tuple(g for g in grants if max(g.until_ms, g.at_ms + held_ms) + held_ms >= at_ms)
+
+
+def with_grant(grants: tuple[Grant, ...], grant: Grant) -> tuple[Grant, ...]:
+    """The book with one more grant. A registration shown again begins anew.
+
+    Over ``MAX_GRANTS`` the two oldest become one that covers what both did: a bounded book must not accuse anybody.
+    """
+    kept = [g for g in grants if not grant.registration_id or g.registration_id != grant.registration_id]
+    kept.append(grant)
+    if len(kept) > MAX_GRANTS:
+        first, second, *rest = kept
+        left = ANYBODY if ANYBODY in (first.left, second.left) else first.left + second.left
+        kept = [Grant(second.at_ms, max(first.until_ms, second.until_ms), left), *rest]
+    return tuple(kept)
+
+
+def admit(crossing: Crossing, grants: tuple[Grant, ...], site: SiteView) -> tuple[bool, tuple[Grant, ...]]:
+    """Whether a grant covers ``crossing``, and the book after it took its place."""
+    fitting = [n for n, grant in enumerate(grants) if _covers(grant, crossing, site)]
+    if not fitting:
+        return False, grants
+    chosen = min(
+        fitting, key=lambda n: (grants[n].at_ms > crossing.at_ms, grants[n].left == ANYBODY, grants[n].until_ms)
+    )
+    grant = grants[chosen]
+    left = grant.left if grant.left == ANYBODY else grant.left - 1
+    after = (msgspec.structs.replace(grant, left=left),) if left else ()
+    return True, (*grants[:chosen], *after, *grants[chosen + 1 :])
+
+
+def _covers(grant: Grant, crossing: Crossing, site: SiteView) -> bool:
+    """In its time, or later through a door that has stayed open since then."""
+    if crossing.at_ms <= grant.until_ms:
+        return True
+    opened_in_time = 0 < crossing.open_ms <= grant.until_ms
+    return opened_in_time and crossing.at_ms <= grant.at_ms + _ms(site, "held_ms", HELD_MS)
+
+
+def _ms(site: SiteView, name: str, default: int) -> int:
+    return int(site.threshold(RULE, name, default))

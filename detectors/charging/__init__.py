@@ -1,0 +1,1 @@
+"""Chargers on a room's circuit: the curve, its stages, the rule."""

@@ -1,0 +1,166 @@
+"""What the stages of a charge add up to: suspected or confirmed, how severe, how sure, and the facts that say why."""
+
+from __future__ import annotations
+
+import msgspec
+
+from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
+from detectors.charging.charger_signature import Charge
+from detectors.core.facts import fact
+from detectors.core.rule import Draft, Episode
+from detectors.core.site_view import SiteView
+
+RULE = "indoor_ebike_charging"
+SUSPECT_MIN_W = 100.0  # laptops reach 90 W with a charger's shape and power factor
+POWER_FACTOR = (0.45, 0.70)  # rectifiers without correction: 0.5–0.65, and measuring error
+CORRECTED_FACTOR = 0.80  # above it is a corrected supply, a heater or a motor
+LEAD_MS = 3_600_000  # people plug in soon after they come home
+SEEN_AFTER_MS = 600_000  # a camera's clock, and an extension lead to the corridor
+MIN_KWH, MAX_KWH = 0.3, 3.0
+MIN_CHARGE_MS = 7_200_000
+KNOWN_BEFORE_MS = 3_600_000  # of the circuit, before power alone may be suspected: else a fridge's first run might be
+
+PLATEAU, FACTOR, EBIKE, TAG, TAPER, FIRE = "plateau", "power_factor", "ebike", "tag", "taper", "fire"
+CONFIDENCE = {PLATEAU: 0.3, FACTOR: 0.3, EBIKE: 0.25, TAG: 0.3, TAPER: 0.35, FIRE: 0.3}
+"""What each stage adds; the sum is cut at 0.99. Estimates, to be calibrated on recorded data."""
+
+
+class Seen(msgspec.Struct, frozen=True, array_like=True):
+    """Something seen, and the event that said so."""
+
+    at_ms: int
+    event_id: str
+
+
+class Stated(msgspec.Struct, frozen=True, array_like=True):
+    """The running episode, the stages it has stated, and how seriously."""
+
+    episode: Episode
+    stages: tuple[str, ...]
+    critical: bool
+    verified: bool
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What holds of a charge now. ``seen`` are the sightings it rests on, by stage."""
+
+    stages: tuple[str, ...]
+    confirmed: bool
+    seen: dict[str, Seen]
+
+    @property
+    def verified(self) -> bool:
+        """Confirmed, and something besides the meter speaks for it."""
+        return self.confirmed and bool(self.seen)
+
+    @property
+    def critical(self) -> bool:
+        """Verified, or on fire."""
+        return self.verified or FIRE in self.seen
+
+
+def verdict_of(
+    charge: Charge, ebike: Seen | None, tag: Seen | None, fire: Seen | None, site: SiteView
+) -> Verdict | None:
+    """What the stages add up to; None while they are not enough to suspect anybody."""
+    seen = {
+        stage: sighting
+        for stage, sighting in ((EBIKE, ebike), (TAG, tag))
+        if sighting is not None and _went_in(charge, sighting, site)
+    }
+    if fire is not None and fire.at_ms >= charge.start_ms:
+        seen[FIRE] = fire
+    factor, taper = _is_chargers(charge, site), _is_complete(charge, site)
+    known = [PLATEAU, *([FACTOR] if factor else []), *seen, *([TAPER] if taper else [])]
+    if not _suspected(charge, seen, site, factor=factor, taper=taper):
+        return None
+    bike = EBIKE in seen or TAG in seen
+    confirmed = taper or FIRE in seen or (factor and bike)
+    return Verdict(tuple(known), confirmed, seen)
+
+
+def may_be_charger(charge: Charge, site: SiteView) -> bool:
+    """Whether a load of this shape is worth following: not when its power factor is that of lamps and televisions."""
+    return not _is_corrected(charge, site)
+
+
+def draft_of(verdict: Verdict, charge: Charge, phase: Phase, episode: Episode, meter_id: str, site: SiteView) -> Draft:
+    """The finding that states ``verdict``."""
+    place_id = place_of(meter_id, site)
+    return Draft(
+        episode=episode,
+        phase=phase,
+        subject=Subject(SubjectKind.PLACE, place_id),
+        place_id=place_id,
+        source_id=meter_id,
+        severity=Severity.CRITICAL if verdict.critical else Severity.MAJOR,
+        verified=verdict.verified,
+        confidence=min(0.99, sum(CONFIDENCE[stage] for stage in verdict.stages)),
+        facts=_facts(verdict, charge, site),
+    )
+
+
+def place_of(meter_id: str, site: SiteView) -> str:
+    """Where the meter stands; the site, when it has just been removed."""
+    device = site.devices.get(meter_id)
+    return site.site_id if device is None else device.place_id
+
+
+def _suspected(charge: Charge, seen: dict[str, Seen], site: SiteView, *, factor: bool, taper: bool) -> bool:
+    """Whether enough stages hold together to say anything."""
+    bike = EBIKE in seen or TAG in seen
+    if FIRE in seen or (taper and (bike or not _is_corrected(charge, site))):
+        return True
+    if charge.recurring or _is_corrected(charge, site):
+        return False
+    by_power = (
+        factor
+        and charge.level_w >= site.threshold(RULE, "suspect_min_w", SUSPECT_MIN_W)
+        and charge.known_before_ms >= site.threshold(RULE, "known_before_ms", KNOWN_BEFORE_MS)
+    )
+    return by_power or bike
+
+
+def _went_in(charge: Charge, sighting: Seen, site: SiteView) -> bool:
+    lead_ms = site.threshold(RULE, "lead_ms", LEAD_MS)
+    return charge.start_ms - lead_ms <= sighting.at_ms <= charge.start_ms + SEEN_AFTER_MS
+
+
+def _is_chargers(charge: Charge, site: SiteView) -> bool:
+    low = site.threshold(RULE, "power_factor_min", POWER_FACTOR[0])
+    return low <= charge.power_factor <= site.threshold(RULE, "power_factor_max", POWER_FACTOR[1])
+
+
+def _is_corrected(charge: Charge, site: SiteView) -> bool:
+    return charge.power_factor > site.threshold(RULE, "corrected_factor", CORRECTED_FACTOR)
+
+
+def _is_complete(charge: Charge, site: SiteView) -> bool:
+    """Plateau and tail, with a battery's energy in a battery's time."""
+    enough = site.threshold(RULE, "min_kwh", MIN_KWH) <= charge.energy_kwh <= site.threshold(RULE, "max_kwh", MAX_KWH)
+    return charge.tapered_ms > 0 and enough and charge.length_ms >= site.threshold(RULE, "min_charge_ms", MIN_CHARGE_MS)
+
+
+def _facts(verdict: Verdict, charge: Charge, site: SiteView) -> tuple[Fact, ...]:
+    facts = [
+        fact("stage", "confirmed" if verdict.confirmed else "suspected"),
+        fact("plateau_w", charge.level_w),
+        fact("plateau_min", charge.length_ms / 60_000),
+        fact("plateau_variation", charge.variation),
+    ]
+    if charge.power_factor >= 0:
+        limit = site.threshold(RULE, "power_factor_max", POWER_FACTOR[1])
+        facts.append(fact("power_factor", charge.power_factor, limit=limit))
+    codes = ((EBIKE, "ebike_seen_before_min"), (TAG, "tag_seen_before_min"))
+    for stage, code in codes:
+        if stage in verdict.seen:
+            sighting = verdict.seen[stage]
+            minutes = (charge.start_ms - sighting.at_ms) / 60_000
+            limit = site.threshold(RULE, "lead_ms", LEAD_MS) / 60_000
+            facts.append(fact(code, minutes, limit=limit, event_ids=(sighting.event_id,)))
+    if FIRE in verdict.seen:
+        facts.append(fact("fire_sign", True, event_ids=(verdict.seen[FIRE].event_id,)))  # noqa: FBT003 - a fact's value
+    if TAPER in verdict.stages:
+        facts.append(fact("taper_min", charge.tapered_ms / 60_000))
+    facts.append(fact("energy_kwh", charge.energy_kwh, limit=site.threshold(RULE, "max_kwh", MAX_KWH)))
+    return tuple(facts)

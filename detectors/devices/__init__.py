@@ -1,0 +1,1 @@
+"""Devices that do not do what they should."""

@@ -1,0 +1,206 @@
+"""`device_silent` 设备失联: a device that ought to speak has not been heard.
+
+Situation: an inventory device with ``silent_after_ms`` says nothing for that long, or its last will says that it is
+gone. A device never heard from is silent too, counted from its configuration record.
+
+Events: any event of the device; a camera's event that came through a box's spool proves camera and box. The device's
+``DeviceStateChanged(online=False)`` (last will) shortens the wait to ``offline_grace_ms``.
+
+Thresholds: ``silent_after_ms`` is the device's own (its reporting period is known to whoever configures it);
+``offline_grace_ms`` 30 s, because a device on bad WLAN is back within seconds of its last will.
+
+What it will not catch: a device that reports and measures rubbish, and cameras without a picture
+(``camera_impaired``). Devices without ``silent_after_ms`` are never judged.
+
+Late data: a rule about receipt, so it is never re-judged. Time in which ingest was not listening counts for nobody: the
+wait starts again at the end of the interruption. Stored events prove only that the device lived then.
+
+It runs for every event there is, so hearing a device only replaces a small state: the deadline stays where it was and
+is moved on when it comes (``wake_ms``). The OPEN is still exact to the millisecond.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from contracts.events import (
+    AccessAttempted,
+    BacklogDrained,
+    DeviceConfigured,
+    DeviceReported,
+    DeviceStateChanged,
+    DoorChanged,
+    EnvironmentSampled,
+    Event,
+    ObjectFell,
+    ObjectObserved,
+    PassageObserved,
+    PowerSampled,
+    RowsDropped,
+    TagSeen,
+)
+from contracts.findings import Phase, Subject, SubjectKind
+from detectors.core.facts import fact
+from detectors.core.rule import Draft, Episode, Outcome
+from detectors.core.site_view import SiteView
+
+OFFLINE_GRACE_MS = 30_000  # a reconnecting device is back within seconds; a broker session expires within 30 s
+
+
+class SilenceState(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """When one device was last heard. ``wake_ms`` 0: no deadline; ``offline_ms`` 0: no last will since it was heard."""
+
+    v: int
+    device_id: str
+    last_ms: int
+    after_ms: int
+    wake_ms: int
+    offline_ms: int
+    episode: Episode | None
+
+
+class DeviceSilent:
+    """OPEN when a device falls silent, CLOSE when it is heard again. Key: the device."""
+
+    name: ClassVar[str] = "device_silent"
+    version: ClassVar[int] = 1
+    accepts: ClassVar[tuple[type[Event], ...]] = (
+        AccessAttempted,
+        DoorChanged,
+        PassageObserved,
+        ObjectObserved,
+        ObjectFell,
+        PowerSampled,
+        EnvironmentSampled,
+        TagSeen,
+        DeviceStateChanged,
+        DeviceReported,
+        BacklogDrained,
+        RowsDropped,
+        DeviceConfigured,
+    )
+    bound_ms: ClassVar[int] = 200
+    horizon_ms: ClassVar[int | None] = None
+    instant: ClassVar[bool] = False
+    receipt: ClassVar[bool] = True
+    state_type: type[SilenceState] = SilenceState
+
+    def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
+        """The device, and the box that spoke for it, as far as they are judged at all."""
+        if type(event) is DeviceConfigured:
+            return (event.device_id,)
+        device = site.devices.get(event.source_id)
+        own = (event.source_id,) if device is not None and device.silent_after_ms else ()
+        if event.spool is None or event.spool.box_id == event.source_id:
+            return own
+        box = site.devices.get(event.spool.box_id)
+        if box is None or not box.silent_after_ms:
+            return own
+        return tuple(sorted((*own, event.spool.box_id)))
+
+    def initial(self, key: str) -> SilenceState:
+        """A device of which nothing is known."""
+        return SilenceState(1, key, 0, 0, 0, 0, None)
+
+    def on_event(self, state: SilenceState, event: Event, site: SiteView) -> Outcome[SilenceState]:
+        """The device is heard, says that it goes, or is configured."""
+        if type(event) is DeviceConfigured:
+            return _configured(state, event)
+        if type(event) is DeviceStateChanged and not event.online and event.source_id == state.device_id:
+            return _went(state, event, site)
+        at_ms = event.at_ms
+        if at_ms <= state.last_ms:
+            return Outcome(state)
+        if state.wake_ms:  # the common case: judged, not silent
+            return Outcome(SilenceState(1, state.device_id, at_ms, state.after_ms, state.wake_ms, 0, None))
+        return _heard(state, event, site)
+
+    def deadline_ms(self, state: SilenceState) -> int | None:
+        """Not after the moment the device would be silent; moved on when it comes."""
+        return state.wake_ms or None
+
+    def on_deadline(self, state: SilenceState, due_ms: int, site: SiteView) -> Outcome[SilenceState]:
+        """Silent, or heard since, or nobody was listening."""
+        silent_ms = _silent_at_ms(state, site)
+        if site.interrupted_to_ms > state.last_ms and site.interrupted_from_ms <= due_ms:
+            wait_ms = _grace_ms(state, site) if state.offline_ms else state.after_ms
+            silent_ms = max(silent_ms, site.interrupted_to_ms + wait_ms)
+        if silent_ms > due_ms:
+            return Outcome(msgspec.structs.replace(state, wake_ms=silent_ms))
+        episode = Episode(due_ms, None)
+        return Outcome(msgspec.structs.replace(state, wake_ms=0, episode=episode), (_opened(state, episode, site),))
+
+
+def _silent_at_ms(state: SilenceState, site: SiteView) -> int:
+    silent_ms = state.last_ms + state.after_ms
+    return min(silent_ms, state.offline_ms + _grace_ms(state, site)) if state.offline_ms else silent_ms
+
+
+def _grace_ms(state: SilenceState, site: SiteView) -> int:
+    return min(int(site.threshold(DeviceSilent.name, "offline_grace_ms", OFFLINE_GRACE_MS)), state.after_ms)
+
+
+def _configured(state: SilenceState, event: DeviceConfigured) -> Outcome[SilenceState]:
+    if event.removed or not event.silent_after_ms:
+        closing = () if state.episode is None else (_closed(state, state.episode, event, event.place_id, "removed"),)
+        return Outcome(None, closing)
+    last_ms = state.last_ms or event.at_ms  # never heard from: silent from here on
+    if state.episode is not None:
+        return Outcome(msgspec.structs.replace(state, after_ms=event.silent_after_ms))
+    wake_ms = max(last_ms + event.silent_after_ms, event.at_ms)
+    return Outcome(SilenceState(1, event.device_id, last_ms, event.silent_after_ms, wake_ms, state.offline_ms, None))
+
+
+def _went(state: SilenceState, event: Event, site: SiteView) -> Outcome[SilenceState]:
+    """A last will: the device is silent soon, unless it is heard. Repeated wills change nothing."""
+    if state.episode is not None or state.offline_ms or event.at_ms < state.last_ms:
+        return Outcome(state)
+    after_ms = state.after_ms or _after_ms(state, site)
+    gone = SilenceState(1, state.device_id, state.last_ms or event.at_ms, after_ms, 0, event.at_ms, None)
+    return Outcome(msgspec.structs.replace(gone, wake_ms=max(_silent_at_ms(gone, site), event.at_ms)))
+
+
+def _heard(state: SilenceState, event: Event, site: SiteView) -> Outcome[SilenceState]:
+    """The first sign of a device, or its first after a silence."""
+    after_ms = state.after_ms or _after_ms(state, site)
+    fresh = SilenceState(1, state.device_id, event.at_ms, after_ms, event.at_ms + after_ms, 0, None)
+    if state.episode is None:
+        return Outcome(fresh)
+    return Outcome(fresh, (_closed(state, state.episode, event, _place_of(state, site, event.place_id), "heard"),))
+
+
+def _after_ms(state: SilenceState, site: SiteView) -> int:
+    device = site.devices[state.device_id]  # keys_of gave this key because the device is configured
+    return device.silent_after_ms or 0
+
+
+def _place_of(state: SilenceState, site: SiteView, default: str) -> str:
+    device = site.devices.get(state.device_id)
+    return default if device is None else device.place_id
+
+
+def _opened(state: SilenceState, episode: Episode, site: SiteView) -> Draft:
+    reason = "offline" if state.offline_ms else "no_message"
+    silent_s = (episode.onset_ms - state.last_ms) / 1000
+    return Draft(
+        episode=episode,
+        phase=Phase.OPEN,
+        subject=Subject(SubjectKind.DEVICE, state.device_id),
+        place_id=_place_of(state, site, site.site_id),
+        source_id=state.device_id,
+        facts=(fact("silence_reason", reason), fact("silent_s", silent_s, limit=state.after_ms / 1000)),
+    )
+
+
+def _closed(state: SilenceState, episode: Episode, event: Event, place_id: str, ended: str) -> Draft:
+    silent_s = (event.at_ms - state.last_ms) / 1000
+    return Draft(
+        episode=episode.next(),
+        phase=Phase.CLOSE,
+        subject=Subject(SubjectKind.DEVICE, state.device_id),
+        place_id=place_id,
+        source_id=state.device_id,
+        facts=(fact("ended", ended, event_ids=(event.event_id,)), fact("silent_s", silent_s)),
+    )

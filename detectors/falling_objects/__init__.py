@@ -1,0 +1,1 @@
+"""Things that fall past a facade."""

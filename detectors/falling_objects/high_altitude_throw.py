@@ -1,0 +1,117 @@
+"""`high_altitude_throw` 高空抛物: something fell past a facade.
+
+Situation: a camera that looks up a facade saw an object fall; the box's analyser has already tried its track against
+gravity, floors and mirror images (``detectors.vision``), so one event decides.
+
+Events: ``ObjectFell``. Each fall is its own episode: an OPEN and nothing after it, for a fall has no end to wait for.
+Two cameras that see one fall make two findings about one column; grouping makes one incident of them.
+
+Thresholds: ``min_drop_m`` 5 m, because two storeys of travel tell a throw from something shaken out of a window or
+dropped from a ladder. A shorter fall, or one that failed the gravity test, is *suspected*: unverified and major instead
+of critical. An uncalibrated camera cannot say metres or floors; its findings say so and are less sure.
+
+What it will not catch: objects too small for the camera's reach (operators are shown it), falls outside the picture,
+what the analyser rejected (birds, leaves, insects), and who did it.
+
+Late data: the rule is instant and keeps no state, so a fall that a box reports hours later is found at once, with
+``late_by_ms``; whether old news wakes anybody is delivery's decision.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from contracts.events import Event, ObjectFell
+from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
+from detectors.core.facts import fact
+from detectors.core.rule import Draft, Episode, Outcome, StateInvariantError
+from detectors.core.site_view import SiteView
+
+MIN_DROP_M = 5.0  # about two storeys
+UNCALIBRATED_TRUST = 0.7  # of the analyser's score: the perspective was fitted, not measured
+SUSPECTED_TRUST = 0.5  # of the analyser's score: the track went far down, but not as gravity pulls
+
+
+class ThrowState(msgspec.Struct, frozen=True):
+    """Nothing: a fall is complete in its event."""
+
+    v: int = 1
+
+
+class HighAltitudeThrow:
+    """One falling object → one OPEN. Key: the camera."""
+
+    name: ClassVar[str] = "high_altitude_throw"
+    version: ClassVar[int] = 1
+    accepts: ClassVar[tuple[type[Event], ...]] = (ObjectFell,)
+    bound_ms: ClassVar[int] = 0
+    horizon_ms: ClassVar[int | None] = None
+    instant: ClassVar[bool] = True
+    receipt: ClassVar[bool] = False
+    state_type: type[ThrowState] = ThrowState
+
+    def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
+        """The camera that saw it."""
+        return (event.source_id,)
+
+    def initial(self, key: str) -> ThrowState:
+        """Nothing."""
+        return ThrowState()
+
+    def on_event(self, state: ThrowState, event: Event, site: SiteView) -> Outcome[ThrowState]:
+        """The fall as a finding; nothing is remembered."""
+        if not isinstance(event, ObjectFell):
+            return Outcome(None)
+        return Outcome(None, (_finding(event, site.threshold(self.name, "min_drop_m", MIN_DROP_M)),))
+
+    def deadline_ms(self, state: ThrowState) -> int | None:
+        """None: there is nothing to wait for."""
+        return None
+
+    def on_deadline(self, state: ThrowState, due_ms: int, site: SiteView) -> Outcome[ThrowState]:
+        """Cannot happen.
+
+        Raises:
+            StateInvariantError: always; this rule sets no deadline.
+        """
+        raise StateInvariantError(f"{self.name} has no deadlines, yet was woken at {due_ms}")
+
+
+def _finding(event: ObjectFell, min_drop_m: float) -> Draft:
+    suspected = event.suspected or (event.drop_m is not None and event.drop_m < min_drop_m)
+    trust = (1.0 if event.calibrated else UNCALIBRATED_TRUST) * (SUSPECTED_TRUST if suspected else 1.0)
+    return Draft(
+        episode=Episode(event.at_ms, event.event_id),
+        phase=Phase.OPEN,
+        subject=Subject(SubjectKind.PLACE, event.column or event.place_id),
+        place_id=event.place_id,
+        source_id=event.source_id,
+        severity=Severity.MAJOR if suspected else None,
+        verified=not suspected,
+        confidence=event.score * trust,
+        facts=_facts(event, suspected, min_drop_m),
+        evidence=event.evidence,
+        model=event.model,
+    )
+
+
+def _facts(event: ObjectFell, suspected: bool, min_drop_m: float) -> tuple[Fact, ...]:  # noqa: FBT001
+    ids = (event.event_id,)
+    facts = [
+        fact("calibrated", event.calibrated, event_ids=ids),
+        fact("suspected", suspected),
+        fact("fall_s", event.duration_ms / 1000),
+        fact("fit_error_px", event.fit_error_px),
+    ]
+    if event.drop_m is not None:
+        facts.insert(0, fact("drop_m", event.drop_m, limit=min_drop_m, event_ids=ids))
+    measured = (
+        ("drop_error_m", event.drop_error_m),
+        ("floor", event.floor),
+        ("floor_error", event.floor_error),
+        ("column", event.column),
+        ("gravity_ms2", event.gravity_ms2),
+    )
+    return (*facts, *(fact(code, value) for code, value in measured if value is not None))

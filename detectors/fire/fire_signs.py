@@ -1,0 +1,31 @@
+"""What a single reading of a smoke or heat sensor says about fire. Shared by the rules that must agree on it."""
+
+from __future__ import annotations
+
+from contracts.events import EnvironmentSampled
+from contracts.findings import Fact
+from detectors.core.facts import fact
+from detectors.core.site_view import SiteView
+
+RULE = "smoke_or_heat"
+"""Whose thresholds these are."""
+
+SMOKE_PCT_M = 5.0  # above the 2–4.5 %/m at which EN 14604 detectors sound: the sensor's own alarm should have come
+TEMPERATURE_C = 60.0  # the static response of EN 54-5 class A heat detectors begins at 54 °C; no dwelling gets there
+
+
+def fire_signs(event: EnvironmentSampled, site: SiteView) -> tuple[Fact, ...]:
+    """The signs of fire in one reading, in a fixed order; none when it is harmless."""
+    if not event.alarm and event.smoke_pct_m is None and event.temperature_c is None:
+        return ()
+    ids = (event.event_id,)
+    signs = []
+    if event.alarm:
+        signs.append(fact("sensor_alarm", True, event_ids=ids))  # noqa: FBT003 - the fact's value
+    smoke_limit = site.threshold(RULE, "smoke_pct_m", SMOKE_PCT_M)
+    if event.smoke_pct_m is not None and event.smoke_pct_m >= smoke_limit:
+        signs.append(fact("smoke_pct_m", event.smoke_pct_m, limit=smoke_limit, event_ids=ids))
+    heat_limit = site.threshold(RULE, "temperature_c", TEMPERATURE_C)
+    if event.temperature_c is not None and event.temperature_c >= heat_limit:
+        signs.append(fact("temperature_c", event.temperature_c, limit=heat_limit, event_ids=ids))
+    return tuple(signs)

@@ -1,0 +1,230 @@
+"""`smoke_or_heat` 烟雾或高温: a sensor's alarm, its readings over a limit, or heat that rises as only fire makes it.
+
+Situation: one smoke, heat or combined sensor. Its own alarm is enough; readings are judged too, because a sensor's own
+alarm may be muted or wrongly set.
+
+Events: ``EnvironmentSampled``. OPEN at the first sign, UPDATE when another kind of sign joins it (heat after smoke),
+CLOSE when no sign has been seen for ``clear_ms`` although the sensor spoke. A sensor that falls silent in an alarm may
+have burnt: its episode stays open for a day and then closes as ``no_samples``, unverified.
+
+Thresholds: see ``detectors.fire.fire_signs`` for smoke and temperature. ``rise_c_min`` 10 °C/min is where EN 54-5
+rate-of-rise detectors must respond; it counts only from ``rise_from_c`` 40 °C on and over a rise of ``rise_min_c``
+10 °C, so that a sensor carried in from the cold, sun on a window or a first reading accuse nobody. ``clear_ms`` 60 s:
+smoke comes in clouds.
+
+What it will not catch: fires away from any sensor, gas (CO is not judged yet), and it cannot tell a burning e-bike from
+a burnt pan; steam and cooking smoke do raise it.
+
+Late data: the rule is instant, so a late alarm is found at once, but it changes neither the running episode nor the
+last reading: it gets an episode of its own, opened and closed, unless one already covers its time.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from contracts.events import EnvironmentSampled, Event
+from contracts.findings import Fact, Phase, Subject, SubjectKind
+from detectors.core.facts import fact
+from detectors.core.rule import Draft, Episode, Outcome
+from detectors.core.site_view import SiteView
+from detectors.fire.fire_signs import fire_signs
+
+CLEAR_MS = 60_000  # smoke comes in clouds: a minute without a sign is clear
+FORGET_MS = 600_000  # a reading older than ten minutes says nothing about the rate of rise
+BURNT_MS = 86_400_000  # a sensor silent for a day after its alarm: somebody has been there
+RISE_C_MIN = 10.0  # EN 54-5: rate-of-rise detectors must respond from 10 °C/min on
+RISE_FROM_C = 40.0  # warmer than any room on a summer's day
+RISE_MIN_C = 10.0  # well over a sensor's steps and noise
+RISE_OVER_MS = (5_000, 300_000)  # closer readings are noise, further ones may be weather
+ANCHOR_MS = 60_000  # the rise is measured from a reading about this old, so that frequent readings add up
+TRUST = {"sensor_alarm": 0.95, "smoke_pct_m": 0.85, "temperature_c": 0.85, "temperature_rise_c_min": 0.7}
+"""How sure one sign is: the sensor's own judgement is the one it was tested for."""
+MAX_SPANS = 8
+
+
+class Reading(msgspec.Struct, frozen=True, array_like=True):
+    """A temperature and when it was."""
+
+    at_ms: int
+    temperature_c: float
+
+
+class Span(msgspec.Struct, frozen=True, array_like=True):
+    """A time already covered by an episode that is over."""
+
+    from_ms: int
+    to_ms: int
+
+
+class Fire(msgspec.Struct, frozen=True, array_like=True):
+    """The running episode: its identity, the signs it has stated, where, and when the last one was seen."""
+
+    episode: Episode
+    signs: tuple[str, ...]
+    place_id: str
+    sign_ms: int
+    clear_ms: int
+
+
+class FireState(msgspec.Struct, frozen=True, array_like=True):
+    """One sensor. ``last_ms`` is its newest word in order; ``anchor`` and ``last`` its temperatures for the rise."""
+
+    v: int
+    sensor_id: str
+    last_ms: int = 0
+    anchor: Reading | None = None
+    last: Reading | None = None
+    fire: Fire | None = None
+    past: tuple[Span, ...] = ()
+
+
+class SmokeOrHeat:
+    """OPEN, UPDATE for another sign, CLOSE when clear. Key: the sensor."""
+
+    name: ClassVar[str] = "smoke_or_heat"
+    version: ClassVar[int] = 1
+    accepts: ClassVar[tuple[type[Event], ...]] = (EnvironmentSampled,)
+    bound_ms: ClassVar[int] = 0
+    horizon_ms: ClassVar[int | None] = None
+    instant: ClassVar[bool] = True
+    receipt: ClassVar[bool] = False
+    state_type: type[FireState] = FireState
+
+    def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
+        """The sensor."""
+        return (event.source_id,)
+
+    def initial(self, key: str) -> FireState:
+        """A sensor that has said nothing yet."""
+        return FireState(1, key)
+
+    def on_event(self, state: FireState, event: Event, site: SiteView) -> Outcome[FireState]:
+        """One reading, in order or late."""
+        if not isinstance(event, EnvironmentSampled):
+            return Outcome(state)
+        signs = fire_signs(event, site)
+        if event.at_ms < state.last_ms:
+            return _late(state, event, signs, _clear_ms(site)) if signs else Outcome(state)
+        signs = (*signs, *_rise(state, event, site))
+        state = _read(state, event)
+        if signs:
+            return _burning(state, event, signs, _clear_ms(site))
+        if state.fire is None and state.last is None and not state.past:
+            return Outcome(None)  # a plain "no alarm" is nothing to remember
+        return Outcome(state)
+
+    def deadline_ms(self, state: FireState) -> int | None:
+        """When a running episode may be clear, else when nothing here is worth remembering."""
+        fire = state.fire
+        if fire is None:
+            return max(state.last_ms + FORGET_MS, state.past[-1].to_ms + BURNT_MS if state.past else 0)
+        if state.last_ms > fire.sign_ms:  # it spoke without a sign
+            return max(fire.sign_ms + fire.clear_ms, state.last_ms)
+        return fire.sign_ms + BURNT_MS
+
+    def on_deadline(self, state: FireState, due_ms: int, site: SiteView) -> Outcome[FireState]:
+        """Clear, burnt, or forgotten."""
+        fire = state.fire
+        if fire is None:
+            return Outcome(None)
+        spoke = state.last_ms > fire.sign_ms
+        span = Span(fire.episode.onset_ms, fire.sign_ms)
+        rest = msgspec.structs.replace(state, fire=None, past=(*state.past, span)[-MAX_SPANS:])
+        if not spoke:  # its next deadline would be the one just handled
+            rest = msgspec.structs.replace(rest, last_ms=due_ms)
+        return Outcome(rest, (_closed(fire, state.sensor_id, spoke=spoke),))
+
+
+def _clear_ms(site: SiteView) -> int:
+    return int(site.threshold(SmokeOrHeat.name, "clear_ms", CLEAR_MS))
+
+
+def _read(state: FireState, event: EnvironmentSampled) -> FireState:
+    """The state with this reading as its newest; the anchor follows when it has become old."""
+    if event.temperature_c is None:
+        return msgspec.structs.replace(state, last_ms=event.at_ms)
+    reading = Reading(event.at_ms, event.temperature_c)
+    anchor = state.anchor
+    if anchor is None or event.at_ms - anchor.at_ms > ANCHOR_MS:
+        anchor = state.last or reading
+    return msgspec.structs.replace(state, last_ms=event.at_ms, anchor=anchor, last=reading)
+
+
+def _rise(state: FireState, event: EnvironmentSampled, site: SiteView) -> tuple[Fact, ...]:
+    """The rate of rise as a sign, when there is one."""
+    anchor = state.anchor
+    if anchor is None or event.temperature_c is None:
+        return ()
+    over_ms, rise_c = event.at_ms - anchor.at_ms, event.temperature_c - anchor.temperature_c
+    if event.temperature_c < site.threshold(SmokeOrHeat.name, "rise_from_c", RISE_FROM_C):
+        return ()
+    if (
+        rise_c < site.threshold(SmokeOrHeat.name, "rise_min_c", RISE_MIN_C)
+        or not RISE_OVER_MS[0] <= over_ms <= RISE_OVER_MS[1]
+    ):
+        return ()
+    rate, limit = rise_c / (over_ms / 60_000), site.threshold(SmokeOrHeat.name, "rise_c_min", RISE_C_MIN)
+    return (fact("temperature_rise_c_min", rate, limit=limit, event_ids=(event.event_id,)),) if rate >= limit else ()
+
+
+def _burning(state: FireState, event: EnvironmentSampled, signs: tuple[Fact, ...], clear_ms: int) -> Outcome[FireState]:
+    """A reading with signs: the first opens, another kind of sign updates, the same again says nothing."""
+    codes = tuple(sign.code for sign in signs)
+    fire = state.fire
+    if fire is None:
+        fire = Fire(Episode(event.at_ms, event.event_id), codes, event.place_id, event.at_ms, clear_ms)
+        return Outcome(msgspec.structs.replace(state, fire=fire), (_stated(fire.episode, Phase.OPEN, event, signs),))
+    known = {*fire.signs, *codes}
+    if known == set(fire.signs):
+        return Outcome(msgspec.structs.replace(state, fire=msgspec.structs.replace(fire, sign_ms=event.at_ms)))
+    fire = msgspec.structs.replace(fire, sign_ms=event.at_ms, signs=tuple(sorted(known)), episode=fire.episode.next())
+    return Outcome(msgspec.structs.replace(state, fire=fire), (_stated(fire.episode, Phase.UPDATE, event, signs),))
+
+
+def _late(state: FireState, event: EnvironmentSampled, signs: tuple[Fact, ...], clear_ms: int) -> Outcome[FireState]:
+    """A late reading with signs: an episode of its own, over already, unless one covers its time."""
+    fire = state.fire
+    if fire is not None and event.at_ms >= fire.episode.onset_ms - clear_ms:
+        return Outcome(state)
+    for number, span in enumerate(state.past):
+        if span.from_ms - clear_ms <= event.at_ms <= span.to_ms + clear_ms:
+            wider = Span(min(span.from_ms, event.at_ms), max(span.to_ms, event.at_ms))
+            past = (*state.past[:number], wider, *state.past[number + 1 :])
+            return Outcome(msgspec.structs.replace(state, past=past))
+    own = Fire(Episode(event.at_ms, event.event_id), (), event.place_id, event.at_ms, clear_ms)
+    past = tuple(sorted((*state.past, Span(event.at_ms, event.at_ms)), key=_end))[-MAX_SPANS:]
+    drafts = (_stated(own.episode, Phase.OPEN, event, signs), _closed(own, state.sensor_id, spoke=True))
+    return Outcome(msgspec.structs.replace(state, past=past), drafts)
+
+
+def _end(span: Span) -> int:
+    return span.to_ms
+
+
+def _stated(episode: Episode, phase: Phase, event: EnvironmentSampled, signs: tuple[Fact, ...]) -> Draft:
+    return Draft(
+        episode=episode,
+        phase=phase,
+        subject=Subject(SubjectKind.PLACE, event.place_id),
+        place_id=event.place_id,
+        source_id=event.source_id,
+        confidence=max(TRUST[sign.code] for sign in signs),
+        facts=signs,
+        evidence=event.evidence,
+        model=event.model,
+    )
+
+
+def _closed(fire: Fire, sensor_id: str, *, spoke: bool) -> Draft:
+    return Draft(
+        episode=fire.episode.next(),
+        phase=Phase.CLOSE,
+        subject=Subject(SubjectKind.PLACE, fire.place_id),
+        place_id=fire.place_id,
+        source_id=sensor_id,
+        verified=spoke,
+        facts=(fact("ended", "cleared" if spoke else "no_samples"),),
+    )

@@ -1,0 +1,1 @@
+"""Non-motor vehicles: where they may not be."""

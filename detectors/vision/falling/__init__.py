@@ -1,0 +1,1 @@
+"""Falling objects: motion, tracklets, physics."""

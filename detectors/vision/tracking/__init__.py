@@ -1,0 +1,1 @@
+"""Objects over time: tracks, zones and lines."""

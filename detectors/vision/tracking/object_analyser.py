@@ -1,0 +1,84 @@
+"""Detector, tracker, zones and lines as one analyser: a picture in, observations out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from contracts.events import ObjectLabel
+from detectors.vision.detection.detections import Detections, Detector, Floats, Image
+from detectors.vision.geometry.shapes import Line, Zone
+from detectors.vision.observations import Observation
+from detectors.vision.tracking.lines import LineWatch
+from detectors.vision.tracking.tracker import Tracker, TrackerConfig
+from detectors.vision.tracking.zones import ZoneWatch
+
+_PEOPLE, _VEHICLES, _OTHER = 0, 1, 2
+_GROUPS = {
+    ObjectLabel.PERSON: _PEOPLE,
+    ObjectLabel.E_BIKE: _VEHICLES,
+    ObjectLabel.BICYCLE: _VEHICLES,
+    ObjectLabel.MOTORCYCLE: _VEHICLES,
+    ObjectLabel.WHEELCHAIR: _VEHICLES,
+    ObjectLabel.PRAM: _VEHICLES,
+    ObjectLabel.TOY_VEHICLE: _VEHICLES,
+}
+
+
+class FollowingAnalyser:
+    """Follows what the detector sees and says who is in which zone and who crosses which line.
+
+    Args:
+        detector: finds objects, looked at no more often than every ``interval_ms``.
+        classes: class number → label; None for classes that are not followed.
+        good_score: detections scored less only continue known tracks.
+        first_id: the first track's id.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        classes: tuple[ObjectLabel | None, ...],
+        *,
+        zones: Sequence[Zone],
+        lines: Sequence[Line],
+        interval_ms: int,
+        good_score: float = 0.5,
+        first_id: int = 1,
+    ) -> None:
+        self._detector, self._classes, self._interval_ms = detector, classes, interval_ms
+        self._wanted = np.asarray([number for number, label in enumerate(classes) if label is not None], np.int64)
+        groups = tuple(_GROUPS.get(label, _OTHER) if label else _OTHER for label in classes)
+        self._tracker = Tracker(groups, config=TrackerConfig(good_score=good_score), first_id=first_id)
+        self._zones = [ZoneWatch(zone, classes) for zone in zones]
+        self._lines = [LineWatch(line, classes) for line in lines]
+        self._looked_ms: int | None = None
+        self._found: Detections | None = None
+
+    def process(self, frame: Image, at_ms: int) -> list[Observation]:
+        """What this picture completes; nothing between two looks of the detector."""
+        if self._looked_ms is not None and at_ms - self._looked_ms < self._interval_ms:
+            return []
+        self._looked_ms = at_ms
+        found = self._detector.detect(frame)
+        self._found = found.where(np.isin(found.class_id, self._wanted))
+        tracks = self._tracker.update(self._found, at_ms)
+        height, width = frame.shape[:2]
+        inside = [seen for zone in self._zones for seen in zone.update(tracks, at_ms, width, height)]
+        passed = [seen for line in self._lines for seen in line.update(tracks, at_ms, width, height)]
+        return [*inside, *passed]
+
+    def people_xyxy(self) -> Floats:
+        """(N, 4) boxes of persons in the picture last looked at, weak detections too: who must not be recognised."""
+        return self._boxes({ObjectLabel.PERSON})
+
+    def vehicles_xyxy(self) -> Floats:
+        """(N, 4) boxes of bicycles and their like in the picture last looked at."""
+        return self._boxes({label for label, group in _GROUPS.items() if group == _VEHICLES})
+
+    def _boxes(self, labels: set[ObjectLabel]) -> Floats:
+        if self._found is None:
+            return np.zeros((0, 4), np.float32)
+        wanted = [number for number, label in enumerate(self._classes) if label in labels]
+        return self._found.xyxy[np.isin(self._found.class_id, wanted)]

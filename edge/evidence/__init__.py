@@ -1,0 +1,1 @@
+"""Stills and clips on the box's disk."""

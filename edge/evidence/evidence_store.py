@@ -1,0 +1,144 @@
+"""Stills and clips on the box's disk: encrypted, content-addressed, at most 72 hours, within a quota.
+
+A file is named by the SHA-256 of what it shows and holds a nonce and the AES-256-GCM text; the key lies beside it in a
+file that only the box's user may read. So evidence does not outlive its box, and a stolen disk without the key file,
+or a copied folder, shows nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from typing import Literal, cast
+
+import msgspec
+import structlog
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from contracts.errors import ConfigurationError, Permanent
+from contracts.events import EvidenceRef
+from edge.evidence.cutter import Cut
+
+MAX_AGE_HOURS = 72
+DEFAULT_QUOTA_MB = 2_000
+_NONCE_BYTES = 12
+_KEY_BYTES = 32
+_log = structlog.get_logger("edge.evidence.evidence_store")
+
+
+class EvidenceDisk:
+    """The evidence of one box.
+
+    Args:
+        folder: created when absent, for the box's user alone.
+        quota_bytes: of all files; the oldest go first.
+        max_age_ms: how long a file may stay.
+    """
+
+    def __init__(self, folder: Path, *, quota_bytes: int, max_age_ms: int = MAX_AGE_HOURS * 3_600_000) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder, self._quota_bytes, self._max_age_ms = folder, quota_bytes, max_age_ms
+        self._cipher = AESGCM(_load_key(folder / "key"))
+        self.dropped = 0
+        for unfinished in folder.glob("*.part"):
+            unfinished.unlink()
+
+    def keep(self, cut: Cut) -> EvidenceRef:
+        """Write a cut, durable on return; one that is there already is not written again."""
+        sha256 = hashlib.sha256(cut.data).hexdigest()
+        path = self._path(sha256)
+        if not path.exists():
+            nonce = secrets.token_bytes(_NONCE_BYTES)
+            _write_durably(path, nonce + self._cipher.encrypt(nonce, cut.data, sha256.encode()))
+            os.utime(path, ns=(cut.to_ms * 1_000_000, cut.to_ms * 1_000_000))  # its age is that of what it shows
+        return EvidenceRef(
+            evidence_id=sha256[:32],
+            kind=cast("Literal['still', 'clip']", cut.kind),
+            sha256=sha256,
+            bytes=len(cut.data),
+            mime=cut.mime,
+            from_ms=cut.from_ms,
+            to_ms=cut.to_ms,
+        )
+
+    def read(self, sha256: str) -> bytes:
+        """What was kept under this hash.
+
+        Raises:
+            Permanent: when it is gone (age, quota) or does not decrypt to it.
+        """
+        try:
+            sealed = self._path(sha256).read_bytes()
+            data = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], sha256.encode())
+        except FileNotFoundError:
+            raise Permanent(f"evidence {sha256[:12]}… is no longer on the box") from None
+        except (InvalidTag, ValueError):
+            raise Permanent(f"evidence {sha256[:12]}… is damaged or of another key") from None
+        return data
+
+    def sweep(self, now_ms: int) -> int:
+        """Delete what is too old, then the oldest until the quota holds. Returns how many went."""
+        files = sorted(_ages(self._folder))
+        total, gone = sum(size for _, size, _ in files), 0
+        for shown_ms, size, path in files:
+            if now_ms - shown_ms <= self._max_age_ms and total <= self._quota_bytes:
+                break
+            path.unlink(missing_ok=True)
+            total -= size
+            gone += 1
+        self.dropped += gone
+        return gone
+
+    def _path(self, sha256: str) -> Path:
+        return self._folder / f"{sha256}.enc"
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What a folder of evidence holds."""
+
+    files: int
+    bytes: int
+
+
+def usage(folder: Path) -> Usage:
+    """How much evidence ``folder`` holds."""
+    sizes = [size for _, size, _ in _ages(folder)]
+    return Usage(files=len(sizes), bytes=sum(sizes))
+
+
+def _ages(folder: Path) -> list[tuple[int, int, Path]]:
+    stats = [(path.stat(), path) for path in folder.glob("*.enc")]
+    return [(stat.st_mtime_ns // 1_000_000, stat.st_size, path) for stat, path in stats]
+
+
+def _load_key(path: Path) -> bytes:
+    if not path.exists():
+        _write_durably(path, secrets.token_bytes(_KEY_BYTES))
+        _log.info("new evidence key", path=path.name)
+    key = path.read_bytes()
+    if len(key) != _KEY_BYTES:
+        raise ConfigurationError(f"evidence key {path} has {len(key)} bytes, expected {_KEY_BYTES}: move it away")
+    return key
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    """All of it or nothing, also through a power cut; readable by the box's user alone."""
+    part = path.with_suffix(".part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,1 @@
+"""Models and analysers: frames in, observations out."""

@@ -1,0 +1,1 @@
+"""What the box has to say, on disk until the platform has it."""

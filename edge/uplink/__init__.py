@@ -1,0 +1,1 @@
+"""The way from the box to the platform: events over MQTT, evidence over HTTP."""

@@ -1,0 +1,1 @@
+"""Stills and clips of incidents: what is asked for, what is here, the sealed files."""

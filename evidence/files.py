@@ -1,0 +1,173 @@
+"""The bytes of evidence: content-addressed sealed files, and the resumable uploads that become them.
+
+A file is visible under its SHA-256 only after every byte was read back and hashed. Each box has its own part of an
+upload, so that one box cannot spoil another's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from contracts.errors import LinliError, Rejected, RejectReason
+from contracts.names import check_id
+from evidence.sealed_file import Part, load_key, seal, size_of, sync_folder, unseal
+
+MAX_FILE_BYTES = 268_435_456
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class OffsetConflict(LinliError):  # noqa: N818 - the protocol's word
+    """The range does not continue what is held; ``offset`` does."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"upload continues at {offset}")
+        self.offset = offset
+
+
+class UploadBusy(LinliError):  # noqa: N818
+    """The same box is uploading the same file on another connection."""
+
+
+class WrongHash(LinliError):  # noqa: N818
+    """Complete, but not what its name says; what was held is deleted."""
+
+
+class EvidenceFiles:
+    """The folder of evidence.
+
+    Args:
+        folder: made when missing; holds ``present/``, ``parts/`` and, unless given elsewhere, the key.
+        key_file: the master key; made on first use.
+    """
+
+    def __init__(self, folder: Path, key_file: Path | None = None) -> None:
+        self._present = folder / "present"
+        self._parts = folder / "parts"
+        for each in (self._present, self._parts):
+            each.mkdir(parents=True, exist_ok=True)
+        self._key = load_key(key_file or folder / "evidence.key")
+        self._busy: set[Path] = set()
+        self._lock = threading.Lock()
+
+    def has(self, sha256: str) -> bool:
+        """Whether the complete, checked bytes are here."""
+        return self._path(sha256).exists()
+
+    def size_bytes(self, sha256: str) -> int:
+        """The size of what :meth:`has`."""
+        return size_of(self._path(sha256))
+
+    def read(self, sha256: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """The bytes ``start … stop`` (end exclusive), in pieces of at most 64 KiB."""
+        return unseal(self._path(sha256), self._key, sha256, start, stop)
+
+    def remove(self, sha256: str) -> None:
+        """Delete the bytes, if they are here, and uploads of them that are not complete."""
+        for part in self._parts.glob(f"*/{sha256}.part"):
+            part.unlink(missing_ok=True)
+        if self.has(sha256):  # what never came has not even a folder
+            self._path(sha256).unlink(missing_ok=True)
+            sync_folder(self._path(sha256).parent)
+
+    def offset(self, box_id: str, sha256: str) -> int:
+        """How many bytes of the upload are held; the whole size when it is complete."""
+        if self.has(sha256):
+            return self.size_bytes(sha256)
+        path = self._part(box_id, sha256)
+        if not path.exists():
+            return 0
+        with self._open_part(path, sha256) as part:
+            return part.size_bytes
+
+    @contextmanager
+    def upload(self, box_id: str, sha256: str, start: int) -> Iterator[Part]:
+        """Continue an upload at ``start``; what was appended is durable on leaving, also on an error.
+
+        Raises:
+            OffsetConflict: when ``start`` is not where it continues. UploadBusy.
+        """
+        path = self._part(box_id, sha256)
+        with self._open_part(path, sha256) as part:
+            if part.size_bytes != start:
+                raise OffsetConflict(part.size_bytes)
+            try:
+                yield part
+            finally:
+                part.sync()
+
+    def finish(self, box_id: str, sha256: str) -> int:
+        """Check the complete part's hash and make it visible; returns its size.
+
+        Raises:
+            WrongHash: when the bytes are not what the name says; the part is deleted.
+        """
+        path = self._part(box_id, sha256)
+        with self._open_part(path, sha256) as part:
+            digest = hashlib.sha256()
+            for piece in part.read():
+                digest.update(piece)
+            good = digest.hexdigest() == sha256
+            if good:
+                self._path(sha256).parent.mkdir(exist_ok=True)
+                seal(self._path(sha256), self._key, sha256, part.size_bytes, part.read())
+            size = part.size_bytes
+        path.unlink(missing_ok=True)
+        if not good:
+            raise WrongHash(f"{size} bytes do not hash to {sha256}")
+        return size
+
+    def part_bytes(self, box_id: str) -> int:
+        """Bytes on disk of the box's incomplete uploads."""
+        folder = self._parts / check_id(box_id, "box")
+        return sum(path.stat().st_size for path in folder.glob("*.part")) if folder.exists() else 0
+
+    def drop_old_parts(self, older_than_s: float) -> int:
+        """Delete uploads that nobody has continued for so long; returns how many."""
+        limit, dropped = time.time() - older_than_s, 0
+        for path in self._parts.glob("*/*.part"):
+            with suppress(FileNotFoundError):
+                if path not in self._busy and path.stat().st_mtime < limit:
+                    path.unlink()
+                    dropped += 1
+        return dropped
+
+    @contextmanager
+    def _open_part(self, path: Path, sha256: str) -> Iterator[Part]:
+        with self._lock:
+            if path in self._busy:
+                raise UploadBusy(path.name)
+            self._busy.add(path)
+        try:
+            part = Part(path, self._key, sha256)
+            try:
+                yield part
+            finally:
+                part.close()
+        finally:
+            with self._lock:
+                self._busy.discard(path)
+
+    def _path(self, sha256: str) -> Path:
+        return self._present / check_sha256(sha256)[:2] / sha256
+
+    def _part(self, box_id: str, sha256: str) -> Path:
+        folder = self._parts / check_id(box_id, "box")
+        folder.mkdir(exist_ok=True)
+        return folder / f"{check_sha256(sha256)}.part"
+
+
+def check_sha256(text: str) -> str:
+    """``text`` itself when it is 64 lower-case hex digits; so it is safe as a file name.
+
+    Raises:
+        Rejected: with reason ``bad_id``.
+    """
+    if _SHA256.fullmatch(text) is None:
+        raise Rejected(RejectReason.BAD_ID, f"{text[:80]!r} is not 64 lower-case hex digits")
+    return text

@@ -1,0 +1,1 @@
+"""What is kept, for how long, and who saw it: audit log, holds, retention, erasure."""

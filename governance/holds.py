@@ -1,0 +1,109 @@
+"""Legal holds: what a hold covers is neither deleted by age nor erased on request until the hold ends."""
+
+from __future__ import annotations
+
+import secrets
+
+import msgspec
+from sqlalchemy import Connection, insert, select, update
+
+from contracts.errors import ConfigurationError
+from contracts.names import is_id
+from governance import audit
+from incidents.store.records import get_incident
+from incidents.store.schema import holds, incident_evidence, incidents
+
+MAX_REASON = 200
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """One row. Without an ``incident_id`` it covers the whole site."""
+
+    hold_id: str
+    site_id: str
+    incident_id: str | None
+    reason: str
+    actor: str
+    since_ms: int
+    ended_ms: int | None
+
+    def __str__(self) -> str:
+        return f"{self.hold_id} ({self.reason})"
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What is held now: sites as a whole, and incidents, each with its hold."""
+
+    sites: dict[str, Hold]
+    incidents: dict[str, Hold]
+
+    def of(self, site_id: str, incident_id: str) -> Hold | None:
+        """The hold that covers an incident, if any."""
+        return self.sites.get(site_id) or self.incidents.get(incident_id)
+
+
+def add_hold(
+    connection: Connection, site_id: str, incident_id: str | None, reason: str, actor: str, now_ms: int
+) -> Hold:
+    """Begin a hold, with an audit entry.
+
+    Raises:
+        ConfigurationError: no reason, a site that is none, or an incident that is not the site's.
+    """
+    if not is_id(site_id):
+        raise ConfigurationError(f"site {site_id[:60]!r} is no id: small letters, digits, - and _, at most 40")
+    if not reason.strip() or len(reason) > MAX_REASON:
+        raise ConfigurationError(f"a hold needs its reason, at most {MAX_REASON} characters and nobody's name in it")
+    if incident_id is not None:
+        incident = get_incident(connection, incident_id)
+        if incident is None or incident.site_id != site_id:
+            raise ConfigurationError(f"site {site_id} has no incident {incident_id[:60]}")
+    hold = Hold(
+        hold_id=f"h-{secrets.token_hex(4)}",
+        site_id=site_id,
+        incident_id=incident_id,
+        reason=reason.strip(),
+        actor=actor,
+        since_ms=now_ms,
+        ended_ms=None,
+    )
+    connection.execute(insert(holds).values(msgspec.structs.asdict(hold)))
+    detail = {"site": site_id, "incident": incident_id, "reason": hold.reason}
+    audit.record(connection, actor, "hold.add", hold.hold_id, detail, now_ms)
+    return hold
+
+
+def end_hold(connection: Connection, hold_id: str, actor: str, now_ms: int) -> None:
+    """End a hold, with an audit entry; what it covered is deleted or erased in its turn.
+
+    Raises:
+        ConfigurationError: no such hold stands.
+    """
+    where = (holds.c.hold_id == hold_id) & holds.c.ended_ms.is_(None)
+    if not connection.execute(update(holds).where(where).values(ended_ms=now_ms)).rowcount:
+        raise ConfigurationError(f"no hold {hold_id[:60]} stands; `linli hold list` shows those that do")
+    audit.record(connection, actor, "hold.remove", hold_id, {}, now_ms)
+
+
+def standing_holds(connection: Connection) -> list[Hold]:
+    """Every hold that has not ended, oldest first."""
+    query = select(holds).where(holds.c.ended_ms.is_(None)).order_by(holds.c.since_ms, holds.c.hold_id)
+    return [Hold(**row) for row in connection.execute(query).mappings()]
+
+
+def held_now(connection: Connection) -> Held:
+    """What is held now."""
+    standing = standing_holds(connection)
+    return Held(
+        {hold.site_id: hold for hold in standing if hold.incident_id is None},
+        {hold.incident_id: hold for hold in standing if hold.incident_id is not None},
+    )
+
+
+def held_evidence(connection: Connection) -> set[str]:
+    """The hashes of the evidence that incidents under a hold name."""
+    held = held_now(connection)
+    join = incident_evidence.join(incidents, incidents.c.incident_id == incident_evidence.c.incident_id)
+    query = select(incident_evidence.c.sha256).select_from(join)
+    covered = incidents.c.site_id.in_(held.sites) | incidents.c.incident_id.in_(held.incidents)
+    return set(connection.execute(query.where(covered)).scalars())

@@ -1,0 +1,346 @@
+"""Findings become incidents: each batch in one transaction with the reader's cursor.
+
+A finding whose id is known is ignored, unless its content differs: then an alarm says so. Findings of an episode are
+applied in order of ``nth``; one that came too early waits. So batching, redelivery and crashes change nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+from sqlalchemy import Connection, bindparam, select, update
+
+from contracts.erasure import was_erased
+from contracts.findings import Finding, Phase, trace_id
+from contracts.hops import Hop, HopTimes
+from contracts.incidents import AlertAction, next_alert_state
+from delivery.deliveries import news_of
+from incidents.intake.episodes import Episode, advanced, after_totals, opened
+from incidents.intake.openings import INCIDENTS, open_incident
+from incidents.intake.unit_of_work import Pending
+from incidents.store.counters import current
+from incidents.store.history import SYSTEM, add_history
+from incidents.store.operator_alarms import AlarmCode, Raised, raise_alarm
+from incidents.store.records import ChangeKind, DeliveryKind, EpisodeState, Incident
+from incidents.store.schema import findings as table
+from incidents.store.store import Clock, Store, wall_ms
+from inventory.directory import SiteDirectory
+
+_log = structlog.get_logger("incidents.intake.intake")
+_WAITING = (
+    select(table.c.content)
+    .where(table.c.open_id == bindparam("of"), table.c.applied.is_(False))
+    .order_by(table.c.nth)
+    .limit(1)
+)
+_WAITING_OPEN = _WAITING.where(table.c.nth == 0, table.c.phase == Phase.OPEN.value)
+_WAITING_NEXT = _WAITING.where((table.c.nth == bindparam("due")) | (table.c.phase == Phase.RETRACT.value))
+_APPLIED = update(table).where(table.c.finding_id == bindparam("id")).values(applied=True, incident_id=bindparam("of"))
+
+_FINDING = msgspec.json.Decoder(Finding)
+_ALARMING = {"rule_failed": AlarmCode.RULE_FAILED, "batch_unreadable": AlarmCode.BATCH_UNREADABLE}
+
+
+class Handed(msgspec.Struct, frozen=True):
+    """What a source gave at once: findings with their numbers, alarms of who decides them, how far was read, when each
+    finding was decided, as far as it is known, and how many records it read for that.
+    """
+
+    findings: Sequence[tuple[int, Finding]] = ()
+    alarms: Sequence[Raised] = ()
+    through: int = 0
+    kept_ms: Mapping[int, int] = {}
+    records: int = 0
+
+    @property
+    def newest(self) -> int:
+        """The last number."""
+        return max([n for n, _ in self.findings] + [self.through])
+
+
+class Taken(msgspec.Struct):
+    """What a batch came to. ``at_ms``: when it was taken."""
+
+    at_ms: int = 0
+    new: int = 0
+    known: int = 0
+    contradicting: int = 0
+    waiting: int = 0
+    opened: list[str] = msgspec.field(default_factory=list)
+    traces: dict[str, str] = msgspec.field(default_factory=dict)
+    """By incident opened: the trace id of what opened it."""
+
+
+class IntakeTimes(msgspec.Struct):
+    """How long findings took to get here. Several intakes of a process may count in one."""
+
+    decided: HopTimes = msgspec.field(default_factory=lambda: HopTimes(Hop.DECIDED_TO_INCIDENT))
+    due: HopTimes = msgspec.field(default_factory=lambda: HopTimes(Hop.DUE_TO_INCIDENT))
+
+    def add(self, findings: Sequence[tuple[int, Finding]], kept_ms: Mapping[int, int], now_ms: int) -> None:
+        """These findings, with their numbers, are incidents' since ``now_ms``; ``kept_ms``: when each was decided."""
+        self.decided.add(now_ms - kept_ms[n] for n, _ in findings if n in kept_ms)
+        self.due.add(now_ms - finding.due_ms for _, finding in findings)
+
+
+class Intake:
+    """Turns findings into incidents.
+
+    Args:
+        receivers: names of those who are told; each gets its own delivery row.
+        source: whose cursor this is; another engine store has another.
+        times: to count in.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        directory: SiteDirectory,
+        receivers: Sequence[str] = (),
+        *,
+        clock_ms: Clock = wall_ms,
+        source: str = "engine",
+        times: IntakeTimes | None = None,
+    ) -> None:
+        self._times = times or IntakeTimes()
+        self._store = store
+        self._directory = directory
+        self._receivers = tuple(receivers)
+        self._clock_ms = clock_ms
+        self.cursor_name = f"intake/{source}"
+
+    def cursor(self) -> int:
+        """The number of the last finding taken, 0 at first."""
+        with self._store.read() as connection:
+            return current(connection, self.cursor_name)
+
+    def take(
+        self,
+        findings: Sequence[tuple[int, Finding]],
+        alarms: Sequence[Raised] = (),
+        *,
+        through: int = 0,
+        kept_ms: Mapping[int, int] | None = None,
+    ) -> Taken:
+        """Take findings with their numbers in the engine's store; all of them durably, or none.
+
+        Args:
+            alarms: of who decides the findings, for operators.
+            through: the last number read, where what came after the last finding was none.
+            kept_ms: when each was decided, by number, as far as it is known; for latencies.
+
+        Raises:
+            Transient: the database is away.
+        """
+        handed = Handed(findings, alarms, through, kept_ms or {})
+        if not findings and not alarms and not through:
+            return Taken()
+        with self._store.write() as connection:
+            (taken,) = take_together(connection, [(self, handed)])
+        self.tell(handed, taken)
+        return taken
+
+    def take_in(self, pending: Pending, handed: Handed) -> Taken:
+        """See :func:`take_together`."""
+        taken = Taken(at_ms=self._clock_ms())
+        pass_ = _Pass(pending, self._directory, self._receivers, taken.at_ms, taken)
+        for _n, finding in handed.findings:
+            pass_.take(finding)
+        for alarm in handed.alarms:
+            raise_alarm(pending.connection, alarm.code, alarm.subject, alarm.detail, taken.at_ms)
+        pending.numbers.reach(self.cursor_name, handed.newest)
+        return taken
+
+    def tell(self, handed: Handed, taken: Taken) -> None:
+        """Count and log what is durable now."""
+        for incident_id in taken.opened:
+            _log.info("incident_opened", trace=taken.traces[incident_id], incident=incident_id)
+        if taken.new:
+            self._times.add(handed.findings, handed.kept_ms, taken.at_ms)
+
+
+def take_together(connection: Connection, given: Sequence[tuple[Intake, Handed]]) -> list[Taken]:
+    """Take what several sources gave within one transaction; once it is committed :meth:`Intake.tell` is due for each.
+
+    Together since each statement is waited for, and most of them can be one for everything that was given.
+    """
+    coming = [finding for _, handed in given for _, finding in handed.findings]
+    pending = Pending(connection, coming, [intake.cursor_name for intake, _ in given])
+    taken = [intake.take_in(pending, handed) for intake, handed in given]
+    pending.write()
+    return taken
+
+
+class _Pass:
+    """One intake's work in a transaction."""
+
+    def __init__(
+        self, pending: Pending, directory: SiteDirectory, receivers: Sequence[str], now_ms: int, taken: Taken
+    ) -> None:
+        self.pending = pending
+        self.connection = pending.connection
+        self.directory = directory
+        self.receivers = receivers
+        self.now_ms = now_ms
+        self.taken = taken
+
+    def take(self, finding: Finding) -> None:
+        known = self.pending.known(finding.finding_id)
+        if known is not None:
+            self._meet_again(finding, *known)
+            return
+        self.taken.new += 1
+        if finding.rule in _ALARMING:
+            subject = f"{finding.site_id}/{finding.key}"
+            raise_alarm(self.connection, _ALARMING[finding.rule], subject, finding.finding_id, self.now_ms)
+        row = self._row(finding)
+        if self.pending.is_its_turn(finding):
+            episode = self._apply(_FINDING.decode(row["content"]))  # what is kept is what is applied
+            self.pending.keep_applied(row, episode.incident_id)
+            return
+        self.pending.keep_waiting(row)
+        if not self._apply_ready(finding.open_id):
+            self.taken.waiting += 1
+
+    def _meet_again(self, finding: Finding, digest: str, verified: bool) -> None:  # noqa: FBT001 - a row's column
+        if content_digest(finding) != digest and not was_erased(finding):
+            self.taken.contradicting += 1
+            code = AlarmCode.FINDING_CONTRADICTS
+            raise_alarm(self.connection, code, finding.finding_id, f"{finding.site_id}/{finding.rule}", self.now_ms)
+            return
+        self.taken.known += 1
+        if finding.verified and not verified:
+            self._confirm(finding)
+
+    def _confirm(self, finding: Finding) -> None:
+        """Judged again with the data that was missing: the same finding now holds as verified."""
+        self.pending.verify(finding.finding_id)
+        episode = self.pending.episode(finding.open_id)
+        if episode is not None:
+            self.pending.update_episode(msgspec.structs.replace(episode, verified=True))
+            self._refresh(self._incident(episode.incident_id), ChangeKind.UPDATED)
+
+    def _row(self, finding: Finding) -> dict[str, Any]:
+        row = {name: getattr(finding, name) for name in ("finding_id", "open_id", "nth", "site_id", "verified")}
+        row |= {"phase": finding.phase.value, "incident_id": None, "applied": False, "due_ms": finding.due_ms}
+        content = msgspec.json.encode(finding).decode()
+        digest = content_digest(finding)
+        return row | {"digest": digest, "content": content, "taken_ms": self.now_ms}
+
+    def _apply_ready(self, open_id: str) -> bool:
+        """Apply every finding of the episode whose turn it is; whether any was."""
+        applied = False
+        while (finding := self._next(open_id)) is not None:
+            episode = self._apply(finding)
+            self.connection.execute(_APPLIED, {"id": finding.finding_id, "of": episode.incident_id})
+            applied = True
+        return applied
+
+    def _apply(self, finding: Finding) -> Episode:
+        episode = self.pending.episode(finding.open_id)
+        episode = self._begin(finding) if episode is None else self._continue(episode, finding)
+        self.pending.name_evidence(episode.incident_id, finding, self.now_ms)
+        return episode
+
+    def _next(self, open_id: str) -> Finding | None:
+        episode = self.pending.episode(open_id)
+        if episode is None:
+            content = self.connection.execute(_WAITING_OPEN, {"of": open_id}).scalar()
+        else:
+            due = {"of": open_id, "due": episode.next_nth}
+            content = self.connection.execute(_WAITING_NEXT, due).scalar()
+        return None if content is None else _FINDING.decode(content)
+
+    def _begin(self, finding: Finding) -> Episode:
+        incident = self.pending.incident_to_extend(finding)
+        joined = incident is not None
+        if incident is None:
+            incident = self._open(finding)
+        episode = opened(finding, incident.incident_id)
+        self.pending.begin_episode(episode)
+        if joined:
+            self._refresh(incident, ChangeKind.EXTENDED)
+        return episode
+
+    def _open(self, finding: Finding) -> Incident:
+        self.pending.write_incidents()
+        ordinal = self.pending.numbers.next(INCIDENTS)
+        incident = open_incident(self.connection, finding, self.directory, ordinal=ordinal, now_ms=self.now_ms)
+        self.pending.add_incident(incident)
+        self.taken.opened.append(incident.incident_id)
+        self.taken.traces[incident.incident_id] = trace_id(finding)
+        self._tell(incident, DeliveryKind.OPENED)
+        self.pending.change(incident, ChangeKind.OPENED, self.now_ms)
+        return incident
+
+    def _continue(self, episode: Episode, finding: Finding) -> Episode:
+        episode = advanced(episode, finding)
+        incident = self._incident(episode.incident_id)
+        if self._outgrows(incident, episode):
+            # Somebody closed the incident, then it got worse: closed rows are not looked at, so this is a new one.
+            closed, incident = incident, self._open(finding)
+            episode = msgspec.structs.replace(episode, incident_id=incident.incident_id)
+            self.pending.update_episode(episode)
+            self._refresh(closed, ChangeKind.UPDATED)
+        else:
+            self.pending.update_episode(episode)
+        self._refresh(incident, ChangeKind.UPDATED)
+        return episode
+
+    def _outgrows(self, incident: Incident, episode: Episode) -> bool:
+        holds = episode.state is not EpisodeState.RETRACTED
+        return incident.final and holds and episode.severity_rank > incident.severity_rank
+
+    def _refresh(self, incident: Incident, kind: ChangeKind) -> None:
+        """Write what the incident's episodes now add up to, and tell whoever must hear of the difference."""
+        totals = self.pending.totals(incident.incident_id)
+        if totals is None:
+            self._withdraw(incident)
+            return
+        after = after_totals(incident, totals)
+        if after.severity_rank > incident.severity_rank:
+            after = self._raised(incident, after)
+        if after.verified and not incident.verified and not incident.final:
+            self._tell(after, DeliveryKind.CONFIRMED)
+        self._write(after, kind)
+
+    def _raised(self, before: Incident, after: Incident) -> Incident:
+        after = msgspec.structs.replace(after, version=before.version + 1, fold_group=None)
+        add_history(self.connection, before, after, action="raise", actor=SYSTEM, now_ms=self.now_ms)
+        self._tell(after, DeliveryKind.RAISED)
+        return after
+
+    def _withdraw(self, incident: Incident) -> None:
+        was = self.pending.totals(incident.incident_id, retracted=True)
+        incident = msgspec.structs.replace(after_totals(incident, was) if was else incident, ongoing=False)
+        if incident.final:  # people had decided, or it is withdrawn already; that stays, with the change to look at
+            self._write(incident, ChangeKind.UPDATED)
+            return
+        state = next_alert_state(incident.state, AlertAction.RETRACT)
+        after = msgspec.structs.replace(incident, state=state, version=incident.version + 1)
+        add_history(self.connection, incident, after, action="retract", actor=SYSTEM, now_ms=self.now_ms)
+        self._tell(after, DeliveryKind.CORRECTED)
+        self._write(after, ChangeKind.WITHDRAWN)
+
+    def _write(self, incident: Incident, kind: ChangeKind) -> None:
+        incident = msgspec.structs.replace(incident, changed_ms=self.now_ms)
+        self.pending.update_incident(incident)
+        self.pending.change(incident, kind, self.now_ms)
+
+    def _tell(self, incident: Incident, kind: DeliveryKind) -> None:
+        self.pending.tell(news_of(self.receivers, incident, kind, self.now_ms))
+
+    def _incident(self, incident_id: str) -> Incident:
+        incident = self.pending.incident(incident_id)
+        assert incident is not None, f"episode without its incident {incident_id}"
+        return incident
+
+
+def content_digest(finding: Finding) -> str:
+    """What must be the same under one id: everything but position, number, ``verified`` and ``late_by_ms``."""
+    same = msgspec.structs.replace(finding, position=0, number=0, verified=True, late_by_ms=0)
+    return hashlib.blake2b(msgspec.json.encode(same), digest_size=16).hexdigest()

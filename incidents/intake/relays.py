@@ -1,0 +1,199 @@
+"""The hand-offs between the rooms: findings to incidents, inventory to the incidents' directory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from contracts.findings import Finding
+from incidents.intake.intake import Handed, Intake, Taken, take_together
+from incidents.store.leases import Claims
+from incidents.store.store import Store
+from inventory.directory import MemoryDirectory
+from inventory.inventory import Inventory
+
+TAKE_FINDINGS = 500
+FOLLOW_CHANGES = 1_000
+STEP_S = 0.25
+"""A step of :class:`SharedRelays` begins at most so often. A transaction costs as much as several findings in it, so
+what comes within a quarter of a second is taken together; every finding, life safety too, waits at most that long.
+"""
+INVENTORY_S = 2.0
+"""How old the names may be that people read: seldom changed, and each look is a transaction of its own."""
+
+
+class FindingsSource(Protocol):
+    """Findings in the order in which they were decided, numbered for ever; ``EngineStore`` is one."""
+
+    def identity(self) -> str:
+        """The name of the numbers: another source has another."""
+        ...
+
+    def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:
+        """At most ``limit`` findings with a number above ``n``, in order."""
+        ...
+
+    def kept_ms(self, numbers: Sequence[int]) -> Mapping[int, int]:
+        """When each of those just given was kept, epoch ms UTC, as far as it is known."""
+        ...
+
+
+class FindingsRelay:
+    """Findings of one source into incidents; the cursor lies in the incidents' own transaction."""
+
+    def __init__(self, source: FindingsSource, intake: Intake) -> None:
+        self._source = source
+        self.intake = intake
+        self._wake = threading.Event()
+
+    def wake(self) -> None:
+        """There are new findings; callable from any thread."""
+        self._wake.set()
+
+    def cursor(self) -> int:
+        """The number of the last finding taken."""
+        return self.intake.cursor()
+
+    def read(self) -> Handed | None:
+        """See :class:`Relay`."""
+        findings = self._source.findings_after(self.intake.cursor(), TAKE_FINDINGS)
+        kept_ms = self._source.kept_ms([n for n, _ in findings])
+        return Handed(findings, kept_ms=kept_ms) if findings else None
+
+    def committed(self, handed: Handed, taken: Taken) -> None:
+        """See :class:`Relay`."""
+        self.intake.tell(handed, taken)
+
+    def rest(self) -> None:
+        """See :class:`Relay`; nothing is remembered."""
+
+    def step(self) -> int:
+        """Hand over what has not been taken yet, up to a bound; how much it was."""
+        handed = self.read()
+        if handed is None:
+            return 0
+        self.intake.take(handed.findings, kept_ms=handed.kept_ms)
+        return len(handed.findings)
+
+    def run(self, stop: threading.Event) -> None:
+        """Until ``stop``; then once more."""
+        while not stop.is_set():
+            self._wake.wait(0.25)
+            self._wake.clear()
+            while self.step():
+                pass
+        while self.step():
+            pass
+
+
+class Relay(Protocol):
+    """A source of findings on its way to the incidents."""
+
+    def read(self) -> Handed | None:
+        """What has not been taken yet, up to a bound; None: nothing.
+
+        Raises:
+            Transient: the source or the incidents are away.
+        """
+        ...
+
+    @property
+    def intake(self) -> Intake:
+        """What takes what was read."""
+        ...
+
+    def committed(self, handed: Handed, taken: Taken) -> None:
+        """That transaction is durable."""
+        ...
+
+    def step(self) -> int:
+        """Read and take, in a transaction of its own; how much it was. Raises as :meth:`read`."""
+        ...
+
+    def rest(self) -> None:
+        """Another process has the source for now: nothing that is known of it may be believed later."""
+        ...
+
+
+class SharedRelays:
+    """Relays of many sources, each worked by one process at a time: the one that has claimed the source.
+
+    What several sources have is taken in one transaction, since a transaction costs more than a finding in it. Two
+    processes at one source would do no harm, but the work twice: what is known is ignored.
+    """
+
+    def __init__(self, relays: Mapping[str, Relay], claims: Claims, store: Store) -> None:
+        self._relays = deque(relays.items())
+        self._claims = claims
+        self._store = store
+
+    def step(self) -> int:
+        """Hand over from the sources that are ours, up to a bound in all; how many findings that were.
+
+        Raises:
+            Transient: a source or the incidents are away; the next step begins with the source after that.
+        """
+        given = self._read()
+        if not given:
+            return 0
+        with self._store.write() as connection:
+            taken = take_together(connection, [(relay.intake, handed) for relay, handed in given])
+        for (relay, handed), one in zip(given, taken, strict=True):
+            relay.committed(handed, one)
+        return _findings(given)
+
+    def run(self, stop: threading.Event) -> None:
+        """Until ``stop``, at its pace; without a pause while there is more than one step takes."""
+        while not stop.is_set():
+            due_s = time.monotonic() + STEP_S
+            if self.step() < TAKE_FINDINGS:
+                stop.wait(max(0.0, due_s - time.monotonic()))
+
+    def _read(self) -> list[tuple[Relay, Handed]]:
+        given: list[tuple[Relay, Handed]] = []
+        for _ in range(len(self._relays)):
+            name, relay = self._relays[0]
+            self._relays.rotate(-1)
+            if not self._claims.mine(f"findings/{name}"):
+                relay.rest()
+                continue
+            handed = relay.read()
+            if handed is not None:
+                given.append((relay, handed))
+            if _findings(given) >= TAKE_FINDINGS:
+                break
+        return given
+
+
+def _findings(given: Sequence[tuple[Relay, Handed]]) -> int:
+    return sum(len(handed.findings) for _, handed in given)
+
+
+class DirectoryRelay:
+    """Changes of the inventory into the directory that incidents and console look names up in."""
+
+    def __init__(self, inventory: Inventory, directory: MemoryDirectory) -> None:
+        self._inventory = inventory
+        self._directory = directory
+        self._change = 0
+
+    def step(self) -> int:
+        """Apply changes not applied yet; how many there were."""
+        changes = self._inventory.changes_after(self._change, FOLLOW_CHANGES)
+        for change, record in changes:
+            self._directory.apply(record)
+            self._change = change
+        return len(changes)
+
+    def catch_up(self) -> None:
+        """Apply every change there is."""
+        while self.step():
+            pass
+
+    def run(self, stop: threading.Event) -> None:
+        """Until ``stop``."""
+        while not stop.wait(INVENTORY_S):
+            self.catch_up()

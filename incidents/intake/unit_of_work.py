@@ -1,0 +1,175 @@
+"""What one transaction of the intake knows and has yet to write: asked for and written together, not by the finding.
+
+Each statement waits for the server's answer, so a batch asks once for what is known of its findings, and writes rows
+that nothing asks for within it at its end. That is sound since a transaction that writes is the only one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from contracts.findings import Finding, Phase
+from delivery.deliveries import DELIVERIES, News, unknown_news, write_news
+from evidence.store import Named, name_evidence
+from incidents.intake.episodes import Episode, Totals
+from incidents.intake.identity_map import EpisodesAtHand, IncidentsAtHand
+from incidents.intake.openings import INCIDENTS
+from incidents.store.changes import CHANGES, Change, write_changes
+from incidents.store.counters import Numbers
+from incidents.store.database import ask
+from incidents.store.records import ChangeKind, Incident
+from incidents.store.schema import findings
+
+_KNOWN = select(findings.c.finding_id, findings.c.digest, findings.c.verified).where(
+    findings.c.finding_id.in_(bindparam("ids", expanding=True))
+)
+_WAITING = (
+    select(findings.c.open_id)
+    .distinct()
+    .where(findings.c.open_id.in_(bindparam("ids", expanding=True)), findings.c.applied.is_(False))
+)
+_VERIFIED = update(findings).where(findings.c.finding_id == bindparam("of")).values(verified=True)
+
+
+class Pending:
+    """The state of one transaction.
+
+    Args:
+        coming: the findings that it will take.
+        cursors: names of the readers' cursors that it will move.
+    """
+
+    def __init__(self, connection: Connection, coming: Iterable[Finding], cursors: Iterable[str]) -> None:
+        self.connection = connection
+        self.numbers = Numbers(connection, [INCIDENTS, CHANGES, DELIVERIES, *cursors])
+        coming = list(coming)
+        known = ask(connection, _KNOWN, _distinct(finding.finding_id for finding in coming))
+        self._known = {row["finding_id"]: (row["digest"], row["verified"]) for row in known}
+        open_ids = _distinct(finding.open_id for finding in coming if self._may_change(finding))
+        self._waiting = {row["open_id"] for row in ask(connection, _WAITING, open_ids)}
+        self._episodes = EpisodesAtHand(connection, open_ids)
+        named = self._episodes.incident_ids()
+        openings = [finding for finding in coming if self._may_open(finding)]
+        self._incidents = IncidentsAtHand(connection, named, openings)
+        extended = [incident for finding in openings if (incident := self._incidents.to_extend(finding))]
+        self._episodes.add_up([*named, *(incident.incident_id for incident in extended)])
+        self._findings: dict[str, dict[str, Any]] = {}
+        self._evidence: list[Named] = []
+        self._changes: list[Change] = []
+        self._news: dict[str, News] = {}
+
+    def known(self, finding_id: str) -> tuple[str, bool] | None:
+        """The digest of a finding that was taken before, and whether it is verified."""
+        return self._known.get(finding_id)
+
+    def verify(self, finding_id: str) -> None:
+        """A finding that was taken before holds as verified."""
+        self._known[finding_id] = (self._known[finding_id][0], True)
+        if finding_id in self._findings:
+            self._findings[finding_id]["verified"] = True
+        else:
+            self.connection.execute(_VERIFIED, {"of": finding_id})
+
+    def is_its_turn(self, finding: Finding) -> bool:
+        """Whether a new finding is the next of its episode, and none of it waits that might come before or after."""
+        if finding.open_id in self._waiting:
+            return False
+        episode = self.episode(finding.open_id)
+        if episode is None:
+            return finding.nth == 0 and finding.phase is Phase.OPEN
+        return finding.nth == episode.next_nth or finding.phase is Phase.RETRACT
+
+    def keep_applied(self, row: dict[str, Any], incident_id: str) -> None:
+        """Keep a new finding that was applied; its row is written at the end."""
+        self._know(row)
+        self._findings[row["finding_id"]] = row | {"applied": True, "incident_id": incident_id}
+
+    def keep_waiting(self, row: dict[str, Any]) -> None:
+        """Keep a new finding that may have to wait; its row is there at once, to be found by its episode."""
+        self._know(row)
+        self._waiting.add(row["open_id"])
+        self.connection.execute(insert(findings), row)
+
+    def episode(self, open_id: str) -> Episode | None:
+        """One episode of the findings that come, or None while it has not begun."""
+        return self._episodes.get(open_id)
+
+    def begin_episode(self, episode: Episode) -> None:
+        """A new episode."""
+        self._episodes.begin(episode)
+
+    def update_episode(self, episode: Episode) -> None:
+        """What an episode is now."""
+        self._episodes.update(episode)
+
+    def totals(self, incident_id: str, *, retracted: bool = False) -> Totals | None:
+        """See :meth:`incidents.intake.identity_map.EpisodesAtHand.totals`."""
+        return self._episodes.totals(incident_id, retracted=retracted)
+
+    def incident(self, incident_id: str) -> Incident | None:
+        """One incident, or None."""
+        return self._incidents.get(incident_id)
+
+    def incident_to_extend(self, finding: Finding) -> Incident | None:
+        """The live incident that the episode opened by ``finding`` joins, or None."""
+        return self._incidents.to_extend(finding)
+
+    def write_incidents(self) -> None:
+        """Write what incidents are now, for who looks around among their rows."""
+        self._incidents.write()
+
+    def add_incident(self, incident: Incident) -> None:
+        """A new incident, whose row is there."""
+        self._incidents.add(incident)
+        self._episodes.is_alone(incident.incident_id)
+
+    def update_incident(self, incident: Incident) -> None:
+        """What an incident is now; its row is written at the end."""
+        self._incidents.update(incident)
+
+    def name_evidence(self, incident_id: str, finding: Finding, at_ms: int) -> None:
+        """What a finding of an incident names; the rows are written at the end."""
+        self._evidence += [Named(incident_id, ref, at_ms) for ref in finding.evidence]
+
+    def change(self, incident: Incident, kind: ChangeKind, at_ms: int) -> None:
+        """Number a visible change; its row is written at the end."""
+        seq = self.numbers.next(CHANGES)
+        self._changes.append(Change(seq, incident.incident_id, incident.site_id, kind, at_ms))
+
+    def tell(self, news: Iterable[News]) -> None:
+        """Receivers are to be told; the rows are written at the end, of one key only the first."""
+        for one in news:
+            self._news.setdefault(one.delivery_id, one)
+
+    def write(self) -> None:
+        """Write what has not been written; the last thing in the transaction."""
+        if self._findings:
+            self.connection.execute(insert(findings), list(self._findings.values()))
+        self._episodes.write()
+        self._incidents.write()
+        name_evidence(self.connection, self._evidence)
+        news = unknown_news(self.connection, list(self._news.values()))
+        write_news(self.connection, [(self.numbers.next(DELIVERIES), one) for one in news])
+        write_changes(self.connection, self._changes)
+        self.numbers.write()
+
+    def _may_change(self, finding: Finding) -> bool:
+        """Whether its episode is needed: it is new, or it confirms what was taken before."""
+        known = self._known.get(finding.finding_id)
+        return known is None or (finding.verified and not known[1])
+
+    def _may_open(self, finding: Finding) -> bool:
+        """Whether it may begin an episode."""
+        if finding.finding_id in self._known or self._episodes.get(finding.open_id) is not None:
+            return False
+        return finding.nth == 0 and finding.phase is Phase.OPEN
+
+    def _know(self, row: dict[str, Any]) -> None:
+        self._known[row["finding_id"]] = (row["digest"], row["verified"])
+
+
+def _distinct(ids: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(ids))

@@ -1,0 +1,1 @@
+"""Finds work that is stuck: deliveries and incidents without a next step."""

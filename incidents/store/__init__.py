@@ -1,0 +1,1 @@
+"""The incidents database: tables, migrations, SQLite and PostgreSQL."""

@@ -1,0 +1,185 @@
+"""A database as this room uses it: one writer at a time, reads that see one state. SQLite; ``postgresql`` is beside."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection, RowMapping, Select, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from contracts.errors import ConfigurationError
+from incidents.store.leases import Claims, Uncontested
+
+T = TypeVar("T")
+
+_LOOK_S = 0.5
+_ASKED_AT_ONCE = 256
+_BUSY_MS = 30_000  # another process (linli users) may hold the file for the length of its transaction
+
+
+class Database(Protocol):
+    """What :class:`incidents.store.store.Store` needs of a database."""
+
+    @property
+    def where(self) -> str:
+        """The database as a person knows it, without a password."""
+        ...
+
+    def write(self) -> AbstractContextManager[Connection]:
+        """A transaction that may write: the only one at its time, committed on leaving.
+
+        Raises:
+            Transient: the server is away, or refuses for now; nothing was kept, unless it went away while committing.
+        """
+        ...
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """A transaction that sees one state of the database throughout.
+
+        Raises:
+            Transient: the server is away, or refuses for now.
+        """
+        ...
+
+    def follow(self, stop: threading.Event, on_commit: Callable[[], None]) -> None:
+        """Until ``stop``: call ``on_commit`` after commits of other processes, or often when they cannot be heard."""
+        ...
+
+    def claims(self) -> Claims:
+        """What this process alone may work on, among those that share the database."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+def open_database(url: str, *, synchronous: str = "FULL", schema: str = "") -> Database:
+    """The database at ``url``; a server is first asked when the first transaction begins.
+
+    Args:
+        url: ``sqlite:///FILE`` or ``postgresql://USER@HOST/DATABASE``.
+        synchronous: SQLite's own setting; anything but FULL is for tests that do not test durability.
+        schema: PostgreSQL only: the schema that holds the tables, and has a writer of its own.
+
+    Raises:
+        ConfigurationError: when the URL cannot be used.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        shown = re.sub(r":[^:/@]*@", ":***@", url)[:80]
+        raise ConfigurationError(f"incidents url {shown!r} is not a database URL like sqlite:///FILE") from None
+    match parsed.get_backend_name():
+        case "sqlite":
+            return SqliteDatabase(parsed, synchronous)
+        case "postgresql":
+            return _postgresql(parsed, schema)
+        case other:
+            raise ConfigurationError(f"incidents url: {other} is no database that Linli knows: sqlite, postgresql")
+
+
+def _postgresql(url: URL, schema: str) -> Database:
+    try:
+        from incidents.store.postgresql import PostgresDatabase
+    except ImportError as error:
+        raise ConfigurationError(f"PostgreSQL needs `pip install 'linli[cluster]'`: {error}") from None
+    return PostgresDatabase(url, schema=schema)
+
+
+def ask(
+    connection: Connection, query: Select[*tuple[Any, ...]], ids: Sequence[Any], **more: object
+) -> Iterator[RowMapping]:
+    """The rows of ``query`` for all of ``ids``, which it takes as an expanding parameter of that name.
+
+    However many there are, they are asked for in a few different lengths (the last is repeated): a statement of a
+    length that was met before is compiled and, on a server, prepared.
+    """
+    for at in range(0, len(ids), _ASKED_AT_ONCE):
+        some = padded(ids[at : at + _ASKED_AT_ONCE])
+        yield from connection.execute(query, {"ids": some, **more}).mappings()
+
+
+def padded(ids: Sequence[T]) -> list[T]:
+    """``ids``, of which there is one at least, up to a power of two of them: the last is repeated.
+
+    >>> padded([1, 2, 3, 4, 5])
+    [1, 2, 3, 4, 5, 5, 5, 5]
+    """
+    missing = (1 << (len(ids) - 1).bit_length()) - len(ids)
+    return [*ids, *[ids[-1]] * missing]
+
+
+class SqliteDatabase:
+    """A file of SQLite (WAL). Its writers exclude each other by the file's own lock.
+
+    Raises:
+        ConfigurationError: when the URL names no file.
+    """
+
+    def __init__(self, url: URL, synchronous: str) -> None:
+        if not url.database or url.database == ":memory:":
+            raise ConfigurationError("incidents url: SQLite needs a file, such as sqlite:///data/incidents.db")
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        # As many connections as the console's thread pool may ask for at once: a burst of pages must not starve it.
+        self._engine = create_engine(url, pool_size=8, max_overflow=64)
+        self._writing = threading.Lock()
+        event.listen(self._engine, "connect", lambda connection, _record: _set_up(connection, synchronous))
+        event.listen(self._engine, "begin", _begin)
+
+    @property
+    def where(self) -> str:
+        """See :class:`Database`."""
+        return self._engine.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """See :class:`Database`."""
+        with self._writing, self._engine.connect() as plain:
+            connection = plain.execution_options(linli_write=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """See :class:`Database`."""
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    def follow(self, stop: threading.Event, on_commit: Callable[[], None]) -> None:
+        """See :class:`Database`: SQLite counts the commits of others, which costs a look at shared memory to read."""
+        with self._engine.connect() as connection:
+            seen = None
+            while not stop.wait(_LOOK_S):
+                count = connection.exec_driver_sql("PRAGMA data_version").scalar()
+                connection.rollback()
+                if count != seen:
+                    on_commit()
+                seen = count
+
+    def claims(self) -> Claims:
+        """See :class:`Database`: one process works on a file (its folder is locked), so everything is its own."""
+        return Uncontested()
+
+    def close(self) -> None:
+        """See :class:`Database`."""
+        self._engine.dispose()
+
+
+def _set_up(connection: Any, synchronous: str) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    # secure_delete: what is deleted or replaced is not left in free pages
+    for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", f"busy_timeout={_BUSY_MS}", "secure_delete=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    # IMMEDIATE: a writer takes the lock at once instead of failing half-way when another came between.
+    writing = connection.get_execution_options().get("linli_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

@@ -1,0 +1,1 @@
+"""What becomes of one message: decode, admit, date, limit, batch. Pure."""

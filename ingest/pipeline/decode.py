@@ -1,0 +1,205 @@
+"""Bytes on one of Linli's own topics become an event, or a ``Rejected`` that says why. Pure.
+
+Whatever is on the wire, only ``Rejected`` is raised. Its detail names fields and limits, never a value that a person
+wrote; the scrubbed excerpt is the dead letter's business.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from contracts.errors import Rejected, RejectReason
+from contracts.events import (
+    EVENT_VERSION,
+    BacklogDrained,
+    DeviceEvent,
+    DeviceReported,
+    Event,
+    ObjectFell,
+    RowsDropped,
+    SpoolMark,
+    TagSeen,
+)
+from contracts.names import DeviceClass, Topic, check_id, is_id
+from ingest.pipeline.channel_rules import INBOUND, KINDS_OF_CHANNEL, KINDS_OF_CLASS
+from ingest.pipeline.json_depth import check_depth
+from ingest.settings import MAX_PAYLOAD_BYTES
+
+MAX_GAUGES = 64
+MAX_EVIDENCE = 8
+_NUL = b"\\u0000"
+
+_DECODER: msgspec.json.Decoder[DeviceEvent] = msgspec.json.Decoder(DeviceEvent)
+_LOOSE = msgspec.json.Decoder(dict[str, Any])
+_OUT_OF_RANGE = re.compile(r"(<=|>=|<|>) |length|out of range")
+_PATH = re.compile(r" - at `([^`]{1,120})`$")
+_MISSING_ID = "Object missing required field `event_id`"
+
+
+class _Peek(msgspec.Struct):
+    v: int = EVENT_VERSION
+    kind: str = ""
+    spool: SpoolMark | None = None
+
+
+_PEEK = msgspec.json.Decoder(_Peek)
+
+
+def decode(topic: Topic, payload: bytes, unnamed: str) -> DeviceEvent:
+    """The event in ``payload``, said on ``topic``; its times are as the device gave them.
+
+    Args:
+        topic: where it came; its site and device are the only ones it may speak for (a box: for its cameras).
+        payload: UTF-8 JSON, at most 256 KiB.
+        unnamed: the event id to use when the device gives neither ``event_id`` nor a sequence number.
+
+    Raises:
+        Rejected: with the reason.
+    """
+    if topic.channel not in INBOUND:
+        raise Rejected(RejectReason.WRONG_CHANNEL, f"devices do not send events on {topic.channel}")
+    event = _parse(payload, topic, unnamed)
+    _check_speaker(topic, event)
+    _check_plausible(topic, event)
+    _check_content(event)
+    _check_text(event, payload)
+    return event
+
+
+def spool_mark(payload: bytes) -> SpoolMark | None:
+    """The spool row a refused payload was, when that much of it can be read: a lane must not stick at a bad row."""
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        return None
+    try:
+        check_depth(payload)
+        mark = _PEEK.decode(payload).spool
+    except (Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return mark if mark is not None and is_id(mark.box_id) and is_id(mark.spool_id) else None
+
+
+def _parse(payload: bytes, topic: Topic, unnamed: str) -> DeviceEvent:
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise Rejected(RejectReason.TOO_LARGE, f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES} are read")
+    try:
+        payload.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Rejected(RejectReason.NOT_UTF8, f"byte {error.start} is not UTF-8") from None
+    check_depth(payload)
+    try:
+        return _DECODER.decode(payload)
+    except msgspec.ValidationError as error:
+        if str(error) == _MISSING_ID:
+            return _named(payload, topic, unnamed)
+        raise _refusal(str(error), payload) from None
+    except msgspec.DecodeError as error:
+        raise Rejected(RejectReason.NOT_JSON, str(error)[:200]) from None
+    except (RecursionError, UnicodeDecodeError):
+        raise Rejected(RejectReason.TOO_DEEP, "JSON the parser gave up on") from None
+
+
+def _named(payload: bytes, topic: Topic, unnamed: str) -> DeviceEvent:
+    """The event of a device that gives no id: named by its row, its own number, or by this run's."""
+    try:
+        fields = _LOOSE.decode(payload)
+        fields["event_id"] = _own_name(fields, topic) or unnamed
+        event: DeviceEvent = msgspec.convert(fields, DeviceEvent)
+        return event
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error), payload) from None
+    except msgspec.DecodeError as error:
+        raise Rejected(RejectReason.NOT_JSON, str(error)[:200]) from None
+
+
+def _own_name(fields: dict[str, Any], topic: Topic) -> str | None:
+    mark = fields.get("spool")
+    if isinstance(mark, dict):
+        return f"{mark.get('spool_id')!s:.40}-{mark.get('lane')!s:.7}-{mark.get('seq')!s:.16}"
+    seq = fields.get("seq")
+    return f"{topic.device_id}-{seq}" if type(seq) is int and 0 <= seq <= 2**53 else None
+
+
+def _refusal(message: str, payload: bytes) -> Rejected:
+    """Why the parser refused, without the values it quotes."""
+    peek = _peek(payload)
+    if peek is not None and peek.v > EVENT_VERSION:
+        return Rejected(RejectReason.UNKNOWN_VERSION, f"event version {peek.v}, this program reads ≤ {EVENT_VERSION}")
+    found = _PATH.search(message)
+    where = found.group(1) if found else "$"
+    if where == "$.kind" and message.startswith("Invalid value"):
+        kind = peek.kind if peek is not None and is_id(peek.kind) else "?"
+        return Rejected(RejectReason.UNKNOWN_KIND, f"kind {kind!r} is none that a device may send")
+    what = re.sub(r"'[^']*'", "'…'", message.removesuffix(found.group() if found else ""))[:120]
+    reason = RejectReason.OUT_OF_RANGE if _OUT_OF_RANGE.search(what) else RejectReason.WRONG_TYPE
+    return Rejected(reason, f"{where}: {what}")
+
+
+def _peek(payload: bytes) -> _Peek | None:
+    try:
+        return _PEEK.decode(payload)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _check_speaker(topic: Topic, event: DeviceEvent) -> None:
+    if event.v > EVENT_VERSION:
+        raise Rejected(RejectReason.UNKNOWN_VERSION, f"event version {event.v}, this program reads ≤ {EVENT_VERSION}")
+    if event.site_id != topic.site_id:
+        raise Rejected(RejectReason.WRONG_SITE, f"site_id is not the topic's {topic.site_id!r}")
+    if topic.device_class is DeviceClass.EDGE:
+        check_id(event.source_id, "source_id")
+    elif event.source_id != topic.device_id:
+        raise Rejected(RejectReason.WRONG_DEVICE, f"source_id is not the topic's {topic.device_id!r}")
+    mark = event.spool
+    if mark is not None and (topic.device_class is not DeviceClass.EDGE or mark.box_id != topic.device_id):
+        raise Rejected(RejectReason.WRONG_DEVICE, f"a spool row not from box {topic.device_id!r} itself")
+
+
+def _check_plausible(topic: Topic, event: DeviceEvent) -> None:
+    kind = type(event)
+    if kind not in KINDS_OF_CHANNEL[topic.channel]:
+        raise Rejected(RejectReason.WRONG_CHANNEL, f"{kind_of(event)} on {topic.channel}")
+    by_box = topic.device_class is DeviceClass.EDGE and event.source_id != topic.device_id
+    if not by_box and kind not in KINDS_OF_CLASS[topic.device_class]:
+        raise Rejected(
+            RejectReason.WRONG_DEVICE, f"a device of class {topic.device_class} does not say {kind_of(event)}"
+        )
+
+
+def _check_content(event: DeviceEvent) -> None:
+    check_id(event.place_id, "place_id")
+    if not event.event_id or not event.event_id.isprintable():
+        raise Rejected(RejectReason.BAD_ID, "event_id is empty or not printable")
+    if len(event.evidence) > MAX_EVIDENCE:
+        raise Rejected(RejectReason.OUT_OF_RANGE, f"{len(event.evidence)} evidence references, at most {MAX_EVIDENCE}")
+    if event.spool is not None:
+        check_id(event.spool.spool_id, "spool_id")
+    match event:
+        case TagSeen():
+            check_id(event.tag_id, "tag_id")
+        case ObjectFell(column=str(column)):
+            check_id(column, "column")
+        case BacklogDrained() | RowsDropped():
+            check_id(event.spool_id, "spool_id")
+        case DeviceReported() if len(event.gauges) > MAX_GAUGES:
+            raise Rejected(RejectReason.OUT_OF_RANGE, f"{len(event.gauges)} gauges, at most {MAX_GAUGES}")
+        case _:
+            pass
+
+
+def _check_text(event: Event, payload: bytes) -> None:
+    """No NUL in any text: stores behind the log cannot keep it. Raw control characters are not JSON already."""
+    if _NUL in payload and _NUL in msgspec.json.encode(event):
+        raise Rejected(RejectReason.WRONG_TYPE, "a text contains a NUL character")
+
+
+def kind_of(event: Event) -> str:
+    """The ``kind`` tag of an event.
+
+    >>> kind_of(BacklogDrained(event_id="e", site_id="s", source_id="b", place_id="p", at_ms=0, spool_id="x"))
+    'backlog_drained'
+    """
+    return str(type(event).__struct_config__.tag)

@@ -1,0 +1,92 @@
+"""A file of events, a JSON line each in order of acceptance, as ingest would accept it: for ``replay``, ``log load``.
+
+Time is the file's ``received_ms``, configuration only what its records say. Bad lines and events of devices without a
+record are counted with their reason and passed over. Pure: lines in, events out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from contracts.errors import Rejected, RejectReason
+from contracts.events import EVENT_VERSION, AnyEvent, ConfigurationRecord, IngestEvent
+from contracts.names import check_id
+from ingest.pipeline.admission import Admission
+from ingest.pipeline.clock_rules import ClockRules
+from ingest.pipeline.json_depth import check_depth
+from ingest.settings import MAX_PAYLOAD_BYTES
+
+
+class Refusal(msgspec.Struct):
+    """One reason lines were passed over for: how many, and the first of them."""
+
+    count: int = 0
+    first_line: int = 0
+    detail: str = ""
+
+
+class EventFile:
+    """Reads one file. ``accepted`` and ``refused`` count what has been read so far."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.refused: dict[RejectReason, Refusal] = {}
+        self._admission = Admission()
+        self._clocks = ClockRules()
+
+    def events(self, lines: Iterable[bytes]) -> Iterator[AnyEvent]:
+        """The events to be written to the log, in order; empty lines are none."""
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                event = self._accept(decode_line(line))
+            except Rejected as error:
+                self._refuse(error, number)
+                continue
+            self.accepted += 1
+            yield event
+
+    def pending_devices(self) -> int:
+        """How many devices spoke that the file's records do not name."""
+        return len(self._admission.pending_devices())
+
+    def _accept(self, event: AnyEvent) -> AnyEvent:
+        if event.received_ms == 0:
+            raise Rejected(RejectReason.OUT_OF_RANGE, "received_ms is missing: time is the file's, never the clock's")
+        if isinstance(event, ConfigurationRecord):
+            self._admission.apply_config(event)
+        elif not isinstance(event, IngestEvent):
+            self._admission.check(event)
+        return self._clocks.apply(event, event.received_ms)
+
+    def _refuse(self, error: Rejected, number: int) -> None:
+        refusal = self.refused.setdefault(error.reason, Refusal(0, number, error.detail))
+        refusal.count += 1
+
+
+def decode_line(line: bytes) -> AnyEvent:
+    """The event of one line.
+
+    Raises:
+        Rejected: with the reason; its detail quotes no text that a person wrote.
+    """
+    if len(line) > MAX_PAYLOAD_BYTES:
+        raise Rejected(RejectReason.TOO_LARGE, f"{len(line)} bytes, at most {MAX_PAYLOAD_BYTES} are read")
+    check_depth(line)
+    try:
+        event = _DECODER.decode(line)
+    except msgspec.ValidationError as error:
+        raise Rejected(RejectReason.WRONG_TYPE, f"not an event: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Rejected(RejectReason.NOT_JSON, str(error)[:200]) from None
+    if event.v > EVENT_VERSION:
+        raise Rejected(RejectReason.UNKNOWN_VERSION, f"event version {event.v}, this program reads ≤ {EVENT_VERSION}")
+    for name in ("site_id", "source_id", "place_id"):
+        check_id(getattr(event, name), name)
+    return event
+
+
+_DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)

@@ -1,0 +1,79 @@
+"""How fast a device may speak: token buckets, and a bounded bench where events over the rate wait. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+import msgspec
+
+from ingest.pipeline.bounded import Bounded
+
+MAX_DEVICES = 20_000
+MAX_HELD = 500
+"""Events one device may have waiting; at 50 a second the last of them waits ten seconds."""
+MAX_HELD_IN_ALL = 20_000
+
+T = TypeVar("T")
+DeviceKey = tuple[str, str]
+"""(site, source)."""
+
+
+class _Bucket(msgspec.Struct):
+    tokens: float = -1.0
+    at_ms: int = 0
+
+
+class TokenBuckets:
+    """One bucket per device: ``rate_per_s`` on average, ``burst`` at once."""
+
+    def __init__(self, rate_per_s: float, burst: float) -> None:
+        self._rate_per_ms, self._burst = rate_per_s / 1000.0, burst
+        self._buckets: Bounded[DeviceKey, _Bucket] = Bounded(MAX_DEVICES, _Bucket)
+
+    def take(self, key: DeviceKey, now_ms: int) -> bool:
+        """Whether the device may say one more now. Time that steps back refills nothing."""
+        bucket = self._buckets[key]
+        if bucket.tokens < 0:
+            bucket.tokens, bucket.at_ms = self._burst, now_ms
+        gained = max(now_ms - bucket.at_ms, 0) * self._rate_per_ms
+        bucket.tokens, bucket.at_ms = min(bucket.tokens + gained, self._burst), now_ms
+        if bucket.tokens < 1.0:
+            return False
+        bucket.tokens -= 1.0
+        return True
+
+
+class Bench(Generic[T]):
+    """What is held back, per device, in order. A device with something here waits behind itself."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[DeviceKey, deque[T]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def waits(self, key: DeviceKey) -> bool:
+        """Whether the device has something waiting."""
+        return key in self._waiting
+
+    def hold(self, key: DeviceKey, item: T) -> bool:
+        """Hold ``item`` back; False when there is no more room for it."""
+        queue = self._waiting.get(key)
+        if self._count >= MAX_HELD_IN_ALL or (queue is not None and len(queue) >= MAX_HELD):
+            return False
+        self._waiting.setdefault(key, deque()).append(item)
+        self._count += 1
+        return True
+
+    def release(self, buckets: TokenBuckets, now_ms: int) -> list[T]:
+        """What may go now, each device in its order."""
+        free: list[T] = []
+        for key, queue in list(self._waiting.items()):
+            while queue and buckets.take(key, now_ms):
+                free.append(queue.popleft())
+            if not queue:
+                del self._waiting[key]
+        self._count -= len(free)
+        return free

@@ -1,0 +1,1 @@
+"""The session with the MQTT broker: client, subscriptions, probes, watermark."""

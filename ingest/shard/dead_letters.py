@@ -1,0 +1,240 @@
+"""Refused input, kept for whoever must find out why: scrubbed, encrypted, at most 72 hours, with a quota per source."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+from cryptography.fernet import Fernet, InvalidToken
+
+from contracts.errors import ConfigurationError, RejectReason
+from ingest.pipeline.scrub import scrub, scrub_topic
+from streams.sqlite_file import connect, transaction
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS letters (
+  letter INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, reason TEXT NOT NULL, source TEXT NOT NULL,
+  size INTEGER NOT NULL, sha256 TEXT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS letters_by_source ON letters (source, letter);
+"""
+KEEP_MS = 72 * 3_600_000
+PER_SOURCE = 200
+IN_ALL = 20_000
+PER_SOURCE_A_MINUTE = 20
+"""More of the same teaches nothing; the counters go on counting."""
+_MINUTE_MS = 60_000
+_MAX_WAITING = 1_000
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """One refused input. ``source`` is ``site/device``, or ``unknown``."""
+
+    letter: int = 0
+    at_ms: int
+    reason: RejectReason
+    source: str
+    size: int
+    sha256: str
+    topic: str
+    detail: str
+    excerpt: str
+
+
+class _Body(msgspec.Struct, frozen=True):
+    topic: str
+    detail: str
+    excerpt: str
+
+
+class SealedLetter(msgspec.Struct, frozen=True):
+    """A letter as it leaves this machine: what it is about in the open, its texts sealed with the folder's key."""
+
+    at_ms: int
+    reason: RejectReason
+    source: str
+    size: int
+    sha256: str
+    sealed: bytes
+
+
+def dead_letter(reason: RejectReason, detail: str, source: str, topic: str, payload: bytes, at_ms: int) -> DeadLetter:
+    """The letter for a refused message; nothing personal is in it from here on."""
+    return DeadLetter(
+        at_ms=at_ms,
+        reason=reason,
+        source=source,
+        size=len(payload),
+        sha256=hashlib.sha256(payload).hexdigest(),
+        topic=scrub_topic(topic),
+        detail=detail[:300],
+        excerpt=scrub(payload),
+    )
+
+
+class DeadLetters:
+    """One folder with ``dead-letters.db`` and ``key``. Thread-safe; the command line and other shards work beside it.
+
+    Args:
+        folder: made when it is missing.
+        copy_to: is given each letter that was written (its source, and the letter with its texts sealed).
+
+    Raises:
+        ConfigurationError: when the key file is not one.
+    """
+
+    def __init__(self, folder: Path, copy_to: Callable[[str, bytes], None] | None = None) -> None:
+        self._copy_to = copy_to
+        folder.mkdir(parents=True, exist_ok=True)
+        self._cipher = _cipher(folder / "key")
+        self._db = connect(folder / "dead-letters.db", SCHEMA)
+        self._lock = threading.Lock()
+        self._waiting: deque[DeadLetter] = deque()
+        self._minute = 0
+        self._purged_ms = 0
+        self._this_minute: Counter[str] = Counter()
+
+    def wants(self, source: str, now_ms: int) -> bool:
+        """Whether one more of ``source`` would be kept now; ask before making it, hashing 10 MB is not free."""
+        with self._lock:
+            if now_ms // _MINUTE_MS != self._minute:
+                self._minute = now_ms // _MINUTE_MS
+                self._this_minute.clear()
+            self._this_minute[source] += 1
+            return self._this_minute[source] <= PER_SOURCE_A_MINUTE and len(self._waiting) < _MAX_WAITING
+
+    def add(self, letter: DeadLetter) -> None:
+        """Keep a letter in memory until :meth:`flush`."""
+        with self._lock:
+            self._waiting.append(letter)
+
+    def flush(self, now_ms: int) -> int:
+        """Write what waits, and drop what is too old or over a quota. Returns how many were written."""
+        with self._lock:
+            letters = list(self._waiting)
+            if not letters and now_ms - self._purged_ms < _MINUTE_MS:
+                return 0
+            self._purged_ms = now_ms
+            sealed = [self._seal(letter) for letter in letters]
+            with transaction(self._db) as db:
+                db.execute("DELETE FROM letters WHERE at_ms < ?", (now_ms - KEEP_MS,))
+                db.executemany(
+                    "INSERT INTO letters (at_ms, reason, source, size, sha256, body) VALUES (?, ?, ?, ?, ?, ?)",
+                    [
+                        (x.at_ms, x.reason, x.source, x.size, x.sha256, body)
+                        for x, body in zip(letters, sealed, strict=True)
+                    ],
+                )
+                for source in {letter.source for letter in letters}:
+                    _keep_newest(db, source)
+                db.execute("DELETE FROM letters WHERE letter <= (SELECT max(letter) FROM letters) - ?", (IN_ALL,))
+            for _ in letters:
+                self._waiting.popleft()
+        if self._copy_to is not None:
+            for letter, body in zip(letters, sealed, strict=True):
+                self._copy_to(letter.source, msgspec.json.encode(_copy(letter, body)))
+        return len(letters)
+
+    def list(self, limit: int, reason: str | None = None, source: str | None = None) -> list[DeadLetter]:
+        """The newest letters, newest first."""
+        with self._lock:
+            found = self._db.execute(
+                "SELECT letter, at_ms, reason, source, size, sha256, body FROM letters"
+                " WHERE (?1 IS NULL OR reason = ?1) AND (?2 IS NULL OR source = ?2) ORDER BY letter DESC LIMIT ?3",
+                (reason, source, limit),
+            ).fetchall()
+        return [self._open(*row) for row in found]
+
+    def show(self, letter: int) -> DeadLetter | None:
+        """One letter; None when it is not (or no longer) there."""
+        with self._lock:
+            row = self._db.execute(
+                "SELECT letter, at_ms, reason, source, size, sha256, body FROM letters WHERE letter = ?", (letter,)
+            ).fetchone()
+        return self._open(*row) if row else None
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """(reason, source) → letters kept."""
+        with self._lock:
+            found = self._db.execute("SELECT reason, source, count(*) FROM letters GROUP BY 1, 2 ORDER BY 3 DESC")
+            return {(str(reason), str(source)): int(count) for reason, source, count in found}
+
+    def delete(self, letters: Sequence[int]) -> None:
+        """Delete these."""
+        with self._lock, transaction(self._db) as db:
+            db.executemany("DELETE FROM letters WHERE letter = ?", [(letter,) for letter in letters])
+
+    def purge(self) -> int:
+        """Delete all letters; how many there were."""
+        with self._lock, transaction(self._db) as db:
+            return db.execute("DELETE FROM letters").rowcount
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _seal(self, letter: DeadLetter) -> bytes:
+        return self._cipher.encrypt(msgspec.json.encode(_Body(letter.topic, letter.detail, letter.excerpt)))
+
+    def _open(
+        self, letter: int, at_ms: int, reason: str, source: str, size: int, sha256: str, body: bytes
+    ) -> DeadLetter:
+        try:
+            said = msgspec.json.decode(self._cipher.decrypt(body), type=_Body)
+        except InvalidToken:
+            said = _Body("<another key>", "<another key>", "<another key>")
+        return DeadLetter(
+            letter=letter,
+            at_ms=at_ms,
+            reason=RejectReason(reason),
+            source=source,
+            size=size,
+            sha256=sha256,
+            topic=said.topic,
+            detail=said.detail,
+            excerpt=said.excerpt,
+        )
+
+
+def _copy(letter: DeadLetter, body: bytes) -> SealedLetter:
+    return SealedLetter(letter.at_ms, letter.reason, letter.source, letter.size, letter.sha256, body)
+
+
+def _keep_newest(db: sqlite3.Connection, source: str) -> None:
+    db.execute(
+        "DELETE FROM letters WHERE source = ?1 AND letter <="
+        " (SELECT letter FROM letters WHERE source = ?1 ORDER BY letter DESC LIMIT 1 OFFSET ?2)",
+        (source, PER_SOURCE),
+    )
+
+
+def _cipher(path: Path) -> Fernet:
+    """The key in ``path``, made on first use, readable by its owner alone."""
+    if not path.exists():
+        _make_key(path)
+    try:
+        return Fernet(path.read_bytes().strip())
+    except ValueError:
+        raise ConfigurationError(
+            f"{path} is no key (32 bytes, base64); restore it, or delete it together with dead-letters.db"
+        ) from None
+
+
+def _make_key(path: Path) -> None:
+    """Whole or not at all, and the first one stays: shards of one folder may start at the same time."""
+    new = path.with_name(f"key.{os.getpid()}-{threading.get_ident()}")
+    try:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(Fernet.generate_key())
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(new, path)
+    finally:
+        new.unlink(missing_ok=True)

@@ -1,0 +1,134 @@
+"""What a shard does beside its messages: follow the inventory, list who is pending, keep dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from contracts.batch import Batch
+from contracts.errors import Rejected, RejectReason, Transient
+from contracts.events import Configuration, ConfigurationRecord
+from contracts.names import parse_topic
+from ingest.pipeline.admission import Admission
+from ingest.pipeline.pipeline import Refused
+from ingest.settings import ShardSettings
+from ingest.shard.dead_letters import DeadLetters, dead_letter
+from inventory.inventory import Inventory
+
+CHANGES_AT_ONCE = 2_000
+FLUSH_MS = 1_000
+PENDING_MS = 5_000
+AWAY_MS = 4_000
+"""An inventory that does not answer may take its time to say so; messages wait meanwhile."""
+UNKNOWN = "unknown"
+_log = structlog.get_logger("ingest.shard.housekeeping")
+
+
+class Housekeeping:
+    """The shard's dealings with the inventory and the dead letters; a full disk delays them and stops nothing."""
+
+    def __init__(
+        self, settings: ShardSettings, inventory: Inventory, dead_letters: DeadLetters, admission: Admission
+    ) -> None:
+        self._inventory, self._dead_letters, self._admission = inventory, dead_letters, admission
+        self._follower = f"{settings.log_id}/{settings.index}-{settings.shards}-{settings.partitions}"
+        self._poll_ms, self._polled_ms = settings.inventory_poll_ms, 0
+        self._seen = 0
+        self._followed = 0
+        self._under_way: dict[tuple[str, int], int] = {}  # (site, version) → change
+        self._flushed_ms = 0
+        self._pending_ms = 0
+        self._pending_counts = 0
+
+    def load(self) -> list[Configuration]:
+        """Bring admission up to date; the records that the log does not have yet, oldest first.
+
+        Raises:
+            Transient: the inventory does not answer.
+        """
+        self._followed = self._inventory.followed(self._follower)
+        records: list[Configuration] = []
+        self._read_changes(records)
+        return records
+
+    def changes(self, now_ms: int) -> list[Configuration]:
+        """Records changed since the last call, when it is time to look; an inventory that is away is asked later."""
+        if now_ms - self._polled_ms < self._poll_ms:
+            return []
+        self._polled_ms = now_ms
+        records: list[Configuration] = []
+        if not self._guarded(lambda: self._read_changes(records)):
+            self._polled_ms += AWAY_MS
+        return records
+
+    def durable(self, batches: Sequence[Batch]) -> None:
+        """These batches are in the log: remember how far it follows the inventory."""
+        if not self._under_way:
+            return
+        for batch in batches:
+            for event in batch.events:
+                if isinstance(event, ConfigurationRecord):
+                    self._under_way.pop((event.site_id, event.version), None)
+        reached = min(self._under_way.values(), default=self._seen + 1) - 1
+        if reached > self._followed:
+            self._followed = reached
+            self._guarded(lambda: self._inventory.set_followed(self._follower, reached))
+
+    def bury(self, refused: Refused, now_ms: int) -> None:
+        """Keep a refused message as a dead letter, within its source's quota."""
+        source = source_of(refused.arrival.topic)
+        if self._dead_letters.wants(source, now_ms):
+            arrival = refused.arrival
+            self._dead_letters.add(
+                dead_letter(refused.reason, refused.detail, source, arrival.topic, arrival.payload, now_ms)
+            )
+
+    def tick(self, now_ms: int, *, force: bool = False) -> bool:
+        """Write what is due: dead letters every second, the pending list every five. Whether it was time for both."""
+        if force or now_ms - self._flushed_ms >= FLUSH_MS:
+            self._flushed_ms = now_ms
+            self._guarded(lambda: self._dead_letters.flush(now_ms))
+        if not force and now_ms - self._pending_ms < PENDING_MS:
+            return False
+        self._pending_ms = now_ms
+        self._write_pending()
+        return True
+
+    def _write_pending(self) -> None:
+        devices, topics = self._admission.pending_devices(), self._admission.pending_topics()
+        counts = sum(d.count for d in devices) + sum(t.count for t in topics)
+        if counts != self._pending_counts:
+            self._pending_counts = counts
+            self._guarded(lambda: self._inventory.set_pending(devices, topics, self._follower))
+
+    def _read_changes(self, records: list[Configuration]) -> None:
+        while changes := self._inventory.changes_after(self._seen, CHANGES_AT_ONCE):
+            for change, record in changes:
+                self._seen = change
+                self._admission.apply_config(record)
+                if change > self._followed:
+                    self._under_way[record.site_id, record.version] = change
+                    records.append(record)
+
+    def _guarded(self, work: Callable[[], object]) -> bool:
+        """Do what can wait; whether it could be done."""
+        try:
+            work()
+        except Transient as error:
+            _log.warning("put off", error=str(error))
+            return False
+        return True
+
+
+def source_of(topic: str) -> str:
+    """Whose quota a refused message counts against: ``site/device``, all unknown topics together.
+
+    >>> source_of("linli/v1/s1/gate/g1/evt"), source_of("mqtt/face/1/Rec")
+    ('s1/g1', 'unknown')
+    """
+    try:
+        parsed = parse_topic(topic)
+    except Rejected as error:
+        return UNKNOWN if error.reason is RejectReason.UNKNOWN_TOPIC else "bad-id"
+    return f"{parsed.site_id}/{parsed.device_id}"

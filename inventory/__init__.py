@@ -1,0 +1,1 @@
+"""What people configure: tables, change feed, file import, and who looks names up in it."""

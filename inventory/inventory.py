@@ -1,0 +1,295 @@
+"""The tables people edit (``config.db`` or PostgreSQL): every change a versioned row that stays, their own audit.
+
+The partition's writer follows the changes into the log. What knocked in vain (pending devices and topics) is kept here
+too, for ``linli inventory pending``.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from contracts.configuration_rows import row_key
+from contracts.errors import ConfigurationError, Rejected
+from contracts.events import (
+    CONFIG_SOURCE,
+    Configuration,
+    ConfigurationRecord,
+    ConsentRecorded,
+    DeviceConfigured,
+    PlaceConfigured,
+    SiteConfigured,
+    ThresholdConfigured,
+    VehicleRegistered,
+    VisitorRegistered,
+)
+from contracts.names import check_id
+from ingest.pipeline.admission import PendingDevice, PendingTopic
+from inventory.tables import STATEMENTS, Rows, SqliteTables, Tables
+
+MAX_RECORD_BYTES = 4096
+MAX_DEVICES = 5_000
+PENDING_KEPT_MS = 7 * 86_400_000
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER: msgspec.msgpack.Decoder[Configuration] = msgspec.msgpack.Decoder(Configuration)
+
+C = TypeVar("C", bound=ConfigurationRecord)
+
+
+class Inventory:
+    """The inventory in ``config.db``, or in other tables that are handed over. Any thread and process may use it."""
+
+    def __init__(self, tables: Path | Tables) -> None:
+        self._tables = SqliteTables(tables) if isinstance(tables, Path) else tables
+        try:
+            self._tables.make(STATEMENTS)
+        except BaseException:
+            self._tables.close()
+            raise
+
+    def put(self, records: Sequence[ConfigurationRecord], *, actor: str = "cli", now_ms: int = 0) -> int:
+        """Write ``records`` in order, all or none; a record that says what is already there changes nothing.
+
+        Args:
+            records: their ``version`` and ``event_id`` are allotted here, whatever they say.
+            actor: who did it.
+            now_ms: when; 0 takes each record's own ``at_ms``.
+
+        Returns:
+            the last change number.
+
+        Raises:
+            ConfigurationError: naming the record that is wrong and what was expected.
+        """
+        for record in records:
+            check_record(record)
+        with self._tables.write() as rows:
+            writing = _Writing(rows, actor)
+            for record in records:
+                writing.put(record, now_ms or record.at_ms)
+            _check_sizes(rows, {record.site_id for record in records})
+            return writing.change
+
+    def last_change(self) -> int:
+        """The number of the newest change, 0 when there is none."""
+        with self._tables.read() as rows:
+            return _last_change(rows)
+
+    def changes_after(self, change: int, limit: int) -> list[tuple[int, Configuration]]:
+        """At most ``limit`` changes beyond ``change``, oldest first, each with its number."""
+        with self._tables.read() as rows:
+            found = rows.execute(
+                "SELECT change, body FROM changes WHERE change > ? ORDER BY change LIMIT ?", (change, limit)
+            )
+        return [(int(number), _DECODER.decode(body)) for number, body in found]
+
+    def devices(self, site_id: str | None = None) -> list[DeviceConfigured]:
+        """The devices in force, of one site or of all, by site and id."""
+        found = self._in_force("device_configured", site_id)
+        return [record for record in found if isinstance(record, DeviceConfigured)]
+
+    def sites(self) -> list[SiteConfigured]:
+        """The sites in force."""
+        return [record for record in self._in_force("site_configured", None) if isinstance(record, SiteConfigured)]
+
+    def history(self, limit: int) -> list[tuple[int, str, int, Configuration]]:
+        """(change, actor, when, record), newest first."""
+        with self._tables.read() as rows:
+            found = rows.execute(
+                "SELECT change, actor, at_ms, body FROM changes ORDER BY change DESC LIMIT ?", (limit,)
+            )
+        return [(int(n), str(actor), int(at_ms), _DECODER.decode(body)) for n, actor, at_ms, body in found]
+
+    def rewrite(
+        self, site_id: str, rewrite: Callable[[Configuration], Configuration | None], *, dry: bool = False
+    ) -> int:
+        """Let a site's changes say what ``rewrite`` makes of them (None: nothing, they go); how many differ.
+
+        Versions stay, so whoever has followed a change does not follow it again.
+
+        Args:
+            dry: only count.
+        """
+        with self._tables.read() if dry else self._tables.write() as rows:
+            found = rows.execute("SELECT change, body FROM changes WHERE site_id = ? ORDER BY change", (site_id,))
+            before = [(int(change), _DECODER.decode(body)) for change, body in found]
+            others = [(change, new) for change, old in before if (new := rewrite(old)) is not old]
+            if not dry:
+                for change, new in others:
+                    _rewrite(rows, change, new)
+        return len(others)
+
+    def followed(self, follower: str) -> int:
+        """The last change that ``follower`` (a log's partitions) has appended; 0 for a new one."""
+        with self._tables.read() as rows:
+            found = rows.execute("SELECT change FROM followers WHERE name = ?", (follower,))
+        return int(found[0][0]) if found else 0
+
+    def set_followed(self, follower: str, change: int) -> None:
+        """Everything up to ``change`` is durable in ``follower``'s log."""
+        with self._tables.write() as rows:
+            rows.execute(
+                "INSERT INTO followers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET change = excluded.change",
+                (follower, change),
+            )
+
+    def set_pending(self, devices: Sequence[PendingDevice], topics: Sequence[PendingTopic], follower: str = "") -> None:
+        """Replace what ``follower`` knows of devices and topics that wait; followers of long ago are forgotten."""
+        newest_ms = max([d.last_ms for d in devices] + [t.last_ms for t in topics], default=0)
+        with self._tables.write() as rows:
+            for table in ("waiting_devices", "waiting_topics"):
+                gone = (follower, newest_ms - PENDING_KEPT_MS)
+                rows.execute(f"DELETE FROM {table} WHERE follower = ? OR last_ms < ?", gone)
+            for d in devices:
+                values: tuple[object, ...] = (follower, d.site_id, d.device_id, d.last_ms, msgspec.json.encode(d))
+                rows.execute("INSERT INTO waiting_devices VALUES (?, ?, ?, ?, ?)", values)
+            for t in topics:
+                values = (follower, t.topic, t.last_ms, msgspec.json.encode(t))
+                rows.execute("INSERT INTO waiting_topics VALUES (?, ?, ?, ?)", values)
+
+    def pending(self) -> tuple[list[PendingDevice], list[PendingTopic]]:
+        """Devices and topics that wait, the ones heard most often first; of what two followers know, the newer word."""
+        with self._tables.read() as rows:
+            device_rows = rows.execute("SELECT body FROM waiting_devices ORDER BY last_ms")
+            topic_rows = rows.execute("SELECT body FROM waiting_topics ORDER BY last_ms")
+        found = [msgspec.json.decode(body, type=PendingDevice) for (body,) in device_rows]
+        topics = [msgspec.json.decode(body, type=PendingTopic) for (body,) in topic_rows]
+        known = {(d.site_id, d.device_id) for d in self.devices()}
+        devices = {(d.site_id, d.device_id): d for d in found if (d.site_id, d.device_id) not in known}
+        return (
+            sorted(devices.values(), key=lambda d: -d.count),
+            sorted({t.topic: t for t in topics}.values(), key=lambda t: -t.count),
+        )
+
+    def close(self) -> None:
+        """Close the database."""
+        self._tables.close()
+
+    def _in_force(self, kind: str, site_id: str | None) -> list[Configuration]:
+        where, values = ("", (kind,)) if site_id is None else (" AND r.site_id = ?", (kind, site_id))
+        with self._tables.read() as rows:
+            found = rows.execute(
+                "SELECT r.site_id, r.row_key, c.body FROM rows r JOIN changes c ON c.change = r.change"
+                f" WHERE r.kind = ? AND c.removed = 0{where}",
+                values,
+            )
+        return [_DECODER.decode(body) for _, _, body in sorted(found)]
+
+
+def check_record(record: ConfigurationRecord) -> None:
+    """Nothing, when the record may be written.
+
+    Raises:
+        ConfigurationError: saying which record, which value, and what was expected.
+    """
+    key = row_key(record)
+    where = f"{type(record).__name__} {key!r} of site {record.site_id!r}"
+    try:
+        for what, value in _ids_of(record):
+            check_id(value, what)
+    except Rejected as error:
+        raise ConfigurationError(f"{where}: {error.detail}") from None
+    size = len(_ENCODER.encode(record))
+    if size > MAX_RECORD_BYTES:
+        raise ConfigurationError(f"{where}: {size} bytes, expected at most {MAX_RECORD_BYTES}")
+    if isinstance(record, SiteConfigured) and record.time_zone not in zoneinfo.available_timezones():
+        raise ConfigurationError(f"{where}: time zone {record.time_zone!r} is unknown; expected one like Asia/Shanghai")
+
+
+def _ids_of(record: ConfigurationRecord) -> list[tuple[str, str]]:
+    ids = [("site_id", record.site_id), ("place_id", record.place_id)]
+    match record:
+        case PlaceConfigured(place=place):
+            parts = {"place_id": place.place_id, "parent_id": place.parent_id, "building": place.building}
+            parts |= {"unit": place.unit, "room": place.room}
+            ids += [(name, value) for name, value in parts.items() if value is not None]
+        case DeviceConfigured():
+            ids += [("device_id", record.device_id)] + [("box_id", b) for b in (record.box_id,) if b is not None]
+        case ThresholdConfigured():
+            ids += [("rule", record.rule)]
+        case VisitorRegistered():
+            ids += [("host_place_id", record.host_place_id)] + [("door_ids", d) for d in record.door_ids]
+        case VehicleRegistered():
+            ids += [("vehicle_id", record.vehicle_id)]
+            ids += [(n, v) for n, v in (("tag_id", record.tag_id), ("home", record.home_place_id)) if v is not None]
+        case ConsentRecorded():
+            ids += [("purpose", record.purpose)]
+        case _:
+            pass
+    return ids
+
+
+class _Writing:
+    """One transaction of :meth:`Inventory.put`. Numbers are asked for once, since nobody else writes meanwhile."""
+
+    def __init__(self, rows: Rows, actor: str) -> None:
+        self.change = _last_change(rows)
+        self._rows, self._actor = rows, actor
+        self._versions: dict[str, int] = {}
+
+    def put(self, record: ConfigurationRecord, at_ms: int) -> None:
+        """Write the record, unless it says what is there."""
+        kind, key = str(type(record).__struct_config__.tag), row_key(record)
+        plain = _plain(record)
+        content = _ENCODER.encode(plain)
+        there = self._rows.execute(
+            "SELECT content FROM rows WHERE site_id = ? AND kind = ? AND row_key = ?", (record.site_id, kind, key)
+        )
+        if there and bytes(there[0][0]) == content:
+            return
+        self.change, version = self.change + 1, self._next_version(record.site_id)
+        named = msgspec.structs.replace(plain, event_id=f"config-{version}", version=version, at_ms=at_ms)
+        values = (kind, key, version, int(record.removed), self._actor, at_ms, _ENCODER.encode(named))
+        self._rows.execute(
+            "INSERT INTO changes (change, site_id, kind, row_key, version, removed, actor, at_ms, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (self.change, record.site_id, *values),
+        )
+        self._rows.execute(
+            "INSERT INTO rows VALUES (?, ?, ?, ?, ?) ON CONFLICT (site_id, kind, row_key)"
+            " DO UPDATE SET change = excluded.change, content = excluded.content",
+            (record.site_id, kind, key, self.change, content),
+        )
+
+    def _next_version(self, site_id: str) -> int:
+        if site_id not in self._versions:
+            newest = "SELECT coalesce(max(version), 0) FROM changes WHERE site_id = ?"
+            self._versions[site_id] = int(self._rows.execute(newest, (site_id,))[0][0])
+        self._versions[site_id] += 1
+        return self._versions[site_id]
+
+
+def _plain(record: C) -> C:
+    """What the record says, without who said it when: two that say the same are one."""
+    return msgspec.structs.replace(
+        record, event_id="config", source_id=CONFIG_SOURCE, at_ms=0, received_ms=0, device_at_ms=None, version=0
+    )
+
+
+def _rewrite(rows: Rows, change: int, record: Configuration | None) -> None:
+    if record is None:
+        rows.execute("DELETE FROM changes WHERE change = ?", (change,))
+        rows.execute("DELETE FROM rows WHERE change = ?", (change,))
+    else:
+        rows.execute("UPDATE changes SET body = ? WHERE change = ?", (_ENCODER.encode(record), change))
+        rows.execute("UPDATE rows SET content = ? WHERE change = ?", (_ENCODER.encode(_plain(record)), change))
+
+
+def _check_sizes(rows: Rows, sites: set[str]) -> None:
+    for site_id in sites:
+        found = rows.execute(
+            "SELECT count(*) FROM rows r JOIN changes c ON c.change = r.change"
+            " WHERE r.site_id = ? AND r.kind = 'device_configured' AND c.removed = 0",
+            (site_id,),
+        )
+        count = int(found[0][0])
+        if count > MAX_DEVICES:
+            raise ConfigurationError(f"site {site_id!r} would have {count} devices, expected at most {MAX_DEVICES}")
+
+
+def _last_change(rows: Rows) -> int:
+    return int(rows.execute("SELECT coalesce(max(change), 0) FROM changes")[0][0])

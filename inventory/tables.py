@@ -1,0 +1,100 @@
+"""The tables of the inventory, and what it needs of a database that holds them: SQLite, or what ``app`` hands over."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from streams.sqlite_file import connect, transaction
+
+STATEMENTS = (
+    """CREATE TABLE IF NOT EXISTS changes (
+  change INTEGER PRIMARY KEY AUTOINCREMENT, site_id TEXT NOT NULL, kind TEXT NOT NULL, row_key TEXT NOT NULL,
+  version INTEGER NOT NULL, removed INTEGER NOT NULL, actor TEXT NOT NULL, at_ms INTEGER NOT NULL, body BLOB NOT NULL,
+  UNIQUE (site_id, version))""",
+    """CREATE TABLE IF NOT EXISTS rows (
+  site_id TEXT NOT NULL, kind TEXT NOT NULL, row_key TEXT NOT NULL, change INTEGER NOT NULL, content BLOB NOT NULL,
+  PRIMARY KEY (site_id, kind, row_key)) WITHOUT ROWID""",
+    "CREATE TABLE IF NOT EXISTS followers (name TEXT PRIMARY KEY, change INTEGER NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS waiting_devices (
+  follower TEXT NOT NULL, site_id TEXT NOT NULL, device_id TEXT NOT NULL, last_ms INTEGER NOT NULL, body BLOB NOT NULL,
+  PRIMARY KEY (follower, site_id, device_id)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS waiting_topics (
+  follower TEXT NOT NULL, topic TEXT NOT NULL, last_ms INTEGER NOT NULL, body BLOB NOT NULL,
+  PRIMARY KEY (follower, topic)) WITHOUT ROWID""",
+    # Until a version ago these had no follower. They hold nothing that is not said again within seconds.
+    "DROP TABLE IF EXISTS pending_devices",
+    "DROP TABLE IF EXISTS pending_topics",
+)
+"""In SQLite's words, each safe to repeat."""
+
+Row = tuple[Any, ...]
+
+
+class Rows(Protocol):
+    """A transaction under way."""
+
+    def execute(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
+        """Run one statement, its values at each ``?``; the rows that it gives."""
+        ...
+
+
+class Tables(Protocol):
+    """A database that holds the tables. Any thread may use it."""
+
+    def make(self, statements: Sequence[str]) -> None:
+        """Make what is missing."""
+        ...
+
+    def read(self) -> AbstractContextManager[Rows]:
+        """A transaction that only reads."""
+        ...
+
+    def write(self) -> AbstractContextManager[Rows]:
+        """A transaction that may write, the only one at its time; all of it, or nothing.
+
+        Raises:
+            Transient: the database cannot be written now.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
+
+class SqliteTables:
+    """One ``config.db``; several processes may use it."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = connect(path)
+        self._lock = threading.Lock()
+
+    def make(self, statements: Sequence[str]) -> None:
+        """See :class:`Tables`."""
+        with self.write() as rows:
+            for statement in statements:
+                rows.execute(statement)
+
+    @contextmanager
+    def read(self) -> Iterator[Rows]:
+        """See :class:`Tables`."""
+        with self._lock:
+            yield self
+
+    @contextmanager
+    def write(self) -> Iterator[Rows]:
+        """See :class:`Tables`."""
+        with self._lock, transaction(self._db):
+            yield self
+
+    def execute(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
+        """See :class:`Rows`; inside :meth:`read` and :meth:`write` only."""
+        return self._db.execute(statement, tuple(values)).fetchall()
+
+    def close(self) -> None:
+        """See :class:`Tables`."""
+        self._db.close()

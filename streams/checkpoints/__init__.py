@@ -1,0 +1,1 @@
+"""What is kept of a partition: findings, snapshots, manifest, failures. A port, SQLite and Kafka."""

@@ -1,0 +1,109 @@
+"""The findings topic: what the rules of a partition gave, in order, and what is wrong with the partition itself.
+
+A finding of log partition p lies in partition p. Workers that die repeat what they sent; whoever reads ignores an id it
+has. ``n`` of a record is its offset + 1, so that 0 is before the first, as in ``engine.db``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from contracts.errors import LogBroken
+from contracts.findings import Finding, Rejudge
+from streams.checkpoints.driver_alarms import DriverAlarm
+from streams.kafka import KafkaCluster, KafkaTails
+
+_SCAN = 500
+
+
+class PartitionAlarm(msgspec.Struct, frozen=True):
+    """What people must hear of a partition; ``detail`` is codes and numbers, no personal data."""
+
+    alarm: DriverAlarm
+    partition: int
+    detail: str
+    at_ms: int
+
+    @property
+    def subject(self) -> str:
+        """What the alarm is about, for those who keep one row for each."""
+        return f"partition-{self.partition}"
+
+
+Said = Finding | Rejudge | PartitionAlarm
+_KINDS: dict[str, type[Said]] = {"finding": Finding, "rejudge": Rejudge, "alarm": PartitionAlarm}
+_TAGS = {kind: tag for tag, kind in _KINDS.items()}
+
+
+def encode_said(said: Said) -> bytes:
+    """A record's value: its kind and itself, as msgpack."""
+    return _ENCODER.encode((_TAGS[type(said)], said))
+
+
+def decode_said(value: bytes) -> Said | None:
+    """What the value says; None for a kind that a newer program has added.
+
+    Raises:
+        LogBroken: it cannot be read.
+    """
+    try:
+        tag, body = _PAIR.decode(value)
+        kind = _KINDS.get(tag)
+        return None if kind is None else _DECODERS[kind].decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise LogBroken(f"a record of {len(value)} bytes in the findings topic cannot be read: {error}") from None
+
+
+class KafkaFindings:
+    """One partition's findings by number, as :class:`streams.checkpoints.sqlite.EngineStore` gives them."""
+
+    def __init__(self, cluster: KafkaCluster, topic: str, partition: int, tails: KafkaTails | None = None) -> None:
+        self._cluster, self._topic, self._partition = cluster, topic, partition
+        self._tail = (tails or cluster.tails())(topic, partition)
+        self._kept_ms: dict[int, int] = {}  # of the records read last
+
+    def identity(self) -> str:
+        """Numbers mean nothing in another topic or partition."""
+        return f"kafka/{self._cluster.topic_id(self._topic)}/{self._partition}"
+
+    def end(self) -> int:
+        """The number of the newest record (0: there is none)."""
+        return self._tail.end()
+
+    def said_after(self, n: int, limit: int, wait_s: float = 0.0) -> list[tuple[int, Said]]:
+        """At most ``limit`` records with a number above ``n``, in order; empty only at the end.
+
+        Raises:
+            LogBroken: they are gone, the topic was truncated or made again, or one cannot be read.
+            Transient: the brokers do not answer.
+        """
+        offset = n or self._tail.begin()
+        while records := self._tail.read(offset, limit, wait_s):
+            self._kept_ms = {record.offset + 1: record.timestamp_ms for record in records}
+            said = [(record.offset + 1, decode_said(record.value or b"")) for record in records]
+            known = [(number, one) for number, one in said if one is not None]
+            if known:
+                return known
+            offset = records[-1].offset + 1
+        return []
+
+    def kept_ms(self, numbers: Sequence[int]) -> dict[int, int]:
+        """When each of those read last was sent, epoch ms UTC."""
+        return {n: self._kept_ms[n] for n in numbers if n in self._kept_ms}
+
+    def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:
+        """At most ``limit`` findings with a number above ``n``, in order; empty only when there are none."""
+        found: list[tuple[int, Finding]] = []
+        while not found and (said := self.said_after(n, max(limit, _SCAN))):
+            found = [(number, one) for number, one in said if isinstance(one, Finding)]
+            n = said[-1][0]
+        return found[:limit]
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_PAIR = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw])
+_DECODERS: dict[type[Said], msgspec.msgpack.Decoder[Said]] = {
+    kind: msgspec.msgpack.Decoder(kind) for kind in _KINDS.values()
+}

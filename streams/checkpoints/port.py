@@ -1,0 +1,55 @@
+"""Where one partition's findings, snapshots and failures are kept, as a port: ``engine.db`` or Kafka's topics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from contracts.findings import Output
+from streams.engine.snapshot import SnapshotRow
+
+
+class EngineKeep(Protocol):
+    """What a partition's driver keeps. Any snapshot is right, so an older writer's rows may mix with a newer one's."""
+
+    def append_findings(self, outputs: Sequence[Output]) -> int:
+        """Hand over outputs in order; how many findings may be new. They are durable after :meth:`settle`.
+
+        Raises:
+            Transient: the store cannot be written now; none of them was taken.
+            LogBroken: one id came with two contents.
+            Permanent: an earlier one could not be kept: nothing may follow it.
+        """
+        ...
+
+    def settle(self) -> None:
+        """Return when everything handed over is durable. Raises as :meth:`append_findings`."""
+        ...
+
+    def save(self, rows: Sequence[SnapshotRow], manifest: bytes, digest: str) -> None:
+        """Replace the rows of these sites, then the manifest of this version of the rules; durable on return."""
+        ...
+
+    def load(self, digest: str) -> tuple[list[SnapshotRow], bytes | None]:
+        """The rows and the manifest kept for this version; nothing when there are none."""
+        ...
+
+    def manifests(self) -> Mapping[str, bytes]:
+        """The manifest of every version, by digest, as they stand now."""
+        ...
+
+    def forget(self, digest: str) -> None:
+        """Take back the manifest of this version; durable on return."""
+        ...
+
+    def note_failure(self, position: int, detail: str) -> int:
+        """Record that feeding ``position`` raised an uncaught error; how often it has now. Durable on return."""
+        ...
+
+    def failures(self) -> Mapping[int, int]:
+        """Position → how often feeding it raised an uncaught error."""
+        ...
+
+    def skipped(self) -> frozenset[int]:
+        """Positions that a person has given up."""
+        ...

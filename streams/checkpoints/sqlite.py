@@ -1,0 +1,249 @@
+"""``engine.db``: the embedded driver's findings, snapshots and manifest. One writer; readers follow by a cursor."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from contracts.errors import LogBroken
+from contracts.findings import Finding, Output, Rejudge
+from streams.engine.manifest import decode_manifest, first_to_read
+from streams.engine.snapshot import SnapshotRow
+from streams.sqlite_file import add_column, connect, transaction, undamaged
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS findings (
+  n INTEGER PRIMARY KEY AUTOINCREMENT, finding_id TEXT NOT NULL UNIQUE, site_id TEXT NOT NULL,
+  content BLOB NOT NULL, body BLOB NOT NULL, kept_ms INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS rejudges (
+  n INTEGER PRIMARY KEY AUTOINCREMENT, site_id TEXT NOT NULL, position INTEGER NOT NULL, number INTEGER NOT NULL,
+  body BLOB NOT NULL, UNIQUE (site_id, position, number));
+CREATE TABLE IF NOT EXISTS snapshots (
+  digest TEXT NOT NULL, site_id TEXT NOT NULL, position INTEGER NOT NULL, data BLOB NOT NULL,
+  PRIMARY KEY (digest, site_id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS manifests (digest TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS failures (position INTEGER PRIMARY KEY, times INTEGER NOT NULL, detail TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS skipped (position INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+_AT_ONCE = 1_000
+
+
+def content_of(finding: Finding) -> bytes:
+    """A hash of what may never differ under one id: all but position, number, ``verified`` and ``late_by_ms``."""
+    bare = msgspec.structs.replace(finding, position=0, number=0, verified=True, late_by_ms=0)
+    return hashlib.blake2b(msgspec.msgpack.encode(bare), digest_size=16).digest()
+
+
+class EngineStore:
+    """Findings in order of decision, and what an engine needs to start again. Thread-safe, one writing process."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = connect(path, SCHEMA)
+        add_column(self._db, "findings", "kept_ms INTEGER NOT NULL DEFAULT 0")
+        self._lock = threading.Lock()
+        with transaction(self._db) as db:
+            db.execute("INSERT OR IGNORE INTO meta VALUES ('identity', ?)", (secrets.token_hex(8),))
+            self._identity = str(db.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()[0])
+
+    def identity(self) -> str:
+        """The random name this store was created with: numbers of findings mean nothing in another one."""
+        return self._identity
+
+    def append_findings(self, outputs: Sequence[Output]) -> int:
+        """Keep outputs in order; ids already kept are ignored. How many findings were new. Durable on return.
+
+        Raises:
+            LogBroken: one id came with two contents.
+        """
+        if not outputs:
+            return 0
+        with self._lock, transaction(self._db):
+            return sum(self._keep(output) for output in outputs)
+
+    def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:
+        """At most ``limit`` findings with a number above ``n``, in order."""
+        with self._lock, undamaged(self._db):
+            rows = self._db.execute(
+                "SELECT n, body FROM findings WHERE n > ? ORDER BY n LIMIT ?", (n, limit)
+            ).fetchall()
+        return [(int(number), _FINDING.decode(body)) for number, body in rows]
+
+    def kept_ms(self, numbers: Sequence[int]) -> dict[int, int]:
+        """When each of these findings was kept, epoch ms UTC; those of which it is not known are left out."""
+        marks = ",".join("?" * len(numbers))
+        with self._lock, undamaged(self._db):
+            query = f"SELECT n, kept_ms FROM findings WHERE n IN ({marks}) AND kept_ms > 0"
+            return {int(n): int(at_ms) for n, at_ms in self._db.execute(query, tuple(numbers)).fetchall()}
+
+    def rejudges(self) -> list[Rejudge]:
+        """Every request to judge a window again; they are counted and shown until the job that runs them comes."""
+        with self._lock, undamaged(self._db):
+            rows = self._db.execute("SELECT body FROM rejudges ORDER BY n").fetchall()
+        return [_REJUDGE.decode(body) for (body,) in rows]
+
+    def save(self, rows: Sequence[SnapshotRow], manifest: bytes, digest: str) -> None:
+        """Replace the rows of these sites and the manifest, together."""
+        with self._lock, transaction(self._db) as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)",
+                [(row.digest, row.site_id, row.position, row.data) for row in rows],
+            )
+            db.execute("INSERT OR REPLACE INTO manifests VALUES (?, ?)", (digest, manifest))
+
+    def settle(self) -> None:
+        """Nothing is left to wait for: :meth:`append_findings` is durable on return."""
+
+    def manifests(self) -> dict[str, bytes]:
+        """The manifest of every version of the rules, by digest."""
+        with self._lock, undamaged(self._db):
+            return dict(self._db.execute("SELECT digest, body FROM manifests").fetchall())
+
+    def forget(self, digest: str) -> None:
+        """Take back the manifest of this version."""
+        with self._lock, transaction(self._db) as db:
+            db.execute("DELETE FROM manifests WHERE digest = ?", (digest,))
+
+    def load(self, digest: str) -> tuple[list[SnapshotRow], bytes | None]:
+        """The rows and the manifest kept for this version of the rules; nothing when there are none."""
+        with self._lock, undamaged(self._db):
+            rows = self._db.execute(
+                "SELECT site_id, digest, position, data FROM snapshots WHERE digest = ? ORDER BY site_id", (digest,)
+            ).fetchall()
+            manifest = self._db.execute("SELECT body FROM manifests WHERE digest = ?", (digest,)).fetchone()
+        found = [SnapshotRow(site_id=s, digest=d, position=int(p), data=b) for s, d, p, b in rows]
+        return found, None if manifest is None else manifest[0]
+
+    def note_failure(self, position: int, detail: str) -> int:
+        """Record that feeding ``position`` raised an uncaught error; how often it has now."""
+        with self._lock, transaction(self._db) as db:
+            db.execute(
+                "INSERT INTO failures VALUES (?, 1, ?) ON CONFLICT (position) "
+                "DO UPDATE SET times = times + 1, detail = excluded.detail",
+                (position, detail[:2000]),
+            )
+            row = db.execute("SELECT times FROM failures WHERE position = ?", (position,)).fetchone()
+        return int(row[0])
+
+    def failures(self) -> dict[int, int]:
+        """Position → how often feeding it raised an uncaught error."""
+        return {position: times for position, (times, _) in self.failure_details().items()}
+
+    def failure_details(self) -> dict[int, tuple[int, str]]:
+        """Position → how often feeding it raised an uncaught error, and the last one."""
+        with self._lock, undamaged(self._db):
+            rows = self._db.execute("SELECT position, times, detail FROM failures ORDER BY position").fetchall()
+        return {int(position): (int(times), str(detail)) for position, times, detail in rows}
+
+    def forget_failure(self, position: int) -> bool:
+        """Start counting anew for this position; whether it had failed."""
+        with self._lock, transaction(self._db) as db:
+            return db.execute("DELETE FROM failures WHERE position = ?", (position,)).rowcount > 0
+
+    def skip(self, position: int) -> None:
+        """Treat this record as unreadable from the next start on; said by a person."""
+        with self._lock, transaction(self._db) as db:
+            db.execute("INSERT OR IGNORE INTO skipped VALUES (?)", (position,))
+
+    def skipped(self) -> frozenset[int]:
+        """Positions that a person has given up."""
+        with self._lock, undamaged(self._db):
+            rows = self._db.execute("SELECT position FROM skipped").fetchall()
+        return frozenset(int(position) for (position,) in rows)
+
+    def needed_from(self, digest: str) -> int:
+        """The first position of the log that these rules may still need: to start again, and to know it is the same."""
+        with self._lock, undamaged(self._db):
+            found = self._db.execute("SELECT body FROM manifests WHERE digest = ?", (digest,)).fetchone()
+            rows = self._db.execute("SELECT site_id, position FROM snapshots WHERE digest = ?", (digest,)).fetchall()
+        if found is None:
+            return 0
+        return max(first_to_read(dict(rows), decode_manifest(found[0])) - 1, 0)
+
+    def forget_before(self, position: int, through: int) -> int:
+        """Forget findings and requests decided before ``position``: the log cannot give them again. How many findings.
+
+        Args:
+            position: the first one that the log still holds.
+            through: the last finding's number that every reader has taken.
+        """
+        gone = 0
+        while True:
+            with self._lock, transaction(self._db) as db:
+                db.execute("DELETE FROM rejudges WHERE position < ?", (position,))
+                rows = db.execute(
+                    "SELECT n, body FROM findings WHERE n <= ? ORDER BY n LIMIT ?", (through, _AT_ONCE)
+                ).fetchall()
+                over = list(itertools.takewhile(lambda row: _FINDING.decode(row[1]).position < position, rows))
+                db.executemany("DELETE FROM findings WHERE n = ?", [(n,) for n, _ in over])
+            gone += len(over)
+            if len(over) < _AT_ONCE:
+                return gone
+
+    def forget_rows_of_others(self, digest: str) -> int:
+        """Delete the snapshots of other versions than the one that has taken over; how many. Their manifests stay."""
+        with self._lock, transaction(self._db) as db:
+            if db.execute("SELECT 1 FROM manifests WHERE digest = ?", (digest,)).fetchone() is None:
+                return 0
+            return db.execute("DELETE FROM snapshots WHERE digest <> ?", (digest,)).rowcount
+
+    def rewrite_findings(self, rewrite: Callable[[Finding], Finding], *, dry: bool = False) -> int:
+        """Let findings say what ``rewrite`` makes of them; how many differ. Their ids and digests stay known.
+
+        Args:
+            dry: only count.
+        """
+        n = changed = 0
+        while batch := self.findings_after(n, _AT_ONCE):
+            n = batch[-1][0]
+            others = [(msgspec.msgpack.encode(new), at) for at, old in batch if (new := rewrite(old)) is not old]
+            changed += len(others)
+            if others and not dry:
+                with self._lock, transaction(self._db) as db:
+                    db.executemany("UPDATE findings SET body = ? WHERE n = ?", others)
+        return changed
+
+    def snapshots(self) -> list[SnapshotRow]:
+        """Every row of every version."""
+        with self._lock, undamaged(self._db):
+            rows = self._db.execute("SELECT site_id, digest, position, data FROM snapshots").fetchall()
+        return [SnapshotRow(site_id=s, digest=d, position=int(p), data=b) for s, d, p, b in rows]
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    def _keep(self, output: Output) -> int:
+        if isinstance(output, Rejudge):
+            self._db.execute(
+                "INSERT OR IGNORE INTO rejudges (site_id, position, number, body) VALUES (?, ?, ?, ?)",
+                (output.site_id, output.position, output.number, msgspec.msgpack.encode(output)),
+            )
+            return 0
+        content = content_of(output)
+        known = self._db.execute("SELECT content FROM findings WHERE finding_id = ?", (output.finding_id,)).fetchone()
+        if known is None:
+            self._db.execute(
+                "INSERT INTO findings (finding_id, site_id, content, body, kept_ms) VALUES (?, ?, ?, ?, ?)",
+                (output.finding_id, output.site_id, content, msgspec.msgpack.encode(output), _wall_ms()),
+            )
+            return 1
+        if known[0] != content:
+            raise LogBroken(f"finding {output.finding_id} of {output.rule} was decided twice with different content")
+        return 0
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+_FINDING = msgspec.msgpack.Decoder(Finding)
+_REJUDGE = msgspec.msgpack.Decoder(Rejudge)

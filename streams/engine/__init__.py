@@ -1,0 +1,1 @@
+"""The engine: batches in, findings out. Pure: no clock, no I/O."""

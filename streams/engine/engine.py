@@ -1,0 +1,300 @@
+"""The engine: batches of one partition in, findings and requests out. Pure: no clock, no I/O.
+
+State and outputs are functions of the log alone (LOG.md). A driver reads records in order of position, feeds each once,
+keeps what comes out, and now and then keeps :meth:`Engine.snapshot` rows and the :meth:`Engine.manifest`.
+After any error but :class:`LogBroken` on entry the engine must not be used again: restore a new one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+import msgspec
+
+from contracts.batch import Batch
+from contracts.errors import LogBroken
+from contracts.events import AnyEvent
+from contracts.findings import Finding, Output
+from contracts.names import partition_of
+from detectors.core.rule import Rule
+from streams.engine.finding_emitter import unreadable
+from streams.engine.manifest import Manifest, check_manifest, covered, decode_manifest, encode_manifest, first_to_read
+from streams.engine.rulebook import Rulebook, RuleClass
+from streams.engine.site_state import NEVER, SiteState, is_late_telemetry
+from streams.engine.snapshot import SiteRow, SnapshotRow, decode_row, encode_site, load_site
+
+
+class Counts(msgspec.Struct):
+    """What passed through since this engine was made; for metrics, no part of the state."""
+
+    events: int = 0
+    doubles: int = 0
+    late: int = 0
+    late_telemetry: int = 0
+
+
+class Anchor(msgspec.Struct, frozen=True):
+    """A record that snapshots rest on: the driver re-reads it on opening; another hash means ``log_replaced``."""
+
+    position: int
+    record_hash: bytes
+
+
+class Engine:
+    """All rules over all sites of one partition."""
+
+    def __init__(self, rules: Sequence[Rule[Any]], *, partition: int, partitions: int, log_id: str) -> None:
+        self.counts = Counts()
+        self.anchors: tuple[Anchor, ...] = ()
+        self._book = Rulebook(rules)
+        self._partition, self._partitions, self._log_id = partition, partitions, log_id
+        self._count = itertools.count().__next__
+        self._next = 0
+        self._generation = 0
+        self._sites: dict[str, SiteState] = {}
+        self._rows: dict[str, int] = {}
+        self._dirty: dict[str, int] = {}  # site → first position that changed it since its row, oldest first
+        self._due: list[tuple[int, str]] = []  # one heap of all sites' next release times
+        self._asleep: list[tuple[int, str]] = []  # restored sites whose rows reach beyond ``_next``, farthest first
+
+    @property
+    def digest(self) -> str:
+        """What names these rules and the schemas of their states."""
+        return self._book.digest
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """The version of each rule, by name."""
+        return {name: unit.version for name, unit in self._book.units.items()}
+
+    @property
+    def next_position(self) -> int:
+        """The position to be fed next."""
+        return self._next
+
+    def feed(self, batch: Batch, position: int) -> list[Output]:
+        """The outputs that the record at ``position`` decides, in order; [] when it was fed before.
+
+        Raises:
+            LogBroken: positions are missing before it, it is another partition's, or one id has two contents.
+        """
+        if not self._is_next(position):
+            return []
+        if batch.partition != self._partition:
+            raise LogBroken(f"position {position} holds partition {batch.partition}, this is {self._partition}")
+        self._wake(position)
+        out: list[Output] = []
+        routes = self._book.routes
+        for event in batch.events:
+            classes = routes.get(event.__class__)
+            if classes is not None:
+                self._take(event, classes, position, out)
+        self._release(batch.watermark_ms, position, out)
+        _check_ids(out)
+        self._next = position + 1
+        return out
+
+    def misplaced(self, batch: Batch) -> str:
+        """Why a batch does not belong into this partition; empty when it does. The driver passes such a record over."""
+        if batch.partition != self._partition:
+            return f"holds partition {batch.partition}, this is {self._partition}"
+        for site_id in {event.site_id for event in batch.events}:
+            if site_id not in self._sites and partition_of(site_id, self._partitions) != self._partition:
+                return f"site {site_id} does not live in partition {self._partition} of {self._partitions}"
+        return ""
+
+    def unreadable(self, position: int, detail: str) -> list[Output]:
+        """The finding for a record that is no batch of it; the position advances. Raises as :meth:`feed`."""
+        if not self._is_next(position):
+            return []
+        self._wake(position)
+        self._next = position + 1
+        return [unreadable(self._partition, position, detail)]
+
+    def skip_to(self, position: int) -> None:
+        """Go on at ``position`` though records before it are gone. The driver raises ``log_gap`` when it does this.
+
+        Raises:
+            LogBroken: the engine is already past ``position``.
+        """
+        if position < self._next:
+            raise LogBroken(f"cannot go back from position {self._next} to {position}")
+        self._next = position
+
+    def site_ids(self) -> list[str]:
+        """Every site the partition has seen, the ones with the oldest rows (or none) first."""
+        return sorted(self._sites, key=lambda site_id: (self._rows.get(site_id, -1), site_id))
+
+    def changed_sites(self) -> list[str]:
+        """Sites that have changed since their last snapshot, longest ago first."""
+        return list(self._dirty)
+
+    def snapshot(self, site_id: str, record_hash: bytes = b"") -> SnapshotRow:
+        """The site's row at the last position fed; the site counts as saved, so keep it before the next manifest.
+
+        ``record_hash`` is the driver's hash of the record last fed.
+        """
+        site = self._sites[site_id]
+        position = max(self._next - 1, site.covered)
+        known_hash = record_hash if position == self._next - 1 else b""
+        row = encode_site(
+            site, log_id=self._log_id, position=position, record_hash=known_hash, digest=self._book.digest
+        )
+        self._rows[site_id] = position
+        self._dirty.pop(site_id, None)
+        site.dirty = False
+        return row
+
+    def manifest(self, record_hash: bytes = b"", *, drained: bool = False) -> bytes:
+        """What says which rows stand and how far they reach; to be kept after (or with) the rows it lists.
+
+        ``drained`` hands the partition over to another version of the rules: no record may be fed any more.
+
+        Raises:
+            LogBroken: ``drained`` while a site has changed since its row.
+        """
+        if drained and self._dirty:
+            raise LogBroken(f"{len(self._dirty)} sites have changed since their rows; a drain saves every site first")
+        position = self._next - 1
+        return encode_manifest(
+            Manifest(
+                log_id=self._log_id,
+                partition=self._partition,
+                partitions=self._partitions,
+                digest=self._book.digest,
+                generation=self._generation,
+                drained=drained,
+                versions=self.versions,
+                through=min(self._dirty.values(), default=position + 1) - 1,
+                position=position,
+                record_hash=record_hash,
+                sites=dict(self._rows),
+            )
+        )
+
+    def restore(self, rows: Sequence[SnapshotRow], manifest: bytes | None) -> int:
+        """Take over rows and manifest, of whatever ages; the first position to read. Only on a new engine.
+
+        Without a manifest rows say nothing: the log is read from position 0.
+
+        Raises:
+            LogBroken: a row or the manifest is damaged or belongs to another log, partition or set of rules.
+        """
+        if self._next or self._sites:
+            raise LogBroken("restore needs a new engine")
+        if manifest is None:
+            return 0
+        known = decode_manifest(manifest)
+        check_manifest(
+            known,
+            log_id=self._log_id,
+            partition=self._partition,
+            partitions=self._partitions,
+            digest=self._book.digest,
+        )
+        self._generation = known.generation
+        contents = [self._content(row) for row in rows]
+        positions = {content.site_id: content.position for content in contents}
+        self._next = first_to_read(positions, known)
+        for content in contents:
+            self._load(content, covered(positions, known)[content.site_id])
+        self._asleep.sort(reverse=True)
+        self._wake(self._next)
+        anchors = {(c.position, c.record_hash) for c in contents} | {(known.position, known.record_hash)}
+        self.anchors = tuple(Anchor(position, record_hash) for position, record_hash in sorted(anchors) if record_hash)
+        return self._next
+
+    def _is_next(self, position: int) -> bool:
+        if position > self._next:
+            raise LogBroken(f"positions {self._next} to {position - 1} are missing; fill the gap from the log")
+        return position == self._next
+
+    def _take(self, event: AnyEvent, classes: Sequence[RuleClass], position: int, out: list[Output]) -> None:
+        site = self._sites.get(event.site_id)
+        if site is None:
+            site = self._new_site(event.site_id)
+        elif site.covered >= position:
+            return
+        self.counts.events += 1
+        if not site.marks.is_new(event):
+            self.counts.doubles += 1
+            return
+        if site.desk.position != position:
+            site.desk.begin(position, out)
+        late = site.take(event, classes)
+        if late:
+            self.counts.late += 1
+            self.counts.late_telemetry += is_late_telemetry(event, late)
+        if not site.dirty:
+            self._changed(site, position)
+        if site.queue and site.queue[0][0] < site.queued_ms:
+            self._queue(site)
+
+    def _release(self, watermark_ms: int, position: int, out: list[Output]) -> None:
+        due = self._due
+        while due and due[0][0] < watermark_ms:
+            at_ms, site_id = heappop(due)
+            site = self._sites[site_id]
+            if site.queued_ms != at_ms:
+                continue  # an earlier entry has taken its place
+            site.queued_ms = NEVER
+            site.desk.begin(position, out)
+            if site.release(watermark_ms) and not site.dirty:
+                self._changed(site, position)
+            self._queue(site)
+
+    def _queue(self, site: SiteState) -> None:
+        if site.queue and site.queue[0][0] < site.queued_ms:
+            site.queued_ms = site.queue[0][0]
+            heappush(self._due, (site.queued_ms, site.desk.site_id))
+
+    def _changed(self, site: SiteState, position: int) -> None:
+        site.dirty = True
+        self._dirty[site.desk.site_id] = position
+
+    def _new_site(self, site_id: str) -> SiteState:
+        if partition_of(site_id, self._partitions) != self._partition:
+            raise LogBroken(f"site {site_id} does not live in partition {self._partition} of {self._partitions}")
+        site = self._sites[site_id] = SiteState(site_id, self._book, self._count)
+        return site
+
+    def _content(self, row: SnapshotRow) -> SiteRow:
+        if row.digest != self._book.digest:
+            raise LogBroken(f"snapshot of site {row.site_id} is of rules {row.digest}, these are {self._book.digest}")
+        content = decode_row(row)
+        if content.log_id != self._log_id:
+            raise LogBroken(f"log_replaced: snapshot of site {row.site_id} is of log {content.log_id}")
+        return content
+
+    def _load(self, content: SiteRow, covers: int) -> None:
+        site_id = content.site_id
+        if site_id in self._sites:
+            raise LogBroken(f"two snapshots of site {site_id}")
+        site = self._sites[site_id] = load_site(content, self._book, self._count)
+        site.covered = covers
+        self._rows[site_id] = content.position
+        self._asleep.append((covers, site_id))
+
+    def _wake(self, position: int) -> None:
+        """Let restored sites take part from the first position that their rows do not cover."""
+        while self._asleep and self._asleep[-1][0] < position:
+            self._queue(self._sites[self._asleep.pop()[1]])
+
+
+def _check_ids(out: Sequence[Output]) -> None:
+    """One id with two contents would be silent loss at the reader (LOG §6)."""
+    if len(out) < 2:
+        return
+    seen: dict[str, Finding] = {}
+    for output in out:
+        if isinstance(output, Finding):
+            other = seen.setdefault(output.finding_id, output)
+            if other is not output and _content_of(other) != _content_of(output):
+                raise LogBroken(f"finding {output.finding_id} of {output.rule} was decided twice, differently")
+
+
+def _content_of(finding: Finding) -> Finding:
+    return msgspec.structs.replace(finding, position=0, number=0, verified=True, late_by_ms=0)

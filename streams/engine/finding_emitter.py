@@ -1,0 +1,222 @@
+"""Where a site's rules hand in what they concluded: drafts become findings with ids, times, versions and numbers."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+import msgspec
+
+from contracts.events import Event, Origin
+from contracts.findings import (
+    URGENCY,
+    Fact,
+    Finding,
+    Output,
+    Phase,
+    Rejudge,
+    Subject,
+    SubjectKind,
+    finding_id,
+)
+from detectors.core.rule import Draft
+from detectors.core.site_view import SiteView
+from streams.engine.rulebook import Unit
+
+MAX_KEY = 80
+FAILED = "rule_failed"
+UNREADABLE = "batch_unreadable"
+
+
+class Failure(enum.StrEnum):
+    """How a rule broke its contract (LOG §6)."""
+
+    RAISED = "raised"
+    TOO_MANY_KEYS = "too_many_keys"
+    BAD_KEY = "bad_key"
+    STATE_TOO_LARGE = "state_too_large"
+    WRONG_STATE = "wrong_state"
+    DEADLINE_BEFORE_EVENT = "deadline_before_event"
+    DEADLINE_NOT_LATER = "deadline_not_later"
+    BAD_FINDING = "bad_finding"
+
+
+class Misbehaved(Exception):  # noqa: N818 - never leaves the engine: it becomes a finding
+    """A rule broke its contract."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """What decided: an event, or the deadline ``at_ms`` (``event_id`` None)."""
+
+    at_ms: int
+    due_ms: int
+    origin: Origin
+    place_id: str
+    event_id: str | None = None
+    late_by_ms: int = 0
+
+
+def cause_of(event: Event, bound_ms: int, late_by_ms: int) -> Cause:
+    """The cause of what an event decides."""
+    return Cause(event.at_ms, event.received_ms + bound_ms, event.origin, event.place_id, event.event_id, late_by_ms)
+
+
+class Desk:
+    """One site's outputs of the record being fed. ``number`` counts within site and record.
+
+    Counting per site keeps numbers the same when, after a restart, the record is skipped for other sites.
+    """
+
+    __slots__ = ("number", "out", "position", "site_id")
+
+    def __init__(self, site_id: str) -> None:
+        self.site_id = site_id
+        self.position = -1
+        self.number = 0
+        self.out: list[Output] = []
+
+    def begin(self, position: int, out: list[Output]) -> None:
+        """Everything handed in from now on is output of ``position``."""
+        if position != self.position:
+            self.position = position
+            self.number = 0
+        self.out = out
+
+    def findings(self, unit: Unit, key: str, drafts: Sequence[Draft], view: SiteView, cause: Cause) -> list[Finding]:
+        """The findings of one outcome, not yet handed in.
+
+        Raises:
+            Misbehaved: a draft does not make a finding that can be read back, or two have one id.
+        """
+        made = [self._finding(unit, key, draft, view, cause, n) for n, draft in enumerate(drafts)]
+        if len({finding.finding_id for finding in made}) < len(made):
+            raise Misbehaved(Failure.BAD_FINDING)
+        return made
+
+    def hand_in(self, findings: Sequence[Finding]) -> None:
+        """Make ``findings`` output of the record."""
+        self.out.extend(findings)
+        self.number += len(findings)
+
+    def request(self, rules: tuple[str, ...], from_ms: int, to_ms: int) -> None:
+        """Ask for a window to be judged again."""
+        self.out.append(
+            Rejudge(
+                site_id=self.site_id,
+                rules=rules,
+                from_ms=from_ms,
+                to_ms=to_ms,
+                position=self.position,
+                number=self.number,
+            )
+        )
+        self.number += 1
+
+    def failed(self, unit: Unit, key: str, error: Exception, cause: Cause) -> None:
+        """Hand in ``rule_failed``. Its due time rests on the cause's own time, so a double says the same."""
+        failure = error.failure if isinstance(error, Misbehaved) else Failure.RAISED
+        key = str(key).encode("utf-8", "replace").decode()  # what a broken rule calls a key may be anything
+        facts = [Fact(code="failed_rule", value=unit.name), Fact(code="failed_key", value=key[:MAX_KEY])]
+        event_ids = () if cause.event_id is None else (cause.event_id,)
+        facts.append(Fact(code="failure", value=failure.value, event_ids=event_ids))
+        if failure is Failure.RAISED:
+            facts.append(Fact(code="error_type", value=type(error).__name__[:MAX_KEY]))
+        key = f"{unit.name}/{key}"[:MAX_KEY]
+        identity = finding_id(self.site_id, FAILED, key, cause.at_ms, cause.event_id, 0)
+        finding = Finding(
+            finding_id=identity,
+            open_id=identity,
+            nth=0,
+            site_id=self.site_id,
+            rule=FAILED,
+            key=key,
+            phase=Phase.OPEN,
+            subject=Subject(SubjectKind.PLACE, self.site_id),
+            place_id=cause.place_id,
+            onset_ms=cause.at_ms,
+            onset_event_id=cause.event_id,
+            decided_ms=cause.at_ms,
+            due_ms=cause.at_ms + unit.bound_ms,
+            severity=URGENCY[FAILED].severity,
+            facts=tuple(facts),
+            origin=cause.origin,
+            rule_version=unit.version,
+            position=self.position,
+            number=self.number,
+        )
+        self.hand_in((finding,))
+
+    def _finding(self, unit: Unit, key: str, draft: Draft, view: SiteView, cause: Cause, ahead: int) -> Finding:
+        episode = draft.episode
+        onset = (self.site_id, unit.name, key, episode.onset_ms, episode.event_id)
+        urgency = unit.urgency
+        finding = Finding(
+            finding_id=finding_id(*onset, episode.nth),
+            open_id=finding_id(*onset, 0),
+            nth=episode.nth,
+            site_id=self.site_id,
+            rule=unit.name,
+            key=key,
+            phase=draft.phase,
+            subject=draft.subject,
+            place_id=draft.place_id,
+            onset_ms=episode.onset_ms,
+            onset_event_id=episode.event_id,
+            decided_ms=cause.at_ms,
+            due_ms=cause.due_ms,
+            severity=urgency.severity if draft.severity is None else draft.severity,
+            life_safety=urgency.life_safety if draft.life_safety is None else draft.life_safety,
+            verified=draft.verified,
+            confidence=draft.confidence,
+            source_id=draft.source_id,
+            model=draft.model,
+            facts=draft.facts,
+            evidence=draft.evidence,
+            late_by_ms=cause.late_by_ms,
+            origin=cause.origin,
+            config_version=view.config_version,
+            rule_version=unit.version,
+            position=self.position,
+            number=self.number + ahead,
+        )
+        return _readable(finding)
+
+
+def _readable(finding: Finding) -> Finding:
+    """The finding as its readers will see it; findings are rare, so the check costs nothing that matters."""
+    try:
+        return _DECODER.decode(_ENCODER.encode(finding))
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
+        raise Misbehaved(Failure.BAD_FINDING) from None
+
+
+def unreadable(partition: int, position: int, detail: str) -> Finding:
+    """The finding for a record that is no batch: it belongs to no site, so its partition stands in for one."""
+    name = f"partition-{partition}"
+    identity = finding_id(name, UNREADABLE, str(position), 0, None, 0)
+    return Finding(
+        finding_id=identity,
+        open_id=identity,
+        nth=0,
+        site_id=name,
+        rule=UNREADABLE,
+        key=str(position),
+        phase=Phase.OPEN,
+        subject=Subject(SubjectKind.PLACE, name),
+        place_id=name,
+        onset_ms=0,
+        onset_event_id=None,
+        decided_ms=0,
+        due_ms=0,
+        severity=URGENCY[UNREADABLE].severity,
+        facts=(Fact(code="log_position", value=position), Fact(code="decode_error", value=detail[:200])),
+        position=position,
+    )
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(Finding)

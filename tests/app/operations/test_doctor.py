@@ -1,0 +1,182 @@
+"""``linli doctor`` finds what is wrong, says what to do, and says nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from app.cli.doctor import command
+from app.operations.doctor import machine
+from app.operations.doctor.everywhere import clock_line
+from app.operations.doctor.report import Check, Level, Line, fail, lines_of, ok
+from app.wiring.folder_lock import FolderLock
+from contracts.batch import Batch
+from contracts.errors import Transient
+from contracts.events import ConfigurationRecord
+from detectors.registry import all_rules
+from incidents.store.operator_alarms import AlarmCode, raise_alarm
+from incidents.store.store import Store
+from ingest.session.broker import free_port
+from ingest.session.broker_check import kept_while_away
+from ingest.settings import BrokerAddress
+from inventory.inventory import Inventory
+from streams.checkpoints.sqlite import EngineStore
+from streams.engine.engine import Engine
+from streams.engine.manifest import Manifest
+from streams.log.sqlite.day_log import DayLog
+from streams.runtime.embedded import EmbeddedDriver
+from tests.streams.histories import configuration
+from tests.support.broker import mosquitto
+
+
+def settings_of(folder: Path, port: int = 0) -> dict[str, str]:
+    return {
+        "LINLI_MQTT_URL": f"mqtt://127.0.0.1:{port or free_port()}",
+        "LINLI_LOG_URL": f"sqlite:///{folder}",
+        "LINLI_INVENTORY_URL": f"sqlite:///{folder / 'config.db'}",
+        "LINLI_INCIDENTS_URL": f"sqlite:///{folder / 'incidents.db'}",
+        "LINLI_RESULTS_URL": f"sqlite:///{folder / 'results.db'}",
+        "LINLI_EVIDENCE_FOLDER": str(folder / "evidence"),
+    }
+
+
+def doctor(settings: dict[str, str]) -> tuple[int, dict[str, list[Line]]]:
+    """The exit code, and the lines by what they are about."""
+    result = CliRunner().invoke(command, ["--json"], env=settings)
+    found: dict[str, list[Line]] = {}
+    for text in result.stdout.splitlines():
+        line = msgspec.json.decode(text, type=Line)
+        found.setdefault(line.what, []).append(line)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, found
+
+
+@pytest.fixture
+def lived(tmp_path: Path) -> Path:
+    """A folder in which a community has run, and drained a moment ago."""
+    inventory = Inventory(tmp_path / "config.db")
+    inventory.put([record for record in configuration() if isinstance(record, ConfigurationRecord)])
+    inventory.close()
+    Store(f"sqlite:///{tmp_path / 'incidents.db'}").close()
+    log, store = DayLog(tmp_path), EngineStore(tmp_path / "engine.db")
+    now_ms = time.time_ns() // 1_000_000
+    log.append([Batch(partition=0, watermark_ms=now_ms, events=tuple(configuration()))])
+    driver = EmbeddedDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity()))
+    driver.open()
+    driver.save()
+    log.close()
+    store.close()
+    return tmp_path
+
+
+@pytest.mark.service
+def test_a_machine_on_which_all_is_well_has_no_line_that_fails(lived: Path) -> None:
+    with mosquitto(lived / "broker") as broker, FolderLock(lived):
+        code, lines = doctor(settings_of(lived, broker.port))
+    bad = {what: told for what, told in lines.items() if any(line.level is Level.FAIL for line in told)}
+    assert bad == {}
+    assert code == 0
+    assert lines["mqtt"][0].level is lines["rules"][0].level is lines["process"][0].level is Level.OK
+    assert "holds" not in lines["process"][0].detail
+
+
+@pytest.mark.service
+def test_a_broker_that_forgets_what_comes_while_ingest_is_away_is_found_by_trying(tmp_path: Path) -> None:
+    def forgetful(text: str) -> str:
+        return text.replace("max_queued_messages 0", "max_queued_messages 1000")
+
+    with mosquitto(tmp_path / "good") as good:
+        assert kept_while_away(BrokerAddress("127.0.0.1", good.port)) == 1_500
+    with mosquitto(tmp_path / "bad", change=forgetful) as bad:
+        code, lines = doctor(settings_of(tmp_path, bad.port))
+    assert code == 1
+    assert "deploy/mosquitto" in lines["mqtt"][0].remedy
+
+
+def test_what_is_away_or_was_never_there_fails_by_itself_and_the_rest_is_looked_at(tmp_path: Path) -> None:
+    code, lines = doctor(settings_of(tmp_path / "none"))
+    assert code == 1
+    assert {what: told[0].level for what, told in lines.items()} == {
+        "settings": Level.OK,
+        "secrets": Level.OK,
+        "mqtt": Level.FAIL,
+        "incidents": Level.FAIL,
+        "inventory": Level.FAIL,
+        "evidence": Level.OK,
+        "results": Level.WARN,
+        "folder": Level.OK,
+        "process": Level.FAIL,
+        "log": Level.WARN,
+        "rules": Level.WARN,
+    }
+    assert all(line.remedy for told in lines.values() for line in told if line.level is not Level.OK)
+
+
+def test_standing_alarms_and_a_machine_that_does_not_run_are_said(lived: Path) -> None:
+    store = Store(f"sqlite:///{lived / 'incidents.db'}")
+    with store.write() as connection:
+        raise_alarm(connection, AlarmCode.LOG_GAP, "log", "positions 3 to 9", 1)
+    store.close()
+    _code, lines = doctor(settings_of(lived))
+    assert lines["alarms"][0].detail == "log_gap log: positions 3 to 9"
+    assert "linli run" in lines["process"][0].remedy
+
+
+def test_a_secret_that_everybody_may_read_is_said_and_one_that_is_missing_fails(lived: Path) -> None:
+    secret = lived / "mqtt"
+    secret.write_text("user:password", encoding="utf-8")
+    secret.chmod(0o644)
+    settings = settings_of(lived) | {"LINLI_MQTT_PASSWORD_FILE": str(secret)}
+    assert doctor(settings)[1]["secrets"][0].level is Level.WARN
+    secret.unlink()
+    assert doctor(settings)[1]["secrets"][0].level is Level.FAIL
+
+
+MANIFEST = Manifest(log_id="l", partition=2, partitions=24, digest="d", versions={}, through=90, position=99, sites={})
+
+
+@pytest.mark.parametrize(
+    ("changes", "begin", "end", "level", "said"),
+    [
+        ({}, 0, 100, Level.OK, "0 records behind"),
+        ({}, 50, 1_500, Level.WARN, "1400 records behind"),
+        ({}, 95, 120, Level.FAIL, "log_gap"),
+        ({}, 0, 60, Level.FAIL, "log_replaced"),
+        ({"log_id": "other"}, 0, 100, Level.FAIL, "log_replaced"),
+        ({"partitions": 12}, 0, 100, Level.FAIL, "partition 2 of 12"),
+    ],
+)
+def test_snapshots_are_held_against_their_log(
+    changes: dict[str, object], begin: int, end: int, level: Level, said: str
+) -> None:
+    manifest = msgspec.structs.replace(MANIFEST, **changes)
+    (line,) = machine.standing("p", manifest, begin, end, log_id="l", partition=2, partitions=24)
+    assert line.level is level
+    assert said in line.detail
+
+
+def test_a_partition_without_snapshots_is_said_only_when_there_is_something_to_judge() -> None:
+    def told(end: int) -> list[Line]:
+        return list(machine.standing("p", None, 0, end, log_id="l", partition=2, partitions=24))
+
+    assert told(0) == []
+    assert told(5)[0].level is Level.WARN
+
+
+def test_clocks_that_disagree_are_told_by_how_much() -> None:
+    assert [clock_line("x", ms).level for ms in (0, -499, 600, -2_500)] == [Level.OK, Level.OK, Level.WARN, Level.FAIL]
+    assert "-2500 ms" in clock_line("x", -2_500).detail
+
+
+def test_a_check_that_cannot_be_made_is_a_line_and_the_next_one_is_made() -> None:
+    def broken() -> Iterator[Line]:
+        yield ok("a", "first")
+        raise Transient("nobody answers")
+
+    checks = [Check("a", broken, "start it"), Check("b", lambda: [ok("b", "fine")], "")]
+    assert list(lines_of(checks)) == [ok("a", "first"), fail("a", "nobody answers", "start it"), ok("b", "fine")]

@@ -1,0 +1,173 @@
+"""Real pictures through the whole product: people at a gate and falling things become incidents with still and clip."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from contracts.events import DeviceReported
+from contracts.names import Channel, DeviceClass, Topic
+from inventory.file_import import parse_inventory
+from simulator.publish import Publisher
+from tests.edge.models import shared_manifest
+from tests.edge.platform import wait_for
+from tests.support.community import RunningCommunity, running_community
+from tests.support.shared import need_shared
+
+pytestmark = [pytest.mark.service, pytest.mark.slow]
+
+PASSAGES = 2  # of six in the clip: the second is 44 s in
+PATIENCE_S = 180  # it takes 50 s; a machine with other work to do decodes more slowly than the films play
+INVENTORY = """
+site_id = "s1"
+[[site]]
+name = "Willow Court"
+[[place]]
+place_id = "door-1"
+kind = "door"
+use = "entrance"
+[[place]]
+place_id = "facade-1"
+kind = "column"
+use = "facade"
+[[place]]
+place_id = "facade-3"
+kind = "column"
+use = "facade"
+[[place]]
+place_id = "street"
+kind = "zone"
+use = "outdoor"
+[[device]]
+device_id = "gate-1"
+device_class = "gate"
+place_id = "door-1"
+[[device]]
+device_id = "box-1"
+device_class = "edge"
+place_id = "door-1"
+[[device]]
+device_id = "cam-gate"
+device_class = "cam"
+place_id = "door-1"
+box_id = "box-1"
+[[device]]
+device_id = "cam-facade-1"
+device_class = "cam"
+place_id = "facade-1"
+box_id = "box-1"
+[[device]]
+device_id = "cam-facade-3"
+device_class = "cam"
+place_id = "facade-3"
+box_id = "box-1"
+[[device]]
+device_id = "cam-street"
+device_class = "cam"
+place_id = "street"
+box_id = "box-1"
+"""
+
+
+def box_file(community: RunningCommunity) -> Path:
+    """A box that watches the gate through ONNX, both facades uncalibrated, and a street where nothing falls."""
+    folder = community.folder
+    model = shared_manifest("yolox_nano_416", folder)
+    token = community.enrol("box-1", "s1")
+    text = f"""
+[box]
+id = "box-1"
+site = "s1"
+data = "box"
+place_id = "door-1"
+[mqtt]
+url = "{community.mqtt_url}"
+[console]
+url = "{community.page}"
+token_file = "{token.name}"
+[[camera]]
+id = "cam-gate"
+source = "{need_shared("clips/gate/one-by-one-person-detection.mp4")}"
+place_id = "door-1"
+analysers = ["passages"]
+model = "{model.name}"
+upload_passages = true
+[[camera.line]]
+place_id = "door-1"
+start = [0.62, 1.0]
+end = [0.62, 0.0]
+"""
+    falls = {
+        "cam-facade-1": ("facade-1", "falling/facade_office1.mp4"),
+        "cam-facade-3": ("facade-3", "falling/facade_office3.mp4"),
+        "cam-street": ("street", "negatives/traffic_640x360.avi"),
+    }
+    for camera, (place, clip) in falls.items():
+        text += f'[[camera]]\nid = "{camera}"\nsource = "{need_shared(f"clips/{clip}")}"\nplace_id = "{place}"\n'
+        text += 'analysers = ["high_altitude_throw"]\n'
+    file = folder / "box.toml"
+    file.write_text(text)
+    return file
+
+
+def gate_lives(community: RunningCommunity) -> None:
+    """The gate says that it lives and shows no credential: so whoever passes has none, proven."""
+    gate = Publisher(community.mqtt_url, "gate-1")
+    gate.start()
+    now_ms = time.time_ns() // 1_000_000
+    event = DeviceReported(event_id="alive-1", site_id="s1", source_id="gate-1", place_id="door-1", at_ms=now_ms, seq=1)
+    gate.send(Topic("s1", DeviceClass.GATE, "gate-1", Channel.EVT), event)
+    assert gate.wait_confirmed(10)
+    gate.stop()
+
+
+def complete(incidents: list[dict[str, Any]]) -> bool:
+    """Whether everything that the clips hold has arrived, pictures too."""
+    findings = sum(len(one["findings"]) for one in incidents)
+    states = [piece["state"] for one in incidents for piece in one["evidence"]]
+    return findings >= 2 + PASSAGES and len(states) == 2 * findings and set(states) == {"present"}
+
+
+def check_evidence(community: RunningCommunity, piece: dict[str, Any]) -> None:
+    """The bytes are those that the event named, and are a picture or a film."""
+    data = community.console.get(f"/api/v1/evidence/{piece['sha256']}").content
+    assert (hashlib.sha256(data).hexdigest(), len(data)) == (piece["sha256"], piece["size_bytes"])
+    if piece["kind"] == "still":
+        assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is not None
+        return
+    file = community.folder / "clip.mp4"
+    file.write_bytes(data)
+    film = cv2.VideoCapture(str(file))
+    assert film.isOpened() and film.get(cv2.CAP_PROP_FRAME_COUNT) > 10
+    film.release()
+
+
+def test_real_people_and_real_falls_become_incidents_with_still_and_clip_each_once(tmp_path: Path) -> None:
+    records = parse_inventory(INVENTORY, toml=True, now_ms=time.time_ns() // 1_000_000)
+    with running_community(tmp_path, records) as community:
+        gate_lives(community)
+        with community.box(box_file(community)):
+            wait_for(lambda: complete(community.incidents()), PATIENCE_S, "everything that the clips hold")
+        incidents = community.incidents()
+        for piece in (piece for one in incidents for piece in one["evidence"]):
+            check_evidence(community, piece)
+        expected = {one["incident"]["incident_id"] for one in incidents}
+        wait_for(lambda: community.receiver.told_incidents() == expected, 10, "the receiver is told")
+    seen = {(i["incident"]["scenario"], i["incident"]["place_id"]): i for i in incidents}
+    assert {key: len(one["findings"]) for key, one in seen.items()} == {
+        ("high_altitude_throw", "facade-1"): 1,
+        ("high_altitude_throw", "facade-3"): 1,
+        ("stranger_entry", "door-1"): PASSAGES,
+    }
+    assert len(incidents) == len(seen)
+    assert all(one["incident"]["verified"] and one["incident"]["origin"] == "live" for one in incidents)
+    assert all(f["model"].startswith("yolox_nano_416@") for f in seen["stranger_entry", "door-1"]["findings"])
+    assert Counter(p["kind"] for one in incidents for p in one["evidence"]) == {"still": 4, "clip": 4}
+    assert community.receiver.told_twice() == 0

@@ -1,0 +1,71 @@
+"""docker-compose.yml is a valid Compose file, and every file and setting it names exists."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from app.main import COMMANDS
+from app.settings.settings import KEYS, environment_name, load_settings
+from edge.config import load_config
+from inventory.file_import import parse_inventory
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+COMPOSE = REPOSITORY / "docker-compose.yml"
+
+
+def _services() -> dict[str, dict[str, Any]]:
+    services: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
+    return services
+
+
+def _schema() -> dict[str, Any]:
+    """The Compose specification's own schema, as check-jsonschema carries it (its command needs a newer click)."""
+    spec = importlib.util.find_spec("check_jsonschema")
+    assert spec is not None and spec.origin is not None
+    path = Path(spec.origin).parent / "builtin_schemas" / "vendor" / "compose-spec.json"
+    schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return schema
+
+
+def test_it_satisfies_the_compose_schema() -> None:
+    jsonschema.validate(yaml.safe_load(COMPOSE.read_text(encoding="utf-8")), _schema())
+
+
+def test_every_mounted_file_is_in_the_repository() -> None:
+    mounts = [v for service in _services().values() for v in service.get("volumes", ()) if v.startswith("./")]
+    assert mounts
+    assert [m for m in mounts if not (REPOSITORY / m.split(":")[0]).exists()] == []
+
+
+def test_every_command_and_setting_it_uses_exists() -> None:
+    services = _services()
+    commands = [service["command"][0] for service in services.values() if "command" in service]
+    assert commands
+    assert set(commands) <= set(COMMANDS)
+    environment = services["linli"]["environment"]
+    assert set(environment) <= {environment_name(key) for key in KEYS}
+    load_settings(None, environment)
+
+
+def test_its_box_and_inventory_are_valid_and_agree(tmp_path: Path) -> None:
+    shutil.copy(REPOSITORY / "deploy" / "compose" / "box.toml", tmp_path)
+    (tmp_path / "box").mkdir()
+    (tmp_path / "box" / "facade.mp4").touch()  # set-up.sh renders it
+    box = load_config(tmp_path / "box.toml")
+    text = (REPOSITORY / "deploy" / "compose" / "inventory.toml").read_text(encoding="utf-8")
+    known = {getattr(record, "device_id", None) for record in parse_inventory(text, toml=True, now_ms=1)}
+    assert {box.box.id, *(camera.id for camera in box.camera)} <= known
+
+
+def test_a_broken_compose_file_would_be_noticed() -> None:
+    broken = COMPOSE.read_text(encoding="utf-8").replace("    volumes:", "    volums:", 1)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load(broken), _schema())

@@ -1,0 +1,174 @@
+"""The district of docker-compose.yml without containers: each service's own command line and environment, run here.
+
+mosquitto runs with the files its container mounts; Kafka and PostgreSQL are those of the tests. InfluxDB is left away:
+results wait for it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.wiring.children import Child, linli_arguments
+from app.wiring.run_child import environment, start_child
+from contracts.hops import Hop
+from ingest.session.broker import free_port
+from tests.support.district_broker import DistrictBroker
+from tests.support.kafka import RunningKafka
+from tests.support.postgres import PASSWORD, USER, shared_postgres
+
+COMPOSE = Path(__file__).resolve().parents[2] / "docker-compose.yml"
+PATIENCE_S = 120.0
+ONCE = ("district-set-up", "district-simulator")
+
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow]
+
+
+class Natively:
+    """The services of the profile ``district`` as processes, each in a folder of its own."""
+
+    def __init__(self, folder: Path, broker: DistrictBroker, kafka_url: str) -> None:
+        self.folder = folder
+        compose: dict[str, Any] = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
+        self.services: dict[str, dict[str, Any]] = {
+            name: service
+            for name, service in compose["services"].items()
+            if "district" in service.get("profiles", ()) and service["image"] == "linli" and name != "secrets"
+        }
+        postgres = shared_postgres()
+        (broker.secrets / "linli" / "postgres").unlink()
+        (broker.secrets / "linli" / "postgres").write_text(PASSWORD, encoding="utf-8")
+        self._places = {
+            "mqtts://broker:8883": f"mqtts://127.0.0.1:{broker.port}",
+            "kafka://kafka:9092": kafka_url,
+            "postgresql://linli@postgres/linli": f"postgresql://{USER}@127.0.0.1:{postgres.port}/{postgres.create()}",
+            "influx://influxdb:8086": f"influx://127.0.0.1:{free_port()}",
+            "/run/secrets/linli": str(broker.secrets / "linli"),
+            "0.0.0.0": "127.0.0.1",
+        }
+        self._prefix = f"c{broker.port}."
+
+    def settings(self, name: str) -> dict[str, str]:
+        """The environment of a service, with this machine's places in it, and only four partitions."""
+        given = {key: self.placed(value) for key, value in self.services[name]["environment"].items()}
+        own = {"LINLI_METRICS_PORT": "0", "LINLI_CONSOLE_PORT": "0"}
+        return given | own | {"LINLI_KAFKA_PREFIX": self._prefix, "LINLI_KAFKA_PARTITIONS": "4"}
+
+    def placed(self, text: str) -> str:
+        for place, here in self._places.items():
+            text = text.replace(place, here)
+        return text
+
+    def command(self, name: str) -> list[str]:
+        return [self.placed(word) for word in self.services[name]["command"]]
+
+    def run_set_up(self) -> None:
+        """``set-up.sh`` as its container runs it, ``linli`` being this interpreter's."""
+        program = self.folder / "bin" / "linli"
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/sh\nexec {" ".join(linli_arguments())} "$@"\n', encoding="utf-8")
+        program.chmod(0o755)
+        script = COMPOSE.parent / "deploy" / "compose" / "district" / "set-up.sh"
+        variables = environment(self.settings("district-set-up"))
+        done = subprocess.run(
+            [str(script)],
+            env=variables | {"PATH": f"{program.parent}:{variables['PATH']}", "PYTHONPATH": str(COMPOSE.parent)},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    def linli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command with the console's settings."""
+        return subprocess.run(
+            linli_arguments(*arguments),
+            env=environment(self.settings("console")) | {"PYTHONPATH": str(COMPOSE.parent)},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
+    def start(self, name: str) -> Child:
+        folder = self.folder / name
+        folder.mkdir()
+        return start_child(name, folder, *self.command(name), settings=self.settings(name))
+
+
+@pytest.fixture(scope="module")
+def district(tmp_path_factory: pytest.TempPathFactory, kafka: RunningKafka) -> Iterator[Natively]:
+    folder = tmp_path_factory.mktemp("district")
+    broker = DistrictBroker(folder / "broker")
+    yield Natively(folder, broker, kafka.url)
+    broker.stop()
+
+
+def _until(children: dict[str, Child], done: object, what: str) -> None:
+    assert callable(done)
+    end_s = time.monotonic() + PATIENCE_S
+    while not done():
+        for child in children.values():
+            child.check()
+        assert time.monotonic() < end_s, what + "\n" + "\n".join(f"{n}: {c.tail()}" for n, c in children.items())
+        time.sleep(0.2)
+
+
+def _hops(children: dict[str, Child]) -> dict[str, float]:
+    """How often each hop was counted, over all processes."""
+    counted: dict[str, float] = {}
+    for child in children.values():
+        found = re.search(r"metrics .*url=(http://\S+)", child.tail(1_000_000))
+        if found is None:
+            continue
+        with urllib.request.urlopen(found[1], timeout=30) as answer:
+            for family in text_string_to_metric_families(answer.read().decode()):
+                for sample in family.samples:
+                    if sample.name == "linli_hop_seconds_count":
+                        counted[sample.labels["hop"]] = counted.get(sample.labels["hop"], 0) + sample.value
+    return counted
+
+
+def test_every_service_runs_tells_its_metrics_and_a_simulated_alarm_goes_all_the_way(district: Natively) -> None:
+    district.run_set_up()
+    with ExitStack() as stack:
+        children: dict[str, Child] = {}
+        for name in (name for name in district.services if name not in ONCE):
+            child = children[name] = district.start(name)  # once: its replicas have the same command line
+            stack.callback(child.stop)
+        assert sorted(children) == ["archive", "console", "incidents", "ingest-0", "ingest-1", "results", "workers"]
+        for name, child in children.items():
+            ready = r"metrics .*url=" if name == "workers" else r"ready "
+            _until({name: child}, lambda c=child, r=ready: re.search(r, c.tail(1_000_000)), f"{name} was not ready")
+        simulator = district.command("district-simulator")
+        stack.callback(start_child("simulator", district.folder, *simulator, "--speed=2000", settings={}).stop)
+        wanted = {Hop.DEVICE_TO_ACCEPTED, Hop.ACCEPTED_TO_DURABLE, Hop.DUE_TO_DECIDED, Hop.DUE_TO_INCIDENT}
+        _until(
+            children, lambda: {hop for hop, n in _hops(children).items() if n} >= wanted, "not every hop was counted"
+        )
+        said = "\n".join(child.tail(1_000_000) for name, child in children.items() if name == "incidents")
+        opened = re.findall(r"incident_opened .*", said)
+        assert opened
+        assert all("trace=" in line for line in opened)
+        incident = re.findall(r"incident_opened .*incident=(\w+)", said)[0]
+        traced = district.linli("trace", incident).stdout
+        assert [line.split()[1] for line in traced.splitlines()][-2:] == ["taken", "incident"]
+        assert {Hop.DUE_TO_DECIDED, Hop.DECIDED_TO_INCIDENT} <= set(traced.split())
+        healthy = [json.loads(line) for line in district.linli("doctor", "--json").stdout.splitlines()]
+        failing = {line["what"]: line["detail"] for line in healthy if line["level"] == "fail"}
+        assert set(failing) <= {"results"}, failing  # there is no InfluxDB here
+        assert {"kafka", "partitions", "workers", "readers", "clock", "mqtt"} <= {line["what"] for line in healthy}

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contracts.errors import ConfigurationError
+from contracts.events import (
+    Direction,
+    Lane,
+    ObjectFell,
+    ObjectLabel,
+    ObjectObserved,
+    Origin,
+    PassageObserved,
+    TrackPhase,
+)
+from detectors.vision.detection.detections import Detections, Image, detections
+from detectors.vision.falling.falling_analyser import FallingObject
+from detectors.vision.geometry.shapes import Line, Mask, Zone
+from detectors.vision.observations import LinePassed, ObjectInZone, Observation
+from edge.camera import AnalyserName, CameraConfig
+from edge.capture.capture import Frame, read_video
+from edge.capture.ring import FrameRing, decode_jpeg
+from edge.evidence.evidence_store import EvidenceDisk, usage
+from edge.evidence.recorder import Recorder
+from edge.inference.analysers import Watch, build_watch
+from edge.inference.manifest import LoadedModel, load_manifest, load_model
+from edge.inference.onnx import OnnxDetector
+from edge.inference.pipeline import Pipeline
+from edge.spool.box_db import BoxDb
+from edge.spool.spool import Spool
+from edge.uplink.events import CameraIdentity, EvidencePolicy, event_of
+from edge.uplink.upload_queue import UploadQueue
+from tests.edge.factories import noise_frame
+from tests.edge.models import MANIFESTS, shared_manifest
+from tests.support.shared import need_shared
+
+IDENTITY = CameraIdentity(
+    site_id="s1", camera_id="c1", place_id="p1", origin=Origin.SIMULATED, track_base=500, model="m@0"
+)
+THREE_PEOPLE_MS = 72_000  # of the clip's 139 s and 6 people
+BOX = (1.0, 2.0, 3.0, 4.0)
+
+
+def in_zone(
+    phase: TrackPhase, label: ObjectLabel = ObjectLabel.E_BIKE, track_id: int = 7, at_ms: int = 9_000
+) -> ObjectInZone:
+    return ObjectInZone(
+        at_ms=at_ms,
+        place_id="lift-1",
+        label=label,
+        phase=phase,
+        track_id=track_id,
+        score=0.8,
+        dwell_ms=400,
+        box_xyxy=BOX,
+    )
+
+
+def passed() -> LinePassed:
+    return LinePassed(at_ms=9_000, place_id="door-1", direction=Direction.IN, track_id=8, score=0.7, box_xyxy=BOX)
+
+
+def fallen(column: str | None = None) -> FallingObject:
+    return FallingObject(
+        track_id=3,
+        started_ms=8_000,
+        at_ms=9_000,
+        calibrated=False,
+        suspected=False,
+        drop_m=None,
+        drop_error_m=None,
+        floor=None,
+        floor_error=None,
+        column=column,
+        gravity_ms2=None,
+        fit_error_px=1.5,
+        size_px=6.0,
+        score=0.9,
+        path=(),
+    )
+
+
+def test_observations_become_events_of_their_camera() -> None:
+    object_event, passage, fall = (event_of(o, IDENTITY, ()) for o in (in_zone(TrackPhase.ENTERED), passed(), fallen()))
+    assert isinstance(object_event, ObjectObserved)
+    assert (object_event.place_id, object_event.label, object_event.dwell_ms) == ("lift-1", ObjectLabel.E_BIKE, 400)
+    assert isinstance(passage, PassageObserved)
+    assert (passage.place_id, passage.direction, passage.track_id) == ("door-1", Direction.IN, 8)
+    assert isinstance(fall, ObjectFell)
+    assert (fall.place_id, fall.track_id, fall.started_ms, fall.duration_ms) == ("p1", 503, 8_000, 1_000)
+    assert event_of(fallen("col-2"), IDENTITY, ()).place_id == "col-2"
+    assert {(e.site_id, e.source_id, e.origin) for e in (object_event, passage, fall)} == {
+        ("s1", "c1", Origin.SIMULATED)
+    }
+
+
+def test_falls_and_e_bikes_are_uploaded_unasked_once_and_the_rest_stays_on_the_box() -> None:
+    policy = EvidencePolicy()
+    stay: list[Observation] = [
+        in_zone(TrackPhase.ENTERED, ObjectLabel.BICYCLE),
+        in_zone(TrackPhase.PRESENT, ObjectLabel.BICYCLE),
+        in_zone(TrackPhase.PRESENT),  # the track turns out an e-bike
+        in_zone(TrackPhase.PRESENT),
+        in_zone(TrackPhase.LEFT),
+        fallen(),
+        passed(),
+    ]
+    assert [(w.cut, w.upload) for w in map(policy.wanted, stay)] == [
+        (True, False),
+        (False, False),
+        (True, True),
+        (False, False),
+        (False, False),
+        (True, True),
+        (True, False),
+    ]
+    assert (policy.wanted(fallen()).started_ms, policy.wanted(passed()).started_ms) == (8_000, 9_000)
+    assert EvidencePolicy(upload_passages=True).wanted(passed()).upload
+
+
+class Recording:
+    """A recorder on a disk, with a ring of ten seconds."""
+
+    def __init__(self, folder: Path, *, frames: int = 100) -> None:
+        db = BoxDb(folder / "box.db")
+        ring = FrameRing()
+        for n in range(frames):
+            ring.add(np.full((48, 64, 3), n, np.uint8), n * 100)
+        self.folder = folder / "e"
+        self.disk = EvidenceDisk(self.folder, quota_bytes=10**8)
+        self.spool = Spool(db, box_id="b1", site_id="s1", place_id="b1", now_ms=0)
+        self.uploads = UploadQueue(db)
+        self.recorder = Recorder(IDENTITY, ring=ring, disk=self.disk, spool=self.spool)
+
+    def rows(self) -> list[dict[str, object]]:
+        self.spool.number(Lane.LIVE, 0, 100)
+        return [json.loads(row.body) for row in self.spool.rows(Lane.LIVE, 0, 100)]
+
+
+def test_a_recorded_fall_has_its_event_its_evidence_and_its_uploads(tmp_path: Path) -> None:
+    box = Recording(tmp_path)
+    box.recorder.record(fallen(), threading.Event())
+    (row,) = box.rows()
+    evidence = row["evidence"]
+    assert isinstance(evidence, list)
+    assert [(e["kind"], e["from_ms"], e["to_ms"]) for e in evidence] == [
+        ("still", 9_000, 9_000),
+        ("clip", 4_100, 9_000),
+    ]
+    assert [len(box.disk.read(e["sha256"])) == e["bytes"] for e in evidence] == [True, True]
+    assert (box.uploads.waiting(), usage(box.folder).files) == (2, 2)
+
+
+def test_a_passage_keeps_its_evidence_on_the_box(tmp_path: Path) -> None:
+    box = Recording(tmp_path)
+    box.recorder.record(passed(), threading.Event())
+    assert (box.uploads.waiting(), usage(box.folder).files, len(box.rows())) == (0, 2, 1)
+
+
+def test_without_pictures_or_a_usable_disk_the_event_is_recorded_all_the_same(tmp_path: Path) -> None:
+    box = Recording(tmp_path, frames=0)
+    box.recorder.record(fallen(), threading.Event())
+    (tmp_path / "full").mkdir()
+    full = Recording(tmp_path / "full")
+    for file in full.folder.iterdir():
+        file.unlink()
+    full.folder.rmdir()
+    full.recorder.record(fallen(), threading.Event())
+    assert [("evidence" in row) for row in box.rows() + full.rows()] == [False, False]
+    assert (box.recorder.gauges.cuts_failed, full.recorder.gauges.cuts_failed) == (0, 1)
+
+
+class PersonEverywhere:
+    """A detector that sees one person over the whole picture."""
+
+    def detect(self, frame: Image) -> Detections:
+        return detections([(0, 0, frame.shape[1], frame.shape[0])], [0.9], [0])
+
+
+def one_person_model() -> LoadedModel:
+    manifest = load_manifest(MANIFESTS / "person_192.toml")
+    return LoadedModel(manifest, b"")
+
+
+def watching(camera: CameraConfig, first_track_id: int = 1) -> Watch:
+    return build_watch(
+        camera,
+        model=one_person_model(),
+        make_detector=lambda _model, _score: PersonEverywhere(),
+        first_track_id=first_track_id,
+    )
+
+
+ZONED = CameraConfig(
+    id="c1",
+    analysers=(AnalyserName.OBJECT_ZONES,),
+    zone=(Zone("hall", ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))),),
+)
+
+
+def test_pictures_are_redacted_before_they_are_kept() -> None:
+    ring = FrameRing()
+    pipeline = Pipeline(lambda first: watching(ZONED, first), (Mask(((0, 0), (1, 0), (1, 0.5), (0, 0.5))),), ring)
+    picture = noise_frame(5, 64, 64)
+    pipeline.process(Frame(picture, 1_000))
+    kept = ring.nearest(1_000)
+    assert kept is not None
+    shown = decode_jpeg(kept.jpeg)
+    assert int(np.ptp(shown[:28].astype(int))) < 40
+    assert np.abs(shown.astype(int) - picture.astype(int)).mean() > 30
+
+
+def test_tracks_are_numbered_from_the_time_and_anew_after_the_clock_was_set_back() -> None:
+    begun: list[int] = []
+
+    def make(first: int) -> Watch:
+        begun.append(first)
+        return watching(ZONED, first)
+
+    pipeline = Pipeline(make, (), FrameRing())
+    picture = np.zeros((48, 64, 3), np.uint8)
+    said = [o for n in range(5) for o in pipeline.process(Frame(picture, 100_000 + n * 300))]
+    assert [(type(o), o.at_ms) for o in said] == [(ObjectInZone, 100_900)]
+    assert isinstance(said[0], ObjectInZone)
+    assert said[0].track_id == 100_000
+    pipeline.process(Frame(picture, 100_500))  # a little back: time stands still instead
+    pipeline.process(Frame(picture, 50_000))
+    assert begun == [100_000, 50_000]
+
+
+def test_only_the_listed_analysers_run_and_a_detector_needs_a_model() -> None:
+    falls = CameraConfig(id="c1", analysers=(AnalyserName.HIGH_ALTITUDE_THROW,))
+    watch = watching(falls)
+    assert (len(watch.analysers), watch.following, watch.model) == (1, None, None)
+    both = CameraConfig(
+        id="c1", analysers=(AnalyserName.HIGH_ALTITUDE_THROW, AnalyserName.OBJECT_ZONES), zone=ZONED.zone
+    )
+    assert len(watching(both).analysers) == 2
+    with pytest.raises(ConfigurationError, match="model is missing"):
+        build_watch(ZONED, model=None, make_detector=lambda _m, _s: PersonEverywhere())
+
+
+@pytest.mark.slow
+def test_people_at_a_real_gate_are_counted_one_by_one(tmp_path: Path) -> None:
+    video = need_shared("clips/gate/one-by-one-person-detection.mp4")
+    model = load_model(shared_manifest("yolox_nano_416", tmp_path))
+    camera = CameraConfig(
+        id="gate",
+        detect_per_s=3.0,
+        analysers=(AnalyserName.PASSAGES, AnalyserName.OBJECT_ZONES),
+        line=(Line("door", start=(0.62, 1.0), end=(0.62, 0.0)),),
+        zone=(Zone("hall", ((0.2, 0.2), (0.8, 0.2), (0.8, 1.0), (0.2, 1.0)), labels=(ObjectLabel.PERSON,)),),
+    )
+    watch = build_watch(camera, model=model, make_detector=lambda m, score: OnnxDetector(m, min_score=score))
+    frames = itertools.takewhile(lambda frame: frame.at_ms < THREE_PEOPLE_MS, read_video(video))
+    seen = [o for f in frames for a in watch.analysers for o in a.process(f.image, f.at_ms)]
+    passages = [o for o in seen if isinstance(o, LinePassed)]
+    stays = Counter(o.phase for o in seen if isinstance(o, ObjectInZone))
+    assert (stays[TrackPhase.ENTERED], stays[TrackPhase.LEFT]) == (3, 3)
+    assert len({o.track_id for o in passages}) == len(passages) == 3

@@ -1,0 +1,102 @@
+"""Dead letters keep why, not who: scrubbed, encrypted, bounded in number and time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import ConfigurationError, RejectReason
+from ingest.pipeline.scrub import MAX_EXCERPT, scrub, scrub_topic
+from ingest.shard.dead_letters import KEEP_MS, PER_SOURCE, PER_SOURCE_A_MINUTE, DeadLetter, DeadLetters, dead_letter
+from tests.ingest.builders import NOW_MS
+
+SECRET = {
+    "kind": "access_attempted",
+    "persionName": "张三",
+    "idCard": "110101199001011234",
+    "phone": 13800138000,
+    "pic": "data:image/jpeg;base64," + "A" * 4000,
+    "site_id": "110101199001011234",
+    "info": [{"name": "Li Si", "similarity": 0.93, "at_ms": NOW_MS}],
+    "李四": "x",
+}
+
+
+def _letter(n: int = 0, source: str = "s1/g1", at_ms: int = NOW_MS) -> DeadLetter:
+    return dead_letter(RejectReason.WRONG_TYPE, f"$.state: no. {n}", source, "linli/v1/s1/gate/g1/evt", b"{}", at_ms)
+
+
+def test_scrubbing_keeps_structure_and_loses_people() -> None:
+    excerpt = scrub(json.dumps(SECRET).encode())
+    for personal in ("张三", "110101", "138001", "AAAA", "Li Si", "李四"):
+        assert personal not in excerpt
+    kept = json.loads(excerpt)
+    assert kept["kind"] == "access_attempted"
+    assert kept["persionName"] == "<text 2>"
+    assert kept["phone"] == kept["site_id"].replace("<text 18>", "<number>") == "<number>"
+    assert kept["info"] == [{"name": "<text 5>", "similarity": 0.93, "at_ms": NOW_MS}]
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xff\xfe", b"[" * 9000, b"Zhang San", b"x" * 10_000_000, b'"\\ud800"'])
+def test_scrubbing_never_fails_and_never_quotes_what_it_cannot_read(payload: bytes) -> None:
+    excerpt = scrub(payload)
+    assert "Zhang" not in excerpt
+    assert len(excerpt) <= MAX_EXCERPT
+
+
+def test_an_excerpt_is_bounded() -> None:
+    assert len(scrub(json.dumps({f"k{n}": {str(m): m for m in range(50)} for n in range(50)}).encode())) <= MAX_EXCERPT
+
+
+def test_numbers_of_people_are_blanked_in_topics() -> None:
+    assert scrub_topic("a/110101199001011234/b" + "/x" * 200).startswith("a/<number>/b")
+    assert len(scrub_topic("a" * 1000)) <= 200
+
+
+def test_a_letter_is_read_back_and_is_not_in_the_file(tmp_path: Path) -> None:
+    letters = DeadLetters(tmp_path)
+    letter = dead_letter(RejectReason.WRONG_SITE, "detail here", "s1/g1", "topic/here", b'{"secret": true}', NOW_MS)
+    letters.add(letter)
+    assert letters.list(10) == []
+    assert letters.flush(NOW_MS) == 1
+    (found,) = DeadLetters(tmp_path).list(10)
+    assert (found.detail, found.topic, found.sha256, found.size) == ("detail here", "topic/here", letter.sha256, 16)
+    assert letters.show(found.letter) == found
+    assert letters.show(99) is None
+    on_disk = b"".join(p.read_bytes() for p in tmp_path.iterdir() if p.name != "key")
+    assert b"detail here" not in on_disk
+    assert b"secret" not in on_disk
+
+
+def test_the_key_is_its_owners_alone_and_a_broken_one_says_what_to_do(tmp_path: Path) -> None:
+    DeadLetters(tmp_path).close()
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "key").write_bytes(b"not a key")
+    with pytest.raises(ConfigurationError, match="restore it, or delete it"):
+        DeadLetters(tmp_path)
+
+
+def test_letters_end_after_72_hours_and_by_quota_per_source(tmp_path: Path) -> None:
+    letters = DeadLetters(tmp_path)
+    for n in range(PER_SOURCE + 30):
+        letters.add(_letter(n, at_ms=NOW_MS + n))
+    letters.add(_letter(source="s1/g2", at_ms=NOW_MS))
+    letters.flush(NOW_MS)
+    assert letters.counts() == {("wrong_type", "s1/g1"): PER_SOURCE, ("wrong_type", "s1/g2"): 1}
+    assert letters.list(1, source="s1/g1")[0].detail.endswith(f"no. {PER_SOURCE + 29}")
+    letters.flush(NOW_MS + KEEP_MS + PER_SOURCE)
+    assert [x.detail for x in letters.list(999)] == [
+        f"$.state: no. {n}" for n in range(PER_SOURCE + 29, PER_SOURCE - 1, -1)
+    ]
+    assert letters.purge() == 30
+    assert letters.list(9) == []
+
+
+def test_a_source_is_heard_a_few_times_a_minute(tmp_path: Path) -> None:
+    letters = DeadLetters(tmp_path)
+    wanted = [letters.wants("s1/g1", NOW_MS + n) for n in range(100)]
+    assert wanted.count(True) == PER_SOURCE_A_MINUTE
+    assert letters.wants("s1/g2", NOW_MS)
+    assert letters.wants("s1/g1", NOW_MS + 60_000)

@@ -1,0 +1,333 @@
+"""A shard on real brokers: what reaches the log, when it is answered, and what its watermarks say."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from contracts.batch import Batch
+from contracts.errors import ConfigurationError, Permanent, RejectReason
+from contracts.events import ConfigurationRecord, DeviceStateChanged, DoorChanged, IngestInterrupted
+from contracts.names import DeviceClass
+from ingest.session.broker import Broker, free_port
+from ingest.session.probes import STOOD_STILL_MS
+from ingest.session.session import MqttSession
+from ingest.settings import ShardSettings
+from ingest.shard.recording import RecordingLog
+from tests.ingest.builders import device, door, power, row, smoke, wire
+from tests.ingest.clients import Box, Devices, Listener, wait_until
+from tests.ingest.shards import RunningShard, now_ms, running_shard
+from tests.support.broker import mosquitto, running_broker
+
+pytestmark = pytest.mark.service
+
+
+@pytest.fixture(params=["mosquitto", "amqtt"])
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
+    """A broker of each kind."""
+    with running_broker(request.param, tmp_path / "broker") as running:
+        yield running
+
+
+class GatedLog(RecordingLog):
+    """A log whose appends wait for the gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def append(self, batches: Sequence[Batch]) -> list[int]:
+        assert self.gate.wait(20)
+        return super().append(batches)
+
+
+def test_events_reach_the_log_in_order_with_time_behind_them(broker: Broker, tmp_path: Path) -> None:
+    log = RecordingLog()
+    with running_shard(broker.url, log, tmp_path, client_id="order"), Devices(broker.port) as devices:
+        for n in range(300):
+            devices.say(door(f"e{n}", at_ms=now_ms(), seq=n))
+        devices.say(power(at_ms=now_ms()), qos=0)
+        assert log.wait_for(300, 15, DoorChanged)
+        last_ms = max(event.received_ms for event in log.events())
+        assert wait_until(lambda: log.last_watermark_ms() > last_ms, 5)
+    doors = [event for event in log.events() if isinstance(event, DoorChanged)]
+    assert [event.event_id for event in doors] == [f"e{n}" for n in range(300)]
+    marks = [batch.watermark_ms for batch in log.batches]
+    assert marks == sorted(marks)
+    assert [type(e).__name__ for e in log.events()][:6] == ["SiteConfigured"] + ["DeviceConfigured"] * 5
+
+
+BAD: list[tuple[str, bytes, RejectReason]] = [
+    ("zigbee2mqtt/plug", b"{}", RejectReason.UNKNOWN_TOPIC),
+    ("linli/v1/s1/gate/g1/evt", b'{"x":"' + b"y" * 10_000_000 + b'"}', RejectReason.TOO_LARGE),
+    ("linli/v1/s1/gate/g1/evt", b'{"x":' + b"[" * 9_000 + b"]" * 9_000 + b"}", RejectReason.TOO_DEEP),
+    ("linli/v1/s1/gate/g1/evt", b"NaN", RejectReason.NOT_JSON),
+    ("linli/v1/s1/gate/g1/evt", b"\xff", RejectReason.NOT_UTF8),
+    ("linli/v1/s1/gate/g1/evt", wire(door()).replace(b"door_changed", b"teapot"), RejectReason.UNKNOWN_KIND),
+    ("linli/v1/s1/gate/g1/evt", wire(door()).replace(b'"open"', b"1"), RejectReason.WRONG_TYPE),
+    ("linli/v1/s1/gate/g1/evt", wire(door(at_ms=0)), RejectReason.TOO_OLD),
+    ("linli/v1/s1/gate/g1/evt", wire(door(source_id="g2")), RejectReason.WRONG_DEVICE),
+    ("linli/v1/s2/gate/g1/evt", wire(door()), RejectReason.WRONG_SITE),
+    ("linli/v1/s1/gate/g9/evt", wire(door(source_id="g9")), RejectReason.NOT_CONFIGURED),
+]
+
+
+def test_bad_input_is_counted_with_its_reason_and_stops_nothing(broker: Broker, tmp_path: Path) -> None:
+    log = RecordingLog()
+    with running_shard(broker.url, log, tmp_path, client_id="bad") as running, Devices(broker.port) as devices:
+        for topic, payload, _ in BAD:
+            devices.send(topic, payload)
+        devices.say(door("future", at_ms=now_ms() + 86_400_000))
+        devices.say(door("good", at_ms=now_ms()))
+        assert log.wait_for(2, 20, DoorChanged)
+        counters = running.shard.counters
+        for _, _, reason in BAD:
+            assert counters.value("linli_ingest_rejected_total", reason=reason) == 1, reason
+        assert wait_until(lambda: len(running.letters.list(99)) == len(BAD), 5)
+    letters = running.letters.list(99)
+    assert {letter.reason for letter in letters} == {reason for _, _, reason in BAD}
+    assert [(e.event_id, e.future) for e in log.events() if isinstance(e, DoorChanged)] == [
+        ("future", True),
+        ("good", False),
+    ]
+    devices_waiting, topics_waiting = running.inventory.pending()
+    assert [d.device_id for d in devices_waiting] == ["g9"]
+    assert [t.topic for t in topics_waiting if not t.topic.startswith("$")] == ["zigbee2mqtt/plug"]
+
+
+def test_a_puback_is_sent_only_after_the_append(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered: list[tuple[int, int]] = []
+    log = GatedLog()
+    plain = MqttSession.ack
+
+    def ack(self: MqttSession, connection: int, mids: Sequence[int]) -> None:
+        answered.append((len(log.events()), len(mids)))
+        plain(self, connection, mids)
+
+    monkeypatch.setattr(MqttSession, "ack", ack)
+    with running_shard(broker.url, log, tmp_path, client_id="puback"), Devices(broker.port) as devices:
+        before = len(log.events())
+        log.gate.clear()
+        time.sleep(0.3)
+        answered.clear()
+        for n in range(20):
+            devices.say(door(f"e{n}", at_ms=now_ms()))
+        devices.confirmed()
+        time.sleep(0.5)
+        assert answered == []
+        log.gate.set()
+        assert log.wait_for(20, 5, DoorChanged)
+        assert wait_until(lambda: sum(n for _, n in answered) >= 20, 5)
+    assert all(durable >= before + 20 for durable, _ in answered)
+
+
+def test_a_box_hears_got_only_after_the_append(broker: Broker, tmp_path: Path) -> None:
+    log = GatedLog()
+    with running_shard(broker.url, log, tmp_path, client_id="got"), Devices(broker.port) as devices:
+        listener = Listener(broker.port, "linli/v1/s1/edge/b1/got")
+        log.gate.clear()
+        for seq in (1, 2, 3):
+            devices.send("linli/v1/s1/edge/b1/evt", wire(row(seq, first=1, at_ms=now_ms())))
+        time.sleep(0.5)
+        assert not listener.heard
+        log.gate.set()
+        assert wait_until(lambda: any(b'"through_seq":3' in payload for _, payload in listener.heard), 5)
+        listener.close()
+    assert [e.event_id for e in log.events() if e.spool] == ["sp1-1", "sp1-2", "sp1-3"]
+
+
+def test_a_whole_spool_goes_over_in_order(broker: Broker, tmp_path: Path) -> None:
+    log = RecordingLog()
+    with running_shard(broker.url, log, tmp_path, client_id="spool"):
+        box = Box(broker.port, 500)
+        assert box.wait_done(20)
+        box.close()
+    assert [e.spool.seq for e in log.events() if e.spool] == list(range(1, 501))
+
+
+def test_of_two_owners_of_a_session_the_first_ends_and_time_is_never_wrong(broker: Broker, tmp_path: Path) -> None:
+    first, second = RecordingLog(), RecordingLog()
+    with (
+        running_shard(broker.url, first, tmp_path / "a", client_id="twins", silence_ms=1_500) as old,
+        running_shard(broker.url, second, tmp_path / "b", client_id="twins", silence_ms=1_500),
+        Devices(broker.port) as devices,
+    ):
+        assert old.ended(15)
+        assert isinstance(old.error, Permanent)
+        took_ms = first.last_watermark_ms()
+        for n in range(20):
+            devices.say(door(f"e{n}", at_ms=now_ms()))
+        assert second.wait_for(20, 10, DoorChanged)
+        assert wait_until(lambda: second.last_watermark_ms() > took_ms, 10)
+    assert first.last_watermark_ms() == took_ms
+    assert not [e for e in first.events() if isinstance(e, DoorChanged)]
+
+
+def test_a_refusing_log_is_tried_again_and_nothing_is_twice(broker: Broker, tmp_path: Path) -> None:
+    log = RecordingLog()
+    with running_shard(broker.url, log, tmp_path, client_id="refusing") as running, Devices(broker.port) as devices:
+        log.refusals = 3
+        for n in range(30):
+            devices.say(door(f"e{n}", at_ms=now_ms()))
+        assert log.wait_for(30, 10, DoorChanged)
+        assert running.shard.counters.value("linli_ingest_append_failures_total") == 3
+    assert [e.event_id for e in log.events() if isinstance(e, DoorChanged)] == [f"e{n}" for n in range(30)]
+
+
+def test_life_safety_and_the_time_behind_it_do_not_wait_for_the_beat(broker: Broker, tmp_path: Path) -> None:
+    log = RecordingLog()
+    with running_shard(broker.url, log, tmp_path, client_id="smoke"), Devices(broker.port) as devices:
+        waits = []
+        for n in range(5):
+            time.sleep(0.3)
+            began, at_ms = time.monotonic(), now_ms()
+            devices.say(smoke(f"f{n}", at_ms=at_ms))
+            assert wait_until(lambda at=at_ms: log.last_watermark_ms() > at, 5)  # type: ignore[misc]
+            waits.append(time.monotonic() - began)
+    assert sorted(waits)[2] < 0.15
+
+
+def test_a_device_joins_while_the_shard_runs_and_its_record_comes_first(broker: Broker, tmp_path: Path) -> None:
+    log = RecordingLog()
+    with running_shard(broker.url, log, tmp_path, client_id="joins") as running, Devices(broker.port) as devices:
+        devices.say(door("early", source_id="g7", at_ms=now_ms()))
+        running.inventory.put([device("g7", DeviceClass.GATE)])
+        assert log.wait_for(7, 5, ConfigurationRecord)
+        devices.say(door("late", source_id="g7", at_ms=now_ms()))
+        assert log.wait_for(1, 5, DoorChanged)
+    assert [e.event_id for e in log.events()][-2:] == ["config-7", "late"]
+
+
+def test_a_restart_does_not_write_the_configuration_again_but_another_log_gets_it(
+    broker: Broker, tmp_path: Path
+) -> None:
+    for log_id, expected in (("log-a", 6), ("log-a", 0), ("log-b", 6)):
+        log = RecordingLog()
+        with running_shard(broker.url, log, tmp_path, client_id="again", log_id=log_id):
+            assert wait_until(lambda of=log: bool(of.last_watermark_ms()), 5)  # type: ignore[misc]
+        assert sum(isinstance(e, ConfigurationRecord) for e in log.events()) == expected
+
+
+def test_a_stop_writes_what_was_accepted(broker: Broker, tmp_path: Path) -> None:
+    log = RecordingLog(delay_s=0.3)
+    with running_shard(broker.url, log, tmp_path, client_id="stop") as running, Devices(broker.port) as devices:
+        for n in range(50):
+            devices.say(door(f"e{n}", at_ms=now_ms()))
+        assert wait_until(lambda: running.shard.counters.value("linli_ingest_events_total") >= 50, 10)
+    assert len([e for e in log.events() if isinstance(e, DoorChanged)]) == 50
+
+
+def test_a_log_that_stands_still_slows_the_broker_down_and_memory_does_not_grow(broker: Broker, tmp_path: Path) -> None:
+    log = GatedLog()
+    with (
+        running_shard(broker.url, log, tmp_path, client_id="slow", inbox_messages=50) as running,
+        Devices(broker.port) as devices,
+    ):
+        log.gate.clear()
+        for n in range(400):
+            devices.say(door(f"e{n}", at_ms=now_ms()))
+        devices.confirmed()
+        time.sleep(0.5)
+        assert running.shard.counters.value("linli_ingest_events_total") < 200
+        log.gate.set()
+        assert log.wait_for(400, 10, DoorChanged)
+    assert [e.event_id for e in log.events() if isinstance(e, DoorChanged)] == [f"e{n}" for n in range(400)]
+
+
+def test_one_noisy_device_delays_nobody_else(broker: Broker, tmp_path: Path) -> None:
+    log = RecordingLog()
+    with (
+        running_shard(broker.url, log, tmp_path, client_id="noisy", events_per_s=5.0, events_burst=10.0) as running,
+        Devices(broker.port) as devices,
+    ):
+        for n in range(200):
+            devices.say(door(f"n{n}", at_ms=now_ms()))
+        devices.say(smoke("calm", at_ms=now_ms()))
+        assert wait_until(lambda: any(e.event_id == "calm" for e in log.events()), 5)
+        sent_ms = now_ms()
+        assert wait_until(lambda: log.last_watermark_ms() > sent_ms, 5)
+        assert running.shard.counters.value("linli_ingest_held_total") >= 150
+        noisy = [e.event_id for e in log.events() if isinstance(e, DoorChanged)]
+        assert len(noisy) < 60
+    assert noisy == [f"n{n}" for n in range(len(noisy))]
+
+
+def test_a_last_will_is_an_event_of_now(broker: Broker, tmp_path: Path) -> None:
+    log = RecordingLog()
+    will = DeviceStateChanged(
+        event_id="will-1", site_id="s1", source_id="g1", place_id="p1", at_ms=now_ms() - 3_600_000, online=False
+    )
+    with running_shard(broker.url, log, tmp_path, client_id="will"), Devices(broker.port) as devices:
+        devices.say(will)
+        assert log.wait_for(1, 5, DeviceStateChanged)
+    (event,) = [e for e in log.events() if isinstance(e, DeviceStateChanged)]
+    assert event.at_ms == event.received_ms
+    assert event.device_at_ms == will.at_ms
+
+
+def test_a_start_below_the_logs_last_watermark_waits(broker: Broker, tmp_path: Path) -> None:
+    ahead_ms = now_ms() + 1_500
+    log = RecordingLog(last_ms=ahead_ms)
+    with running_shard(broker.url, log, tmp_path, client_id="wait"):
+        assert now_ms() > ahead_ms
+        assert log.wait_for(1, 5, IngestInterrupted)
+    interrupted = next(e for e in log.events() if isinstance(e, IngestInterrupted))
+    assert (interrupted.at_ms, interrupted.from_ms, interrupted.site_id) == (ahead_ms, ahead_ms, "s1")
+    assert interrupted.to_ms > ahead_ms
+
+
+def test_a_broker_that_comes_back_makes_one_interruption_and_time_stands_still_meanwhile(tmp_path: Path) -> None:
+    log, port = RecordingLog(), free_port()
+    with mosquitto(tmp_path / "m", port) as first:
+        running_context = running_shard(first.url, log, tmp_path, client_id="back")
+        running = running_context.__enter__()
+        assert wait_until(lambda: log.last_watermark_ms() > 0, 5)
+        first.kill()
+        assert wait_until(lambda: running.shard.counters.value("linli_ingest_connected") == 0, 5)
+        stood_ms = log.last_watermark_ms()
+        time.sleep(0.8)
+        assert log.last_watermark_ms() <= stood_ms + 300
+        stood_ms = log.last_watermark_ms()
+    with mosquitto(tmp_path / "m", port):
+        assert log.wait_for(1, 15, IngestInterrupted)
+        assert wait_until(lambda: log.last_watermark_ms() > stood_ms, 5)
+        running_context.__exit__(None, None, None)
+    interruptions = [e for e in log.events() if isinstance(e, IngestInterrupted)]
+    assert [(e.site_id, e.at_ms == e.from_ms) for e in interruptions] == [("s1", True)]
+    assert abs(interruptions[0].from_ms - stood_ms) <= 300
+    at = next(n for n, b in enumerate(log.batches) if interruptions[0] in b.events)
+    assert all(b.watermark_ms <= interruptions[0].from_ms for b in log.batches[:at])
+
+
+def test_a_broker_that_stood_still_is_an_interruption_though_the_connection_stands(tmp_path: Path) -> None:
+    """What devices told it meanwhile may come behind our probe: their silence must not be counted."""
+    log = RecordingLog()
+    with mosquitto(tmp_path / "m") as broker, running_shard(broker.url, log, tmp_path, client_id="still") as running:
+        assert wait_until(lambda: log.last_watermark_ms() > 0, 5)
+        os.kill(broker.pid, signal.SIGSTOP)
+        time.sleep(STOOD_STILL_MS / 1_000 + 0.6)
+        stood_ms = log.last_watermark_ms()
+        os.kill(broker.pid, signal.SIGCONT)
+        assert wait_until(lambda: log.last_watermark_ms() > stood_ms, 15)
+        assert running.shard.counters.value("linli_ingest_connected") == 1
+    (interrupted,) = [e for e in log.events() if isinstance(e, IngestInterrupted)]
+    assert interrupted.to_ms - interrupted.from_ms > STOOD_STILL_MS
+    at = next(n for n, b in enumerate(log.batches) if interrupted in b.events)
+    assert all(b.watermark_ms <= interrupted.from_ms for b in log.batches[:at])
+
+
+def test_a_broker_that_refuses_us_is_a_configuration_error(tmp_path: Path) -> None:
+    with mosquitto(tmp_path / "m", change=lambda t: t.replace("anonymous true", "anonymous false")) as strict:
+        running = RunningShard(ShardSettings(mqtt_url=strict.url), RecordingLog(), tmp_path)
+        assert running.ended(15)
+    assert isinstance(running.error, ConfigurationError)
+    assert "refuses us" in str(running.error)

@@ -1,0 +1,53 @@
+"""A process that carries results from a folder to an InfluxDB until it is killed: ``feeder_child FOLDER URL``.
+
+After every step it prints how far it has come, so that a test can kill it by progress. ``done`` is printed when the
+sources are read to their end and the spool is empty; then it goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+import click
+
+from streams.checkpoints.sqlite import EngineStore
+from streams.log.sqlite.day_log import DayLog
+from streams.results.collector import Feeder, FindingsSource, LogSource, Source
+from streams.results.influx import Credentials, Influx
+from streams.results.influx_url import parse_influx
+from streams.results.sender import ResultsAlarm, Sender
+from streams.results.spool import Spool
+from tests.streams.results.factories import meter_book
+
+
+def main() -> None:
+    """Run until killed."""
+    folder, url = Path(sys.argv[1]), sys.argv[2]
+    spool = Spool(folder / "spool.db")
+    log, findings = DayLog(folder / "log"), EngineStore(folder / "engine.db")
+    sources: list[Source] = [LogSource(log, meter_book(6), wall_ms, _told), FindingsSource(findings, wall_ms, _told)]
+    feeder = Feeder(spool, sources, wall_ms, _told)
+    sender = Sender(spool, Influx(parse_influx(url), Credentials(), timeout_s=2.0), wall_ms, _told)
+    stop = threading.Event()
+    threading.Thread(target=sender.run, args=(stop,), daemon=True).start()
+    while True:
+        found = feeder.step()
+        waiting = spool.depth().points
+        click.echo("done" if not found and not waiting else f"waiting {waiting}")
+        time.sleep(0.01)
+
+
+def wall_ms() -> int:
+    """Now, epoch ms."""
+    return time.time_ns() // 1_000_000
+
+
+def _told(_alarm: ResultsAlarm, _detail: str) -> None:
+    pass
+
+
+if __name__ == "__main__":
+    main()
