@@ -1,4 +1,4 @@
-"""Servers that the whole run shares."""
+"""What the whole run shares: servers, and how properties are tried."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.support.kafka import RunningKafka
+
+settings.register_profile("linli", deadline=None)  # how fast a machine is says nothing about a property
+settings.load_profile("linli")
 
 
 @pytest.fixture(scope="session")
