@@ -14,6 +14,7 @@ from contracts.events import EVENT_TYPES, BacklogDrained, ConfigurationRecord, E
 from contracts.findings import URGENCY, Severity, Urgency
 from detectors.core.rule import Rule
 from detectors.core.site_view import SiteView
+from streams.engine.state_schema import hashed_schema
 
 PER_SOURCE_BOUND_MS = 200
 """In classes up to this bound lateness is judged per source: single-source and life-safety rules (LOG §5)."""
@@ -103,7 +104,7 @@ def _check(units: Sequence[Unit]) -> None:
 
 
 def _digest(units: Sequence[Unit]) -> str:
-    """24 hex digits over the rules, their constants, the schemas of their states, the view's and the row's."""
+    """24 hex digits over the rules, their constants, how their states are stored, the view's fields, the row's version."""
     described: list[object] = [ROW_VERSION, SiteView.__struct_fields__]
     for unit in units:
         rule = unit.rule
@@ -111,5 +112,5 @@ def _digest(units: Sequence[Unit]) -> str:
             str(kind.__struct_config__.tag) for kind in EVENT_TYPES.values() if issubclass(kind, rule.accepts)
         )
         constants = (rule.name, rule.version, rule.bound_ms, rule.horizon_ms, rule.instant, rule.receipt)
-        described.append((constants, kinds, msgspec.json.schema(rule.state_type)))
+        described.append((constants, kinds, hashed_schema(rule.name, rule.state_type)))
     return hashlib.blake2b(msgspec.json.encode(described, order="sorted"), digest_size=12).hexdigest()
