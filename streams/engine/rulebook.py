@@ -104,7 +104,7 @@ def _check(units: Sequence[Unit]) -> None:
 
 
 def _digest(units: Sequence[Unit]) -> str:
-    """24 hex digits over the rules, their constants, how their states are stored, the view's fields, the row's version."""
+    """24 hex digits over the rules, their constants, their states as they are stored, the view and the row."""
     described: list[object] = [ROW_VERSION, SiteView.__struct_fields__]
     for unit in units:
         rule = unit.rule
