@@ -230,8 +230,10 @@ def _parameter(one: click.Parameter) -> list[Any]:
 
 
 def invoke(*arguments: str) -> str:
-    """What a command prints on stdout."""
-    return CliRunner().invoke(linli, list(arguments), catch_exceptions=False).stdout
+    """What a command prints on stdout, when it succeeds."""
+    done = CliRunner().invoke(linli, list(arguments), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
 
 
 def metrics(folder: Path) -> dict[str, str]:
@@ -302,3 +304,14 @@ def judge_kafka(url: str, prefix: str, log_id: str) -> list[str]:
             driver.open()
             driver.drain()
     return alarms
+
+
+def count_findings(url: str, prefix: str) -> int:
+    """How many records of the findings topic hold one, repetitions included."""
+    from streams.checkpoints.findings_topic import KafkaFindings
+    from streams.kafka import KafkaCluster
+
+    topic = TopicNames(prefix).findings
+    with KafkaCluster(url, "tests") as cluster:
+        count = cluster.partitions(topic)
+        return sum(len(KafkaFindings(cluster, topic, number).findings_after(0, 100_000)) for number in range(count))
