@@ -20,11 +20,12 @@ test: $(STAMP)          ## everything, real servers and browser included
 test-fast: $(STAMP)     ## no services, no long runs
 	$(PY) -m pytest -q -m "not service and not slow"
 
-check: $(STAMP)         ## ruff, mypy strict, import rings
+check: $(STAMP)         ## ruff, mypy strict, the rings of imports
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
+	$(PY) -m tests.rings
 
 bench: $(STAMP)         ## measured figures, ratios in one run
 	$(PY) -m bench

@@ -1,1 +1,1 @@
-"""The words everything shares: events, findings, incidents, configuration, errors and names. Imports msgspec only."""
+"""The words everything shares: events, findings, incidents, configuration, errors and names. Pure."""

@@ -1,4 +1,4 @@
-"""What a receiver may be told: its profile, and the pure policy that mutes a delivery with a named reason."""
+"""What a receiver may be told: its profile, and the policy that mutes a delivery with a named reason. Pure."""
 
 from __future__ import annotations
 

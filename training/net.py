@@ -48,8 +48,8 @@ class Head(nn.Module):
             assert bias is not None
             nn.init.constant_(bias, 0.0)
         with torch.no_grad():
-            self.classes.bias.fill_(-3.0)  # type: ignore[union-attr]
-            self.boxes.bias[4] = -4.0  # type: ignore[index]
+            self.classes.bias.fill_(-3.0)
+            self.boxes.bias[4] = -4.0
 
     def forward(self, x: Tensor) -> Tensor:
         """Features → raw predictions."""

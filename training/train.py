@@ -64,7 +64,8 @@ def _train(net: Detector, samples: list[Sample], options: argparse.Namespace) ->
     rng = Random(options.seed)
     cells, strides = cells_of(WIDTH, HEIGHT)
     optimizer = torch.optim.AdamW(net.parameters(), lr=PEAK_RATE, weight_decay=0.02)
-    average = copy.deepcopy(net).eval()
+    average: Detector = copy.deepcopy(net)
+    average.eval()
     began, shown = time.monotonic(), 0.0
     for step in range(options.steps):
         share = max(step / options.steps, (time.monotonic() - began) / (options.minutes * 60))
@@ -75,7 +76,7 @@ def _train(net: Detector, samples: list[Sample], options: argparse.Namespace) ->
         images, targets = batch_of(samples, rng)
         loss = loss_of(net.train()(images), cells, strides, targets)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 10.0)
         optimizer.step()
         _blend(average, net, min(0.998, (step + 1) / (step + 20)))

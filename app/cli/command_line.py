@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 
-def with_config(root: click.Group, arguments: Sequence[str], config: Path | None) -> tuple[str, ...]:
+def with_config(root: click.Command, arguments: Sequence[str], config: Path | None) -> tuple[str, ...]:
     """``arguments`` of ``linli`` with ``--config`` where the command takes it; as they are without a ``config``."""
     if config is None:
         return tuple(arguments)

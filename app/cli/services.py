@@ -38,16 +38,16 @@ def command(
     linli services --workers 5 --systemd /etc/systemd/system --config /etc/linli/linli.toml
     systemctl daemon-reload && systemctl enable --now linli.target
     """
-    settings = load_settings(config)
+    settings, root = load_settings(config), click.get_current_context().find_root().command
     services = services_of(settings, Counts(shards, workers, incidents))
-    for service in placed(services, config):
+    for service in placed(root, services, config):
         port = "off" if service.metrics_port is None else str(service.metrics_port)
         click.echo(f"linli {' '.join(service.arguments)}\t{port}\t{service.does}")
     if folder is None:
         return
     program = linli or Path(shutil.which("linli") or "/opt/linli/bin/linli")
     file = (config or Path(DEFAULT_FILE)).absolute()
-    units = units_of(settings, placed(services, file), linli=program)
+    units = units_of(settings, placed(root, services, file), linli=program)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in units.items():
@@ -57,8 +57,6 @@ def command(
     click.echo(f"{len(units)} units written to {folder}; then: systemctl daemon-reload", err=True)
 
 
-def placed(services: Sequence[Service], config: Path | None) -> list[Service]:
-    """The services with the settings file in their command lines."""
-    from app.main import linli
-
-    return [msgspec.structs.replace(s, arguments=with_config(linli, s.arguments, config)) for s in services]
+def placed(root: click.Command, services: Sequence[Service], config: Path | None) -> list[Service]:
+    """The services with the settings file in their command lines, as ``root`` (all of ``linli``) takes it."""
+    return [msgspec.structs.replace(s, arguments=with_config(root, s.arguments, config)) for s in services]

@@ -1,4 +1,4 @@
-"""systemd units of a deployment: hardened, restarted whatever happens, secrets handed over as credentials. Pure.
+"""systemd units of a deployment: hardened, restarted whatever happens, secrets handed over as credentials.
 
 There is no ``WatchdogSec``: liveness is progress, and a worker that makes none replaces itself.
 """

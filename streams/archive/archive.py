@@ -23,7 +23,7 @@ from contracts.events import ConfigurationRecord
 from streams.archive.catalogue import Catalogue, Segment
 from streams.archive.cutter import erased_rows
 from streams.archive.durable import replace_durably, sync_folder
-from streams.archive.keys import SiteKeys
+from streams.archive.keys import SiteKeys, new_nonce
 from streams.archive.segment import (
     BatchesPart,
     ConfigurationPart,
@@ -204,7 +204,7 @@ class Archive:
             if not isinstance(part, EndPart):
                 rest = without(part, eraser)
                 if differences := _differences(part, rest):
-                    sealed[number] = seal_part(rest, number, head, key)
+                    sealed[number] = seal_part(rest, number, head, key, new_nonce())
                     changed += differences
         if changed:
             self.catalogue.replace_parts(file_name(head), sealed)
@@ -216,7 +216,8 @@ class Archive:
         changed = sum(map(_differences, parts, rest))
         if changed:
             head, key = segment.head, self.keys.of(segment.head.site_id)
-            sealed = [seal_part(part, number, head, key) for number, part in enumerate([*rest, EndPart(len(rest))])]
+            ended = enumerate([*rest, EndPart(len(rest))])
+            sealed = [seal_part(part, number, head, key, new_nonce()) for number, part in ended]
             written = self._write(head, [encode_head(head), *map(framed, sealed)], rest)
             self.catalogue.rewritten(written)
             self.verify(written)

@@ -13,6 +13,7 @@ from contracts.events import Configuration, ReferenceErased
 from streams.archive.archive import Archive
 from streams.archive.catalogue import Cursor, Segment
 from streams.archive.cutter import Cutter, OpenDay
+from streams.archive.keys import new_nonce
 from streams.archive.segment import EndPart, SegmentHead, file_name, seal_part
 from streams.log.port import LogReader, LogRecord
 
@@ -155,16 +156,15 @@ class Archiver:
     def _flush(self, ended: Iterable[OpenDay] = ()) -> None:
         cutter = self._cutter
         parts = [
-            (file_name(head), cut.number, seal_part(cut.part, cut.number, head, self._archive.keys.make(cut.site_id)))
+            (file_name(head), cut.number, seal_part(cut.part, cut.number, head, key, new_nonce()))
             for cut in cutter.drain()
-            for head in [self._head(cut.site_id, cut.day)]
+            for head, key in [(self._head(cut.site_id, cut.day), self._archive.keys.make(cut.site_id))]
         ]
         over = list(ended)
         for day in over:
             head, end = self._head(day.site_id, day.day), EndPart(day.parts)
-            parts.append(
-                (file_name(head), day.parts, seal_part(end, day.parts, head, self._archive.keys.of(day.site_id)))
-            )
+            key = self._archive.keys.of(day.site_id)
+            parts.append((file_name(head), day.parts, seal_part(end, day.parts, head, key, new_nonce())))
             cutter.forget(day)
         cursor = Cursor(self._position, cutter.day, cutter.watermark_ms)
         catalogue, of = self._archive.catalogue, (self._log_id, self._partition)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from contracts.errors import ConfigurationError
 from streams.archive.durable import replace_durably
+from streams.archive.segment import NONCE_BYTES
 
 KEY_BYTES = 32
 _LINE = re.compile(r"([a-z0-9][a-z0-9_-]{0,39}) = ([0-9a-f]{64})", re.ASCII)
@@ -72,3 +73,8 @@ class SiteKeys:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         text = "".join(f"{site_id} = {key.hex()}\n" for site_id, key in sorted(keys.items()))
         replace_durably(self.path, [text.encode()], mode=0o600)
+
+
+def new_nonce() -> bytes:
+    """Return a nonce for one part, at random: a key that seals two parts with one nonce hides neither."""
+    return os.urandom(NONCE_BYTES)

@@ -12,7 +12,6 @@ releases exactly what the log released, and its findings are the log's.
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -34,7 +33,7 @@ MAX_PART_BYTES = 64 * 1024 * 1024
 """A damaged file must not fill the memory; parts are cut at about 256 KiB, a configuration is a few MB."""
 
 _LEVEL = 6
-_NONCE_BYTES = 12
+NONCE_BYTES = 12
 _TAG_BYTES = 16
 _LENGTH = struct.Struct(">I")
 _INDEX = struct.Struct(">Q")
@@ -86,9 +85,8 @@ def encode_head(head: SegmentHead) -> bytes:
     return MAGIC + _LENGTH.pack(len(text)) + text
 
 
-def seal_part(part: Part, number: int, head: SegmentHead, key: bytes) -> bytes:
-    """The part sealed, without its length."""
-    nonce = os.urandom(_NONCE_BYTES)
+def seal_part(part: Part, number: int, head: SegmentHead, key: bytes, nonce: bytes) -> bytes:
+    """The part sealed, without its length. ``nonce``: :data:`NONCE_BYTES` at random, never twice with one key."""
     plain = zlib.compress(_ENCODER.encode(part), _LEVEL)
     return nonce + AESGCM(key).encrypt(nonce, plain, _bound_to(head, number))
 
@@ -100,7 +98,7 @@ def open_part(sealed: bytes, number: int, head: SegmentHead, key: bytes) -> Part
         SegmentBroken: it is not this part of this segment, or the key is another.
     """
     try:
-        plain = AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound_to(head, number))
+        plain = AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _bound_to(head, number))
     except (InvalidTag, ValueError):
         raise SegmentBroken(f"{file_name(head)}: part {number} does not open") from None
     inflate = zlib.decompressobj()

@@ -1,4 +1,4 @@
-"""What results consist of: every measurement with its tags and fields. Dashboards and documents use these names only.
+"""What results consist of: every measurement with its tags and fields. Dashboards and docs use these names only. Pure.
 
 No tag is an id of a device, person, incident or room: a store's index grows with every value a tag takes.
 """

@@ -1,4 +1,4 @@
-"""Latencies counted in classes: sums of them can be added up, and give the same percentiles wherever they lie."""
+"""Latencies counted in classes: sums of them can be added up, and give the same percentiles wherever they lie. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log of one partition as measurements: devices, power, the first hops. A pure function of the log and its state.
+"""The log of one partition as measurements: devices, power, the first hops. Pure: a function of the log and its state.
 
 Time is the log's own: a minute or five close when the watermark passes their end, so batching, restarts and speed
 change nothing. Power goes by the time of the samples; a quarter hour that late ones reach is written again, for

@@ -1,4 +1,4 @@
-"""Reading results: one small language that every store answers alike, and the questions asked in it.
+"""Reading results: one small language that every store answers alike, and the questions asked in it. Pure.
 
 A :class:`Query` is what SQLite and InfluxQL both can say; :class:`Results` puts the product's questions into it, so
 that a store has one method to get right. Pure.

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli.command_line import with_config
-from app.cli.services import command, placed
+from app.cli.services import placed
 from app.main import linli
 from app.operations.services import Counts, Service, services_of
 from app.operations.systemd import TARGET, units_of
@@ -73,7 +73,7 @@ def parsed(arguments: tuple[str, ...]) -> None:
 
 def test_it_prints_a_line_a_process_and_writes_a_unit_each_and_their_target(tmp_path: Path) -> None:
     folder = tmp_path / "units"
-    result = CliRunner().invoke(command, ["--workers", "1", "--systemd", str(folder)], env=KAFKA | SECRETS)
+    result = CliRunner().invoke(linli, ["services", "--workers", "1", "--systemd", str(folder)], env=KAFKA | SECRETS)
     assert result.exit_code == 0, result.output
     assert len(result.stdout.splitlines()) == 8
     assert {path.name for path in folder.iterdir()} == {f"{s.name}.service" for s in _one_worker()} | {TARGET}
@@ -85,7 +85,7 @@ def _one_worker() -> list[Service]:
 
 def test_secrets_reach_a_service_as_credentials_and_never_stand_in_the_unit(tmp_path: Path) -> None:
     settings = load_settings(None, KAFKA | SECRETS)
-    text = units_of(settings, placed(_one_worker(), CONFIG), linli=PROGRAM)["linli-ingest-0.service"]
+    text = units_of(settings, placed(linli, _one_worker(), CONFIG), linli=PROGRAM)["linli-ingest-0.service"]
     assert f"ExecStart={PROGRAM} ingest --config {CONFIG} run --shard 0/2\n" in text
     assert "LoadCredential=mqtt-password_file:/etc/linli/mqtt\n" in text
     assert "Environment=LINLI_MQTT_PASSWORD_FILE=%d/mqtt-password_file\n" in text
@@ -96,7 +96,7 @@ def test_the_units_in_deploy_are_those_that_the_command_writes() -> None:
     district = load_settings(None, KAFKA | SECRETS)
     machine = load_settings(None, SECRETS)
     for name, settings in {"district": district, "machine": machine}.items():
-        expected = units_of(settings, placed(services_of(settings, Counts()), CONFIG), linli=PROGRAM)
+        expected = units_of(settings, placed(linli, services_of(settings, Counts()), CONFIG), linli=PROGRAM)
         found = {path.name: path.read_text(encoding="utf-8") for path in (DEPLOY / name).iterdir()}
         assert found == expected
 
