@@ -24,7 +24,7 @@ LONGEST_ANSWER = 64 * 1024
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came back. ``complete``: the body ended where the peer had said, or at our own bound."""
+    """What came back. ``complete``: the body ended where the peer had said, and before our own bound."""
 
     status: int
     retry_after: str | None
@@ -106,7 +106,7 @@ class HttpPeer:
 def _read(response: http.client.HTTPResponse) -> Answer:
     body = response.read(LONGEST_ANSWER)
     # ``length`` is what the peer still owes; reading a piece raises nothing by itself.
-    complete = not response.length or len(body) == LONGEST_ANSWER
+    complete = not response.length and len(body) < LONGEST_ANSWER
     return Answer(response.status, response.getheader("Retry-After"), body, complete)
 
 

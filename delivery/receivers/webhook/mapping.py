@@ -51,6 +51,6 @@ def read_receipt(body: bytes, delivery_id: str) -> Receipt:
         return Receipt.CONFIRMED
     try:
         receipt = msgspec.json.decode(body, type=ReceiptBody)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Receipt.UNREADABLE
     return Receipt.CONFIRMED if receipt.delivery_id == delivery_id else Receipt.UNREADABLE
