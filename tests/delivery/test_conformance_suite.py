@@ -16,6 +16,7 @@ from delivery.conformance.suite import CHECKS, ConformanceError, check_case
 from delivery.deliveries import Delivery
 from delivery.http import exchange
 from delivery.http.exchange import Answer, HttpPeer
+from delivery.receiver import Receipt
 from delivery.receivers.webhook import client, mapping
 
 _BY_NAME = {case.name: case for case in CASES}
@@ -68,7 +69,7 @@ SPOILT: list[tuple[object, str, Callable[..., object], str, str]] = [
     (
         client,
         "read_receipt",
-        lambda *_: mapping.Receipt.CONFIRMED,
+        lambda *_: Receipt.CONFIRMED,
         "a success with a proxy's page",
         "came to delivered",
     ),
