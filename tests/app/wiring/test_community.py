@@ -115,7 +115,11 @@ def test_a_taken_port_gives_the_next_free_one() -> None:
         ("", {"log_url": "kafka://h:1"}, "log.url is Kafka"),
         ("", {"inventory_url": "sqlite:///"}, "inventory.url = 'sqlite:///': on one machine this must be"),
         ("", {"webhook_url": "http://h"}, "webhook.secret_file is empty"),
-        ("", {"webhook_url": "https://h", "webhook_secret_file": "none"}, "webhook.secret_file = 'none' cannot be read"),
+        (
+            "",
+            {"webhook_url": "https://h", "webhook_secret_file": "none"},
+            "webhook.secret_file = 'none' cannot be read",
+        ),
         ("", {"webhook_url": "https://h", "webhook_secret_file": "."}, "webhook.secret_file = '.' cannot be read"),
     ],
 )

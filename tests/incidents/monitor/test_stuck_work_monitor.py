@@ -17,6 +17,7 @@ from tests.incidents.builders import T0, make_finding
 
 pytestmark = pytest.mark.usefixtures("on_both")
 
+
 def test_the_auditor_finds_what_has_no_future_step_and_clears_what_has_ended(tmp_path: Path) -> None:
     post = Post(tmp_path, RecordingReceiver("hook"))
     auditor = Auditor(post.store, ["hook", "police"], clock_ms=post.clock)
