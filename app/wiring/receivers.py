@@ -2,32 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from app.settings.settings import Settings
 from contracts.errors import ConfigurationError
-from contracts.events import Origin
-from contracts.findings import Severity
+from contracts.secrets import Secret
+from delivery.http.address import parse_address
 from delivery.profiles import ReceiverProfile
-from delivery.receivers.webhook.client import Webhook
+from delivery.receiver import Receiver
+from delivery.receivers.opening import open_receivers
+from delivery.receivers.tables import receiver_settings
 
 WEBHOOK = "webhook"
+"""The kind and the name of the receiver in ``[webhook]``; deliveries that are stored bear the name."""
 
 
-def receivers_of(settings: Settings) -> list[tuple[ReceiverProfile, Webhook]]:
-    """The receivers that are configured, each with what it may be told."""
-    url = settings["webhook.url"]
+def receivers_of(
+    settings: Settings, tables: Sequence[Mapping[str, object]] = (), *, folder: Path = Path()
+) -> list[tuple[ReceiverProfile, Receiver]]:
+    """Return the receivers that are configured, each with what it may be told.
+
+    Args:
+        settings: its ``[webhook]`` is one receiver of that kind and name.
+        tables: the ``[[receiver]]`` tables as they are written.
+        folder: what relative paths are relative to.
+
+    Raises:
+        ConfigurationError: something in them, or a secret, cannot be used.
+    """
+    configured = receiver_settings([*tables, *_webhook_tables(settings)], folder=folder)
+    return open_receivers(configured, lambda path, key: Secret(read_secret(str(path), key)))
+
+
+def _webhook_tables(settings: Settings) -> list[dict[str, object]]:
+    """Return ``[webhook]`` as the table of a receiver; none when it has no address."""
+    url, secret_file = settings["webhook.url"], settings["webhook.secret_file"]
     if not url:
         return []
-    secret = read_secret(settings["webhook.secret_file"], "webhook.secret_file").encode()
-    origins = tuple(Origin(part.strip()) for part in settings["webhook.origins"].split(","))
-    profile = ReceiverProfile(
-        name=WEBHOOK,
-        origins=origins,
-        unverified=settings["webhook.unverified"] == "true",
-        min_severity=Severity(settings["webhook.min_severity"]),
-    )
-    return [(profile, Webhook(WEBHOOK, url, secret))]
+    if not secret_file:
+        raise ConfigurationError("webhook.secret_file is empty: name a file that holds the secret")
+    try:
+        parse_address(url)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"[webhook]: {error}") from None
+    return [
+        {
+            "kind": WEBHOOK,
+            "name": WEBHOOK,
+            "url": url,
+            "secret_file": secret_file,
+            "origins": [part.strip() for part in settings["webhook.origins"].split(",")],
+            "unverified": settings["webhook.unverified"] == "true",
+            "min_severity": settings["webhook.min_severity"],
+        }
+    ]
 
 
 def read_secret(path: str, key: str) -> str:

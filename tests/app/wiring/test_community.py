@@ -115,8 +115,12 @@ def test_a_taken_port_gives_the_next_free_one() -> None:
         ("", {"log_url": "kafka://h:1"}, "log.url is Kafka"),
         ("", {"inventory_url": "sqlite:///"}, "inventory.url = 'sqlite:///': on one machine this must be"),
         ("", {"webhook_url": "http://h"}, "webhook.secret_file is empty"),
-        ("", {"webhook_url": "http://h", "webhook_secret_file": "none"}, "webhook.secret_file = 'none' cannot be read"),
-        ("", {"webhook_url": "http://h", "webhook_secret_file": "."}, "webhook.secret_file = '.' cannot be read"),
+        (
+            "",
+            {"webhook_url": "https://h", "webhook_secret_file": "none"},
+            "webhook.secret_file = 'none' cannot be read",
+        ),
+        ("", {"webhook_url": "https://h", "webhook_secret_file": "."}, "webhook.secret_file = '.' cannot be read"),
     ],
 )
 def test_what_is_set_wrong_is_named_with_exit_code_2_and_leaves_nothing_open(

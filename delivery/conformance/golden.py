@@ -1,0 +1,54 @@
+"""The golden messages of a kind: ``golden/NEWS.json``, a delivery's payload, and ``NEWS.http``, the request for it."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import msgspec
+
+from contracts.incidents import DeliveryState
+from delivery.deliveries import Delivery, Message
+
+HOST = "receiver.example:8080"
+"""Stands in golden requests for the address of the peer that recorded them."""
+
+
+class Golden(msgspec.Struct, frozen=True):
+    """One golden message."""
+
+    name: str
+    delivery: Delivery
+    request: bytes
+
+
+def golden_messages(kind: str) -> list[Golden]:
+    """Return all of a kind, by name."""
+    folder = files(f"delivery.receivers.{kind}").joinpath("golden")
+    names = sorted(file.name.removesuffix(".json") for file in folder.iterdir() if file.name.endswith(".json"))
+    return [
+        Golden(
+            name,
+            delivery_with(folder.joinpath(f"{name}.json").read_bytes()),
+            folder.joinpath(f"{name}.http").read_bytes(),
+        )
+        for name in names
+    ]
+
+
+def delivery_with(payload: bytes) -> Delivery:
+    """Return the delivery row with such a payload, never tried yet."""
+    message = msgspec.json.decode(payload, type=Message)
+    return Delivery(
+        delivery_id=message.delivery_id,
+        receiver="receiver",
+        incident_id=message.incident.incident_id,
+        site_id=message.incident.site_id,
+        kind=message.kind,
+        payload=payload,
+        state=DeliveryState.PENDING,
+        reason="",
+        attempts=0,
+        created_ms=message.incident.last_ms,
+        due_ms=message.incident.last_ms,
+        settled_ms=None,
+    )
