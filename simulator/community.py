@@ -148,6 +148,13 @@ CAMERA_HEARTBEAT_MS, CAMERA_SILENT_MS = 15 * MINUTE_MS, 60 * MINUTE_MS
 SENSOR_HEARTBEAT_MS, SENSOR_SILENT_MS = 20 * MINUTE_MS, 60 * MINUTE_MS
 METER_SILENT_MS = 20 * MINUTE_MS
 LONGEST_SILENCE_MS = 60 * MINUTE_MS
+_PACE = {  # heartbeat, silent after
+    DeviceClass.GATE: (GATE_HEARTBEAT_MS, GATE_SILENT_MS),
+    DeviceClass.EDGE: (BOX_HEARTBEAT_MS, BOX_SILENT_MS),
+    DeviceClass.CAM: (CAMERA_HEARTBEAT_MS, CAMERA_SILENT_MS),
+    DeviceClass.SENSOR: (SENSOR_HEARTBEAT_MS, SENSOR_SILENT_MS),
+    DeviceClass.METER: (0, METER_SILENT_MS),
+}
 
 
 def build_community(rng: random.Random, site_id: str, name: str, plan: Plan) -> Community:
@@ -281,8 +288,8 @@ def corridor_id(unit: Unit, floor: int) -> str:
 
 def _devices(rng: random.Random, buildings: tuple[Building, ...], plan: Plan) -> list[Device]:
     devices = [
-        _gate(MAIN_GATE_ID, MAIN_GATE_PLACE),
-        _meter(SHED_METER_ID, SHED_PLACE, consented=False),
+        _device(DeviceClass.GATE, MAIN_GATE_ID, MAIN_GATE_PLACE),
+        _device(DeviceClass.METER, SHED_METER_ID, SHED_PLACE),
     ]
     for building in buildings:
         devices += _building_devices(building)
@@ -294,15 +301,9 @@ def _devices(rng: random.Random, buildings: tuple[Building, ...], plan: Plan) ->
 def _building_devices(building: Building) -> list[Device]:
     b = building.building_id
     return [
-        Device(
-            device_id=building.box_id,
-            device_class=DeviceClass.EDGE,
-            place_id=b,
-            heartbeat_ms=BOX_HEARTBEAT_MS,
-            silent_after_ms=BOX_SILENT_MS,
-        ),
-        _camera(building.facade_camera_id, building.facade_id, building.box_id),
-        _meter(f"meter-{b}-common", f"{b}-common", consented=False),
+        _device(DeviceClass.EDGE, building.box_id, b),
+        _device(DeviceClass.CAM, building.facade_camera_id, building.facade_id, box_id=building.box_id),
+        _device(DeviceClass.METER, f"meter-{b}-common", f"{b}-common"),
     ]
 
 
@@ -310,53 +311,29 @@ def _unit_devices(rng: random.Random, building: Building, unit: Unit, plan: Plan
     floors = sorted({room.floor for room in unit.rooms})[:2]
     metered = sorted(rng.sample(unit.rooms, plan.metered_rooms), key=lambda room: room.place_id)
     return [
-        _gate(unit.gate_id, unit.door_id),
-        _camera(unit.camera_id("door"), unit.door_id, building.box_id),
-        _camera(unit.camera_id("lobby"), unit.lobby_id, building.box_id),
-        _camera(unit.camera_id("lift"), unit.lift_id, building.box_id),
-        _sensor(f"smoke-{unit.unit_id}-lobby", unit.lobby_id),
-        *(_sensor(f"smoke-{corridor_id(unit, floor)}", corridor_id(unit, floor)) for floor in floors),
-        *(_meter(f"meter-{room.place_id}", room.place_id, consented=True) for room in metered),
+        _device(DeviceClass.GATE, unit.gate_id, unit.door_id),
+        _device(DeviceClass.CAM, unit.camera_id("door"), unit.door_id, box_id=building.box_id),
+        _device(DeviceClass.CAM, unit.camera_id("lobby"), unit.lobby_id, box_id=building.box_id),
+        _device(DeviceClass.CAM, unit.camera_id("lift"), unit.lift_id, box_id=building.box_id),
+        _device(DeviceClass.SENSOR, f"smoke-{unit.unit_id}-lobby", unit.lobby_id),
+        *(
+            _device(DeviceClass.SENSOR, f"smoke-{corridor_id(unit, floor)}", corridor_id(unit, floor))
+            for floor in floors
+        ),
+        *(_device(DeviceClass.METER, f"meter-{room.place_id}", room.place_id, consented=True) for room in metered),
     ]
 
 
-def _gate(device_id: str, place_id: str) -> Device:
+def _device(
+    device_class: DeviceClass, device_id: str, place_id: str, *, box_id: str | None = None, consented: bool = False
+) -> Device:
+    heartbeat_ms, silent_after_ms = _PACE[device_class]
     return Device(
         device_id=device_id,
-        device_class=DeviceClass.GATE,
+        device_class=device_class,
         place_id=place_id,
-        heartbeat_ms=GATE_HEARTBEAT_MS,
-        silent_after_ms=GATE_SILENT_MS,
-    )
-
-
-def _camera(device_id: str, place_id: str, box_id: str) -> Device:
-    return Device(
-        device_id=device_id,
-        device_class=DeviceClass.CAM,
-        place_id=place_id,
-        heartbeat_ms=CAMERA_HEARTBEAT_MS,
-        silent_after_ms=CAMERA_SILENT_MS,
+        heartbeat_ms=heartbeat_ms,
+        silent_after_ms=silent_after_ms,
         box_id=box_id,
-    )
-
-
-def _sensor(device_id: str, place_id: str) -> Device:
-    return Device(
-        device_id=device_id,
-        device_class=DeviceClass.SENSOR,
-        place_id=place_id,
-        heartbeat_ms=SENSOR_HEARTBEAT_MS,
-        silent_after_ms=SENSOR_SILENT_MS,
-    )
-
-
-def _meter(device_id: str, place_id: str, *, consented: bool) -> Device:
-    return Device(
-        device_id=device_id,
-        device_class=DeviceClass.METER,
-        place_id=place_id,
-        heartbeat_ms=0,
-        silent_after_ms=METER_SILENT_MS,
         consented=consented,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import click
@@ -36,11 +35,9 @@ def run(settings: Settings) -> None:
     Killed, it goes on where it was. Servers that are away are waited for.
     """
     from app.wiring.archive_process import wire_archive
-    from app.wiring.logs import configure_logs
-    from app.wiring.process import run_process
+    from app.wiring.process import run_service
 
-    configure_logs()
-    run_process(partial(wire_archive, settings))
+    run_service(wire_archive, settings)
 
 
 @command.command("once")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import click
@@ -26,8 +25,6 @@ def run(config: Path | None) -> None:
     """
     settings = load_settings(config)
     from app.wiring.console_process import wire_console
-    from app.wiring.logs import configure_logs
-    from app.wiring.process import run_process
+    from app.wiring.process import run_service
 
-    configure_logs()
-    run_process(partial(wire_console, settings))
+    run_service(wire_console, settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from functools import partial
 from pathlib import Path
 
 import click
@@ -35,12 +34,10 @@ def run(config: Path | None) -> None:
     One process. It reads on its own and holds up nobody; servers that are away are waited for. Ctrl-C or SIGTERM ends
     it in order; killed, it goes on where the spool says it was. On one machine `linli run` does this itself.
     """
-    from app.wiring.logs import configure_logs
-    from app.wiring.process import run_process
+    from app.wiring.process import run_service
     from app.wiring.results_process import wire_results
 
-    configure_logs()
-    run_process(partial(wire_results, load_settings(config)))
+    run_service(wire_results, load_settings(config))
 
 
 @command.command("status")

@@ -64,23 +64,7 @@ def asyncapi() -> dict[str, Any]:
             "for the cameras that the inventory gives to it.",
         },
         "defaultContentType": "application/json",
-        "channels": {
-            "events": _channel(Channel.EVT, "Events, QoS 1, sequence-numbered", "event"),
-            "telemetry": _channel(Channel.TELE, "Telemetry, QoS 0", "event"),
-            "state": _channel(Channel.STATE, "Connection state, retained, with last will", "event"),
-            "got": {
-                "address": f"linli/v1/{{site}}/{DeviceClass.EDGE}/{{device}}/{Channel.GOT}",
-                "description": "Spool acknowledgement: sent after the append is durable",
-                "parameters": {"site": {}, "device": {}},
-                "messages": {"got": {"$ref": "#/components/messages/got"}},
-            },
-            "probe": {
-                "address": f"{PROBE_ROOT}/{{client}}",
-                "description": "Ingest's own probe: its return proves that everything before it has been received",
-                "parameters": {"client": {}},
-                "messages": {},
-            },
-        },
+        "channels": _channels(),
         "operations": {
             "receiveEvents": {"action": "receive", "channel": {"$ref": "#/channels/events"}},
             "receiveTelemetry": {"action": "receive", "channel": {"$ref": "#/channels/telemetry"}},
@@ -93,6 +77,26 @@ def asyncapi() -> dict[str, Any]:
                 "got": {"payload": got},
             },
             "schemas": dict(sorted(components.items())),
+        },
+    }
+
+
+def _channels() -> dict[str, Any]:
+    return {
+        "events": _channel(Channel.EVT, "Events, QoS 1, sequence-numbered", "event"),
+        "telemetry": _channel(Channel.TELE, "Telemetry, QoS 0", "event"),
+        "state": _channel(Channel.STATE, "Connection state, retained, with last will", "event"),
+        "got": {
+            "address": f"linli/v1/{{site}}/{DeviceClass.EDGE}/{{device}}/{Channel.GOT}",
+            "description": "Spool acknowledgement: sent after the append is durable",
+            "parameters": {"site": {}, "device": {}},
+            "messages": {"got": {"$ref": "#/components/messages/got"}},
+        },
+        "probe": {
+            "address": f"{PROBE_ROOT}/{{client}}",
+            "description": "Ingest's own probe: its return proves that everything before it has been received",
+            "parameters": {"client": {}},
+            "messages": {},
         },
     }
 

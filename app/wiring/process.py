@@ -5,16 +5,19 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from types import FrameType
 from typing import TypeVar
 
 import structlog
 
+from app.wiring.logs import configure_logs
 from app.wiring.threads import Threads, keep_trying
 
 LOG = structlog.get_logger("linli")
 END_S = 15.0
 T = TypeVar("T")
+S = TypeVar("S")
 
 
 class Asked(Exception):  # noqa: N818 - nothing went wrong
@@ -43,6 +46,12 @@ class Parts:
     def at_end(self, work: Callable[[], object]) -> None:
         """Do this when the threads have ended; what was said last is done first."""
         self._opened.callback(work)
+
+
+def run_service(wire: Callable[[S, Parts], None], settings: S) -> None:
+    """Set up this process's logs, then run what the settings wire. See :func:`run_process`."""
+    configure_logs()
+    run_process(partial(wire, settings))
 
 
 def run_process(wire: Callable[[Parts], None]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from simulator.scenes.facade_geometry import BALCONY_M, Facade
 from simulator.scenes.mesh import Colour, MeshBuilder, shaded
 from simulator.scenes.painter import Image, items_of, paint_in_order
-from simulator.scenes.pinhole import Pinhole
+from simulator.scenes.pinhole import Pinhole, Vec
 from simulator.scenes.room import lit
 
 _WALLS: tuple[Colour, ...] = ((175, 195, 210), (150, 175, 200), (190, 195, 198), (140, 160, 190), (165, 180, 175))
@@ -83,7 +83,7 @@ def _windows(building: MeshBuilder, facade: Facade, centre: float, bay: float, f
 
 def _window(building: MeshBuilder, x: float, half: float, y: float, tall: float, z: float, rng: Random) -> None:
     glass = shaded(rng.choice(_GLASS), rng.uniform(0.75, 1.15))
-    corners = [(x - half, y, z), (x + half, y, z), (x + half, y + tall, z), (x - half, y + tall, z)]
+    corners = _upright(x, half, y, y + tall, z)
     building.plate(corners, glass)
     building.plate([corners[0], (x - half * 0.2, y, z), (x + half, y + tall, z), corners[3]], shaded(glass, 1.3))
     if rng.random() < 0.5:
@@ -106,51 +106,15 @@ def _balcony(
 ) -> None:
     """A slab with its underside, the room's door behind, and a railing in front."""
     y, back, front, half = facade.slab_m(floor), facade.distance_m - 0.02, facade.front_z, wide / 2
-    building.plate(
-        [
-            (centre - half, y, back),
-            (centre + half, y, back),
-            (centre + half, y + 2.5, back),
-            (centre - half, y + 2.5, back),
-        ],
-        shaded(colour, 0.6),
-    )
+    building.plate(_upright(centre, half, y, y + 2.5, back), shaded(colour, 0.6))
     _window(building, centre, half * 0.6, y + 0.1, 2.1, back, rng)
     under, y0 = shaded(colour, 0.5), y - 0.14
     building.plate(
         [(centre - half, y0, back), (centre + half, y0, back), (centre + half, y0, front), (centre - half, y0, front)],
         under,
     )
-    building.plate(
-        [(centre - half, y0, front), (centre + half, y0, front), (centre + half, y, front), (centre - half, y, front)],
-        shaded(colour, 1.02),
-    )
-    style = rng.random()
-    if style < 0.35:
-        building.plate(
-            [
-                (centre - half, y, front),
-                (centre + half, y, front),
-                (centre + half, y + 1.0, front),
-                (centre - half, y + 1.0, front),
-            ],
-            shaded(colour, 0.9),
-        )
-    elif style < 0.6:
-        building.plate(
-            [
-                (centre - half, y + 0.1, front),
-                (centre + half, y + 0.1, front),
-                (centre + half, y + 0.95, front),
-                (centre - half, y + 0.95, front),
-            ],
-            (185, 170, 150),
-        )
-    else:
-        for i in range(13):
-            x = centre - half + wide * i / 12
-            building.tube([(x, y, front), (x, y + 1.0, front)], 0.02, (90, 92, 96))
-    building.tube([(centre - half, y + 1.05, front), (centre + half, y + 1.05, front)], 0.04, (120, 122, 126))
+    building.plate(_upright(centre, half, y0, y, front), shaded(colour, 1.02))
+    _railing(building, centre, wide, y, front, colour, rng)
     for side in (-half, half):
         building.plate(
             [
@@ -161,6 +125,27 @@ def _balcony(
             ],
             shaded(colour, 0.72),
         )
+
+
+def _railing(
+    building: MeshBuilder, centre: float, wide: float, y: float, front: float, colour: Colour, rng: Random
+) -> None:
+    """A wall, a pane or bars, and the rail on top."""
+    half, style = wide / 2, rng.random()
+    if style < 0.35:
+        building.plate(_upright(centre, half, y, y + 1.0, front), shaded(colour, 0.9))
+    elif style < 0.6:
+        building.plate(_upright(centre, half, y + 0.1, y + 0.95, front), (185, 170, 150))
+    else:
+        for i in range(13):
+            x = centre - half + wide * i / 12
+            building.tube([(x, y, front), (x, y + 1.0, front)], 0.02, (90, 92, 96))
+    building.tube([(centre - half, y + 1.05, front), (centre + half, y + 1.05, front)], 0.04, (120, 122, 126))
+
+
+def _upright(centre: float, half: float, low: float, high: float, z: float) -> list[Vec]:
+    """Corners of a rectangle that faces the camera."""
+    return [(centre - half, low, z), (centre + half, low, z), (centre + half, high, z), (centre - half, high, z)]
 
 
 def hanging_places(facade: Facade, rng: Random, count: int) -> list[tuple[float, float, float]]:
