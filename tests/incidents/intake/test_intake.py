@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
+from app.wiring.rule_facts import finding_facts
 from contracts.events import Origin
 from contracts.findings import Finding, Phase, Severity
 from contracts.incidents import AlertAction, AlertState, FalseAlarmReason, incident_id
@@ -45,7 +46,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.store: Store = make_store(folder)
         self.clock = ManualClock()
-        self.intake = Intake(self.store, make_directory("s1", "s2"), ["hook"], clock_ms=self.clock)
+        self.intake = Intake(self.store, make_directory("s1", "s2"), finding_facts(), ["hook"], clock_ms=self.clock)
         self.actions = Actions(self.store, ("hook",), clock_ms=self.clock)
 
     def take(self, *findings: Finding) -> Taken:
@@ -249,7 +250,7 @@ def test_a_retract_after_people_decided_leaves_their_decision(desk: Desk) -> Non
 
 def test_numbers_count_per_site_and_day_in_site_time(tmp_path: Path) -> None:
     store = make_store(tmp_path)
-    intake = Intake(store, make_directory("s1", time_zone="America/New_York"))
+    intake = Intake(store, make_directory("s1", time_zone="America/New_York"), finding_facts())
     evening, midnight = T0 + 60_000, 1_795_410_000_000  # 22:33 and 01:20 in New York
     numbered = [(n, make_finding(key=f"k{n}", onset_ms=onset)) for n, onset in enumerate((evening, midnight, evening))]
     intake.take(numbered)
