@@ -54,12 +54,12 @@ class Threshold(msgspec.Struct, frozen=True):
 
 
 def plain_number(value: float) -> str:
-    """Return a number as people write it, without an exponent or a needless ``.0``.
+    """Return a number as people write it, without an exponent or a needless ``.0`` where it can be.
 
-    >>> plain_number(3_600_000), plain_number(0.05)
-    ('3600000', '0.05')
+    >>> plain_number(3_600_000), plain_number(0.05), plain_number(float("nan"))
+    ('3600000', '0.05', 'nan')
     """
-    return str(int(value)) if value == int(value) else f"{value:g}"
+    return f"{value:.15g}"
 
 
 class RuleFacts(msgspec.Struct, frozen=True, kw_only=True):
