@@ -23,7 +23,7 @@ class Phase(enum.StrEnum):
 
 
 class Severity(enum.StrEnum):
-    """How urgent. What a rule's findings start with stands on the rule (``contracts.rules.RuleFacts``)."""
+    """How urgent. What a rule's findings start with stands on the rule."""
 
     INFO = "info"
     MINOR = "minor"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-
 import click
 
 from app.operations.rule_description import RuleDescription, describe, fact_lines, threshold_default
 from console.catalogue import LANGUAGES, Catalogue, catalogue
 from contracts.errors import ConfigurationError
+from contracts.names import did_you_mean
 from contracts.rules import Threshold
 from detectors.registry import all_rules
 
@@ -42,9 +41,7 @@ def show(name: str, lang: str) -> None:
     """Print one rule: its situation, its urgency, its thresholds with their ranges, and the facts it may state."""
     rules = {rule.name: rule for rule in all_rules()}
     if name not in rules:
-        close = difflib.get_close_matches(name, rules, n=1)
-        instead = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(sorted(rules))}"
-        raise ConfigurationError(f"no rule is called {name!r}; {instead}")
+        raise ConfigurationError(f"no rule is called {name!r}; {did_you_mean(name, rules)}")
     click.echo("\n".join(_lines(describe(rules[name]), catalogue(lang))))
 
 

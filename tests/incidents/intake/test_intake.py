@@ -14,6 +14,7 @@ from app.wiring.rule_facts import finding_facts
 from contracts.events import Origin
 from contracts.findings import Finding, Phase, Severity
 from contracts.incidents import AlertAction, AlertState, FalseAlarmReason, incident_id
+from contracts.rules import REGROUP_DEFAULT_MS
 from evidence.store import evidence_of
 from incidents.alerts.actions import Actions, Command
 from incidents.intake.intake import Intake, Taken
@@ -96,6 +97,17 @@ def test_an_open_makes_an_incident_with_its_number_delivery_and_change(desk: Des
     assert desk.kinds() == ["opened"]
     assert desk.intake.cursor() == 1
     assert desk.alarms() == []
+
+
+def test_a_rule_that_nobody_knows_any_more_keeps_its_findings_own_urgency(desk: Desk) -> None:
+    more: dict[str, Any] = {"rule": "gone_rule", "severity": Severity.CRITICAL, "life_safety": True}
+    desk.take(make_finding(**more))
+    incident = desk.only()
+    assert (incident.severity, incident.life_safety, incident.ongoing) == (Severity.CRITICAL, True, True)
+    desk.take(make_finding(**more, onset_ms=T0 + REGROUP_DEFAULT_MS))
+    assert desk.kinds() == ["opened", "extended"]
+    desk.take(make_finding(**more, onset_ms=T0 + 2 * REGROUP_DEFAULT_MS + 1))
+    assert len(desk.incidents()) == 2
 
 
 def test_a_finding_that_is_known_changes_nothing(desk: Desk) -> None:
