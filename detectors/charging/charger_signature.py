@@ -38,7 +38,7 @@ VARIATION = Threshold(
     "σ/μ",
     "the most a plateau varies: constant current into a rising voltage climbs up to 15 %, whose σ is 4.3 % of its mean",
 )
-PLATEAU = Threshold(
+PLATEAU_LENGTH = Threshold(
     RULE,
     "plateau_ms",
     2_700_000,
@@ -56,7 +56,7 @@ MIN_SEEN_MS = 1_500_000  # of the plateau must be seen uncovered
 SEEN_SHARE = 0.35  # … and so much of its time
 PLATEAU_RATIO = 0.88  # below this share of the plateau it falls
 LOW_RATIO, LOW_W = 0.2, 20.0  # below either it is over: floating chargers draw 3–15 W
-TAPER = Threshold(
+TAPER_LENGTH = Threshold(
     RULE,
     "taper_ms",
     1_200_000,
@@ -135,8 +135,8 @@ def limits_of(site: SiteView) -> Limits:
         site.threshold(MIN_W),
         site.threshold(MAX_W),
         site.threshold(VARIATION),
-        site.threshold(PLATEAU),
-        site.threshold(TAPER),
+        site.threshold(PLATEAU_LENGTH),
+        site.threshold(TAPER_LENGTH),
     )
 
 
