@@ -1,4 +1,4 @@
-"""A rule as people read about it: its names, what its own text says, and its facts with units and ranges. Pure."""
+"""A rule as people read about it: its names, what its own text says, and its facts with units and ranges."""
 
 from __future__ import annotations
 
