@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "console": ("app.cli.console", "Run a district's page, its API and the boxes' uploads."),
     "results": ("app.cli.results", "Carry a district's results to their store; show what waits."),
     "inventory": ("app.cli.inventory", "Read and change the sites, places and devices that ingest accepts."),
+    "rules": ("app.cli.rules", "Show the rules: what each finds, and the numbers that a site may change."),
     "dead-letters": ("app.cli.dead_letters", "Show what was rejected, from where, and why."),
     "trace": (
         "app.cli.trace",

@@ -14,11 +14,12 @@ from pathlib import Path
 import msgspec
 
 from app.wiring.logs import configure_logs
+from app.wiring.rule_facts import finding_facts
 from bench.engine import cut, lived
 from bench.figures import Figure, show
 from contracts.batch import decode_batch, encode_batch
 from contracts.events import DeviceConfigured, PlaceConfigured
-from contracts.findings import URGENCY, Finding, Phase, Subject, SubjectKind, finding_id
+from contracts.findings import Finding, Phase, Subject, SubjectKind, finding_id
 from inventory.directory import MemoryDirectory
 from streams.results.influx import Credentials, Influx
 from streams.results.influx_url import parse_influx
@@ -33,6 +34,7 @@ from tests.support.influx import influxd
 T0 = 1_795_400_000_000
 STEP_POINTS = 500
 SITES = 40
+RULES = sorted(finding_facts().items(), key=lambda entry: entry[0])
 
 
 class Speed(msgspec.Struct, frozen=True):
@@ -113,7 +115,7 @@ def _measured_life(count: int) -> Speed:
 
 
 def _finding(site: str, n: int, at_ms: int) -> Finding:
-    rule = sorted(URGENCY)[n % len(URGENCY)]
+    rule, facts = RULES[n % len(RULES)]
     own = finding_id(site, rule, f"door-{n}", at_ms, None, 0)
     return Finding(
         finding_id=own,
@@ -129,7 +131,7 @@ def _finding(site: str, n: int, at_ms: int) -> Finding:
         onset_event_id=None,
         decided_ms=at_ms,
         due_ms=at_ms + 200,
-        severity=URGENCY[rule].severity,
+        severity=facts.severity,
     )
 
 

@@ -23,7 +23,7 @@ class Phase(enum.StrEnum):
 
 
 class Severity(enum.StrEnum):
-    """How urgent; one table per rule below."""
+    """How urgent. What a rule's findings start with stands on the rule."""
 
     INFO = "info"
     MINOR = "minor"
@@ -37,49 +37,6 @@ class Severity(enum.StrEnum):
 
 
 _RANKS = {Severity.INFO: 0, Severity.MINOR: 1, Severity.MAJOR: 2, Severity.CRITICAL: 3}
-
-
-class Urgency(msgspec.Struct, frozen=True):
-    """The severity a rule's findings start with, and whether a life may depend on them.
-
-    ``momentary``: what it finds is over when it is found (a fall, a passage); such an episode has no CLOSE.
-    """
-
-    severity: Severity
-    life_safety: bool = False
-    momentary: bool = False
-
-
-URGENCY: dict[str, Urgency] = {
-    "stranger_entry": Urgency(Severity.MAJOR, momentary=True),
-    "indoor_ebike": Urgency(Severity.MAJOR),
-    "indoor_ebike_charging": Urgency(Severity.CRITICAL, life_safety=True),
-    "high_altitude_throw": Urgency(Severity.CRITICAL, life_safety=True, momentary=True),
-    "flying_wire_charging": Urgency(Severity.MAJOR),
-    "vehicle_theft": Urgency(Severity.MAJOR),
-    "door_forced": Urgency(Severity.MAJOR),
-    "door_held_open": Urgency(Severity.MINOR),
-    "credential_abuse": Urgency(Severity.MINOR),
-    "fire_lane_blocked": Urgency(Severity.MAJOR),
-    "smoke_or_heat": Urgency(Severity.CRITICAL, life_safety=True),
-    "repeat_stranger": Urgency(Severity.MINOR),
-    "absence": Urgency(Severity.MAJOR),
-    "presence": Urgency(Severity.MINOR),
-    "device_silent": Urgency(Severity.MINOR),
-    "device_gap": Urgency(Severity.INFO),
-    "ingest_gap": Urgency(Severity.INFO),
-    "camera_impaired": Urgency(Severity.MINOR),
-    "outage": Urgency(Severity.MAJOR),
-    "rule_failed": Urgency(Severity.INFO, momentary=True),
-    "batch_unreadable": Urgency(Severity.INFO, momentary=True),
-}
-"""Every rule's name and the urgency it starts with; the scenario of an incident is the rule's name."""
-
-
-def is_momentary(rule: str) -> bool:
-    """Whether what ``rule`` finds is over when it is found."""
-    urgency = URGENCY.get(rule)
-    return urgency is not None and urgency.momentary
 
 
 class SubjectKind(enum.StrEnum):

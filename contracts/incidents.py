@@ -93,22 +93,6 @@ def next_alert_state(state: AlertState, action: AlertAction) -> AlertState:
         raise NotAllowed(f"alert is {state}: {action} is not possible") from None
 
 
-REGROUP_MS: dict[str, int] = {
-    "stranger_entry": 120_000,
-    "high_altitude_throw": 60_000,
-    "device_silent": 3_600_000,
-    "indoor_ebike_charging": 3_600_000,
-}
-"""Per scenario: an OPEN within this time of a live incident's last activity extends it."""
-
-REGROUP_DEFAULT_MS = 600_000
-
-
-def regroup_ms(scenario: str) -> int:
-    """How long after its last activity a live incident of ``scenario`` still takes in a new episode."""
-    return REGROUP_MS.get(scenario, REGROUP_DEFAULT_MS)
-
-
 def incident_id(site_id: str, scenario: str, subject: Subject, onset_ms: int) -> str:
     """The id of an incident: hash of site, scenario, subject and the onset of its first finding."""
     text = "\x1f".join((site_id, scenario, subject.kind, subject.ref, str(onset_ms)))

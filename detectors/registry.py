@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from contracts.rules import RuleFacts, Threshold
 from detectors.access.stranger_entry import StrangerEntry
 from detectors.charging.indoor_ebike_charging import IndoorEbikeCharging
 from detectors.core.rule import Rule
@@ -23,3 +24,13 @@ def all_rules() -> tuple[Rule[Any], ...]:
         SmokeOrHeat(),
         StrangerEntry(),
     )
+
+
+def rule_facts() -> dict[str, RuleFacts]:
+    """Return what each rule says of itself, by its name."""
+    return {rule.name: rule.facts for rule in all_rules()}
+
+
+def thresholds() -> dict[str, Threshold]:
+    """Return every threshold that a site may replace, by its key (``rule.name``)."""
+    return {threshold.key: threshold for facts in rule_facts().values() for threshold in facts.thresholds}

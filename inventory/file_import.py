@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from contracts.errors import ConfigurationError
-from contracts.events import CONFIG_SOURCE, Configuration
+from contracts.events import CONFIG_SOURCE, Configuration, ThresholdConfigured
+from inventory.threshold_check import check_threshold
 
 TABLES = {
     "site": "site_configured",
@@ -90,6 +91,8 @@ def _record(fields: dict[str, Any], where: str, now_ms: int) -> Configuration:
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"{where} ({fields.get('kind')}): {error}") from None
     _refuse_unknown(fields, record, where)
+    if isinstance(record, ThresholdConfigured):
+        check_threshold(record, where)
     return record
 
 

@@ -30,6 +30,7 @@ from contracts.events import (
 from contracts.names import check_id
 from inventory.pending import PendingDevice, PendingTopic
 from inventory.tables import STATEMENTS, Rows, SqliteTables, Tables
+from inventory.threshold_check import check_threshold
 
 MAX_RECORD_BYTES = 4096
 MAX_DEVICES = 5_000
@@ -198,6 +199,8 @@ def check_record(record: ConfigurationRecord) -> None:
         raise ConfigurationError(f"{where}: {size} bytes, expected at most {MAX_RECORD_BYTES}")
     if isinstance(record, SiteConfigured) and record.time_zone not in zoneinfo.available_timezones():
         raise ConfigurationError(f"{where}: time zone {record.time_zone!r} is unknown; expected one like Asia/Shanghai")
+    if isinstance(record, ThresholdConfigured):
+        check_threshold(record, where)
 
 
 def _ids_of(record: ConfigurationRecord) -> list[tuple[str, str]]:

@@ -12,7 +12,8 @@ import msgspec
 
 from contracts.batch import decode_batch
 from contracts.events import AnyEvent, Event
-from contracts.findings import Finding, Phase
+from contracts.findings import Finding, Phase, Severity
+from contracts.rules import RuleFacts
 from delivery.receivers.webhook.stand_in import StandIn
 from detectors.core.rule import Outcome
 from detectors.core.site_view import SiteView
@@ -70,6 +71,7 @@ class CountingRule:
     horizon_ms: ClassVar[int | None] = None
     instant: ClassVar[bool] = True  # late events count too
     receipt: ClassVar[bool] = True
+    facts: ClassVar[RuleFacts] = RuleFacts(severity=Severity.INFO)
     state_type = _Applied
 
     def __init__(self) -> None:

@@ -24,6 +24,7 @@ from app.wiring.metrics_server import Metrics
 from app.wiring.ports import free_port, listens
 from app.wiring.receivers import read_secret, receivers_of
 from app.wiring.results import ResultsService
+from app.wiring.rule_facts import finding_facts
 from app.wiring.stores import boxes_file, open_incidents, open_inventory
 from app.wiring.threads import Threads
 from console.api.app import build_app
@@ -109,7 +110,7 @@ class Community:
         self._directory_relay = DirectoryRelay(self._inventory, self._directory)
         times, source = IntakeTimes(), self._engine_store.identity()
         self._metrics.add_hops([times.decided, times.due])
-        intake = Intake(self._incidents, self._directory, names, source=source, times=times)
+        intake = Intake(self._incidents, self._directory, finding_facts(), names, source=source, times=times)
         self._intake = FindingsRelay(self._engine_store, intake)
         decided = DecisionTimes()
         self._metrics.add_hops([decided.due, decided.durable])
@@ -283,6 +284,7 @@ class Community:
             "events_judged": counts.events,
             "events_doubled": counts.doubles,
             "events_late": counts.late,
+            "thresholds_passed_over": counts.thresholds_passed_over,
             "windows_to_judge_again": len(self._engine_store.rejudges()),
         }
 

@@ -15,6 +15,7 @@ from app.wiring.incident_figures import IncidentFigures
 from app.wiring.metrics_server import Metrics
 from app.wiring.process import Parts
 from app.wiring.receivers import receivers_of
+from app.wiring.rule_facts import finding_facts
 from app.wiring.sources import open_findings
 from app.wiring.stores import open_incidents, open_inventory
 from contracts.hops import Hop
@@ -47,7 +48,7 @@ def wire_incidents(settings: Settings, parts: Parts) -> None:
     parts.at_end(metrics.close)
 
     def intake(source: str) -> Intake:
-        return Intake(store, directory, names, source=source, times=times)
+        return Intake(store, directory, finding_facts(), names, source=source, times=times)
 
     parts.threads.keep("bell", store.follow)
     findings = parts.wait_for("findings", lambda: open_findings(settings, intake))

@@ -61,6 +61,15 @@ class SiteOut(Model):
     time_zone: str
 
 
+class RuleOut(Model):
+    """A rule, which is what the scenario of an incident names."""
+
+    name: str
+    title: str
+    severity: str
+    life_safety: bool
+
+
 class IncidentRow(Model):
     """An incident as a row of the feed."""
 

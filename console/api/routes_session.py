@@ -8,6 +8,7 @@ from console.api import models
 from console.api.context import COOKIE, PartsIn, ReaderIn, SameSite, WordsIn, parts_of
 from console.api.errors import ApiError
 from console.catalogue import Catalogue
+from detectors.registry import rule_facts
 from identity.roles import Right
 from identity.users import SESSION_MS, LoginRefused, Session
 
@@ -61,6 +62,21 @@ def sites(reader: ReaderIn, parts: PartsIn) -> list[models.SiteOut]:
         models.SiteOut(site_id=site_id, name=directory.site_name(site_id), time_zone=directory.time_zone(site_id))
         for site_id in directory.sites()
         if site_id in scope
+    ]
+
+
+@router.get("/rules")
+def rules(reader: ReaderIn) -> list[models.RuleOut]:
+    """The rules that find incidents, the most urgent first; their names are what ``scenario`` filters by."""
+    words, known = reader.present.words, rule_facts()
+    return [
+        models.RuleOut(
+            name=name,
+            title=words.word("scenario", name),
+            severity=known[name].severity.value,
+            life_safety=known[name].life_safety,
+        )
+        for name in sorted(known, key=lambda name: (-known[name].severity.rank, name))
     ]
 
 

@@ -12,9 +12,10 @@ const root = document.getElementById("root");
 let desk = null;
 
 class Desk {
-  constructor(session, sites) {
+  constructor(session, sites, rules) {
     this.session = session;
     this.sites = sites;
+    this.rules = rules;
     this.feed = new Feed({ onOpen: (id) => this.go(id) });
     this.detail = new Detail({
       mayViewEvidence: session.may_view_evidence,
@@ -51,7 +52,7 @@ class Desk {
       el(
         "main",
         { class: "desk" },
-        el("section", { class: "feed" }, this.feed.filterBar(this.sites, () => this.list()), this.feed.list, keys),
+        el("section", { class: "feed" }, this.feed.filterBar(this.sites, this.rules, () => this.list()), this.feed.list, keys),
         this.detail.pane,
         this.table,
       ),
@@ -177,8 +178,8 @@ class Desk {
 }
 
 async function open(session) {
-  const sites = await call("GET", "/sites");
-  desk = new Desk(session, sites);
+  const [sites, rules] = await Promise.all([call("GET", "/sites"), call("GET", "/rules")]);
+  desk = new Desk(session, sites, rules);
   await desk.start();
 }
 

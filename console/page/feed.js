@@ -182,7 +182,7 @@ export class Feed {
     return ids[Math.max(0, Math.min(ids.length - 1, at < 0 ? 0 : at + step))];
   }
 
-  filterBar(sites, onChange) {
+  filterBar(sites, rules, onChange) {
     const set = (name) => (event) => {
       this.filters[name] = event.target.value;
       onChange();
@@ -193,7 +193,6 @@ export class Feed {
         { id: `filter-${name}`, "aria-label": options[0][1], onchange: set(name) },
         options.map(([value, text]) => el("option", { value, selected: value === this.filters[name] }, text)),
       );
-    const scenarios = ["smoke_or_heat", "indoor_ebike_charging", "high_altitude_throw", "indoor_ebike", "stranger_entry", "device_silent"];
     let typing = 0;
     const search = el("input", {
       id: "search",
@@ -213,7 +212,7 @@ export class Feed {
       search,
       select("state", [["open", t("open_states")], ["", t("all_states")], ...["new", "seen", "handled", "false_alarm", "withdrawn"].map((s) => [s, word("state", s)])]),
       select("min_severity", [["info", t("all_severities")], ["minor", `≥ ${word("severity", "minor")}`], ["major", `≥ ${word("severity", "major")}`], ["critical", word("severity", "critical")]]),
-      select("scenario", [["", t("all_scenarios")], ...scenarios.map((s) => [s, word("scenario", s)])]),
+      select("scenario", [["", t("all_scenarios")], ...rules.map((rule) => [rule.name, rule.title])]),
       sites.length > 1 && select("site", [["", t("all_sites")], ...sites.map((s) => [s.site_id, s.name])]),
     );
   }

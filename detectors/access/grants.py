@@ -8,15 +8,30 @@ from __future__ import annotations
 import msgspec
 
 from contracts.events import AccessAttempted, Credential, Direction, EvidenceRef
+from contracts.rules import Threshold
 from detectors.core.site_view import SiteView
 
 RULE = "stranger_entry"
 """Whose thresholds these are."""
 
-WINDOW_MS = 15_000
-HELD_MS = 60_000
-LET_IN_MS = 30_000
-PARTY_MS = 600_000
+WINDOW = Threshold(
+    RULE, "window_ms", 15_000, 1_000, 300_000, "ms", "how long a credential covers: a door opens and closes behind one"
+)
+HELD = Threshold(
+    RULE,
+    "held_ms",
+    60_000,
+    0,
+    300_000,
+    "ms",
+    "how long a credential waits while the door stays open: people walk slowly",
+)
+LET_IN = Threshold(
+    RULE, "let_in_ms", 30_000, 1_000, 600_000, "ms", "how long an opening that names nobody lets people in"
+)
+PARTY = Threshold(
+    RULE, "party_ms", 600_000, 10_000, 900_000, "ms", "how long a visitors' party takes to pass, with luggage"
+)
 ANYBODY = -1
 MAX_GRANTS = 6
 MAX_SOURCES = 3
@@ -63,19 +78,19 @@ def grant_of(event: AccessAttempted, site: SiteView) -> Grant | None:
     if event.direction is Direction.OUT:
         return None
     if event.credential in LETS_ANYBODY_IN:
-        return Grant(event.at_ms, event.at_ms + _ms(site, "let_in_ms", LET_IN_MS), ANYBODY)
+        return Grant(event.at_ms, event.at_ms + _ms(site, LET_IN), ANYBODY)
     party = site.visitors.get(event.registration_id or "")
     if party is None:
-        return Grant(event.at_ms, event.at_ms + _ms(site, "window_ms", WINDOW_MS), 1)
-    until_ms = event.at_ms + _ms(site, "party_ms", PARTY_MS)
+        return Grant(event.at_ms, event.at_ms + _ms(site, WINDOW), 1)
+    until_ms = event.at_ms + _ms(site, PARTY)
     if party.to_ms:
-        until_ms = max(event.at_ms + _ms(site, "window_ms", WINDOW_MS), min(until_ms, party.to_ms))
+        until_ms = max(event.at_ms + _ms(site, WINDOW), min(until_ms, party.to_ms))
     return Grant(event.at_ms, until_ms, party.party_size, party.registration_id)
 
 
 def current(grants: tuple[Grant, ...], at_ms: int, site: SiteView) -> tuple[Grant, ...]:
     """The grants that may still cover a passage judged from ``at_ms`` on (one that happened a grace before)."""
-    held_ms = _ms(site, "held_ms", HELD_MS)
+    held_ms = _ms(site, HELD)
     return tuple(g for g in grants if max(g.until_ms, g.at_ms + held_ms) + held_ms >= at_ms)
 
 
@@ -112,8 +127,8 @@ def _covers(grant: Grant, crossing: Crossing, site: SiteView) -> bool:
     if crossing.at_ms <= grant.until_ms:
         return True
     opened_in_time = 0 < crossing.open_ms <= grant.until_ms
-    return opened_in_time and crossing.at_ms <= grant.at_ms + _ms(site, "held_ms", HELD_MS)
+    return opened_in_time and crossing.at_ms <= grant.at_ms + _ms(site, HELD)
 
 
-def _ms(site: SiteView, name: str, default: int) -> int:
-    return int(site.threshold(RULE, name, default))
+def _ms(site: SiteView, threshold: Threshold) -> int:
+    return int(site.threshold(threshold))

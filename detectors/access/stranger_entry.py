@@ -46,21 +46,47 @@ from contracts.events import (
     Event,
     PassageObserved,
 )
-from contracts.findings import Fact, Phase, Subject, SubjectKind
+from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
 from contracts.names import DeviceClass
-from detectors.access.grants import WINDOW_MS, Crossing, Grant, admit, current, grant_of, with_grant
+from contracts.rules import RuleFacts, Threshold
+from detectors.access.grants import (
+    HELD,
+    LET_IN,
+    PARTY,
+    RULE,
+    WINDOW,
+    Crossing,
+    Grant,
+    admit,
+    current,
+    grant_of,
+    with_grant,
+)
 from detectors.core.facts import FACT_VALUES, fact
 from detectors.core.rule import Draft, Episode, Outcome
 from detectors.core.site_view import SiteView
 
-RULE = "stranger_entry"
-GRACE_MS = 3_000
-DOUBLE_MS = 1_500
-SAME_TRACK_MS = 10_000  # a track that wavers on the line
-MIN_SCORE = 0.5
-DENIAL_MS = 60_000  # a denied person waits about so long for somebody to follow
-LIVE_MS = 300_000  # for a gate whose reporting period is not configured
+GRACE = Threshold(
+    RULE, "grace_ms", 3_000, 0, 60_000, "ms", "how long after a passage its credential may still be reported"
+)
+DOUBLE = Threshold(
+    RULE, "double_ms", 1_500, 0, 10_000, "ms", "passages this close, seen by two cameras, are one person"
+)
+MIN_SCORE = Threshold(RULE, "min_score", 0.5, 0, 1, "", "a passage seen with less is no case: a detector's glimpse")
+DENIAL = Threshold(
+    RULE,
+    "denial_ms",
+    60_000,
+    0,
+    300_000,
+    "ms",
+    "how long a denial is stated: a denied person waits for somebody to follow",
+)
 MAX_LIVE_MS = 600_000
+LIVE = Threshold(
+    RULE, "live_ms", 300_000, 10_000, MAX_LIVE_MS, "ms", "how long a gate without a reporting period counts as live"
+)
+SAME_TRACK_MS = 10_000  # a track that wavers on the line
 HORIZON_MS = 900_000  # a party's ten minutes and what may follow them
 RECENT_MS = 300_000  # facts rest on nothing older, so that judging a window again states the same
 MAX_PENDING, MAX_GATES, MAX_SEEN, MAX_SHOWN = 5, 4, 3, 3
@@ -113,7 +139,7 @@ class DoorRecord(msgspec.Struct, frozen=True, array_like=True):
     seen: tuple[Seen, ...] = ()
     shown: tuple[Shown, ...] = ()
     last_ms: int = 0
-    grace_ms: int = GRACE_MS
+    grace_ms: int = int(GRACE.default)
 
 
 class StrangerEntry:
@@ -132,6 +158,13 @@ class StrangerEntry:
     horizon_ms: ClassVar[int | None] = HORIZON_MS
     instant: ClassVar[bool] = False
     receipt: ClassVar[bool] = False
+    facts: ClassVar[RuleFacts] = RuleFacts(
+        severity=Severity.MAJOR,
+        momentary=True,
+        regroup_ms=120_000,
+        thresholds=(WINDOW, HELD, LET_IN, PARTY, GRACE, DOUBLE, MIN_SCORE, DENIAL, LIVE),
+        fact_codes=("manner", "since_grant_s", "door_open_s", "denied_before"),
+    )
     state_type: type[DoorRecord] = DoorRecord
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
@@ -248,9 +281,9 @@ def _recent(then_ms: int, at_ms: int) -> int:
 
 def _crossed(state: DoorRecord, event: PassageObserved, site: SiteView) -> DoorRecord:
     """The state with one more passage to judge, unless it is one of those already pending, seen again."""
-    if event.score < site.threshold(RULE, "min_score", MIN_SCORE):
+    if event.score < site.threshold(MIN_SCORE):
         return state
-    double_ms = site.threshold(RULE, "double_ms", DOUBLE_MS)
+    double_ms = site.threshold(DOUBLE)
     for number, crossing in enumerate(state.pending):
         if _same(crossing, event, double_ms):
             again = crossing.seen_by(event.source_id)
@@ -258,7 +291,7 @@ def _crossed(state: DoorRecord, event: PassageObserved, site: SiteView) -> DoorR
             return msgspec.structs.replace(state, pending=pending)
     if len(state.pending) >= MAX_PENDING or any(_wavers(seen, event) for seen in state.seen):
         return state
-    grace_ms = int(site.threshold(RULE, "grace_ms", GRACE_MS))
+    grace_ms = int(site.threshold(GRACE))
     return msgspec.structs.replace(state, pending=(*state.pending, _pending(state, event)), grace_ms=grace_ms)
 
 
@@ -309,7 +342,7 @@ def _stranger(state: DoorRecord, crossing: Crossing, site: SiteView) -> Draft:
 
 
 def _facts(state: DoorRecord, crossing: Crossing, site: SiteView) -> tuple[Fact, ...]:
-    window_ms = site.threshold(RULE, "window_ms", WINDOW_MS)
+    window_ms = site.threshold(WINDOW)
     facts = [fact("manner", _manner(crossing, window_ms), event_ids=(crossing.event_id,))]
     if crossing.grant_ms:
         ids = (state.last_grant_id,) if state.last_grant_ms == crossing.grant_ms else ()
@@ -318,7 +351,7 @@ def _facts(state: DoorRecord, crossing: Crossing, site: SiteView) -> tuple[Fact,
     if crossing.open_ms:
         facts.append(fact("door_open_s", (crossing.at_ms - crossing.open_ms) / 1000))
     denial = state.denial
-    if denial is not None and 0 <= crossing.at_ms - denial.at_ms <= site.threshold(RULE, "denial_ms", DENIAL_MS):
+    if denial is not None and 0 <= crossing.at_ms - denial.at_ms <= site.threshold(DENIAL):
         facts.append(fact("denied_before", denial.reason, event_ids=(denial.event_id,)))
     return tuple(facts)
 
@@ -334,7 +367,7 @@ def _manner(crossing: Crossing, window_ms: float) -> str:
 
 def _proven(state: DoorRecord, crossing: Crossing, site: SiteView) -> bool:
     """Whether a credential, had there been one, would be known here."""
-    from_ms = crossing.at_ms - int(site.threshold(RULE, "window_ms", WINDOW_MS))
+    from_ms = crossing.at_ms - int(site.threshold(WINDOW))
     if site.interrupted_to_ms >= from_ms and site.interrupted_from_ms <= crossing.at_ms + state.grace_ms:
         return False
     heard = {gate.device_id: gate for gate in state.gates}
@@ -346,7 +379,7 @@ def _proven(state: DoorRecord, crossing: Crossing, site: SiteView) -> bool:
 def _live(gate: Gate | None, device_id: str, at_ms: int, site: SiteView) -> bool:
     if gate is None or not gate.online:
         return False
-    period_ms = site.devices[device_id].silent_after_ms or site.threshold(RULE, "live_ms", LIVE_MS)
+    period_ms = site.devices[device_id].silent_after_ms or site.threshold(LIVE)
     return gate.heard_ms >= at_ms - min(period_ms, MAX_LIVE_MS)
 
 

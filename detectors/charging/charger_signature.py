@@ -16,15 +16,37 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
+from contracts.rules import Threshold
 from detectors.charging.load_curve import BLOCK_MS, UNKNOWN, Block
 from detectors.core.site_view import SiteView
 
 RULE = "indoor_ebike_charging"
 """Whose thresholds these are."""
 
-MIN_W, MAX_W = 80.0, 450.0  # STANDARDS §4.2: 36 V lead-acid to 72 V 32 Ah; above are cookers and air conditioners
-VARIATION = 0.05  # σ/μ; constant current into a rising voltage climbs up to 15 %, whose σ is 4.3 % of its mean
-PLATEAU_MS = 2_700_000  # 45 min: longer than a fridge's run, and two thirds of the shortest charge
+MIN_W = Threshold(
+    RULE, "min_w", 80.0, 20, 2_000, "W", "the lowest plateau: a charger of 36 V lead-acid (STANDARDS §4.2)"
+)
+MAX_W = Threshold(
+    RULE, "max_w", 450.0, 80, 5_000, "W", "the highest plateau: 72 V 32 Ah; above are cookers and air conditioners"
+)
+VARIATION = Threshold(
+    RULE,
+    "variation",
+    0.05,
+    0.005,
+    0.5,
+    "σ/μ",
+    "the most a plateau varies: constant current into a rising voltage climbs up to 15 %, whose σ is 4.3 % of its mean",
+)
+PLATEAU_LENGTH = Threshold(
+    RULE,
+    "plateau_ms",
+    2_700_000,
+    600_000,
+    14_400_000,
+    "ms",
+    "how long it stays flat: longer than a fridge's run, and two thirds of the shortest charge",
+)
 BASES_MS = (3_600_000, 10_800_000)  # the base is the lowest before: within an hour any cycling load has paused
 MIN_BEFORE = 3  # blocks
 STEP_SHARE = 0.75  # of MIN_W: a smaller rise in one block is no charger's
@@ -34,7 +56,15 @@ MIN_SEEN_MS = 1_500_000  # of the plateau must be seen uncovered
 SEEN_SHARE = 0.35  # … and so much of its time
 PLATEAU_RATIO = 0.88  # below this share of the plateau it falls
 LOW_RATIO, LOW_W = 0.2, 20.0  # below either it is over: floating chargers draw 3–15 W
-TAPER_MS = 1_200_000  # a tail shorter than 20 min is a switch, not a charge
+TAPER_LENGTH = Threshold(
+    RULE,
+    "taper_ms",
+    1_200_000,
+    300_000,
+    7_200_000,
+    "ms",
+    "how long it falls at the end: shorter is a switch, not a charge",
+)
 TAPER_TO = 0.5  # a tail has at least halved
 STEEP_DROP = 0.4  # of the plateau in one block: switched off, not tapering
 SMALL_DROP, RISE = 0.015, 0.08  # of the plateau: a block's noise, and more than it
@@ -102,11 +132,11 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
 def limits_of(site: SiteView) -> Limits:
     """The thresholds in force at a site."""
     return Limits(
-        site.threshold(RULE, "min_w", MIN_W),
-        site.threshold(RULE, "max_w", MAX_W),
-        site.threshold(RULE, "variation", VARIATION),
-        site.threshold(RULE, "plateau_ms", PLATEAU_MS),
-        site.threshold(RULE, "taper_ms", TAPER_MS),
+        site.threshold(MIN_W),
+        site.threshold(MAX_W),
+        site.threshold(VARIATION),
+        site.threshold(PLATEAU_LENGTH),
+        site.threshold(TAPER_LENGTH),
     )
 
 

@@ -45,10 +45,16 @@ from contracts.events import (
 )
 from contracts.findings import Phase, Severity, Subject, SubjectKind
 from contracts.names import DeviceClass
+from contracts.rules import RuleFacts
 from detectors.charging import load_curve, stages
 from detectors.charging.charger_signature import (
     MAX_CHARGE_MS,
+    MAX_W,
     MIN_W,
+    PLATEAU_LENGTH,
+    RULE,
+    TAPER_LENGTH,
+    VARIATION,
     Charge,
     Limits,
     find_charge,
@@ -63,9 +69,8 @@ from detectors.charging.stages import Seen, Stated
 from detectors.core.facts import fact
 from detectors.core.rule import Draft, Episode, Outcome
 from detectors.core.site_view import SiteView
-from detectors.fire.fire_signs import fire_signs
+from detectors.fire.fire_signs import HEAT, SMOKE, fire_signs
 
-RULE = "indoor_ebike_charging"
 FORGET_MS = 7_200_000  # a meter silent for two hours: its curve is broken
 MAX_CASES = 3
 MAX_DONE = 8  # six hours hold no more plateaus of 45 min
@@ -111,6 +116,27 @@ class IndoorEbikeCharging:
     horizon_ms: ClassVar[int | None] = MAX_CHARGE_MS
     instant: ClassVar[bool] = False
     receipt: ClassVar[bool] = False
+    facts: ClassVar[RuleFacts] = RuleFacts(
+        severity=Severity.CRITICAL,
+        life_safety=True,
+        regroup_ms=3_600_000,
+        thresholds=(MIN_W, MAX_W, VARIATION, PLATEAU_LENGTH, TAPER_LENGTH, *stages.THRESHOLDS),
+        reads=(SMOKE, HEAT),
+        fact_codes=(
+            "stage",
+            "plateau_w",
+            "plateau_min",
+            "plateau_variation",
+            "power_factor",
+            "ebike_seen_before_min",
+            "tag_seen_before_min",
+            "fire_sign",
+            "taper_min",
+            "energy_kwh",
+            "charging_min",
+            "ended",
+        ),
+    )
     state_type: type[MeterState] = MeterState
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
@@ -195,9 +221,7 @@ def _read(state: MeterState, event: PowerSampled, site: SiteView) -> Outcome[Met
 
 def _judge(state: MeterState, finished: tuple[Block, ...], site: SiteView) -> Outcome[MeterState]:
     """Follow what is followed through the finished blocks, look for something new, and state what has changed."""
-    if state.curve is None or (
-        not state.cases and (finished[-1].power_w or 0.0) < site.threshold(RULE, "min_w", MIN_W)
-    ):
+    if state.curve is None or (not state.cases and (finished[-1].power_w or 0.0) < site.threshold(MIN_W)):
         return Outcome(state)
     limits = limits_of(site)
     pairs = load_curve.unpacked(state.curve.blocks)

@@ -5,20 +5,70 @@ from __future__ import annotations
 import msgspec
 
 from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
-from detectors.charging.charger_signature import Charge
+from contracts.rules import Threshold
+from detectors.charging.charger_signature import RULE, Charge
 from detectors.core.facts import fact
 from detectors.core.rule import Draft, Episode
 from detectors.core.site_view import SiteView
 
-RULE = "indoor_ebike_charging"
-SUSPECT_MIN_W = 100.0  # laptops reach 90 W with a charger's shape and power factor
-POWER_FACTOR = (0.45, 0.70)  # rectifiers without correction: 0.5–0.65, and measuring error
-CORRECTED_FACTOR = 0.80  # above it is a corrected supply, a heater or a motor
-LEAD_MS = 3_600_000  # people plug in soon after they come home
+SUSPECT_MIN_W = Threshold(
+    RULE,
+    "suspect_min_w",
+    100.0,
+    20,
+    2_000,
+    "W",
+    "power alone is suspected from here on: laptops reach 90 W in this shape",
+)
+KNOWN_BEFORE = Threshold(
+    RULE,
+    "known_before_ms",
+    3_600_000,
+    0,
+    18_000_000,
+    "ms",
+    "how much of a circuit is known before power alone is suspected: else a fridge's first run might be",
+)
+FACTOR_MIN = Threshold(
+    RULE,
+    "power_factor_min",
+    0.45,
+    0,
+    1,
+    "",
+    "a charger's least power factor: 0.5 without correction, and measuring error",
+)
+FACTOR_MAX = Threshold(
+    RULE, "power_factor_max", 0.70, 0, 1, "", "a charger's highest: 0.65 without correction, and measuring error"
+)
+CORRECTED = Threshold(
+    RULE, "corrected_factor", 0.80, 0, 1, "", "above it is a corrected supply, a heater or a motor: no such charger"
+)
+LEAD = Threshold(
+    RULE,
+    "lead_ms",
+    3_600_000,
+    0,
+    43_200_000,
+    "ms",
+    "how long before plugging in an e-bike was seen: people plug in soon",
+)
 SEEN_AFTER_MS = 600_000  # a camera's clock, and an extension lead to the corridor
-MIN_KWH, MAX_KWH = 0.3, 3.0
-MIN_CHARGE_MS = 7_200_000
-KNOWN_BEFORE_MS = 3_600_000  # of the circuit, before power alone may be suspected: else a fridge's first run might be
+MIN_KWH = Threshold(RULE, "min_kwh", 0.3, 0, 10, "kWh", "the least energy of a complete charge")
+MAX_KWH = Threshold(RULE, "max_kwh", 3.0, 0.1, 20, "kWh", "the most energy of a complete charge")
+MIN_CHARGE = Threshold(RULE, "min_charge_ms", 7_200_000, 1_800_000, 43_200_000, "ms", "the shortest complete charge")
+THRESHOLDS = (
+    SUSPECT_MIN_W,
+    KNOWN_BEFORE,
+    FACTOR_MIN,
+    FACTOR_MAX,
+    CORRECTED,
+    LEAD,
+    MIN_KWH,
+    MAX_KWH,
+    MIN_CHARGE,
+)
+"""Those of the stages, in the order in which people should read them."""
 
 PLATEAU, FACTOR, EBIKE, TAG, TAPER, FIRE = "plateau", "power_factor", "ebike", "tag", "taper", "fire"
 CONFIDENCE = {PLATEAU: 0.3, FACTOR: 0.3, EBIKE: 0.25, TAG: 0.3, TAPER: 0.35, FIRE: 0.3}
@@ -115,30 +165,30 @@ def _suspected(charge: Charge, seen: dict[str, Seen], site: SiteView, *, factor:
         return False
     by_power = (
         factor
-        and charge.level_w >= site.threshold(RULE, "suspect_min_w", SUSPECT_MIN_W)
-        and charge.known_before_ms >= site.threshold(RULE, "known_before_ms", KNOWN_BEFORE_MS)
+        and charge.level_w >= site.threshold(SUSPECT_MIN_W)
+        and charge.known_before_ms >= site.threshold(KNOWN_BEFORE)
     )
     return by_power or bike
 
 
 def _went_in(charge: Charge, sighting: Seen, site: SiteView) -> bool:
-    lead_ms = site.threshold(RULE, "lead_ms", LEAD_MS)
+    lead_ms = site.threshold(LEAD)
     return charge.start_ms - lead_ms <= sighting.at_ms <= charge.start_ms + SEEN_AFTER_MS
 
 
 def _is_chargers(charge: Charge, site: SiteView) -> bool:
-    low = site.threshold(RULE, "power_factor_min", POWER_FACTOR[0])
-    return low <= charge.power_factor <= site.threshold(RULE, "power_factor_max", POWER_FACTOR[1])
+    low = site.threshold(FACTOR_MIN)
+    return low <= charge.power_factor <= site.threshold(FACTOR_MAX)
 
 
 def _is_corrected(charge: Charge, site: SiteView) -> bool:
-    return charge.power_factor > site.threshold(RULE, "corrected_factor", CORRECTED_FACTOR)
+    return charge.power_factor > site.threshold(CORRECTED)
 
 
 def _is_complete(charge: Charge, site: SiteView) -> bool:
     """Plateau and tail, with a battery's energy in a battery's time."""
-    enough = site.threshold(RULE, "min_kwh", MIN_KWH) <= charge.energy_kwh <= site.threshold(RULE, "max_kwh", MAX_KWH)
-    return charge.tapered_ms > 0 and enough and charge.length_ms >= site.threshold(RULE, "min_charge_ms", MIN_CHARGE_MS)
+    enough = site.threshold(MIN_KWH) <= charge.energy_kwh <= site.threshold(MAX_KWH)
+    return charge.tapered_ms > 0 and enough and charge.length_ms >= site.threshold(MIN_CHARGE)
 
 
 def _facts(verdict: Verdict, charge: Charge, site: SiteView) -> tuple[Fact, ...]:
@@ -149,18 +199,18 @@ def _facts(verdict: Verdict, charge: Charge, site: SiteView) -> tuple[Fact, ...]
         fact("plateau_variation", charge.variation),
     ]
     if charge.power_factor >= 0:
-        limit = site.threshold(RULE, "power_factor_max", POWER_FACTOR[1])
+        limit = site.threshold(FACTOR_MAX)
         facts.append(fact("power_factor", charge.power_factor, limit=limit))
     codes = ((EBIKE, "ebike_seen_before_min"), (TAG, "tag_seen_before_min"))
     for stage, code in codes:
         if stage in verdict.seen:
             sighting = verdict.seen[stage]
             minutes = (charge.start_ms - sighting.at_ms) / 60_000
-            limit = site.threshold(RULE, "lead_ms", LEAD_MS) / 60_000
+            limit = site.threshold(LEAD) / 60_000
             facts.append(fact(code, minutes, limit=limit, event_ids=(sighting.event_id,)))
     if FIRE in verdict.seen:
         facts.append(fact("fire_sign", True, event_ids=(verdict.seen[FIRE].event_id,)))  # noqa: FBT003 - a fact's value
     if TAPER in verdict.stages:
         facts.append(fact("taper_min", charge.tapered_ms / 60_000))
-    facts.append(fact("energy_kwh", charge.energy_kwh, limit=site.threshold(RULE, "max_kwh", MAX_KWH)))
+    facts.append(fact("energy_kwh", charge.energy_kwh, limit=site.threshold(MAX_KWH)))
     return tuple(facts)

@@ -2,6 +2,10 @@
 
 The engine calls ``on_event`` in event time and ``on_deadline`` when the watermark has passed ``deadline_ms(state)``.
 A rule never sees late or stored events, except an *instant* one (DESIGN §4, LOG §5).
+
+A site's own numbers come from ``site.threshold(THRESHOLD)``, and always lie within the threshold's range: a record in
+the log that names an unknown threshold, no number or one out of range is counted and passed over, and what was in force
+before it stays in force.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import msgspec
 from contracts.errors import LinliError
 from contracts.events import Event, EvidenceRef
 from contracts.findings import Fact, Phase, Severity, Subject
+from contracts.rules import RuleFacts
 from detectors.core.site_view import SiteView
 
 MAX_KEYS = 32
@@ -39,7 +44,7 @@ class Episode(msgspec.Struct, frozen=True):
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """A finding as a rule states it; the engine adds site, rule, key, ids, times, origin and versions.
 
-    ``severity`` None takes the rule's from ``contracts.findings.URGENCY``. ``source_id`` is the device it rests on.
+    ``severity`` None takes the rule's own (``facts``). ``source_id`` is the device it rests on.
     """
 
     episode: Episode
@@ -73,6 +78,7 @@ class Rule(Protocol[S]):
     horizon_ms: ClassVar[int | None]  # what it may remember; None or > 6 h: not re-judged
     instant: ClassVar[bool]  # one event decides; may be given late events
     receipt: ClassVar[bool]  # about receipt (silence, gaps): never re-judged
+    facts: ClassVar[RuleFacts]  # urgency, grouping, thresholds, fact codes; no part of the digest of rules
     state_type: type[S]
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from contracts.events import (
     VisitorRegistered,
 )
 from contracts.places import Place
+from contracts.rules import Threshold
 
 DAY_MS = 86_400_000
 
@@ -54,9 +55,9 @@ class SiteView(msgspec.Struct, kw_only=True):
     tags: dict[str, str] = msgspec.field(default_factory=dict)
     consents: dict[str, ConsentRecorded] = msgspec.field(default_factory=dict)
 
-    def threshold(self, rule: str, name: str, default: float) -> float:
-        """The site's own number for a rule, or the rule's default."""
-        return self.thresholds.get(f"{rule}.{name}", default) if self.thresholds else default
+    def threshold(self, threshold: Threshold) -> float:
+        """Return the site's own number for ``threshold``, or its default."""
+        return self.thresholds.get(threshold.key, threshold.default) if self.thresholds else threshold.default
 
     def local_minute_of_day(self, at_ms: int) -> int:
         """Minutes since local midnight, 0–1439, in the site's time zone."""
@@ -76,6 +77,11 @@ def apply_record(view: SiteView, event: AnyEvent) -> None:
     if isinstance(event, ConfigurationRecord) and event.version > view.config_version:
         _fold(view, event)
         view.config_version = event.version
+
+
+def pass_over(view: SiteView, record: ConfigurationRecord) -> None:
+    """Note that ``record`` was met, and change nothing that rules read."""
+    view.config_version = max(view.config_version, record.version)
 
 
 def _fold(view: SiteView, event: Configuration) -> None:

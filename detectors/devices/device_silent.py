@@ -41,12 +41,22 @@ from contracts.events import (
     RowsDropped,
     TagSeen,
 )
-from contracts.findings import Phase, Subject, SubjectKind
+from contracts.findings import Phase, Severity, Subject, SubjectKind
+from contracts.rules import RuleFacts, Threshold
 from detectors.core.facts import fact
 from detectors.core.rule import Draft, Episode, Outcome
 from detectors.core.site_view import SiteView
 
-OFFLINE_GRACE_MS = 30_000  # a reconnecting device is back within seconds; a broker session expires within 30 s
+RULE = "device_silent"
+OFFLINE_GRACE = Threshold(
+    RULE,
+    "offline_grace_ms",
+    30_000,
+    0,
+    3_600_000,
+    "ms",
+    "how long a device may be gone after its last will: one on bad WLAN is back within seconds",
+)
 
 
 class SilenceState(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -64,7 +74,7 @@ class SilenceState(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class DeviceSilent:
     """OPEN when a device falls silent, CLOSE when it is heard again. Key: the device."""
 
-    name: ClassVar[str] = "device_silent"
+    name: ClassVar[str] = RULE
     version: ClassVar[int] = 1
     accepts: ClassVar[tuple[type[Event], ...]] = (
         AccessAttempted,
@@ -85,6 +95,12 @@ class DeviceSilent:
     horizon_ms: ClassVar[int | None] = None
     instant: ClassVar[bool] = False
     receipt: ClassVar[bool] = True
+    facts: ClassVar[RuleFacts] = RuleFacts(
+        severity=Severity.MINOR,
+        regroup_ms=3_600_000,
+        thresholds=(OFFLINE_GRACE,),
+        fact_codes=("silence_reason", "silent_s", "ended"),
+    )
     state_type: type[SilenceState] = SilenceState
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
@@ -139,7 +155,7 @@ def _silent_at_ms(state: SilenceState, site: SiteView) -> int:
 
 
 def _grace_ms(state: SilenceState, site: SiteView) -> int:
-    return min(int(site.threshold(DeviceSilent.name, "offline_grace_ms", OFFLINE_GRACE_MS)), state.after_ms)
+    return min(int(site.threshold(OFFLINE_GRACE)), state.after_ms)
 
 
 def _configured(state: SilenceState, event: DeviceConfigured) -> Outcome[SilenceState]:

@@ -25,11 +25,15 @@ import msgspec
 
 from contracts.events import Event, ObjectFell
 from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
+from contracts.rules import RuleFacts, Threshold
 from detectors.core.facts import fact
 from detectors.core.rule import Draft, Episode, Outcome, StateInvariantError
 from detectors.core.site_view import SiteView
 
-MIN_DROP_M = 5.0  # about two storeys
+RULE = "high_altitude_throw"
+MIN_DROP = Threshold(
+    RULE, "min_drop_m", 5.0, 0.5, 100, "m", "a shorter fall is only suspected: five metres are two storeys"
+)
 UNCALIBRATED_TRUST = 0.7  # of the analyser's score: the perspective was fitted, not measured
 SUSPECTED_TRUST = 0.5  # of the analyser's score: the track went far down, but not as gravity pulls
 
@@ -43,13 +47,32 @@ class ThrowState(msgspec.Struct, frozen=True):
 class HighAltitudeThrow:
     """One falling object → one OPEN. Key: the camera."""
 
-    name: ClassVar[str] = "high_altitude_throw"
+    name: ClassVar[str] = RULE
     version: ClassVar[int] = 1
     accepts: ClassVar[tuple[type[Event], ...]] = (ObjectFell,)
     bound_ms: ClassVar[int] = 0
     horizon_ms: ClassVar[int | None] = None
     instant: ClassVar[bool] = True
     receipt: ClassVar[bool] = False
+    facts: ClassVar[RuleFacts] = RuleFacts(
+        severity=Severity.CRITICAL,
+        life_safety=True,
+        momentary=True,
+        regroup_ms=60_000,
+        thresholds=(MIN_DROP,),
+        fact_codes=(
+            "drop_m",
+            "calibrated",
+            "suspected",
+            "fall_s",
+            "fit_error_px",
+            "drop_error_m",
+            "floor",
+            "floor_error",
+            "column",
+            "gravity_ms2",
+        ),
+    )
     state_type: type[ThrowState] = ThrowState
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
@@ -64,7 +87,7 @@ class HighAltitudeThrow:
         """The fall as a finding; nothing is remembered."""
         if not isinstance(event, ObjectFell):
             return Outcome(None)
-        return Outcome(None, (_finding(event, site.threshold(self.name, "min_drop_m", MIN_DROP_M)),))
+        return Outcome(None, (_finding(event, site.threshold(MIN_DROP)),))
 
     def deadline_ms(self, state: ThrowState) -> int | None:
         """None: there is nothing to wait for."""

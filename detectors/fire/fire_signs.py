@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from contracts.events import EnvironmentSampled
 from contracts.findings import Fact
+from contracts.rules import Threshold
 from detectors.core.facts import fact
 from detectors.core.site_view import SiteView
 
 RULE = "smoke_or_heat"
 """Whose thresholds these are."""
 
-SMOKE_PCT_M = 5.0  # above the 2–4.5 %/m at which EN 14604 detectors sound: the sensor's own alarm should have come
-TEMPERATURE_C = 60.0  # the static response of EN 54-5 class A heat detectors begins at 54 °C; no dwelling gets there
+SMOKE = Threshold(
+    RULE,
+    "smoke_pct_m",
+    5.0,
+    0.5,
+    50,
+    "%/m",
+    "smoke from here on is a sign of fire: EN 14604 detectors sound at 2–4.5 %/m, so the sensor's own alarm is overdue",
+)
+HEAT = Threshold(
+    RULE,
+    "temperature_c",
+    60.0,
+    30,
+    150,
+    "°C",
+    "warmer is a sign of fire: EN 54-5 class A heat detectors respond from 54 °C on, and no dwelling gets there",
+)
 
 
 def fire_signs(event: EnvironmentSampled, site: SiteView) -> tuple[Fact, ...]:
@@ -22,10 +39,10 @@ def fire_signs(event: EnvironmentSampled, site: SiteView) -> tuple[Fact, ...]:
     signs = []
     if event.alarm:
         signs.append(fact("sensor_alarm", True, event_ids=ids))  # noqa: FBT003 - the fact's value
-    smoke_limit = site.threshold(RULE, "smoke_pct_m", SMOKE_PCT_M)
+    smoke_limit = site.threshold(SMOKE)
     if event.smoke_pct_m is not None and event.smoke_pct_m >= smoke_limit:
         signs.append(fact("smoke_pct_m", event.smoke_pct_m, limit=smoke_limit, event_ids=ids))
-    heat_limit = site.threshold(RULE, "temperature_c", TEMPERATURE_C)
+    heat_limit = site.threshold(HEAT)
     if event.temperature_c is not None and event.temperature_c >= heat_limit:
         signs.append(fact("temperature_c", event.temperature_c, limit=heat_limit, event_ids=ids))
     return tuple(signs)

@@ -26,18 +26,31 @@ from typing import ClassVar
 import msgspec
 
 from contracts.events import EnvironmentSampled, Event
-from contracts.findings import Fact, Phase, Subject, SubjectKind
+from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
+from contracts.rules import RuleFacts, Threshold
 from detectors.core.facts import fact
 from detectors.core.rule import Draft, Episode, Outcome
 from detectors.core.site_view import SiteView
-from detectors.fire.fire_signs import fire_signs
+from detectors.fire.fire_signs import HEAT, RULE, SMOKE, fire_signs
 
-CLEAR_MS = 60_000  # smoke comes in clouds: a minute without a sign is clear
+CLEAR = Threshold(
+    RULE, "clear_ms", 60_000, 1_000, 3_600_000, "ms", "so long without a sign is clear: smoke comes in clouds"
+)
 FORGET_MS = 600_000  # a reading older than ten minutes says nothing about the rate of rise
 BURNT_MS = 86_400_000  # a sensor silent for a day after its alarm: somebody has been there
-RISE_C_MIN = 10.0  # EN 54-5: rate-of-rise detectors must respond from 10 °C/min on
-RISE_FROM_C = 40.0  # warmer than any room on a summer's day
-RISE_MIN_C = 10.0  # well over a sensor's steps and noise
+RISE_RATE = Threshold(
+    RULE,
+    "rise_c_min",
+    10.0,
+    1,
+    60,
+    "°C/min",
+    "heat that rises so fast is a sign of fire: EN 54-5 detectors must respond",
+)
+RISE_FROM = Threshold(
+    RULE, "rise_from_c", 40.0, 0, 80, "°C", "a rise counts from here on: warmer than any room on a summer's day"
+)
+LEAST_RISE = Threshold(RULE, "rise_min_c", 10.0, 1, 60, "°C", "a smaller rise is a sensor's steps and noise")
 RISE_OVER_MS = (5_000, 300_000)  # closer readings are noise, further ones may be weather
 ANCHOR_MS = 60_000  # the rise is measured from a reading about this old, so that frequent readings add up
 TRUST = {"sensor_alarm": 0.95, "smoke_pct_m": 0.85, "temperature_c": 0.85, "temperature_rise_c_min": 0.7}
@@ -84,13 +97,19 @@ class FireState(msgspec.Struct, frozen=True, array_like=True):
 class SmokeOrHeat:
     """OPEN, UPDATE for another sign, CLOSE when clear. Key: the sensor."""
 
-    name: ClassVar[str] = "smoke_or_heat"
+    name: ClassVar[str] = RULE
     version: ClassVar[int] = 1
     accepts: ClassVar[tuple[type[Event], ...]] = (EnvironmentSampled,)
     bound_ms: ClassVar[int] = 0
     horizon_ms: ClassVar[int | None] = None
     instant: ClassVar[bool] = True
     receipt: ClassVar[bool] = False
+    facts: ClassVar[RuleFacts] = RuleFacts(
+        severity=Severity.CRITICAL,
+        life_safety=True,
+        thresholds=(SMOKE, HEAT, RISE_RATE, RISE_FROM, LEAST_RISE, CLEAR),
+        fact_codes=("sensor_alarm", "smoke_pct_m", "temperature_c", "temperature_rise_c_min", "ended"),
+    )
     state_type: type[FireState] = FireState
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
@@ -139,7 +158,7 @@ class SmokeOrHeat:
 
 
 def _clear_ms(site: SiteView) -> int:
-    return int(site.threshold(SmokeOrHeat.name, "clear_ms", CLEAR_MS))
+    return int(site.threshold(CLEAR))
 
 
 def _read(state: FireState, event: EnvironmentSampled) -> FireState:
@@ -159,14 +178,11 @@ def _rise(state: FireState, event: EnvironmentSampled, site: SiteView) -> tuple[
     if anchor is None or event.temperature_c is None:
         return ()
     over_ms, rise_c = event.at_ms - anchor.at_ms, event.temperature_c - anchor.temperature_c
-    if event.temperature_c < site.threshold(SmokeOrHeat.name, "rise_from_c", RISE_FROM_C):
+    if event.temperature_c < site.threshold(RISE_FROM):
         return ()
-    if (
-        rise_c < site.threshold(SmokeOrHeat.name, "rise_min_c", RISE_MIN_C)
-        or not RISE_OVER_MS[0] <= over_ms <= RISE_OVER_MS[1]
-    ):
+    if rise_c < site.threshold(LEAST_RISE) or not RISE_OVER_MS[0] <= over_ms <= RISE_OVER_MS[1]:
         return ()
-    rate, limit = rise_c / (over_ms / 60_000), site.threshold(SmokeOrHeat.name, "rise_c_min", RISE_C_MIN)
+    rate, limit = rise_c / (over_ms / 60_000), site.threshold(RISE_RATE)
     return (fact("temperature_rise_c_min", rate, limit=limit, event_ids=(event.event_id,)),) if rate >= limit else ()
 
 

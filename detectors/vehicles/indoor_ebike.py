@@ -26,29 +26,70 @@ from typing import ClassVar
 import msgspec
 
 from contracts.events import Event, EvidenceRef, ObjectLabel, ObjectObserved, TrackPhase
-from contracts.findings import Fact, Phase, Subject, SubjectKind
+from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
 from contracts.places import PlaceUse
+from contracts.rules import RuleFacts, Threshold
 from detectors.core.facts import fact
 from detectors.core.rule import Draft, Episode, Outcome
 from detectors.core.site_view import SiteView
 
-DWELL_LIFT_MS = 2_000
-DWELL_MS = 3_000
-MEAN_SCORE = 0.5
-LABEL_SHARE = 0.6
-CLEAR_MS = 10_000
-UNSEEN_MS = 30_000  # a camera reports a present object about every second: thirty seconds of nothing is gone
-STAYS_MS = 300_000  # longer than anybody waits for a lift: it is being parked
+RULE = "indoor_ebike"
+DWELL_LIFT = Threshold(
+    RULE,
+    "dwell_lift_ms",
+    2_000,
+    0,
+    60_000,
+    "ms",
+    "how long one is seen in a lift: deterrence must come before the door shuts",
+)
+DWELL = Threshold(
+    RULE,
+    "dwell_ms",
+    3_000,
+    0,
+    60_000,
+    "ms",
+    "how long one is seen elsewhere: shorter sightings are a detector's glimpses",
+)
+MEAN_SCORE = Threshold(RULE, "mean_score", 0.5, 0, 1, "", "the least mean score of a track while it is an e-bike")
+LABEL_SHARE = Threshold(
+    RULE, "label_share", 0.6, 0, 1, "", "the least share of a track's time as an e-bike: detectors also call prams so"
+)
+CLEAR = Threshold(
+    RULE, "clear_ms", 10_000, 1_000, 600_000, "ms", "how long after the last track left: trackers lose and find again"
+)
+UNSEEN = Threshold(
+    RULE,
+    "unseen_ms",
+    30_000,
+    2_000,
+    600_000,
+    "ms",
+    "so long unseen is gone: a camera reports what is there every second",
+)
+STAYS = Threshold(
+    RULE,
+    "stays_ms",
+    300_000,
+    10_000,
+    3_600_000,
+    "ms",
+    "one that stays longer is parked: nobody waits so long for a lift",
+)
 STEP_MS = 3_000  # between two sightings of a track a label counts for at most this long
 MAX_TRACKS = 4  # at once in one place; more than four e-bikes are one episode all the same
 MAX_EVIDENCE = 4
 TRACK_EVIDENCE = 2  # a still and a clip
 
 FORBIDDEN = {
-    PlaceUse.LOBBY: "forbid_lobby",
-    PlaceUse.CORRIDOR: "forbid_corridor",
-    PlaceUse.STAIR: "forbid_stair",
-    PlaceUse.LIFT: "forbid_lift",
+    use: Threshold(RULE, f"forbid_{use}", 1.0, 0, 1, "", f"whether e-bikes are forbidden in {where}", switch=True)
+    for use, where in (
+        (PlaceUse.LOBBY, "lobbies"),
+        (PlaceUse.CORRIDOR, "corridors"),
+        (PlaceUse.STAIR, "stairs"),
+        (PlaceUse.LIFT, "lifts"),
+    )
 }
 """Where an e-bike may not be (Order 5 of 2021, art. 37), and the threshold that lifts the ban for a site."""
 
@@ -94,13 +135,18 @@ class PlaceState(msgspec.Struct, frozen=True, array_like=True):
 class IndoorEbike:
     """OPEN after a dwell, one UPDATE when parked, CLOSE when gone. Key: the place."""
 
-    name: ClassVar[str] = "indoor_ebike"
+    name: ClassVar[str] = RULE
     version: ClassVar[int] = 1
     accepts: ClassVar[tuple[type[Event], ...]] = (ObjectObserved,)
     bound_ms: ClassVar[int] = 200
     horizon_ms: ClassVar[int | None] = 600_000
     instant: ClassVar[bool] = False
     receipt: ClassVar[bool] = False
+    facts: ClassVar[RuleFacts] = RuleFacts(
+        severity=Severity.MAJOR,
+        thresholds=(DWELL_LIFT, DWELL, MEAN_SCORE, LABEL_SHARE, CLEAR, UNSEEN, STAYS, *FORBIDDEN.values()),
+        fact_codes=("place_use", "dwell_s", "mean_score", "label_share", "ended"),
+    )
     state_type: type[PlaceState] = PlaceState
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
@@ -148,13 +194,12 @@ def _use(place_id: str, site: SiteView) -> PlaceUse | None:
     place = site.places.get(place_id)
     if place is None or place.use not in FORBIDDEN:
         return None
-    return place.use if site.threshold(IndoorEbike.name, FORBIDDEN[place.use], 1.0) else None
+    return place.use if site.threshold(FORBIDDEN[place.use]) else None
 
 
 def _patience_ms(tracks: tuple[Track, ...], site: SiteView) -> int:
     """How long to wait: soon over after the last track left, later when its end was not seen."""
-    name, default = ("unseen_ms", UNSEEN_MS) if tracks else ("clear_ms", CLEAR_MS)
-    return int(site.threshold(IndoorEbike.name, name, default))
+    return int(site.threshold(UNSEEN if tracks else CLEAR))
 
 
 def _find(state: PlaceState, event: ObjectObserved) -> Track | None:
@@ -197,10 +242,9 @@ def _reasons(track: Track, event: ObjectObserved, site: SiteView) -> tuple[Fact,
     use = _use(event.place_id, site)
     if use is None or event.label is not ObjectLabel.E_BIKE:
         return ()
-    name, default = ("dwell_lift_ms", DWELL_LIFT_MS) if use is PlaceUse.LIFT else ("dwell_ms", DWELL_MS)
-    dwell_ms, score, share = site.threshold(IndoorEbike.name, name, default), _mean_score(track), _share(track)
-    min_score = site.threshold(IndoorEbike.name, "mean_score", MEAN_SCORE)
-    min_share = site.threshold(IndoorEbike.name, "label_share", LABEL_SHARE)
+    dwell_ms = site.threshold(DWELL_LIFT if use is PlaceUse.LIFT else DWELL)
+    score, share = _mean_score(track), _share(track)
+    min_score, min_share = site.threshold(MEAN_SCORE), site.threshold(LABEL_SHARE)
     if track.ebike_ms < dwell_ms or score < min_score or share < min_share:
         return ()
     ids = (track.first_event_id, event.event_id)
@@ -225,7 +269,7 @@ def _staying(
     state: PlaceState, episode: Episode, track: Track, event: ObjectObserved, site: SiteView
 ) -> Outcome[PlaceState]:
     """A sighting during an episode: once, when the e-bike has stayed long, it is worth saying."""
-    stays_ms = site.threshold(IndoorEbike.name, "stays_ms", STAYS_MS)
+    stays_ms = site.threshold(STAYS)
     stayed_ms = event.at_ms - episode.onset_ms
     if state.stated or stayed_ms < stays_ms:
         return Outcome(state)

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, RowMapping, bindparam, case, func, insert, select, update
 from sqlalchemy.sql import ColumnElement
 
-from contracts.findings import Finding, Phase, is_momentary
+from contracts.findings import Finding, Phase
 from incidents.store.database import ask, padded
 from incidents.store.records import EpisodeState, Incident
 from incidents.store.schema import episodes
@@ -43,13 +43,13 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     last_ms: int
 
 
-def opened(finding: Finding, incident_id: str) -> Episode:
-    """The episode that an OPEN begins."""
+def opened(finding: Finding, incident_id: str, *, momentary: bool) -> Episode:
+    """The episode that an OPEN begins; a ``momentary`` one is over with it."""
     return Episode(
         open_id=finding.open_id,
         incident_id=incident_id,
         next_nth=1,
-        state=EpisodeState.CLOSED if is_momentary(finding.rule) else EpisodeState.OPEN,
+        state=EpisodeState.CLOSED if momentary else EpisodeState.OPEN,
         severity_rank=finding.severity.rank,
         life_safety=finding.life_safety,
         verified=finding.verified,

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 from contracts.findings import Finding, Severity
-from contracts.incidents import incident_id, regroup_ms
+from contracts.incidents import incident_id
 from incidents.store.records import Incident
 
 FOLD_AFTER = 20
@@ -20,13 +20,13 @@ def distance_ms(incident: Incident, at_ms: int) -> int:
     return max(incident.onset_ms - at_ms, at_ms - incident.last_ms, 0)
 
 
-def joins(candidates: Sequence[Incident], finding: Finding) -> Incident | None:
+def joins(candidates: Sequence[Incident], finding: Finding, window_ms: int) -> Incident | None:
     """The live incident of the same subject that the episode opened by ``finding`` extends, or None.
 
-    ``candidates`` are incidents of its site, scenario, subject and origin. Activity counts on both sides: a late
-    episode from shortly before an incident belongs to it as one from shortly after does.
+    ``candidates`` are incidents of its site, scenario, subject and origin; ``window_ms`` is its rule's ``regroup_ms``.
+    Activity counts on both sides: a late episode from shortly before an incident belongs to it as one from shortly
+    after does.
     """
-    window_ms = regroup_ms(finding.rule)
     live = [c for c in candidates if not c.final and distance_ms(c, finding.onset_ms) <= window_ms]
     return min(live, key=lambda c: (distance_ms(c, finding.onset_ms), -c.ordinal), default=None)
 

@@ -7,11 +7,12 @@ since a transaction that writes is the only one.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, select
 
 from contracts.findings import Finding
+from contracts.rules import RuleFacts, facts_of
 from incidents.intake.episodes import (
     Episode,
     Totals,
@@ -117,10 +118,18 @@ class IncidentsAtHand:
     Args:
         incident_ids: of the former.
         openings: the findings that may begin an episode.
+        rules: what is known of the rules that made them.
     """
 
-    def __init__(self, connection: Connection, incident_ids: Sequence[str], openings: Sequence[Finding]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        incident_ids: Sequence[str],
+        openings: Sequence[Finding],
+        rules: Mapping[str, RuleFacts],
+    ) -> None:
         self._connection = connection
+        self._rules = rules
         self._now: dict[str, Incident] = {}
         self._by_key: defaultdict[Key, dict[str, None]] = defaultdict(dict)
         self._changed: dict[str, None] = {}
@@ -140,7 +149,7 @@ class IncidentsAtHand:
             self._meet([finding])
         of_subject = (self._now[incident_id] for incident_id in self._by_key[key_of_finding(finding)])
         live = sorted((one for one in of_subject if not one.final), key=lambda one: one.last_ms, reverse=True)
-        return joins(live[:CANDIDATES], finding)
+        return joins(live[:CANDIDATES], finding, facts_of(self._rules, finding.rule).regroup_ms)
 
     def add(self, incident: Incident) -> None:
         """A new incident, whose row is there."""
@@ -157,7 +166,7 @@ class IncidentsAtHand:
         self._changed.clear()
 
     def _meet(self, openings: Sequence[Finding]) -> None:
-        for incident in live_incidents(self._connection, openings):
+        for incident in live_incidents(self._connection, openings, self._rules):
             if incident.incident_id not in self._now:  # else what is at hand is newer than the row
                 self._put(incident)
 

@@ -18,6 +18,7 @@ from contracts.erasure import was_erased
 from contracts.findings import Finding, Phase, trace_id
 from contracts.hops import Hop, HopTimes
 from contracts.incidents import AlertAction, next_alert_state
+from contracts.rules import RuleFacts, facts_of
 from delivery.deliveries import news_of
 from incidents.intake.episodes import Episode, advanced, after_totals, opened
 from incidents.intake.openings import INCIDENTS, open_incident
@@ -91,6 +92,7 @@ class Intake:
     """Turns findings into incidents.
 
     Args:
+        rules: what is known of each rule; one without an entry is taken as ``contracts.rules.UNKNOWN_RULE``.
         receivers: names of those who are told; each gets its own delivery row.
         source: whose cursor this is; another engine store has another.
         times: to count in.
@@ -100,6 +102,7 @@ class Intake:
         self,
         store: Store,
         directory: SiteDirectory,
+        rules: Mapping[str, RuleFacts],
         receivers: Sequence[str] = (),
         *,
         clock_ms: Clock = wall_ms,
@@ -109,6 +112,7 @@ class Intake:
         self._times = times or IntakeTimes()
         self._store = store
         self._directory = directory
+        self.rules = rules
         self._receivers = tuple(receivers)
         self._clock_ms = clock_ms
         self.cursor_name = f"intake/{source}"
@@ -147,7 +151,7 @@ class Intake:
     def take_in(self, pending: Pending, handed: Handed) -> Taken:
         """See :func:`take_together`."""
         taken = Taken(at_ms=self._clock_ms())
-        pass_ = _Pass(pending, self._directory, self._receivers, taken.at_ms, taken)
+        pass_ = _Pass(pending, self._directory, self.rules, self._receivers, taken.at_ms, taken)
         for _n, finding in handed.findings:
             pass_.take(finding)
         for alarm in handed.alarms:
@@ -169,7 +173,8 @@ def take_together(connection: Connection, given: Sequence[tuple[Intake, Handed]]
     Together since each statement is waited for, and most of them can be one for everything that was given.
     """
     coming = [finding for _, handed in given for _, finding in handed.findings]
-    pending = Pending(connection, coming, [intake.cursor_name for intake, _ in given])
+    rules = {name: facts for intake, _ in given for name, facts in intake.rules.items()}
+    pending = Pending(connection, coming, [intake.cursor_name for intake, _ in given], rules)
     taken = [intake.take_in(pending, handed) for intake, handed in given]
     pending.write()
     return taken
@@ -179,11 +184,18 @@ class _Pass:
     """One intake's work in a transaction."""
 
     def __init__(
-        self, pending: Pending, directory: SiteDirectory, receivers: Sequence[str], now_ms: int, taken: Taken
+        self,
+        pending: Pending,
+        directory: SiteDirectory,
+        rules: Mapping[str, RuleFacts],
+        receivers: Sequence[str],
+        now_ms: int,
+        taken: Taken,
     ) -> None:
         self.pending = pending
         self.connection = pending.connection
         self.directory = directory
+        self.rules = rules
         self.receivers = receivers
         self.now_ms = now_ms
         self.taken = taken
@@ -260,7 +272,7 @@ class _Pass:
         joined = incident is not None
         if incident is None:
             incident = self._open(finding)
-        episode = opened(finding, incident.incident_id)
+        episode = opened(finding, incident.incident_id, momentary=self._is_momentary(finding))
         self.pending.begin_episode(episode)
         if joined:
             self._refresh(incident, ChangeKind.EXTENDED)
@@ -269,13 +281,23 @@ class _Pass:
     def _open(self, finding: Finding) -> Incident:
         self.pending.write_incidents()
         ordinal = self.pending.numbers.next(INCIDENTS)
-        incident = open_incident(self.connection, finding, self.directory, ordinal=ordinal, now_ms=self.now_ms)
+        incident = open_incident(
+            self.connection,
+            finding,
+            self.directory,
+            momentary=self._is_momentary(finding),
+            ordinal=ordinal,
+            now_ms=self.now_ms,
+        )
         self.pending.add_incident(incident)
         self.taken.opened.append(incident.incident_id)
         self.taken.traces[incident.incident_id] = trace_id(finding)
         self._tell(incident, DeliveryKind.OPENED)
         self.pending.change(incident, ChangeKind.OPENED, self.now_ms)
         return incident
+
+    def _is_momentary(self, finding: Finding) -> bool:
+        return facts_of(self.rules, finding.rule).momentary
 
     def _continue(self, episode: Episode, finding: Finding) -> Episode:
         episode = advanced(episode, finding)

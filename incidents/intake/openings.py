@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, func, insert, select, tuple_, update
 
-from contracts.findings import Finding, Severity, is_momentary
-from contracts.incidents import AlertState, regroup_ms
+from contracts.findings import Finding, Severity
+from contracts.incidents import AlertState
+from contracts.rules import RuleFacts, facts_of
 from incidents.intake.grouping import FOLD_WINDOW_MS, fold_group, new_incident_id
 from incidents.store.counters import allot_day_number
 from incidents.store.database import ask
@@ -91,20 +92,22 @@ def key_of_incident(incident: Incident) -> Key:
     return incident.site_id, incident.scenario, incident.subject_kind, incident.subject_ref, incident.origin
 
 
-def live_incidents(connection: Connection, openings: Sequence[Finding]) -> list[Incident]:
+def live_incidents(
+    connection: Connection, openings: Sequence[Finding], rules: Mapping[str, RuleFacts]
+) -> list[Incident]:
     """The live incidents that episodes opened by ``openings`` may join: of their subjects, and not over for too long.
 
     That is asked as of the earliest of them, so it may give more than each could join.
     """
     keys = list(dict.fromkeys(map(key_of_finding, openings)))
-    since_ms = min((finding.onset_ms - regroup_ms(finding.rule) for finding in openings), default=0)
+    since_ms = min((finding.onset_ms - facts_of(rules, finding.rule).regroup_ms for finding in openings), default=0)
     return [incident_of(row) for row in ask(connection, _LIVE, keys, since=since_ms)]
 
 
 def open_incident(
-    connection: Connection, finding: Finding, directory: SiteDirectory, *, ordinal: int, now_ms: int
+    connection: Connection, finding: Finding, directory: SiteDirectory, *, momentary: bool, ordinal: int, now_ms: int
 ) -> Incident:
-    """Open and write a new incident for ``finding``."""
+    """Open and write a new incident for ``finding``; a ``momentary`` one is over when it is found."""
     asked = {"plain": new_incident_id(finding, taken=False), "since": now_ms - FOLD_WINDOW_MS}
     around = connection.execute(_SURROUNDINGS, _subject(finding) | asked).one()
     site_id = finding.site_id
@@ -125,7 +128,7 @@ def open_incident(
         life_safety=finding.life_safety,
         verified=finding.verified,
         confidence=finding.confidence,
-        ongoing=not is_momentary(finding.rule),
+        ongoing=not momentary,
         onset_ms=finding.onset_ms,
         last_ms=max(finding.onset_ms, finding.decided_ms),
         opened_ms=now_ms,

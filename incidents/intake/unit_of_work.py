@@ -6,12 +6,13 @@ that nothing asks for within it at its end. That is sound since a transaction th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from contracts.findings import Finding, Phase
+from contracts.rules import RuleFacts
 from delivery.deliveries import DELIVERIES, News, unknown_news, write_news
 from evidence.store import Named, name_evidence
 from incidents.intake.episodes import Episode, Totals
@@ -40,9 +41,16 @@ class Pending:
     Args:
         coming: the findings that it will take.
         cursors: names of the readers' cursors that it will move.
+        rules: what is known of the rules that made them.
     """
 
-    def __init__(self, connection: Connection, coming: Iterable[Finding], cursors: Iterable[str]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        coming: Iterable[Finding],
+        cursors: Iterable[str],
+        rules: Mapping[str, RuleFacts],
+    ) -> None:
         self.connection = connection
         self.numbers = Numbers(connection, [INCIDENTS, CHANGES, DELIVERIES, *cursors])
         coming = list(coming)
@@ -53,7 +61,7 @@ class Pending:
         self._episodes = EpisodesAtHand(connection, open_ids)
         named = self._episodes.incident_ids()
         openings = [finding for finding in coming if self._may_open(finding)]
-        self._incidents = IncidentsAtHand(connection, named, openings)
+        self._incidents = IncidentsAtHand(connection, named, openings, rules)
         extended = [incident for finding in openings if (incident := self._incidents.to_extend(finding))]
         self._episodes.add_up([*named, *(incident.incident_id for incident in extended)])
         self._findings: dict[str, dict[str, Any]] = {}

@@ -16,7 +16,7 @@ import msgspec
 
 from contracts.batch import Batch
 from contracts.errors import LogBroken
-from contracts.events import AnyEvent
+from contracts.events import AnyEvent, ThresholdConfigured
 from contracts.findings import Finding, Output
 from contracts.names import partition_of
 from detectors.core.rule import Rule
@@ -34,6 +34,8 @@ class Counts(msgspec.Struct):
     doubles: int = 0
     late: int = 0
     late_telemetry: int = 0
+    thresholds_passed_over: int = 0
+    """Records of a site's own number that no rule reads or that is out of its range; the number before it holds."""
 
 
 class Anchor(msgspec.Struct, frozen=True):
@@ -224,6 +226,8 @@ class Engine:
             return
         if site.desk.position != position:
             site.desk.begin(position, out)
+        if type(event) is ThresholdConfigured:
+            self.counts.thresholds_passed_over += not self._book.is_followed(event)
         late = site.take(event, classes)
         if late:
             self.counts.late += 1

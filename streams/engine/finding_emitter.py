@@ -9,16 +9,17 @@ import msgspec
 
 from contracts.events import Event, Origin
 from contracts.findings import (
-    URGENCY,
     Fact,
     Finding,
     Output,
     Phase,
     Rejudge,
+    Severity,
     Subject,
     SubjectKind,
     finding_id,
 )
+from contracts.rules import RuleFacts
 from detectors.core.rule import Draft
 from detectors.core.site_view import SiteView
 from streams.engine.rulebook import Unit
@@ -26,6 +27,14 @@ from streams.engine.rulebook import Unit
 MAX_KEY = 80
 FAILED = "rule_failed"
 UNREADABLE = "batch_unreadable"
+
+ENGINE_FACTS: dict[str, RuleFacts] = {
+    FAILED: RuleFacts(
+        severity=Severity.INFO, momentary=True, fact_codes=("failed_rule", "failed_key", "failure", "error_type")
+    ),
+    UNREADABLE: RuleFacts(severity=Severity.INFO, momentary=True, fact_codes=("log_position", "decode_error")),
+}
+"""What the engine itself finds, beside its rules: by the name that stands in the finding's ``rule``."""
 
 
 class Failure(enum.StrEnum):
@@ -141,7 +150,7 @@ class Desk:
             onset_event_id=cause.event_id,
             decided_ms=cause.at_ms,
             due_ms=cause.at_ms + unit.bound_ms,
-            severity=URGENCY[FAILED].severity,
+            severity=ENGINE_FACTS[FAILED].severity,
             facts=tuple(facts),
             origin=cause.origin,
             rule_version=unit.version,
@@ -153,7 +162,7 @@ class Desk:
     def _finding(self, unit: Unit, key: str, draft: Draft, view: SiteView, cause: Cause, ahead: int) -> Finding:
         episode = draft.episode
         onset = (self.site_id, unit.name, key, episode.onset_ms, episode.event_id)
-        urgency = unit.urgency
+        facts = unit.facts
         finding = Finding(
             finding_id=finding_id(*onset, episode.nth),
             open_id=finding_id(*onset, 0),
@@ -168,8 +177,8 @@ class Desk:
             onset_event_id=episode.event_id,
             decided_ms=cause.at_ms,
             due_ms=cause.due_ms,
-            severity=urgency.severity if draft.severity is None else draft.severity,
-            life_safety=urgency.life_safety if draft.life_safety is None else draft.life_safety,
+            severity=facts.severity if draft.severity is None else draft.severity,
+            life_safety=facts.life_safety if draft.life_safety is None else draft.life_safety,
             verified=draft.verified,
             confidence=draft.confidence,
             source_id=draft.source_id,
@@ -212,7 +221,7 @@ def unreadable(partition: int, position: int, detail: str) -> Finding:
         onset_event_id=None,
         decided_ms=0,
         due_ms=0,
-        severity=URGENCY[UNREADABLE].severity,
+        severity=ENGINE_FACTS[UNREADABLE].severity,
         facts=(Fact(code="log_position", value=position), Fact(code="decode_error", value=detail[:200])),
         position=position,
     )

@@ -9,9 +9,16 @@ from typing import Any
 
 import msgspec
 
+from contracts.configuration_rows import row_key
 from contracts.errors import ConfigurationError
-from contracts.events import EVENT_TYPES, BacklogDrained, ConfigurationRecord, Event, IngestInterrupted
-from contracts.findings import URGENCY, Severity, Urgency
+from contracts.events import (
+    EVENT_TYPES,
+    BacklogDrained,
+    ConfigurationRecord,
+    Event,
+    IngestInterrupted,
+    ThresholdConfigured,
+)
 from detectors.core.rule import Rule
 from detectors.core.site_view import SiteView
 from streams.engine.state_schema import hashed_schema
@@ -34,7 +41,7 @@ ROW_VERSION = 1
 class Unit:
     """One rule with what the engine asks of it at every event, looked up once."""
 
-    __slots__ = ("bound_ms", "horizon_ms", "instant", "name", "rejudged", "rule", "state_type", "urgency", "version")
+    __slots__ = ("bound_ms", "facts", "horizon_ms", "instant", "name", "rejudged", "rule", "state_type", "version")
 
     def __init__(self, rule: Rule[Any]) -> None:
         self.rule = rule
@@ -43,7 +50,7 @@ class Unit:
         self.bound_ms = rule.bound_ms
         self.instant = rule.instant
         self.state_type = rule.state_type
-        self.urgency = URGENCY.get(rule.name, Urgency(Severity.INFO))
+        self.facts = rule.facts
         self.horizon_ms = rule.horizon_ms or 0
         remembered = rule.horizon_ms is not None and rule.horizon_ms <= MAX_REJUDGED_HORIZON_MS
         self.rejudged = remembered and not rule.receipt and not rule.instant
@@ -84,6 +91,27 @@ class Rulebook:
             kind: classes for kind, classes in routes.items() if classes or kind is BacklogDrained
         }
         self.digest = _digest(units)
+        declared = [t for unit in units for t in (*unit.facts.thresholds, *unit.facts.reads)]
+        self._thresholds = {threshold.key: threshold for threshold in declared}
+
+    def passes_over(self, record: ThresholdConfigured) -> bool:
+        """Return whether ``record`` sets a number that its rule may not be given.
+
+        A record in the log is never fatal: what was in force before stays in force. Taking a number back always holds.
+        """
+        return not record.removed and self.refuses(row_key(record), record.value)
+
+    def is_followed(self, record: ThresholdConfigured) -> bool:
+        """Return whether ``record`` says something to a rule here; if not, that is counted."""
+        return row_key(record) in self._thresholds and not self.passes_over(record)
+
+    def refuses(self, key: str, value: float) -> bool:
+        """Return whether a rule here reads the threshold ``key`` and may not be given ``value``.
+
+        What no rule reads is kept as it is, for a later version that has the rule.
+        """
+        threshold = self._thresholds.get(key)
+        return threshold is not None and not threshold.allows(value)
 
 
 def _taking(classes: Iterable[RuleClass], kind: type[Event]) -> tuple[RuleClass, ...]:

@@ -11,8 +11,15 @@ from heapq import heappop, heappush
 from typing import cast
 
 from contracts.erasure import Eraser, erasure_of
-from contracts.events import AnyEvent, BacklogDrained, ConfigurationRecord, Event, ReferenceErased
-from detectors.core.site_view import SiteView, apply_record
+from contracts.events import (
+    AnyEvent,
+    BacklogDrained,
+    ConfigurationRecord,
+    Event,
+    ReferenceErased,
+    ThresholdConfigured,
+)
+from detectors.core.site_view import SiteView, apply_record, pass_over
 from streams.engine.deduplicator import Marks, is_telemetry
 from streams.engine.finding_emitter import Desk
 from streams.engine.rejudge import Rejudging
@@ -53,8 +60,8 @@ class SiteState:
     """
 
     __slots__ = (
+        "_book",
         "_count",
-        "_units",
         "classes",
         "covered",
         "desk",
@@ -80,7 +87,7 @@ class SiteState:
         self.covered = -1
         self.queued_ms = NEVER
         self.dirty = False
-        self._units = book.units
+        self._book = book
         self._count = count
 
     def take(self, event: AnyEvent, classes: Sequence[RuleClass]) -> int:
@@ -129,11 +136,18 @@ class SiteState:
             site_class.frontier = entry
         kind, view = event.__class__, site_class.view
         if kind in VIEW_KINDS:
-            apply_record(view, event)
+            self._fold(view, event)
             if isinstance(event, ReferenceErased):
                 self._erase(site_class, event)
         for judge in site_class.judges.get(kind, ()):
             judge.on_event(event, view)
+
+    def _fold(self, view: SiteView, event: AnyEvent) -> None:
+        """Take a record over, unless it sets a number that its rule may not have: then the one before holds."""
+        if isinstance(event, ThresholdConfigured) and self._book.passes_over(event):
+            pass_over(view, event)
+        else:
+            apply_record(view, event)
 
     def _erase(self, site_class: SiteClass, record: ReferenceErased) -> None:
         """States whose key names what was erased end here, without a finding."""
@@ -156,7 +170,7 @@ class SiteState:
         return True
 
     def _release_requests(self, entry: Entry) -> bool:
-        requests = self.rejudging.due(entry, self._units)
+        requests = self.rejudging.due(entry, self._book.units)
         for request in requests:
             self.desk.request(request.rules, request.from_ms, request.to_ms)
         return bool(requests)
@@ -164,7 +178,7 @@ class SiteState:
     def _late(self, site_class: SiteClass, event: AnyEvent) -> None:
         """Instant rules take a late event at once; for the others it widens a window to judge again."""
         if event.__class__ in VIEW_KINDS:
-            apply_record(site_class.view, event)  # configuration is never late unless clocks broke; it is never lost
+            self._fold(site_class.view, event)  # configuration is never late unless clocks broke; it is never lost
         missed = []
         for judge in site_class.judges.get(type(event), ()):
             if judge.unit.instant:

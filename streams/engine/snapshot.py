@@ -117,7 +117,7 @@ def load_site(content: SiteRow, book: Rulebook, count: Callable[[], int]) -> Sit
     by_bound = {row.bound_ms: row for row in content.classes}
     for site_class in site.classes:
         row = by_bound.get(site_class.book.bound_ms) or _begun(content.classes, site_class.book.bound_ms)
-        _load_class(site, site_class, row, content.views[row.view])
+        _load_class(site, site_class, row, _allowed(content.views[row.view], book))
     for name, rows in content.states.items():
         if name in site.judges:
             site.judges[name].load(rows)
@@ -165,6 +165,12 @@ def _distinct(views: Sequence[SiteView]) -> tuple[tuple[SiteView, ...], list[int
             distinct.append(view)
         numbers.append(distinct.index(view))
     return tuple(distinct), numbers
+
+
+def _allowed(view: SiteView, book: Rulebook) -> SiteView:
+    """The view without numbers that their rules may not have: snapshots of earlier versions hold them."""
+    kept = {key: value for key, value in view.thresholds.items() if not book.refuses(key, value)}
+    return msgspec.structs.replace(view, thresholds=kept)
 
 
 def _copy(view: SiteView) -> SiteView:

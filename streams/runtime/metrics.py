@@ -17,6 +17,10 @@ _COUNTERS: dict[str, tuple[str, Callable[[Owned], float]]] = {
     "linli_streams_findings": ("findings sent", lambda owned: owned.driver.counts.findings),
     "linli_streams_repeats": ("deliveries skipped as repeats", lambda owned: owned.driver.counts.repeats),
     "linli_streams_filled": ("records read from the log past a jump", lambda owned: owned.driver.counts.filled),
+    "linli_streams_thresholds_passed_over": (
+        "records of a threshold that no rule reads or that is out of range; what was in force stays so",
+        lambda owned: owned.driver.engine.counts.thresholds_passed_over,
+    ),
     "linli_streams_snapshot_bytes": ("bytes of rows kept", lambda owned: owned.driver.counts.saved_bytes),
 }
 

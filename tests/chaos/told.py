@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from app.settings.settings import Settings
 from app.wiring.results import open_results
+from app.wiring.rule_facts import finding_facts
 from contracts.events import ConfigurationRecord
 from contracts.findings import Finding
 from contracts.incidents import DeliveryState
@@ -63,7 +64,7 @@ def expected_incidents(found: Iterable[Finding], records: Sequence[Configuration
     with fast_folder() as folder:
         store = Store(f"sqlite:///{folder / 'incidents.db'}")
         try:
-            Intake(store, MemoryDirectory(records)).take(list(enumerate(found, 1)))
+            Intake(store, MemoryDirectory(records), finding_facts()).take(list(enumerate(found, 1)))
             return _incidents(store)
         finally:
             store.close()

@@ -14,6 +14,7 @@ import httpx
 import msgspec
 from fastapi import FastAPI
 
+from app.wiring.rule_facts import finding_facts
 from console.api.app import build_app
 from console.api.server import Server, serve
 from contracts.findings import Finding
@@ -66,7 +67,7 @@ class World:
         self.store = make_store(folder)
         self.directory = make_directory("s1", "s2")
         self.health = MemoryHealth()
-        self.intake = Intake(self.store, self.directory, ["hook"], clock_ms=self.clock)
+        self.intake = Intake(self.store, self.directory, finding_facts(), ["hook"], clock_ms=self.clock)
         self.actions = Actions(self.store, ("hook",), clock_ms=self.clock)
         self.users = Users(self.store, clock_ms=self.clock)
         self.files = EvidenceFiles(folder / "evidence")

@@ -11,6 +11,7 @@ import pytest
 from contracts.events import DeviceConfigured
 from contracts.findings import Phase, Severity
 from contracts.names import DeviceClass
+from detectors.registry import rule_facts
 from incidents.store.operator_alarms import AlarmCode, raise_alarm
 from inventory.last_seen import Heard
 from tests.console.support import HEADERS, PASSWORD, PEOPLE, World
@@ -266,6 +267,7 @@ def test_roles_and_sites_decide_what_everybody_may(world: World, name: str, site
         ("GET", "/api/v1/session"),
         ("DELETE", "/api/v1/session"),
         ("GET", "/api/v1/sites"),
+        ("GET", "/api/v1/rules"),
         ("GET", "/api/v1/incidents"),
         ("GET", "/api/v1/incidents/x"),
         ("POST", "/api/v1/incidents/x/actions"),
@@ -286,8 +288,19 @@ def test_every_route_is_in_the_list_of_those_that_need_a_login(world: World) -> 
     open_to_all = {"/", "/page/{name}", "/api/v1/catalogue", "/api/v1/health"}
     known = {"/api/v1/session", "/api/v1/sites", "/api/v1/incidents", "/api/v1/incidents/{incident_id}",
              "/api/v1/incidents/{incident_id}/actions", "/api/v1/stream", "/api/v1/evidence/{sha256}",
-             "/api/v1/devices", "/edge/v1/evidence/{sha256}"}  # fmt: skip
+             "/api/v1/rules", "/api/v1/devices", "/edge/v1/evidence/{sha256}"}  # fmt: skip
     assert set(world.app.openapi()["paths"]) | {"/", "/page/{name}"} == open_to_all | known
+
+
+def test_the_rules_come_with_their_titles_and_the_most_urgent_first(world: World) -> None:
+    world.add_people("wang")
+    client = world.client("wang")
+    rows = client.get("/api/v1/rules?lang=en").json()
+    assert {row["name"] for row in rows} == set(rule_facts())
+    ranks = [Severity(row["severity"]).rank for row in rows]
+    assert ranks == sorted(ranks, reverse=True)
+    titles = {row["name"]: row["title"] for row in client.get("/api/v1/rules?lang=zh-CN").json()}
+    assert titles["stranger_entry"] == "陌生人进入"
 
 
 def test_devices_show_when_they_were_last_heard_and_how_they_are(world: World) -> None:

@@ -8,14 +8,16 @@ from collections.abc import Iterable
 
 import pytest
 
+from app.wiring.rule_facts import finding_facts
 from console.catalogue import LANGUAGES, Catalogue, catalogue, choose_language
 from console.page_files import page_files
 from contracts.errors import RejectReason
 from contracts.events import Origin
-from contracts.findings import URGENCY, Fact, Phase, Severity, SubjectKind
+from contracts.findings import Fact, Phase, Severity, SubjectKind
 from contracts.incidents import AlertAction, AlertState, FalseAlarmReason
 from contracts.names import DeviceClass
 from detectors.core.facts import FACT_UNITS, FACT_VALUES
+from detectors.registry import thresholds
 from identity.roles import Role
 from incidents.store.operator_alarms import AlarmCode
 from incidents.store.records import EvidenceState
@@ -38,8 +40,8 @@ def test_both_catalogues_have_the_same_keys_and_placeholders() -> None:
 @pytest.mark.parametrize("words", WORDS, ids=LANGUAGES)
 def test_every_code_has_its_word(words: Catalogue) -> None:
     groups: dict[str, Iterable[str]] = {
-        "scenario": URGENCY,
-        "sentence": URGENCY,
+        "scenario": finding_facts(),
+        "sentence": finding_facts(),
         "severity": Severity,
         "state": AlertState,
         "action": AlertAction,
@@ -55,6 +57,7 @@ def test_every_code_has_its_word(words: Catalogue) -> None:
         "role": Role,
         "alarm": AlarmCode,
         "fact": FACT_UNITS,
+        "threshold": thresholds(),
     }
     missing = [f"{group}.{code}" for group, codes in groups.items() for code in codes]
     missing += [f"unit.{unit}" for unit in set(FACT_UNITS.values()) if unit]
@@ -74,7 +77,7 @@ def test_every_fact_becomes_a_phrase_with_its_value_and_limit(words: Catalogue) 
 
 @pytest.mark.parametrize("words", WORDS, ids=LANGUAGES)
 def test_every_sentence_can_be_filled(words: Catalogue) -> None:
-    for rule in URGENCY:
+    for rule in finding_facts():
         assert "{" not in words.text(f"sentence.{rule}", place="P", device="D")
 
 

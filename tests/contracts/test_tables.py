@@ -7,11 +7,10 @@ import itertools
 import pytest
 
 from contracts.cases import CASE_TABLE, CaseState
-from contracts.findings import URGENCY, finding_id
+from contracts.findings import finding_id
 from contracts.incidents import (
     ALERT_TABLE,
     FINAL_ALERT_STATES,
-    REGROUP_MS,
     AlertAction,
     AlertState,
     NotAllowed,
@@ -42,10 +41,6 @@ def test_a_case_can_be_evaluated_or_voided_from_wherever_it_stands() -> None:
     for _ in CaseState:
         reach |= {state for (state, _), target in CASE_TABLE.items() if target in reach}
     assert reach == set(CaseState)
-
-
-def test_regrouping_names_only_scenarios_that_exist() -> None:
-    assert set(REGROUP_MS) <= set(URGENCY)
 
 
 def test_a_topic_survives_being_written_and_parsed() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import select
 
+from app.wiring.rule_facts import finding_facts
 from contracts.findings import Finding
 from delivery.outbox import Outbox
 from delivery.profiles import ReceiverProfile
@@ -27,7 +28,7 @@ class Post:
         self.clock = ManualClock()
         settings = msgspec.convert({"name": receiver.name, **profile}, ReceiverProfile)
         self.outbox = Outbox(self.store, receiver, settings, clock_ms=self.clock, dice=lambda: 1.0)
-        self.intake = Intake(self.store, make_directory(), [receiver.name], clock_ms=self.clock)
+        self.intake = Intake(self.store, make_directory(), finding_facts(), [receiver.name], clock_ms=self.clock)
         self.actions = Actions(self.store, (receiver.name,), clock_ms=self.clock)
 
     def take(self, *findings: Finding) -> list[str]:

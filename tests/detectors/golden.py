@@ -18,6 +18,7 @@ from contracts.events import AnyEvent, Credential, Direction, DoorState, Event, 
 from contracts.findings import Finding, Output
 from contracts.names import DeviceClass
 from contracts.places import PlaceKind, PlaceUse
+from detectors.core.rule import Rule
 from detectors.registry import all_rules
 from streams.engine.in_memory_run import run_file
 from tests.detectors.builders import HOUR, MINUTE, SECOND, Script, still
@@ -40,9 +41,9 @@ def findings_of(name: str) -> list[Finding]:
     return [msgspec.json.decode(line, type=Finding) for line in lines]
 
 
-def found_in(events: Sequence[AnyEvent], **how: Any) -> list[Output]:
-    """What all rules find in ``events``, without positions and numbers."""
-    outputs = run_file(events, all_rules(), **how)
+def found_in(events: Sequence[AnyEvent], *, rules: Sequence[Rule[Any]] | None = None, **how: Any) -> list[Output]:
+    """What all rules (or those given) find in ``events``, without positions and numbers."""
+    outputs = run_file(events, all_rules() if rules is None else rules, **how)
     return [msgspec.structs.replace(output, position=0, number=0) for output in outputs]
 
 

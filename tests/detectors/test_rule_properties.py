@@ -194,6 +194,7 @@ def test_findings_are_well_formed_and_every_fact_is_in_the_table(name: str, seed
         episodes.setdefault(finding.open_id, []).append(finding)
         for fact in finding.facts:
             assert fact.unit == FACT_UNITS[fact.code]
+            assert fact.code in RULES[name].facts.fact_codes
             assert fact.code not in FACT_VALUES or fact.value in FACT_VALUES[fact.code]
     for episode in episodes.values():
         phases = [finding.phase for finding in episode]

@@ -11,6 +11,7 @@ import pytest
 
 from app.settings.settings import load_settings
 from app.wiring.erasure import open_stores
+from app.wiring.rule_facts import finding_facts
 from app.wiring.run_child import run_settings
 from contracts.batch import Batch
 from contracts.erasure import Eraser, Erasure, digest_of
@@ -62,7 +63,7 @@ def test_a_reference_is_gone_from_postgresql_at_once_and_from_the_topics_by_a_da
         consent = ConsentRecorded(event_id="", site_id="s1", source_id="config", place_id="s1", at_ms=1, version=0,
                                   subject_ref=REF, purpose="absence", granted=True)  # fmt: skip
         stores.inventory.put([site(), consent], now_ms=1)
-        Intake(store, make_directory("s1"), ["hook"], source="a").take([(1, finding)])
+        Intake(store, make_directory("s1"), finding_facts(), ["hook"], source="a").take([(1, finding)])
         assert {"public.findings", "public.incidents", "inventory.changes"} <= tables_naming(store)
         answers = {answer.store: answer for answer in erase(stores, erasure)}
         assert tables_naming(store) == set()
@@ -70,7 +71,7 @@ def test_a_reference_is_gone_from_postgresql_at_once_and_from_the_topics_by_a_da
         for name in ("log", "findings"):
             assert answers[name].outcome is Outcome.AGES_OUT
             assert abs((answers[name].due_ms or 0) - now_ms - 9 * DAY_MS) < DAY_MS
-        again = Intake(store, make_directory("s1"), ["hook"], source="b")
+        again = Intake(store, make_directory("s1"), finding_facts(), ["hook"], source="b")
         taken = again.take([(1, finding), (2, Eraser([erasure]).finding(finding))])
         assert (taken.new, taken.known, taken.contradicting) == (0, 2, 0)
         assert tables_naming(store) == set()

@@ -14,6 +14,7 @@ from sqlalchemy import func, insert, select
 from app.main import linli
 from app.settings.settings import load_settings
 from app.wiring.erasure import open_stores
+from app.wiring.rule_facts import finding_facts
 from app.wiring.run_child import run_settings
 from contracts.batch import Batch
 from contracts.erasure import Eraser, Erasure, digest_of
@@ -183,7 +184,9 @@ def test_segments_go_by_their_sites_days_unless_the_site_is_held(tmp_path: Path,
 def _incident(store: Store, door: str, clock: ManualClock, *, handled: bool = True) -> str:
     """An incident with evidence, told to a receiver, and closed by a person."""
     finding = make_finding(key=door, onset_ms=clock(), evidence=(still(),))
-    taken = Intake(store, make_directory("s1"), ["hook"], clock_ms=clock, source=door).take([(1, finding)])
+    taken = Intake(store, make_directory("s1"), finding_facts(), ["hook"], clock_ms=clock, source=door).take(
+        [(1, finding)]
+    )
     (incident_id,) = taken.opened
     if handled:
         command = Command(incident_id=incident_id, action=AlertAction.HANDLE, version=1)
@@ -341,7 +344,11 @@ def test_a_held_incident_keeps_the_reference_until_the_hold_ends(
             make_finding(rule="presence", key=k, onset_ms=TODAY_MS + n * HOUR_MS, subject=subject)
             for n, k in enumerate(("a", "b"))
         ]
-        opened_ids = Intake(stores.store, make_directory("s1"), clock_ms=clock).take(list(enumerate(found, 1))).opened
+        opened_ids = (
+            Intake(stores.store, make_directory("s1"), finding_facts(), clock_ms=clock)
+            .take(list(enumerate(found, 1)))
+            .opened
+        )
         with closing(DayLog(tmp_path)) as log:
             event = access("e", 0, person_ref=REF)
             log.append([Batch(partition=0, watermark_ms=T0, events=(event,))])
@@ -359,7 +366,7 @@ def test_a_held_incident_keeps_the_reference_until_the_hold_ends(
         assert second["archive"].outcome is Outcome.ERASED
         assert second["log"].outcome is Outcome.AGES_OUT
         assert _refs(stores.store) == ["erased", "erased"]
-        again = Intake(stores.store, make_directory("s1"), clock_ms=clock, source="again")
+        again = Intake(stores.store, make_directory("s1"), finding_facts(), clock_ms=clock, source="again")
         kind = ReferenceKind.PERSON
         eraser = Eraser([Erasure("s1", kind, digest_of("s1", kind, REF), TODAY_MS + DAY_MS)])
         taken = again.take(list(enumerate([*found, *map(eraser.finding, found)], 1)))

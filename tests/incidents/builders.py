@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.wiring.rule_facts import finding_facts
 from contracts.events import DeviceConfigured, EvidenceRef, PlaceConfigured, SiteConfigured
-from contracts.findings import URGENCY, Fact, Finding, Phase, Subject, SubjectKind, finding_id, retract_id
+from contracts.findings import Fact, Finding, Phase, Subject, SubjectKind, finding_id, retract_id
 from contracts.names import DeviceClass
 from contracts.places import Place, PlaceKind, PlaceUse
+from contracts.rules import facts_of
 from inventory.directory import MemoryDirectory
 from tests.support.stores import make_store
 
 T0 = 1_795_400_000_000  # 2026-11-23 11:33:20 +08:00, 03:33:20 UTC
+RULES = finding_facts()
 SHA_A = "a" * 64
 SHA_B = "b" * 64
 
@@ -60,8 +63,8 @@ def make_finding(
         "onset_event_id": None,
         "decided_ms": decided_ms,
         "due_ms": decided_ms + 200,
-        "severity": URGENCY[rule].severity,
-        "life_safety": URGENCY[rule].life_safety,
+        "severity": facts_of(RULES, rule).severity,
+        "life_safety": facts_of(RULES, rule).life_safety,
         "facts": (Fact(code="gap_s", value=3.2, unit="s", limit=5.0),),
     }
     return Finding(**(values | changes))

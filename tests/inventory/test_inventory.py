@@ -158,6 +158,21 @@ value = 60
 """
 
 
+def threshold(rule: str, name: str, value: str) -> str:
+    return f'site_id = "s1"\n[[threshold]]\nrule = "{rule}"\nname = "{name}"\nvalue = {value}\n'
+
+
+def test_a_wrong_threshold_is_refused_by_the_tables_too_but_may_be_taken_back(open_here: Open, tmp_path: Path) -> None:
+    (record,) = parse_inventory(threshold("smoke_or_heat", "clear_ms", "60000"), toml=True, now_ms=NOW_MS)
+    assert isinstance(record, ThresholdConfigured)
+    inventory = open_here(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"'smoke_or_heat.clear_ms' of site 's1': .* is inf, expected 1000 to"):
+        inventory.put([msgspec.structs.replace(record, value=float("inf"))])
+    with pytest.raises(ConfigurationError, match=r"no rule is called 'gone'; expected one of"):
+        inventory.put([msgspec.structs.replace(record, rule="gone")])
+    assert inventory.put([msgspec.structs.replace(record, rule="gone", removed=True)]) == 1
+
+
 def test_people_write_toml_and_machines_json_lines() -> None:
     records = parse_inventory(TOML, toml=True, now_ms=NOW_MS)
     assert [type(r).__name__ for r in records] == [
@@ -180,6 +195,13 @@ def test_people_write_toml_and_machines_json_lines() -> None:
         ("{", False, "line 1 is not JSON"),
         ("[1]", False, "line 1: expected an object"),
         ('\n{"kind":"site_configured"}', False, "line 2"),
+        (threshold("smoke_or_heta", "clear_ms", "1000"), True, r"did you mean 'smoke_or_heat'\?"),
+        (threshold("fire", "clear_ms", "1000"), True, "expected one of device_silent, .*, stranger_entry"),
+        (threshold("smoke_or_heat", "clear", "1000"), True, r"has no threshold 'clear'; did you mean 'clear_ms'\?"),
+        (threshold("smoke_or_heat", "clear_ms", "nan"), True, "clear_ms is nan, expected 1000 to 3600000 ms"),
+        (threshold("smoke_or_heat", "clear_ms", "3600001"), True, r"number 1: smoke_or_heat.clear_ms is 3600001"),
+        (threshold("indoor_ebike", "forbid_lift", "0.5"), True, r"expected 1 \(on\) or 0 \(off\) \(default 1\)"),
+        (threshold("indoor_ebike", "forbid_lift", '"no"'), True, "Expected `float`, got `str`"),
     ],
 )
 def test_a_wrong_file_says_where_and_what_was_expected(text: str, toml: bool, said: str) -> None:

@@ -26,20 +26,15 @@ from contracts.events import (
     VisitorRegistered,
 )
 from contracts.names import is_id
+from detectors.registry import rule_facts, thresholds
 from simulator.community import DAY_MS, LONGEST_SILENCE_MS, MINUTE_MS
 from simulator.files import write_events
 from simulator.generate import DEFAULT_START_MS, PENDING_DEVICE, QUIET_MS, Request, generate
+from simulator.inventory import THRESHOLDS
 from simulator.truth import Truth
 from tests.simulator.worlds import world
 
-RULES = {
-    "stranger_entry",
-    "indoor_ebike",
-    "indoor_ebike_charging",
-    "high_altitude_throw",
-    "smoke_or_heat",
-    "device_silent",
-}
+RULES = set(rule_facts())
 
 
 def _bytes(events: list[AnyEvent]) -> bytes:
@@ -215,3 +210,9 @@ def test_truths_name_places_and_devices_that_exist() -> None:
         return (truth.site_id, truth.subject) in names and (truth.site_id, truth.place_id) in names
 
     assert all(known(t) and t.from_ms < t.to_ms and t.rule in RULES for t in world().truths)
+
+
+def test_the_numbers_that_a_site_has_confirmed_are_the_rules_own_defaults() -> None:
+    declared = thresholds()
+    for rule, name, value in THRESHOLDS:
+        assert declared[f"{rule}.{name}"].default == value

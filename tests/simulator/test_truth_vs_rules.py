@@ -9,20 +9,13 @@ import pytest
 
 from contracts.events import AnyEvent
 from contracts.findings import Finding
-from detectors.registry import all_rules
+from detectors.registry import all_rules, rule_facts
 from simulator.demo_script import DemoScript
 from simulator.generate import Request, generate
 from tests.simulator.judging import judge, opened
 from tests.simulator.worlds import world
 
-SIX = {
-    "stranger_entry",
-    "indoor_ebike",
-    "indoor_ebike_charging",
-    "high_altitude_throw",
-    "smoke_or_heat",
-    "device_silent",
-}
+RULES = set(rule_facts())
 END_MS = 1_773_633_600_000
 SETUP_MS = 20_000
 
@@ -33,7 +26,7 @@ def test_a_day_of_two_communities_is_found_completely_and_nothing_else() -> None
 
     assert not verdict.missed, verdict.table()
     assert not verdict.wrong, verdict.table()
-    assert {truth.rule for truth in verdict.found} == SIX
+    assert {truth.rule for truth in verdict.found} == RULES
 
 
 @pytest.mark.slow
@@ -65,4 +58,4 @@ def test_in_the_demo_four_rules_fire_live_within_ninety_seconds_and_the_past_is_
     assert live == {"stranger_entry", "smoke_or_heat", "device_silent", "indoor_ebike_charging"}
     assert not expected.missed, expected.table()
     assert len(past) <= 30
-    assert {o.rule for o in past} <= SIX - {"indoor_ebike", "high_altitude_throw"}
+    assert {o.rule for o in past} <= RULES - {"indoor_ebike", "high_altitude_throw"}

@@ -17,10 +17,12 @@ from contracts.events import (
     ObjectObserved,
     PassageObserved,
 )
-from contracts.findings import Fact, Phase, Subject, SubjectKind
+from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
+from contracts.rules import RuleFacts, Threshold
 from detectors.core.rule import Draft, Episode, Outcome
 from detectors.core.site_view import SiteView
 
+HELD = Threshold("held", "held_ms", 30_000, 1_000, 3_600_000, "ms", "how long a door may be open")
 HELD_MS = 30_000
 GRANT_MS = 3_000
 SILENT_MS = 60_000
@@ -48,6 +50,7 @@ class _Base:
     instant: ClassVar[bool] = False
     receipt: ClassVar[bool] = False
     bound_ms: ClassVar[int] = 0
+    facts: ClassVar[RuleFacts] = RuleFacts(severity=Severity.INFO)
     state_type = Count
 
     def initial(self, key: str) -> Count:
@@ -82,6 +85,7 @@ class Held(_Base):
     name: ClassVar[str] = "held"
     accepts: ClassVar[tuple[type[Event], ...]] = (DoorChanged,)
     bound_ms: ClassVar[int] = 200
+    facts: ClassVar[RuleFacts] = RuleFacts(severity=Severity.INFO, thresholds=(HELD,))
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
         return (event.source_id,)
@@ -91,7 +95,7 @@ class Held(_Base):
         if event.state is DoorState.OPEN:
             if state.episode is not None:
                 return Outcome(state)
-            held_ms = int(site.threshold(self.name, "held_ms", HELD_MS))
+            held_ms = int(site.threshold(HELD))
             return Outcome(Count(at_ms=event.at_ms + held_ms, episode=Episode(event.at_ms, event.event_id)))
         if state.episode is None or state.at_ms is not None:
             return Outcome(None)

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from app.demo.audit import BOX_FILE, Published, Report, audit
+from app.wiring.rule_facts import finding_facts
 from contracts.errors import RejectReason
 from contracts.events import AnyEvent, Lane, SpoolMark
 from delivery.deliveries import Message, summary_of
@@ -72,7 +73,9 @@ class Stage:
         engine_store.append_findings(decided)
         store = make_store(self.folder)
         clock = ManualClock(ONSET_MS + 700)
-        Intake(store, make_directory("s1"), ["hook"], clock_ms=clock).take(engine_store.findings_after(0, 10))
+        Intake(store, make_directory("s1"), finding_facts(), ["hook"], clock_ms=clock).take(
+            engine_store.findings_after(0, 10)
+        )
         engine_store.close()
         self.incidents = _incidents(store)
         store.close()

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
 from app.cli.trace import command
+from app.wiring.rule_facts import finding_facts
 from contracts.batch import Batch
 from contracts.errors import ConfigurationError, Permanent
 from contracts.findings import Fact, Finding
@@ -40,7 +41,7 @@ class Life:
         self.store = Store(f"sqlite:///{folder / 'incidents.db'}", synchronous="OFF")
         self.receiver = RecordingReceiver("hook")
         self.outbox = Outbox(self.store, self.receiver, ReceiverProfile(name="hook"))
-        intake = Intake(self.store, make_directory(), ["hook"], source=self.engine.identity())
+        intake = Intake(self.store, make_directory(), finding_facts(), ["hook"], source=self.engine.identity())
         self.relay = FindingsRelay(self.engine, intake)
         self.finding = self._finding("e-7", T0 + 7_000, position=2)
 

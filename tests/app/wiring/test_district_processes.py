@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import select
 
 from app.wiring.children import Child
+from app.wiring.rule_facts import finding_facts
 from app.wiring.run_child import wait_until_ready
 from contracts.events import DeviceConfigured
 from contracts.findings import Finding, Phase, Severity
@@ -102,7 +103,7 @@ def clean(folder: Path, lives: int) -> dict[str, Any]:
     """The same findings without a server that dies, in one process."""
     store = Store(f"sqlite:///{folder / 'clean.db'}", synchronous="OFF")
     taken = [finding for number in range(lives) for finding in life(number)]
-    Intake(store, make_directory(), ["webhook"]).take(list(enumerate(taken, start=1)))
+    Intake(store, make_directory(), finding_facts(), ["webhook"]).take(list(enumerate(taken, start=1)))
     try:
         return held(store)
     finally:

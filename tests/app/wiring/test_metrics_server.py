@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from app.settings.settings import Settings, load_settings
 from app.wiring.incident_figures import IncidentFigures
 from app.wiring.metrics_server import Metrics
+from app.wiring.rule_facts import finding_facts
 from contracts.errors import ConfigurationError
 from contracts.hops import HOP_BOUNDS_MS, Hop
 from incidents.intake.intake import Intake
@@ -86,7 +87,7 @@ def test_a_host_that_is_not_ours_is_named() -> None:
 
 def test_waiting_deliveries_and_standing_alarms_are_looked_up_when_asked(tmp_path: Path) -> None:
     store, clock = make_store(tmp_path), ManualClock()
-    intake = Intake(store, make_directory(), ["hook", "grid"], clock_ms=clock)
+    intake = Intake(store, make_directory(), finding_facts(), ["hook", "grid"], clock_ms=clock)
     intake.take([(1, make_finding()), (2, make_finding(rule="rule_failed"))])
     clock.advance(4_000)
     shown = _samples(IncidentFigures(store, clock_ms=clock))

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import DatabaseError
 
+from app.wiring.rule_facts import finding_facts
 from contracts.errors import Rejected
 from contracts.incidents import ALERT_TABLE, AlertAction, AlertState, FalseAlarmReason, NotAllowed
 from governance import audit
@@ -29,7 +30,9 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.store: Store = make_store(folder)
         self.clock = ManualClock()
-        taken = Intake(self.store, make_directory(), ["hook"], clock_ms=self.clock).take([(1, make_finding())])
+        taken = Intake(self.store, make_directory(), finding_facts(), ["hook"], clock_ms=self.clock).take(
+            [(1, make_finding())]
+        )
         self.incident_id = taken.opened[0]
         self.actions = Actions(self.store, ("hook",), clock_ms=self.clock)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.wiring.rule_facts import finding_facts
 from incidents.intake.episodes import opened
 from incidents.store.records import EpisodeState
 from tests.incidents.builders import make_finding
@@ -19,4 +20,4 @@ from tests.incidents.builders import make_finding
     ],
 )
 def test_a_fall_and_a_passage_are_over_at_once(rule: str, state: EpisodeState) -> None:
-    assert opened(make_finding(rule=rule), "i1").state is state
+    assert opened(make_finding(rule=rule), "i1", momentary=finding_facts()[rule].momentary).state is state

@@ -10,9 +10,11 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
+from app.wiring.rule_facts import finding_facts
 from contracts.events import Origin
 from contracts.findings import Finding, Phase, Severity
 from contracts.incidents import AlertAction, AlertState, FalseAlarmReason, incident_id
+from contracts.rules import REGROUP_DEFAULT_MS
 from evidence.store import evidence_of
 from incidents.alerts.actions import Actions, Command
 from incidents.intake.intake import Intake, Taken
@@ -45,7 +47,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.store: Store = make_store(folder)
         self.clock = ManualClock()
-        self.intake = Intake(self.store, make_directory("s1", "s2"), ["hook"], clock_ms=self.clock)
+        self.intake = Intake(self.store, make_directory("s1", "s2"), finding_facts(), ["hook"], clock_ms=self.clock)
         self.actions = Actions(self.store, ("hook",), clock_ms=self.clock)
 
     def take(self, *findings: Finding) -> Taken:
@@ -95,6 +97,17 @@ def test_an_open_makes_an_incident_with_its_number_delivery_and_change(desk: Des
     assert desk.kinds() == ["opened"]
     assert desk.intake.cursor() == 1
     assert desk.alarms() == []
+
+
+def test_a_rule_that_nobody_knows_any_more_keeps_its_findings_own_urgency(desk: Desk) -> None:
+    more: dict[str, Any] = {"rule": "gone_rule", "severity": Severity.CRITICAL, "life_safety": True}
+    desk.take(make_finding(**more))
+    incident = desk.only()
+    assert (incident.severity, incident.life_safety, incident.ongoing) == (Severity.CRITICAL, True, True)
+    desk.take(make_finding(**more, onset_ms=T0 + REGROUP_DEFAULT_MS))
+    assert desk.kinds() == ["opened", "extended"]
+    desk.take(make_finding(**more, onset_ms=T0 + 2 * REGROUP_DEFAULT_MS + 1))
+    assert len(desk.incidents()) == 2
 
 
 def test_a_finding_that_is_known_changes_nothing(desk: Desk) -> None:
@@ -249,7 +262,7 @@ def test_a_retract_after_people_decided_leaves_their_decision(desk: Desk) -> Non
 
 def test_numbers_count_per_site_and_day_in_site_time(tmp_path: Path) -> None:
     store = make_store(tmp_path)
-    intake = Intake(store, make_directory("s1", time_zone="America/New_York"))
+    intake = Intake(store, make_directory("s1", time_zone="America/New_York"), finding_facts())
     evening, midnight = T0 + 60_000, 1_795_410_000_000  # 22:33 and 01:20 in New York
     numbered = [(n, make_finding(key=f"k{n}", onset_ms=onset)) for n, onset in enumerate((evening, midnight, evening))]
     intake.take(numbered)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Table, select
 
+from app.wiring.rule_facts import finding_facts
 from contracts.findings import Finding, Phase, Severity
 from contracts.incidents import AlertAction, AlertState
 from incidents.alerts.actions import Actions, Command
@@ -102,7 +103,7 @@ def _run(batches: Sequence[Sequence[tuple[int, Finding]]], *, restart: bool) -> 
             if restart:
                 store.close()
                 store = make_store(Path(folder))
-            Intake(store, directory, ["hook"], clock_ms=clock).take(batch)
+            Intake(store, directory, finding_facts(), ["hook"], clock_ms=clock).take(batch)
             clock.advance(1000)
         outcome = _outcome(store)
         store.close()
@@ -165,7 +166,7 @@ def _rows(findings: Sequence[Finding], before: int, sizes: Sequence[int]) -> dic
     clock = ManualClock()
     with fast_folder() as folder:
         store = make_store(folder)
-        intake = Intake(store, make_directory("s1"), ["hook", "police"], clock_ms=clock)
+        intake = Intake(store, make_directory("s1"), finding_facts(), ["hook", "police"], clock_ms=clock)
         for n, finding in enumerate(findings[:before], start=1):
             intake.take([(n, finding)])
         _close_all(store, clock)
@@ -201,7 +202,7 @@ def test_a_crash_inside_a_batch_leaves_no_trace_of_it(data: st.DataObject) -> No
     torn: list[Any] = [*clean[:at], msgspec.structs.replace(clean[at], nth=None)]
     with tempfile.TemporaryDirectory() as folder:
         store = make_store(Path(folder))
-        intake = Intake(store, make_directory("s1"), ["hook"], clock_ms=ManualClock())
+        intake = Intake(store, make_directory("s1"), finding_facts(), ["hook"], clock_ms=ManualClock())
         try:
             intake.take(list(enumerate(torn, start=1)))
         except (msgspec.ValidationError, Exception):  # noqa: BLE001 - the crash may be any

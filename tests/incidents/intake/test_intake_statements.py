@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import event, select
 from sqlalchemy.engine import Engine
 
+from app.wiring.rule_facts import finding_facts
 from contracts.findings import Finding, Phase
 from incidents.intake.intake import Handed, Intake, take_together
 from incidents.store.schema import counters, incident_changes, incidents
@@ -52,7 +53,7 @@ def _counted() -> Iterator[list[str]]:
 
 
 def _intake(store: Store, source: str = "engine") -> Intake:
-    return Intake(store, make_directory("s1"), ["hook"], clock_ms=ManualClock(), source=source)
+    return Intake(store, make_directory("s1"), finding_facts(), ["hook"], clock_ms=ManualClock(), source=source)
 
 
 @pytest.mark.parametrize(

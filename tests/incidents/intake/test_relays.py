@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Table, select
 
+from app.wiring.rule_facts import finding_facts
 from contracts.events import DeviceConfigured
 from contracts.findings import Finding, Phase
 from contracts.names import DeviceClass
@@ -75,7 +76,7 @@ def _rows(connection: Connection, table: Table) -> list[dict[str, Any]]:
 
 
 def _relay(engine_store: EngineStore, store: Any) -> FindingsRelay:
-    intake = Intake(store, make_directory("s1"), ["hook"], clock_ms=ManualClock())
+    intake = Intake(store, make_directory("s1"), finding_facts(), ["hook"], clock_ms=ManualClock())
     return FindingsRelay(engine_store, intake)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from app.settings.settings import Settings, load_settings
 from app.wiring.district import topic_names
+from app.wiring.rule_facts import finding_facts
 from app.wiring.sources import open_findings, open_logs
 from contracts.batch import Batch
 from contracts.errors import ConfigurationError, LogBroken
@@ -52,7 +53,7 @@ class Topic:
         self.sender.flush(30)
 
     def intake(self, source: str) -> Intake:
-        return Intake(self.store, make_directory(), ["hook"], source=source)
+        return Intake(self.store, make_directory(), finding_facts(), ["hook"], source=source)
 
     def take(self) -> int:
         """Everything, as a new process does; how many records it was."""

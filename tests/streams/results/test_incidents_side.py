@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.wiring.results import AttemptsSource, IncidentsSource, operator_alarm
+from app.wiring.rule_facts import finding_facts
 from contracts.errors import Transient
 from contracts.findings import Finding, Phase, Severity
 from contracts.incidents import AlertAction
@@ -37,7 +38,7 @@ class World:
         self.store: Store = make_store(folder)
         self.clock = ManualClock()
         receiver = RecordingReceiver("hook", list(answers))
-        self.intake = Intake(self.store, make_directory(), ["hook"], clock_ms=self.clock)
+        self.intake = Intake(self.store, make_directory(), finding_facts(), ["hook"], clock_ms=self.clock)
         self.actions = Actions(self.store, ("hook",), clock_ms=self.clock)
         self.outbox = Outbox(self.store, receiver, ReceiverProfile(name="hook"), clock_ms=self.clock)
         self.spool = Spool(folder / "spool.db")

@@ -16,6 +16,7 @@ from app.wiring.children import Child
 from app.wiring.folder_lock import FolderLock
 from app.wiring.process import Parts
 from app.wiring.results_process import wire_results
+from app.wiring.rule_facts import finding_facts
 from app.wiring.run_child import wait_until_ready
 from app.wiring.threads import Threads
 from contracts.errors import ConfigurationError, LinliError
@@ -60,7 +61,7 @@ class District:
         self.sent = 0
         self.now_ms = wall_ms()
         self.store = Store(postgresql_url(folder))
-        self.intake = Intake(self.store, make_directory(), ["hook"], source="test")
+        self.intake = Intake(self.store, make_directory(), finding_facts(), ["hook"], source="test")
 
     def live(self, count: int) -> None:
         """So many more findings, twice in the topic as a worker that died leaves them, taken in as incidents."""
@@ -145,7 +146,9 @@ def test_a_spool_in_use_and_one_machines_log_are_refused_before_anything_is_aske
 def test_one_machine_carries_its_results_itself(tmp_path: Path) -> None:
     Inventory(tmp_path / "config.db").close()
     store = make_store(tmp_path)
-    Intake(store, make_directory(), [], source="test").take([(1, make_finding(onset_ms=wall_ms() - 1_000))])
+    Intake(store, make_directory(), finding_facts(), [], source="test").take(
+        [(1, make_finding(onset_ms=wall_ms() - 1_000))]
+    )
     store.close()
     settings = settings_over(tmp_path, mqtt_embedded="amqtt")
     with running(tmp_path, settings) as child:

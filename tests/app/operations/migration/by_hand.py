@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from app.operations.migration.database_copy import COPIED
+from app.wiring.rule_facts import finding_facts
 from delivery.outbox import Outbox
 from delivery.profiles import ReceiverProfile
 from delivery.recording_receiver import RecordingReceiver
@@ -48,7 +49,7 @@ def take(cluster: KafkaCluster, names: TopicNames, store: Store) -> int:
     tails, taken = cluster.tails(), 0
     for number in range(cluster.partitions(names.findings)):
         source = KafkaFindings(cluster, names.findings, number, tails)
-        intake = Intake(store, make_directory(), [RECEIVER], source=source.identity())
+        intake = Intake(store, make_directory(), finding_facts(), [RECEIVER], source=source.identity())
         relay = TopicRelay(source, intake, tails(names.findings, number).begin)
         while step := relay.step():
             taken += step

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from app.cli.migrate import command
 from app.operations.migration import machine
 from app.wiring.log_loading import load_events
+from app.wiring.rule_facts import finding_facts
 from contracts.errors import ConfigurationError
 from contracts.events import ConfigurationRecord
 from detectors.registry import all_rules
@@ -69,7 +70,7 @@ class Machine:
     def _tell(self, engine: EngineStore) -> None:
         store = Store(f"sqlite:///{self.folder / 'incidents.db'}", synchronous="OFF")
         Users(store).first_run()
-        intake = Intake(store, make_directory(), [RECEIVER], source=engine.identity())
+        intake = Intake(store, make_directory(), finding_facts(), [RECEIVER], source=engine.identity())
         relay = FindingsRelay(engine, intake)
         while relay.step():
             pass
