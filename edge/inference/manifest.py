@@ -9,7 +9,7 @@ A manifest is a TOML file beside its model (or beside where the model will be fe
     licence = "Apache-2.0"
     source = "YOLOX, Megvii"
     measured = "COCO val 25.8 mAP; not an e-bike detector"
-    family = "yolox"                 # how its tensors are read: yolox, picodet, nanodet
+    family = "yolox"                 # how its tensors are read: one of detection.families.DECODERS
     demo_only = false                # true: trained on generated scenes, refused on a real camera
     labels = ["person", "bicycle"]   # in order of class number
     [input]
@@ -22,7 +22,6 @@ A manifest is a TOML file beside its model (or beside where the model will be fe
 
 from __future__ import annotations
 
-import enum
 import hashlib
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +30,7 @@ import msgspec
 
 from contracts.errors import ConfigurationError, Permanent
 from contracts.events import ObjectLabel, Sha256
+from detectors.vision.detection.families import decoder_of
 from edge.camera import CameraConfig, convert, read_toml
 
 _MAX_NAME = 15  # name@sha256 must fit the 80 characters of an event's ``model``
@@ -44,14 +44,6 @@ _ALIASES = {
     "dog": ObjectLabel.ANIMAL,
     "cat": ObjectLabel.ANIMAL,
 }
-
-
-class Family(enum.StrEnum):
-    """How a model's output tensors are read."""
-
-    YOLOX = "yolox"
-    PICODET = "picodet"
-    NANODET = "nanodet"
 
 
 class ModelInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,7 +61,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     file: str
     sha256: Sha256
     licence: Annotated[str, msgspec.Meta(min_length=1)]
-    family: Family
+    family: str
     input: ModelInput
     labels: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=1000)]
     url: str = ""
@@ -102,6 +94,10 @@ def load_manifest(path: Path) -> Manifest:
         ConfigurationError: naming the key and what was expected.
     """
     manifest = convert(read_toml(path, "model manifest"), Manifest, f"model manifest {path}")
+    try:
+        decoder_of(manifest.family)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"model manifest {path}: {error}") from None
     unknown = sorted(set(manifest.map) - set(manifest.labels))
     if unknown:
         raise ConfigurationError(f"model manifest {path}: [map] names {unknown}, which labels does not have")

@@ -9,9 +9,10 @@ import numpy.typing as npt
 import onnxruntime  # type: ignore[import-untyped]
 
 from contracts.errors import Permanent
-from detectors.vision.detection import dfl, yolox
+from detectors.vision.detection.decoder import Shape, fits
 from detectors.vision.detection.detections import Detections, Image
-from edge.inference.manifest import Family, LoadedModel, Manifest
+from detectors.vision.detection.families import decoder_of
+from edge.inference.manifest import LoadedModel, Manifest
 
 _LOG_ERRORS_ONLY = 3
 
@@ -34,13 +35,13 @@ class OnnxModel:
             raise Permanent(f"model {name}: onnxruntime cannot load it: {str(error)[:200]}") from None
         self._name = name
 
-    def inputs(self) -> dict[str, tuple[object, ...]]:
-        """Input name → shape; None or a name stands for a free dimension."""
-        return {tensor.name: tuple(tensor.shape) for tensor in self._session.get_inputs()}
+    def inputs(self) -> dict[str, Shape]:
+        """Input name → shape."""
+        return {tensor.name: _shape(tensor.shape) for tensor in self._session.get_inputs()}
 
-    def outputs(self) -> dict[str, tuple[object, ...]]:
+    def outputs(self) -> dict[str, Shape]:
         """Output name → shape."""
-        return {tensor.name: tuple(tensor.shape) for tensor in self._session.get_outputs()}
+        return {tensor.name: _shape(tensor.shape) for tensor in self._session.get_outputs()}
 
     def run(self, name: str, tensor: npt.NDArray[np.float32]) -> Sequence[npt.NDArray[np.float32]]:
         """The outputs for one input tensor."""
@@ -57,25 +58,23 @@ class OnnxDetector:
 
     def __init__(self, model: LoadedModel, *, min_score: float, threads: int = 1) -> None:
         self._manifest, self._min_score = model.manifest, min_score
+        self._decoder = decoder_of(model.manifest.family)
         self._model = OnnxModel(model.data, model.manifest.name, threads=threads)
         check_tensors(model.manifest, self._model)
 
     def detect(self, frame: Image) -> Detections:
         """What is in ``frame``; untracked, best first."""
-        size = self._manifest.input
-        family = yolox if self._manifest.family is Family.YOLOX else dfl
-        tensor, fit = family.prepare(frame, size.width, size.height)
+        size, classes = self._manifest.input, len(self._manifest.labels)
+        tensor, fit = self._decoder.prepare(frame, size.width, size.height)
         outputs = self._model.run(size.name, tensor)
-        if self._manifest.family is Family.YOLOX:
-            return yolox.decode(outputs[0], size.width, size.height, fit, min_score=self._min_score)
-        classes = len(self._manifest.labels)
-        return dfl.decode(outputs, size.width, size.height, fit, classes=classes, min_score=self._min_score)
+        return self._decoder.decode(outputs, size.width, size.height, fit, classes=classes, min_score=self._min_score)
 
 
 def check_tensors(manifest: Manifest, model: OnnxModel) -> None:
-    """Nothing, unless the model's tensors are not the manifest's.
+    """Raise unless the model's tensors are those of the manifest's input, family and labels.
 
     Raises:
+        ConfigurationError: no decoder reads the manifest's family.
         Permanent: naming the tensor and what was expected.
     """
     size, inputs = manifest.input, model.inputs()
@@ -83,19 +82,18 @@ def check_tensors(manifest: Manifest, model: OnnxModel) -> None:
         raise Permanent(
             f"model {manifest.name}: manifest names input {size.name!r}, the model has {sorted(inputs)[:5]}"
         )
-    for expected, found in zip((1, 3, size.height, size.width), inputs[size.name], strict=False):
-        if isinstance(found, int) and found != expected:
-            shape = (1, 3, size.height, size.width)
-            raise Permanent(
-                f"model {manifest.name}: input {size.name!r} is {inputs[size.name]}, the manifest says {shape}"
-            )
-    classes = _classes_of(manifest, model)
-    if classes is not None and classes != len(manifest.labels):
-        raise Permanent(f"model {manifest.name} has {classes} classes, its manifest {len(manifest.labels)} labels")
+    expected = (1, 3, size.height, size.width)
+    if not fits(inputs[size.name], expected):
+        raise Permanent(
+            f"model {manifest.name}: input {size.name!r} is {inputs[size.name]}, the manifest says {expected}"
+        )
+    shapes = list(model.outputs().values())
+    try:
+        decoder_of(manifest.family).check_outputs(shapes, size.width, size.height, classes=len(manifest.labels))
+    except ValueError as error:
+        raise Permanent(f"model {manifest.name}: its output is not of family {manifest.family}: {error}") from None
 
 
-def _classes_of(manifest: Manifest, model: OnnxModel) -> int | None:
-    if manifest.family is not Family.YOLOX:
-        return None
-    last = next(iter(model.outputs().values()))[-1]
-    return last - 5 if isinstance(last, int) else None
+def _shape(dimensions: Sequence[object]) -> Shape:
+    """Return the shape; onnxruntime gives a free dimension as a name or None."""
+    return tuple(size if isinstance(size, int) else None for size in dimensions)

@@ -7,11 +7,14 @@ distance from the cell's centre.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from detectors.vision.detection.boxes import suppress
+from detectors.vision.detection.decoder import Shape
 from detectors.vision.detection.detections import Detections, Floats, Image, detections
 from detectors.vision.detection.letterbox import Letterbox, letterbox
 
@@ -22,31 +25,50 @@ _SMALLEST_STRIDE = 8
 
 
 def prepare(frame: Image, width: int, height: int) -> tuple[Floats, Letterbox]:
-    """The input tensor (1, 3, height, width) and how the picture was fitted."""
+    """Return the input tensor (1, 3, height, width) and how the picture was fitted."""
     fitted, fit = letterbox(frame, width, height, pad=0, centre=True)
     normal = (fitted.astype(np.float32) - MEAN) / DEVIATION
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None], np.float32), fit
 
 
+def check_outputs(shapes: Sequence[Shape], width: int, height: int, *, classes: int) -> None:
+    """Raise unless there are as many score maps as box maps, a pair a stride, for an input of ``width`` × ``height``.
+
+    Raises:
+        ValueError: saying what was found and what was expected.
+    """
+    widths = [shape[-1] if shape else 0 for shape in shapes]
+    if None in widths:
+        return  # which is which shows when it runs
+    score_maps = [shape for shape in shapes if shape[-1] == classes]
+    box_maps = [shape for shape in shapes if shape[-1] != classes]
+    if not score_maps or len(score_maps) != len(box_maps):
+        raise ValueError(f"output widths {widths}: expected as many maps of {classes} (labels) as of 4 × bins")
+    for (stride, columns, rows), score_map, box_map in zip(_levels(width, height), score_maps, box_maps, strict=False):
+        if {_cells_of(score_map), _cells_of(box_map)} - {None, columns * rows} or (box_map[-1] or 0) % 4:
+            raise ValueError(
+                f"maps {score_map} and {box_map}: expected {columns * rows} cells at stride {stride}, "
+                f"{classes} and 4 × bins wide"
+            )
+
+
 def decode(
     outputs: Sequence[Floats], width: int, height: int, fit: Letterbox, *, classes: int, min_score: float
 ) -> Detections:
-    """The objects in ``outputs``: score maps are those ``classes`` wide; each kind from the finest stride on.
+    """Return the objects scored at least ``min_score``: boxes in the picture, without doubles, best first.
+
+    Score maps are those ``classes`` wide; each kind of map comes from the finest stride on.
 
     Raises:
-        ValueError: when the maps do not belong to an input of ``width`` × ``height``.
+        ValueError: when the maps do not belong to such an input, or to so many classes.
     """
+    check_outputs([output.shape for output in outputs], width, height, classes=classes)
     maps = [np.asarray(output).reshape(-1, output.shape[-1]) for output in outputs]
     score_maps = [one for one in maps if one.shape[1] == classes]
     box_maps = [one for one in maps if one.shape[1] != classes]
-    if not score_maps or len(score_maps) != len(box_maps):
-        raise ValueError(
-            f"output widths {[m.shape[1] for m in maps]}: expected as many maps of {classes} as of 4 × bins"
-        )
     boxes, scores, labels = [], [], []
-    for level, (score_map, box_map) in enumerate(zip(score_maps, box_maps, strict=True)):
-        stride = _SMALLEST_STRIDE << level
-        found = _decode_level(score_map, box_map, stride, -(-width // stride), -(-height // stride), min_score)
+    for (stride, columns, _), score_map, box_map in zip(_levels(width, height), score_maps, box_maps, strict=False):
+        found = _decode_level(score_map, box_map, stride, columns, min_score)
         boxes.append(found[0])
         scores.append(found[1])
         labels.append(found[2])
@@ -54,13 +76,21 @@ def decode(
     return suppress(every, OVERLAP)
 
 
+def _levels(width: int, height: int) -> Iterator[tuple[int, int, int]]:
+    """Each stride with its columns and rows, without end."""
+    for level in itertools.count():
+        stride = _SMALLEST_STRIDE << level
+        yield stride, -(-width // stride), -(-height // stride)
+
+
+def _cells_of(shape: Shape) -> int | None:
+    known = [size for size in shape[:-1] if size is not None]
+    return math.prod(known) if len(known) == len(shape) - 1 else None
+
+
 def _decode_level(
-    score_map: Floats, box_map: Floats, stride: int, columns: int, rows: int, min_score: float
+    score_map: Floats, box_map: Floats, stride: int, columns: int, min_score: float
 ) -> tuple[Floats, Floats, np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    if len(score_map) != rows * columns or len(box_map) != rows * columns or box_map.shape[1] % 4:
-        raise ValueError(
-            f"maps {score_map.shape} and {box_map.shape}: expected {rows * columns} cells at stride {stride}"
-        )
     class_id = score_map.argmax(axis=1)
     score = score_map.max(axis=1)
     keep = np.flatnonzero(score >= min_score)

@@ -6,12 +6,14 @@ the strides 8, 16 and 32: centre (p + cell)·stride, size exp(p)·stride, object
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from detectors.vision.detection.boxes import suppress
+from detectors.vision.detection.decoder import Shape, fits
 from detectors.vision.detection.detections import Detections, Floats, Image, detections
 from detectors.vision.detection.letterbox import Letterbox, letterbox
 
@@ -22,21 +24,35 @@ _MAX_LOG_SIZE = 10.0  # exp of more is no box, and overflows
 
 
 def prepare(frame: Image, width: int, height: int) -> tuple[Floats, Letterbox]:
-    """The input tensor (1, 3, height, width) and how the picture was fitted."""
+    """Return the input tensor (1, 3, height, width) and how the picture was fitted."""
     fitted, fit = letterbox(frame, width, height, pad=PAD, centre=False)
     return np.ascontiguousarray(fitted.transpose(2, 0, 1)[None], np.float32), fit
 
 
-def decode(output: Floats, width: int, height: int, fit: Letterbox, *, min_score: float) -> Detections:
-    """The objects in ``output``, (1, A, 5 + classes), scored at least ``min_score``, without doubles, best first.
+def check_outputs(shapes: Sequence[Shape], width: int, height: int, *, classes: int) -> None:
+    """Raise unless there is one output, (1, A, 5 + classes), for an input of ``width`` × ``height``.
 
     Raises:
-        ValueError: when the tensor does not belong to an input of ``width`` × ``height``.
+        ValueError: saying what was found and what was expected.
     """
+    expected = (1, len(_grid(width, height)[0]), 5 + classes)
+    if len(shapes) != 1 or not fits(shapes[0], expected):
+        raise ValueError(
+            f"outputs {list(shapes)}: expected one, {expected}: {classes} labels and 5 at {width}×{height}"
+        )
+
+
+def decode(
+    outputs: Sequence[Floats], width: int, height: int, fit: Letterbox, *, classes: int, min_score: float
+) -> Detections:
+    """Return the objects scored at least ``min_score``: boxes in the picture, without doubles, best first.
+
+    Raises:
+        ValueError: when the tensor does not belong to such an input, or to so many classes.
+    """
+    check_outputs([output.shape for output in outputs], width, height, classes=classes)
     cells, strides = _grid(width, height)
-    if output.ndim != 3 or output.shape[1] != len(cells) or output.shape[2] < 6:
-        raise ValueError(f"YOLOX output {output.shape}: expected (1, {len(cells)}, 5 + classes) at {width}×{height}")
-    raw = output[0]
+    raw = outputs[0][0]
     class_id = raw[:, 5:].argmax(axis=1)
     score = raw[:, 4] * raw[np.arange(len(raw)), 5 + class_id]
     keep = score >= min_score  # also drops NaN

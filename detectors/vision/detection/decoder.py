@@ -1,0 +1,55 @@
+"""What a family of detection models is to the product: how a picture goes in, and how the outputs are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from detectors.vision.detection.detections import Detections, Floats, Image
+from detectors.vision.detection.letterbox import Letterbox
+
+Shape = tuple[int | None, ...]
+"""Of a tensor. None: a dimension that the model leaves free."""
+
+
+def fits(shape: Shape, expected: Sequence[int]) -> bool:
+    """Return whether a tensor of the shape may be of the expected one.
+
+    >>> fits((None, 3, 8, 8), (1, 3, 8, 8)), fits((1, 3, 8), (1, 3, 8, 8)), fits((1, 4), (1, 3))
+    (True, False, False)
+    """
+    known = zip(shape, expected, strict=False)
+    return len(shape) == len(expected) and all(size in (None, wanted) for size, wanted in known)
+
+
+class Decoder(Protocol):
+    """One family. A module with these functions is one; :data:`families.DECODERS` lists all."""
+
+    def prepare(self, frame: Image, width: int, height: int) -> tuple[Floats, Letterbox]:
+        """Return the input tensor, (1, 3, height, width), and how the picture was fitted."""
+        ...
+
+    def check_outputs(self, shapes: Sequence[Shape], width: int, height: int, *, classes: int) -> None:
+        """Raise unless a model of this family, input and number of classes may have these outputs.
+
+        Raises:
+            ValueError: saying what was found and what was expected.
+        """
+        ...
+
+    def decode(
+        self,
+        outputs: Sequence[Floats],
+        width: int,
+        height: int,
+        fit: Letterbox,
+        *,
+        classes: int,
+        min_score: float,
+    ) -> Detections:
+        """Return the objects scored at least ``min_score``: boxes in the picture, without doubles, best first.
+
+        Raises:
+            ValueError: as :meth:`check_outputs`, for the tensors as they are.
+        """
+        ...

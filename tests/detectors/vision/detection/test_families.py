@@ -1,0 +1,81 @@
+"""Every decoder family: a tensor made by hand is read, wrong ones are refused, and nothing is forgotten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contracts.errors import ConfigurationError
+from detectors.vision.detection.decoder import Shape
+from detectors.vision.detection.detections import Floats
+from detectors.vision.detection.families import DECODERS, decoder_of
+from tests.detectors.vision.detection.families import CLASSES, DOCS, MADE, SIZE, missing
+
+_ROOT = Path(__file__).resolve().parents[4]
+
+
+def shapes_of(outputs: list[Floats]) -> list[Shape]:
+    return [output.shape for output in outputs]
+
+
+def test_no_family_lacks_a_tensor_made_by_hand_or_its_row_in_the_docs() -> None:
+    assert missing(DECODERS, MADE, (_ROOT / DOCS).read_text(encoding="utf-8")) == []
+
+
+def test_a_planted_family_is_told_what_it_lacks() -> None:
+    assert missing(["ssd"], [], "| `yolox` |") == [
+        "family ssd has no tensor made by hand in tests.detectors.vision.detection.families.MADE",
+        "docs/edge.md has no row `ssd` in its table of families",
+    ]
+    assert missing([], ["ssd"], "") == ["ssd is made by hand, but no decoder family"]
+
+
+@pytest.mark.parametrize(("name", "says"), [("yolo9", "did you mean 'yolox'"), ("ssd", "nanodet, picodet, yolox")])
+def test_an_unknown_family_falls_through_to_no_other(name: str, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"family '{name}' is unknown: .*{says}"):
+        decoder_of(name)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_a_tensor_made_by_hand_is_read(name: str) -> None:
+    made, decoder = MADE[name], DECODERS[name]
+    tensor, fit = decoder.prepare(np.zeros((SIZE, SIZE, 3), np.uint8), SIZE, SIZE)
+    assert tensor.shape == (1, 3, SIZE, SIZE)
+    assert tensor.dtype == np.float32
+    found = decoder.decode(made.outputs, SIZE, SIZE, fit, classes=CLASSES, min_score=0.5)
+    assert found.class_id.tolist() == [made.class_id]
+    assert found.score.tolist() == pytest.approx([made.score])
+    assert found.xyxy[0].tolist() == pytest.approx(made.xyxy, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_the_shapes_of_a_good_model_pass_and_free_dimensions_too(name: str) -> None:
+    shapes = shapes_of(MADE[name].outputs)
+    DECODERS[name].check_outputs(shapes, SIZE, SIZE, classes=CLASSES)
+    DECODERS[name].check_outputs([(None, None, shape[-1]) for shape in shapes], SIZE, SIZE, classes=CLASSES)
+    DECODERS[name].check_outputs([(None,) * len(shape) for shape in shapes], SIZE, SIZE, classes=CLASSES)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("fault", ["one more", "none", "a cell less", "another class", "flat"])
+def test_wrong_tensors_are_refused_and_what_was_expected_is_said(name: str, fault: str) -> None:
+    outputs, classes = list(MADE[name].outputs), CLASSES
+    match fault:
+        case "one more":
+            outputs.append(np.zeros((1, 9, 9), np.float32))
+        case "none":
+            outputs = []
+        case "a cell less":
+            outputs[-1] = outputs[-1][:, 1:]
+        case "another class":
+            classes += 1
+        case _:
+            outputs[0] = outputs[0].reshape(-1)
+    decoder = DECODERS[name]
+    _, fit = decoder.prepare(np.zeros((SIZE, SIZE, 3), np.uint8), SIZE, SIZE)
+    with pytest.raises(ValueError, match="expected"):
+        decoder.check_outputs(shapes_of(outputs), SIZE, SIZE, classes=classes)
+    with pytest.raises(ValueError, match="expected"):
+        decoder.decode(outputs, SIZE, SIZE, fit, classes=classes, min_score=0.5)
