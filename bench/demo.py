@@ -25,7 +25,8 @@ from app.wiring.run_child import environment
 from bench.figures import Figure, show
 from detectors.registry import all_rules
 from incidents.store.schema import findings
-from incidents.store.store import Store, wall_ms
+from incidents.store.store import Store
+from system.clock import wall_ms
 
 SET_UP = "set up in"
 

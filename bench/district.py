@@ -39,10 +39,10 @@ from bench.processes import Processes
 from contracts.findings import Finding
 from detectors.registry import all_rules
 from incidents.store.schema import findings, incidents
-from incidents.store.store import wall_ms
 from streams.checkpoints.findings_topic import KafkaFindings
 from streams.kafka import KafkaCluster
 from streams.topics import TopicNames
+from system.clock import wall_ms
 from tests.support.parts import LinliProcess
 from tests.support.whole_district import District, Plan, running_district
 

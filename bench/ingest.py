@@ -31,6 +31,7 @@ from ingest.shard.dead_letters import DeadLetters
 from ingest.shard.shard import Shard
 from inventory.inventory import Inventory
 from streams.log.sqlite.day_log import DayLog
+from system.clock import wall_ms
 
 DEVICES = 200
 _ENCODER = msgspec.json.Encoder()
@@ -50,7 +51,7 @@ class TimedLog:
     def append(self, batches: Sequence[Batch]) -> list[int]:
         """Append and note; see :class:`streams.log.port.LogWriter`."""
         positions = self._log.append(batches)
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = wall_ms()
         for batch in batches:
             said = [event.at_ms for event in batch.events if isinstance(event, DeviceReported)]
             self.durable_ms += [now_ms - at_ms for at_ms in said]
@@ -176,7 +177,7 @@ def _event(n: int) -> AnyEvent:
         site_id="s1",
         source_id=f"g{n % DEVICES}",
         place_id="door-1",
-        at_ms=time.time_ns() // 1_000_000,
+        at_ms=wall_ms(),
         seq=n // DEVICES,
     )
 

@@ -32,6 +32,7 @@ from ingest.session.broker import free_port, start_broker
 from inventory.inventory import Inventory
 from streams.kafka import KafkaCluster, KafkaTails
 from streams.topics import TopicNames, topic_specs
+from system.clock import wall_ms
 
 RUN_KAFKA = Path(__file__).resolve().parents[1] / "deploy" / "kafka" / "run.sh"
 NAMES = TopicNames()
@@ -60,7 +61,7 @@ class Written(msgspec.Struct, frozen=True):
 
 def measure(folder: Path, rate_per_s: float, seconds: float, shards: int) -> Written:
     """Send the mix at ``rate_per_s`` for so long, and wait until all of it is in the log."""
-    mix = Mix(rate_per_s, time.time_ns() // 1_000_000)
+    mix = Mix(rate_per_s, wall_ms())
     with ExitStack() as stack:
         mqtt = start_broker(folder / "broker", kind="mosquitto")
         stack.callback(mqtt.stop)

@@ -36,10 +36,11 @@ from contracts.batch import decode_batch
 from contracts.findings import Finding
 from delivery.receivers.webhook.stand_in import StandIn
 from incidents.store.schema import findings
-from incidents.store.store import Store, wall_ms
+from incidents.store.store import Store
 from inventory.inventory import Inventory
 from simulator.publish import Publisher
 from streams.log.sqlite.day_log import DayLog
+from system.clock import wall_ms
 
 HOST = "127.0.0.1"
 WARM_UP_S = 5.0

@@ -34,6 +34,7 @@ from bench import lanes
 from bench.lanes import Line, Stream
 from bench.situations import GRACE_MS, air, head
 from bench.traffic import HISTORY_MS, aged, charging, grace
+from contracts.durations import MINUTE_MS
 from contracts.events import (
     AccessAttempted,
     AnyEvent,
@@ -52,17 +53,7 @@ from contracts.events import (
     TrackPhase,
 )
 from contracts.names import Channel, DeviceClass, Topic, partition_of
-from simulator.community import (
-    MAIN_GATE_ID,
-    MAIN_GATE_PLACE,
-    MINUTE_MS,
-    Building,
-    Community,
-    Device,
-    Plan,
-    Unit,
-    build_community,
-)
+from simulator.community import MAIN_GATE_ID, MAIN_GATE_PLACE, Building, Community, Device, Plan, Unit, build_community
 from simulator.meters import sampled
 
 PARTITIONS, SITES_EACH = 24, 2

@@ -22,6 +22,7 @@ import msgspec
 from bench.lanes import Line, due
 from bench.mix import Mix
 from ingest.settings import broker_address
+from system.clock import wall_ms
 
 CONNECTIONS = 4
 WINDOW = 20_000
@@ -142,14 +143,14 @@ class Sender:
     def send(self, seconds: float, stop: threading.Event) -> Sent:
         """Send for so long, or until ``stop``."""
         cpu_s, began_s, at_s = time.process_time(), time.monotonic(), 0.0
-        sent = Sent(from_ms=time.time_ns() // 1_000_000)
+        sent = Sent(from_ms=wall_ms())
         while at_s < seconds and not stop.is_set():
             to_s = min(time.monotonic() - began_s, seconds)
             sent.late_ms = max(sent.late_ms, int((to_s - at_s - TICK_S) * 1_000))
             sent.messages += self._tick(at_s, to_s)
             at_s = to_s
             time.sleep(TICK_S)
-        sent.to_ms = time.time_ns() // 1_000_000
+        sent.to_ms = wall_ms()
         self._settle()
         sent.unconfirmed = sum(connection.unconfirmed for connection in self._connections)
         sent.cpu_s = time.process_time() - cpu_s
@@ -158,7 +159,7 @@ class Sender:
         return sent
 
     def _tick(self, from_s: float, to_s: float) -> int:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = wall_ms()
         messages = due(self._streams, from_s, to_s)
         for line, number in messages:
             self._counts[line.speaker] = n = self._counts[line.speaker] + 1
@@ -187,7 +188,7 @@ def main() -> None:
     parser.add_argument("--until-stopped", action="store_true", help="end early when standard input does")
     options = parser.parse_args()
     mix = Mix(options.rate, options.start_ms, options.seed)
-    sender = Sender(options.url, mix, f"{time.time_ns() // 1_000_000:x}")
+    sender = Sender(options.url, mix, f"{wall_ms():x}")
     stop = threading.Event()
     if options.until_stopped:
         threading.Thread(target=_until_input_ends, args=(stop,), daemon=True).start()

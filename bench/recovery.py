@@ -22,10 +22,10 @@ from bench.figures import Figure, show
 from bench.latency import quantile_ms
 from bench.mix import Mix
 from contracts.findings import Finding
-from incidents.store.store import wall_ms
 from streams.checkpoints.findings_topic import decode_said
 from streams.kafka import KafkaCluster, KafkaTail
 from streams.topics import TopicNames
+from system.clock import wall_ms
 from tests.support.whole_district import District
 
 PATIENCE_S = 90.0

@@ -27,7 +27,7 @@ from bench.figures import Figure
 from bench.mix import Mix
 from contracts.batch import encode_batch
 from detectors.registry import all_rules
-from incidents.store.store import wall_ms
+from system.clock import wall_ms
 
 MODELS = Path(edge_room.__file__).parent / "models"
 FRAME_MS, KEPT_PER_S, LOOKS_PER_S = 1_000 / 30, 15, 5

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 import msgspec
 
 from bench.situations import GRACE_MS, QUIET_DOORS, Actor, Situations, air, head, passage, stay
+from contracts.durations import HOUR_MS, MINUTE_MS
 from contracts.events import (
     CONFIG_SOURCE,
     AccessAttempted,
@@ -32,7 +33,7 @@ from contracts.events import (
 )
 from contracts.names import DeviceClass, Topic
 from simulator.chargers import Charge, Pack, charger_load
-from simulator.community import HOUR_MS, MINUTE_MS, Community, Device, Plan, Unit, build_community
+from simulator.community import Community, Device, Plan, Unit, build_community
 from simulator.demo_community import versioned
 from simulator.inventory import inventory
 from simulator.loads import Load

@@ -32,7 +32,8 @@ from delivery.receiver import Misconfigured, Receipt, Receiver
 from incidents.store.database import ask
 from incidents.store.operator_alarms import AlarmCode, clear_alarm, raise_alarm
 from incidents.store.schema import attempts, deliveries
-from incidents.store.store import Clock, Store, wall_ms
+from incidents.store.store import Store
+from system.clock import Clock, wall_ms
 
 FAILING_AFTER = 3  # attempts of one delivery without success before the receiver counts as failing
 BEGIN_FOR_S = 0.25

@@ -6,6 +6,7 @@ import enum
 
 import msgspec
 
+from contracts.durations import HOUR_MS
 from contracts.events import Origin
 from contracts.findings import Severity
 from incidents.store.records import DeliveryKind, Incident
@@ -38,7 +39,7 @@ class ReceiverProfile(msgspec.Struct, frozen=True, kw_only=True):
     scenarios: tuple[str, ...] = ()
     sites: tuple[str, ...] = ()
     stale_after_ms: int | None = None
-    give_up_ms: int = 72 * 3_600_000
+    give_up_ms: int = 72 * HOUR_MS
 
 
 FOLLOW_UPS = frozenset({DeliveryKind.CORRECTED, DeliveryKind.CLOSED})

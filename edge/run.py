@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import structlog
 
+from contracts.durations import HOUR_MS
 from contracts.events import Origin
 from edge.camera import CameraConfig
 from edge.camera_worker import CameraWorker
@@ -27,16 +28,12 @@ from edge.uplink.publisher import Publisher
 from edge.uplink.sender import Sender
 from edge.uplink.upload import Uploader
 from edge.uplink.upload_queue import UploadQueue
+from system.clock import wall_ms
 
 STOP_TIMEOUT_S = 5.0
 SWEEP_S = 60.0
 FIRST_REPORT_S = 2.0  # a box that came back is seen at once
 _log = structlog.get_logger("edge.run")
-
-
-def wall_ms() -> int:
-    """Epoch milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 class EdgeBox:
@@ -59,7 +56,7 @@ class EdgeBox:
         self._disk = EvidenceDisk(
             self._data / "evidence",
             quota_bytes=config.evidence.quota_mb * 1_000_000,
-            max_age_ms=config.evidence.retention_hours * 3_600_000,
+            max_age_ms=config.evidence.retention_hours * HOUR_MS,
         )
         self._spool = self._open_spool()
         self._uploads = UploadQueue(self._db)
@@ -95,7 +92,7 @@ class EdgeBox:
             if time.monotonic() - swept_s > SWEEP_S:
                 swept_s = time.monotonic()
                 self._disk.sweep(self._now_ms())
-                self._spool.drop_older(self._now_ms() - self._config.spool.retention_hours * 3_600_000)
+                self._spool.drop_older(self._now_ms() - self._config.spool.retention_hours * HOUR_MS)
 
     def _report(self, now_ms: int) -> None:
         living = [camera for camera in self._cameras if camera.report(now_ms) is not None]

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from contracts.errors import LinliError, Rejected, RejectReason
 from contracts.names import check_id
-from evidence.sealed_file import Part, load_key, seal, size_of, sync_folder, unseal
+from evidence.sealed_file import Part, load_key, seal, size_of, unseal
+from system.durable_files import sync_folder
 
 MAX_FILE_BYTES = 268_435_456
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from contracts.errors import ConfigurationError, Permanent
+from system.durable_files import sync_folder
 
 CHUNK_BYTES = 64 * 1024
 KEY_BYTES = 32
@@ -171,15 +172,6 @@ class Part:
         except InvalidTag:
             return False
         return True
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename or unlink in ``folder`` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _chunks(plain: Iterable[bytes]) -> Iterator[bytes]:

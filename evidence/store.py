@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from contracts.durations import HOUR_MS
 from contracts.events import EvidenceRef
 from incidents.store.changes import add_change
 from incidents.store.database import ask
 from incidents.store.records import ChangeKind, EvidenceState
 from incidents.store.schema import evidence, incident_evidence, incidents
 
-KEPT_ON_BOX_MS = 72 * 3_600_000
+KEPT_ON_BOX_MS = 72 * HOUR_MS
 """A box keeps stills and clips at most so long; what has not come by then never will."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from contracts.durations import HOUR_MS
 from contracts.errors import Rejected, RejectReason
 from evidence.content_range import ContentRange
 from evidence.files import MAX_FILE_BYTES, EvidenceFiles, OffsetConflict, WrongHash
@@ -19,12 +20,13 @@ from governance import audit
 from governance.holds import held_evidence
 from identity.box_credentials import Box
 from incidents.store.records import EvidenceState
-from incidents.store.store import Clock, Store, wall_ms
+from incidents.store.store import Store
+from system.clock import Clock, wall_ms
 
 QUOTA_BYTES = 1024 * 1024 * 1024
 """What one box may have here that no incident names: its uploads may come before their finding."""
 
-KEPT_UNNAMED_MS = 72 * 3_600_000
+KEPT_UNNAMED_MS = 72 * HOUR_MS
 
 
 class QuotaReached(Rejected):

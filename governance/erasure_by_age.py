@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from contracts.batch import decode_batch
+from contracts.durations import DAY_MS, HOUR_MS
 from contracts.erasure import Eraser, Erasure
 from contracts.errors import Rejected
 from contracts.events import AnyEvent
@@ -19,9 +20,8 @@ from streams.topics import DEAD_RETENTION_HOURS
 if TYPE_CHECKING:  # one machine needs neither Kafka's client nor the time to import it
     from governance.topic_erasure import Named, Topics
 
-DAY_MS = 86_400_000
-SNAPSHOT_MS = 2 * 3_600_000  # a site's row is written anew within half an hour of `linli run`
-DEAD_MS = (DEAD_RETENTION_HOURS + 2) * 3_600_000  # with the hour that a segment is open, and one to delete it
+SNAPSHOT_MS = 2 * HOUR_MS  # a site's row is written anew within half an hour of `linli run`
+DEAD_MS = (DEAD_RETENTION_HOURS + 2) * HOUR_MS  # with the hour that a segment is open, and one to delete it
 BOX_MS = 30 * DAY_MS  # a box's spool holds nothing older, and the platform refuses it
 
 

@@ -10,6 +10,7 @@ import datetime
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
+from contracts.durations import DAY_MS
 from contracts.incidents import FINAL_ALERT_STATES
 from governance import audit
 from governance.holds import held_now
@@ -28,7 +29,7 @@ from incidents.store.schema import (
     sessions,
 )
 
-ALARMS_KEPT_MS = 90 * 86_400_000
+ALARMS_KEPT_MS = 90 * DAY_MS
 AT_ONCE = 200
 """Incidents deleted in one transaction: others want to write too."""
 

@@ -9,22 +9,23 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from contracts.durations import DAY_MS
 from contracts.errors import Permanent
 from governance import audit
 from governance.holds import held_now
 from governance.incident_retention import AT_ONCE, forget_incidents, forget_passing
 from incidents.store.operator_alarms import AlarmCode, clear_alarm, raise_alarm
-from incidents.store.store import Store, wall_ms
+from incidents.store.store import Store
 from streams.archive.archive import Archive
 from streams.archive.catalogue import Segment
 from streams.checkpoints.sqlite import EngineStore
 from streams.log.sqlite.day_log import DayLog
 from streams.log.sqlite.days import day_begin_ms, plan_days, utc_day
+from system.clock import wall_ms
 
 LOG = structlog.get_logger("linli")
 EVERY_S = 3600.0
 ASK_S = 30.0  # how soon another process sees that nobody does it any more
-DAY_MS = 86_400_000
 ACTOR = "linli"
 
 Keeper = Callable[[int], object]

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from contracts.batch import decode_batch
+from contracts.durations import HOUR_MS
 from contracts.erasure import Eraser, Erasure
 from contracts.errors import LogBroken, Rejected
 from contracts.findings import Finding
@@ -25,7 +26,7 @@ from streams.topics import TopicNames
 
 _READ = 500
 SEND_S = 30.0
-ORPHANED_MS = 3_600_000
+ORPHANED_MS = HOUR_MS
 """A row of a version without a manifest is of a takeover: one under way, or one that failed, if it is older."""
 
 

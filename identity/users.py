@@ -11,6 +11,7 @@ from functools import cache
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from contracts.durations import HOUR_MS
 from contracts.errors import ConfigurationError, LinliError
 from contracts.names import is_id
 from governance import audit
@@ -19,10 +20,11 @@ from identity.passwords import MAX_LENGTH, MIN_LENGTH, hash_password, is_passwor
 from identity.roles import EVERY_SITE, Person, Role
 from incidents.store.history import SYSTEM
 from incidents.store.schema import grants, sessions, users
-from incidents.store.store import Clock, Store, wall_ms
+from incidents.store.store import Store
+from system.clock import Clock, wall_ms
 
-SESSION_MS = 12 * 3_600_000
-IDLE_MS = 4 * 3_600_000
+SESSION_MS = 12 * HOUR_MS
+IDLE_MS = 4 * HOUR_MS
 _TOUCH_MS = 60_000  # a session's last use is written at most once a minute
 _NAME = re.compile(r"[\w.@-]{1,40}")
 

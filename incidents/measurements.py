@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import Connection, func, select, tuple_
 
+from contracts.durations import HOUR_MS
 from contracts.findings import Finding
 from contracts.incident_measurements import DeliveryAttempted, FindingTaken, IncidentChanged
 from contracts.incidents import AlertState
@@ -23,7 +24,7 @@ from incidents.store.schema import (
 SETTLED_MS = 30_000
 """An attempt that ended so long ago can be read: its end is the time at which its row is being written."""
 
-LONGEST_MS = 6 * 3_600_000
+LONGEST_MS = 6 * HOUR_MS
 """From an attempt's beginning to its row: it waits in its process while the database is away."""
 
 _TAKING = {ChangeKind.OPENED, ChangeKind.EXTENDED, ChangeKind.UPDATED, ChangeKind.WITHDRAWN}

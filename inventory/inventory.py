@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from contracts.configuration_rows import row_key
+from contracts.durations import DAY_MS
 from contracts.errors import ConfigurationError, Rejected
 from contracts.events import (
     CONFIG_SOURCE,
@@ -34,7 +35,7 @@ from inventory.threshold_check import check_threshold
 
 MAX_RECORD_BYTES = 4096
 MAX_DEVICES = 5_000
-PENDING_KEPT_MS = 7 * 86_400_000
+PENDING_KEPT_MS = 7 * DAY_MS
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Configuration] = msgspec.msgpack.Decoder(Configuration)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from simulator.community import DAY_MS, HOUR_MS, MINUTE_MS, TIME_ZONE_OFFSET_MS
+from contracts.durations import DAY_MS, HOUR_MS, MINUTE_MS
+from simulator.community import TIME_ZONE_OFFSET_MS
 from simulator.loads import Load, Span, flat
 
 Make = Callable[[random.Random, int, int], Load]

@@ -10,7 +10,7 @@ import random
 
 import msgspec
 
-from simulator.community import HOUR_MS, MINUTE_MS
+from contracts.durations import HOUR_MS, MINUTE_MS
 from simulator.loads import Load, Span, flat
 
 

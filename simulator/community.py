@@ -6,12 +6,10 @@ import random
 
 import msgspec
 
+from contracts.durations import HOUR_MS, MINUTE_MS
 from contracts.names import DeviceClass
 from contracts.places import Place, PlaceKind, PlaceUse
 
-MINUTE_MS = 60_000
-HOUR_MS = 3_600_000
-DAY_MS = 86_400_000
 TIME_ZONE_OFFSET_MS = 8 * HOUR_MS  # Asia/Shanghai, without daylight saving since 1991
 
 NAMES = ("锦绣花园", "翠湖新村", "和平里", "阳光家园", "梧桐苑", "滨江小区", "望春社区", "桂花园")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+from contracts.durations import DAY_MS
 from contracts.events import AnyEvent, DeviceReported
 from contracts.names import Channel, DeviceClass, Topic
-from simulator.community import DAY_MS, Community
+from simulator.community import Community
 
 PAUSE_MS = 15_000
 UNKNOWN_DEVICE = "gate-new"

@@ -6,10 +6,11 @@ import random
 
 import msgspec
 
+from contracts.durations import MINUTE_MS
 from contracts.events import Configuration, ConfigurationRecord, Origin
 from contracts.names import DeviceClass
 from contracts.places import Place, PlaceKind, PlaceUse
-from simulator.community import MINUTE_MS, Community, Device, Plan, build_community
+from simulator.community import Community, Device, Plan, build_community
 from simulator.inventory import inventory
 
 DEMO_BOX = "box-demo"

@@ -7,9 +7,10 @@ import itertools
 import random
 from collections.abc import Iterator
 
+from contracts.durations import DAY_MS, MINUTE_MS
 from contracts.events import AnyEvent
 from contracts.names import DeviceClass
-from simulator.community import DAY_MS, MINUTE_MS, Community, Device, Unit
+from simulator.community import Community, Device, Unit
 from simulator.demo_community import HEARTBEAT_MS
 from simulator.doors import Door
 from simulator.health import device_state, heartbeat

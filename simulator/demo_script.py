@@ -12,12 +12,13 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from contracts.durations import DAY_MS, HOUR_MS, MINUTE_MS
 from contracts.events import AnyEvent, Origin
 from contracts.names import DeviceClass, Topic
 from simulator import appliances
 from simulator.arrival import deliver
 from simulator.chargers import Charge, Pack, charger_load, draw_charge
-from simulator.community import DAY_MS, HOUR_MS, MINUTE_MS, Community, Device
+from simulator.community import Community, Device
 from simulator.demo_bad import bad_inputs
 from simulator.demo_community import (
     DEMO_BOX,

@@ -7,15 +7,9 @@ import random
 
 import msgspec
 
+from contracts.durations import MINUTE_MS
 from contracts.names import DeviceClass
-from simulator.community import (
-    BOX_SILENT_MS,
-    MAIN_GATE_ID,
-    METER_SILENT_MS,
-    MINUTE_MS,
-    SENSOR_SILENT_MS,
-    Community,
-)
+from simulator.community import BOX_SILENT_MS, MAIN_GATE_ID, METER_SILENT_MS, SENSOR_SILENT_MS, Community
 
 
 class FaultKind(enum.Enum):

@@ -8,19 +8,12 @@ from collections.abc import Iterator
 
 import msgspec
 
+from contracts.durations import DAY_MS, HOUR_MS, MINUTE_MS
 from contracts.events import AnyEvent, DeviceReported, Origin
 from contracts.names import DeviceClass
 from simulator.arrival import clock_skews_ms, deliver
 from simulator.cameras import play_building_cameras, play_unit_cameras
-from simulator.community import (
-    DAY_MS,
-    HOUR_MS,
-    MINUTE_MS,
-    NAMES,
-    Community,
-    Plan,
-    build_community,
-)
+from simulator.community import NAMES, Community, Plan, build_community
 from simulator.faults import Fault, FaultKind, plan_faults
 from simulator.health import play_health
 from simulator.inventory import inventory

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import random
 
+from contracts.durations import MINUTE_MS
 from contracts.events import PowerSampled
 from contracts.names import DeviceClass
 from simulator import appliances
 from simulator.chargers import Charge, Pack, charger_load, draw_charge
-from simulator.community import MINUTE_MS, SHED_METER_ID, Device
+from simulator.community import SHED_METER_ID, Device
 from simulator.loads import Load, flat
 from simulator.script import UNNAMED, Script
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from contracts.durations import DAY_MS, HOUR_MS, MINUTE_MS
 from contracts.events import Credential, VisitorRegistered
-from simulator.community import DAY_MS, HOUR_MS, MINUTE_MS, TIME_ZONE_OFFSET_MS, Room, Unit
+from simulator.community import TIME_ZONE_OFFSET_MS, Room, Unit
 from simulator.doors import CREDENTIALS, Door, Person
 from simulator.script import UNNAMED, Script
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 
+from contracts.durations import DAY_MS, HOUR_MS
 from contracts.events import AnyEvent
-from simulator.community import DAY_MS, HOUR_MS, TIME_ZONE_OFFSET_MS, Community
+from simulator.community import TIME_ZONE_OFFSET_MS, Community
 from simulator.faults import Fault
 from simulator.truth import Truth
 

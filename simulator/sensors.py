@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 
+from contracts.durations import MINUTE_MS
 from contracts.events import EnvironmentSampled
 from contracts.names import DeviceClass
-from simulator.community import MINUTE_MS, Device
+from simulator.community import Device
 from simulator.script import UNNAMED, Script
 
 SMOKE = "smoke_or_heat"

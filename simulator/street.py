@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 
+from contracts.durations import MINUTE_MS
 from contracts.events import Credential
-from simulator.community import MINUTE_MS, Unit
+from simulator.community import Unit
 from simulator.doors import CREDENTIALS, Door, Person
 from simulator.script import Script
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 
+from contracts.durations import DAY_MS, HOUR_MS
 from contracts.events import AccessAttempted, Credential, Direction, PassageObserved
-from simulator.community import DAY_MS, HOUR_MS, MAIN_GATE_ID, MAIN_GATE_PLACE, TIME_ZONE_OFFSET_MS
+from simulator.community import MAIN_GATE_ID, MAIN_GATE_PLACE, TIME_ZONE_OFFSET_MS
 from simulator.doors import CREDENTIALS
 from simulator.script import UNNAMED, Script
 

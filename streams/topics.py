@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 import msgspec
 
+from contracts.durations import DAY_MS, HOUR_MS
+
 DEFAULT_PREFIX = "linli."
 MAX_SNAPSHOT_BYTES = 9 * 1024 * 1024
 """A snapshot row is ≤ 8 MiB (LOG §7); producers and consumers of every topic allow for it."""
 DEAD_RETENTION_HOURS = 72
-SEGMENT_MS = 24 * 3_600_000
+SEGMENT_MS = DAY_MS
 """A record goes with the segment it lies in; by the brokers' default that stays open for a week of its own."""
-_HOUR_MS = 3_600_000
 
 
 class TopicNames(msgspec.Struct, frozen=True):
@@ -71,7 +72,7 @@ def topic_specs(
         retention_hours: how long the log is kept; findings as long, since readers keep ids as long as the log (LOG §6).
         retention_bytes: most bytes of the log in each partition; -1 for no such bound.
     """
-    kept = {"cleanup.policy": "delete", "retention.ms": str(retention_hours * _HOUR_MS)}
+    kept = {"cleanup.policy": "delete", "retention.ms": str(retention_hours * HOUR_MS)}
     safe = {"min.insync.replicas": str(max(1, replication - 1)), "unclean.leader.election.enable": "false"}
     kept["segment.ms"] = str(SEGMENT_MS)
     log = {**safe, **kept, "retention.bytes": str(retention_bytes), "message.timestamp.type": "CreateTime"}
@@ -89,8 +90,8 @@ def topic_specs(
     dead = {
         **safe,
         "cleanup.policy": "delete",
-        "retention.ms": str(DEAD_RETENTION_HOURS * _HOUR_MS),
-        "segment.ms": str(_HOUR_MS),  # what is not closed is not deleted
+        "retention.ms": str(DEAD_RETENTION_HOURS * HOUR_MS),
+        "segment.ms": str(HOUR_MS),  # what is not closed is not deleted
         "retention.bytes": str(1024 * 1024 * 1024),
     }
     return [

@@ -16,7 +16,7 @@ from contracts.names import is_id
 from governance.erasing import erase as erase_everywhere
 from governance.erasing import verify
 from governance.erasure_answers import Answer, Outcome
-from incidents.store.store import wall_ms
+from system.clock import wall_ms
 
 
 @click.group("erase", invoke_without_command=True)

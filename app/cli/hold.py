@@ -10,7 +10,7 @@ import click
 from app.settings.settings import Settings, load_settings
 from app.wiring.stores import open_incidents
 from governance.holds import add_hold, end_hold, standing_holds
-from incidents.store.store import wall_ms
+from system.clock import wall_ms
 
 
 @click.group("hold")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import getpass
-import time
 from pathlib import Path
 
 import click
@@ -13,6 +12,7 @@ from app.settings.settings import Settings, load_settings
 from app.wiring.stores import open_inventory
 from contracts.errors import ConfigurationError
 from inventory.file_import import parse_inventory
+from system.clock import wall_ms
 
 
 @click.group("inventory")
@@ -46,7 +46,7 @@ def load(settings: Settings, file: Path) -> None:
     place_id = "gate-1"
     silent_after_ms = 180000
     """
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

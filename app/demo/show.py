@@ -15,9 +15,10 @@ from contracts.events import AnyEvent
 from contracts.incidents import DeliveryState
 from contracts.names import Topic
 from incidents.store.schema import deliveries
-from incidents.store.store import Store, wall_ms
+from incidents.store.store import Store
 from simulator.publish import Publisher, publish_all
 from simulator.topics import payload_of
+from system.clock import wall_ms
 
 FINISH_S = 12.0
 """How long open deliveries get after publishing has stopped."""

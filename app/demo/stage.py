@@ -18,13 +18,14 @@ from contracts.names import DeviceClass
 from delivery.receivers.webhook.stand_in import StandIn
 from edge.token import make_token, register
 from identity.users import Users
-from incidents.store.store import Store, wall_ms
+from incidents.store.store import Store
 from ingest.pipeline.clock_rules import ClockRules
 from ingest.session.broker import Broker, start_broker
 from inventory.inventory import Inventory
 from simulator.demo_community import DEMO_BOX, DEMO_SITE, demo_inventory
 from simulator.demo_script import DemoScript
 from streams.log.sqlite.day_log import DayLog
+from system.clock import wall_ms
 
 MAX_CLIPS = 4
 """Real clips beside the three films: two cores decode no more at their own speed."""

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from console.catalogue import Catalogue
+from contracts.durations import HOUR_MS
 from contracts.events import EVENT_TYPES
 from contracts.rules import RuleFacts, Threshold, plain_number
 from detectors.core.facts import FACT_UNITS
@@ -62,7 +63,7 @@ def duration(ms: float) -> str:
     >>> [duration(ms) for ms in (200, 2_000, 90_000, 900_000, 3_600_000, 50_400_000)]
     ['200 ms', '2 s', '90 s', '15 min', '1 h', '14 h']
     """
-    for unit, size in (("h", 3_600_000), ("min", 60_000), ("s", 1_000)):
+    for unit, size in (("h", HOUR_MS), ("min", 60_000), ("s", 1_000)):
         if ms and ms % size == 0:
             return f"{plain_number(ms / size)} {unit}"
     return f"{plain_number(ms)} ms"

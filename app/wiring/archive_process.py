@@ -17,10 +17,11 @@ from contracts.errors import ConfigurationError
 from governance import audit
 from governance.holds import held_now
 from governance.retention import Retention, SegmentKeeper
-from incidents.store.store import Store, wall_ms
+from incidents.store.store import Store
 from streams.archive.archive import Archive
 from streams.archive.catalogue import Segment
 from streams.log.sqlite.day_log import DayLog
+from system.clock import wall_ms
 
 LOG = structlog.get_logger("linli")
 

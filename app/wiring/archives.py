@@ -13,12 +13,13 @@ from app.settings.settings import Settings
 from contracts.errors import ConfigurationError
 from contracts.events import Configuration
 from incidents.store.operator_alarms import AlarmCode, raise_alarm
-from incidents.store.store import Store, wall_ms
+from incidents.store.store import Store
 from inventory.inventory import Inventory
 from streams.archive.archive import Archive
 from streams.archive.archiver import Archiver
 from streams.archive.catalogue import Segment
 from streams.log.port import LogReader
+from system.clock import wall_ms
 
 LOG = structlog.get_logger("linli")
 POLL_S = 1.0

@@ -29,6 +29,7 @@ from app.wiring.stores import boxes_file, open_incidents, open_inventory
 from app.wiring.threads import Threads
 from console.api.app import build_app
 from console.api.server import Server, serve
+from contracts.durations import HOUR_MS
 from contracts.errors import ConfigurationError, RejectReason
 from contracts.hops import Hop
 from delivery.outbox import Outbox
@@ -45,7 +46,6 @@ from incidents.intake.intake import Intake, IntakeTimes
 from incidents.intake.relays import DirectoryRelay, FindingsRelay
 from incidents.monitor.stuck_work_monitor import Auditor
 from incidents.store.operator_alarms import AlarmCode, raise_alarm
-from incidents.store.store import wall_ms
 from ingest.counters import Counters
 from ingest.session.broker import Broker, start_broker
 from ingest.settings import ShardSettings
@@ -59,6 +59,7 @@ from streams.engine.engine import Engine
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.embedded import EmbeddedDriver
 from streams.runtime.partition_driver import DecisionTimes
+from system.clock import wall_ms
 
 LOG = structlog.get_logger("linli")
 RESULTS_REST = 4.0  # catching up on results takes at most a fifth of a core from ingest and rules
@@ -170,7 +171,7 @@ class Community:
         threads.keep("incidents", self._intake.run)
         threads.keep("directory", self._directory_relay.run)
         threads.keep("auditor", self._auditor.run)
-        retention_ms = int(settings["evidence.retention_hours"]) * 3_600_000
+        retention_ms = int(settings["evidence.retention_hours"]) * HOUR_MS
         threads.keep("evidence", lambda stop: self._uploads.run(stop, retention_ms))
         if self._archive is not None:
             threads.keep("archive", partial(follow, self._archivers))

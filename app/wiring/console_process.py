@@ -17,13 +17,14 @@ from app.wiring.sources import open_logs
 from app.wiring.stores import boxes_file
 from console.api.app import build_app
 from console.api.server import serve
+from contracts.durations import HOUR_MS
 from evidence.files import EvidenceFiles
 from evidence.uploads import Uploads
 from identity.box_credentials import BoxTokens
 from identity.users import Users
 from incidents.alerts.actions import Actions
-from incidents.store.store import wall_ms
 from inventory.last_seen_log import LOOK_BACK_MS, HeardFollower
+from system.clock import wall_ms
 
 LOG = structlog.get_logger("linli")
 
@@ -45,7 +46,7 @@ def wire_console(settings: Settings, parts: Parts) -> None:
     parts.at_end(logs.close)
     heard = HeardFollower(logs.readers, wall_ms() - LOOK_BACK_MS)
     uploads = Uploads(store, EvidenceFiles(Path(settings["evidence.folder"])))
-    retention_ms = int(settings["evidence.retention_hours"]) * 3_600_000
+    retention_ms = int(settings["evidence.retention_hours"]) * HOUR_MS
     app = build_app(
         store=store,
         actions=Actions(store, names),

@@ -10,7 +10,8 @@ from sqlalchemy import func, select
 
 from contracts.incidents import DeliveryState
 from incidents.store.schema import alarms, deliveries
-from incidents.store.store import Clock, Store, wall_ms
+from incidents.store.store import Store
+from system.clock import Clock, wall_ms
 
 _PENDING = (
     select(deliveries.c.receiver, func.count(), func.min(deliveries.c.created_ms))

@@ -11,10 +11,11 @@ import structlog
 from app.settings.settings import Settings, sqlite_path
 from app.wiring.receivers import read_secret
 from app.wiring.threads import Threads
+from contracts.durations import HOUR_MS
 from contracts.errors import ConfigurationError, Transient
 from incidents.measurements import attempts_after, identity_of, told_after
 from incidents.store.operator_alarms import AlarmCode, clear_alarm, raise_alarm
-from incidents.store.store import Clock, Store, wall_ms
+from incidents.store.store import Store
 from streams.log.port import LogReader
 from streams.results.collector import READ_RECORDS, Feeder, FindingsReader, FindingsSource, LogSource, Source
 from streams.results.influx_url import parse_influx
@@ -25,6 +26,7 @@ from streams.results.sender import OnAlarm, ResultsAlarm, Sender
 from streams.results.spool import Spool, Step
 from streams.results.sqlite import SqliteResults
 from streams.results.target import Target
+from system.clock import Clock, wall_ms
 
 LOG = structlog.get_logger("linli.results")
 READ_ROWS = 500
@@ -111,7 +113,7 @@ class ResultsService:
         quota_bytes = int(settings["results.spool_mb"]) << 20
         self._target = open_results(settings)
         self._spool = Spool(Path(settings["results.spool"]), quota_bytes)
-        since_ms = clock_ms() - int(settings["results.backlog_hours"]) * 3_600_000
+        since_ms = clock_ms() - int(settings["results.backlog_hours"]) * HOUR_MS
         told = self._on_alarm
         sources: list[Source] = [
             LogSource(reader, book, clock_ms, told, partition=n, since_ms=since_ms, limit=read_records)

@@ -18,9 +18,10 @@ from evidence.uploads import Uploads
 from identity.box_credentials import BoxTokens
 from identity.users import Users
 from incidents.alerts.actions import Actions
-from incidents.store.store import Clock, Store, wall_ms
+from incidents.store.store import Store
 from inventory.directory import SiteDirectory
 from inventory.last_seen import DeviceHealth
+from system.clock import Clock, wall_ms
 
 API_VERSION = "1.0.0"
 

@@ -18,9 +18,10 @@ from identity.box_credentials import BoxTokens
 from identity.roles import Person, Right
 from identity.users import Session, Users
 from incidents.alerts.actions import Actions
-from incidents.store.store import Clock, Store
+from incidents.store.store import Store
 from inventory.directory import SiteDirectory
 from inventory.last_seen import DeviceHealth
+from system.clock import Clock
 
 COOKIE = "linli_session"
 REQUEST_HEADER = "X-Linli-Request"

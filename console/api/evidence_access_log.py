@@ -6,7 +6,8 @@ import threading
 from collections import OrderedDict
 
 from governance import audit
-from incidents.store.store import Clock, Store
+from incidents.store.store import Store
+from system.clock import Clock
 
 ONE_LOOK_MS = 60_000
 _MAX_LOOKS = 10_000

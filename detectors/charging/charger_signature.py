@@ -16,6 +16,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
+from contracts.durations import HOUR_MS
 from contracts.rules import Threshold
 from detectors.charging.load_curve import BLOCK_MS, UNKNOWN, Block
 from detectors.core.site_view import SiteView
@@ -47,7 +48,7 @@ PLATEAU_LENGTH = Threshold(
     "ms",
     "how long it stays flat: longer than a fridge's run, and two thirds of the shortest charge",
 )
-BASES_MS = (3_600_000, 10_800_000)  # the base is the lowest before: within an hour any cycling load has paused
+BASES_MS = (HOUR_MS, 10_800_000)  # the base is the lowest before: within an hour any cycling load has paused
 MIN_BEFORE = 3  # blocks
 STEP_SHARE = 0.75  # of MIN_W: a smaller rise in one block is no charger's
 ONE_STEP = (0.75, 1.35)  # the step by the plateau: it rose at once, and not in small steps or from above
@@ -72,7 +73,7 @@ MIN_DROPS, DROP_SHARE = 3, 0.6  # a tail sinks in most of its blocks; a computer
 FLAT_BLOCKS = 4  # level for 20 min while low: not the same fall any more
 SINKS = 0.98  # last third by first third: a charger's plateau climbs, a motor warming up sinks by 5–20 %
 END_MS = 600_000  # low for ten minutes: over
-LOST_MS = 3_600_000  # an hour without readings: nothing can be said any more
+LOST_MS = HOUR_MS  # an hour without readings: nothing can be said any more
 COVERED_MS = 10_800_000  # three hours under something else: the same
 RESUME_MS = 2_700_000  # back at the plateau for 45 min after a dip: it was no tail (a fridge's run is shorter)
 MAX_CHARGE_MS = 50_400_000  # 14 h: STANDARDS says 2–12 h

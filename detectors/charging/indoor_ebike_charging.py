@@ -33,6 +33,7 @@ from typing import ClassVar
 
 import msgspec
 
+from contracts.durations import HOUR_MS
 from contracts.events import (
     DeviceConfigured,
     EnvironmentSampled,
@@ -119,7 +120,7 @@ class IndoorEbikeCharging:
     facts: ClassVar[RuleFacts] = RuleFacts(
         severity=Severity.CRITICAL,
         life_safety=True,
-        regroup_ms=3_600_000,
+        regroup_ms=HOUR_MS,
         thresholds=(MIN_W, MAX_W, VARIATION, PLATEAU_LENGTH, TAPER_LENGTH, *stages.THRESHOLDS),
         reads=(SMOKE, HEAT),
         fact_codes=(

@@ -14,7 +14,8 @@ import struct
 
 import msgspec
 
-MINUTE_MS = 60_000
+from contracts.durations import MINUTE_MS
+
 BLOCK_MS = 300_000
 KEPT_BLOCKS = 72  # six hours: enough to know what comes and goes on this circuit
 MAX_HOLD_MS = 900_000  # meters that report on change speak at least every ten minutes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from contracts.durations import HOUR_MS
 from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
 from contracts.rules import Threshold
 from detectors.charging.charger_signature import RULE, Charge
@@ -23,7 +24,7 @@ SUSPECT_MIN_W = Threshold(
 KNOWN_BEFORE = Threshold(
     RULE,
     "known_before_ms",
-    3_600_000,
+    HOUR_MS,
     0,
     18_000_000,
     "ms",
@@ -47,7 +48,7 @@ CORRECTED = Threshold(
 LEAD = Threshold(
     RULE,
     "lead_ms",
-    3_600_000,
+    HOUR_MS,
     0,
     43_200_000,
     "ms",

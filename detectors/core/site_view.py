@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from contracts.durations import DAY_MS
 from contracts.erasure import Eraser, erasure_of
 from contracts.events import (
     AnyEvent,
@@ -25,8 +26,6 @@ from contracts.events import (
 )
 from contracts.places import Place
 from contracts.rules import Threshold
-
-DAY_MS = 86_400_000
 
 V = TypeVar("V")
 R = TypeVar("R", VisitorRegistered, VehicleRegistered, ConsentRecorded)

@@ -25,6 +25,7 @@ from typing import ClassVar
 
 import msgspec
 
+from contracts.durations import HOUR_MS
 from contracts.events import (
     AccessAttempted,
     BacklogDrained,
@@ -53,7 +54,7 @@ OFFLINE_GRACE = Threshold(
     "offline_grace_ms",
     30_000,
     0,
-    3_600_000,
+    HOUR_MS,
     "ms",
     "how long a device may be gone after its last will: one on bad WLAN is back within seconds",
 )
@@ -97,7 +98,7 @@ class DeviceSilent:
     receipt: ClassVar[bool] = True
     facts: ClassVar[RuleFacts] = RuleFacts(
         severity=Severity.MINOR,
-        regroup_ms=3_600_000,
+        regroup_ms=HOUR_MS,
         thresholds=(OFFLINE_GRACE,),
         fact_codes=("silence_reason", "silent_s", "ended"),
     )

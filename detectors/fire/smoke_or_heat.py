@@ -25,6 +25,7 @@ from typing import ClassVar
 
 import msgspec
 
+from contracts.durations import DAY_MS, HOUR_MS
 from contracts.events import EnvironmentSampled, Event
 from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
 from contracts.rules import RuleFacts, Threshold
@@ -34,10 +35,10 @@ from detectors.core.site_view import SiteView
 from detectors.fire.fire_signs import HEAT, RULE, SMOKE, fire_signs
 
 CLEAR = Threshold(
-    RULE, "clear_ms", 60_000, 1_000, 3_600_000, "ms", "so long without a sign is clear: smoke comes in clouds"
+    RULE, "clear_ms", 60_000, 1_000, HOUR_MS, "ms", "so long without a sign is clear: smoke comes in clouds"
 )
 FORGET_MS = 600_000  # a reading older than ten minutes says nothing about the rate of rise
-BURNT_MS = 86_400_000  # a sensor silent for a day after its alarm: somebody has been there
+BURNT_MS = DAY_MS  # a sensor silent for a day after its alarm: somebody has been there
 RISE_RATE = Threshold(
     RULE,
     "rise_c_min",

@@ -25,6 +25,7 @@ from typing import ClassVar
 
 import msgspec
 
+from contracts.durations import HOUR_MS
 from contracts.events import Event, EvidenceRef, ObjectLabel, ObjectObserved, TrackPhase
 from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
 from contracts.places import PlaceUse
@@ -73,7 +74,7 @@ STAYS = Threshold(
     "stays_ms",
     300_000,
     10_000,
-    3_600_000,
+    HOUR_MS,
     "ms",
     "one that stays longer is parked: nobody waits so long for a lift",
 )

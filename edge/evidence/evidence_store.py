@@ -18,9 +18,11 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from contracts.durations import HOUR_MS
 from contracts.errors import ConfigurationError, Permanent
 from contracts.events import EvidenceRef
 from edge.evidence.cutter import Cut
+from system.durable_files import sync_folder
 
 MAX_AGE_HOURS = 72
 DEFAULT_QUOTA_MB = 2_000
@@ -38,7 +40,7 @@ class EvidenceDisk:
         max_age_ms: how long a file may stay.
     """
 
-    def __init__(self, folder: Path, *, quota_bytes: int, max_age_ms: int = MAX_AGE_HOURS * 3_600_000) -> None:
+    def __init__(self, folder: Path, *, quota_bytes: int, max_age_ms: int = MAX_AGE_HOURS * HOUR_MS) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder, self._quota_bytes, self._max_age_ms = folder, quota_bytes, max_age_ms
         self._cipher = AESGCM(_load_key(folder / "key"))
@@ -137,8 +139,4 @@ def _write_durably(path: Path, data: bytes) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

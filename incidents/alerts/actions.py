@@ -13,7 +13,8 @@ from incidents.intake.openings import update_incidents
 from incidents.store.changes import add_change
 from incidents.store.history import HistoryEntry, add_history, last_step
 from incidents.store.records import ChangeKind, DeliveryKind, Incident, get_incident
-from incidents.store.store import Clock, Store, wall_ms
+from incidents.store.store import Store
+from system.clock import Clock, wall_ms
 
 MAX_COMMENT = 2000
 PEOPLES_ACTIONS = (AlertAction.SEE, AlertAction.HANDLE, AlertAction.MARK_FALSE, AlertAction.PROMOTE)

@@ -28,8 +28,9 @@ from incidents.store.history import SYSTEM, add_history
 from incidents.store.operator_alarms import AlarmCode, Raised, raise_alarm
 from incidents.store.records import ChangeKind, DeliveryKind, EpisodeState, Incident
 from incidents.store.schema import findings as table
-from incidents.store.store import Clock, Store, wall_ms
+from incidents.store.store import Store
 from inventory.directory import SiteDirectory
+from system.clock import Clock, wall_ms
 
 _log = structlog.get_logger("incidents.intake.intake")
 _WAITING = (

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, bindparam, exists, select
 
+from contracts.durations import DAY_MS, HOUR_MS
 from contracts.findings import Severity
 from contracts.incidents import AlertState, DeliveryState
 from delivery.deliveries import add_deliveries
@@ -27,19 +28,20 @@ from incidents.store.operator_alarms import (
 )
 from incidents.store.records import DeliveryKind, Incident, get_incident, incident_of
 from incidents.store.schema import deliveries, findings, incidents
-from incidents.store.store import Clock, Store, wall_ms
+from incidents.store.store import Store
+from system.clock import Clock, wall_ms
 
 OVERDUE_MS = 60_000  # a healthy outbox takes a due row within a second; its longest attempt is some ten
 WAITING_MS = 60_000
-CHANGES_KEPT_MS = 7 * 86_400_000
+CHANGES_KEPT_MS = 7 * DAY_MS
 COUNTED_AFTER_MS = 60_000  # what stays stuck is counted again each minute, not at each look: there may be hundreds
-CHAIN_EVERY_MS = 3_600_000
+CHAIN_EVERY_MS = HOUR_MS
 LIFE_SAFETY_UNSEEN_MS = 60_000
 UNSEEN_MS = {
     Severity.CRITICAL: 5 * 60_000,
     Severity.MAJOR: 60 * 60_000,
-    Severity.MINOR: 24 * 3_600_000,
-    Severity.INFO: 7 * 86_400_000,
+    Severity.MINOR: DAY_MS,
+    Severity.INFO: 7 * DAY_MS,
 }
 """How long an incident may stay ``new`` before it counts as forgotten."""
 
@@ -62,7 +64,7 @@ _OWN = (
 )
 
 
-PASSING_MS = 7 * 86_400_000
+PASSING_MS = 7 * DAY_MS
 PASSING = (
     AlarmCode.FINDING_CONTRADICTS,
     AlarmCode.RULE_FAILED,

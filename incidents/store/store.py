@@ -6,7 +6,6 @@ SQLite (WAL, ``synchronous=FULL``) on a single machine; PostgreSQL in a district
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -17,14 +16,7 @@ from contracts.errors import Permanent
 from incidents.store.database import open_database
 from incidents.store.leases import Claims
 from incidents.store.migrate import migrate
-
-Clock = Callable[[], int]
-"""Gives epoch ms UTC."""
-
-
-def wall_ms() -> int:
-    """Now, epoch ms UTC."""
-    return time.time_ns() // 1_000_000
+from system.clock import Clock, wall_ms
 
 
 class Bell:

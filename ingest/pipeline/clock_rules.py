@@ -12,13 +12,14 @@ from typing import TypeVar
 
 import msgspec
 
+from contracts.durations import DAY_MS
 from contracts.errors import Rejected, RejectReason
 from contracts.events import ConfigurationRecord, DeviceStateChanged, Event, IngestEvent, ObjectFell, RowsDropped
 from ingest.pipeline.bounded import Bounded
 
 SHIFT_ABOVE_MS = 250
 FUTURE_MS = 2_000
-TOO_OLD_MS = 30 * 86_400_000
+TOO_OLD_MS = 30 * DAY_MS
 EPOCH_MS = 60_000
 EPOCH_EVENTS = 8
 MAX_CLOCKS = 20_000
@@ -70,7 +71,7 @@ class ClockRules:
         if isinstance(event, IngestEvent):
             return _settled(event, event.at_ms, received_ms, future=False)
         if received_ms - event.at_ms > TOO_OLD_MS:
-            days = (received_ms - event.at_ms) // 86_400_000
+            days = (received_ms - event.at_ms) // DAY_MS
             raise Rejected(RejectReason.TOO_OLD, f"at_ms lies {days} days back, at most 30 are taken")
         if isinstance(event, DeviceStateChanged) and event.spool is None:
             # the broker's word as of now: a last will carries the time of the connection it ends

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 from cryptography.fernet import Fernet, InvalidToken
 
+from contracts.durations import HOUR_MS, MINUTE_MS
 from contracts.errors import ConfigurationError, RejectReason
 from ingest.pipeline.scrub import scrub, scrub_topic
 from streams.sqlite_file import connect, transaction
@@ -24,12 +25,11 @@ CREATE TABLE IF NOT EXISTS letters (
   size INTEGER NOT NULL, sha256 TEXT NOT NULL, body BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS letters_by_source ON letters (source, letter);
 """
-KEEP_MS = 72 * 3_600_000
+KEEP_MS = 72 * HOUR_MS
 PER_SOURCE = 200
 IN_ALL = 20_000
 PER_SOURCE_A_MINUTE = 20
 """More of the same teaches nothing; the counters go on counting."""
-_MINUTE_MS = 60_000
 _MAX_WAITING = 1_000
 
 
@@ -103,8 +103,8 @@ class DeadLetters:
     def wants(self, source: str, now_ms: int) -> bool:
         """Whether one more of ``source`` would be kept now; ask before making it, hashing 10 MB is not free."""
         with self._lock:
-            if now_ms // _MINUTE_MS != self._minute:
-                self._minute = now_ms // _MINUTE_MS
+            if now_ms // MINUTE_MS != self._minute:
+                self._minute = now_ms // MINUTE_MS
                 self._this_minute.clear()
             self._this_minute[source] += 1
             return self._this_minute[source] <= PER_SOURCE_A_MINUTE and len(self._waiting) < _MAX_WAITING
@@ -118,7 +118,7 @@ class DeadLetters:
         """Write what waits, and drop what is too old or over a quota. Returns how many were written."""
         with self._lock:
             letters = list(self._waiting)
-            if not letters and now_ms - self._purged_ms < _MINUTE_MS:
+            if not letters and now_ms - self._purged_ms < MINUTE_MS:
                 return 0
             self._purged_ms = now_ms
             sealed = [self._seal(letter) for letter in letters]

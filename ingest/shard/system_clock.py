@@ -5,25 +5,22 @@ from __future__ import annotations
 import time
 
 from ingest.pipeline.ingest_clock import IngestClock
+from system.clock import wall_ms
 
 
 class SystemClock:
     """Ingest time of this process, anchored when it is made."""
 
     def __init__(self) -> None:
-        self._clock = IngestClock(_wall_ms(), _monotonic_ms())
+        self._clock = IngestClock(wall_ms(), _monotonic_ms())
 
     def now_ms(self) -> int:
         """Ingest time, epoch ms UTC; never goes back."""
-        return self._clock.read(_wall_ms(), _monotonic_ms())
+        return self._clock.read(wall_ms(), _monotonic_ms())
 
     def take_steps(self) -> list[int]:
         """Jumps of the wall clock above 2 s since the last call, in ms."""
         return self._clock.take_steps()
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _monotonic_ms() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -13,6 +12,7 @@ from contracts.batch import Batch
 from contracts.errors import Transient
 from ingest.counters import Counters
 from streams.log.port import LogWriter
+from system.clock import wall_ms
 
 RETRY_MIN_S = 0.1
 RETRY_MAX_S = 5.0
@@ -79,6 +79,6 @@ class Appender:
                 self._stopping.wait(error.retry_after_s or wait_s)
                 wait_s = min(wait_s * 2, RETRY_MAX_S)
                 continue
-            self._counters.durable(group, time.time_ns() // 1_000_000)
+            self._counters.durable(group, wall_ms())
             return True
         return False

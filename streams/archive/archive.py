@@ -22,7 +22,6 @@ from contracts.erasure import Eraser, Erasure
 from contracts.events import ConfigurationRecord
 from streams.archive.catalogue import Catalogue, Segment
 from streams.archive.cutter import erased_rows
-from streams.archive.durable import replace_durably, sync_folder
 from streams.archive.keys import SiteKeys, new_nonce
 from streams.archive.segment import (
     BatchesPart,
@@ -38,6 +37,7 @@ from streams.archive.segment import (
     read_parts,
     seal_part,
 )
+from system.durable_files import replace_durably, sync_folder
 
 KEY_FILE = "keys"
 Content = ConfigurationPart | BatchesPart

@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 
 from contracts.errors import ConfigurationError
-from streams.archive.durable import replace_durably
 from streams.archive.segment import NONCE_BYTES
+from system.durable_files import replace_durably
 
 KEY_BYTES = 32
 _LINE = re.compile(r"([a-z0-9][a-z0-9_-]{0,39}) = ([0-9a-f]{64})", re.ASCII)

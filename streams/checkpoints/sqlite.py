@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import secrets
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from contracts.findings import Finding, Output, Rejudge
 from streams.engine.manifest import decode_manifest, first_to_read
 from streams.engine.snapshot import SnapshotRow
 from streams.sqlite_file import add_column, connect, transaction, undamaged
+from system.clock import wall_ms
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS findings (
@@ -233,16 +233,12 @@ class EngineStore:
         if known is None:
             self._db.execute(
                 "INSERT INTO findings (finding_id, site_id, content, body, kept_ms) VALUES (?, ?, ?, ?, ?)",
-                (output.finding_id, output.site_id, content, msgspec.msgpack.encode(output), _wall_ms()),
+                (output.finding_id, output.site_id, content, msgspec.msgpack.encode(output), wall_ms()),
             )
             return 1
         if known[0] != content:
             raise LogBroken(f"finding {output.finding_id} of {output.rule} was decided twice with different content")
         return 0
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 _FINDING = msgspec.msgpack.Decoder(Finding)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from contracts.configuration_rows import row_key
+from contracts.durations import HOUR_MS
 from contracts.errors import ConfigurationError
 from contracts.events import (
     EVENT_TYPES,
@@ -26,7 +27,7 @@ from streams.engine.state_schema import hashed_schema
 PER_SOURCE_BOUND_MS = 200
 """In classes up to this bound lateness is judged per source: single-source and life-safety rules (LOG §5)."""
 
-MAX_REJUDGED_HORIZON_MS = 6 * 3_600_000
+MAX_REJUDGED_HORIZON_MS = 6 * HOUR_MS
 """A rule that remembers more is not re-judged."""
 
 VIEW_KINDS = frozenset(

@@ -8,7 +8,6 @@ never). 1.x is written to ``/write``, which every 1.x has and 1.8 alone has besi
 from __future__ import annotations
 
 import gzip
-import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 from urllib.parse import urlencode
@@ -26,6 +25,7 @@ from streams.results.influxql import Answer, rows_of, text_of
 from streams.results.lines import lines_of
 from streams.results.points import Point
 from streams.results.query import Query, Row
+from system.clock import wall_ms
 
 TIMEOUT_S = 10.0  # an order to stop waits for it
 _ANSWER = msgspec.json.Decoder(Answer)
@@ -165,7 +165,7 @@ class _ClientWriter:
 
 def _failure(status: int, body: bytes | str, headers: Mapping[str, str]) -> LinliError | None:
     text = body if isinstance(body, str) else body.decode(errors="replace")
-    return failure_of(status, text, headers.get("Retry-After"), time.time_ns() // 1_000_000)
+    return failure_of(status, text, headers.get("Retry-After"), wall_ms())
 
 
 def _headers(credentials: Credentials) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from contracts.batch import Batch
+from contracts.durations import DAY_MS, MINUTE_MS
 from contracts.events import (
     CONFIG_SOURCE,
     INGEST_SOURCE,
@@ -29,9 +30,8 @@ from streams.results.histogram import Spread
 from streams.results.points import FieldValue, Point, hop_point, point
 from streams.results.power import QUARTER_MS, Quarter, circuit_of, quarter_of
 
-MINUTE_MS = 60_000
 DEVICES_MS = 300_000
-LATE_MS = 7 * 86_400_000
+LATE_MS = 7 * DAY_MS
 """How late a sample may come and still be added to its quarter hour: as long as the log is kept by default."""
 _NO_DEVICE = frozenset({CONFIG_SOURCE, INGEST_SOURCE})
 _TO_ACCEPTED, _TO_DURABLE = Hop.DEVICE_TO_ACCEPTED.value, Hop.ACCEPTED_TO_DURABLE.value

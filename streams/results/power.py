@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
+from contracts.durations import HOUR_MS
 from contracts.events import DeviceConfigured, PowerSampled
 from contracts.names import DeviceClass
 from contracts.places import Place, PlaceKind, PlaceUse
@@ -93,7 +94,7 @@ def _fields(use: str, meters: dict[bytes, MeterQuarter]) -> dict[str, FieldValue
     mean_w = round(sum(m.sum_w / m.samples for _, m in sorted(meters.items())), 3)
     fields: dict[str, FieldValue] = {
         "mean_w": mean_w,
-        "energy_kwh": round(mean_w * QUARTER_MS / 3_600_000 / 1000, 6),
+        "energy_kwh": round(mean_w * QUARTER_MS / HOUR_MS / 1000, 6),
         "meters": len(meters),
         "samples": sum(m.samples for m in meters.values()),
     }

@@ -13,11 +13,10 @@ from typing import Protocol
 
 import msgspec
 
+from contracts.durations import HOUR_MS
 from contracts.hops import HOP_BOUNDS_MS
 from streams.results.catalogue import within
 from streams.results.histogram import percentile_ms
-
-HOUR_MS = 3_600_000
 
 
 class Span(msgspec.Struct, frozen=True):

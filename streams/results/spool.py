@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from contracts.durations import DAY_MS
 from streams.results.points import NS_PER_MS, Point, loss_point
 from streams.results.target import Bad
 from streams.sqlite_file import connect, transaction, undamaged
@@ -36,7 +37,7 @@ CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NU
 """
 CHUNK_POINTS = 1_000
 MAX_REJECTED = 10_000
-PLACED_MS = 35 * 86_400_000  # longer than any event may be late (30 days)
+PLACED_MS = 35 * DAY_MS  # longer than any event may be late (30 days)
 _POINTS = msgspec.msgpack.Decoder(list[Point])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from contracts.durations import DAY_MS
 from contracts.errors import Transient
 from streams.results.points import NS_PER_MS, Point
 from streams.results.query import PERCENT, Column, Fold, Query, Row, nearest_rank
@@ -71,7 +72,7 @@ class SqliteResults:
         while not stop.wait(wait_s):
             wait_s = PRUNE_EVERY_S
             try:
-                self.prune(clock_ms() - retention_days * 86_400_000)
+                self.prune(clock_ms() - retention_days * DAY_MS)
             except Transient:
                 wait_s = 60.0
 

@@ -26,6 +26,7 @@ from streams.log.port import LogReader, LogRecord
 from streams.runtime.opening import Opening, find_opening
 from streams.runtime.snapshot_schedule import SNAPSHOT_EVERY_S, RowTurns
 from streams.runtime.upgrade import check_not_superseded, check_still_drained
+from system.clock import wall_ms
 
 READ_RECORDS = 256
 MAX_ATTEMPTS = 3  # LOG §7: three uncaught errors at one position stop the partition, loudly
@@ -78,7 +79,7 @@ class PartitionDriver:
         monotonic_s: Callable[[], float] = time.monotonic,
         accept_cut: bool = False,
         times: DecisionTimes | None = None,
-        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        wall_ms: Callable[[], int] = wall_ms,
     ) -> None:
         self.counts = DriverCounts()
         self._times, self._wall_ms = times or DecisionTimes(), wall_ms

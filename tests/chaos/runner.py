@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from contracts.errors import LinliError
+from system.clock import wall_ms
 from tests.chaos.faults import Fault, FaultKind
 from tests.support.kafka import RunningKafka
 from tests.support.parts import LinliProcess, Part, Pausable
@@ -106,7 +107,7 @@ class Runner:
         part, name = self._target(fault)
         if part is None:
             return
-        began_ms = _wall_ms()
+        began_ms = wall_ms()
         self._say(
             f"{self._now_s():7.1f} s  {fault.kind}: {name}" + (f" for {fault.for_s:.1f} s" if fault.for_s else "")
         )
@@ -155,7 +156,7 @@ class Runner:
         for mending in list(self._mending):
             if mending.whole(self._district):
                 self._mending.remove(mending)
-                self.happened.append(msgspec.structs.replace(mending.fault, ended_ms=_wall_ms()))
+                self.happened.append(msgspec.structs.replace(mending.fault, ended_ms=wall_ms()))
                 if isinstance(mending.part, RunningKafka):
                     self.last_fault_s = time.monotonic()
 
@@ -270,7 +271,3 @@ def settled(work: Callable[[], bool]) -> bool:
         return work()
     except LinliError:
         return False
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000

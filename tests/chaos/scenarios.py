@@ -13,6 +13,7 @@ from contracts.events import Event
 from contracts.findings import Phase
 from simulator.files import write_events
 from streams.log.kafka.kafka_log import KafkaLogWriter
+from system.clock import wall_ms
 from tests.chaos.faults import (
     KILLS,
     LISTENING,
@@ -96,7 +97,7 @@ def district_under_fire(seed: int, seconds: float, folder: Path, say: Say) -> Re
     life = Life(seed, SITES, mutes=mutes)
     size = Plan(partitions=PARTITIONS, workers=3, incidents=2, results=True)
     with running_district(size, folder) as district:
-        records = life.records(time.time_ns() // 1_000_000)
+        records = life.records(wall_ms())
         district.put_inventory(records)
         district.name(SECOND_OWNER, "ingest", "run", "--shard", "0/1")
         settings, wanted = district.settings(), ["ingest-0", "worker-0", "incidents-0", "incidents-1", "results"]
@@ -111,7 +112,7 @@ def district_under_fire(seed: int, seconds: float, folder: Path, say: Say) -> Re
             recovery_s = _goes_on(runner, watch)
             runner.keep_alive_until(lambda: not talker.talking(), "end of talking")
             unconfirmed = talker.finish()
-            past_ms = time.time_ns() // 1_000_000 + int(BOUNDS_S * 1_000)
+            past_ms = wall_ms() + int(BOUNDS_S * 1_000)
             runner.keep_alive_until(lambda: settled(lambda: _marks_ms(settings) >= past_ms), "time beyond the end")
             runner.release("ingest-0")
             assert district.process("ingest-0").stop() == 0, district.process("ingest-0").said()[-2_000:]

@@ -9,6 +9,7 @@ import msgspec
 
 from contracts.names import Channel
 from simulator.publish import Publisher
+from system.clock import wall_ms
 from tests.chaos.life import Life, stamped
 
 CONFIRM_S = 120.0
@@ -30,7 +31,7 @@ class Talker:
     def __init__(self, url: str, life: Life, seconds: float) -> None:
         self.start_ms = 0
         self._publisher = Publisher(url, "linli-chaos-devices")
-        self._stream = life.stream(f"{time.time_ns() // 1_000_000:x}", seconds)
+        self._stream = life.stream(f"{wall_ms():x}", seconds)
         self._stop = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -70,11 +71,11 @@ class Talker:
             self._failure = error
 
     def _talk(self) -> None:
-        began_s, self.start_ms = time.monotonic(), time.time_ns() // 1_000_000
+        began_s, self.start_ms = time.monotonic(), wall_ms()
         for due_s, topic, event in self._stream:
             if self._stop.wait(max(0.0, due_s - (time.monotonic() - began_s))):
                 return
-            now_ms = time.time_ns() // 1_000_000
+            now_ms = wall_ms()
             self._publisher.send(topic, stamped(event, now_ms))
             promised = topic.channel is not Channel.TELE
             self.said.append(Said(event.site_id, event.event_id, event.spool is not None, promised, now_ms))

@@ -27,8 +27,8 @@ from identity.users import Users
 from incidents.alerts.actions import Actions
 from incidents.intake.intake import Intake
 from incidents.store import schema
-from incidents.store.store import wall_ms
 from inventory.last_seen import MemoryHealth
+from system.clock import wall_ms
 from tests.incidents.builders import ManualClock, make_directory, make_store
 
 PASSWORD = "a long password"

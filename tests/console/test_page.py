@@ -18,7 +18,7 @@ from evidence.content_range import ContentRange
 from identity.box_credentials import Box
 from incidents.alerts.actions import Command
 from incidents.store.history import history_of
-from incidents.store.store import wall_ms
+from system.clock import wall_ms
 from tests.console.support import PASSWORD, World, served, wall_world
 from tests.incidents.builders import make_finding, still
 

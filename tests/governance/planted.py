@@ -25,9 +25,10 @@ from contracts.names import DeviceClass
 from evidence.files import EvidenceFiles
 from evidence.store import settle_evidence
 from incidents.store.records import EvidenceState
-from incidents.store.store import Store, wall_ms
+from incidents.store.store import Store
 from ingest.shard.dead_letters import DeadLetters
 from streams.archive.archive import Archive
+from system.clock import wall_ms
 from tests.incidents.builders import make_finding, still
 from tests.ingest.builders import device, site
 

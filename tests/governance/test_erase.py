@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ from app.wiring.erasure import open_stores
 from app.wiring.log_loading import load_events
 from app.wiring.run_child import environment, run_settings
 from contracts.batch import Batch
+from contracts.durations import DAY_MS
 from contracts.erasure import Erasure, digest_of
 from contracts.events import (
     AnyEvent,
@@ -34,16 +34,17 @@ from evidence.store import erase_evidence, is_erased
 from evidence.uploads import Uploads
 from governance.erasing import erase, verify
 from governance.erasure_answers import Answer, Outcome
-from governance.retention import DAY_MS, LogKeeper
+from governance.retention import LogKeeper
 from identity.box_credentials import Box
 from incidents.alerts.actions import Actions, Command
 from incidents.store.schema import incidents
-from incidents.store.store import Store, wall_ms
+from incidents.store.store import Store
 from inventory.inventory import Inventory
 from streams.checkpoints.sqlite import EngineStore
 from streams.engine.engine import Engine
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.embedded import EmbeddedDriver
+from system.clock import wall_ms
 from tests.edge.platform import wait_for
 from tests.governance.planted import (
     OTHER,
@@ -72,7 +73,7 @@ class _Planted:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.yesterday_ms = time.time_ns() // 1_000_000 - DAY_MS
+        self.yesterday_ms = wall_ms() - DAY_MS
         (folder / "box").mkdir()
         self.box = Spool(BoxDb(folder / "box" / "box.db"), box_id="b1", site_id="s1", place_id="b1", now_ms=1)
         self.box.add(passage("", self.yesterday_ms))
@@ -99,7 +100,7 @@ class _Planted:
 def _speak(community: RunningCommunity) -> None:
     """Today: a passage of theirs, and something that names them where nothing should."""
     with Devices(urlsplit(community.mqtt_url).port or 0) as devices:
-        devices.say(passage("t1", time.time_ns() // 1_000_000))
+        devices.say(passage("t1", wall_ms()))
         devices.send("linli/v1/s1/gate/g1/evt", wire(passage("t2", 1)).replace(b"access_attempted", REF.encode()))
         devices.confirmed()
 
@@ -163,7 +164,7 @@ def test_a_reference_planted_everywhere_is_erased_everywhere_and_the_log_lets_go
     _box_forgets(planted)
     _log_forgets(tmp_path)
     assert places(tmp_path) == set()
-    ((_, answers),) = _answers(tmp_path, time.time_ns() // 1_000_000 + 40 * DAY_MS, monkeypatch)
+    ((_, answers),) = _answers(tmp_path, wall_ms() + 40 * DAY_MS, monkeypatch)
     assert {answer.outcome for answer in answers} == {Outcome.CLEAN}
 
 
@@ -175,7 +176,7 @@ def _box_forgets(planted: _Planted) -> None:
 
 def _log_forgets(folder: Path) -> None:
     """Ten days later."""
-    future_ms = time.time_ns() // 1_000_000 + 10 * DAY_MS
+    future_ms = wall_ms() + 10 * DAY_MS
     with (
         closing(DayLog(folder)) as log,
         closing(EngineStore(folder / "engine.db")) as engine_store,

@@ -25,8 +25,9 @@ from contracts.events import ReferenceKind
 from contracts.names import partition_of
 from governance.topic_erasure import Topics
 from incidents.store.schema import incidents
-from incidents.store.store import Store, wall_ms
+from incidents.store.store import Store
 from streams.checkpoints.findings_topic import encode_said
+from system.clock import wall_ms
 from tests.governance.planted import (
     OTHER,
     REF,

@@ -14,16 +14,18 @@ from app.wiring.erasure import open_stores
 from app.wiring.rule_facts import finding_facts
 from app.wiring.run_child import run_settings
 from contracts.batch import Batch
+from contracts.durations import DAY_MS
 from contracts.erasure import Eraser, Erasure, digest_of
 from contracts.events import ConsentRecorded, ReferenceKind
 from contracts.findings import Subject, SubjectKind
 from contracts.names import partition_of
 from governance.erasing import erase, verify
 from governance.erasure_answers import Outcome
-from governance.retention import DAY_MS, Retention
+from governance.retention import Retention
 from incidents.intake.intake import Intake
-from incidents.store.store import Store, wall_ms
+from incidents.store.store import Store
 from streams.checkpoints.findings_topic import encode_said
+from system.clock import wall_ms
 from tests.governance.planted import REF, tables_naming
 from tests.incidents.builders import make_directory, make_finding
 from tests.ingest.builders import site

@@ -17,13 +17,13 @@ from app.wiring.erasure import open_topics
 from contracts.batch import Batch
 from contracts.findings import Finding
 from governance.topic_erasure import ORPHANED_MS, is_over
-from incidents.store.store import wall_ms
 from streams.engine.engine import Engine
 from streams.engine.manifest import Manifest
 from streams.kafka import KafkaRecord
 from streams.log.kafka.kafka_log import KafkaLogReader
 from streams.runtime.partition_driver import PartitionDriver
 from streams.runtime.upgrade import Superseded
+from system.clock import wall_ms
 from tests.streams.engine.test_erasure_check import ERASURE, OTHER, REF, Missing, consent, erased
 from tests.streams.support import LOG_ID, access, batch, engine_of, findings, judge
 from tests.support.district import District, district, until

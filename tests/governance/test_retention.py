@@ -17,6 +17,7 @@ from app.wiring.erasure import open_stores
 from app.wiring.rule_facts import finding_facts
 from app.wiring.run_child import run_settings
 from contracts.batch import Batch
+from contracts.durations import DAY_MS
 from contracts.erasure import Eraser, Erasure, digest_of
 from contracts.errors import ConfigurationError, LinliError, RejectReason
 from contracts.events import ReferenceKind
@@ -31,18 +32,19 @@ from governance.erasure_answers import Answer, Outcome
 from governance.erasure_stores import Stores
 from governance.holds import add_hold, end_hold
 from governance.incident_retention import totals
-from governance.retention import DAY_MS, IncidentKeeper, LogKeeper, Retention, SegmentKeeper
+from governance.retention import IncidentKeeper, LogKeeper, Retention, SegmentKeeper
 from incidents.alerts.actions import Actions, Command
 from incidents.intake.intake import Intake
 from incidents.store.operator_alarms import AlarmCode, clear_alarm, raise_alarm, standing_alarms
 from incidents.store.records import EvidenceState
 from incidents.store.schema import alarms, attempts, deliveries, findings, incidents, sessions
-from incidents.store.store import Store, wall_ms
+from incidents.store.store import Store
 from ingest.shard.dead_letters import DeadLetters, dead_letter
 from streams.archive.archive import Archive
 from streams.checkpoints.sqlite import EngineStore
 from streams.log.sqlite.day_log import DayLog
 from streams.log.sqlite.days import utc_day
+from system.clock import wall_ms
 from tests.edge.factories import new_spool, reported
 from tests.incidents.builders import SHA_A, ManualClock, make_directory, make_finding, make_store, still
 from tests.streams.archive.support import archive_all

@@ -15,6 +15,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from contracts.events import AnyEvent, DeviceStateChanged, PowerSampled
 from contracts.names import DeviceClass
+from system.clock import wall_ms
 from tests.ingest.builders import row, wire
 
 CLASSES = {"g": DeviceClass.GATE, "m": DeviceClass.METER, "s": DeviceClass.SENSOR, "b": DeviceClass.EDGE}
@@ -108,7 +109,7 @@ class Box:
     def _send_next(self) -> None:
         if self._sent < min(self.through + self.WINDOW, self._rows):
             self._sent += 1
-            event = row(self._sent, first=self.through + 1, at_ms=time.time_ns() // 1_000_000)
+            event = row(self._sent, first=self.through + 1, at_ms=wall_ms())
             self.client.publish("linli/v1/s1/edge/b1/evt", wire(event), qos=1)
 
     def _on_connect(self, client: mqtt.Client, _d: object, _f: object, code: ReasonCode, _p: object) -> None:

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from ingest.shard.shard import Shard
 from inventory.inventory import Inventory
 from streams.log.port import LogWriter
 from streams.log.sqlite.day_log import DayLog
+from system.clock import wall_ms
 from tests.ingest.builders import community
 from tests.ingest.clients import wait_until
 
@@ -142,4 +142,4 @@ def false_alarms(batches: Sequence[Batch], limit_ms: int) -> list[str]:
 
 def now_ms() -> int:
     """Epoch ms."""
-    return time.time_ns() // 1_000_000
+    return wall_ms()

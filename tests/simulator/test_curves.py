@@ -8,9 +8,9 @@ import statistics
 
 import pytest
 
+from contracts.durations import HOUR_MS, MINUTE_MS
 from simulator import appliances
 from simulator.chargers import Pack, charger_load, draw_charge
-from simulator.community import HOUR_MS, MINUTE_MS
 from simulator.loads import Load, Span, flat
 
 START_MS = 1_773_633_600_000

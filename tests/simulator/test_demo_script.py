@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from contracts.durations import MINUTE_MS
 from contracts.events import (
     AnyEvent,
     ConfigurationRecord,
@@ -18,7 +19,6 @@ from contracts.events import (
     PowerSampled,
 )
 from contracts.names import Topic
-from simulator.community import MINUTE_MS
 from simulator.demo_community import CAM_FACADE, CAM_GATE, CAM_LIFT, DEMO_BOX, SILENT_MS, demo_inventory
 from simulator.demo_script import HISTORY_MS, SILENCE_DUE_MS, DemoScript, history, live
 

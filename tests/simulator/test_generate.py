@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from contracts.durations import DAY_MS, MINUTE_MS
 from contracts.events import (
     AnyEvent,
     ConfigurationRecord,
@@ -27,7 +28,7 @@ from contracts.events import (
 )
 from contracts.names import is_id
 from detectors.registry import rule_facts, thresholds
-from simulator.community import DAY_MS, LONGEST_SILENCE_MS, MINUTE_MS
+from simulator.community import LONGEST_SILENCE_MS
 from simulator.files import write_events
 from simulator.generate import DEFAULT_START_MS, PENDING_DEVICE, QUIET_MS, Request, generate
 from simulator.inventory import THRESHOLDS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -11,6 +10,7 @@ from app.operations.doctor.report import Check, Level, Line, age, fail, ok, warn
 from app.settings.settings import Settings
 from app.wiring.district import log_partitions, open_cluster, topic_names, wanted_topics
 from app.wiring.stores import database_url
+from contracts.durations import DAY_MS
 from incidents.store.counters import current
 from incidents.store.database import open_database
 from streams.checkpoints.findings_topic import KafkaFindings
@@ -19,6 +19,7 @@ from streams.engine.manifest import decode_manifest
 from streams.kafka import KafkaCluster
 from streams.log.kafka.kafka_log import KafkaLogReader
 from streams.topics import differences
+from system.clock import wall_ms
 
 NEARLY = 0.5
 """Of the log's retention: a reader further behind than this is soon overtaken."""
@@ -54,7 +55,7 @@ def topics(settings: Settings) -> Iterator[Line]:
 
 def partitions(settings: Settings) -> Iterator[Line]:
     """Snapshots belong to the log, reach into it, and nothing has stopped a partition. One line if all is well."""
-    names, retention_ms = topic_names(settings), int(settings["log.retention_days"]) * 86_400_000
+    names, retention_ms = topic_names(settings), int(settings["log.retention_days"]) * DAY_MS
     with open_cluster(settings, "linli-doctor") as cluster, ExitStack() as opened:
         count, log_id, tails, sender = log_partitions(cluster, settings), "", cluster.tails(), cluster.producer()
         opened.callback(tails.close)
@@ -80,7 +81,7 @@ def partitions(settings: Settings) -> Iterator[Line]:
 
 def _overtaken(what: str, log: KafkaLogReader, through: int, retention_ms: int) -> Iterator[Line]:
     written_ms = log.read(through, 1)[0].at_ms
-    late_ms = time.time_ns() // 1_000_000 - written_ms
+    late_ms = wall_ms() - written_ms
     if late_ms > NEARLY * retention_ms:
         detail = f"judged up to {age(late_ms)} ago, the log is kept for {age(retention_ms)}"
         yield fail(what, detail, "start workers, or lengthen log.retention_days and run `linli topics create`")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from app.settings.settings import Settings
 from app.wiring.receivers import read_secret
 from app.wiring.results import open_results
 from app.wiring.stores import database_url, inventory_url, open_inventory
+from contracts.durations import HOUR_MS
 from contracts.incidents import DeliveryState
 from incidents.store.database import Database, open_database
 from incidents.store.migrate import migrations
@@ -25,6 +25,7 @@ from incidents.store.schema import deliveries, schema_version
 from ingest.session.broker_check import MESSAGES, kept_while_away
 from ingest.settings import broker_address
 from streams.results.query import Results, Span
+from system.clock import wall_ms
 
 LOW_SPACE, LOWEST_SPACE = 0.15, 0.05
 LATE_MS = 600_000
@@ -108,7 +109,7 @@ def _schema(database: Database) -> Iterator[Line]:
 
 
 def _open_matters(database: Database) -> Iterator[Line]:
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     with database.read() as connection:
         alarms = standing_alarms(connection)
         oldest = connection.execute(
@@ -126,9 +127,9 @@ def _open_matters(database: Database) -> Iterator[Line]:
 
 def _clock(database: Database) -> Line:
     with database.read() as connection:
-        before_ms = time.time_ns() // 1_000_000
+        before_ms = wall_ms()
         theirs_ms = int(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp()) * 1000").scalar() or 0)
-        ours_ms = (before_ms + time.time_ns() // 1_000_000) // 2
+        ours_ms = (before_ms + wall_ms()) // 2
     return clock_line("PostgreSQL's host", theirs_ms - ours_ms)
 
 
@@ -190,8 +191,8 @@ def results(settings: Settings) -> Iterator[Line]:
         return
     store = open_results(settings)
     try:
-        now_ms = time.time_ns() // 1_000_000
-        counts = Results(store).incidents_per_hour(Span(now_ms - 3_600_000, now_ms))
+        now_ms = wall_ms()
+        counts = Results(store).incidents_per_hour(Span(now_ms - HOUR_MS, now_ms))
     finally:
         store.close()
     yield ok("results", f"{url} answers, {len(counts)} figures in the last hour")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from streams.checkpoints.sqlite_lookup import EngineLook
 from streams.engine.manifest import Manifest, decode_manifest
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.partition_driver import MAX_ATTEMPTS
+from system.clock import wall_ms
 
 QUIET_MS = 60_000
 BEHIND = 1_000
@@ -52,7 +52,7 @@ def log(path: Path) -> Iterator[Line]:
     finally:
         days.close()
     detail = f"positions {begin} to {end}"
-    behind_ms = time.time_ns() // 1_000_000 - watermark_ms
+    behind_ms = wall_ms() - watermark_ms
     if not end:
         yield warn("log", "nothing was written yet", "linli run, and see that the broker answers")
     elif behind_ms < 0:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from contracts.durations import DAY_MS, HOUR_MS
 from contracts.errors import LinliError
 
 
@@ -71,6 +72,6 @@ def age(ms: int) -> str:
     >>> age(90_000), age(7_200_000), age(172_800_000)
     ('90 s', '2.0 h', '2.0 days')
     """
-    if ms < 3_600_000:
+    if ms < HOUR_MS:
         return f"{ms / 1000:.0f} s"
-    return f"{ms / 3_600_000:.1f} h" if ms < 86_400_000 else f"{ms / 86_400_000:.1f} days"
+    return f"{ms / HOUR_MS:.1f} h" if ms < DAY_MS else f"{ms / DAY_MS:.1f} days"

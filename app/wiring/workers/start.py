@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -21,6 +20,7 @@ from streams.checkpoints.findings_topic import PartitionAlarm, encode_said
 from streams.checkpoints.kafka import FindingLost
 from streams.runtime.partition_driver import DecisionTimes
 from streams.runtime.progress import Stuck
+from system.clock import wall_ms
 
 LOG = structlog.get_logger("linli")
 
@@ -65,7 +65,7 @@ def start_supervisor(settings: Settings, arguments: Sequence[str]) -> int:
 def _tell(settings: Settings, stuck: Stuck) -> None:
     """An operator alarm by the findings topic, as far as the brokers answer."""
     partition = stuck.partition or 0
-    alarm = PartitionAlarm(DriverAlarm.PARTITION_STUCK, partition, stuck.why, time.time_ns() // 1_000_000)
+    alarm = PartitionAlarm(DriverAlarm.PARTITION_STUCK, partition, stuck.why, wall_ms())
     try:
         with open_cluster(settings, "linli-streams-supervisor") as cluster:
             sender = cluster.producer()

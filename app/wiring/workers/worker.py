@@ -30,6 +30,7 @@ from streams.runtime.partition_driver import DecisionTimes, PartitionDriver
 from streams.runtime.progress import PartitionProgress, WorkerProgress, encode_progress
 from streams.runtime.worker import Worker
 from streams.topics import TopicNames
+from system.clock import wall_ms
 
 LOG = structlog.get_logger("linli")
 CONNECTIONS = 4
@@ -105,7 +106,7 @@ class Partitions:
     def alarm(self, partition: int, alarm: DriverAlarm, detail: str) -> None:
         """Tell people: on the findings topic, from where incidents take it; never as a finding."""
         LOG.error(alarm.value, partition=partition, detail=detail)
-        said = PartitionAlarm(alarm, partition, detail, time.time_ns() // 1_000_000)
+        said = PartitionAlarm(alarm, partition, detail, wall_ms())
         self._sender.send(self._settings.names.findings, partition, encode_said(said))
 
 
@@ -166,7 +167,7 @@ class WorkerProcess:
         settings = ReaderSettings(servers=tuple(self._cluster.servers), topic=names.log, group=f"{names.prefix}streams")
         reader = FaustReader(settings, worker)
         self._partitions, self._worker, self._reader, self._waits_for = partitions, worker, reader, ""
-        self._registry.register(WorkerMetrics(worker.owned, lambda: self._seen, lambda: time.time_ns() // 1_000_000))
+        self._registry.register(WorkerMetrics(worker.owned, lambda: self._seen, wall_ms))
         starting = asyncio.ensure_future(reader.start())
         working = asyncio.ensure_future(worker.run())
         stopping = asyncio.ensure_future(stop.wait())

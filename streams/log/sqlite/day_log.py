@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-import time
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from contracts.errors import ConfigurationError, LogBroken
 from streams.log.port import LogRecord
 from streams.log.sqlite.days import LogDay, day_of
 from streams.sqlite_file import add_column, columns, connect, transaction, undamaged
+from system.clock import wall_ms
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -170,7 +170,7 @@ class _DayFile:
             return int(self._db.execute("SELECT max(watermark_ms) FROM records").fetchone()[0])
 
     def append(self, position: int, batches: Sequence[Batch]) -> None:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = wall_ms()
         rows = [
             (position + n, batch.watermark_ms, zlib.compress(encode_batch(_of_partition_0(batch)), _LEVEL), now_ms)
             for n, batch in enumerate(batches)

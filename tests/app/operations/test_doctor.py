@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from streams.engine.engine import Engine
 from streams.engine.manifest import Manifest
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.embedded import EmbeddedDriver
+from system.clock import wall_ms
 from tests.streams.histories import configuration
 from tests.support.broker import mosquitto
 
@@ -64,7 +64,7 @@ def lived(tmp_path: Path) -> Path:
     inventory.close()
     Store(f"sqlite:///{tmp_path / 'incidents.db'}").close()
     log, store = DayLog(tmp_path), EngineStore(tmp_path / "engine.db")
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     log.append([Batch(partition=0, watermark_ms=now_ms, events=tuple(configuration()))])
     driver = EmbeddedDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity()))
     driver.open()

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from app.main import linli
 from app.wiring.run_child import run_settings, start_child
 from contracts.batch import Batch
+from contracts.durations import DAY_MS
 from contracts.events import AnyEvent
 from contracts.findings import Finding, Output
 from contracts.names import partition_of
@@ -25,7 +26,6 @@ from ingest.pipeline.event_file import EventFile
 from streams.archive.archive import Archive
 from streams.engine.in_memory_run import run_file
 from streams.log.sqlite.days import utc_day
-from tests.streams.archive.support import DAY_MS
 from tests.streams.support import T0, access
 from tests.support.district import District, district, until
 from tests.support.kafka import RunningKafka

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from contracts.errors import RejectReason
 from contracts.events import Configuration, EnvironmentSampled, Event
 from contracts.names import DeviceClass
 from streams.log.sqlite.day_log import DayLog
+from system.clock import wall_ms
 from tests.edge.platform import wait_for
 from tests.ingest.builders import device, door, power, row, site
 from tests.ingest.clients import Devices
@@ -29,7 +29,7 @@ PATIENCE_S = 60
 LARGE = 10 * 1024 * 1024
 DAY_MS = 86_400_000
 SECRET_NAME = "Zhang San"
-NOW_MS = time.time_ns() // 1_000_000
+NOW_MS = wall_ms()
 
 
 class Bad(msgspec.Struct):
@@ -120,7 +120,7 @@ def alarm(source_id: str, at_ms: int) -> EnvironmentSampled:
 
 def now_ms() -> int:
     """The wall clock, epoch ms."""
-    return time.time_ns() // 1_000_000
+    return wall_ms()
 
 
 def tell(devices: Devices, event: Event) -> None:

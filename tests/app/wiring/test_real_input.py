@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from contracts.events import DeviceReported
 from contracts.names import Channel, DeviceClass, Topic
 from inventory.file_import import parse_inventory
 from simulator.publish import Publisher
+from system.clock import wall_ms
 from tests.edge.models import shared_manifest
 from tests.edge.platform import wait_for
 from tests.support.community import RunningCommunity, running_community
@@ -121,7 +121,7 @@ def gate_lives(community: RunningCommunity) -> None:
     """The gate says that it lives and shows no credential: so whoever passes has none, proven."""
     gate = Publisher(community.mqtt_url, "gate-1")
     gate.start()
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     event = DeviceReported(event_id="alive-1", site_id="s1", source_id="gate-1", place_id="door-1", at_ms=now_ms, seq=1)
     gate.send(Topic("s1", DeviceClass.GATE, "gate-1", Channel.EVT), event)
     assert gate.wait_confirmed(10)
@@ -150,7 +150,7 @@ def check_evidence(community: RunningCommunity, piece: dict[str, Any]) -> None:
 
 
 def test_real_people_and_real_falls_become_incidents_with_still_and_clip_each_once(tmp_path: Path) -> None:
-    records = parse_inventory(INVENTORY, toml=True, now_ms=time.time_ns() // 1_000_000)
+    records = parse_inventory(INVENTORY, toml=True, now_ms=wall_ms())
     with running_community(tmp_path, records) as community:
         gate_lives(community)
         with community.box(box_file(community)):

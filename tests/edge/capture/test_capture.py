@@ -9,11 +9,12 @@ import pytest
 
 from edge.capture.capture import Capture, Frame, FrameQueue, VideoUnreadable, is_truncated, read_video, redact_url
 from edge.capture.video import colour_warning, encode_clip, probe
+from system.clock import wall_ms
 from tests.edge.factories import write_video
 
 
 def now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    return wall_ms()
 
 
 def frame(at_ms: int) -> Frame:

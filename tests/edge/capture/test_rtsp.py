@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from edge.capture.capture import Capture, FrameQueue
 from edge.capture.video import probe
+from system.clock import wall_ms
 from tests.edge.platform import wait_for
 
 pytestmark = pytest.mark.service
@@ -51,7 +51,7 @@ def test_a_stream_is_read_and_after_its_camera_restarted_read_again() -> None:
         tags = probe(url)
         assert tags is not None
         assert (tags.codec, tags.width_px, tags.height_px) == ("h264", 320, 240)
-        capture = Capture(url, queue, now_ms=lambda: time.time_ns() // 1_000_000)
+        capture = Capture(url, queue, now_ms=wall_ms)
         thread = threading.Thread(target=capture.run, args=(stop,))
         thread.start()
         wait_for(lambda: capture.gauges.frames >= 20, 15, "20 frames")

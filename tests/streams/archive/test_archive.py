@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from contracts.batch import Batch
+from contracts.durations import DAY_MS
 from contracts.errors import ConfigurationError, LogBroken
 from contracts.events import DeviceConfigured
 from streams.archive.archive import Archive
@@ -19,15 +20,7 @@ from streams.archive.replaying import run_segments, segment_file
 from streams.archive.segment import BatchesPart, ConfigurationPart, SegmentBroken
 from streams.log.port import LogRecord
 from streams.log.sqlite.day_log import DayLog
-from tests.streams.archive.support import (
-    DAY_MS,
-    MIDNIGHT_MS,
-    archive_all,
-    everything,
-    moved,
-    next_day,
-    replayed,
-)
+from tests.streams.archive.support import MIDNIGHT_MS, archive_all, everything, moved, next_day, replayed
 from tests.streams.histories import history
 from tests.streams.rules import RULES, small_rules
 from tests.streams.support import T0, access, batch, by_site, device, judge

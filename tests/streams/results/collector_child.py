@@ -20,6 +20,7 @@ from streams.results.influx import Credentials, Influx
 from streams.results.influx_url import parse_influx
 from streams.results.sender import ResultsAlarm, Sender
 from streams.results.spool import Spool
+from system.clock import wall_ms
 from tests.streams.results.factories import meter_book
 
 
@@ -38,11 +39,6 @@ def main() -> None:
         waiting = spool.depth().points
         click.echo("done" if not found and not waiting else f"waiting {waiting}")
         time.sleep(0.01)
-
-
-def wall_ms() -> int:
-    """Now, epoch ms."""
-    return time.time_ns() // 1_000_000
 
 
 def _told(_alarm: ResultsAlarm, _detail: str) -> None:

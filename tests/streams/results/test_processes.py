@@ -19,10 +19,11 @@ from app.wiring.results_process import wire_results
 from app.wiring.rule_facts import finding_facts
 from app.wiring.run_child import wait_until_ready
 from app.wiring.threads import Threads
+from contracts.durations import HOUR_MS
 from contracts.errors import ConfigurationError, LinliError
 from contracts.names import partition_of
 from incidents.intake.intake import Intake
-from incidents.store.store import Store, wall_ms
+from incidents.store.store import Store
 from inventory.inventory import Inventory
 from streams.checkpoints.findings_topic import encode_said
 from streams.kafka import KafkaCluster
@@ -31,8 +32,9 @@ from streams.results.influx import Credentials, Influx
 from streams.results.influx_url import parse_influx
 from streams.results.query import Results, Span
 from streams.results.sqlite import SqliteResults
+from system.clock import wall_ms
 from tests.incidents.builders import make_directory, make_finding, make_store
-from tests.streams.results.factories import HOUR_MS, batch, sample
+from tests.streams.results.factories import batch, sample
 from tests.support.district_run import district_settings, process
 from tests.support.influx import Server, influxd
 from tests.support.kafka import RunningKafka, make_topics

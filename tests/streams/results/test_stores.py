@@ -10,6 +10,7 @@ from typing import Protocol
 
 import pytest
 
+from contracts.durations import HOUR_MS
 from streams.results.influx import Credentials, Influx
 from streams.results.influx_url import parse_influx
 from streams.results.points import Point, point
@@ -18,7 +19,7 @@ from streams.results.sender import newest_of
 from streams.results.spool import Spool, Step
 from streams.results.sqlite import SqliteResults
 from streams.results.target import Target
-from tests.streams.results.factories import DAY, HOUR_MS, T, a_day
+from tests.streams.results.factories import DAY, T, a_day
 from tests.support.folders import fast_folder
 from tests.support.influx import Server, influxd
 
