@@ -114,6 +114,11 @@ def finding_id(site_id: str, rule: str, key: str, onset_ms: int, onset_event_id:
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
+def content_of(finding: Finding) -> Finding:
+    """Return what two findings of one id must have in common: all but position, number, verified and lateness."""
+    return msgspec.structs.replace(finding, position=0, number=0, verified=True, late_by_ms=0)
+
+
 def trace_id(finding: Finding) -> str:
     """What every hop of its story is logged under: the event it began with, else the episode's OPEN."""
     return finding.onset_event_id or finding.open_id

@@ -157,7 +157,6 @@ class EdgeBox:
             camera_id=device_id,
             place_id=place_id,
             origin=Origin.SIMULATED if simulated else Origin.LIVE,
-            track_base=self._now_ms(),
             model=model,
         )
 

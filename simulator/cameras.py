@@ -7,7 +7,7 @@ import random
 
 from contracts.events import ObjectFell, ObjectLabel, ObjectObserved, TrackPhase
 from simulator.community import Building, Unit
-from simulator.script import UNNAMED, Script
+from simulator.script import Script
 
 EBIKE = "indoor_ebike"
 THROW = "high_altitude_throw"
@@ -122,11 +122,7 @@ def say_object(
     """One observation of one object."""
     script.say(
         ObjectObserved(
-            event_id=UNNAMED,
-            site_id=script.site_id,
-            source_id=camera_id,
-            place_id=place_id,
-            at_ms=at_ms,
+            **script.header(camera_id, place_id, at_ms),
             label=label,
             phase=phase,
             track_id=track_id,
@@ -150,11 +146,7 @@ def _fall(
     duration_ms = int(math.sqrt(2 * drop_m / GRAVITY_MS2) * 1_000)
     script.say(
         ObjectFell(
-            event_id=UNNAMED,
-            site_id=script.site_id,
-            source_id=building.facade_camera_id,
-            place_id=column if calibrated else building.facade_id,
-            at_ms=at_ms,
+            **script.header(building.facade_camera_id, column if calibrated else building.facade_id, at_ms),
             track_id=rng.randint(1, 100_000),
             started_ms=at_ms - duration_ms,
             duration_ms=duration_ms,
@@ -180,11 +172,7 @@ def _suspected(script: Script, rng: random.Random, building: Building) -> None:
     column = building.column_id(rng.randint(1, building.columns))
     script.say(
         ObjectFell(
-            event_id=UNNAMED,
-            site_id=script.site_id,
-            source_id=building.facade_camera_id,
-            place_id=column,
-            at_ms=at_ms,
+            **script.header(building.facade_camera_id, column, at_ms),
             track_id=rng.randint(1, 100_000),
             started_ms=at_ms - 4_200,
             duration_ms=4_200,

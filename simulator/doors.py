@@ -8,7 +8,7 @@ import msgspec
 
 from contracts.events import AccessAttempted, Credential, Direction, DoorChanged, DoorState, PassageObserved
 from simulator.community import Unit
-from simulator.script import UNNAMED, Script
+from simulator.script import Script
 
 STRANGER = "stranger_entry"
 
@@ -145,11 +145,7 @@ class Door:
     ) -> None:
         self.script.say(
             AccessAttempted(
-                event_id=UNNAMED,
-                site_id=self.script.site_id,
-                source_id=self.unit.gate_id,
-                place_id=self.unit.door_id,
-                at_ms=at_ms,
+                **self.script.header(self.unit.gate_id, self.unit.door_id, at_ms),
                 credential=credential,
                 granted=True,
                 direction=direction,
@@ -162,11 +158,7 @@ class Door:
     def _denied(self, at_ms: int, reason: str) -> None:
         self.script.say(
             AccessAttempted(
-                event_id=UNNAMED,
-                site_id=self.script.site_id,
-                source_id=self.unit.gate_id,
-                place_id=self.unit.door_id,
-                at_ms=at_ms,
+                **self.script.header(self.unit.gate_id, self.unit.door_id, at_ms),
                 credential=Credential.FACE,
                 granted=False,
                 reason=reason,
@@ -177,11 +169,7 @@ class Door:
     def _door(self, at_ms: int, state: DoorState) -> None:
         self.script.say(
             DoorChanged(
-                event_id=UNNAMED,
-                site_id=self.script.site_id,
-                source_id=self.unit.gate_id,
-                place_id=self.unit.door_id,
-                at_ms=at_ms,
+                **self.script.header(self.unit.gate_id, self.unit.door_id, at_ms),
                 state=state,
             )
         )
@@ -190,11 +178,7 @@ class Door:
         self._track += 1
         self.script.say(
             PassageObserved(
-                event_id=UNNAMED,
-                site_id=self.script.site_id,
-                source_id=self.unit.camera_id("door"),
-                place_id=self.unit.door_id,
-                at_ms=at_ms,
+                **self.script.header(self.unit.camera_id("door"), self.unit.door_id, at_ms),
                 direction=direction,
                 track_id=self._track,
                 score=round(self.rng.uniform(0.7, 0.98), 2),

@@ -19,7 +19,7 @@ from simulator.health import play_health
 from simulator.inventory import inventory
 from simulator.meters import play_meters
 from simulator.residents import play_unit
-from simulator.script import UNNAMED, Script
+from simulator.script import Script
 from simulator.sensors import play_sensors
 from simulator.truth import Truth
 from simulator.turnstile import play_turnstile
@@ -113,10 +113,6 @@ def _pending_device(script: Script) -> None:
     for number in range(6):
         script.say(
             DeviceReported(
-                event_id=UNNAMED,
-                site_id=script.site_id,
-                source_id=PENDING_DEVICE,
-                place_id=script.site_id,
-                at_ms=script.from_ms + number * 10 * MINUTE_MS,
+                **script.header(PENDING_DEVICE, script.site_id, script.from_ms + number * 10 * MINUTE_MS),
             )
         )

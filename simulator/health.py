@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 
 from contracts.durations import MINUTE_MS
-from contracts.events import DeviceReported, DeviceStateChanged
+from contracts.events import DeviceReported, DeviceStateChanged, event_header
 from contracts.names import DeviceClass
 from simulator.community import Device
 from simulator.faults import Fault, FaultKind
-from simulator.script import UNNAMED, Script
+from simulator.script import Script
 from simulator.sensors import say_air
 
 SILENT = "device_silent"
@@ -51,11 +51,7 @@ def heartbeat(script: Script, device: Device, at_ms: int, rng: random.Random) ->
     gauges = {name: round(rng.uniform(low, high), 1) for name, low, high in GAUGES[device.device_class]}
     script.say(
         DeviceReported(
-            event_id=UNNAMED,
-            site_id=script.site_id,
-            source_id=device.device_id,
-            place_id=device.place_id,
-            at_ms=at_ms,
+            **script.header(device.device_id, device.place_id, at_ms),
             gauges=gauges,
         )
     )
@@ -97,11 +93,7 @@ def _state(script: Script, device: Device, at_ms: int, *, online: bool) -> None:
 def device_state(site_id: str, device: Device, at_ms: int, *, online: bool) -> DeviceStateChanged:
     """A device's retained state: its own word, or the broker's when its connection has ended."""
     return DeviceStateChanged(
-        event_id=UNNAMED,
-        site_id=site_id,
-        source_id=device.device_id,
-        place_id=device.place_id,
-        at_ms=at_ms,
+        **event_header(site_id, device.device_id, device.place_id, at_ms),
         online=online,
         reason=None if online else "last_will",
     )

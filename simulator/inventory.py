@@ -9,10 +9,10 @@ from contracts.events import (
     PlaceConfigured,
     SiteConfigured,
     ThresholdConfigured,
+    event_header,
 )
 from contracts.places import Place
 from simulator.community import Community, Device
-from simulator.script import UNNAMED
 
 THRESHOLDS: tuple[tuple[str, str, float], ...] = (
     ("stranger_entry", "window_ms", 15_000),
@@ -27,11 +27,7 @@ def inventory(community: Community, at_ms: int) -> list[Configuration]:
     site_id = community.site_id
     records: list[Configuration] = [
         SiteConfigured(
-            event_id=UNNAMED,
-            site_id=site_id,
-            source_id=CONFIG_SOURCE,
-            place_id=site_id,
-            at_ms=at_ms,
+            **event_header(site_id, CONFIG_SOURCE, site_id, at_ms),
             version=0,
             name=community.name,
         )
@@ -43,11 +39,7 @@ def inventory(community: Community, at_ms: int) -> list[Configuration]:
 
 def _place(site_id: str, place: Place, at_ms: int) -> PlaceConfigured:
     return PlaceConfigured(
-        event_id=UNNAMED,
-        site_id=site_id,
-        source_id=CONFIG_SOURCE,
-        place_id=place.place_id,
-        at_ms=at_ms,
+        **event_header(site_id, CONFIG_SOURCE, place.place_id, at_ms),
         version=0,
         place=place,
     )
@@ -56,11 +48,7 @@ def _place(site_id: str, place: Place, at_ms: int) -> PlaceConfigured:
 def device_record(site_id: str, device: Device, at_ms: int) -> DeviceConfigured:
     """The inventory's record of one device."""
     return DeviceConfigured(
-        event_id=UNNAMED,
-        site_id=site_id,
-        source_id=CONFIG_SOURCE,
-        place_id=device.place_id,
-        at_ms=at_ms,
+        **event_header(site_id, CONFIG_SOURCE, device.place_id, at_ms),
         version=0,
         device_id=device.device_id,
         device_class=device.device_class,
@@ -73,11 +61,7 @@ def device_record(site_id: str, device: Device, at_ms: int) -> DeviceConfigured:
 
 def _threshold(site_id: str, rule: str, name: str, value: float, at_ms: int) -> ThresholdConfigured:
     return ThresholdConfigured(
-        event_id=UNNAMED,
-        site_id=site_id,
-        source_id=CONFIG_SOURCE,
-        place_id=site_id,
-        at_ms=at_ms,
+        **event_header(site_id, CONFIG_SOURCE, site_id, at_ms),
         version=0,
         rule=rule,
         name=name,

@@ -6,13 +6,13 @@ import math
 import random
 
 from contracts.durations import MINUTE_MS
-from contracts.events import PowerSampled
+from contracts.events import PowerSampled, event_header
 from contracts.names import DeviceClass
 from simulator import appliances
 from simulator.chargers import Charge, Pack, charger_load, draw_charge
 from simulator.community import SHED_METER_ID, Device
 from simulator.loads import Load, flat
-from simulator.script import UNNAMED, Script
+from simulator.script import Script
 
 CHARGING = "indoor_ebike_charging"
 
@@ -129,11 +129,7 @@ def sampled(site_id: str, meter: Device, loads: list[Load], at_ms: int, rng: ran
     apparent = math.hypot(real, reactive)
     volts = rng.gauss(229.0, 1.2)
     return PowerSampled(
-        event_id=UNNAMED,
-        site_id=site_id,
-        source_id=meter.device_id,
-        place_id=meter.place_id,
-        at_ms=at_ms,
+        **event_header(site_id, meter.device_id, meter.place_id, at_ms),
         power_w=round(real, 1),
         voltage_v=round(volts, 1),
         current_a=round(apparent / volts, 3),

@@ -12,7 +12,7 @@ from contracts.durations import DAY_MS, HOUR_MS, MINUTE_MS
 from contracts.events import Credential, VisitorRegistered
 from simulator.community import TIME_ZONE_OFFSET_MS, Room, Unit
 from simulator.doors import CREDENTIALS, Door, Person
-from simulator.script import UNNAMED, Script
+from simulator.script import Script
 
 SPACING_MS = 45_000
 """Scenes at one door keep this distance, so that each has one true meaning."""
@@ -113,11 +113,7 @@ def _register(script: Script, room: Room, door_id: str, at_ms: int, party_size: 
     registration_id = f"v-{room.place_id}-{day}-{at_ms % DAY_MS // 1000}"
     script.say(
         VisitorRegistered(
-            event_id=UNNAMED,
-            site_id=script.site_id,
-            source_id="config",
-            place_id=room.place_id,
-            at_ms=registered_ms,
+            **script.header("config", room.place_id, registered_ms),
             version=0,
             registration_id=registration_id,
             host_place_id=room.place_id,

@@ -5,12 +5,10 @@ from __future__ import annotations
 import random
 
 from contracts.durations import DAY_MS, HOUR_MS
-from contracts.events import AnyEvent
+from contracts.events import AnyEvent, EventHeader, event_header
 from simulator.community import TIME_ZONE_OFFSET_MS, Community
 from simulator.faults import Fault
 from simulator.truth import Truth
-
-UNNAMED = ""  # event ids, sequence numbers and spool marks are given when the event is sent (simulator.arrival)
 
 
 class Script:
@@ -44,6 +42,10 @@ class Script:
     def stream(self, name: str) -> random.Random:
         """A random stream of its own: what one part draws never changes what another draws."""
         return random.Random(f"{self.seed}/{self.site_id}/{name}")
+
+    def header(self, source_id: str, place_id: str, at_ms: int) -> EventHeader:
+        """Return what an event of the community begins with; ids are given when it is sent (simulator.arrival)."""
+        return event_header(self.site_id, source_id, place_id, at_ms)
 
     def say(self, event: AnyEvent) -> None:
         """Something happened and its device noticed."""

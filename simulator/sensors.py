@@ -8,7 +8,7 @@ from contracts.durations import MINUTE_MS
 from contracts.events import EnvironmentSampled
 from contracts.names import DeviceClass
 from simulator.community import Device
-from simulator.script import UNNAMED, Script
+from simulator.script import Script
 
 SMOKE = "smoke_or_heat"
 ALARM_MS = 3 * MINUTE_MS
@@ -70,11 +70,7 @@ def say_air(
     """One report of a sensor: smoke in % per metre, temperature in °C, and its own judgement."""
     script.say(
         EnvironmentSampled(
-            event_id=UNNAMED,
-            site_id=script.site_id,
-            source_id=sensor.device_id,
-            place_id=sensor.place_id,
-            at_ms=at_ms,
+            **script.header(sensor.device_id, sensor.place_id, at_ms),
             alarm=alarm,
             smoke_pct_m=smoke,
             temperature_c=temperature,

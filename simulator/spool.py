@@ -9,7 +9,7 @@ import msgspec
 
 from contracts.events import AnyEvent, BacklogDrained, Lane, SpoolMark, is_life_safety
 from simulator.faults import FaultKind
-from simulator.script import UNNAMED, Script
+from simulator.script import Script
 
 replace = msgspec.structs.replace
 
@@ -114,10 +114,6 @@ def _marked(event: AnyEvent, box_id: str, spool_id: str, lane: Lane, seq: int) -
 def _drained(script: Script, box_id: str, spool_id: str, at_ms: int) -> BacklogDrained:
     place_id = script.community.device(box_id).place_id
     return BacklogDrained(
-        event_id=UNNAMED,
-        site_id=script.site_id,
-        source_id=box_id,
-        place_id=place_id,
-        at_ms=at_ms,
+        **script.header(box_id, place_id, at_ms),
         spool_id=spool_id,
     )

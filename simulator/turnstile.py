@@ -8,7 +8,7 @@ from contracts.durations import DAY_MS, HOUR_MS
 from contracts.events import AccessAttempted, Credential, Direction, PassageObserved
 from simulator.community import MAIN_GATE_ID, MAIN_GATE_PLACE, TIME_ZONE_OFFSET_MS
 from simulator.doors import CREDENTIALS
-from simulator.script import UNNAMED, Script
+from simulator.script import Script
 
 SHARE_OF_HOUR = (0, 0, 0, 0, 0, 1, 4, 10, 9, 4, 3, 4, 4, 3, 3, 3, 4, 8, 10, 7, 4, 2, 1, 0)
 """How the day's passages fall on the local hours, in relative numbers."""
@@ -42,11 +42,7 @@ def _turn(script: Script, rng: random.Random, at_ms: int, number: int) -> None:
     direction = Direction.IN if inward else Direction.OUT
     script.say(
         AccessAttempted(
-            event_id=UNNAMED,
-            site_id=script.site_id,
-            source_id=MAIN_GATE_ID,
-            place_id=MAIN_GATE_PLACE,
-            at_ms=at_ms,
+            **script.header(MAIN_GATE_ID, MAIN_GATE_PLACE, at_ms),
             credential=rng.choice(CREDENTIALS) if inward else Credential.BUTTON,
             granted=True,
             direction=direction,
@@ -55,11 +51,7 @@ def _turn(script: Script, rng: random.Random, at_ms: int, number: int) -> None:
     )
     script.say(
         PassageObserved(
-            event_id=UNNAMED,
-            site_id=script.site_id,
-            source_id=MAIN_GATE_ID,
-            place_id=MAIN_GATE_PLACE,
-            at_ms=at_ms + rng.randint(900, 2_500),
+            **script.header(MAIN_GATE_ID, MAIN_GATE_PLACE, at_ms + rng.randint(900, 2_500)),
             direction=direction,
             track_id=number,
         )

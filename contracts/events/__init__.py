@@ -32,6 +32,7 @@ from contracts.events.envelope import (
     EVENT_VERSION,
     DurationMs,
     Event,
+    EventHeader,
     EvidenceRef,
     Lane,
     Ms,
@@ -42,6 +43,7 @@ from contracts.events.envelope import (
     Sha256,
     ShortText,
     SpoolMark,
+    event_header,
 )
 from contracts.events.environment import EnvironmentSampled
 from contracts.events.objects import ObjectFell, ObjectLabel, ObjectObserved, TagSeen, TrackPhase
@@ -71,6 +73,7 @@ __all__ = [
     "DurationMs",
     "EnvironmentSampled",
     "Event",
+    "EventHeader",
     "EvidenceRef",
     "IngestEvent",
     "IngestInterrupted",
@@ -98,6 +101,7 @@ __all__ = [
     "TrackPhase",
     "VehicleRegistered",
     "VisitorRegistered",
+    "event_header",
     "is_life_safety",
 ]
 

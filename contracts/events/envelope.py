@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 
 import msgspec
 
@@ -101,3 +101,18 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_de
     origin: Origin = Origin.LIVE
     model: ShortText | None = None
     evidence: tuple[EvidenceRef, ...] = ()
+
+
+class EventHeader(TypedDict):
+    """The fields that every event must have, to be unpacked into one: ``DoorChanged(**header, state=…)``."""
+
+    event_id: str
+    site_id: str
+    source_id: str
+    place_id: str
+    at_ms: int
+
+
+def event_header(site_id: str, source_id: str, place_id: str, at_ms: int, event_id: str = "") -> EventHeader:
+    """Return what an event of this device, at this place and time, begins with; without an id its sender gives one."""
+    return EventHeader(event_id=event_id, site_id=site_id, source_id=source_id, place_id=place_id, at_ms=at_ms)

@@ -38,14 +38,14 @@ def build_watch(
     Args:
         model: the detector's, where the camera needs one.
         make_detector: from a model and the least score it should report.
-        first_track_id: tracks are numbered from here.
+        first_track_id: every analyser numbers its tracks from here, so that they differ after a restart.
 
     Raises:
         ConfigurationError: when a detector is needed and there is no model.
     """
     analysers: list[Analyser] = []
     if AnalyserName.HIGH_ALTITUDE_THROW in camera.analysers:
-        analysers.append(FallingAnalyser(camera.facade))
+        analysers.append(FallingAnalyser(camera.facade, first_track_id=first_track_id))
     following = None
     if camera.needs_detector:
         if model is None:

@@ -60,7 +60,6 @@ def events_of(video: Path, camera: CameraConfig, watch: Watch, explain_to: TextI
         camera_id=camera.id,
         place_id=camera.place,
         origin=Origin.SIMULATED if camera.simulated else Origin.LIVE,
-        track_base=0,
         model=watch.model,
     )
     for number, seen in enumerate(_observations(video, watch, explain_to), 1):

@@ -22,6 +22,7 @@ from contracts.events import (
     Lane,
     RowsDropped,
     SpoolMark,
+    event_header,
     is_life_safety,
 )
 from edge.spool.box_db import BoxDb
@@ -188,11 +189,7 @@ class Spool:
 
     def _drained(self, now_ms: int) -> BacklogDrained:
         return BacklogDrained(
-            event_id="",
-            site_id=self._site_id,
-            source_id=self._box_id,
-            place_id=self._place_id,
-            at_ms=now_ms,
+            **event_header(self._site_id, self._box_id, self._place_id, now_ms),
             spool_id=self.spool_id,
         )
 
@@ -219,11 +216,7 @@ class Spool:
     def _loss(self, run: list[tuple[str, int, int]]) -> RowsDropped:
         times = [at_ms for _, _, at_ms in run]
         return RowsDropped(
-            event_id="",
-            site_id=self._site_id,
-            source_id=self._box_id,
-            place_id=self._place_id,
-            at_ms=max(times),
+            **event_header(self._site_id, self._box_id, self._place_id, max(times)),
             spool_id=self.spool_id,
             lane=Lane(run[0][0]),
             from_seq=run[0][1],

@@ -10,6 +10,7 @@ from contracts.errors import LinliError
 from contracts.events import (
     DeviceReported,
     Event,
+    EventHeader,
     EvidenceRef,
     ObjectFell,
     ObjectLabel,
@@ -17,6 +18,7 @@ from contracts.events import (
     Origin,
     PassageObserved,
     TrackPhase,
+    event_header,
 )
 from detectors.vision.falling.falling_analyser import FallingObject
 from detectors.vision.observations import LinePassed, ObjectInZone, Observation
@@ -26,14 +28,17 @@ Known = ObjectInZone | LinePassed | FallingObject
 
 
 class CameraIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """What every event of one camera carries. ``track_base`` makes track ids differ after a restart of the box."""
+    """What every event of one camera carries."""
 
     site_id: str
     camera_id: str
     place_id: str
     origin: Origin
-    track_base: int
     model: str | None = None
+
+    def header(self, place_id: str, at_ms: int) -> EventHeader:
+        """Return what an event of the camera begins with; the spool gives it its id."""
+        return event_header(self.site_id, self.camera_id, place_id, at_ms)
 
 
 def event_of(observation: Observation, camera: CameraIdentity, evidence: tuple[EvidenceRef, ...]) -> Event:
@@ -61,11 +66,7 @@ def _known_event(seen: Known, camera: CameraIdentity, evidence: tuple[EvidenceRe
 
 def _object_observed(seen: ObjectInZone, camera: CameraIdentity, evidence: tuple[EvidenceRef, ...]) -> ObjectObserved:
     return ObjectObserved(
-        event_id="",
-        site_id=camera.site_id,
-        source_id=camera.camera_id,
-        place_id=seen.place_id,
-        at_ms=seen.at_ms,
+        **camera.header(seen.place_id, seen.at_ms),
         origin=camera.origin,
         model=camera.model,
         evidence=evidence,
@@ -79,11 +80,7 @@ def _object_observed(seen: ObjectInZone, camera: CameraIdentity, evidence: tuple
 
 def _passage_observed(seen: LinePassed, camera: CameraIdentity, evidence: tuple[EvidenceRef, ...]) -> PassageObserved:
     return PassageObserved(
-        event_id="",
-        site_id=camera.site_id,
-        source_id=camera.camera_id,
-        place_id=seen.place_id,
-        at_ms=seen.at_ms,
+        **camera.header(seen.place_id, seen.at_ms),
         origin=camera.origin,
         model=camera.model,
         evidence=evidence,
@@ -95,14 +92,10 @@ def _passage_observed(seen: LinePassed, camera: CameraIdentity, evidence: tuple[
 
 def _object_fell(seen: FallingObject, camera: CameraIdentity, evidence: tuple[EvidenceRef, ...]) -> ObjectFell:
     return ObjectFell(
-        event_id="",
-        site_id=camera.site_id,
-        source_id=camera.camera_id,
-        place_id=seen.column or camera.place_id,
-        at_ms=seen.at_ms,
+        **camera.header(seen.column or camera.place_id, seen.at_ms),
         origin=camera.origin,
         evidence=evidence,
-        track_id=camera.track_base + seen.track_id,
+        track_id=seen.track_id,
         started_ms=seen.started_ms,
         duration_ms=seen.duration_ms,
         calibrated=seen.calibrated,
@@ -122,11 +115,7 @@ def _object_fell(seen: FallingObject, camera: CameraIdentity, evidence: tuple[Ev
 def report(camera: CameraIdentity, at_ms: int, *, healthy: bool, gauges: dict[str, float]) -> DeviceReported:
     """How a camera (or, with its own identity, the box) is."""
     return DeviceReported(
-        event_id="",
-        site_id=camera.site_id,
-        source_id=camera.camera_id,
-        place_id=camera.place_id,
-        at_ms=at_ms,
+        **camera.header(camera.place_id, at_ms),
         origin=camera.origin,
         healthy=healthy,
         gauges=gauges,

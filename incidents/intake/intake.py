@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Connection, bindparam, select, update
 
 from contracts.erasure import was_erased
-from contracts.findings import Finding, Phase, trace_id
+from contracts.findings import Finding, Phase, content_of, trace_id
 from contracts.hops import Hop, HopTimes
 from contracts.incidents import AlertAction, next_alert_state
 from contracts.rules import RuleFacts, facts_of
@@ -364,6 +364,5 @@ class _Pass:
 
 
 def content_digest(finding: Finding) -> str:
-    """What must be the same under one id: everything but position, number, ``verified`` and ``late_by_ms``."""
-    same = msgspec.structs.replace(finding, position=0, number=0, verified=True, late_by_ms=0)
-    return hashlib.blake2b(msgspec.json.encode(same), digest_size=16).hexdigest()
+    """Return a hash of what findings of one id have in common."""
+    return hashlib.blake2b(msgspec.json.encode(content_of(finding)), digest_size=16).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from contracts.events import INGEST_SOURCE, ClockStepped, IngestInterrupted
+from contracts.events import INGEST_SOURCE, ClockStepped, IngestInterrupted, event_header
 
 SitePlaces = Iterable[tuple[str, str]]
 """(site, the place id that stands for the whole of it)."""
@@ -18,11 +18,7 @@ def interruptions(run: str, sites: SitePlaces, from_ms: int, to_ms: int) -> list
     """
     return [
         IngestInterrupted(
-            event_id=f"{run}-gap-{to_ms}-{site_id}"[:80],
-            site_id=site_id,
-            source_id=INGEST_SOURCE,
-            place_id=place_id,
-            at_ms=from_ms,
+            **event_header(site_id, INGEST_SOURCE, place_id, from_ms, f"{run}-gap-{to_ms}-{site_id}"[:80]),
             received_ms=to_ms,
             from_ms=from_ms,
             to_ms=to_ms,
@@ -35,11 +31,7 @@ def clock_steps(run: str, sites: SitePlaces, step_ms: int, now_ms: int) -> list[
     """The wall clock jumped by ``step_ms``."""
     return [
         ClockStepped(
-            event_id=f"{run}-step-{now_ms}-{site_id}"[:80],
-            site_id=site_id,
-            source_id=INGEST_SOURCE,
-            place_id=place_id,
-            at_ms=now_ms,
+            **event_header(site_id, INGEST_SOURCE, place_id, now_ms, f"{run}-step-{now_ms}-{site_id}"[:80]),
             received_ms=now_ms,
             step_ms=step_ms,
         )

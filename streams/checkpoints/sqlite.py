@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from contracts.errors import LogBroken
-from contracts.findings import Finding, Output, Rejudge
+from contracts.findings import Finding, Output, Rejudge, content_of
 from streams.engine.manifest import decode_manifest, first_to_read
 from streams.engine.snapshot import SnapshotRow
 from streams.sqlite_file import add_column, connect, transaction, undamaged
@@ -34,12 +34,6 @@ CREATE TABLE IF NOT EXISTS skipped (position INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 _AT_ONCE = 1_000
-
-
-def content_of(finding: Finding) -> bytes:
-    """A hash of what may never differ under one id: all but position, number, ``verified`` and ``late_by_ms``."""
-    bare = msgspec.structs.replace(finding, position=0, number=0, verified=True, late_by_ms=0)
-    return hashlib.blake2b(msgspec.msgpack.encode(bare), digest_size=16).digest()
 
 
 class EngineStore:
@@ -228,7 +222,7 @@ class EngineStore:
                 (output.site_id, output.position, output.number, msgspec.msgpack.encode(output)),
             )
             return 0
-        content = content_of(output)
+        content = hashlib.blake2b(msgspec.msgpack.encode(content_of(output)), digest_size=16).digest()
         known = self._db.execute("SELECT content FROM findings WHERE finding_id = ?", (output.finding_id,)).fetchone()
         if known is None:
             self._db.execute(

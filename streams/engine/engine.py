@@ -17,7 +17,7 @@ import msgspec
 from contracts.batch import Batch
 from contracts.errors import LogBroken
 from contracts.events import AnyEvent, ThresholdConfigured
-from contracts.findings import Finding, Output
+from contracts.findings import Finding, Output, content_of
 from contracts.names import partition_of
 from detectors.core.rule import Rule
 from streams.engine.finding_emitter import unreadable
@@ -296,9 +296,5 @@ def _check_ids(out: Sequence[Output]) -> None:
     for output in out:
         if isinstance(output, Finding):
             other = seen.setdefault(output.finding_id, output)
-            if other is not output and _content_of(other) != _content_of(output):
+            if other is not output and content_of(other) != content_of(output):
                 raise LogBroken(f"finding {output.finding_id} of {output.rule} was decided twice, differently")
-
-
-def _content_of(finding: Finding) -> Finding:
-    return msgspec.structs.replace(finding, position=0, number=0, verified=True, late_by_ms=0)

@@ -88,10 +88,10 @@ class RejectedTrack(msgspec.Struct, frozen=True, kw_only=True):
 class FallingAnalyser:
     """Watches one camera's pictures for falls. Feed it every picture in order of time."""
 
-    def __init__(self, geometry: FacadeGeometry | None = None) -> None:
+    def __init__(self, geometry: FacadeGeometry | None = None, *, first_track_id: int = 1) -> None:
         self._geometry = geometry or FacadeGeometry()
         self._rejected: deque[RejectedTrack] = deque(maxlen=MAX_EXPLAINED)
-        self._published = 0
+        self._next_track_id = first_track_id
         self._shape: tuple[int, ...] = ()
         self._now_ms = self._begun_ms = -1
         self._frame_ms = 40.0
@@ -187,12 +187,12 @@ class FallingAnalyser:
         verdict = group.best()
         fit = verdict.fit
         assert fit is not None  # a fall has a fit: judge() gives none without
-        self._published += 1
+        track_id, self._next_track_id = self._next_track_id, self._next_track_id + 1
         path = tuple(_scaled(s, self._factor) for s in verdict.sightings)
         floor, floor_error = self._floor(fit)
         calibrated = self._scene.perspective is not None
         return FallingObject(
-            track_id=self._published,
+            track_id=track_id,
             started_ms=round(path[0].at_ms),
             at_ms=round(path[-1].at_ms),
             calibrated=calibrated,

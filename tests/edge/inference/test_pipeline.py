@@ -41,9 +41,7 @@ from tests.edge.factories import noise_frame
 from tests.edge.models import MANIFESTS, shared_manifest
 from tests.support.shared import need_shared
 
-IDENTITY = CameraIdentity(
-    site_id="s1", camera_id="c1", place_id="p1", origin=Origin.SIMULATED, track_base=500, model="m@0"
-)
+IDENTITY = CameraIdentity(site_id="s1", camera_id="c1", place_id="p1", origin=Origin.SIMULATED, model="m@0")
 THREE_PEOPLE_MS = 72_000  # of the clip's 139 s and 6 people
 BOX = (1.0, 2.0, 3.0, 4.0)
 
@@ -94,7 +92,7 @@ def test_observations_become_events_of_their_camera() -> None:
     assert isinstance(passage, PassageObserved)
     assert (passage.place_id, passage.direction, passage.track_id) == ("door-1", Direction.IN, 8)
     assert isinstance(fall, ObjectFell)
-    assert (fall.place_id, fall.track_id, fall.started_ms, fall.duration_ms) == ("p1", 503, 8_000, 1_000)
+    assert (fall.place_id, fall.track_id, fall.started_ms, fall.duration_ms) == ("p1", 3, 8_000, 1_000)
     assert event_of(fallen("col-2"), IDENTITY, ()).place_id == "col-2"
     assert {(e.site_id, e.source_id, e.origin) for e in (object_event, passage, fall)} == {
         ("s1", "c1", Origin.SIMULATED)

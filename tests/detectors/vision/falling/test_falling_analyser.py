@@ -125,6 +125,12 @@ def test_times_of_arrival_may_jitter() -> None:
     assert len(falls) == 1 and falls[0].gravity_ms2 == pytest.approx(9.3, abs=1.6)
 
 
+def test_falls_are_numbered_from_the_first_number_given() -> None:
+    analyser = FallingAnalyser(first_track_id=500)
+    falls = [fall for picture, at_ms in _clip([_falling_box()]).frames() for fall in analyser.process(picture, at_ms)]
+    assert [fall.track_id for fall in falls + analyser.flush()] == [500]
+
+
 def test_a_still_picture_without_any_noise_says_nothing() -> None:
     analyser, picture = FallingAnalyser(), drawn_facade(np.random.default_rng(2), CAMERA)
     assert [fall for k in range(60) for fall in analyser.process(picture, k * 40)] + analyser.flush() == []
