@@ -22,7 +22,7 @@ from simulator.generate import Request, generate
 from streams.checkpoints.sqlite import EngineStore
 from streams.engine.engine import Engine
 from streams.log.sqlite.day_log import DayLog
-from streams.runtime.embedded import EmbeddedDriver
+from streams.runtime.partition_driver import PartitionDriver
 
 SITES = 8
 
@@ -85,7 +85,7 @@ def durable(batches: Sequence[Batch], events: int) -> Speed:
         for start in range(0, len(batches), 64):
             log.append(batches[start : start + 64])
         store = EngineStore(Path(folder) / "engine.db")
-        driver = EmbeddedDriver(log, store, new_engine(all_rules(), log.identity()))
+        driver = PartitionDriver(log, store, new_engine(all_rules(), log.identity()))
 
         def work() -> None:
             driver.open()

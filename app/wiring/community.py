@@ -58,7 +58,7 @@ from streams.checkpoints.sqlite import EngineStore
 from streams.engine.engine import Engine
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.embedded import EmbeddedDriver
-from streams.runtime.partition_driver import DecisionTimes
+from streams.runtime.partition_driver import DecisionTimes, PartitionDriver
 from system.clock import wall_ms
 
 LOG = structlog.get_logger("linli")
@@ -116,7 +116,7 @@ class Community:
         decided = DecisionTimes()
         self._metrics.add_hops([decided.due, decided.durable])
         self._engine = Engine(all_rules(), partition=0, partitions=1, log_id=self._log.identity())
-        self._driver = EmbeddedDriver(
+        self._partition = PartitionDriver(
             self._log,
             self._engine_store,
             self._engine,
@@ -125,6 +125,7 @@ class Community:
             on_alarm=self._alarm,
             accept_cut=self._accept_cut,
         )
+        self._driver = EmbeddedDriver(self._partition)
         if self._archive is not None:
             self._archivers = archivers_of(
                 self._archive, [self._log], self._inventory, self._incidents, on_sealed=log_sealed
@@ -159,7 +160,7 @@ class Community:
         host = settings["console.host"]
         self._directory_relay.catch_up()
         LOG.info("judging_log", to_position=self._log.end())
-        self._driver.open()
+        self._partition.open()
         self._metrics.serve(settings)
         password = self._users.first_run()
         if password is not None:
@@ -281,7 +282,7 @@ class Community:
     def _engine_figures(self) -> dict[str, float]:
         counts = self._engine.counts
         return {
-            "records_behind": self._log.end() - self._driver.position,
+            "records_behind": self._log.end() - self._partition.position,
             "events_judged": counts.events,
             "events_doubled": counts.doubles,
             "events_late": counts.late,

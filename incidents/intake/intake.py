@@ -232,9 +232,9 @@ class _Pass:
     def _confirm(self, finding: Finding) -> None:
         """Judged again with the data that was missing: the same finding now holds as verified."""
         self.pending.verify(finding.finding_id)
-        episode = self.pending.episode(finding.open_id)
+        episode = self.pending.episodes.get(finding.open_id)
         if episode is not None:
-            self.pending.update_episode(msgspec.structs.replace(episode, verified=True))
+            self.pending.episodes.update(msgspec.structs.replace(episode, verified=True))
             self._refresh(self._incident(episode.incident_id), ChangeKind.UPDATED)
 
     def _row(self, finding: Finding) -> dict[str, Any]:
@@ -254,13 +254,13 @@ class _Pass:
         return applied
 
     def _apply(self, finding: Finding) -> Episode:
-        episode = self.pending.episode(finding.open_id)
+        episode = self.pending.episodes.get(finding.open_id)
         episode = self._begin(finding) if episode is None else self._continue(episode, finding)
         self.pending.name_evidence(episode.incident_id, finding, self.now_ms)
         return episode
 
     def _next(self, open_id: str) -> Finding | None:
-        episode = self.pending.episode(open_id)
+        episode = self.pending.episodes.get(open_id)
         if episode is None:
             content = self.connection.execute(_WAITING_OPEN, {"of": open_id}).scalar()
         else:
@@ -269,18 +269,18 @@ class _Pass:
         return None if content is None else _FINDING.decode(content)
 
     def _begin(self, finding: Finding) -> Episode:
-        incident = self.pending.incident_to_extend(finding)
+        incident = self.pending.incidents.to_extend(finding)
         joined = incident is not None
         if incident is None:
             incident = self._open(finding)
         episode = opened(finding, incident.incident_id, momentary=self._is_momentary(finding))
-        self.pending.begin_episode(episode)
+        self.pending.episodes.begin(episode)
         if joined:
             self._refresh(incident, ChangeKind.EXTENDED)
         return episode
 
     def _open(self, finding: Finding) -> Incident:
-        self.pending.write_incidents()
+        self.pending.incidents.write()
         ordinal = self.pending.numbers.next(INCIDENTS)
         incident = open_incident(
             self.connection,
@@ -307,10 +307,10 @@ class _Pass:
             # Somebody closed the incident, then it got worse: closed rows are not looked at, so this is a new one.
             closed, incident = incident, self._open(finding)
             episode = msgspec.structs.replace(episode, incident_id=incident.incident_id)
-            self.pending.update_episode(episode)
+            self.pending.episodes.update(episode)
             self._refresh(closed, ChangeKind.UPDATED)
         else:
-            self.pending.update_episode(episode)
+            self.pending.episodes.update(episode)
         self._refresh(incident, ChangeKind.UPDATED)
         return episode
 
@@ -320,7 +320,7 @@ class _Pass:
 
     def _refresh(self, incident: Incident, kind: ChangeKind) -> None:
         """Write what the incident's episodes now add up to, and tell whoever must hear of the difference."""
-        totals = self.pending.totals(incident.incident_id)
+        totals = self.pending.episodes.totals(incident.incident_id)
         if totals is None:
             self._withdraw(incident)
             return
@@ -338,7 +338,7 @@ class _Pass:
         return after
 
     def _withdraw(self, incident: Incident) -> None:
-        was = self.pending.totals(incident.incident_id, retracted=True)
+        was = self.pending.episodes.totals(incident.incident_id, retracted=True)
         incident = msgspec.structs.replace(after_totals(incident, was) if was else incident, ongoing=False)
         if incident.final:  # people had decided, or it is withdrawn already; that stays, with the change to look at
             self._write(incident, ChangeKind.UPDATED)
@@ -351,14 +351,14 @@ class _Pass:
 
     def _write(self, incident: Incident, kind: ChangeKind) -> None:
         incident = msgspec.structs.replace(incident, changed_ms=self.now_ms)
-        self.pending.update_incident(incident)
+        self.pending.incidents.update(incident)
         self.pending.change(incident, kind, self.now_ms)
 
     def _tell(self, incident: Incident, kind: DeliveryKind) -> None:
         self.pending.tell(news_of(self.receivers, incident, kind, self.now_ms))
 
     def _incident(self, incident_id: str) -> Incident:
-        incident = self.pending.incident(incident_id)
+        incident = self.pending.incidents.get(incident_id)
         assert incident is not None, f"episode without its incident {incident_id}"
         return incident
 

@@ -15,7 +15,6 @@ from contracts.findings import Finding, Phase
 from contracts.rules import RuleFacts
 from delivery.deliveries import DELIVERIES, News, unknown_news, write_news
 from evidence.store import Named, name_evidence
-from incidents.intake.episodes import Episode, Totals
 from incidents.intake.identity_map import EpisodesAtHand, IncidentsAtHand
 from incidents.intake.openings import INCIDENTS
 from incidents.store.changes import CHANGES, Change, write_changes
@@ -36,7 +35,7 @@ _VERIFIED = update(findings).where(findings.c.finding_id == bindparam("of")).val
 
 
 class Pending:
-    """The state of one transaction.
+    """The state of one transaction; its ``episodes`` and ``incidents`` are read and changed in memory.
 
     Args:
         coming: the findings that it will take.
@@ -58,12 +57,12 @@ class Pending:
         self._known = {row["finding_id"]: (row["digest"], row["verified"]) for row in known}
         open_ids = _distinct(finding.open_id for finding in coming if self._may_change(finding))
         self._waiting = {row["open_id"] for row in ask(connection, _WAITING, open_ids)}
-        self._episodes = EpisodesAtHand(connection, open_ids)
-        named = self._episodes.incident_ids()
+        self.episodes = EpisodesAtHand(connection, open_ids)
+        named = self.episodes.incident_ids()
         openings = [finding for finding in coming if self._may_open(finding)]
-        self._incidents = IncidentsAtHand(connection, named, openings, rules)
-        extended = [incident for finding in openings if (incident := self._incidents.to_extend(finding))]
-        self._episodes.add_up([*named, *(incident.incident_id for incident in extended)])
+        self.incidents = IncidentsAtHand(connection, named, openings, rules)
+        extended = [incident for finding in openings if (incident := self.incidents.to_extend(finding))]
+        self.episodes.add_up([*named, *(incident.incident_id for incident in extended)])
         self._findings: dict[str, dict[str, Any]] = {}
         self._evidence: list[Named] = []
         self._changes: list[Change] = []
@@ -85,7 +84,7 @@ class Pending:
         """Whether a new finding is the next of its episode, and none of it waits that might come before or after."""
         if finding.open_id in self._waiting:
             return False
-        episode = self.episode(finding.open_id)
+        episode = self.episodes.get(finding.open_id)
         if episode is None:
             return finding.nth == 0 and finding.phase is Phase.OPEN
         return finding.nth == episode.next_nth or finding.phase is Phase.RETRACT
@@ -101,42 +100,10 @@ class Pending:
         self._waiting.add(row["open_id"])
         self.connection.execute(insert(findings), row)
 
-    def episode(self, open_id: str) -> Episode | None:
-        """One episode of the findings that come, or None while it has not begun."""
-        return self._episodes.get(open_id)
-
-    def begin_episode(self, episode: Episode) -> None:
-        """A new episode."""
-        self._episodes.begin(episode)
-
-    def update_episode(self, episode: Episode) -> None:
-        """What an episode is now."""
-        self._episodes.update(episode)
-
-    def totals(self, incident_id: str, *, retracted: bool = False) -> Totals | None:
-        """See :meth:`incidents.intake.identity_map.EpisodesAtHand.totals`."""
-        return self._episodes.totals(incident_id, retracted=retracted)
-
-    def incident(self, incident_id: str) -> Incident | None:
-        """One incident, or None."""
-        return self._incidents.get(incident_id)
-
-    def incident_to_extend(self, finding: Finding) -> Incident | None:
-        """The live incident that the episode opened by ``finding`` joins, or None."""
-        return self._incidents.to_extend(finding)
-
-    def write_incidents(self) -> None:
-        """Write what incidents are now, for who looks around among their rows."""
-        self._incidents.write()
-
     def add_incident(self, incident: Incident) -> None:
         """A new incident, whose row is there."""
-        self._incidents.add(incident)
-        self._episodes.is_alone(incident.incident_id)
-
-    def update_incident(self, incident: Incident) -> None:
-        """What an incident is now; its row is written at the end."""
-        self._incidents.update(incident)
+        self.incidents.add(incident)
+        self.episodes.is_alone(incident.incident_id)
 
     def name_evidence(self, incident_id: str, finding: Finding, at_ms: int) -> None:
         """What a finding of an incident names; the rows are written at the end."""
@@ -156,8 +123,8 @@ class Pending:
         """Write what has not been written; the last thing in the transaction."""
         if self._findings:
             self.connection.execute(insert(findings), list(self._findings.values()))
-        self._episodes.write()
-        self._incidents.write()
+        self.episodes.write()
+        self.incidents.write()
         name_evidence(self.connection, self._evidence)
         news = unknown_news(self.connection, list(self._news.values()))
         write_news(self.connection, [(self.numbers.next(DELIVERIES), one) for one in news])
@@ -171,7 +138,7 @@ class Pending:
 
     def _may_open(self, finding: Finding) -> bool:
         """Whether it may begin an episode."""
-        if finding.finding_id in self._known or self._episodes.get(finding.open_id) is not None:
+        if finding.finding_id in self._known or self.episodes.get(finding.open_id) is not None:
             return False
         return finding.nth == 0 and finding.phase is Phase.OPEN
 

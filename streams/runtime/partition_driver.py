@@ -91,7 +91,7 @@ class PartitionDriver:
         self._keep = keep
         self._engine = engine
         self._on_findings = on_findings
-        self._on_alarm = on_alarm
+        self.on_alarm = on_alarm
         self._turns = RowTurns(monotonic_s)
         self._accept_cut = accept_cut
         self._decided: list[Output] = []
@@ -273,7 +273,7 @@ class PartitionDriver:
                 self._keep.forget(digest)  # nothing was decided under it
             raise
         if opening.cut and start < self._log.end():
-            self._on_alarm(
+            self.on_alarm(
                 DriverAlarm.CUT_ACCEPTED,
                 f"rules {opening.source} had not drained: positions {start} to {self._log.end() - 1} may be decided "
                 f"twice, now by {digest}",
@@ -302,7 +302,7 @@ class PartitionDriver:
 
     def _leave_gap(self) -> None:
         begin = self._log.begin()
-        self._on_alarm(DriverAlarm.LOG_GAP, f"positions {self.position} to {begin - 1} are no longer in the log")
+        self.on_alarm(DriverAlarm.LOG_GAP, f"positions {self.position} to {begin - 1} are no longer in the log")
         self._engine.skip_to(begin)
         self._last, self._known_hash = None, b""
 

@@ -43,7 +43,7 @@ from inventory.inventory import Inventory
 from streams.checkpoints.sqlite import EngineStore
 from streams.engine.engine import Engine
 from streams.log.sqlite.day_log import DayLog
-from streams.runtime.embedded import EmbeddedDriver
+from streams.runtime.partition_driver import PartitionDriver
 from system.clock import wall_ms
 from tests.edge.platform import wait_for
 from tests.governance.planted import (
@@ -91,7 +91,7 @@ class _Planted:
         events: list[AnyEvent] = [*begun, seen, passage("y2", self.yesterday_ms + 60_000, OTHER)]
         with closing(DayLog(self.folder)) as log, closing(EngineStore(self.folder / "engine.db")) as store:
             load_events(log, events)
-            driver = EmbeddedDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity()))
+            driver = PartitionDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity()))
             driver.open()
             driver.save()
             store.append_findings([planted_finding(self.yesterday_ms)])
@@ -184,7 +184,7 @@ def _log_forgets(folder: Path) -> None:
     ):
         log.append([Batch(partition=0, watermark_ms=future_ms)])
         engine = Engine(all_rules(), partition=0, partitions=1, log_id=log.identity())
-        driver = EmbeddedDriver(log, engine_store, engine)
+        driver = PartitionDriver(log, engine_store, engine)
         driver.open()
         driver.save(most_sites=100)
         LogKeeper(

@@ -56,8 +56,8 @@ from streams.engine.rulebook import Rulebook
 from streams.log.sqlite.day_log import DayLog
 from streams.results.spool import Spool as ResultsSpool
 from streams.results.sqlite import SqliteResults
-from streams.runtime.embedded import EmbeddedDriver
 from streams.runtime.metrics import WorkerMetrics
+from streams.runtime.partition_driver import PartitionDriver
 from streams.topics import TopicNames, topic_specs
 
 PROGRAM = [sys.executable, "-m", "app.main"]
@@ -260,7 +260,7 @@ def judge_to_the_end(folder: Path) -> list[str]:
     alarms: list[str] = []
     with closing(DayLog(folder)) as log, closing(EngineStore(folder / "engine.db")) as store:
         engine = Engine(all_rules(), partition=0, partitions=1, log_id=log.identity())
-        driver = EmbeddedDriver(log, store, engine, on_alarm=lambda alarm, detail: alarms.append(f"{alarm} {detail}"))
+        driver = PartitionDriver(log, store, engine, on_alarm=lambda alarm, detail: alarms.append(f"{alarm} {detail}"))
         driver.open()
         driver.save()
     return alarms

@@ -19,7 +19,6 @@ from streams.engine.engine import Engine
 from streams.engine.in_memory_run import run_file
 from streams.log.port import LogReader, LogRecord
 from streams.log.sqlite.day_log import DayLog
-from streams.runtime.embedded import EmbeddedDriver
 from streams.runtime.faust_app import FaustReader, ReaderSettings
 from streams.runtime.partition_driver import PartitionDriver
 from streams.runtime.worker import Worker
@@ -148,10 +147,10 @@ def _deliveries(rng: random.Random, ends: Sequence[int]) -> Iterator[tuple[int, 
                 yield from ((number, again) for again in range(back, position + 1))
 
 
-def _open(log: LogReader, folder: Path) -> tuple[EmbeddedDriver, EngineStore]:
+def _open(log: LogReader, folder: Path) -> tuple[PartitionDriver, EngineStore]:
     store = EngineStore(folder / "engine.db")
     engine = Engine(all_rules(), partition=0, partitions=1, log_id=log.identity())
-    return EmbeddedDriver(log, store, engine), store
+    return PartitionDriver(log, store, engine), store
 
 
 def _close(log: DayLog, store: EngineStore) -> Judged:

@@ -19,7 +19,7 @@ from simulator.generate import Request, generate
 from streams.checkpoints.sqlite import EngineStore
 from streams.engine.engine import Engine
 from streams.log.sqlite.day_log import DayLog
-from streams.runtime.embedded import EmbeddedDriver
+from streams.runtime.partition_driver import PartitionDriver
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +32,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     log, store = DayLog(folder), EngineStore(folder / "engine.db")
     with file.open("rb") as lines:
         load_events(log, EventFile().events(lines))
-    EmbeddedDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity())).open()
+    PartitionDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity())).open()
     store.close()
     log.close()
     monkeypatch.setenv("LINLI_LOG_URL", f"sqlite:///{folder}")

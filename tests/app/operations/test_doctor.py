@@ -28,7 +28,7 @@ from streams.checkpoints.sqlite import EngineStore
 from streams.engine.engine import Engine
 from streams.engine.manifest import Manifest
 from streams.log.sqlite.day_log import DayLog
-from streams.runtime.embedded import EmbeddedDriver
+from streams.runtime.partition_driver import PartitionDriver
 from system.clock import wall_ms
 from tests.streams.histories import configuration
 from tests.support.broker import mosquitto
@@ -66,7 +66,7 @@ def lived(tmp_path: Path) -> Path:
     log, store = DayLog(tmp_path), EngineStore(tmp_path / "engine.db")
     now_ms = wall_ms()
     log.append([Batch(partition=0, watermark_ms=now_ms, events=tuple(configuration()))])
-    driver = EmbeddedDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity()))
+    driver = PartitionDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity()))
     driver.open()
     driver.save()
     log.close()

@@ -17,7 +17,7 @@ from incidents.store.store import Store
 from streams.checkpoints.sqlite import EngineStore
 from streams.engine.engine import Engine
 from streams.log.sqlite.day_log import DayLog
-from streams.runtime.embedded import EmbeddedDriver
+from streams.runtime.partition_driver import PartitionDriver
 from tests.streams.support import batch, device, of, passage
 from tests.support.linli_run import ended, run_here, running, settings_over, wait_for
 
@@ -46,7 +46,7 @@ def write_alarms(folder: Path, days: range) -> None:
 def taken_over(folder: Path) -> set[str]:
     """The places with incidents, after everything in the log was judged and handed over."""
     community = Community(load_settings())
-    community._driver.open()
+    community._partition.open()
     while community._intake.step():
         pass
     community.close()
@@ -60,7 +60,7 @@ def taken_over(folder: Path) -> set[str]:
 def judge(folder: Path) -> None:
     """Judge the whole log and keep every snapshot, as ``linli run`` does when it ends."""
     log, store = DayLog(folder), EngineStore(folder / "engine.db")
-    driver = EmbeddedDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity()))
+    driver = PartitionDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity()))
     driver.open()
     driver.save()
     store.close()

@@ -13,7 +13,7 @@ from contracts.findings import Finding
 from streams.checkpoints.sqlite import EngineStore
 from streams.engine.engine import Engine
 from streams.log.sqlite.day_log import DayLog
-from streams.runtime.embedded import EmbeddedDriver
+from streams.runtime.partition_driver import PartitionDriver
 
 
 class Crash(BaseException):
@@ -29,7 +29,7 @@ class Life:
         self.log = DayLog(folder)
         self.store = EngineStore(folder / "engine.db")
         engine = Engine(rules, partition=0, partitions=1, log_id=self.log.identity())
-        self.driver = EmbeddedDriver(self.log, self.store, engine)
+        self.driver = PartitionDriver(self.log, self.store, engine)
         for connection in (self.store._db, *(f._db for f in self.log._files)):
             connection.set_progress_handler(self._tick, 7)
 

@@ -22,6 +22,7 @@ from streams.engine.manifest import decode_manifest
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime import snapshot_schedule
 from streams.runtime.embedded import EmbeddedDriver
+from streams.runtime.partition_driver import PartitionDriver
 from streams.runtime.snapshot_schedule import old_rows
 from tests.streams.rules import RULES, small_rules
 from tests.streams.support import access, batch, by_site, judge
@@ -48,9 +49,9 @@ class Bench:
         self.kept = threading.Event()
         self.now_s = 0.0
 
-    def driver(self, engine: Engine | None = None) -> EmbeddedDriver:
+    def driver(self, engine: Engine | None = None) -> PartitionDriver:
         """A new one, as after a start; not opened."""
-        return EmbeddedDriver(
+        return PartitionDriver(
             self.log,
             self.store,
             engine or Engine(RULES, partition=0, partitions=1, log_id=self.log.identity()),
@@ -253,8 +254,9 @@ def test_while_the_store_cannot_be_written_it_says_so_and_goes_on_trying(bench: 
     stop = threading.Event()
     driver = bench.driver()
     driver.open()
+    embedded = EmbeddedDriver(driver)
     bench.log.append([denials([1])])
-    thread = threading.Thread(target=driver.run, args=(stop,))
+    thread = threading.Thread(target=embedded.run, args=(stop,))
     try:
         with _locked(bench):
             thread.start()
@@ -301,10 +303,11 @@ def test_the_driver_judges_what_comes_and_saves_every_site_when_it_is_stopped(be
     stop = threading.Event()
     driver = bench.driver()
     driver.open()
-    thread = threading.Thread(target=driver.run, args=(stop,))
+    embedded = EmbeddedDriver(driver)
+    thread = threading.Thread(target=embedded.run, args=(stop,))
     thread.start()
     bench.log.append([denials([1], "s1"), denials([2], "s2")])
-    driver.wake()
+    embedded.wake()
     stop.set()
     thread.join(20)
     assert not thread.is_alive()
@@ -323,7 +326,7 @@ def test_a_new_version_goes_on_only_where_the_old_one_ended_in_order(bench: Benc
         bench.driver(Engine(newer, partition=0, partitions=1, log_id=bench.log.identity())).open()
     stop = threading.Event()
     stop.set()
-    old.run(stop)
+    EmbeddedDriver(old).run(stop)
     bench.log.append([denials([2])])
     bench.driver(Engine(newer, partition=0, partitions=1, log_id=bench.log.identity())).open()
     assert [finding.onset_event_id for finding in bench.findings()] == ["s1-1", "s1-2"]

@@ -14,7 +14,7 @@ from streams.engine.batching import batches_of
 from streams.engine.engine import Engine
 from streams.engine.in_memory_run import run_file
 from streams.log.sqlite.day_log import DayLog
-from streams.runtime.embedded import EmbeddedDriver
+from streams.runtime.partition_driver import PartitionDriver
 from tests.streams.support import by_site
 
 
@@ -26,7 +26,7 @@ def test_a_simulated_day_gives_the_same_findings_in_memory_and_embedded(tmp_path
     log.append(list(batches_of(events, 1, max_events=37)))
     store = EngineStore(tmp_path / "engine.db")
     engine = Engine(all_rules(), partition=0, partitions=1, log_id=log.identity())
-    EmbeddedDriver(log, store, engine).open()
+    PartitionDriver(log, store, engine).open()
     embedded = [finding for _, finding in store.findings_after(0, 1_000_000)]
     store.close()
     log.close()

@@ -31,6 +31,7 @@ from streams.engine.engine import Engine
 from streams.kafka import KafkaCluster
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.embedded import EmbeddedDriver
+from streams.runtime.partition_driver import PartitionDriver
 from streams.topics import TopicNames
 from tests.app.operations.migration.by_hand import RECEIVER, deliver, judge, rows_of, take
 from tests.incidents.builders import make_directory
@@ -52,11 +53,11 @@ class Machine:
         inventory.close()
         log, store = DayLog(folder), EngineStore(folder / "engine.db")
         load_events(log, world.events)
-        driver = EmbeddedDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity()))
+        driver = PartitionDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity()))
         driver.open()
         ended = threading.Event()
         ended.set()
-        driver.run(ended)  # drains
+        EmbeddedDriver(driver).run(ended)  # drains
         self._tell(store)
         log.close()
         store.close()
