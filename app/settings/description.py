@@ -1,0 +1,34 @@
+"""Says what settings there are and what is in force, for people. No secret is among it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.settings.loading import Loaded, Origin
+from app.settings.settings import keys
+
+_NONE = "(none)"
+
+
+def lines_in_force(loaded: Loaded) -> Iterator[str]:
+    """Yield a line a key: name, value, origin, meaning, name in the environment; then one a ``[[receiver]]``."""
+    for name, key in keys().items():
+        value = key.kind.hide(key.kind.text(key.value(loaded.settings))) or _NONE
+        yield f"{name:26} {value:40} {loaded.origins[name]:21} {key.meaning} [{key.variable}]"
+    for number, table in enumerate(loaded.settings.receiver.tables, 1):
+        yield f"{f'receiver {number}':26} {_receiver(table.get('kind'), table.get('name')):40} {Origin.FILE:21} is told"
+
+
+def _receiver(kind: object, name: object) -> str:
+    return f"{name} ({kind})"
+
+
+def keys_as_table() -> str:
+    """Return every key with its default and meaning as a Markdown table, as docs/operations.md shows it."""
+    lines = ["| key | default | what |", "|---|---|---|"]
+    for name, key in keys().items():
+        default = key.kind.text(key.default)
+        follows = ", beside the log" if key.beside_log else ""
+        meaning = key.meaning.replace("|", "\\|")
+        lines.append(f"| `{name}` | {f'`{default}`' if default else '–'}{follows} | {meaning} |")
+    return "\n".join(lines) + "\n"
