@@ -87,10 +87,10 @@ class Stores:
         self.archive: Archive | None = open_archive(settings)
         if self.archive is not None:
             opened.callback(self.archive.close)
-        self.dead_letters = DeadLetters(Path(settings["dead_letters.folder"]))
+        self.dead_letters = DeadLetters(settings.dead_letters.folder)
         opened.callback(self.dead_letters.close)
-        self.files = EvidenceFiles(Path(settings["evidence.folder"]))
-        self.folder = None if is_district(settings) else settings.folder()
+        self.files = EvidenceFiles(settings.evidence.folder)
+        self.folder = None if is_district(settings) else settings.log.folder()
         self.topics: Topics | None = _open_topics(settings) if is_district(settings) else None
         if self.topics is not None:
             opened.callback(self.topics.close)
@@ -101,10 +101,10 @@ class Stores:
 
     def files_of_sqlite(self) -> list[Path]:
         """The databases that are files here and now."""
-        paths = [Path(self.settings["dead_letters.folder"]) / "dead-letters.db"]
-        paths += [Path(self.settings["archive.folder"]) / "archive.db"] if self.archive is not None else []
+        paths = [self.settings.dead_letters.folder / "dead-letters.db"]
+        paths += [self.archive.folder / "archive.db"] if self.archive is not None else []
         paths += [self.folder / "engine.db"] if self.folder is not None else []
-        urls = (self.settings["incidents.url"], inventory_url(self.settings))
+        urls = (self.settings.incidents.url, inventory_url(self.settings))
         paths += [Path(url.removeprefix("sqlite:///")) for url in urls if url.startswith("sqlite:///")]
         return [path for path in paths if path.exists()]
 
@@ -222,7 +222,7 @@ def _log(stores: Stores, erasure: Erasure) -> tuple[Answer, set[str]]:
 
 def _kept_ms(stores: Stores) -> int:
     """How long what a day of the log began with is there at most: a day is as long as it is open, and one is grace."""
-    return (int(stores.settings["log.retention_days"]) + 2) * DAY_MS
+    return (stores.settings.log.retention_days + 2) * DAY_MS
 
 
 def _goes_with_its_segment(stores: Stores, store: str, named: Named, what: str) -> Answer:

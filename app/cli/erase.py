@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from app.settings.settings import Settings, load_settings
+from app.settings.loading import load_settings
+from app.settings.settings import Settings
 from contracts.erasure import Erasure, digest_of
 from contracts.errors import Permanent
 from contracts.events import ReferenceKind

@@ -78,14 +78,16 @@ def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> L
     _raise(problems)
     values = _followed({name: value for name, value in given.items() if value is not None})
     _raise(left_behind(_places(values, written)))
-    built = {table: {} for table in tables()}  # type: dict[str, dict[str, Any]]
-    for name, key in keys().items():
-        built[key.table][key.field] = values[name].value
-    settings = Settings(
-        **{table: struct(**built[table]) for table, struct in tables().items()},
-        receiver=ReceiverTables(written.receivers, written.folder),
-    )
+    receivers = ReceiverTables(written.receivers, written.folder)
+    settings = Settings(**_tables(values), receiver=receivers)
     return Loaded(settings, {name: value.origin for name, value in values.items()})
+
+
+def _tables(values: Mapping[str, _Value]) -> dict[str, Any]:
+    fields: dict[str, dict[str, Any]] = {table: {} for table in tables()}
+    for name, key in keys().items():
+        fields[key.table][key.field] = values[name].value
+    return {table: struct(**fields[table]) for table, struct in tables().items()}
 
 
 def _raise(problems: list[str]) -> None:
@@ -117,12 +119,14 @@ def _followed(values: dict[str, _Value]) -> dict[str, _Value]:
     log = values["log.url"]
     folder = log.value.removeprefix(SQLITE) if log.value.startswith(SQLITE) else ""
     found = dict(values)
+    if not values["inventory.url"].value:
+        found["inventory.url"] = _Value(keys()["inventory.url"].default, Origin.DEFAULT)
     if folder and log.origin is not Origin.DEFAULT:
         for name, key in keys().items():
-            if key.beside_log and values[name].origin is Origin.DEFAULT:
+            if key.beside_log and found[name].origin is Origin.DEFAULT:
                 found[name] = _Value(key.kind.parse(_beside(key, folder)), Origin.FOLLOWS_LOG)
-    inventory, incidents = values["inventory.url"], found["incidents.url"]
-    if inventory.origin is Origin.DEFAULT and incidents.value.startswith("postgresql:"):
+    set_apart = found["inventory.url"].origin in {Origin.FILE, Origin.ENVIRONMENT}
+    if not set_apart and found["incidents.url"].value.startswith("postgresql:"):
         found["inventory.url"] = _Value("", Origin.FOLLOWS_INCIDENTS)
     return found
 

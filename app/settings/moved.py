@@ -33,7 +33,7 @@ def left_behind(
             continue
         if exists(before) and not exists(now):
             found.append(
-                f"{place.name}: there is {before.absolute()}, which was used before; now {now.absolute()} would be "
+                f"{place.name}: there is {before.absolute()}, which was used before, but now {now.absolute()} would be "
                 f"({place.why}). Move it there, or set {place.name} to the path of the one that you mean"
             )
     return found

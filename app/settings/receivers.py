@@ -20,9 +20,9 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
     url: Annotated[
         str, About("receiver of incidents (empty: none)", optional(url("http", "https", hide=without_query)))
     ] = ""  # fmt: skip
-    secret_file: Annotated[
-        Path | None, About("file with the HMAC secret shared with the receiver", OPTIONAL_PATH)
-    ] = None
+    secret_file: Annotated[Path | None, About("file with the HMAC secret shared with the receiver", OPTIONAL_PATH)] = (
+        None
+    )
     origins: Annotated[
         tuple[Origin, ...], About("which origins it is told: live, drill, simulated", some_of(Origin))
     ] = (Origin.LIVE,)  # fmt: skip

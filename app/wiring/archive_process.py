@@ -31,7 +31,7 @@ def wire_archive(settings: Settings, parts: Parts) -> None:
     Raises:
         ConfigurationError: a setting cannot be used, or the log is one machine's.
     """
-    if settings["log.url"].startswith("sqlite:"):
+    if not settings.log.on_kafka:
         raise ConfigurationError(
             "log.url is one machine's: `linli run` archives it, or `linli archive once` beside none"
         )
@@ -100,11 +100,11 @@ def erase_site(settings: Settings, site_id: str) -> int:
 
 def keeper_of(settings: Settings, archive: Archive, store: Store) -> SegmentKeeper:
     """What deletes segments, as the settings say."""
-    return SegmentKeeper(archive, store, days=int(settings["archive.retention_days"]), site_days=settings.site_days())
+    return SegmentKeeper(archive, store, days=settings.archive.retention_days, site_days=settings.archive.site_days)
 
 
 def _logs(settings: Settings) -> Logs:
-    if not settings["log.url"].startswith("sqlite:"):
+    if settings.log.on_kafka:
         return open_logs(settings)
-    log = DayLog(settings.folder())
+    log = DayLog(settings.log.folder())
     return Logs([log], log.close)

@@ -9,20 +9,23 @@ from __future__ import annotations
 import signal
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
 import structlog
 from fastapi import FastAPI
 
+from app.settings.kinds import without_password
+from app.settings.secret_files import read_secret_if_named
+from app.settings.servers import EmbeddedBroker
 from app.settings.settings import Settings
 from app.wiring.archives import archivers_of, follow, log_sealed, open_archive
 from app.wiring.folder_lock import FolderLock
 from app.wiring.incident_figures import IncidentFigures
+from app.wiring.ingest_process import client_id_of
 from app.wiring.metrics_server import Metrics
 from app.wiring.ports import free_port, listens
-from app.wiring.receivers import read_secret, receivers_of
+from app.wiring.receivers import receivers_of
 from app.wiring.results import ResultsService
 from app.wiring.stores import boxes_file, open_incidents, open_inventory
 from app.wiring.threads import Threads
@@ -74,7 +77,7 @@ class Community:
     def __init__(self, settings: Settings, *, accept_cut: bool = False) -> None:
         self._settings = settings
         self._accept_cut = accept_cut
-        self._folder = settings.folder()
+        self._folder = settings.log.folder()
         self.threads = Threads()
         self._broker: Broker | None = None
         self._server: Server | None = None
@@ -93,7 +96,7 @@ class Community:
         opened.callback(self._engine_store.close)
         self._inventory = open_inventory(settings)
         opened.callback(self._inventory.close)
-        self._dead_letters = DeadLetters(Path(settings["dead_letters.folder"]))
+        self._dead_letters = DeadLetters(settings.dead_letters.folder)
         opened.callback(self._dead_letters.close)
         self._incidents = open_incidents(settings)
         opened.callback(self._incidents.close)
@@ -130,7 +133,7 @@ class Community:
         self._heard = HeardLog(self._log, self._driver.wake)
         self._ingest_counters = Counters()
         self._auditor = Auditor(self._incidents, names)
-        self._uploads = Uploads(self._incidents, EvidenceFiles(Path(settings["evidence.folder"])))
+        self._uploads = Uploads(self._incidents, EvidenceFiles(settings.evidence.folder))
         self._results = ResultsService(
             settings,
             logs=[self._log],
@@ -154,7 +157,7 @@ class Community:
     def start(self) -> str:
         """Start every thread; the address of the page. Ends once the log is judged to its end and ingest listens."""
         settings, threads = self._settings, self.threads
-        host = settings["console.host"]
+        host = settings.console.host
         self._directory_relay.catch_up()
         LOG.info("judging_log", to_position=self._log.end())
         self._driver.open()
@@ -169,7 +172,7 @@ class Community:
         threads.keep("incidents", self._intake.run)
         threads.keep("directory", self._directory_relay.run)
         threads.keep("auditor", self._auditor.run)
-        retention_ms = int(settings["evidence.retention_hours"]) * 3_600_000
+        retention_ms = settings.evidence.retention_hours * 3_600_000
         threads.keep("evidence", lambda stop: self._uploads.run(stop, retention_ms))
         if self._archive is not None:
             threads.keep("archive", partial(follow, self._archivers))
@@ -178,7 +181,7 @@ class Community:
             threads.keep(f"outbox-{profile.name}", self._outbox(receiver, profile).run)
         self._results.start(threads)
         threads.start("ingest", shard.run)
-        self._server = serve(self._console(), host, free_port(host, int(settings["console.port"])))
+        self._server = serve(self._console(), host, free_port(host, settings.console.port))
         while not shard.wait_ready(0.2) and not threads.stop.is_set():
             pass
         return self._server.url
@@ -215,27 +218,27 @@ class Community:
 
     def _shard(self) -> Shard:
         settings = self._settings
-        password_file = settings["mqtt.password_file"]
         shard_settings = ShardSettings(
-            mqtt_url=settings["mqtt.url"],
-            client_id=settings["mqtt.client_id"],
-            password=read_secret(password_file, "mqtt.password_file") if password_file else "",
-            ca_file=settings["mqtt.ca_file"],
+            mqtt_url=settings.mqtt.url,
+            client_id=client_id_of(settings, 0, 1),
+            password=read_secret_if_named(settings.mqtt.password_file, "mqtt.password_file"),
+            ca_file=settings.mqtt.ca_file,
             protocol=self._broker.protocol if self._broker else "auto",
-            sites=tuple(site.strip() for site in settings["ingest.sites"].split(",") if site.strip()),
+            sites=settings.ingest.sites,
             log_id=self._log.identity(),
         )
         return Shard(shard_settings, self._heard, self._inventory, self._dead_letters, counters=self._ingest_counters)
 
     def _start_broker(self) -> None:
-        kind = self._settings["mqtt.embedded"]
-        parts = urlsplit(self._settings["mqtt.url"])
+        kind = self._settings.mqtt.embedded
+        parts = urlsplit(self._settings.mqtt.url)
         host, port = parts.hostname or "", parts.port or 1883
-        if kind == "off" or (kind == "auto" and listens(host, port)):
+        if kind is EmbeddedBroker.OFF or (kind is EmbeddedBroker.AUTO and listens(host, port)):
             return
         if host not in {"127.0.0.1", "localhost"}:
             raise ConfigurationError(
-                f"mqtt.url {self._settings['mqtt.url']!r} does not answer, and a broker is only started on 127.0.0.1"
+                f"mqtt.url {without_password(self._settings.mqtt.url)!r} does not answer, "
+                "and a broker is only started on 127.0.0.1"
             )
         self._broker = start_broker(self._folder / "broker", port, kind)
         LOG.info("broker_started", broker=self._broker.name, url=self._broker.url)
@@ -257,7 +260,7 @@ class Community:
             uploads=self._uploads,
             boxes=BoxTokens(boxes_file(self._settings)),
             figures=self._figures,
-            language=self._settings["console.language"],
+            language=self._settings.console.language,
         )
 
     def _alarm(self, alarm: DriverAlarm, detail: str) -> None:
@@ -293,27 +296,28 @@ class Community:
             "rules": lambda: self._engine_store.needed_from(self._engine.digest),
             "results": lambda: self._results.cursor("log/0", log_id),
         }
-        keepers: dict[str, Keeper] = {"incidents": IncidentKeeper(self._incidents, days=_days(settings, "incidents"))}
+        keepers: dict[str, Keeper] = {
+            "incidents": IncidentKeeper(self._incidents, days=settings.incidents.retention_days)
+        }
         if self._archive is not None:
             readers["archive"] = self._archivers[0].needed_from
             keepers["archive"] = SegmentKeeper(
-                self._archive, self._incidents, days=_days(settings, "archive"), site_days=settings.site_days()
+                self._archive,
+                self._incidents,
+                days=settings.archive.retention_days,
+                site_days=settings.archive.site_days,
             )
         keepers["log"] = LogKeeper(
             self._log,
             self._engine_store,
             self._incidents,
             digest=self._engine.digest,
-            days=_days(settings, "log"),
-            max_bytes=int(settings["log.retention_gb"]) * 10**9,
+            days=settings.log.retention_days,
+            max_bytes=settings.log.retention_gb * 10**9,
             readers=readers,
             taken=lambda: min(self._intake.cursor(), self._results.cursor("findings/0", findings_id)),
         )
         return Retention(keepers)
-
-
-def _days(settings: Settings, section: str) -> int:
-    return int(settings[f"{section}.retention_days"])
 
 
 def run_community(settings: Settings, *, accept_cut: bool = False) -> None:

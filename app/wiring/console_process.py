@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import structlog
 
 from app.settings.settings import Settings
@@ -44,8 +42,8 @@ def wire_console(settings: Settings, parts: Parts) -> None:
     logs = parts.wait_for("log", lambda: open_logs(settings))
     parts.at_end(logs.close)
     heard = HeardFollower(logs.readers, wall_ms() - LOOK_BACK_MS)
-    uploads = Uploads(store, EvidenceFiles(Path(settings["evidence.folder"])))
-    retention_ms = int(settings["evidence.retention_hours"]) * 3_600_000
+    uploads = Uploads(store, EvidenceFiles(settings.evidence.folder))
+    retention_ms = settings.evidence.retention_hours * 3_600_000
     app = build_app(
         store=store,
         actions=Actions(store, names),
@@ -54,13 +52,13 @@ def wire_console(settings: Settings, parts: Parts) -> None:
         health=heard,
         uploads=uploads,
         boxes=boxes,
-        language=settings["console.language"],
+        language=settings.console.language,
     )
     parts.threads.keep("bell", store.follow)
     parts.threads.keep("heard", heard.run)
     parts.threads.keep("evidence", lambda stop: uploads.run(stop, retention_ms))
-    host = settings["console.host"]
-    server = serve(app, host, free_port(host, int(settings["console.port"])))
+    host = settings.console.host
+    server = serve(app, host, free_port(host, settings.console.port))
     parts.at_end(server.stop)
     metrics = Metrics("console")
     metrics.add(IncidentFigures(store))

@@ -9,7 +9,8 @@ from functools import partial
 
 import structlog
 
-from app.settings.settings import Settings, sqlite_path
+from app.settings.settings import Settings
+from app.settings.stores import sqlite_path
 from app.wiring.folder_lock import FolderLock
 from app.wiring.incident_figures import IncidentFigures
 from app.wiring.metrics_server import Metrics
@@ -56,7 +57,7 @@ def wire_incidents(settings: Settings, parts: Parts) -> None:
     threads.start("claims", claims.run)
     threads.keep("findings", SharedRelays(findings.relays, claims, store).run)
     threads.keep("topic", findings.watch)
-    keep = Retention({"incidents": IncidentKeeper(store, days=int(settings["incidents.retention_days"]))})
+    keep = Retention({"incidents": IncidentKeeper(store, days=settings.incidents.retention_days)})
     threads.keep("retention", partial(keep.run, mine=partial(claims.mine, "retention")))
     threads.keep("auditor", partial(Auditor(store, names).run, mine=partial(claims.mine, "auditor")))
     for profile, receiver in receivers:
@@ -72,8 +73,8 @@ def alone(settings: Settings, parts: Parts) -> None:
     Raises:
         ConfigurationError: there is one already; says which.
     """
-    if not settings["incidents.url"].startswith("postgresql:"):
-        lock = FolderLock(sqlite_path(settings, "incidents.url").parent, "incidents.url")
+    if not settings.incidents.on_postgresql:
+        lock = FolderLock(sqlite_path("incidents.url", settings.incidents.url).parent, "incidents.url")
         lock.__enter__()
         parts.at_end(lambda: lock.__exit__(None, None, None))
 

@@ -6,15 +6,14 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from types import FrameType
 
 import structlog
 
-from app.settings.settings import Settings, Source
+from app.settings.secret_files import read_secret_if_named
+from app.settings.settings import Settings
 from app.wiring.district import log_partitions, open_cluster, topic_names
 from app.wiring.metrics_server import Metrics
-from app.wiring.receivers import read_secret
 from app.wiring.stores import open_inventory
 from app.wiring.threads import keep_trying
 from contracts.errors import LinliError
@@ -85,7 +84,7 @@ class IngestProcess:
         inventory = open_inventory(self._settings)
         opened.callback(inventory.close)
         letters = DeadLetters(
-            Path(self._settings["dead_letters.folder"]),
+            self._settings.dead_letters.folder,
             lambda source, letter: _post(sender, names.dead, source, letter),
         )
         opened.callback(letters.close)
@@ -124,25 +123,23 @@ def client_id_of(settings: Settings, index: int, shards: int) -> str:
     With several shards their number is in it: what a session of another division holds is for other partitions, and
     whoever resumed it would pass that over.
     """
-    given = settings.values["mqtt.client_id"]
+    given = settings.mqtt.client_id
     if shards == 1:
-        return given.value if given.source is not Source.DEFAULT else "linli-ingest-0"
-    base = given.value if given.source is not Source.DEFAULT else "linli-ingest"
-    return f"{base}-{index}-of-{shards}"
+        return given or "linli-ingest-0"
+    return f"{given or 'linli-ingest'}-{index}-of-{shards}"
 
 
 def shard_settings(settings: Settings, index: int, shards: int, *, partitions: int, log_id: str) -> ShardSettings:
     """What the shard is wired with."""
-    password_file = settings["mqtt.password_file"]
     return ShardSettings(
-        mqtt_url=settings["mqtt.url"],
+        mqtt_url=settings.mqtt.url,
         client_id=client_id_of(settings, index, shards),
-        password=read_secret(password_file, "mqtt.password_file") if password_file else "",
-        ca_file=settings["mqtt.ca_file"],
+        password=read_secret_if_named(settings.mqtt.password_file, "mqtt.password_file"),
+        ca_file=settings.mqtt.ca_file,
         partitions=partitions,
         shards=shards,
         index=index,
-        sites=tuple(site.strip() for site in settings["ingest.sites"].split(",") if site.strip()),
+        sites=settings.ingest.sites,
         listen_all=shards == 1,
         log_id=log_id,
     )

@@ -39,18 +39,11 @@ def start_child(name: str, folder: Path, *arguments: str, settings: Mapping[str,
 
 
 def run_settings(folder: Path, mqtt_url: str, port: int, webhook_url: str) -> dict[str, str]:
-    """The environment of ``linli run`` over ``folder``."""
+    """The environment of ``linli run`` over ``folder``, where every store lies beside the log."""
     settings = {
         "LINLI_MQTT_URL": mqtt_url,
         "LINLI_MQTT_EMBEDDED": "off",
         "LINLI_LOG_URL": f"sqlite:///{folder}",
-        "LINLI_INVENTORY_URL": f"sqlite:///{folder / 'config.db'}",
-        "LINLI_INCIDENTS_URL": f"sqlite:///{folder / 'incidents.db'}",
-        "LINLI_RESULTS_URL": f"sqlite:///{folder / 'results.db'}",
-        "LINLI_RESULTS_SPOOL": str(folder / "results-spool.db"),
-        "LINLI_EVIDENCE_FOLDER": str(folder / "evidence"),
-        "LINLI_DEAD_LETTERS_FOLDER": str(folder / "dead-letters"),
-        "LINLI_ARCHIVE_FOLDER": str(folder / "archive"),
         "LINLI_CONSOLE_PORT": str(port),
     }
     told = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.run_child import run_settings
 from contracts.batch import Batch
 from contracts.erasure import Eraser, Erasure, digest_of

@@ -28,9 +28,9 @@ LOG = structlog.get_logger("linli")
 def start_worker(settings: Settings, *, accept_cut: bool = False, report_to: int | None = None) -> NoReturn:
     """Be one worker; the process ends with it."""
     worker = WorkerSettings(
-        url=settings["log.url"],
+        url=settings.log.url,
         names=topic_names(settings),
-        partitions=int(settings["kafka.partitions"]),
+        partitions=settings.kafka.partitions,
         accept_cut=accept_cut,
     )
     metrics, registry, times = Metrics("streams"), CollectorRegistry(), DecisionTimes()

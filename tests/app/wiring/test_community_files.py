@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.community import Community
 from contracts.events import AnyEvent, EnvironmentSampled
 from detectors.registry import all_rules
