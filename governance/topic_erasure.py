@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from app.settings.settings import Settings
-from app.wiring.district import log_partitions, open_cluster, topic_names
 from contracts.batch import decode_batch
 from contracts.erasure import Eraser, Erasure
 from contracts.errors import LogBroken, Rejected
@@ -22,7 +20,8 @@ from streams.checkpoints.findings_topic import decode_said
 from streams.checkpoints.kafka import KafkaKeep, row_in
 from streams.engine.erasure_check import names_in_snapshot
 from streams.engine.manifest import Manifest, decode_manifest
-from streams.kafka import KafkaRecord
+from streams.kafka import KafkaCluster, KafkaRecord
+from streams.topics import TopicNames
 
 _READ = 500
 SEND_S = 30.0
@@ -44,20 +43,15 @@ class Named(msgspec.Struct):
 
 
 class Topics:
-    """The topics of a district.
+    """The topics of a district. They close ``cluster`` with them.
 
-    Raises:
-        ConfigurationError: they are missing or others; says what to do. Transient: the brokers do not answer.
+    Args:
+        partitions: how many the log has.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._cluster, self._names = open_cluster(settings, "linli-erase"), topic_names(settings)
-        try:
-            self._partitions = log_partitions(self._cluster, settings)
-        except BaseException:
-            self._cluster.close()
-            raise
-        self._tails = self._cluster.tails()
+    def __init__(self, cluster: KafkaCluster, names: TopicNames, partitions: int) -> None:
+        self._cluster, self._names, self._partitions = cluster, names, partitions
+        self._tails = cluster.tails()
 
     def close(self) -> None:
         """Close the connections."""

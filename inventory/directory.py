@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -43,37 +43,6 @@ class SiteDirectory(Protocol):
     def devices(self, site_id: str) -> list[DeviceConfigured]:
         """The site's devices, sorted by id."""
         ...
-
-
-class Heard(msgspec.Struct, frozen=True):
-    """What is known of a device's life. ``online`` None: it never said."""
-
-    last_heard_ms: int | None = None
-    online: bool | None = None
-    healthy: bool | None = None
-
-
-class DeviceHealth(Protocol):
-    """When devices were last heard."""
-
-    def heard(self, site_id: str) -> Mapping[str, Heard]:
-        """device_id → what is known; devices never heard may be missing."""
-        ...
-
-
-class MemoryHealth:
-    """A :class:`DeviceHealth` that is told; for tests, and for wiring that already keeps such a table."""
-
-    def __init__(self) -> None:
-        self._heard: dict[str, dict[str, Heard]] = {}
-
-    def tell(self, site_id: str, device_id: str, heard: Heard) -> None:
-        """Replace what is known of one device."""
-        self._heard.setdefault(site_id, {})[device_id] = heard
-
-    def heard(self, site_id: str) -> Mapping[str, Heard]:
-        """See :class:`DeviceHealth`."""
-        return dict(self._heard.get(site_id, {}))
 
 
 class _Site(msgspec.Struct):

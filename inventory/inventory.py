@@ -28,7 +28,7 @@ from contracts.events import (
     VisitorRegistered,
 )
 from contracts.names import check_id
-from ingest.pipeline.admission import PendingDevice, PendingTopic
+from inventory.pending import PendingDevice, PendingTopic
 from inventory.tables import STATEMENTS, Rows, SqliteTables, Tables
 
 MAX_RECORD_BYTES = 4096

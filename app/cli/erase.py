@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
 
 from app.settings.loading import load_settings
 from app.settings.settings import Settings
+from app.wiring.erasure import open_stores
 from contracts.erasure import Erasure, digest_of
 from contracts.errors import Permanent
 from contracts.events import ReferenceKind
 from contracts.names import is_id
-from governance.erasing import Answer, Outcome, Stores, verify
 from governance.erasing import erase as erase_everywhere
+from governance.erasing import verify
+from governance.erasure_answers import Answer, Outcome
 from incidents.store.store import wall_ms
 
 
@@ -59,7 +59,7 @@ def command(
     if site is None or not is_id(site) or len(named) != 1:
         raise click.UsageError("give --site SITE and one of --person, --visitor, --vehicle, --tag; or `verify`")
     kind, ref = named[0]
-    with _stores(context.obj) as stores:
+    with open_stores(context.obj, wall_ms) as stores:
         answers = erase_everywhere(stores, Erasure(site, kind, digest_of(site, kind, ref), wall_ms()))
     for answer in answers:
         click.echo(_line(answer))
@@ -70,7 +70,7 @@ def command(
 def verify_all(settings: Settings) -> None:
     """Look for everything ever erased in every store. Exit 1 when something is still there past its date."""
     wrong = 0
-    with _stores(settings) as stores:
+    with open_stores(settings, wall_ms) as stores:
         for erasure, answers in verify(stores):
             click.echo(f"{erasure.site_id} {erasure.kind} {erasure.digest}")
             for answer in answers:
@@ -78,12 +78,6 @@ def verify_all(settings: Settings) -> None:
                 click.echo(f"  {_line(answer)}")
     if wrong:
         raise Permanent(f"{wrong} stores still hold what was erased; `linli erase` again, or let `linli run` work")
-
-
-@contextmanager
-def _stores(settings: Settings) -> Iterator[Stores]:
-    with ExitStack() as opened:
-        yield Stores(settings, opened, wall_ms)
 
 
 def _line(answer: Answer) -> str:

@@ -54,7 +54,7 @@ from ingest.settings import ShardSettings
 from ingest.shard.dead_letters import DeadLetters
 from ingest.shard.shard import Shard
 from inventory.directory import MemoryDirectory
-from inventory.last_seen import HeardLog
+from inventory.last_seen_log import HeardLog
 from streams.checkpoints.driver_alarms import DriverAlarm
 from streams.checkpoints.sqlite import EngineStore
 from streams.engine.engine import Engine

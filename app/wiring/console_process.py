@@ -21,7 +21,7 @@ from identity.box_credentials import BoxTokens
 from identity.users import Users
 from incidents.alerts.actions import Actions
 from incidents.store.store import wall_ms
-from inventory.last_seen import LOOK_BACK_MS, HeardFollower
+from inventory.last_seen_log import LOOK_BACK_MS, HeardFollower
 
 LOG = structlog.get_logger("linli")
 

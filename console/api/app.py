@@ -19,7 +19,8 @@ from identity.box_credentials import BoxTokens
 from identity.users import Users
 from incidents.alerts.actions import Actions
 from incidents.store.store import Clock, Store, wall_ms
-from inventory.directory import DeviceHealth, SiteDirectory
+from inventory.directory import SiteDirectory
+from inventory.last_seen import DeviceHealth
 
 API_VERSION = "1.0.0"
 

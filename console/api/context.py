@@ -19,7 +19,8 @@ from identity.roles import Person, Right
 from identity.users import Session, Users
 from incidents.alerts.actions import Actions
 from incidents.store.store import Clock, Store
-from inventory.directory import DeviceHealth, SiteDirectory
+from inventory.directory import SiteDirectory
+from inventory.last_seen import DeviceHealth
 
 COOKIE = "linli_session"
 REQUEST_HEADER = "X-Linli-Request"

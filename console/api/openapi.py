@@ -15,7 +15,8 @@ from identity.box_credentials import BoxTokens
 from identity.users import Users
 from incidents.alerts.actions import Actions
 from incidents.store.store import Store
-from inventory.directory import MemoryDirectory, MemoryHealth
+from inventory.directory import MemoryDirectory
+from inventory.last_seen import MemoryHealth
 
 
 def openapi_json() -> bytes:

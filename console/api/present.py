@@ -16,7 +16,8 @@ from identity.roles import ACTION_RIGHTS, Person
 from incidents.alerts.actions import PEOPLES_ACTIONS
 from incidents.store.history import SYSTEM, HistoryEntry
 from incidents.store.records import Incident
-from inventory.directory import Heard, SiteDirectory, place_path, zone_of
+from inventory.directory import SiteDirectory, place_path, zone_of
+from inventory.last_seen import Heard
 
 
 class Presenter:

@@ -11,7 +11,7 @@ from console.api.context import COOKIE, Parts, PartsIn, ReaderIn, WordsIn
 from identity.roles import Right
 from incidents.store.changes import head
 from incidents.store.operator_alarms import standing_alarms
-from inventory.directory import Heard
+from inventory.last_seen import Heard
 
 router = APIRouter(prefix="/api/v1", tags=["operation"])
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from contracts.errors import Rejected, RejectReason
 from contracts.events import ConfigurationRecord, DeviceConfigured, Event, PlaceConfigured, SiteConfigured
 from contracts.names import DeviceClass, Topic
@@ -11,28 +9,9 @@ from contracts.places import PlaceKind
 from ingest.pipeline.bounded import Bounded
 from ingest.pipeline.channel_rules import KINDS_OF_CLASS
 from ingest.pipeline.decode import kind_of
+from inventory.pending import PendingDevice, PendingTopic
 
 MAX_PENDING = 1_000
-
-
-class PendingDevice(msgspec.Struct):
-    """A device without a record: how often it spoke, and last about what."""
-
-    site_id: str = ""
-    device_id: str = ""
-    device_class: str = ""
-    count: int = 0
-    last_kind: str = ""
-    last_ms: int = 0
-
-
-class PendingTopic(msgspec.Struct):
-    """A topic that is none of ours: a device to be adopted, perhaps."""
-
-    topic: str = ""
-    count: int = 0
-    last_bytes: int = 0
-    last_ms: int = 0
 
 
 class Admission:

@@ -27,7 +27,7 @@ from incidents.alerts.actions import Actions
 from incidents.intake.intake import Intake
 from incidents.store import schema
 from incidents.store.store import wall_ms
-from inventory.directory import MemoryHealth
+from inventory.last_seen import MemoryHealth
 from tests.incidents.builders import ManualClock, make_directory, make_store
 
 PASSWORD = "a long password"

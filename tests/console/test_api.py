@@ -12,7 +12,7 @@ from contracts.events import DeviceConfigured
 from contracts.findings import Phase, Severity
 from contracts.names import DeviceClass
 from incidents.store.operator_alarms import AlarmCode, raise_alarm
-from inventory.directory import Heard
+from inventory.last_seen import Heard
 from tests.console.support import HEADERS, PASSWORD, PEOPLE, World
 from tests.incidents.builders import SHA_A, T0, make_finding, still
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from app.settings.loading import load_settings
 from app.wiring.children import linli_arguments
+from app.wiring.erasure import open_stores
 from app.wiring.log_loading import load_events
 from app.wiring.run_child import environment, run_settings
 from contracts.batch import Batch
@@ -31,7 +32,8 @@ from evidence.content_range import ContentRange
 from evidence.files import EvidenceFiles
 from evidence.store import erase_evidence, is_erased
 from evidence.uploads import Uploads
-from governance.erasing import Answer, Outcome, Stores, erase, verify
+from governance.erasing import erase, verify
+from governance.erasure_answers import Answer, Outcome
 from governance.retention import DAY_MS, LogKeeper
 from identity.box_credentials import Box
 from incidents.alerts.actions import Actions, Command
@@ -117,8 +119,8 @@ def _answers(folder: Path, at_ms: int, monkeypatch: pytest.MonkeyPatch) -> list[
     """What looking again would say at another time."""
     for name, value in run_settings(folder, "mqtt://127.0.0.1:1", 0, "").items():
         monkeypatch.setenv(name, value)
-    with ExitStack() as opened:
-        return list(verify(Stores(load_settings(), opened, lambda: at_ms)))
+    with open_stores(load_settings(), lambda: at_ms) as stores:
+        return list(verify(stores))
 
 
 def test_a_reference_planted_everywhere_is_erased_everywhere_and_the_log_lets_go_of_it_in_time(
@@ -241,8 +243,7 @@ def test_an_erasure_that_was_killed_before_the_files_went_deletes_them_the_next_
     def killed(*_arguments: object) -> None:
         raise Killed
 
-    with ExitStack() as opened:
-        stores = Stores(load_settings(), opened, wall_ms)
+    with open_stores(load_settings(), wall_ms) as stores:
         with monkeypatch.context() as patched:
             patched.setattr(stores.files, "remove", killed)
             with pytest.raises(Killed):

@@ -16,6 +16,7 @@ from sqlalchemy import select
 from app.main import linli
 from app.settings.loading import load_settings
 from app.wiring.children import Child
+from app.wiring.erasure import open_topics
 from app.wiring.run_child import run_settings, start_child
 from app.wiring.stores import open_inventory
 from contracts.batch import Batch
@@ -76,7 +77,7 @@ class _Living:
         self.store: Store = opened.enter_context(closing(Store(self.database_url)))
         self.settings = run_settings(folder, self.mosquitto.url, 0, "") | self.lying.settings
         self.settings |= district_settings(folder, self.database_url, kafka.url) | {"LINLI_INVENTORY_URL": ""}
-        self.topics: Topics = opened.enter_context(closing(Topics(load_settings(None, self.settings))))
+        self.topics: Topics = opened.enter_context(closing(open_topics(load_settings(None, self.settings))))
         self._plant()
 
     def _plant(self) -> None:

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from app.settings.loading import load_settings
+from app.wiring.erasure import open_stores
 from app.wiring.run_child import run_settings
 from contracts.batch import Batch
 from contracts.erasure import Eraser, Erasure, digest_of
 from contracts.events import ConsentRecorded, ReferenceKind
 from contracts.findings import Subject, SubjectKind
 from contracts.names import partition_of
-from governance.erasing import Outcome, Stores, erase, verify
+from governance.erasing import erase, verify
+from governance.erasure_answers import Outcome
 from governance.retention import DAY_MS, Retention
 from incidents.intake.intake import Intake
 from incidents.store.store import Store, wall_ms
@@ -56,7 +58,7 @@ def test_a_reference_is_gone_from_postgresql_at_once_and_from_the_topics_by_a_da
             monkeypatch.setenv(name, value)
         lying.append([Batch(partition=partition, watermark_ms=T0, events=(access("e", 0, person_ref=REF),))])
         lying._sender.send(lying.names.findings, partition, encode_said(finding)).wait(10.0)
-        stores = Stores(load_settings(), opened, wall_ms)
+        stores = opened.enter_context(open_stores(load_settings(), wall_ms))
         consent = ConsentRecorded(event_id="", site_id="s1", source_id="config", place_id="s1", at_ms=1, version=0,
                                   subject_ref=REF, purpose="absence", granted=True)  # fmt: skip
         stores.inventory.put([site(), consent], now_ms=1)

@@ -13,9 +13,10 @@ import msgspec
 import pytest
 
 from app.settings.loading import load_settings
+from app.wiring.erasure import open_topics
 from contracts.batch import Batch
 from contracts.findings import Finding
-from governance.topic_erasure import ORPHANED_MS, Topics, is_over
+from governance.topic_erasure import ORPHANED_MS, is_over
 from incidents.store.store import wall_ms
 from streams.engine.engine import Engine
 from streams.engine.manifest import Manifest
@@ -93,7 +94,7 @@ def test_rows_of_every_version_are_gone_after_compaction_and_not_before_and_the_
         life.extend(batches)
 
     with district(kafka.url, tmp_path, partitions=1) as lying:
-        topics = Topics(load_settings(None, lying.settings))
+        topics = open_topics(load_settings(None, lying.settings))
         append(batch(100, consent(1, REF), access("a", 50, person_ref=REF), access("b", 50, person_ref=OTHER)))
         _driver(lying, Missing()).drain()
         (row,) = [record.value for record in _records(lying) if (record.key or b"").endswith(b"/0/s1")]

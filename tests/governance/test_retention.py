@@ -13,6 +13,7 @@ from sqlalchemy import func, insert, select
 
 from app.main import linli
 from app.settings.loading import load_settings
+from app.wiring.erasure import open_stores
 from app.wiring.run_child import run_settings
 from contracts.batch import Batch
 from contracts.erasure import Eraser, Erasure, digest_of
@@ -24,7 +25,9 @@ from evidence.files import EvidenceFiles
 from evidence.store import settle_evidence
 from evidence.uploads import Uploads
 from governance import audit
-from governance.erasing import Answer, Outcome, Stores, erase
+from governance.erasing import erase
+from governance.erasure_answers import Answer, Outcome
+from governance.erasure_stores import Stores
 from governance.holds import add_hold, end_hold
 from governance.incident_retention import totals
 from governance.retention import DAY_MS, IncidentKeeper, LogKeeper, Retention, SegmentKeeper
@@ -317,7 +320,7 @@ def _set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _stores(folder: Path, opened: ExitStack, monkeypatch: pytest.MonkeyPatch) -> Stores:
     _set(folder, monkeypatch)
-    return Stores(load_settings(), opened, lambda: TODAY_MS + DAY_MS)
+    return opened.enter_context(open_stores(load_settings(), lambda: TODAY_MS + DAY_MS))
 
 
 def _erased(stores: Stores) -> dict[str, Answer]:

@@ -13,10 +13,10 @@ from app.wiring.stores import PostgresTables
 from contracts.errors import ConfigurationError
 from contracts.events import Configuration, ThresholdConfigured
 from contracts.names import DeviceClass
-from ingest.pipeline.admission import PendingDevice, PendingTopic
 from inventory import inventory as inventory_module
 from inventory.file_import import parse_inventory
 from inventory.inventory import PENDING_KEPT_MS, Inventory
+from inventory.pending import PendingDevice, PendingTopic
 from tests.ingest.builders import NOW_MS, community, device, site
 from tests.support.stores import BOTH, postgresql_url
 

@@ -12,8 +12,8 @@ from contracts.batch import Batch, encode_batch
 from contracts.errors import LogBroken, Transient
 from contracts.events import DeviceReported, DeviceStateChanged, Event, IngestInterrupted, Lane, SpoolMark
 from ingest.shard.recording import RecordingLog
-from inventory.directory import Heard
-from inventory.last_seen import HeardFollower, HeardLog, heard_after
+from inventory.last_seen import Heard, heard_after
+from inventory.last_seen_log import HeardFollower, HeardLog
 from streams.log.port import LogRecord
 from streams.log.sqlite.day_log import DayLog
 from tests.streams.support import T0, device, of, passage, reported

@@ -9,9 +9,9 @@ from click.testing import CliRunner, Result
 
 from app.main import linli
 from contracts.errors import ConfigurationError, RejectReason
-from ingest.pipeline.admission import PendingDevice, PendingTopic
 from ingest.shard.dead_letters import DeadLetters, dead_letter
 from inventory.inventory import Inventory
+from inventory.pending import PendingDevice, PendingTopic
 from tests.ingest.builders import NOW_MS
 from tests.inventory.test_inventory import TOML
 

@@ -113,7 +113,11 @@ def test_a_taken_port_gives_the_next_free_one() -> None:
         ("[log]\nurll = 'x'\n", {}, "unknown key 'log.urll' (did you mean 'log.url'?)"),
         ("[console]\nport = 'many'\n", {"console_port": "many"}, "console.port = 'many' (from environment)"),
         ("", {"log_url": "kafka://h:1"}, "log.url is Kafka"),
-        ("", {"inventory_url": "sqlite:///"}, "inventory.url = 'sqlite:///' (from environment): expected sqlite:///PATH"),
+        (
+            "",
+            {"inventory_url": "sqlite:///"},
+            "inventory.url = 'sqlite:///' (from environment): expected sqlite:///PATH",
+        ),
         ("", {"webhook_url": "http://h"}, "webhook.secret_file is empty"),
         ("", {"webhook_url": "http://h", "webhook_secret_file": "none"}, "webhook.secret_file = 'none' cannot be read"),
         ("", {"webhook_url": "http://h", "webhook_secret_file": "."}, "webhook.secret_file = '.' cannot be read"),

@@ -20,7 +20,7 @@ from incidents.intake import topic_relay
 from incidents.intake.intake import Intake
 from incidents.store.operator_alarms import standing_alarms
 from incidents.store.store import Store
-from inventory.last_seen import HeardFollower
+from inventory.last_seen_log import HeardFollower
 from streams.checkpoints.driver_alarms import DriverAlarm
 from streams.checkpoints.findings_topic import PartitionAlarm, Said, encode_said
 from streams.kafka import KafkaCluster

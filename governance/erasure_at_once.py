@@ -1,0 +1,114 @@
+"""Stores that an erasure changes at once: inventory, incidents and their evidence, archive, dead letters.
+
+``dry`` changes nothing: it counts what is still there.
+"""
+
+from __future__ import annotations
+
+from contracts.erasure import Eraser, Erasure
+from contracts.events import CONFIG_SOURCE, Configuration, ConfigurationRecord, ReferenceErased
+from evidence.store import erase_evidence, erased_evidence
+from governance.erasure_answers import Answer, Outcome, counted
+from governance.erasure_stores import ACTOR, Stores
+from governance.holds import held_evidence
+from governance.incident_erasure import Mentions, erase_mentions, find_mentions
+from ingest.shard.dead_letters import IN_ALL
+from streams.archive.archive import Archive, without
+
+
+def erase_inventory(stores: Stores, erasure: Erasure, *, dry: bool) -> Answer:
+    """Let rows that name it go; a record tells the engine, through the log, to forget it too."""
+    eraser = Eraser([erasure])
+
+    def rewrite(record: Configuration) -> Configuration | None:
+        kept = eraser.event(record)
+        return kept if isinstance(kept, ConfigurationRecord) else None
+
+    count = stores.inventory.rewrite(erasure.site_id, rewrite, dry=dry)
+    if not dry:
+        stores.inventory.put([_record(erasure)], actor=ACTOR, now_ms=stores.clock_ms())
+    return counted("inventory", count, "rows", dry=dry)
+
+
+def _record(erasure: Erasure) -> ReferenceErased:
+    return ReferenceErased(
+        event_id="config",
+        site_id=erasure.site_id,
+        source_id=CONFIG_SOURCE,
+        place_id=erasure.site_id,
+        at_ms=erasure.before_ms,
+        version=0,
+        reference=erasure.kind,
+        digest=erasure.digest,
+        before_ms=erasure.before_ms,
+    )
+
+
+def erase_incidents(stores: Stores, erasure: Erasure, of_events: set[str]) -> list[Answer]:
+    """Put tombstones into rows, and delete the evidence of who it was about, with what ``of_events`` names."""
+    now_ms = stores.clock_ms()
+    with stores.store.write() as connection:
+        found = find_mentions(connection, erasure)
+        erase_mentions(connection, found, now_ms)
+        more = of_events - held_evidence(connection)
+        erase_evidence(connection, more, now_ms)
+        gone = erased_evidence(connection)  # with what an erasure that was killed had marked and not deleted yet
+    there = sum(stores.files.has(sha256) for sha256 in gone)
+    for sha256 in gone:
+        stores.files.remove(sha256)
+    left = sum(stores.files.has(sha256) for sha256 in gone)
+    return [_of_rows(found, dry=False), counted("evidence", left or there, "files", dry=left > 0), *_holds(found)]
+
+
+def find_incidents(stores: Stores, erasure: Erasure) -> list[Answer]:
+    """Count the rows that name it, and what is left of its evidence."""
+    with stores.store.read() as connection:
+        found = find_mentions(connection, erasure)
+        doomed = found.evidence | erased_evidence(connection)
+    files = sum(stores.files.has(sha256) for sha256 in doomed)
+    return [_of_rows(found, dry=True), counted("evidence", files, "files", dry=True), *_holds(found)]
+
+
+def _of_rows(found: Mentions, *, dry: bool) -> Answer:
+    return counted("incidents", found.rows, "rows", dry=dry)
+
+
+def _holds(found: Mentions) -> list[Answer]:
+    if not found.held:
+        return []
+    holds = sorted({str(hold) for hold in found.held.values()})
+    said = f"{len(found.held)} incidents, by {', '.join(holds)}"
+    return [Answer(store="incidents", outcome=Outcome.HELD, detail=said)]
+
+
+def erase_archive(stores: Stores, erasure: Erasure, *, dry: bool) -> list[Answer]:
+    """Write segments and open days anew without it."""
+    if stores.archive is None:
+        return []
+    if dry:
+        return [counted("archive", _parts_naming(stores.archive, erasure), "parts", dry=True)]
+    segments, events = stores.archive.erase(erasure)
+    return [counted("archive", events, f"events in {segments} segments and open days", dry=False)]
+
+
+def _parts_naming(archive: Archive, erasure: Erasure) -> int:
+    eraser = Eraser([erasure])
+    with archive.changing():
+        parts = [archive.read(segment) for segment in archive.catalogue.segments(erasure.site_id)]
+        parts += [archive.read_open(h) for h in archive.catalogue.open_heads() if h.site_id == erasure.site_id]
+        count = sum(without(part, eraser) != part for some in parts for part in some)
+        return count + sum(eraser.event(row) is not row for row in archive.catalogue.all_rows(erasure.site_id))
+
+
+def erase_dead_letters(stores: Stores, erasure: Erasure, *, dry: bool = False) -> list[Answer]:
+    """Delete letters that name it though they were scrubbed when they were written."""
+    eraser = Eraser([erasure])
+    named = [
+        letter.letter
+        for letter in stores.dead_letters.list(IN_ALL)
+        for text in [f"{letter.topic} {letter.detail} {letter.excerpt}"]
+        if eraser.text(erasure.site_id, text, letter.at_ms) != text
+    ]
+    if not dry:
+        stores.dead_letters.delete(named)
+    return [counted("dead letters", len(named), "letters", dry=dry)]
