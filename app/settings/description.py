@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.settings.loading import Loaded, Origin
+from app.settings.receivers import WEBHOOK
 from app.settings.settings import keys
 
 _NONE = "(none)"
@@ -15,12 +16,9 @@ def lines_in_force(loaded: Loaded) -> Iterator[str]:
     for name, key in keys().items():
         value = key.kind.hide(key.kind.text(key.value(loaded.settings))) or _NONE
         yield f"{name:26} {value:40} {loaded.origins[name]:21} {key.meaning} [{key.variable}]"
-    for number, table in enumerate(loaded.settings.receiver.tables, 1):
-        yield f"{f'receiver {number}':26} {_receiver(table.get('kind'), table.get('name')):40} {Origin.FILE:21} is told"
-
-
-def _receiver(kind: object, name: object) -> str:
-    return f"{name} ({kind})"
+    for receiver in loaded.settings.receiver:
+        origin = loaded.origins["webhook.url"] if receiver.name == WEBHOOK else Origin.FILE
+        yield f"{f'receiver {receiver.name}':26} {receiver.kind:40} {origin:21} is told of incidents"
 
 
 def keys_as_table() -> str:

@@ -20,9 +20,10 @@ import msgspec
 
 from app.settings.kinds import SQLITE
 from app.settings.moved import Was, left_behind
-from app.settings.receivers import ReceiverTables
+from app.settings.receivers import WEBHOOK, WebhookSettings, read_receivers
 from app.settings.settings import Key, Settings, keys, tables
 from contracts.errors import ConfigurationError
+from delivery.receivers.tables import ReceiverSettings
 
 DEFAULT_FILE = "linli.toml"
 RECEIVER = "receiver"
@@ -75,12 +76,24 @@ def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> L
     written = _read(file, problems)
     variables = _variables(environ, problems)
     given = {name: _given(key, written, variables, problems) for name, key in keys().items()}
+    receivers = _receivers(written, given, problems)
     _raise(problems)
     values = _followed({name: value for name, value in given.items() if value is not None})
     _raise(left_behind(_places(values, written)))
-    receivers = ReceiverTables(written.receivers, written.folder)
     settings = Settings(**_tables(values), receiver=receivers)
     return Loaded(settings, {name: value.origin for name, value in values.items()})
+
+
+def _receivers(written: _File, given: Mapping[str, _Value | None], problems: list[str]) -> tuple[ReceiverSettings, ...]:
+    """Return who is told, after adding what is wrong with it; a wrong ``[webhook]`` has been named already."""
+    fields = {field: given[f"{WEBHOOK}.{field}"] for field in WebhookSettings.__struct_fields__}
+    values = {field: value.value for field, value in fields.items() if value is not None}
+    webhook = WebhookSettings(**values) if len(values) == len(fields) else WebhookSettings()
+    try:
+        return read_receivers(written.receivers, written.folder, webhook)
+    except ConfigurationError as error:
+        problems.append(str(error))
+        return ()
 
 
 def _tables(values: Mapping[str, _Value]) -> dict[str, Any]:
@@ -169,7 +182,7 @@ def _read(file: Path | None, problems: list[str]) -> _File:
     found = _File(path.parent)
     for name, table in content.items():
         if name == RECEIVER:
-            found.receivers = _receivers(table, str(path), problems)
+            found.receivers = _receiver_tables(table, str(path), problems)
         elif isinstance(table, dict):
             _read_table(found, name, table, str(path), problems)
         else:
@@ -177,7 +190,7 @@ def _read(file: Path | None, problems: list[str]) -> _File:
     return found
 
 
-def _receivers(tables: object, where: str, problems: list[str]) -> tuple[Mapping[str, object], ...]:
+def _receiver_tables(tables: object, where: str, problems: list[str]) -> tuple[Mapping[str, object], ...]:
     if isinstance(tables, list) and all(isinstance(table, dict) for table in tables):
         return tuple(tables)
     problems.append(f"{where}: {RECEIVER}: expected [[{RECEIVER}]] tables")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.settings.settings import Key, Settings, keys
+import msgspec
+
+from app.settings.settings import Settings, keys
 from contracts.errors import ConfigurationError
 from contracts.secrets import Secret
 
@@ -30,9 +32,15 @@ def read_secret_if_named(path: Path | None, key: str) -> Secret:
 
 def files_named(settings: Settings) -> dict[str, Path]:
     """Return the file of each setting that names one with a secret, or with certificates."""
-    named = {key.name: key.value(settings) for key in keys().values() if _names_file(key)}
+    named = {key.name: key.value(settings) for key in keys().values() if key.field.endswith("_file")}
     return {name: path for name, path in named.items() if path is not None}
 
 
-def _names_file(key: Key) -> bool:
-    return key.field.endswith("_file")
+def receiver_files(settings: Settings) -> dict[str, Path]:
+    """Return the files with a secret that ``[[receiver]]`` tables name."""
+    found = {}
+    for receiver in settings.receiver:
+        for field, value in msgspec.structs.asdict(receiver.own).items():
+            if field.endswith("_file") and isinstance(value, Path):
+                found[f"receiver {receiver.name}: {field}"] = value
+    return found

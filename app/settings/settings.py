@@ -12,7 +12,7 @@ import msgspec
 
 from app.settings.about import About
 from app.settings.kinds import Kind
-from app.settings.receivers import ReceiverTables, WebhookSettings
+from app.settings.receivers import WebhookSettings
 from app.settings.servers import (
     ConsoleSettings,
     IngestSettings,
@@ -29,6 +29,7 @@ from app.settings.stores import (
     LogSettings,
     ResultsSettings,
 )
+from delivery.receivers.tables import ReceiverSettings
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook: WebhookSettings = WebhookSettings()
     ingest: IngestSettings = IngestSettings()
     dead_letters: DeadLettersSettings = DeadLettersSettings()
-    receiver: ReceiverTables = ReceiverTables()
+    receiver: tuple[ReceiverSettings, ...] = ()
 
 
 class Key(msgspec.Struct, frozen=True):

@@ -5,21 +5,14 @@ from __future__ import annotations
 from app.settings.secret_files import read_secret
 from app.settings.settings import Settings
 from delivery.profiles import ReceiverProfile
-from delivery.receivers.webhook.client import Webhook
+from delivery.receiver import Receiver
+from delivery.receivers.opening import open_receivers
 
-WEBHOOK = "webhook"
 
+def receivers_of(settings: Settings) -> list[tuple[ReceiverProfile, Receiver]]:
+    """Return the receivers that are configured, each with what it may be told.
 
-def receivers_of(settings: Settings) -> list[tuple[ReceiverProfile, Webhook]]:
-    """The receivers that are configured, each with what it may be told."""
-    url = settings.webhook.url
-    if not url:
-        return []
-    secret = read_secret(settings.webhook.secret_file, "webhook.secret_file").reveal().encode()
-    profile = ReceiverProfile(
-        name=WEBHOOK,
-        origins=settings.webhook.origins,
-        unverified=settings.webhook.unverified,
-        min_severity=settings.webhook.min_severity,
-    )
-    return [(profile, Webhook(WEBHOOK, url, secret))]
+    Raises:
+        ConfigurationError: a secret cannot be used.
+    """
+    return open_receivers(settings.receiver, read_secret)

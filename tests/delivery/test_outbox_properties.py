@@ -14,7 +14,8 @@ from contracts.errors import Permanent, Transient
 from contracts.findings import Phase
 from delivery import outbox
 from delivery.deliveries import Delivery
-from delivery.receiver import Misconfigured, Receipt, RecordingReceiver
+from delivery.receiver import Misconfigured, Receipt
+from delivery.recording_receiver import RecordingReceiver
 from incidents.store.operator_alarms import AlarmCode
 from incidents.store.schema import alarms, attempts, deliveries
 from tests.delivery.post import Post

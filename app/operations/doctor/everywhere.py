@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.operations.doctor.report import Check, Line, age, fail, ok, warn
 from app.settings.kinds import without_password
-from app.settings.secret_files import files_named, read_secret, read_secret_if_named
+from app.settings.secret_files import files_named, read_secret, read_secret_if_named, receiver_files
 from app.settings.settings import Settings
 from app.wiring.results import open_results
 from app.wiring.stores import incidents_url, inventory_url, open_inventory
@@ -47,11 +47,11 @@ def checks_of(settings: Settings) -> list[Check]:
 
 def secrets(settings: Settings) -> Iterator[Line]:
     """Every file that a setting names can be read, and by nobody else."""
-    named = files_named(settings)
+    named = files_named(settings) | receiver_files(settings)
     for key, path in named.items():
         read_secret(path, key)
         mode = path.stat().st_mode & 0o077
-        if mode & 0o006 and key != "mqtt.ca_file":
+        if mode & 0o006 and not key.endswith("ca_file"):
             yield warn("secrets", f"{key} may be read by everybody", f"chmod o-rwx {path}")
     yield ok("secrets", f"{len(named)} files named and readable")
 

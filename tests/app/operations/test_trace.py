@@ -19,7 +19,7 @@ from contracts.incidents import DeliveryState
 from delivery.deliveries import Delivery
 from delivery.outbox import Outbox
 from delivery.profiles import ReceiverProfile
-from delivery.receiver import RecordingReceiver
+from delivery.recording_receiver import RecordingReceiver
 from incidents.intake.intake import Intake
 from incidents.intake.relays import FindingsRelay
 from incidents.store.schema import deliveries, incidents

@@ -16,6 +16,7 @@ from app.settings.settings import Key, Settings, keys
 from contracts.errors import ConfigurationError
 from contracts.events import Origin as EventOrigin
 from contracts.findings import Severity
+from delivery.receivers.webhook.settings import WebhookSettings as ReceivedWebhook
 
 OTHERS: dict[str, tuple[str, Any]] = {
     "mqtt.url": ("mqtts://broker:8883", "mqtts://broker:8883"),
@@ -102,10 +103,14 @@ def test_defaults_alone_are_the_struct_without_arguments() -> None:
     assert set(loaded.origins) == set(keys())
 
 
+WITH_SECRET = {"LINLI_WEBHOOK_SECRET_FILE": "/etc/hmac"}
+"""A webhook's URL is refused without it."""
+
+
 @pytest.mark.parametrize("key", keys().values(), ids=list(keys()))
 def test_every_key_from_the_environment_is_the_typed_value(key: Key) -> None:
     text, value = OTHERS[key.name]
-    loaded = load(None, {key.variable: text})
+    loaded = load(None, WITH_SECRET | {key.variable: text})
     assert key.value(loaded.settings) == value != key.default
     assert type(key.value(loaded.settings)) is type(value)
     assert loaded.origins[key.name] is Origin.ENVIRONMENT
@@ -114,7 +119,8 @@ def test_every_key_from_the_environment_is_the_typed_value(key: Key) -> None:
 @pytest.mark.parametrize("key", keys().values(), ids=list(keys()))
 def test_every_key_from_the_file_is_the_typed_value(tmp_path: Path, key: Key) -> None:
     text, value = OTHERS[key.name]
-    loaded = load(written(tmp_path, f'[{key.table}]\n{key.field} = "{text}"\n'), {})
+    alone = key.name != "webhook.url"
+    loaded = load(written(tmp_path, f'[{key.table}]\n{key.field} = "{text}"\n'), {} if alone else WITH_SECRET)
     assert key.value(loaded.settings) == value
     assert loaded.origins[key.name] is Origin.FILE
 
@@ -193,8 +199,33 @@ def test_a_kafka_log_has_no_folder() -> None:
         load_settings(None, {"LINLI_LOG_URL": "kafka://h:1"}).log.folder()
 
 
-def test_receivers_are_kept_as_they_are_written_with_the_folder_of_the_file(tmp_path: Path) -> None:
-    text = '[[receiver]]\nkind = "webhook"\nname = "duty"\n[[receiver]]\nkind = "other"\ndeep = { x = [1, 2] }\n'
-    receivers = load_settings(written(tmp_path, text), {}).receiver
-    assert receivers.tables == ({"kind": "webhook", "name": "duty"}, {"kind": "other", "deep": {"x": [1, 2]}})
-    assert receivers.folder == tmp_path
+HOOK = '[[receiver]]\nkind = "webhook"\nname = "duty"\nurl = "https://duty.example"\nsecret_file = "duty.secret"\n'
+
+
+def test_receivers_of_the_file_come_first_and_the_webhook_of_before_keeps_its_name(tmp_path: Path) -> None:
+    environ = {
+        "LINLI_WEBHOOK_URL": "https://receiver.example",
+        "LINLI_WEBHOOK_SECRET_FILE": "hook.secret",
+        "LINLI_WEBHOOK_ORIGINS": "live,drill",
+        "LINLI_WEBHOOK_MIN_SEVERITY": "major",
+    }
+    duty, webhook = load_settings(written(tmp_path, HOOK), environ).receiver
+    assert (duty.name, webhook.name, webhook.kind) == ("duty", "webhook", "webhook")
+    assert webhook.profile.origins == (EventOrigin.LIVE, EventOrigin.DRILL)
+    assert webhook.profile.min_severity is Severity.MAJOR
+    own = webhook.own
+    assert isinstance(own, ReceivedWebhook) and isinstance(duty.own, ReceivedWebhook)
+    assert duty.own.secret_file == tmp_path / "duty.secret"
+    assert own.secret_file == Path("hook.secret").absolute()
+    assert own == ReceivedWebhook(url="https://receiver.example", secret_file=own.secret_file)
+
+
+def test_what_is_wrong_with_receivers_is_named_with_all_the_rest(tmp_path: Path) -> None:
+    path = written(tmp_path, HOOK + HOOK + "[console]\nport = -1\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(path, {"LINLI_WEBHOOK_URL": "http://receiver.example"})
+    message = str(caught.value)
+    assert "console.port = '-1' (from file): expected a port" in message
+    assert "webhook.secret_file is empty" in message
+    assert "webhook.url 'http://receiver.example' is not encrypted" in message
+    assert "[[receiver]] 2 (duty): name = 'duty' is that of [[receiver]] 1 too" in message

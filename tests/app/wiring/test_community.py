@@ -119,8 +119,8 @@ def test_a_taken_port_gives_the_next_free_one() -> None:
             "inventory.url = 'sqlite:///' (from environment): expected sqlite:///PATH",
         ),
         ("", {"webhook_url": "http://h"}, "webhook.secret_file is empty"),
-        ("", {"webhook_url": "http://h", "webhook_secret_file": "none"}, "webhook.secret_file = 'none' cannot be read"),
-        ("", {"webhook_url": "http://h", "webhook_secret_file": "."}, "webhook.secret_file = '.' cannot be read"),
+        ("", {"webhook_url": "https://h", "webhook_secret_file": "none"}, "none' cannot be read: FileNotFoundError"),
+        ("", {"webhook_url": "https://h", "webhook_secret_file": "."}, "cannot be read: IsADirectoryError"),
     ],
 )
 def test_what_is_set_wrong_is_named_with_exit_code_2_and_leaves_nothing_open(

@@ -13,7 +13,7 @@ from contracts.findings import Finding, Phase, Severity
 from contracts.incidents import AlertAction
 from delivery.outbox import Outbox
 from delivery.profiles import ReceiverProfile
-from delivery.receiver import RecordingReceiver
+from delivery.recording_receiver import RecordingReceiver
 from incidents.alerts.actions import Actions, Command
 from incidents.intake.intake import Intake
 from incidents.measurements import SETTLED_MS, attempts_after

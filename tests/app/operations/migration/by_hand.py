@@ -7,7 +7,7 @@ from sqlalchemy import select
 from app.operations.migration.database_copy import COPIED
 from delivery.outbox import Outbox
 from delivery.profiles import ReceiverProfile
-from delivery.receiver import RecordingReceiver
+from delivery.recording_receiver import RecordingReceiver
 from detectors.registry import all_rules
 from incidents.intake.intake import Intake
 from incidents.intake.topic_relay import TopicRelay

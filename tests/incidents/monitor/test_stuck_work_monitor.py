@@ -1,0 +1,63 @@
+"""What has no future step is found from outside, said, and cleared when it has ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from contracts.findings import Phase
+from contracts.incidents import AlertAction
+from delivery.recording_receiver import RecordingReceiver
+from incidents.alerts.actions import Command
+from incidents.monitor.stuck_work_monitor import PASSING, PASSING_MS, Auditor
+from incidents.store.operator_alarms import AlarmCode, raise_alarm, standing_alarms
+from tests.delivery.post import Post
+from tests.incidents.builders import T0, make_finding
+
+pytestmark = pytest.mark.usefixtures("on_both")
+
+
+def test_the_auditor_finds_what_has_no_future_step_and_clears_what_has_ended(tmp_path: Path) -> None:
+    post = Post(tmp_path, RecordingReceiver("hook"))
+    auditor = Auditor(post.store, ["hook", "police"], clock_ms=post.clock)
+    (incident_id,) = post.take(make_finding(rule="smoke_or_heat"))
+    post.take(make_finding(nth=3, phase=Phase.UPDATE, key="gap"))
+    post.clock.advance(61_000)
+    codes = sorted(item.code.value for item in auditor.step())
+    assert codes == ["delivery_overdue", "finding_waits", "incident_unseen", "incident_untold"]
+    assert sorted(post.alarms()) == codes
+    post.drain()
+    post.actions.act("wang", Command(incident_id=incident_id, action=AlertAction.SEE, version=1))
+    assert [item.code.value for item in auditor.step()] == ["finding_waits"]
+    assert post.alarms() == ["finding_waits"]
+    assert [(kind, state) for kind, state, _ in post.states()] == [("opened", "delivered"), ("opened", "pending")]
+
+
+def test_what_happened_once_is_cleared_a_week_later_and_what_lasts_is_not(tmp_path: Path) -> None:
+    post = Post(tmp_path, RecordingReceiver("hook"))
+    auditor = Auditor(post.store, [], clock_ms=post.clock)
+    with post.store.write() as connection:
+        for code in PASSING:
+            raise_alarm(connection, code, "it", "detail", T0)
+        raise_alarm(connection, AlarmCode.RECEIVER_FAILING, "hook", "status 500", T0)
+    post.clock.advance(PASSING_MS)
+    auditor.step()
+    with post.store.write() as connection:
+        assert {alarm.code for alarm in standing_alarms(connection)} == {*PASSING, AlarmCode.RECEIVER_FAILING}
+        raise_alarm(connection, AlarmCode.RULE_FAILED, "it", "again", T0 + PASSING_MS)
+    post.clock.advance(1)
+    auditor.step()
+    with post.store.read() as connection:
+        assert {alarm.code for alarm in standing_alarms(connection)} == {
+            AlarmCode.RULE_FAILED,
+            AlarmCode.RECEIVER_FAILING,
+        }
+
+
+def test_the_auditor_is_quiet_when_all_is_well(tmp_path: Path) -> None:
+    post = Post(tmp_path, RecordingReceiver("hook"))
+    post.take(make_finding())
+    post.drain()
+    assert Auditor(post.store, ["hook"], clock_ms=post.clock).step() == []
+    assert post.alarms() == []
