@@ -72,7 +72,7 @@ def forget(settings: Settings, shard: tuple[int, int]) -> None:
 
     A change of n: start all new shards, wait until each is ready, stop the old ones, then forget the old ones.
     """
-    from app.wiring.ingest_process import client_id_of, shard_settings
+    from app.wiring.ingest import client_id_of, shard_settings
     from ingest.session.session import forget_session
     from ingest.settings import broker_address
 

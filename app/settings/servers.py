@@ -12,7 +12,7 @@ from app.settings.about import About
 from app.settings.kinds import IDS, OPTIONAL_PATH, PORT, PORT_OR_OFF, PREFIX, TEXT, choice, url, whole
 
 
-class EmbeddedBroker(StrEnum):
+class BrokerChoice(StrEnum):
     """Which broker is started with ``linli run``."""
 
     AUTO = "auto"
@@ -33,9 +33,9 @@ class MqttSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     url: Annotated[str, About("the broker that devices publish to", url("mqtt", "mqtts"))] = "mqtt://127.0.0.1:1883"
     embedded: Annotated[
-        EmbeddedBroker,
-        About("start a broker here: auto (mosquitto, else built in), mosquitto, amqtt, off", choice(EmbeddedBroker)),
-    ] = EmbeddedBroker.AUTO
+        BrokerChoice,
+        About("start a broker here: auto (mosquitto, else built in), mosquitto, amqtt, off", choice(BrokerChoice)),
+    ] = BrokerChoice.AUTO
     client_id: Annotated[
         str, About("the persistent session of this shard (empty: linli-ingest-0; of several, -I-of-N)", TEXT)
     ] = ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.settings.settings import Settings
 from contracts.errors import ConfigurationError
+from contracts.extras import not_installed
 from streams.topics import TopicNames, TopicSpec, topic_specs
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ def open_cluster(settings: Settings, client_id: str) -> KafkaCluster:
         )
     try:
         from streams.kafka import KafkaCluster  # one machine needs neither its packages nor the time to import them
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(f"{error.name} is not installed: `pip install 'linli[cluster]'`") from None
+    except ImportError as error:
+        raise not_installed(error) from None
     return KafkaCluster(settings.log.url, client_id)
 
 

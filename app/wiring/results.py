@@ -11,7 +11,8 @@ from app.settings.secret_files import read_secret_if_named
 from app.settings.settings import Settings
 from app.settings.stores import sqlite_path
 from app.wiring.threads import Threads
-from contracts.errors import ConfigurationError, Transient
+from contracts.errors import Transient
+from contracts.extras import not_installed
 from contracts.secrets import Secret
 from incidents.measurements import attempts_after, identity_of, told_after
 from incidents.store.operator_alarms import AlarmCode, clear_alarm, raise_alarm
@@ -175,8 +176,8 @@ def open_results(settings: Settings) -> ResultsEnds:
     address = parse_influx(settings.results.url)
     try:
         from streams.results.influx import Credentials, Influx
-    except ImportError:
-        raise ConfigurationError("results.url is an InfluxDB: install 'linli[influx]'") from None
+    except ImportError as error:
+        raise not_installed(error) from None
     token = read_secret_if_named(settings.results.token_file, "results.token_file")
     given = read_secret_if_named(settings.results.password_file, "results.password_file")
     user, _, password = given.reveal().partition(":")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.settings.kinds import Kind
 from app.settings.loading import Origin, load, load_settings
-from app.settings.servers import EmbeddedBroker, Language
+from app.settings.servers import BrokerChoice, Language
 from app.settings.settings import Key, Settings, keys
 from contracts.errors import ConfigurationError
 from contracts.events import Origin as EventOrigin
@@ -20,7 +20,7 @@ from delivery.receivers.webhook.settings import WebhookSettings as ReceivedWebho
 
 OTHERS: dict[str, tuple[str, Any]] = {
     "mqtt.url": ("mqtts://broker:8883", "mqtts://broker:8883"),
-    "mqtt.embedded": ("amqtt", EmbeddedBroker.AMQTT),
+    "mqtt.embedded": ("amqtt", BrokerChoice.AMQTT),
     "mqtt.client_id": ("north", "north"),
     "mqtt.password_file": ("/etc/mqtt", Path("/etc/mqtt")),
     "mqtt.ca_file": ("/etc/ca", Path("/etc/ca")),

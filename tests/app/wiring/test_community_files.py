@@ -46,8 +46,8 @@ def write_alarms(folder: Path, days: range) -> None:
 def taken_over(folder: Path) -> set[str]:
     """The places with incidents, after everything in the log was judged and handed over."""
     community = Community(load_settings())
-    community._driver.open()
-    while community._intake.step():
+    community.rules.driver.open()
+    while community.intake.step():
         pass
     community.close()
     store = Store(f"sqlite:///{folder / 'incidents.db'}")
