@@ -13,6 +13,7 @@ from contracts.errors import Permanent
 
 READY_S = 40.0
 SECRET_FILE = "webhook.secret"
+READY = re.compile(r"ready ")
 _PAGE = re.compile(r"ready +page=(http://\S+)")
 
 
@@ -75,10 +76,19 @@ def wait_until_ready(child: Child) -> str:
     Raises:
         Permanent: it ended, or was not ready within 40 s; carries what it said.
     """
-    deadline_s = time.monotonic() + READY_S
-    while (found := _PAGE.search(child.tail())) is None:
+    return wait_until_said(child, _PAGE)[1]
+
+
+def wait_until_said(child: Child, words: re.Pattern[str], patience_s: float = READY_S) -> re.Match[str]:
+    """Wait until a process has said something, and return it.
+
+    Raises:
+        Permanent: it ended, or did not say so in time; carries what it said instead.
+    """
+    deadline_s = time.monotonic() + patience_s
+    while (found := words.search(child.tail())) is None:
         child.check()
         if time.monotonic() > deadline_s:
-            raise Permanent(f"{child.name} was not ready within {READY_S:.0f} s:\n{child.tail()}")
+            raise Permanent(f"{child.name} was not ready within {patience_s:.0f} s:\n{child.tail()}")
         time.sleep(0.1)
-    return found[1]
+    return found
