@@ -8,6 +8,7 @@ import sys
 import click
 
 from contracts.errors import ConfigurationError, LinliError
+from contracts.extras import not_installed
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, one line for --help). The module's attribute ``command`` is loaded only when it is called.
@@ -42,9 +43,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check-config": ("app.cli.check_config", "Print the configuration in force and where each value came from."),
 }
 
-EXTRAS = {"kafka": "cluster", "faust": "cluster", "psycopg": "cluster", "influxdb_client": "influx"}
-"""Packages of servers that one machine needs none of, and the extra that brings each."""
-
 
 class LazyGroup(click.Group):
     """A click group that imports a command's module only when it is called, so ``--help`` is instant."""
@@ -66,11 +64,8 @@ class LazyGroup(click.Group):
         """
         try:
             return super().invoke(ctx)
-        except ModuleNotFoundError as error:
-            extra = EXTRAS.get((error.name or "").partition(".")[0])
-            if extra is None:
-                raise
-            raise ConfigurationError(f"{error.name} is not installed: `pip install 'linli[{extra}]'`") from None
+        except ImportError as error:
+            raise not_installed(error) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

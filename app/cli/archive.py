@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from app.settings.settings import Settings, load_settings
+from app.settings.loading import load_settings
+from app.settings.settings import Settings
 from app.wiring.folder_lock import FolderLock
 from contracts.errors import Permanent
 
@@ -133,8 +134,8 @@ def erase_site(settings: Settings, site: str) -> None:
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
     """An embedded log is read by its one process."""
-    if settings["log.url"].startswith("sqlite:"):
-        with FolderLock(settings.folder()):
+    if not settings.log.on_kafka:
+        with FolderLock(settings.log.folder()):
             yield
     else:
         yield

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from contracts.errors import ConfigurationError, RejectReason
 from ingest.shard.dead_letters import DeadLetter, DeadLetters
 
@@ -20,7 +20,7 @@ def command(context: click.Context, config: Path | None) -> None:
 
     Texts that a person could be in are blanked before anything is kept; letters are encrypted and last 72 hours.
     """
-    context.obj = Path(load_settings(config)["dead_letters.folder"])
+    context.obj = load_settings(config).dead_letters.folder
 
 
 @command.command("list")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from app.settings.settings import Settings, load_settings
+from app.settings.loading import load_settings
+from app.settings.settings import Settings
 from app.wiring.erasure import open_stores
 from contracts.erasure import Erasure, digest_of
 from contracts.errors import Permanent

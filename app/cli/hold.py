@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from app.settings.settings import Settings, load_settings
+from app.settings.loading import load_settings
+from app.settings.settings import Settings
 from app.wiring.stores import open_incidents
 from governance.holds import add_hold, end_hold, standing_holds
 from incidents.store.store import wall_ms

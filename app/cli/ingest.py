@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
-from app.settings.settings import Settings, load_settings
+from app.settings.kinds import without_password
+from app.settings.loading import load_settings
+from app.settings.settings import Settings
 
 
 class ShardNumber(click.ParamType):
@@ -70,10 +72,10 @@ def forget(settings: Settings, shard: tuple[int, int]) -> None:
 
     A change of n: start all new shards, wait until each is ready, stop the old ones, then forget the old ones.
     """
-    from app.wiring.ingest_process import client_id_of, shard_settings
+    from app.wiring.ingest import client_id_of, shard_settings
     from ingest.session.session import forget_session
     from ingest.settings import broker_address
 
     wired = shard_settings(settings, *shard, partitions=shard[1], log_id="")
-    forget_session(broker_address(wired.mqtt_url, wired.password), wired.client_id)
-    click.echo(f"{client_id_of(settings, *shard)} is forgotten at {settings['mqtt.url']}", err=True)
+    forget_session(broker_address(wired.mqtt_url, wired.password, wired.ca_file), wired.client_id)
+    click.echo(f"{client_id_of(settings, *shard)} is forgotten at {without_password(settings.mqtt.url)}", err=True)

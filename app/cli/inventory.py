@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from app.settings.settings import Settings, load_settings
+from app.settings.loading import load_settings
+from app.settings.settings import Settings
 from app.wiring.stores import open_inventory
 from contracts.errors import ConfigurationError
 from inventory.file_import import parse_inventory

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from contracts.errors import ConfigurationError
 
 
@@ -23,7 +23,7 @@ def command(config: Path | None, accept_cut: bool) -> None:  # noqa: FBT001 - cl
     start it once more and end it, or accept that some records are judged twice (--accept-cut); an alarm says which.
     """
     settings = load_settings(config)
-    if settings["log.url"].startswith("kafka:"):
+    if settings.log.on_kafka:
         raise ConfigurationError(
             "log.url is Kafka: `linli run` is for one machine with sqlite:///FOLDER. A district's processes are "
             "`linli ingest run`, `linli streams run`, `linli incidents run`, `linli console run` and "

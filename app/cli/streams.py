@@ -10,7 +10,8 @@ from typing import Protocol
 
 import click
 
-from app.settings.settings import Settings, load_settings
+from app.settings.loading import load_settings
+from app.settings.settings import Settings
 from app.wiring.district import is_district, open_cluster, topic_names
 from app.wiring.folder_lock import FolderLock
 from contracts.errors import ConfigurationError
@@ -121,7 +122,7 @@ def _book(settings: Settings, partition: int, *, to_write: bool = False) -> Iter
                 raise ConfigurationError(f"there is no partition {partition}: {names.snapshots} has {count}")
             yield KafkaKeep(cluster, names, partition, sender=cluster.producer(), tails=cluster.tails())
             return
-        folder = settings.folder()
+        folder = settings.log.folder()
         if to_write:
             opened.enter_context(FolderLock(folder))
         store = _store(folder)

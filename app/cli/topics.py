@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.settings.settings import Settings, load_settings
+from app.settings.loading import load_settings
+from app.settings.settings import Settings
 from app.wiring.district import open_cluster, wanted_topics
 from streams.topics import TopicSpec, differences, wrong_settings, wrong_shape
 

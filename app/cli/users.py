@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.stores import open_incidents
 from contracts.errors import ConfigurationError
 from identity.passwords import random_password

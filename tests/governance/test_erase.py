@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.children import linli_arguments
 from app.wiring.erasure import open_stores
 from app.wiring.log_loading import load_events

@@ -10,7 +10,7 @@ from app.operations.doctor.machine import BEHIND, failed, newest, standing
 from app.operations.doctor.report import Check, Level, Line, age, fail, ok, warn
 from app.settings.settings import Settings
 from app.wiring.district import log_partitions, open_cluster, topic_names, wanted_topics
-from app.wiring.stores import database_url
+from app.wiring.stores import incidents_url
 from incidents.store.counters import current
 from incidents.store.database import open_database
 from streams.checkpoints.findings_topic import KafkaFindings
@@ -54,7 +54,7 @@ def topics(settings: Settings) -> Iterator[Line]:
 
 def partitions(settings: Settings) -> Iterator[Line]:
     """Snapshots belong to the log, reach into it, and nothing has stopped a partition. One line if all is well."""
-    names, retention_ms = topic_names(settings), int(settings["log.retention_days"]) * 86_400_000
+    names, retention_ms = topic_names(settings), settings.log.retention_days * 86_400_000
     with open_cluster(settings, "linli-doctor") as cluster, ExitStack() as opened:
         count, log_id, tails, sender = log_partitions(cluster, settings), "", cluster.tails(), cluster.producer()
         opened.callback(tails.close)
@@ -98,7 +98,7 @@ def workers(settings: Settings) -> Iterator[Line]:
 
 def readers(settings: Settings) -> Iterator[Line]:
     """How far the incidents have read the findings."""
-    database = open_database(database_url(settings, "incidents"))
+    database = open_database(incidents_url(settings))
     with open_cluster(settings, "linli-doctor") as cluster, ExitStack() as opened:
         opened.callback(database.close)
         tails = cluster.tails()

@@ -23,7 +23,7 @@ BEHIND = 1_000
 
 def checks_of(settings: Settings) -> list[Check]:
     """Those of one machine."""
-    path = settings.folder()
+    path = settings.log.folder()
     return [
         Check("folder", lambda: folder("folder", path), "make it writable by Linli's account"),
         Check("process", lambda: process(path), "linli run"),

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from app import main
-from app.settings.settings import load_settings
-from app.wiring.ingest_process import client_id_of
+from app.settings.loading import load_settings
+from app.wiring.ingest import client_id_of
 from app.wiring.run_child import environment
 
 

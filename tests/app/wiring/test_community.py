@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.community import Community
 from app.wiring.folder_lock import FolderLock
 from app.wiring.ports import free_port, listens
@@ -113,14 +113,14 @@ def test_a_taken_port_gives_the_next_free_one() -> None:
         ("[log]\nurll = 'x'\n", {}, "unknown key 'log.urll' (did you mean 'log.url'?)"),
         ("[console]\nport = 'many'\n", {"console_port": "many"}, "console.port = 'many' (from environment)"),
         ("", {"log_url": "kafka://h:1"}, "log.url is Kafka"),
-        ("", {"inventory_url": "sqlite:///"}, "inventory.url = 'sqlite:///': on one machine this must be"),
-        ("", {"webhook_url": "http://h"}, "webhook.secret_file is empty"),
         (
             "",
-            {"webhook_url": "https://h", "webhook_secret_file": "none"},
-            "webhook.secret_file = 'none' cannot be read",
+            {"inventory_url": "sqlite:///"},
+            "inventory.url = 'sqlite:///' (from environment): expected sqlite:///PATH",
         ),
-        ("", {"webhook_url": "https://h", "webhook_secret_file": "."}, "webhook.secret_file = '.' cannot be read"),
+        ("", {"webhook_url": "https://h"}, "webhook.secret_file is empty"),
+        ("", {"webhook_url": "https://h", "webhook_secret_file": "none"}, "none' cannot be read: FileNotFoundError"),
+        ("", {"webhook_url": "https://h", "webhook_secret_file": "."}, "cannot be read: IsADirectoryError"),
     ],
 )
 def test_what_is_set_wrong_is_named_with_exit_code_2_and_leaves_nothing_open(

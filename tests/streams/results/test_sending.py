@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import Transient
+from contracts.secrets import Secret
 from ingest.session.broker import free_port
 from streams.results.answers import failure_of, retry_after_s
 from streams.results.influx import Credentials, Influx
@@ -57,7 +58,7 @@ class Way:
 @contextmanager
 def way_to(port: int, version: str, timeout_s: float = 10.0) -> Iterator[Way]:
     target = Influx(
-        parse_influx(f"influx://127.0.0.1:{port}/linli?{version}"), Credentials("secret"), timeout_s=timeout_s
+        parse_influx(f"influx://127.0.0.1:{port}/linli?{version}"), Credentials(Secret("secret")), timeout_s=timeout_s
     )
     with fast_folder() as folder:
         way = Way(folder, target)
