@@ -141,5 +141,5 @@ def _conflict(reader: Reader, conflict: Conflict) -> ApiError:
     if conflict.first is None:
         return ApiError(409, "changed", incident=row)
     first = present.first(incident.site_id, conflict.first)
-    values = {"actor": first.actor, "time": first.at[11:19], "action": first.action_text}
+    values = {"actor": first.actor, "time": f"{first.at[11:19]} (UTC{first.at[23:]})", "action": first.action_text}
     return ApiError(409, "conflict", headers=None, first=first, incident=row, **values)

@@ -262,7 +262,7 @@ def test_who_comes_second_hears_who_was_first_in_words(world: World) -> None:
     false_alarm = {"action": "mark_false", "reason": "permitted", "comment": "搬家", "version": 1}
     assert world.client("wang").post(path, json=false_alarm).json()["state_text"] == "误报"
     body = _error(world.client("li").post(path + "?lang=en", json={"action": "handle", "version": 1}), 409, "conflict")
-    assert body["message"] == "wang marked it a false alarm at 10:13:20."
+    assert body["message"] == "wang marked it a false alarm at 10:13:20 (UTC+08:00)."
     assert (body["first"]["actor"], body["first"]["action"]) == ("wang", "mark_false")
     assert (body["incident"]["state"], body["incident"]["version"], body["incident"]["actions"]) == (
         "false_alarm",
