@@ -1,10 +1,15 @@
-"""Packages that one machine needs none of, and what to say where one is missing."""
+"""Packages that not every installation needs, and what to say where one is missing."""
 
 from __future__ import annotations
 
 from contracts.errors import ConfigurationError
 
-EXTRAS = {"kafka": "cluster", "faust": "cluster", "psycopg": "cluster", "influxdb_client": "influx"}
+EXTRAS = {
+    **dict.fromkeys(("kafka", "faust", "psycopg", "crc32c"), "cluster"),
+    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "pydantic"), "console"),
+    **dict.fromkeys(("numpy", "cv2", "onnxruntime", "av"), "edge"),
+    "influxdb_client": "influx",
+}
 """Package → the extra of ``linli`` that brings it."""
 
 

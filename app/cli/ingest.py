@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from app.cli.command_line import pass_settings
 from app.settings.kinds import without_password
-from app.settings.loading import load_settings
 from app.settings.settings import Settings
 
 
@@ -43,12 +43,12 @@ def command(context: click.Context, config: Path | None) -> None:
     n shards share the partitions of the log: shard i/n writes those whose number leaves i when divided by n. Each must
     run exactly once: a second owner of a shard's session ends the first.
     """
-    context.obj = load_settings(config)
+    context.obj = config
 
 
 @command.command("run")
 @_shard
-@click.pass_obj
+@pass_settings
 def run(settings: Settings, shard: tuple[int, int]) -> None:
     """Run one shard until Ctrl-C or SIGTERM, which finish what was accepted.
 
@@ -66,7 +66,7 @@ def run(settings: Settings, shard: tuple[int, int]) -> None:
 @command.command("forget")
 @_shard
 @click.confirmation_option(prompt="Delete this shard's session at the broker, with what waits in it?")
-@click.pass_obj
+@pass_settings
 def forget(settings: Settings, shard: tuple[int, int]) -> None:
     """Delete the session of a shard that will not run again: after a change of n, else the broker collects for it.
 

@@ -177,6 +177,8 @@ def _read(file: Path | None, problems: list[str]) -> _File:
         return _File()
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"settings file {path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"settings file {path} is not TOML: {error}") from None
     found = _File(path.parent)
