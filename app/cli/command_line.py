@@ -22,12 +22,10 @@ def pass_settings(work: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]
     So a command explains itself, and says what is wrong with its own options, also where the settings are broken.
     """
 
-    @click.pass_obj
-    @functools.wraps(work)
-    def run(config: Path | None, *args: P.args, **options: P.kwargs) -> R:
+    def run(config: Path | None, /, *args: P.args, **options: P.kwargs) -> R:
         return work(load_settings(config), *args, **options)
 
-    return run
+    return functools.update_wrapper(click.pass_obj(run), work)
 
 
 def with_config(root: click.Command, arguments: Sequence[str], config: Path | None) -> tuple[str, ...]:

@@ -184,7 +184,7 @@ def test_filters_search_and_cursor_give_every_row_once(world: World) -> None:
 def test_urgent_rows_come_first_on_every_page_and_each_row_once(world: World) -> None:
     world.add_people("boss")
     minute = 60_000
-    kinds = [
+    kinds: list[dict[str, Any]] = [
         {"rule": "smoke_or_heat"},
         {},
         {"rule": "smoke_or_heat", "origin": Origin.DRILL},
