@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+import structlog
 
 from app.cli import check_config
 from app.cli.command_line import with_config
@@ -66,9 +67,12 @@ def code_of(*words: str) -> int:
 
 
 @pytest.fixture(autouse=True)
-def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run in a folder of its own, without settings from outside."""
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run in a folder of its own; commands that log to their own stderr leave no trace in other tests."""
     monkeypatch.chdir(tmp_path)
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.mark.parametrize("words", LEAVES)
