@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from app.operations.doctor.machine import BEHIND, failed, newest, standing
+from app.operations.doctor.machine import BEHIND, FIRST_SNAPSHOT_S, failed, newest, standing, unsaved
 from app.operations.doctor.report import Check, Level, Line, age, fail, ok, warn
 from app.settings.settings import Settings
 from app.wiring.district import log_partitions, open_cluster, topic_names, wanted_topics
@@ -60,13 +60,17 @@ def partitions(settings: Settings) -> Iterator[Line]:
         opened.callback(tails.close)
         opened.callback(sender.close)
         log_id = cluster.topic_id(names.log)
-        wrong = 0
+        wrong = new = 0
         for partition in range(count):
             log = KafkaLogReader(cluster, names.log, partition, tails)
             keep = KafkaKeep(cluster, names, partition, sender=sender, tails=tails)
-            what, begin, end = f"partition {partition}", log.begin(), log.end()
             manifest = newest([decode_manifest(body) for body in keep.manifests().values()])
-            told = list(standing(what, manifest, begin, end, log_id=log_id, partition=partition, partitions=count))
+            what, begin, end = f"partition {partition}", log.begin(), log.end()  # last: what is saved lies before it
+            if manifest is None:
+                told = list(unsaved(what, log, time.time_ns() // 1_000_000))
+                new += bool(told)
+            else:
+                told = list(standing(what, manifest, begin, end, log_id=log_id, partition=partition, partitions=count))
             given_up = keep.skipped()
             told += [failed(what, at, times) for at, times in keep.failures().items() if at not in given_up]
             if manifest is not None and begin <= manifest.through < end - 1:
@@ -75,7 +79,12 @@ def partitions(settings: Settings) -> Iterator[Line]:
             wrong += bool(bad)
             yield from bad
     if not wrong:
-        yield ok("partitions", f"{count} partitions judged, none far behind")
+        yield ok("partitions", f"{count} partitions judged, none far behind{_and_new(new)}")
+
+
+def _and_new(count: int) -> str:
+    """What to say of partitions of which nothing was saved yet, as it must be."""
+    return f", {count} of them new: a first snapshot comes within {FIRST_SNAPSHOT_S} s" if count else ""
 
 
 def _overtaken(what: str, log: KafkaLogReader, through: int, retention_ms: int) -> Iterator[Line]:

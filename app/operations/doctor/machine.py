@@ -13,12 +13,15 @@ from app.wiring.folder_lock import FolderLock
 from contracts.errors import ConfigurationError
 from streams.checkpoints.sqlite_lookup import EngineLook
 from streams.engine.manifest import Manifest, decode_manifest
+from streams.log.port import LogReader
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.partition_driver import MAX_ATTEMPTS
 
 QUIET_MS = 60_000
 BEHIND = 1_000
 """Records; an idle log grows by four a second, and the manifest is written every ten."""
+FIRST_SNAPSHOT_S = 30
+"""Where rules run they have saved something of a partition by the time its first record is so old."""
 
 
 def checks_of(settings: Settings) -> list[Check]:
@@ -70,10 +73,13 @@ def rules(path: Path) -> Iterator[Line]:
         return
     days, look = DayLog(path, readonly=True), EngineLook(path / "engine.db")
     try:
-        manifests = [decode_manifest(body) for body in look.manifests()]
-        yield from standing(
-            "rules", newest(manifests), days.begin(), days.end(), log_id=days.identity(), partition=0, partitions=1
-        )
+        manifest = newest([decode_manifest(body) for body in look.manifests()])
+        if manifest is None:
+            yield from unsaved("rules", days, time.time_ns() // 1_000_000)
+        else:
+            yield from standing(
+                "rules", manifest, days.begin(), days.end(), log_id=days.identity(), partition=0, partitions=1
+            )
         for position, times in look.failures().items():
             yield failed("rules", position, times)
     finally:
@@ -86,14 +92,22 @@ def newest(manifests: list[Manifest]) -> Manifest | None:
     return max(manifests, key=lambda manifest: (manifest.generation, manifest.position), default=None)
 
 
+def unsaved(what: str, log: LogReader, now_ms: int) -> Iterator[Line]:
+    """How a partition stands that has no snapshot. No line while there is nothing to judge."""
+    begin, end = log.begin(), log.end()
+    first = log.read(0, 1) if begin == 0 else []  # what retention has shortened is not new
+    if first and now_ms - first[0].at_ms <= FIRST_SNAPSHOT_S * 1_000:
+        yield ok(what, f"{end} records, nothing saved yet: the first snapshot comes within {FIRST_SNAPSHOT_S} s")
+    elif end:
+        detail = f"no snapshot after {FIRST_SNAPSHOT_S} s, {end - begin} records to judge"
+        yield warn(what, detail, "see that the rules run")
+
+
 def standing(
-    what: str, manifest: Manifest | None, begin: int, end: int, *, log_id: str, partition: int, partitions: int
+    what: str, manifest: Manifest, begin: int, end: int, *, log_id: str, partition: int, partitions: int
 ) -> Iterator[Line]:
     """How the snapshots of a partition stand to its log. A line only where something is to be said, or all is well."""
-    if manifest is None:
-        if end:
-            yield warn(what, f"no snapshot yet, {end - begin} records to judge", "see that the rules run")
-    elif manifest.log_id != log_id:
+    if manifest.log_id != log_id:
         yield fail(
             what,
             f"log_replaced: snapshots are of log {manifest.log_id}, the log is {log_id}",
