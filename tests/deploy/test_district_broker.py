@@ -22,7 +22,7 @@ from tests.support.broker import need_mosquitto
 from tests.support.district_broker import DistrictBroker, secrets_module
 
 BOX = "site-01/edge/box-street"
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 
 pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.patient]
 

@@ -96,7 +96,7 @@ def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         report = _report(process)
     assert report["code"] == 0
-    gone, alive = psutil.wait_procs(family, timeout=10)
+    gone, alive = psutil.wait_procs(family, timeout=60)
     assert not alive and len(gone) == len(family)
 
 

@@ -162,7 +162,7 @@ def test_a_server_that_is_not_there_keeps_points_in_the_spool(version: str) -> N
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_server_that_hangs_is_left_and_asked_again(version: str) -> None:
-    with StrictInflux() as server, way_to(server.port, version, timeout_s=0.3) as way:
+    with StrictInflux() as server, way_to(server.port, version, timeout_s=2.0) as way:
         way.put(losses(2))
         server.hang.set()
         with pytest.raises(Transient, match="does not answer"):
