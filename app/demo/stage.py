@@ -84,6 +84,7 @@ class Stage:
             self._say("the broker died; starting it again")
             self._broker = start_broker(self.folder / "broker", self._broker.port, self._broker.name)
             self.restarts += 1
+            self._write_processes()
         for name, child in self._children.items():
             if not child.running():
                 self._say(f"{name} died; starting it again")
