@@ -32,7 +32,7 @@ COMPOSE = Path(__file__).resolve().parents[2] / "docker-compose.yml"
 PATIENCE_S = 120.0
 ONCE = ("district-set-up", "district-simulator")
 
-pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow]
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 class Natively:

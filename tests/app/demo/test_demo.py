@@ -28,19 +28,18 @@ pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(900)]
 
 @contextmanager
 def _demo(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "app.main", "demo", "--headless", "--json", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _report(process: subprocess.Popen[str]) -> dict[str, Any]:

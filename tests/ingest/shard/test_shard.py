@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -190,7 +191,7 @@ def test_a_refusing_log_is_tried_again_and_nothing_is_twice(broker: Broker, tmp_
 
 
 HOUR_MS = 3_600_000
-NO_BEAT = {"probe_interval_ms": HOUR_MS, "prove_interval_ms": HOUR_MS, "silence_ms": HOUR_MS}
+NO_BEAT: Any = {"probe_interval_ms": HOUR_MS, "prove_interval_ms": HOUR_MS, "silence_ms": HOUR_MS}
 """Time goes on where something hurries it, and only there."""
 
 
