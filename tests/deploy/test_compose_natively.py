@@ -29,7 +29,7 @@ from tests.support.kafka import RunningKafka
 from tests.support.postgres import PASSWORD, USER, shared_postgres
 
 COMPOSE = Path(__file__).resolve().parents[2] / "docker-compose.yml"
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 ONCE = ("district-set-up", "district-simulator")
 
 pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow, pytest.mark.timeout(900)]
