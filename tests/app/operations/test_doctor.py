@@ -15,7 +15,7 @@ from app.operations.doctor import machine
 from app.operations.doctor.district import partitions
 from app.operations.doctor.everywhere import clock_line
 from app.operations.doctor.report import Check, Level, Line, fail, lines_of, ok
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.folder_lock import FolderLock
 from contracts.batch import Batch
 from contracts.errors import Transient
