@@ -10,8 +10,10 @@ import pytest
 from playwright.sync_api import Browser, Route, expect
 
 from console.api.server import Server
+from console.catalogue import catalogue
 from contracts.findings import Fact, Phase, Subject, SubjectKind
 from contracts.incidents import AlertAction
+from detectors.registry import rule_facts
 from evidence.content_range import ContentRange
 from identity.box_credentials import Box
 from incidents.alerts.actions import Command
@@ -65,6 +67,15 @@ def fall(world: World, *, key: str = "r1203") -> str:
         part.append(JPEG)
     assert world.uploads.end(box, sha256, len(JPEG))
     return incident_id
+
+
+def test_the_feed_is_filtered_by_any_of_the_rules_in_the_readers_language(browser: Browser, server: Server) -> None:
+    page = log_in(browser, server, "wang", language="zh-CN")
+    options = page.locator("#filter-scenario option")
+    expect(options).to_have_count(1 + len(rule_facts()))
+    assert set(options.all_text_contents()[1:]) == {catalogue("zh-CN").word("scenario", rule) for rule in rule_facts()}
+    page.select_option("#filter-scenario", "stranger_entry")
+    expect(page.locator("#lamp")).to_have_text("实时")
 
 
 def test_an_incident_arrives_live_is_opened_and_marked_a_false_alarm_for_all_to_see(
