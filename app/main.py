@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "migrate": ("app.cli.migrate", "Copy one machine's inventory, log and incidents into a district."),
     "doctor": ("app.cli.doctor", "Look over a deployment: what is wrong with it, and what to do."),
     "services": ("app.cli.services", "Print the processes of this deployment; write their systemd units."),
+    "docs": ("app.cli.docs", "Print the pages about running Linli: operations, runbook, words, an example inventory."),
     "check-config": ("app.cli.check_config", "Print the configuration in force and where each value came from."),
 }
 

@@ -33,7 +33,7 @@ MAX_ATTEMPTS = 3  # uncaught errors at one position stop the partition, loudly (
 
 _BRING_BACK = (
     "Bring the log back as it was, or take the snapshots away to judge this log from its start; "
-    "docs/operations.md says how"
+    "`linli docs operations` says how"
 )
 
 

@@ -127,7 +127,7 @@ def readers(settings: Settings) -> Iterator[Line]:
 def _reading(cluster: KafkaCluster, behind: int, lost: list[int]) -> Iterator[Line]:
     if lost:
         gone = f"findings of partitions {lost} at {','.join(cluster.servers)} were dropped before incidents read them"
-        yield fail("readers", gone, "docs/runbook.md, *records were dropped before they were judged*")
+        yield fail("readers", gone, "`linli docs runbook`: records were dropped before they were judged")
     elif behind > BEHIND:
         yield warn("readers", f"incidents are {behind} findings behind", "see that `linli incidents run` runs")
     else:

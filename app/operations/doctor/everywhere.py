@@ -118,7 +118,7 @@ def _open_matters(database: Database) -> Iterator[Line]:
             .group_by(deliveries.c.receiver)
         ).all()
     for alarm in alarms[:20]:
-        yield warn("alarms", f"{alarm.code} {alarm.subject}: {alarm.detail}", "docs/operations.md has a row for it")
+        yield warn("alarms", f"{alarm.code} {alarm.subject}: {alarm.detail}", "look it up in `linli docs operations`")
     for receiver, created_ms, count in oldest:
         if now_ms - created_ms > LATE_MS:
             late = f"{count} deliveries to {receiver} wait, the oldest for {age(now_ms - created_ms)}"
@@ -176,7 +176,7 @@ def folder(what: str, path: Path) -> Iterator[Line]:
     left = usage.free / usage.total
     detail = f"{path} is writable, {usage.free / 1e9:.1f} GB ({left:.0%}) free"
     if left < LOWEST_SPACE:
-        yield fail(what, detail, "free space: a full disk stops ingest; see docs/runbook.md, *a disk is full*")
+        yield fail(what, detail, "free space: a full disk stops ingest; see `linli docs runbook`, a disk is full")
     elif left < LOW_SPACE:
         yield warn(what, detail, "free space, or shorten the retention settings")
     else:

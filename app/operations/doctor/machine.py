@@ -30,8 +30,8 @@ def checks_of(settings: Settings) -> list[Check]:
     return [
         Check("folder", lambda: folder("folder", path), "make it writable by Linli's account"),
         Check("process", lambda: process(path), "linli run"),
-        Check("log", lambda: log(path), "docs/operations.md says what the message means"),
-        Check("rules", lambda: rules(path), "docs/operations.md says what the message means"),
+        Check("log", lambda: log(path), "look the message up in `linli docs operations`"),
+        Check("rules", lambda: rules(path), "look the message up in `linli docs operations`"),
     ]
 
 
@@ -111,17 +111,17 @@ def standing(
         yield fail(
             what,
             f"log_replaced: snapshots are of log {manifest.log_id}, the log is {log_id}",
-            "docs/runbook.md, *the log was truncated or made again*",
+            "`linli docs runbook`: the log was truncated or made again",
         )
     elif (manifest.partition, manifest.partitions) != (partition, partitions):
         held = f"snapshots are of partition {manifest.partition} of {manifest.partitions}"
         yield fail(what, f"{held}, this is {partition} of {partitions}", "set kafka.partitions to what it was")
     elif manifest.through + 1 < begin:
         gap = f"positions {manifest.through + 1} to {begin - 1} were dropped before they were judged"
-        yield fail(what, f"log_gap: {gap}", "docs/runbook.md, *records were dropped before they were judged*")
+        yield fail(what, f"log_gap: {gap}", "`linli docs runbook`: records were dropped before they were judged")
     elif manifest.position >= end:
         behind = f"snapshots reach position {manifest.position}, the log ends at {end}"
-        yield fail(what, f"log_replaced: {behind}", "docs/runbook.md, *the log was truncated or made again*")
+        yield fail(what, f"log_replaced: {behind}", "`linli docs runbook`: the log was truncated or made again")
     elif end - 1 - manifest.position > BEHIND:
         yield warn(what, f"{end - 1 - manifest.position} records behind the log", "see that the rules run, and keep up")
     else:
