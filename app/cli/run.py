@@ -19,8 +19,8 @@ def command(config: Path | None, accept_cut: bool) -> None:  # noqa: FBT001 - cl
     Ctrl-C or SIGTERM ends it in order. Killed, it goes on where it was at the next start. The first start makes the
     user `admin` and shows its password once.
 
-    After an update of the rules it goes on only where the version before ended in order. When that one was killed,
-    start it once more and end it, or accept that some records are judged twice (--accept-cut); an alarm says which.
+    After an update of the rules it starts only if the version before has ended in order. If that one was killed, start
+    it once more and end it, or accept that some records are judged twice (--accept-cut); an alarm says which.
     """
     settings = load_settings(config)
     if settings.log.on_kafka:
