@@ -19,7 +19,7 @@ from identity.users import Users
 _ACTOR = "command line"
 
 
-@click.group()
+@click.group("users")
 @click.option("--config", type=click.Path(path_type=Path), default=None, help="Settings file (default linli.toml).")
 @click.pass_context
 def command(context: click.Context, config: Path | None) -> None:

@@ -16,6 +16,7 @@ from contracts.events import (
     ConsentRecorded,
     DeviceConfigured,
     PlaceConfigured,
+    ReferenceErased,
     SiteConfigured,
     ThresholdConfigured,
     VehicleRegistered,
@@ -45,6 +46,11 @@ def test_it_shows_every_table_and_every_class_of_device_but_lifts(records: list[
     assert shown == set(DeviceClass) - {DeviceClass.LIFT}
     kinds = (SiteConfigured, VehicleRegistered, ConsentRecorded, VisitorRegistered, ThresholdConfigured)
     assert all(list(_of(records, kind)) for kind in kinds)
+
+
+def test_every_kind_of_configuration_that_people_write_has_a_table() -> None:
+    kinds = {str(kind.__struct_config__.tag) for kind in Configuration.__args__ if kind is not ReferenceErased}
+    assert set(TABLES.values()) == kinds, "inventory/file_import.py: TABLES"
 
 
 def test_every_place_that_it_names_is_one_of_its_places(records: list[Configuration]) -> None:
