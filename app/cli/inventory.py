@@ -33,6 +33,8 @@ def command(context: click.Context, config: Path | None) -> None:
 def load(settings: Settings, file: Path) -> None:
     """Write the records of FILE (.toml, or one JSON record a line); what is already so stays as it is.
 
+    `linli docs inventory` prints an example of every table, with comments. In short:
+
     \b
     site_id = "s1"
     [[site]]

@@ -98,7 +98,7 @@ class Partitions:
         if found != self._log_id:
             raise LogBroken(
                 f"log_replaced: {log} was made again: its topic id is {found}, it was {self._log_id}. Bring the old "
-                "log back, or take the snapshots away to judge this one from its start; `linli docs operations` says how"
+                "log back, or take the snapshots away to judge this one from its start; see `linli docs operations`"
             )
 
     def alarm(self, partition: int, alarm: DriverAlarm, detail: str) -> None:
