@@ -93,7 +93,9 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_every_key_has_an_example_here() -> None:
-    assert list(OTHERS) == list(keys())
+    differing = sorted({*OTHERS} ^ {*keys()})
+    assert differing == [], "OTHERS of this file: an example of another value than the default is missing, or its key"
+    assert list(OTHERS) == list(keys()), "OTHERS of this file: in the order of the settings"
 
 
 def test_defaults_alone_are_the_struct_without_arguments() -> None:
