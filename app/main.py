@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
 
 import click
 
 from contracts.errors import ConfigurationError, LinliError
+from contracts.extras import not_installed
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, one line for --help). The module's attribute ``command`` is loaded only when it is called.
@@ -39,11 +41,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "migrate": ("app.cli.migrate", "Copy one machine's inventory, log and incidents into a district."),
     "doctor": ("app.cli.doctor", "Look over a deployment: what is wrong with it, and what to do."),
     "services": ("app.cli.services", "Print the processes of this deployment; write their systemd units."),
+    "docs": ("app.cli.docs", "Print the pages about running Linli: operations, runbook, words, an example inventory."),
     "check-config": ("app.cli.check_config", "Print the configuration in force and where each value came from."),
 }
 
-EXTRAS = {"kafka": "cluster", "faust": "cluster", "psycopg": "cluster", "influxdb_client": "influx"}
-"""Packages of servers that one machine needs none of, and the extra that brings each."""
+DONE, FAILED, MISUSED = 0, 1, 2
 
 
 class LazyGroup(click.Group):
@@ -66,11 +68,8 @@ class LazyGroup(click.Group):
         """
         try:
             return super().invoke(ctx)
-        except ModuleNotFoundError as error:
-            extra = EXTRAS.get((error.name or "").partition(".")[0])
-            if extra is None:
-                raise
-            raise ConfigurationError(f"{error.name} is not installed: `pip install 'linli[{extra}]'`") from None
+        except ImportError as error:
+            raise not_installed(error) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -88,22 +87,36 @@ def linli() -> None:
 
 
 def main() -> None:
-    """Entry point: every error Linli raises on purpose ends as one line on stderr and an exit code."""
+    """Entry point: ends the process with the exit code of its command line."""
+    sys.exit(exit_code(sys.argv[1:]))
+
+
+def exit_code(arguments: Sequence[str]) -> int:
+    """Run a command line; every error ends as one line on stderr, and here alone as a number.
+
+    0: done, or asked for help. 1: it failed, or a person said no. 2: the command line, the settings or another file
+    that a person wrote is wrong. An error that nobody expected is a failure too, and is shown whole.
+    """
     try:
-        linli.main(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        ended = linli.main(arguments, standalone_mode=False)  # the code of click's Exit; a command returns nothing
     except click.Abort:
-        sys.exit(1)
+        return _say("stopped", FAILED)
+    except click.UsageError as error:
+        error.show()
+        return MISUSED
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        return FAILED
     except ConfigurationError as error:
-        click.echo(f"linli: configuration: {error}", err=True)
-        sys.exit(2)
-    except LinliError as error:
-        click.echo(f"linli: {error}", err=True)
-        sys.exit(1)
+        return _say(f"configuration: {error}", MISUSED)
+    except (LinliError, OSError) as error:
+        return _say(str(error), FAILED)
+    return ended if isinstance(ended, int) else DONE
+
+
+def _say(text: str, code: int) -> int:
+    click.echo(f"linli: {text}", err=True)
+    return code
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import msgspec
 import psutil
 
 from app.wiring.children import Child
-from app.wiring.run_child import start_child
+from app.wiring.run_child import READY, start_child, wait_until_said
 from bench.figures import Figure, show
 from bench.mix import PARTITIONS, Mix
 from bench.mqtt_load import Sent
@@ -74,7 +74,8 @@ def measure(folder: Path, rate_per_s: float, seconds: float, shards: int) -> Wri
             _child(stack, f"shard-{n}", folder, ("ingest", "run", "--shard", f"{n}/{shards}"), settings)
             for n in range(shards)
         ]
-        _wait_ready(running)
+        for child in running:
+            wait_until_said(child, READY, READY_S)
         cluster = stack.enter_context(KafkaCluster(kafka_url))
         tails = cluster.tails()
         _wait_quiet(tails)
@@ -150,16 +151,6 @@ def _child(stack: ExitStack, name: str, folder: Path, arguments: Sequence[str], 
     child = start_child(name, folder, *arguments, settings=settings)
     stack.callback(child.stop)
     return child
-
-
-def _wait_ready(shards: Sequence[Child]) -> None:
-    end_s = time.monotonic() + READY_S
-    while not all("ready " in child.tail() for child in shards):
-        for child in shards:
-            child.check()
-        if time.monotonic() > end_s:
-            raise SystemExit(f"not ready:\n{shards[0].tail()}")
-        time.sleep(0.1)
 
 
 def _send(mqtt_url: str, mix: Mix, rate_per_s: float, seconds: float) -> Sent:

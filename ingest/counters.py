@@ -32,7 +32,7 @@ class Counters:
         )
         self.append_s = Histogram("linli_ingest_append_seconds", "time of one append, fsync included", registry=at)
         self.connected = Gauge("linli_ingest_connected", "1 while the broker session stands", registry=at)
-        self.watermark_lag_ms = Gauge("linli_ingest_watermark_lag_ms", "how far proven time lies behind", registry=at)
+        self.watermark_lag_ms = Gauge("linli_ingest_watermark_lag_ms", "the watermark behind the clock", registry=at)
         self.interruptions = Counter("linli_ingest_interruptions", "times ingest was not listening", registry=at)
         self.clock_steps = Counter("linli_ingest_clock_steps", "jumps of the wall clock above 2 s", registry=at)
         self.skewed_clocks = Gauge("linli_ingest_skewed_clocks", "clocks off by more than 250 ms", registry=at)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from contracts.errors import ConfigurationError
+from contracts.secrets import Secret
 
 MAX_PAYLOAD_BYTES = 256 * 1024
 """A message larger than a whole batch is no event."""
+NO_PASSWORD = Secret("")
 
 
 class ShardSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,8 +20,8 @@ class ShardSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     mqtt_url: str
     client_id: str = "linli-ingest-0"
-    password: str = ""
-    ca_file: str = ""  # of a private authority; empty: the system's
+    password: Secret = NO_PASSWORD  # user:password
+    ca_file: Path | None = None  # of a private authority; none: the system's
     protocol: str = "auto"  # "5", "3.1.1", or ask the broker
     partitions: int = 1
     shards: int = 1
@@ -43,12 +46,12 @@ class BrokerAddress(msgspec.Struct, frozen=True):
     host: str
     port: int
     user: str = ""
-    password: str = ""
+    password: Secret = NO_PASSWORD
     tls: bool = False
-    ca_file: str = ""
+    ca_file: Path | None = None
 
 
-def broker_address(url: str, password: str = "", ca_file: str = "") -> BrokerAddress:
+def broker_address(url: str, password: Secret = NO_PASSWORD, ca_file: Path | None = None) -> BrokerAddress:
     """The parts of ``mqtt[s]://[user[:password]@]host[:port]``; ``password`` (``user:password``) wins over the URL's.
 
     ``ca_file`` holds the certificates of a private authority; without one the system's authorities are trusted.
@@ -69,8 +72,8 @@ def broker_address(url: str, password: str = "", ca_file: str = "") -> BrokerAdd
     tls = parts.scheme == "mqtts"
     user, secret = unquote(parts.username or ""), unquote(parts.password or "")
     if password:
-        user, _, secret = password.strip().partition(":")
-    return BrokerAddress(parts.hostname, port or (8883 if tls else 1883), user, secret, tls, ca_file)
+        user, _, secret = password.reveal().strip().partition(":")
+    return BrokerAddress(parts.hostname, port or (8883 if tls else 1883), user, Secret(secret), tls, ca_file)
 
 
 def owned_partitions(settings: ShardSettings) -> tuple[int, ...]:

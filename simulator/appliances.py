@@ -1,7 +1,8 @@
 """What else hangs on a flat's circuit, and what of it a careless rule takes for a charger.
 
 Each function gives one appliance's load over ``from_ms…to_ms`` (a whole script). Powers in watts are typical nameplate
-and plug-meter figures; cycling times follow STANDARDS §4.2's list of look-alikes.
+and plug-meter figures; cycling times follow the list of look-alikes in
+docs/standards.md#charger-signature.
 """
 
 from __future__ import annotations

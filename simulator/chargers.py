@@ -1,6 +1,7 @@
 """E-bike chargers as a meter sees them: bulk plateau, second stage, float or nothing.
 
-Source: STANDARDS §4.2. Powers are at the mains; a charger without power factor correction shows 0.5–0.65.
+Source: docs/standards.md#charger-signature. Powers are at the mains; a charger without power factor
+correction shows 0.5–0.65.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ HORIZON_MS = 3 * DAY_MS
 """How far ahead appliances are drawn; a demo that runs longer sees its flats fall dark."""
 
 PLATEAU_MS = 45 * MINUTE_MS
-"""After this much flat load a charge is suspected (STANDARDS §4.2)."""
+"""After this much flat load a charge is suspected (docs/standards.md#charger-signature)."""
 CHARGE_DUE_MS = 40_000
 SILENCE_DUE_MS = 40_000
 """How long after the end of the history the charge is suspected and the silence is due."""

@@ -1,4 +1,7 @@
-"""An edge box's two-lane spool as its rows reach ingest (LOG §4): numbers, outages, backlog, resends, "drained"."""
+"""An edge box's two-lane spool as its rows reach ingest: numbers, outages, backlog, resends, "drained".
+
+See docs/protocol.md#box-spools.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from contracts.durations import DAY_MS, HOUR_MS
 
 DEFAULT_PREFIX = "linli."
 MAX_SNAPSHOT_BYTES = 9 * 1024 * 1024
-"""A snapshot row is ≤ 8 MiB (LOG §7); producers and consumers of every topic allow for it."""
+"""A snapshot row is ≤ 8 MiB (docs/protocol.md#snapshots); producers and consumers of every topic allow for it."""
 DEAD_RETENTION_HOURS = 72
 SEGMENT_MS = DAY_MS
 """A record goes with the segment it lies in; by the brokers' default that stays open for a week of its own."""
@@ -23,7 +23,7 @@ class TopicNames(msgspec.Struct, frozen=True):
 
     @property
     def log(self) -> str:
-        """The log of batches (LOG §2)."""
+        """The log of batches (docs/protocol.md#the-log-on-kafka)."""
         return f"{self.prefix}log"
 
     @property
@@ -33,7 +33,7 @@ class TopicNames(msgspec.Struct, frozen=True):
 
     @property
     def snapshots(self) -> str:
-        """Rows and manifests (LOG §7), compacted, those of log partition p in partition p."""
+        """Rows and manifests (docs/protocol.md#snapshots), compacted, those of log partition p in partition p."""
         return f"{self.prefix}snapshots"
 
     @property
@@ -69,7 +69,7 @@ def topic_specs(
         names: their names.
         partitions: of log, findings and snapshots; the dead letters have one.
         replication: copies of each record.
-        retention_hours: how long the log is kept; findings as long, since readers keep ids as long as the log (LOG §6).
+        retention_hours: how long the log is kept; findings as long, since readers keep ids as long as the log.
         retention_bytes: most bytes of the log in each partition; -1 for no such bound.
     """
     kept = {"cleanup.policy": "delete", "retention.ms": str(retention_hours * HOUR_MS)}
@@ -80,7 +80,7 @@ def topic_specs(
     snapshots = {
         **safe,
         "cleanup.policy": "compact",
-        # LOG §10: as the brokers' defaults have it, 875 MiB were read for 12 MiB of state; so: 30 MiB
+        # as the brokers' defaults have it, 875 MiB were read for 12 MiB of state; so: 30 MiB (docs/protocol.md)
         "segment.bytes": str(32 * 1024 * 1024),
         "segment.ms": "60000",
         "min.cleanable.dirty.ratio": "0.1",

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from app.settings.settings import Settings, load_settings
+from app.cli.command_line import pass_settings
+from app.settings.settings import Settings
 from app.wiring.folder_lock import FolderLock
 from contracts.errors import Permanent
 
@@ -24,11 +25,11 @@ def command(context: click.Context, config: Path | None) -> None:
     KEYS FILES` runs the rules over segments. Without its line in the key file (archive.key_file) a segment opens for
     nobody: keep a copy of that file apart from the segments.
     """
-    context.obj = load_settings(config)
+    context.obj = config
 
 
 @command.command("run")
-@click.pass_obj
+@pass_settings
 def run(settings: Settings) -> None:
     """Follow the district's log into the archive, and delete segments whose time is over, until SIGTERM or Ctrl-C.
 
@@ -41,7 +42,7 @@ def run(settings: Settings) -> None:
 
 
 @command.command("once")
-@click.pass_obj
+@pass_settings
 def once(settings: Settings) -> None:
     """Archive everything that the log holds now, delete segments whose time is over, and end.
 
@@ -58,7 +59,7 @@ def once(settings: Settings) -> None:
 
 @command.command("list")
 @click.option("--site", help="only this site's")
-@click.pass_obj
+@pass_settings
 def list_segments(settings: Settings, site: str | None) -> None:
     """Print the segments, one a line: file, events, bytes, SHA-256."""
     from app.wiring.archives import need_archive
@@ -74,7 +75,7 @@ def list_segments(settings: Settings, site: str | None) -> None:
 
 @command.command("verify")
 @click.option("--site", help="only this site's")
-@click.pass_obj
+@pass_settings
 def verify(settings: Settings, site: str | None) -> None:
     """Read every segment whole: each must open with its key and be the file that was written. Exit 1 if one is not."""
     from app.wiring.archives import need_archive
@@ -95,7 +96,7 @@ def verify(settings: Settings, site: str | None) -> None:
 
 @command.command("show")
 @click.argument("segment")
-@click.pass_obj
+@pass_settings
 def show(settings: Settings, segment: str) -> None:
     """Print the events of SEGMENT (as `linli archive list` names it) as JSON, one a line, configuration first.
 
@@ -118,7 +119,7 @@ def show(settings: Settings, segment: str) -> None:
 @command.command("erase-site")
 @click.argument("site")
 @click.confirmation_option(prompt="Delete the site's key and segments for good?")
-@click.pass_obj
+@pass_settings
 def erase_site(settings: Settings, site: str) -> None:
     """Delete SITE's key and segments: copies of its segments elsewhere open no more. A legal hold prevents it."""
     from app.wiring.archive_process import erase_site as erase
@@ -130,8 +131,8 @@ def erase_site(settings: Settings, site: str) -> None:
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
     """An embedded log is read by its one process."""
-    if settings["log.url"].startswith("sqlite:"):
-        with FolderLock(settings.folder()):
+    if not settings.log.on_kafka:
+        with FolderLock(settings.log.folder()):
             yield
     else:
         yield

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 import click
+
+from app.settings.loading import load_settings
+from app.settings.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def pass_settings(work: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
+    """Give a command the settings of its group's ``--config``. They are read when the command is run, and not before.
+
+    So a command explains itself, and says what is wrong with its own options, also where the settings are broken.
+    """
+
+    def run(config: Path | None, /, *args: P.args, **options: P.kwargs) -> R:
+        return work(load_settings(config), *args, **options)
+
+    return functools.update_wrapper(click.pass_obj(run), work)
 
 
 def with_config(root: click.Command, arguments: Sequence[str], config: Path | None) -> tuple[str, ...]:

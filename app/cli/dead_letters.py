@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from app.settings.settings import load_settings
+from app.cli.command_line import pass_settings
+from app.settings.settings import Settings
 from contracts.errors import ConfigurationError, RejectReason
 from ingest.shard.dead_letters import DeadLetter, DeadLetters
 
@@ -20,17 +21,17 @@ def command(context: click.Context, config: Path | None) -> None:
 
     Texts that a person could be in are blanked before anything is kept; letters are encrypted and last 72 hours.
     """
-    context.obj = Path(load_settings(config)["dead_letters.folder"])
+    context.obj = config
 
 
 @command.command("list")
 @click.option("--reason", type=click.Choice([str(reason) for reason in RejectReason]), help="only this reason")
 @click.option("--source", help="only this source: SITE/DEVICE, or unknown")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
-@click.pass_obj
-def list_letters(folder: Path, reason: str | None, source: str | None, limit: int) -> None:
+@pass_settings
+def list_letters(settings: Settings, reason: str | None, source: str | None, limit: int) -> None:
     """Print the newest letters, newest first: number, time, reason, source, size, what was wrong."""
-    letters = DeadLetters(folder)
+    letters = _letters(settings)
     found = letters.list(limit, reason, source)
     for letter in found:
         click.echo(
@@ -43,10 +44,10 @@ def list_letters(folder: Path, reason: str | None, source: str | None, limit: in
 
 @command.command("show")
 @click.argument("letter", type=int)
-@click.pass_obj
-def show(folder: Path, letter: int) -> None:
+@pass_settings
+def show(settings: Settings, letter: int) -> None:
     """Print one letter in full: topic, SHA-256 and scrubbed excerpt too."""
-    letters = DeadLetters(folder)
+    letters = _letters(settings)
     found = letters.show(letter)
     letters.close()
     if found is None:
@@ -67,13 +68,17 @@ def show(folder: Path, letter: int) -> None:
 
 @command.command("purge")
 @click.confirmation_option(prompt="Delete all dead letters?")
-@click.pass_obj
-def purge(folder: Path) -> None:
+@pass_settings
+def purge(settings: Settings) -> None:
     """Delete all letters now."""
-    letters = DeadLetters(folder)
+    letters = _letters(settings)
     count = letters.purge()
     letters.close()
     click.echo(f"{count} letters deleted", err=True)
+
+
+def _letters(settings: Settings) -> DeadLetters:
+    return DeadLetters(settings.dead_letters.folder)
 
 
 def _when(letter: DeadLetter) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 
 
 @click.command("doctor")
@@ -24,9 +24,9 @@ def command(*, as_json: bool, config: Path | None) -> None:
     from app.operations.doctor.report import Level, lines_of, ok, text_of
 
     settings = load_settings(config)
-    rest = district.checks_of(settings) if settings["log.url"].startswith("kafka:") else machine.checks_of(settings)
+    rest = district.checks_of(settings) if settings.log.on_kafka else machine.checks_of(settings)
     worst = False
-    for line in [ok("settings", settings["log.url"]), *lines_of([*everywhere.checks_of(settings), *rest])]:
+    for line in [ok("settings", settings.log.url), *lines_of([*everywhere.checks_of(settings), *rest])]:
         click.echo(msgspec.json.encode(line).decode() if as_json else text_of(line))
         worst = worst or line.level is Level.FAIL
     sys.exit(1 if worst else 0)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
-from app.settings.settings import Settings, load_settings
+from app.cli.command_line import pass_settings
+from app.settings.loading import load_settings
+from app.settings.settings import Settings
 from app.wiring.erasure import open_stores
 from contracts.erasure import Erasure, digest_of
 from contracts.errors import Permanent
@@ -45,7 +47,7 @@ def command(
 
     `linli erase verify` looks again everywhere, and fails when something is still there past its date.
     """
-    context.obj = load_settings(config)
+    context.obj = config
     if context.invoked_subcommand is not None:
         return
     given = {
@@ -58,14 +60,14 @@ def command(
     if site is None or not is_id(site) or len(named) != 1:
         raise click.UsageError("give --site SITE and one of --person, --visitor, --vehicle, --tag; or `verify`")
     kind, ref = named[0]
-    with open_stores(context.obj, wall_ms) as stores:
+    with open_stores(load_settings(config), wall_ms) as stores:
         answers = erase_everywhere(stores, Erasure(site, kind, digest_of(site, kind, ref), wall_ms()))
     for answer in answers:
         click.echo(_line(answer))
 
 
 @command.command("verify")
-@click.pass_obj
+@pass_settings
 def verify_all(settings: Settings) -> None:
     """Look for everything ever erased in every store. Exit 1 when something is still there past its date."""
     wrong = 0

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from app.cli.replay import line_of
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.findings import findings_by_site
 
 

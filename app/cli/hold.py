@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from app.settings.settings import Settings, load_settings
+from app.cli.command_line import pass_settings
+from app.settings.settings import Settings
 from app.wiring.stores import open_incidents
 from governance.holds import add_hold, end_hold, standing_holds
 from system.clock import wall_ms
@@ -21,14 +22,14 @@ def command(context: click.Context, config: Path | None) -> None:
 
     A hold on an incident keeps its rows and evidence, and the site's segments in the archive. Both steps are audited.
     """
-    context.obj = load_settings(config)
+    context.obj = config
 
 
 @command.command("add")
 @click.option("--site", required=True, help="the site's id")
 @click.option("--incident", help="only this incident (its id); without it the whole site")
 @click.option("--reason", required=True, help="why, with a file number; nobody's name")
-@click.pass_obj
+@pass_settings
 def add(settings: Settings, site: str, incident: str | None, reason: str) -> None:
     """Begin a hold; prints its id."""
     store = open_incidents(settings)
@@ -42,7 +43,7 @@ def add(settings: Settings, site: str, incident: str | None, reason: str) -> Non
 
 @command.command("remove")
 @click.argument("hold")
-@click.pass_obj
+@pass_settings
 def remove(settings: Settings, hold: str) -> None:
     """End HOLD. What it covered goes when its time is over; ask for an erasure that it prevented again."""
     store = open_incidents(settings)
@@ -55,7 +56,7 @@ def remove(settings: Settings, hold: str) -> None:
 
 
 @command.command("list")
-@click.pass_obj
+@pass_settings
 def list_holds(settings: Settings) -> None:
     """Print the holds that stand, one a line: id, site, incident or -, since when, reason."""
     store = open_incidents(settings)

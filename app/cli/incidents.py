@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 
 
 @click.group("incidents")

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
-from app.settings.settings import Settings, load_settings
+from app.cli.command_line import pass_settings
+from app.settings.kinds import without_password
+from app.settings.settings import Settings
 
 
 class ShardNumber(click.ParamType):
@@ -41,12 +43,12 @@ def command(context: click.Context, config: Path | None) -> None:
     n shards share the partitions of the log: shard i/n writes those whose number leaves i when divided by n. Each must
     run exactly once: a second owner of a shard's session ends the first.
     """
-    context.obj = load_settings(config)
+    context.obj = config
 
 
 @command.command("run")
 @_shard
-@click.pass_obj
+@pass_settings
 def run(settings: Settings, shard: tuple[int, int]) -> None:
     """Run one shard until Ctrl-C or SIGTERM, which finish what was accepted.
 
@@ -64,16 +66,16 @@ def run(settings: Settings, shard: tuple[int, int]) -> None:
 @command.command("forget")
 @_shard
 @click.confirmation_option(prompt="Delete this shard's session at the broker, with what waits in it?")
-@click.pass_obj
+@pass_settings
 def forget(settings: Settings, shard: tuple[int, int]) -> None:
     """Delete the session of a shard that will not run again: after a change of n, else the broker collects for it.
 
     A change of n: start all new shards, wait until each is ready, stop the old ones, then forget the old ones.
     """
-    from app.wiring.ingest_process import client_id_of, shard_settings
+    from app.wiring.ingest import client_id_of, shard_settings
     from ingest.session.session import forget_session
     from ingest.settings import broker_address
 
     wired = shard_settings(settings, *shard, partitions=shard[1], log_id="")
-    forget_session(broker_address(wired.mqtt_url, wired.password), wired.client_id)
-    click.echo(f"{client_id_of(settings, *shard)} is forgotten at {settings['mqtt.url']}", err=True)
+    forget_session(broker_address(wired.mqtt_url, wired.password, wired.ca_file), wired.client_id)
+    click.echo(f"{client_id_of(settings, *shard)} is forgotten at {without_password(settings.mqtt.url)}", err=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from app.settings.settings import Settings, load_settings
+from app.cli.command_line import pass_settings
+from app.settings.settings import Settings
 from app.wiring.stores import open_inventory
 from contracts.errors import ConfigurationError
 from inventory.file_import import parse_inventory
@@ -23,14 +24,16 @@ def command(context: click.Context, config: Path | None) -> None:
 
     A running `linli run` takes changes over within a second.
     """
-    context.obj = load_settings(config)
+    context.obj = config
 
 
 @command.command("load")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.pass_obj
+@pass_settings
 def load(settings: Settings, file: Path) -> None:
     """Write the records of FILE (.toml, or one JSON record a line); what is already so stays as it is.
+
+    `linli docs inventory` prints an example of every table, with comments. In short:
 
     \b
     site_id = "s1"
@@ -63,7 +66,7 @@ def load(settings: Settings, file: Path) -> None:
 
 @command.command("list")
 @click.option("--site", help="only this site")
-@click.pass_obj
+@pass_settings
 def list_devices(settings: Settings, site: str | None) -> None:
     """Print the devices in force, one a line: site, device, class, place, box, silence limit."""
     inventory = open_inventory(settings)
@@ -77,7 +80,7 @@ def list_devices(settings: Settings, site: str | None) -> None:
 
 
 @command.command("pending")
-@click.pass_obj
+@pass_settings
 def pending(settings: Settings) -> None:
     """Print who knocks without being in the inventory: devices, and topics that are none of ours."""
     inventory = open_inventory(settings)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from app.settings.settings import Settings, load_settings
+from app.settings.loading import load_settings
+from app.settings.settings import Settings
 from app.wiring.district import is_district, log_partitions, open_cluster, topic_names
 from app.wiring.folder_lock import FolderLock
 from app.wiring.log_loading import load_events
@@ -50,7 +51,7 @@ def load(file: Path, rate: float | None, config: Path | None) -> None:
 
 
 def _into_files(settings: Settings, events: Iterator[AnyEvent], rate: float | None) -> tuple[int, str]:
-    folder = settings.folder()
+    folder = settings.log.folder()
     with FolderLock(folder):
         log = DayLog(folder)
         try:
@@ -71,7 +72,7 @@ def _into_kafka(settings: Settings, events: Iterator[AnyEvent], rate: float | No
         log = KafkaLogLoader(cluster, topic)
         done = load_events(log, fresh, partitions=partitions, rate_per_s=rate, on_progress=_Progress())
         log.finish()
-    return done, f"{topic} at {settings['log.url']}"
+    return done, f"{topic} at {settings.log.url}"
 
 
 def _not_before(events: Iterator[AnyEvent], watermark_ms: int, elsewhere: str) -> Iterator[AnyEvent]:

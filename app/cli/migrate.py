@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.settings.settings import Settings, load_settings
+from app.settings.loading import load_settings
+from app.settings.settings import Settings
 from app.wiring.district import is_district
 from contracts.errors import ConfigurationError
 
@@ -58,8 +59,8 @@ def command(source: Path, config: Path | None) -> None:
     anything else is refused.
     """
     district = load_settings(config)
-    if not district["log.url"].startswith("kafka:"):
-        raise ConfigurationError(f"log.url = {district['log.url']!r}: --config must be the district's, kafka://…")
+    if not district.log.on_kafka:
+        raise ConfigurationError(f"log.url = {district.log.url!r}: --config must be the district's, kafka://…")
     old = load_settings(source, {})
     notes = _DISTRICT_NOTES if is_district(old) else _MACHINE_NOTES
     done = _migrate(old, district)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from app.settings.settings import Settings, load_settings
+from app.settings.loading import load_settings
+from app.settings.settings import Settings
 from contracts.errors import ConfigurationError
 from streams.results.lines import line_of
 from streams.results.spool import Spool
@@ -67,7 +68,7 @@ def rejected(config: Path | None, limit: int) -> None:
 
 
 def _spool(settings: Settings) -> Spool:
-    path = Path(settings["results.spool"])
+    path = settings.results.spool
     if not path.exists():
         raise ConfigurationError(f"results.spool = {str(path)!r}: there is no such file; nothing has run here yet")
     return Spool(path)

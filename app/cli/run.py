@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from contracts.errors import ConfigurationError
 
 
@@ -19,11 +19,11 @@ def command(config: Path | None, accept_cut: bool) -> None:  # noqa: FBT001 - cl
     Ctrl-C or SIGTERM ends it in order. Killed, it goes on where it was at the next start. The first start makes the
     user `admin` and shows its password once.
 
-    After an update of the rules it goes on only where the version before ended in order. When that one was killed,
-    start it once more and end it, or accept that some records are judged twice (--accept-cut); an alarm says which.
+    After an update of the rules it starts only if the version before has ended in order. If that one was killed, start
+    it once more and end it, or accept that some records are judged twice (--accept-cut); an alarm says which.
     """
     settings = load_settings(config)
-    if settings["log.url"].startswith("kafka:"):
+    if settings.log.on_kafka:
         raise ConfigurationError(
             "log.url is Kafka: `linli run` is for one machine with sqlite:///FOLDER. A district's processes are "
             "`linli ingest run`, `linli streams run`, `linli incidents run`, `linli console run` and "

@@ -12,7 +12,7 @@ import msgspec
 from app.cli.command_line import with_config
 from app.operations.services import Counts, Service, services_of
 from app.operations.systemd import units_of
-from app.settings.settings import DEFAULT_FILE, load_settings
+from app.settings.loading import DEFAULT_FILE, load_settings
 from contracts.errors import Permanent
 
 

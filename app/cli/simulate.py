@@ -33,7 +33,9 @@ CONFIRM_TIMEOUT_S = 30.0
 )
 @click.option("--mqtt", "mqtt_url", help="publish to this broker instead: mqtt://host:port")
 @click.option(
-    "--password-file", type=click.Path(path_type=Path, exists=True), help="with --mqtt: file with user:password"
+    "--password-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="with --mqtt: file with user:password",
 )
 @click.option(
     "--ca-file", type=click.Path(path_type=Path, exists=True), help="with --mqtt: a private authority's certificates"
@@ -67,20 +69,32 @@ def command(
     if out is None and mqtt_url is None:
         raise ConfigurationError("nothing to do: give --out FILE (or - for stdout), or --mqtt URL")
     world = generate(Request(seed=seed, days=days, sites=sites, start_ms=_start_ms(start), origin=Origin(origin)))
-    if truth is not None:
-        write_truths(world.truths, truth)
-    if out is not None:
-        _write(world.events, out)
+    try:
+        if truth is not None:
+            write_truths(world.truths, truth)
+        if out is not None:
+            _write(world.events, out)
+    except OSError as error:
+        if error.filename is None:  # who read our output has gone
+            raise
+        raise ConfigurationError(f"{error.filename} cannot be written: {error.strerror}") from None
     expected = sum(t.expected for t in world.truths)
     click.echo(
         f"{len(world.events)} events, {expected} findings expected, {len(world.truths) - expected} near misses",
         err=True,
     )
     if mqtt_url is not None:
-        password = password_file.read_text(encoding="utf-8") if password_file else ""
+        password = _password(password_file)
         _publish(
             world, Publisher(mqtt_url, f"linli-simulator-{seed}", password=password, ca_file=str(ca_file or "")), speed
         )
+
+
+def _password(file: Path | None) -> str:
+    try:
+        return file.read_text(encoding="utf-8") if file else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"password file {file} cannot be read: {error}") from None
 
 
 def _start_ms(text: str | None) -> int:

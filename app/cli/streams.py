@@ -10,7 +10,8 @@ from typing import Protocol
 
 import click
 
-from app.settings.settings import Settings, load_settings
+from app.cli.command_line import pass_settings
+from app.settings.settings import Settings
 from app.wiring.district import is_district, open_cluster, topic_names
 from app.wiring.folder_lock import FolderLock
 from contracts.errors import ConfigurationError
@@ -39,14 +40,14 @@ def command(context: click.Context, config: Path | None) -> None:
     Three uncaught errors at one position stop `linli run`, or one partition of `linli streams run`: going on alone
     would lose findings silently. A newer version may well digest the record; only when none does, give it up.
     """
-    context.obj = load_settings(config)
+    context.obj = config
 
 
 @command.command("run")
 @click.option("--accept-cut", is_flag=True, help="go on though the version of the rules before was killed, not drained")
 @click.option("--report-to", type=int, hidden=True, help="be the worker itself; progress goes to this descriptor")
 @click.option("--no-supervisor", is_flag=True, hidden=True, help="be the worker itself, for tests and debuggers")
-@click.pass_obj
+@pass_settings
 def run(settings: Settings, accept_cut: bool, report_to: int | None, no_supervisor: bool) -> None:  # noqa: FBT001
     """Judge the log's partitions, shared with every other worker of the same kafka.prefix. log.url names the brokers.
 
@@ -68,7 +69,7 @@ def run(settings: Settings, accept_cut: bool, report_to: int | None, no_supervis
 
 @command.command("failures")
 @_PARTITION
-@click.pass_obj
+@pass_settings
 def failures(settings: Settings, partition: int) -> None:
     """Print the positions that failed, one a line: position, times, skipped or not, the last error."""
     with _book(settings, partition) as book:
@@ -82,7 +83,7 @@ def failures(settings: Settings, partition: int) -> None:
 @command.command("retry")
 @click.argument("position", type=click.IntRange(min=0))
 @_PARTITION
-@click.pass_obj
+@pass_settings
 def retry(settings: Settings, position: int, partition: int) -> None:
     """Forget how often POSITION failed: three more attempts, after an update."""
     with _book(settings, partition, to_write=True) as book:
@@ -95,7 +96,7 @@ def retry(settings: Settings, position: int, partition: int) -> None:
 @command.command("skip")
 @click.argument("position", type=click.IntRange(min=0))
 @_PARTITION
-@click.pass_obj
+@pass_settings
 def skip(settings: Settings, position: int, partition: int) -> None:
     """Give up the record at POSITION for good: what it holds is not judged, and a finding says so."""
     with _book(settings, partition, to_write=True) as book:
@@ -121,7 +122,7 @@ def _book(settings: Settings, partition: int, *, to_write: bool = False) -> Iter
                 raise ConfigurationError(f"there is no partition {partition}: {names.snapshots} has {count}")
             yield KafkaKeep(cluster, names, partition, sender=cluster.producer(), tails=cluster.tails())
             return
-        folder = settings.folder()
+        folder = settings.log.folder()
         if to_write:
             opened.enter_context(FolderLock(folder))
         store = _store(folder)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.settings.settings import Settings, load_settings
+from app.cli.command_line import pass_settings
+from app.settings.settings import Settings
 from app.wiring.district import open_cluster, wanted_topics
 from streams.topics import TopicSpec, differences, wrong_settings, wrong_shape
 
@@ -24,11 +25,11 @@ def command(context: click.Context, config: Path | None) -> None:
     log.url names the brokers; kafka.partitions, kafka.replication, log.retention_days and kafka.retention_bytes say how
     the topics must be. The number of partitions is chosen once: a log never grows partitions.
     """
-    context.obj = load_settings(config)
+    context.obj = config
 
 
 @command.command("create")
-@click.pass_obj
+@pass_settings
 def create(settings: Settings) -> None:
     """Make what is missing and set what differs; what is right stays as it is, so repeat this at will.
 
@@ -40,7 +41,7 @@ def create(settings: Settings) -> None:
 
 
 @command.command("check")
-@click.pass_obj
+@pass_settings
 def check(settings: Settings) -> None:
     """Say what differs from the settings and what to do about it, a line each; the exit code is 1 if anything does."""
     with open_cluster(settings, "linli-topics") as cluster:

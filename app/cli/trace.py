@@ -10,7 +10,7 @@ import msgspec
 
 from app.operations.story import lines_of, steps_of
 from app.operations.trace_stores import open_tracer
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 
 
 @click.command("trace")

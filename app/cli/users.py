@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.stores import open_incidents
 from contracts.errors import ConfigurationError
 from identity.passwords import random_password
@@ -19,7 +19,7 @@ from identity.users import Users
 _ACTOR = "command line"
 
 
-@click.group()
+@click.group("users")
 @click.option("--config", type=click.Path(path_type=Path), default=None, help="Settings file (default linli.toml).")
 @click.pass_context
 def command(context: click.Context, config: Path | None) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from app.demo.cameras import Rendering, box_file, clip_cameras, clip_tables
 from app.wiring.children import Child
 from app.wiring.log_loading import load_events
-from app.wiring.run_child import environment, run_settings, start_child, wait_until_ready, write_secret
+from app.wiring.run_child import environment, start_child, start_run, wait_until_ready, write_secret
 from app.wiring.stores import BOXES_FILE
 from contracts.events import DeviceConfigured
 from contracts.names import DeviceClass
@@ -71,11 +71,11 @@ class Stage:
         self._write_inventory()
         self._write_history()
         self._write_people()
-        self._start("linli", "run")
+        self._start("linli")
         self.page = wait_until_ready(self._children["linli"])
         self._port = int(self.page.rpartition(":")[2])  # where it must be again after a restart
         self._write_box(self._rendering)
-        self._start("box", "edge", "run", "--config", str(self.folder / "box.toml"))
+        self._start("box")
         self._write_processes()
         self.built = True
 
@@ -85,10 +85,11 @@ class Stage:
             self._say("the broker died; starting it again")
             self._broker = start_broker(self.folder / "broker", self._broker.port, self._broker.name)
             self.restarts += 1
+            self._write_processes()
         for name, child in self._children.items():
             if not child.running():
                 self._say(f"{name} died; starting it again")
-                self._start(name, *self._commands[name])
+                self._start(name)
                 self.restarts += 1
                 self._write_processes()
 
@@ -181,13 +182,14 @@ class Stage:
 
     # --- processes ----------------------------------------------------------------------------------------------------
 
-    @property
-    def _commands(self) -> dict[str, tuple[str, ...]]:
-        return {"linli": ("run",), "box": ("edge", "run", "--config", str(self.folder / "box.toml"))}
+    def _start(self, name: str) -> None:
+        self._children[name] = self._linli() if name == "linli" else self._box()
 
-    def _start(self, name: str, *arguments: str) -> None:
-        settings = run_settings(self.folder, self.mqtt_url, self._port, self.receiver.url)
-        self._children[name] = start_child(name, self.folder, *arguments, settings=settings)
+    def _linli(self) -> Child:
+        return start_run(self.folder, mqtt_url=self.mqtt_url, port=self._port, webhook_url=self.receiver.url)
+
+    def _box(self) -> Child:
+        return start_child("box", self.folder, "edge", "run", "--config", str(self.folder / "box.toml"), settings={})
 
     def _stop(self, name: str) -> None:
         child = self._children.pop(name, None)

@@ -31,10 +31,10 @@ class Counts(msgspec.Struct, frozen=True):
 
 def services_of(settings: Settings, counts: Counts) -> list[Service]:
     """One entry a process, in the order they are started; boxes run beside their cameras and are not among them."""
-    planned = _district(counts) if settings["log.url"].startswith("kafka:") else [_MACHINE]
-    if settings["metrics.port"] == "off":
+    planned = _district(counts) if settings.log.on_kafka else [_MACHINE]
+    if settings.metrics.port is None:
         return planned
-    ports = itertools.count(int(settings["metrics.port"]) or FIRST_PORT)
+    ports = itertools.count(settings.metrics.port or FIRST_PORT)
     return [msgspec.structs.replace(service, metrics_port=next(ports)) for service in planned]
 
 

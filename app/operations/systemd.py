@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.operations.services import Service
-from app.settings.settings import KEYS, Settings, environment_name
+from app.settings.secret_files import files_named
+from app.settings.settings import Settings, keys
 
 TARGET = "linli.target"
 
@@ -90,17 +91,12 @@ def units_of(settings: Settings, services: Sequence[Service], *, linli: Path) ->
     return files | {TARGET: _TARGET_UNIT.format(target=TARGET, services=" ".join(files))}
 
 
-def secret_keys(settings: Settings) -> list[str]:
-    """The settings in force that name a file with a secret."""
-    return [key for key in KEYS if key.endswith("_file") and settings[key]]
-
-
 def _unit(settings: Settings, service: Service, linli: Path) -> str:
     lines = [] if service.metrics_port is None else [f"Environment=LINLI_METRICS_PORT={service.metrics_port}"]
-    for key in secret_keys(settings):
+    for key, path in files_named(settings).items():
         name = key.replace(".", "-")
-        lines.append(f"LoadCredential={name}:{Path(settings[key]).absolute()}")
-        lines.append(f"Environment={environment_name(key)}=%d/{name}")
+        lines.append(f"LoadCredential={name}:{path.absolute()}")
+        lines.append(f"Environment={keys()[key].variable}=%d/{name}")
     return _UNIT.format(
         does=service.does,
         target=TARGET,

@@ -6,7 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from app.operations.tracing import Tracer
-from app.settings.settings import Settings, sqlite_path
+from app.settings.settings import Settings
+from app.settings.stores import sqlite_path
 from app.wiring.district import is_district, log_partitions, open_cluster, topic_names
 from app.wiring.stores import open_incidents
 from contracts.errors import ConfigurationError
@@ -26,12 +27,12 @@ def open_tracer(settings: Settings, opened: ExitStack) -> Tracer:
     """
     if is_district(settings):
         return _district(settings, opened)
-    folder = settings.folder()
+    folder = settings.log.folder()
     log = DayLog(_there(folder, "log.url"), readonly=True)
     opened.callback(log.close)
     look = EngineLook(_there(folder / "engine.db", "log.url"))
     opened.callback(look.close)
-    _there(sqlite_path(settings, "incidents.url"), "incidents.url")
+    _there(sqlite_path("incidents.url", settings.incidents.url), "incidents.url")
     store = open_incidents(settings)
     opened.callback(store.close)
     return Tracer(store, look, lambda _site: [log])

@@ -11,14 +11,13 @@ from app.settings.settings import Settings
 from app.wiring.archives import archivers_of, follow, log_sealed, need_archive
 from app.wiring.metrics_server import Metrics
 from app.wiring.process import Parts
+from app.wiring.retention import segment_keeper
 from app.wiring.sources import Logs, open_logs
 from app.wiring.stores import open_incidents, open_inventory
 from contracts.errors import ConfigurationError
 from governance import audit
 from governance.holds import held_now
-from governance.retention import Retention, SegmentKeeper
-from incidents.store.store import Store
-from streams.archive.archive import Archive
+from governance.retention import Retention
 from streams.archive.catalogue import Segment
 from streams.log.sqlite.day_log import DayLog
 from system.clock import wall_ms
@@ -32,7 +31,7 @@ def wire_archive(settings: Settings, parts: Parts) -> None:
     Raises:
         ConfigurationError: a setting cannot be used, or the log is one machine's.
     """
-    if settings["log.url"].startswith("sqlite:"):
+    if not settings.log.on_kafka:
         raise ConfigurationError(
             "log.url is one machine's: `linli run` archives it, or `linli archive once` beside none"
         )
@@ -49,7 +48,7 @@ def wire_archive(settings: Settings, parts: Parts) -> None:
     metrics.serve(settings)
     parts.at_end(metrics.close)
     parts.threads.keep("archive", partial(follow, archivers))
-    parts.threads.keep("retention", Retention({"archive": keeper_of(settings, archive, store)}).run)
+    parts.threads.keep("retention", Retention({"archive": segment_keeper(settings, archive, store)}).run)
     LOG.info("ready", archive=str(archive.folder), partitions=len(archivers))
 
 
@@ -70,7 +69,7 @@ def archive_once(settings: Settings) -> tuple[list[str], int]:
                 pass
             archiver.flush()
         before = len(archive.catalogue.segments())
-        keeper_of(settings, archive, store)(wall_ms())
+        segment_keeper(settings, archive, store)(wall_ms())
         deleted = before - len(archive.catalogue.segments())
     return sorted(segment.name for segment in made), deleted
 
@@ -99,13 +98,8 @@ def erase_site(settings: Settings, site_id: str) -> int:
     return count
 
 
-def keeper_of(settings: Settings, archive: Archive, store: Store) -> SegmentKeeper:
-    """What deletes segments, as the settings say."""
-    return SegmentKeeper(archive, store, days=int(settings["archive.retention_days"]), site_days=settings.site_days())
-
-
 def _logs(settings: Settings) -> Logs:
-    if not settings["log.url"].startswith("sqlite:"):
+    if settings.log.on_kafka:
         return open_logs(settings)
-    log = DayLog(settings.folder())
+    log = DayLog(settings.log.folder())
     return Logs([log], log.close)

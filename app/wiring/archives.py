@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from pathlib import Path
 
 import structlog
 
@@ -28,8 +27,8 @@ _CHANGES = 1_000
 
 def open_archive(settings: Settings) -> Archive | None:
     """The archive; None when none is wanted."""
-    folder, key_file = settings["archive.folder"], settings["archive.key_file"]
-    return Archive(Path(folder), Path(key_file) if key_file else None) if folder else None
+    folder, key_file = settings.archive.folder, settings.archive.key_file
+    return None if folder is None else Archive(folder, key_file)
 
 
 def need_archive(settings: Settings) -> Archive:

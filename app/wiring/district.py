@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.settings.settings import Settings
 from contracts.errors import ConfigurationError
+from contracts.extras import not_installed
 from streams.topics import TopicNames, TopicSpec, topic_specs
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ MOST_COPIES = 3
 
 def is_district(settings: Settings) -> bool:
     """Whether the log is on Kafka."""
-    return settings["log.url"].startswith("kafka:")
+    return settings.log.on_kafka
 
 
 def open_cluster(settings: Settings, client_id: str) -> KafkaCluster:
@@ -27,29 +28,29 @@ def open_cluster(settings: Settings, client_id: str) -> KafkaCluster:
     """
     if not is_district(settings):
         raise ConfigurationError(
-            f"log.url = {settings['log.url']!r} is one machine's log, which `linli run` serves; "
+            f"log.url = {settings.log.url!r} is one machine's log, which `linli run` serves; "
             "a district needs kafka://host:port[,host:port…]"
         )
     try:
         from streams.kafka import KafkaCluster  # one machine needs neither its packages nor the time to import them
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(f"{error.name} is not installed: `pip install 'linli[cluster]'`") from None
-    return KafkaCluster(settings["log.url"], client_id)
+    except ImportError as error:
+        raise not_installed(error) from None
+    return KafkaCluster(settings.log.url, client_id)
 
 
 def topic_names(settings: Settings) -> TopicNames:
     """The names of its topics."""
-    return TopicNames(settings["kafka.prefix"])
+    return TopicNames(settings.kafka.prefix)
 
 
 def wanted_topics(settings: Settings, brokers: int) -> list[TopicSpec]:
     """Its topics as they must be where there are so many brokers."""
     return topic_specs(
         topic_names(settings),
-        partitions=int(settings["kafka.partitions"]),
-        replication=int(settings["kafka.replication"]) or min(MOST_COPIES, brokers),
-        retention_hours=int(settings["log.retention_days"]) * 24,
-        retention_bytes=int(settings["kafka.retention_bytes"]) or -1,
+        partitions=settings.kafka.partitions,
+        replication=settings.kafka.replication or min(MOST_COPIES, brokers),
+        retention_hours=settings.log.retention_days * 24,
+        retention_bytes=settings.kafka.retention_bytes or -1,
     )
 
 
@@ -60,7 +61,7 @@ def log_partitions(cluster: KafkaCluster, settings: Settings) -> int:
         ConfigurationError: the topic is missing, or has another number than is configured.
         Transient: the brokers do not answer.
     """
-    topic, wanted = topic_names(settings).log, int(settings["kafka.partitions"])
+    topic, wanted = topic_names(settings).log, settings.kafka.partitions
     found = cluster.partitions(topic)
     if found != wanted:
         raise ConfigurationError(

@@ -29,7 +29,7 @@ def open_stores(settings: Settings, clock_ms: Callable[[], int]) -> Iterator[Sto
     Raises:
         ConfigurationError: one of them cannot be used as configured. Transient: a server does not answer.
     """
-    folder = None if is_district(settings) else settings.folder()
+    folder = None if is_district(settings) else settings.log.folder()
     with ExitStack() as opened:
         archive = open_archive(settings)
         if archive is not None:
@@ -40,11 +40,11 @@ def open_stores(settings: Settings, clock_ms: Callable[[], int]) -> Iterator[Sto
         yield Stores(
             store=opened.enter_context(closing(open_incidents(settings))),
             inventory=opened.enter_context(closing(open_inventory(settings))),
-            dead_letters=opened.enter_context(closing(DeadLetters(Path(settings["dead_letters.folder"])))),
-            files=EvidenceFiles(Path(settings["evidence.folder"])),
+            dead_letters=opened.enter_context(closing(DeadLetters(settings.dead_letters.folder))),
+            files=EvidenceFiles(settings.evidence.folder),
             log_folder=folder,
             topics=opened.enter_context(closing(open_topics(settings))) if folder is None else None,
-            log_days=int(settings["log.retention_days"]),
+            log_days=settings.log.retention_days,
             engine_store=engine_store,
             archive=archive,
             sqlite_files=_sqlite_files(settings, folder),
@@ -70,10 +70,10 @@ def open_topics(settings: Settings) -> Topics:
 
 def _sqlite_files(settings: Settings, folder: Path | None) -> list[Path]:
     """Where databases that are files lie, whether or not they are there yet."""
-    paths = [Path(settings["dead_letters.folder"]) / "dead-letters.db"]
-    if settings["archive.folder"]:
-        paths.append(Path(settings["archive.folder"]) / "archive.db")
+    paths = [settings.dead_letters.folder / "dead-letters.db"]
+    if settings.archive.folder is not None:
+        paths.append(settings.archive.folder / "archive.db")
     if folder is not None:
         paths.append(folder / _ENGINE_FILE)
-    urls = (settings["incidents.url"], inventory_url(settings))
+    urls = (settings.incidents.url, inventory_url(settings))
     return paths + [Path(url.removeprefix("sqlite:///")) for url in urls if url.startswith("sqlite:///")]

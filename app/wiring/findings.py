@@ -38,7 +38,7 @@ def _all(settings: Settings) -> Iterator[Finding]:
         with open_cluster(settings, "linli-findings") as cluster:
             yield from kafka_findings(cluster, topic_names(settings))
         return
-    path = settings.folder() / "engine.db"
+    path = settings.log.folder() / "engine.db"
     if not path.exists():
         raise ConfigurationError(f"there is no engine.db in {path.parent}; log.url names the folder of `linli run`")
     with closing(EngineStore(path)) as store:

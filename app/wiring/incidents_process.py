@@ -9,21 +9,18 @@ from functools import partial
 
 import structlog
 
-from app.settings.settings import Settings, sqlite_path
+from app.settings.settings import Settings
+from app.settings.stores import sqlite_path
 from app.wiring.folder_lock import FolderLock
-from app.wiring.incident_figures import IncidentFigures
+from app.wiring.incidents import IncidentsService
 from app.wiring.metrics_server import Metrics
 from app.wiring.process import Parts
 from app.wiring.receivers import receivers_of
-from app.wiring.rule_facts import finding_facts
+from app.wiring.retention import incident_keeper
 from app.wiring.sources import open_findings
 from app.wiring.stores import open_incidents, open_inventory
-from contracts.hops import Hop
-from delivery.outbox import Outbox
-from governance.retention import IncidentKeeper, Retention
-from incidents.intake.intake import Intake, IntakeTimes
+from governance.retention import Retention
 from incidents.intake.relays import DirectoryRelay, SharedRelays
-from incidents.monitor.stuck_work_monitor import Auditor
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
 from inventory.inventory import Inventory
@@ -38,33 +35,23 @@ def wire_incidents(settings: Settings, parts: Parts) -> None:
         ConfigurationError: a setting cannot be used.
     """
     receivers = receivers_of(settings)
-    names = [profile.name for profile, _ in receivers]
     alone(settings, parts)
     store, directory = open_stores(settings, parts)
-    metrics, times = Metrics("incidents"), IntakeTimes()
-    metrics.add_hops([times.decided, times.due])
-    metrics.add(IncidentFigures(store))
+    metrics = Metrics("incidents")
+    service = IncidentsService(store, directory, receivers, metrics)
     metrics.serve(settings)
     parts.at_end(metrics.close)
-
-    def intake(source: str) -> Intake:
-        return Intake(store, directory, finding_facts(), names, source=source, times=times)
-
     parts.threads.keep("bell", store.follow)
-    findings = parts.wait_for("findings", lambda: open_findings(settings, intake))
+    findings = parts.wait_for("findings", lambda: open_findings(settings, service.intake))
     parts.at_end(findings.close)
     claims, threads = store.claims(), parts.threads
     threads.start("claims", claims.run)
     threads.keep("findings", SharedRelays(findings.relays, claims, store).run)
     threads.keep("topic", findings.watch)
-    keep = Retention({"incidents": IncidentKeeper(store, days=int(settings["incidents.retention_days"]))})
+    keep = Retention({"incidents": incident_keeper(settings, store)})
     threads.keep("retention", partial(keep.run, mine=partial(claims.mine, "retention")))
-    threads.keep("auditor", partial(Auditor(store, names).run, mine=partial(claims.mine, "auditor")))
-    for profile, receiver in receivers:
-        told = partial(claims.mine, f"receiver/{profile.name}")
-        outbox = Outbox(store, receiver, profile, times=metrics.hop(Hop.INCIDENT_TO_DELIVERED))
-        threads.keep(f"outbox-{profile.name}", partial(outbox.run, mine=told))
-    LOG.info("ready", incidents=store.where, sources=len(findings.relays), receivers=names)
+    service.start(threads, claims)
+    LOG.info("ready", incidents=store.where, sources=len(findings.relays), receivers=service.names)
 
 
 def alone(settings: Settings, parts: Parts) -> None:
@@ -73,8 +60,8 @@ def alone(settings: Settings, parts: Parts) -> None:
     Raises:
         ConfigurationError: there is one already; says which.
     """
-    if not settings["incidents.url"].startswith("postgresql:"):
-        lock = FolderLock(sqlite_path(settings, "incidents.url").parent, "incidents.url")
+    if not settings.incidents.on_postgresql:
+        lock = FolderLock(sqlite_path("incidents.url", settings.incidents.url).parent, "incidents.url")
         lock.__enter__()
         parts.at_end(lambda: lock.__exit__(None, None, None))
 

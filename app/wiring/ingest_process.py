@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
-from types import FrameType
 
 import structlog
 
-from app.settings.settings import Settings, Source
+from app.settings.settings import Settings
 from app.wiring.district import log_partitions, open_cluster, topic_names
+from app.wiring.ingest import client_id_of, shard_settings, show_ingest
 from app.wiring.metrics_server import Metrics
-from app.wiring.receivers import read_secret
+from app.wiring.process import on_signal
 from app.wiring.stores import open_inventory
 from app.wiring.threads import keep_trying
 from contracts.errors import LinliError
 from ingest.counters import Counters
-from ingest.settings import ShardSettings, owned_partitions
+from ingest.settings import owned_partitions
 from ingest.shard.dead_letters import DeadLetters
 from ingest.shard.shard import Shard
 from streams.kafka import KafkaSender
@@ -85,7 +83,7 @@ class IngestProcess:
         inventory = open_inventory(self._settings)
         opened.callback(inventory.close)
         letters = DeadLetters(
-            Path(self._settings["dead_letters.folder"]),
+            self._settings.dead_letters.folder,
             lambda source, letter: _post(sender, names.dead, source, letter),
         )
         opened.callback(letters.close)
@@ -102,50 +100,14 @@ class IngestProcess:
 def run_ingest(settings: Settings, index: int, shards: int) -> None:
     """Run a shard until SIGTERM or Ctrl-C. Blocks; only in the main thread."""
     process = IngestProcess(settings, index, shards)
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        process.stop.set()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
+    on_signal(process.stop.set)
     metrics = Metrics("ingest")
-    metrics.add(process.counters.registry)
-    metrics.add_hops([process.counters.device_accepted, process.counters.accepted_durable])
+    show_ingest(metrics, process.counters)
     metrics.serve(settings)
     try:
         process.run()
     finally:
         metrics.close()
-
-
-def client_id_of(settings: Settings, index: int, shards: int) -> str:
-    """The name of the shard's session at the broker.
-
-    With several shards their number is in it: what a session of another division holds is for other partitions, and
-    whoever resumed it would pass that over.
-    """
-    given = settings.values["mqtt.client_id"]
-    if shards == 1:
-        return given.value if given.source is not Source.DEFAULT else "linli-ingest-0"
-    base = given.value if given.source is not Source.DEFAULT else "linli-ingest"
-    return f"{base}-{index}-of-{shards}"
-
-
-def shard_settings(settings: Settings, index: int, shards: int, *, partitions: int, log_id: str) -> ShardSettings:
-    """What the shard is wired with."""
-    password_file = settings["mqtt.password_file"]
-    return ShardSettings(
-        mqtt_url=settings["mqtt.url"],
-        client_id=client_id_of(settings, index, shards),
-        password=read_secret(password_file, "mqtt.password_file") if password_file else "",
-        ca_file=settings["mqtt.ca_file"],
-        partitions=partitions,
-        shards=shards,
-        index=index,
-        sites=tuple(site.strip() for site in settings["ingest.sites"].split(",") if site.strip()),
-        listen_all=shards == 1,
-        log_id=log_id,
-    )
 
 
 def _post(sender: KafkaSender, topic: str, source: str, letter: bytes) -> None:

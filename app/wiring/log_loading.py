@@ -1,4 +1,4 @@
-"""Writes a file of events into a log as a shard would, with the file's own time (LOG §2, DESIGN §3)."""
+"""Writes a file of events into a log as a shard would, with the file's own time (docs/protocol.md#batches)."""
 
 from __future__ import annotations
 

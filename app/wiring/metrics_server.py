@@ -19,7 +19,6 @@ from app.settings.settings import Settings
 from contracts.errors import ConfigurationError
 from contracts.hops import HOP_BOUNDS_MS, Hop, HopTimes
 
-OFF = "off"
 TRIES = 100
 LOG = structlog.get_logger("linli.metrics")
 
@@ -70,9 +69,10 @@ class Metrics:
         Raises:
             ConfigurationError: none of a hundred ports is free, or the host is not ours.
         """
-        if settings["metrics.port"] == OFF:
+        wanted = settings.metrics.port
+        if wanted is None:
             return None
-        host, wanted = settings["metrics.host"], int(settings["metrics.port"])
+        host = settings.metrics.host
         self._server, self._thread = _listen(self._registry, host, wanted)
         url = f"http://{f'[{host}]' if ':' in host else host}:{self._server.server_port}/metrics"
         LOG.info("metrics", process=self.process, url=url)

@@ -54,6 +54,16 @@ def run_service(wire: Callable[[S, Parts], None], settings: S) -> None:
     run_process(partial(wire, settings))
 
 
+def on_signal(end: Callable[[], object]) -> None:
+    """Call ``end`` on SIGTERM and on Ctrl-C. Only in the main thread."""
+
+    def called(_number: int, _frame: FrameType | None) -> None:
+        end()
+
+    signal.signal(signal.SIGTERM, called)
+    signal.signal(signal.SIGINT, called)
+
+
 def run_process(wire: Callable[[Parts], None]) -> None:
     """Wire it and run until SIGTERM, Ctrl-C or a failure. Blocks; only in the main thread.
 
@@ -61,12 +71,7 @@ def run_process(wire: Callable[[Parts], None]) -> None:
         LinliError: what a thread or the wiring failed with.
     """
     threads = Threads()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        threads.stop.set()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
+    on_signal(threads.stop.set)
     with ExitStack() as opened:
         try:
             wire(Parts(threads, opened))

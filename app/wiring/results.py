@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import structlog
 
-from app.settings.settings import Settings, sqlite_path
-from app.wiring.receivers import read_secret
+from app.settings.secret_files import read_secret_if_named
+from app.settings.settings import Settings
+from app.settings.stores import sqlite_path
 from app.wiring.threads import Threads
 from contracts.durations import HOUR_MS
-from contracts.errors import ConfigurationError, Transient
+from contracts.errors import Transient
+from contracts.extras import not_installed
+from contracts.secrets import Secret
 from incidents.measurements import attempts_after, identity_of, told_after
 from incidents.store.operator_alarms import AlarmCode, clear_alarm, raise_alarm
 from incidents.store.store import Store
@@ -110,10 +112,10 @@ class ResultsService:
         self._settings = settings
         self._clock_ms = clock_ms
         self._on_alarm = operator_alarm(incidents, clock_ms)
-        quota_bytes = int(settings["results.spool_mb"]) << 20
+        quota_bytes = settings.results.spool_mb << 20
         self._target = open_results(settings)
-        self._spool = Spool(Path(settings["results.spool"]), quota_bytes)
-        since_ms = clock_ms() - int(settings["results.backlog_hours"]) * HOUR_MS
+        self._spool = Spool(settings.results.spool, quota_bytes)
+        since_ms = clock_ms() - settings.results.backlog_hours * HOUR_MS
         told = self._on_alarm
         sources: list[Source] = [
             LogSource(reader, book, clock_ms, told, partition=n, since_ms=since_ms, limit=read_records)
@@ -133,7 +135,7 @@ class ResultsService:
         threads.start("results-out", self._sender.run)
         target = self._target
         if isinstance(target, SqliteResults):
-            days = int(self._settings["results.retention_days"])
+            days = self._settings.results.retention_days
             threads.start("results-days", lambda stop: target.run(stop, days, self._clock_ms))
 
     def cursor(self, source: str, identity: str) -> int:
@@ -171,17 +173,17 @@ def open_results(settings: Settings) -> ResultsEnds:
     Raises:
         ConfigurationError: the URL or a file of credentials cannot be used.
     """
-    if settings["results.url"].startswith("sqlite:"):
-        return SqliteResults(sqlite_path(settings, "results.url"))
-    address = parse_influx(settings["results.url"])
+    if settings.results.url.startswith("sqlite:"):
+        return SqliteResults(sqlite_path("results.url", settings.results.url))
+    address = parse_influx(settings.results.url)
     try:
         from streams.results.influx import Credentials, Influx
-    except ImportError:
-        raise ConfigurationError("results.url is an InfluxDB: install 'linli[influx]'") from None
-    token_file, password_file = settings["results.token_file"], settings["results.password_file"]
-    token = read_secret(token_file, "results.token_file") if token_file else ""
-    user, _, password = (read_secret(password_file, "results.password_file") if password_file else "").partition(":")
-    return Influx(address, Credentials(token, user, password))
+    except ImportError as error:
+        raise not_installed(error) from None
+    token = read_secret_if_named(settings.results.token_file, "results.token_file")
+    given = read_secret_if_named(settings.results.password_file, "results.password_file")
+    user, _, password = given.reveal().partition(":")
+    return Influx(address, Credentials(token, user, Secret(password)))
 
 
 def operator_alarm(store: Store, clock_ms: Callable[[], int]) -> OnAlarm:

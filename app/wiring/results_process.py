@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import structlog
 
@@ -32,9 +31,9 @@ def wire_results(settings: Settings, parts: Parts) -> None:
     """
     if not is_district(settings):
         raise ConfigurationError(
-            f"log.url = {settings['log.url']!r} is one machine's log: `linli run` carries its results itself"
+            f"log.url = {settings.log.url!r} is one machine's log: `linli run` carries its results itself"
         )
-    lock = FolderLock(Path(settings["results.spool"]).parent, "results.spool", "results.lock")
+    lock = FolderLock(settings.results.spool.parent, "results.spool", "results.lock")
     lock.__enter__()
     parts.at_end(lambda: lock.__exit__(None, None, None))
     incidents, directory = open_stores(settings, parts)
@@ -59,7 +58,7 @@ def wire_results(settings: Settings, parts: Parts) -> None:
     metrics.serve(settings)
     parts.at_end(metrics.close)
     service.start(parts.threads)
-    LOG.info("ready", results=settings["results.url"].partition("?")[0], partitions=len(partitions))
+    LOG.info("ready", results=settings.results.url.partition("?")[0], partitions=len(partitions))
 
 
 def _watch(settings: Settings, cluster: KafkaCluster, parts: Parts) -> None:

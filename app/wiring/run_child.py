@@ -13,6 +13,7 @@ from contracts.errors import Permanent
 
 READY_S = 40.0
 SECRET_FILE = "webhook.secret"
+READY = re.compile(r"ready ")
 _PAGE = re.compile(r"ready +page=(http://\S+)")
 
 
@@ -39,18 +40,11 @@ def start_child(name: str, folder: Path, *arguments: str, settings: Mapping[str,
 
 
 def run_settings(folder: Path, mqtt_url: str, port: int, webhook_url: str) -> dict[str, str]:
-    """The environment of ``linli run`` over ``folder``."""
+    """The environment of ``linli run`` over ``folder``, where every store lies beside the log."""
     settings = {
         "LINLI_MQTT_URL": mqtt_url,
         "LINLI_MQTT_EMBEDDED": "off",
         "LINLI_LOG_URL": f"sqlite:///{folder}",
-        "LINLI_INVENTORY_URL": f"sqlite:///{folder / 'config.db'}",
-        "LINLI_INCIDENTS_URL": f"sqlite:///{folder / 'incidents.db'}",
-        "LINLI_RESULTS_URL": f"sqlite:///{folder / 'results.db'}",
-        "LINLI_RESULTS_SPOOL": str(folder / "results-spool.db"),
-        "LINLI_EVIDENCE_FOLDER": str(folder / "evidence"),
-        "LINLI_DEAD_LETTERS_FOLDER": str(folder / "dead-letters"),
-        "LINLI_ARCHIVE_FOLDER": str(folder / "archive"),
         "LINLI_CONSOLE_PORT": str(port),
     }
     told = {
@@ -82,10 +76,19 @@ def wait_until_ready(child: Child) -> str:
     Raises:
         Permanent: it ended, or was not ready within 40 s; carries what it said.
     """
-    deadline_s = time.monotonic() + READY_S
-    while (found := _PAGE.search(child.tail())) is None:
+    return wait_until_said(child, _PAGE)[1]
+
+
+def wait_until_said(child: Child, words: re.Pattern[str], patience_s: float = READY_S) -> re.Match[str]:
+    """Wait until a process has said something, and return it.
+
+    Raises:
+        Permanent: it ended, or did not say so in time; carries what it said instead.
+    """
+    deadline_s = time.monotonic() + patience_s
+    while (found := words.search(child.tail())) is None:
         child.check()
         if time.monotonic() > deadline_s:
-            raise Permanent(f"{child.name} was not ready within {READY_S:.0f} s:\n{child.tail()}")
+            raise Permanent(f"{child.name} was not ready within {patience_s:.0f} s:\n{child.tail()}")
         time.sleep(0.1)
-    return found[1]
+    return found

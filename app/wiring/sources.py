@@ -51,7 +51,7 @@ def open_findings(settings: Settings, intake_for: IntakeFor) -> Findings:
     """
     if is_district(settings):
         return _topic(settings, intake_for)
-    store = EngineStore(settings.folder() / "engine.db")
+    store = EngineStore(settings.log.folder() / "engine.db")
     return Findings({store.identity(): FindingsRelay(store, intake_for(store.identity()))}, store.close)
 
 

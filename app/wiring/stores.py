@@ -10,15 +10,15 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from app.settings.settings import Settings, sqlite_path
-from app.wiring.receivers import read_secret
+from app.settings.secret_files import read_secret
+from app.settings.settings import Settings
+from app.settings.stores import sqlite_path
 from contracts.errors import ConfigurationError
 from incidents.store.database import open_database
 from incidents.store.store import Store
 from inventory.inventory import Inventory
 from inventory.tables import Rows, SqliteTables, Tables
 
-INVENTORY_FILE = "sqlite:///linli-data/config.db"
 BOXES_FILE = "boxes.jsonl"
 _SCHEMA = "inventory"
 
@@ -29,7 +29,7 @@ def open_incidents(settings: Settings) -> Store:
     Raises:
         ConfigurationError: the URL or the password cannot be used. Transient: the server does not answer.
     """
-    return Store(database_url(settings, "incidents"))
+    return Store(incidents_url(settings))
 
 
 def open_inventory(settings: Settings) -> Inventory:
@@ -46,39 +46,38 @@ def open_inventory_tables(settings: Settings) -> Tables:
     url = inventory_url(settings)
     if url.startswith("postgresql:"):
         return PostgresTables(url)
-    return SqliteTables(sqlite_path(settings, "inventory.url", url))
+    return SqliteTables(sqlite_path("inventory.url", url))
+
+
+def incidents_url(settings: Settings) -> str:
+    """Where the incidents lie, with the password of their role if a file of it is named."""
+    table = settings.incidents
+    return _with_password("incidents", table.url, table.password_file)
 
 
 def inventory_url(settings: Settings) -> str:
-    """Where the inventory lies, with its password."""
-    if settings["inventory.url"]:
-        return database_url(settings, "inventory")
-    beside = database_url(settings, "incidents")
-    return beside if beside.startswith("postgresql:") else INVENTORY_FILE
+    """Where the inventory lies, with the password of its role: without a URL of its own, with the incidents."""
+    table = settings.inventory
+    return _with_password("inventory", table.url, table.password_file) if table.url else incidents_url(settings)
 
 
 def boxes_file(settings: Settings) -> Path:
     """Whose token is which box's: in the folder of the log, or beside the evidence where the log has none."""
-    if settings["log.url"].startswith("sqlite:"):
-        return settings.folder() / BOXES_FILE
-    return Path(settings["evidence.folder"]).parent / BOXES_FILE
+    if not settings.log.on_kafka:
+        return settings.log.folder() / BOXES_FILE
+    return settings.evidence.folder.parent / BOXES_FILE
 
 
-def database_url(settings: Settings, section: str) -> str:
-    """``{section}.url`` with the password of ``{section}.password_file``, if it names one."""
-    url, file = settings[f"{section}.url"], settings[f"{section}.password_file"]
-    if not url.startswith("postgresql:"):
-        sqlite_path(settings, f"{section}.url")
+def _with_password(table: str, url: str, password_file: Path | None) -> str:
+    if not url.startswith("postgresql:") or password_file is None:
         return url
-    if not file:
-        return url
-    password = read_secret(file, f"{section}.password_file")
+    password = read_secret(password_file, f"{table}.password_file").reveal()
     try:
         return make_url(url).set(password=password).render_as_string(hide_password=False)
     except ValueError as error:  # a port that is no number
-        raise ConfigurationError(f"{section}.url = {url!r}: {error}") from None
+        raise ConfigurationError(f"{table}.url = {url!r}: {error}") from None
     except ArgumentError:
-        raise ConfigurationError(f"{section}.url = {url!r}: expected postgresql://USER@HOST/DATABASE") from None
+        raise ConfigurationError(f"{table}.url = {url!r}: expected postgresql://USER@HOST/DATABASE") from None
 
 
 class PostgresTables:

@@ -71,7 +71,7 @@ class RuleOut(Model):
 
 
 class IncidentRow(Model):
-    """An incident as a row of the feed."""
+    """An incident as a row of the feed. ``precedence``: lower stands above in ``order=urgent``."""
 
     incident_id: str
     number: str
@@ -104,11 +104,12 @@ class IncidentRow(Model):
     origin: str
     origin_text: str
     fold_group: str | None
+    precedence: Literal[0, 1, 2]
     actions: list[AlertAction]
 
 
 class IncidentList(Model):
-    """A page of incidents, newest opened first. A stream after ``seq`` misses nothing."""
+    """A page of incidents in the order asked for. A stream after ``seq`` misses nothing."""
 
     incidents: list[IncidentRow]
     cursor: str | None

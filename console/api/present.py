@@ -14,6 +14,7 @@ from contracts.places import Place
 from evidence.store import EvidenceRow
 from identity.roles import ACTION_RIGHTS, Person
 from incidents.alerts.actions import PEOPLES_ACTIONS
+from incidents.alerts.feed import precedence_of
 from incidents.store.history import SYSTEM, HistoryEntry
 from incidents.store.records import Incident
 from inventory.directory import SiteDirectory, place_path, zone_of
@@ -66,6 +67,7 @@ class Presenter:
             origin=incident.origin,
             origin_text=word("origin", incident.origin),
             fold_group=incident.fold_group,
+            precedence=cast(Literal[0, 1, 2], precedence_of(incident)),
             actions=self._actions(incident),
         )
 

@@ -14,7 +14,7 @@ from contracts.incidents import AlertState
 from evidence.store import evidence_of
 from identity.roles import ACTION_RIGHTS, Right
 from incidents.alerts.actions import Command, Conflict
-from incidents.alerts.feed import Filters, read_findings, read_incident, read_page
+from incidents.alerts.feed import Filters, Order, Position, read_findings, read_incident, read_page
 from incidents.store.history import history_of
 from incidents.store.records import Incident
 
@@ -41,10 +41,11 @@ def list_incidents(
     from_ms: Annotated[int | None, Query(alias="from", ge=0, description="onset at or after, epoch ms")] = None,
     to_ms: Annotated[int | None, Query(alias="to", ge=0, description="onset before, epoch ms")] = None,
     q: Annotated[str, Query(max_length=200, description="words of number, place, device")] = "",
-    cursor: Annotated[str | None, Query(pattern=r"^\d{1,18}$")] = None,
+    cursor: Annotated[str | None, Query(pattern=r"^([0-2]-)?\d{1,18}$", description="of a list in this order")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    order: Annotated[Order, Query(description="urgent: precedence 0 first, then 1, then 2")] = Order.NEWEST,
 ) -> models.IncidentList:
-    """Incidents of the reader's sites, newest opened first."""
+    """Incidents of the reader's sites, newest opened first, or those that are urgent above the rest."""
     filters = Filters(
         sites=tuple(site),
         scenarios=tuple(scenario),
@@ -56,11 +57,12 @@ def list_incidents(
         text=q,
     )
     scope = reader.person.sites(Right.VIEW_INCIDENTS)
-    before = int(cursor) if cursor is not None else None
+    after = None if cursor is None else _position(cursor, order)
     with parts.store.read() as connection:
-        page = read_page(connection, scope, filters, before=before, limit=limit)
+        page = read_page(connection, scope, filters, after=after, limit=limit, order=order)
     rows = [reader.present.row(incident) for incident in page.incidents]
-    return models.IncidentList(incidents=rows, cursor=None if page.cursor is None else str(page.cursor), seq=page.seq)
+    further = None if page.cursor is None else _cursor(page.cursor, order)
+    return models.IncidentList(incidents=rows, cursor=further, seq=page.seq)
 
 
 @router.get("/incidents/{incident_id}", responses=_ERRORS)
@@ -110,6 +112,22 @@ def act(incident_id: str, action: models.ActionIn, reader: ReaderIn, parts: Part
     return reader.present.row(_carry_out(reader, parts, command))
 
 
+def _cursor(position: Position, order: Order) -> str:
+    return str(position.ordinal) if order is Order.NEWEST else f"{position.precedence}-{position.ordinal}"
+
+
+def _position(cursor: str, order: Order) -> Position:
+    """Read a cursor that :func:`_cursor` wrote.
+
+    Raises:
+        ApiError: 422, it belongs to a list in another order.
+    """
+    precedence, dash, ordinal = cursor.rpartition("-")
+    if bool(dash) is not (order is Order.URGENT):
+        raise ApiError(422, "bad_request")
+    return Position(int(precedence or 0), int(ordinal))
+
+
 def _carry_out(reader: Reader, parts: PartsIn, command: Command) -> Incident:
     try:
         return parts.actions.act(reader.person.name, command)
@@ -123,5 +141,5 @@ def _conflict(reader: Reader, conflict: Conflict) -> ApiError:
     if conflict.first is None:
         return ApiError(409, "changed", incident=row)
     first = present.first(incident.site_id, conflict.first)
-    values = {"actor": first.actor, "time": first.at[11:19], "action": first.action_text}
+    values = {"actor": first.actor, "time": f"{first.at[11:19]} (UTC{first.at[23:]})", "action": first.action_text}
     return ApiError(409, "conflict", headers=None, first=first, incident=row, **values)

@@ -11,6 +11,7 @@ from console.catalogue import Catalogue
 from detectors.registry import rule_facts
 from identity.roles import Right
 from identity.users import SESSION_MS, LoginRefused, Session
+from inventory.directory import zone_of
 
 router = APIRouter(prefix="/api/v1", tags=["session"])
 
@@ -59,7 +60,7 @@ def sites(reader: ReaderIn, parts: PartsIn) -> list[models.SiteOut]:
     scope = reader.person.sites(Right.VIEW_INCIDENTS)
     directory = parts.directory
     return [
-        models.SiteOut(site_id=site_id, name=directory.site_name(site_id), time_zone=directory.time_zone(site_id))
+        models.SiteOut(site_id=site_id, name=directory.site_name(site_id), time_zone=zone_of(directory, site_id).key)
         for site_id in directory.sites()
         if site_id in scope
     ]

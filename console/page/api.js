@@ -2,10 +2,14 @@
 
 let language = null;
 
+// No answer came at all.
+export class Unreachable extends Error {}
+
 export class ApiError extends Error {
   constructor(status, body) {
     super(body.message || String(status));
     this.status = status;
+    this.said = Boolean(body.message); // else something between answered, such as a proxy
     this.code = body.code || "unavailable";
     this.first = body.first || null;
     this.incident = body.incident || null;
@@ -26,7 +30,9 @@ export async function call(method, path, { query = {}, body = null } = {}) {
   if (language) url.searchParams.set("lang", language);
   const headers = { "X-Linli-Request": "1" };
   if (body !== null) headers["Content-Type"] = "application/json";
-  const answer = await fetch(url, { method, headers, body: body === null ? null : JSON.stringify(body) });
+  const answer = await fetch(url, { method, headers, body: body === null ? null : JSON.stringify(body) }).catch((error) => {
+    throw new Unreachable(String(error));
+  });
   if (answer.status === 204) return null;
   const data = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new ApiError(answer.status, data);

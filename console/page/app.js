@@ -5,7 +5,9 @@ import { Detail } from "./detail.js";
 import { el, fill, toast } from "./dom.js";
 import { Feed } from "./feed.js";
 import { showLogin } from "./login.js";
+import { Sites } from "./sites.js";
 import { showDevices, showHealth } from "./tables.js";
+import { showTrouble, whatIsWrong } from "./trouble.js";
 import { loadWords, switchLanguage, t } from "./words.js";
 
 const root = document.getElementById("root");
@@ -16,8 +18,9 @@ class Desk {
     this.session = session;
     this.sites = sites;
     this.rules = rules;
-    this.feed = new Feed({ onOpen: (id) => this.go(id) });
+    this.feed = new Feed({ sites, onOpen: (id) => this.go(id) });
     this.detail = new Detail({
+      sites,
       mayViewEvidence: session.may_view_evidence,
       onChanged: (row) => this.feed.take({ incident: row }),
       onBack: () => this.go(""),
@@ -29,7 +32,14 @@ class Desk {
     });
     this.lamp = el("span", { class: "lamp", id: "lamp" }, t("live"));
     this.table = el("section", { class: "table-view", hidden: true });
+    this.days = setInterval(() => this.feed.checkDay(), 5000);
     this.draw();
+  }
+
+  end() {
+    this.live.stop();
+    clearInterval(this.days);
+    desk = null;
   }
 
   draw() {
@@ -52,7 +62,7 @@ class Desk {
       el(
         "main",
         { class: "desk" },
-        el("section", { class: "feed" }, this.feed.filterBar(this.sites, this.rules, () => this.list()), this.feed.list, keys),
+        el("section", { class: "feed" }, this.feed.filterBar(this.rules, () => this.list()), this.feed.list, keys),
         this.detail.pane,
         this.table,
       ),
@@ -60,16 +70,18 @@ class Desk {
   }
 
   async start() {
-    await this.list();
+    await this.load();
     await this.route();
   }
 
   // Lists anew and lets the stream go on from exactly there.
+  async load() {
+    const seq = await this.feed.load();
+    if (seq !== null) this.live.start(seq);
+  }
+
   async list() {
-    await this.guard(async () => {
-      const seq = await this.feed.load();
-      if (seq !== null) this.live.start(seq);
-    });
+    await this.guard(() => this.load());
   }
 
   take(change) {
@@ -77,7 +89,8 @@ class Desk {
     this.detail.changed(change);
     const row = change.incident;
     if (change.kind === "opened" && row.severity === "critical" && this.feed.selected !== row.incident_id) {
-      toast(`${row.severity_text} · ${row.sentence}`, "critical", () => this.go(row.incident_id));
+      const site = this.sites.several ? `${row.site_name} · ` : "";
+      toast(`${row.severity_text} · ${site}${row.sentence}`, "critical", () => this.go(row.incident_id));
     }
   }
 
@@ -106,8 +119,8 @@ class Desk {
       tab.setAttribute("aria-current", active ? "page" : "false");
     }
     await this.guard(async () => {
-      if (id === "devices") await showDevices(this.table);
-      else if (id === "health") await showHealth(this.table);
+      if (id === "devices") await showDevices(this.table, this.sites);
+      else if (id === "health") await showHealth(this.table, this.sites);
       else if (id) {
         this.feed.select(id);
         if (this.detail.id !== id) await this.detail.open(id);
@@ -149,49 +162,66 @@ class Desk {
   }
 
   async language() {
-    await switchLanguage();
-    this.live.stop();
-    open(this.session);
+    await this.guard(async () => {
+      await switchLanguage();
+      this.end();
+      await begin(this.session);
+    });
   }
 
   async leave() {
-    this.live.stop();
+    this.end();
     await call("DELETE", "/session").catch(() => null);
-    desk = null;
     location.hash = "";
-    begin();
+    await begin();
   }
 
   async guard(work, { quiet = false } = {}) {
     try {
       await work();
     } catch (error) {
-      if (error instanceof ApiError && error.status === 401) {
-        this.live.stop();
-        desk = null;
-        begin();
+      if (isLoggedOut(error)) {
+        this.end();
+        await begin();
       } else if (!quiet) {
-        toast(error instanceof ApiError ? error.message : t("offline_note"), "error");
+        toast(whatIsWrong(error), "error");
       }
     }
   }
 }
 
+function isLoggedOut(error) {
+  return error instanceof ApiError && error.status === 401;
+}
+
 async function open(session) {
-  const [sites, rules] = await Promise.all([call("GET", "/sites"), call("GET", "/rules")]);
+  const [list, rules] = await Promise.all([call("GET", "/sites"), call("GET", "/rules")]);
+  const sites = new Sites(list);
   desk = new Desk(session, sites, rules);
   await desk.start();
 }
 
-async function begin() {
+// Shows the feed to who is logged in; only who is not is asked for a password. Anything else is said, to be tried again.
+async function begin(session = null) {
   try {
-    await open(await call("GET", "/session"));
+    await open(session ?? (await call("GET", "/session")));
   } catch (error) {
-    showLogin(root, open);
+    if (desk) desk.end();
+    if (isLoggedOut(error)) showLogin(root, begin);
+    else showTrouble(root, error, () => begin());
   }
+}
+
+async function boot() {
+  try {
+    await loadWords();
+  } catch (error) {
+    showTrouble(root, error, boot);
+    return;
+  }
+  await begin();
 }
 
 window.addEventListener("hashchange", () => desk && desk.route());
 window.addEventListener("keydown", (event) => desk && desk.key(event));
-await loadWords();
-await begin();
+await boot();

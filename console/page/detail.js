@@ -2,12 +2,14 @@
 
 import { ApiError, call, evidenceUrl } from "./api.js";
 import { el, fill, toast } from "./dom.js";
-import { clock, dayAndClock, exact, t, word } from "./words.js";
+import { whatIsWrong } from "./trouble.js";
+import { t, word } from "./words.js";
 
 const REASONS = ["mistaken_object", "permitted", "test_or_drill", "device_fault", "duplicate", "other"];
 
 export class Detail {
-  constructor({ mayViewEvidence, onChanged, onBack }) {
+  constructor({ sites, mayViewEvidence, onChanged, onBack }) {
+    this.sites = sites;
     this.mayViewEvidence = mayViewEvidence;
     this.onChanged = onChanged;
     this.onBack = onBack;
@@ -54,7 +56,7 @@ export class Detail {
       this.askWanted();
     } catch (error) {
       if (id === this.id && error instanceof ApiError && error.status === 404) this.clear();
-      toast(error instanceof ApiError ? error.message : t("offline_note"), "error");
+      toast(whatIsWrong(error), "error");
     }
   }
 
@@ -213,7 +215,7 @@ export class Detail {
       toast(`${row.number} · ${row.state_text}`, "good");
     } catch (error) {
       this.wanted = null; // it was meant for what the page showed
-      toast(error instanceof ApiError ? error.message : t("offline_note"), "error");
+      toast(whatIsWrong(error), "error");
       if (error.incident) {
         this.asking = false;
         this.onChanged(error.incident);
@@ -262,7 +264,7 @@ export class Detail {
             "summary",
             {},
             el("span", {}, finding.phase_text),
-            el("time", { datetime: finding.decided, title: exact(finding.decided) }, clock(finding.decided)),
+            this.time(finding.decided),
             !finding.verified && el("span", { class: "tag warn" }, t("unverified")),
             el("span", { class: "muted" }, `${t("confidence")} ${Math.round(finding.confidence * 100)}%`),
           ),
@@ -275,6 +277,7 @@ export class Detail {
 
   facts(incident) {
     const { earlier } = this.data;
+    const exact = (iso) => this.sites.exact(incident.site_id, iso);
     const line = (name, value) => value && [el("dt", {}, name), el("dd", {}, value)];
     return el(
       "section",
@@ -295,6 +298,10 @@ export class Detail {
     );
   }
 
+  time(iso) {
+    return this.sites.time(this.data.incident.site_id, iso, { day: true });
+  }
+
   history() {
     const steps = [...this.data.history].reverse();
     return el(
@@ -309,7 +316,7 @@ export class Detail {
               el(
                 "li",
                 {},
-                el("time", { datetime: step.at, title: exact(step.at) }, dayAndClock(step.at)),
+                this.time(step.at),
                 el("span", {}, el("strong", {}, step.actor), ` ${step.action_text}`),
                 step.reason_text && el("span", { class: "tag" }, step.reason_text),
                 step.comment && el("q", {}, step.comment),

@@ -1,8 +1,8 @@
-// The list: rows newest first, folded where the server says so, kept up to date by the stream.
+// The list: urgent rows above the rest, newest first, folded where the server says so, kept up to date by the stream.
 
 import { call } from "./api.js";
 import { el, fill } from "./dom.js";
-import { clock, dayAndClock, exact, t, word } from "./words.js";
+import { t, word } from "./words.js";
 
 const PAGE = 50;
 const MOST = 500; // rows kept on the page; more are a click away
@@ -10,13 +10,17 @@ const OPEN = ["new", "seen"];
 const SEVERITY = { info: 0, minor: 1, major: 2, critical: 3 };
 
 export class Feed {
-  constructor({ onOpen }) {
+  constructor({ sites, onOpen }) {
+    this.sites = sites;
     this.onOpen = onOpen;
     this.rows = new Map();
     this.unfolded = new Set();
     this.filters = { state: "open", min_severity: "minor", scenario: "", site: "", q: "" };
     this.cursor = null;
+    this.last = null; // of the rows that pages brought; with a cursor, what stands below it has not been read
     this.selected = null;
+    this.held = null; // the precedence that the selected row keeps until another is chosen
+    this.days = sites.days();
     this.fresh = new Set();
     this.list = el("div", { class: "rows", role: "list", id: "rows" });
     this.listing = 0;
@@ -28,24 +32,26 @@ export class Feed {
     const page = await call("GET", "/incidents", { query: { ...this.query(), limit: PAGE } });
     if (turn !== this.listing) return null;
     this.rows.clear();
-    for (const row of page.incidents) this.rows.set(row.incident_id, row);
-    this.cursor = page.cursor;
-    this.draw();
+    this.add(page);
     return page.seq;
   }
 
   async more() {
     const turn = this.listing;
     const page = await call("GET", "/incidents", { query: { ...this.query(), limit: PAGE, cursor: this.cursor } });
-    if (turn !== this.listing) return;
+    if (turn === this.listing) this.add(page);
+  }
+
+  add(page) {
     for (const row of page.incidents) this.rows.set(row.incident_id, row);
     this.cursor = page.cursor;
+    this.last = page.incidents.at(-1) ?? null;
     this.draw();
   }
 
   query() {
     const { state, ...rest } = this.filters;
-    return { ...rest, state: state === "open" ? OPEN : state };
+    return { ...rest, state: state === "open" ? OPEN : state, order: "urgent" };
   }
 
   // Whether the server's list would hold the row. Search is left to the server: a live row that may not match is looked
@@ -66,24 +72,36 @@ export class Feed {
     const row = change.incident;
     const known = this.rows.get(row.incident_id);
     if (known && known.version > row.version) return;
-    const older = this.cursor !== null && !known && row.opened_ms < this.oldest();
+    const unread = !known && this.isUnread(row, change.kind === "opened");
     if (this.matches(row) || row.incident_id === this.selected) {
-      if (!known && !older) this.fresh.add(row.incident_id);
-      if (!older) this.rows.set(row.incident_id, row);
+      if (!unread && (!known || row.precedence < known.precedence)) this.fresh.add(row.incident_id);
+      if (!unread) this.rows.set(row.incident_id, row);
     } else {
       this.rows.delete(row.incident_id);
     }
     this.draw();
   }
 
-  oldest() {
-    return Math.min(...[...this.rows.values()].map((row) => row.opened_ms));
+  // Whether a page that has not been read will bring the row.
+  isUnread(row, isNew) {
+    if (this.cursor === null || this.last === null) return false;
+    if (row.precedence !== this.last.precedence) return row.precedence > this.last.precedence;
+    return !isNew && row.opened_ms < this.last.opened_ms;
+  }
+
+  // The row that is worked on does not sink when it is handled, so that the next key goes to its neighbour.
+  standing(row) {
+    if (row.incident_id !== this.selected || this.held === null) return row;
+    return { ...row, precedence: Math.min(this.held, row.precedence) };
   }
 
   sorted() {
-    return [...this.rows.values()]
-      .sort((a, b) => b.opened_ms - a.opened_ms || (a.number < b.number ? 1 : -1))
-      .slice(0, MOST);
+    return [...this.rows.values()].sort((a, b) => inOrder(this.standing(a), this.standing(b))).slice(0, MOST);
+  }
+
+  // Draws anew when a day has begun at a site: what was today's is yesterday's now.
+  checkDay() {
+    if (this.days !== this.sites.days()) this.draw();
   }
 
   // Rows and folds in order; a fold stands where its first row would.
@@ -106,6 +124,7 @@ export class Feed {
   }
 
   draw() {
+    this.days = this.sites.days();
     const items = this.items();
     const nodes = items.map((item) => (item.row ? this.rowNode(item.row) : this.foldNode(item)));
     if (!nodes.length) {
@@ -141,12 +160,13 @@ export class Feed {
         { class: "row-top" },
         el("span", { class: `badge sev-${row.severity}` }, row.severity_text),
         el("strong", { class: "row-title" }, row.scenario_text),
-        el("time", { title: exact(row.onset), datetime: row.onset }, isToday(row) ? clock(row.onset) : dayAndClock(row.onset)),
+        this.sites.time(row.site_id, row.onset),
       ),
       el("span", { class: "row-sentence" }, row.sentence),
       el(
         "span",
         { class: "row-tags" },
+        this.sites.several && el("span", { class: "tag site" }, row.site_name),
         el("span", { class: `state st-${row.state}` }, row.state_text),
         row.ongoing && OPEN.includes(row.state) && el("span", { class: "tag live" }, t("ongoing")),
         !row.verified && el("span", { class: "tag warn" }, t("unverified")),
@@ -167,6 +187,7 @@ export class Feed {
 
   select(id) {
     const left = this.rows.get(this.selected);
+    if (id !== this.selected) this.held = this.rows.get(id)?.precedence ?? null;
     this.selected = id;
     if (left && left.incident_id !== id && !this.matches(left)) this.rows.delete(left.incident_id);
     this.draw();
@@ -182,7 +203,7 @@ export class Feed {
     return ids[Math.max(0, Math.min(ids.length - 1, at < 0 ? 0 : at + step))];
   }
 
-  filterBar(sites, rules, onChange) {
+  filterBar(rules, onChange) {
     const set = (name) => (event) => {
       this.filters[name] = event.target.value;
       onChange();
@@ -213,11 +234,12 @@ export class Feed {
       select("state", [["open", t("open_states")], ["", t("all_states")], ...["new", "seen", "handled", "false_alarm", "withdrawn"].map((s) => [s, word("state", s)])]),
       select("min_severity", [["info", t("all_severities")], ["minor", `≥ ${word("severity", "minor")}`], ["major", `≥ ${word("severity", "major")}`], ["critical", word("severity", "critical")]]),
       select("scenario", [["", t("all_scenarios")], ...rules.map((rule) => [rule.name, rule.title])]),
-      sites.length > 1 && select("site", [["", t("all_sites")], ...sites.map((s) => [s.site_id, s.name])]),
+      this.sites.several && select("site", [["", t("all_sites")], ...this.sites.list.map((s) => [s.site_id, s.name])]),
     );
   }
 }
 
-function isToday(row) {
-  return Date.now() - row.onset_ms < 12 * 3600 * 1000;
+// As the server orders them: by precedence, then newest opened first.
+function inOrder(a, b) {
+  return a.precedence - b.precedence || b.opened_ms - a.opened_ms || (a.number < b.number ? 1 : a.number > b.number ? -1 : 0);
 }

@@ -1,7 +1,8 @@
 // The login form.
 
-import { ApiError, call } from "./api.js";
+import { call } from "./api.js";
 import { el, fill } from "./dom.js";
+import { whatIsWrong } from "./trouble.js";
 import { switchLanguage, t } from "./words.js";
 
 export function showLogin(root, onDone) {
@@ -22,9 +23,10 @@ export function showLogin(root, onDone) {
     button.disabled = true;
     message.textContent = "";
     try {
-      onDone(await call("POST", "/session", { body: { name: name.value.trim(), password: password.value } }));
+      const session = await call("POST", "/session", { body: { name: name.value.trim(), password: password.value } });
+      await onDone(session);
     } catch (error) {
-      message.textContent = error instanceof ApiError ? error.message : t("offline_note");
+      message.textContent = whatIsWrong(error);
       password.value = "";
       password.focus();
     } finally {
@@ -50,8 +52,12 @@ export function showLogin(root, onDone) {
         class: "link",
         type: "button",
         onclick: async () => {
-          await switchLanguage();
-          showLogin(root, onDone);
+          try {
+            await switchLanguage();
+            showLogin(root, onDone);
+          } catch (error) {
+            message.textContent = whatIsWrong(error);
+          }
         },
       },
       t("language"),

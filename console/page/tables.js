@@ -2,11 +2,11 @@
 
 import { call } from "./api.js";
 import { el, fill } from "./dom.js";
-import { dayAndClock, exact, t } from "./words.js";
+import { t } from "./words.js";
 
 const ORDER = { offline: 0, silent: 1, unhealthy: 2, never_heard: 3, online: 4 };
 
-export async function showDevices(pane) {
+export async function showDevices(pane, sites) {
   const { devices } = await call("GET", "/devices");
   devices.sort((a, b) => ORDER[a.state] - ORDER[b.state] || a.name.localeCompare(b.name));
   const rows = devices.map((device) =>
@@ -18,14 +18,14 @@ export async function showDevices(pane) {
       el("td", {}, device.device_class_text),
       el("td", {}, device.place),
       el("td", {}, device.site_name),
-      el("td", { title: device.last_heard ? exact(device.last_heard) : null }, device.last_heard ? dayAndClock(device.last_heard) : "—"),
+      el("td", {}, device.last_heard ? sites.time(device.site_id, device.last_heard, { day: true }) : "—"),
     ),
   );
   const names = [t("state"), t("name"), t("type"), t("place"), t("site"), t("last_heard")];
   fill(pane, el("h2", {}, t("devices")), table(names, rows));
 }
 
-export async function showHealth(pane) {
+export async function showHealth(pane, sites) {
   const health = await call("GET", "/health");
   const alarms = (health.alarms || []).map((alarm) =>
     el(
@@ -35,7 +35,7 @@ export async function showHealth(pane) {
       el("td", { class: "code" }, alarm.subject),
       el("td", { class: "code" }, alarm.detail),
       el("td", {}, String(alarm.times)),
-      el("td", {}, new Date(alarm.first_ms).toLocaleString()),
+      el("td", {}, sites.common(alarm.first_ms)),
     ),
   );
   const figures = Object.entries(health.figures || {}).map(([name, value]) =>

@@ -3,7 +3,16 @@
 import { call, setLanguage } from "./api.js";
 
 const KEY = "linli-language";
-let texts = {};
+// What has to be said when even the catalogue cannot be read, and so the language is not known.
+const FIRST_TEXTS = {
+  "ui.brand": "邻里 · Linli",
+  "ui.unreachable": "无法连接服务器。 · The server cannot be reached.",
+  "ui.trouble_status": "服务器返回错误 {status}。 · The server answers with error {status}.",
+  "ui.trouble_page": "页面出错：{error} · The page has failed: {error}",
+  "ui.trouble_hint": "请稍后重试。 · Try again in a moment.",
+  "ui.try_again": "重试 · Try again",
+};
+let texts = FIRST_TEXTS;
 export let language = "zh-CN";
 
 export function t(key, values = {}) {
@@ -28,19 +37,11 @@ export async function loadWords(wanted = localStorage.getItem(KEY)) {
 
 export async function switchLanguage() {
   const next = language === "zh-CN" ? "en" : "zh-CN";
+  try {
+    await loadWords(next);
+  } catch (error) {
+    setLanguage(language);
+    throw error;
+  }
   localStorage.setItem(KEY, next);
-  await loadWords(next);
-}
-
-// "2026-11-23T10:13:20.000+08:00" is site time already: it is cut, never converted to the browser's zone.
-export function clock(iso) {
-  return iso.slice(11, 19);
-}
-
-export function dayAndClock(iso) {
-  return `${iso.slice(5, 10)} ${iso.slice(11, 19)}`;
-}
-
-export function exact(iso) {
-  return `${iso.slice(0, 10)} ${iso.slice(11, 23)} (UTC${iso.slice(23)})`;
 }

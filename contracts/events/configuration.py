@@ -39,7 +39,7 @@ class DeviceConfigured(ConfigurationRecord, frozen=True, kw_only=True, tag="devi
     """One device of the inventory; ``place_id`` is where it stands. A device without this record is *pending*.
 
     ``silent_after_ms``: not heard for so long is silence (None: never judged). ``box_id``: the edge box that alone may
-    speak for it. ``consented``: a resident agreed to this meter being read (P13).
+    speak for it. ``consented``: a resident agreed to this meter being read (docs/requirements.md#p13).
     """
 
     device_id: Id

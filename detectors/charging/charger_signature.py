@@ -1,4 +1,6 @@
-"""The shape of an e-bike charger in a circuit's blocks: step, flat plateau, falling tail. Source: STANDARDS §4.2.
+"""The shape of an e-bike charger in a circuit's blocks: step, flat plateau, falling tail.
+
+Source of powers and times: docs/standards.md#charger-signature.
 
 A charge is *found* when the circuit's floor has risen by a charger's power in one step and has stayed flat for
 ``plateau_ms``; from then on it is *followed* block by block until it falls to nothing. Blocks in which something else
@@ -24,9 +26,7 @@ from detectors.core.site_view import SiteView
 RULE = "indoor_ebike_charging"
 """Whose thresholds these are."""
 
-MIN_W = Threshold(
-    RULE, "min_w", 80.0, 20, 2_000, "W", "the lowest plateau: a charger of 36 V lead-acid (STANDARDS §4.2)"
-)
+MIN_W = Threshold(RULE, "min_w", 80.0, 20, 2_000, "W", "the lowest plateau: a charger of 36 V lead-acid")
 MAX_W = Threshold(
     RULE, "max_w", 450.0, 80, 5_000, "W", "the highest plateau: 72 V 32 Ah; above are cookers and air conditioners"
 )
@@ -76,7 +76,7 @@ END_MS = 600_000  # low for ten minutes: over
 LOST_MS = HOUR_MS  # an hour without readings: nothing can be said any more
 COVERED_MS = 10_800_000  # three hours under something else: the same
 RESUME_MS = 2_700_000  # back at the plateau for 45 min after a dip: it was no tail (a fridge's run is shorter)
-MAX_CHARGE_MS = 50_400_000  # 14 h: STANDARDS says 2–12 h
+MAX_CHARGE_MS = 50_400_000  # 14 h: a charge takes 2–12 h
 LOOK_BACK = 3  # blocks
 SAME_START_MS = 600_000  # a step may be dated a block earlier or later
 SWITCHED = 0.15  # a drop this close to a load's height is that load being switched off

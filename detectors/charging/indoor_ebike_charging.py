@@ -13,11 +13,11 @@ Confirmed: both of these, or the complete curve with its tail. Power alone, howe
 major, because tool and scooter chargers look the same; with an e-bike or tag it is verified and critical. Smoke or heat
 in the same room makes a plateau critical at once; elsewhere on the stair it raises what is already suspected.
 
-Thresholds, all replaceable and all to be calibrated on recorded data before any claim (STANDARDS §4.2): plateau
-80–450 W with σ/μ < 5 % for ≥ 45 min; on power factor alone ≥ ``suspect_min_w`` 100 W, because laptops reach 90 W;
-power factor 0.45–0.70 (rectifiers without correction 0.5–0.65, and measuring error); over 0.80 it is no such charger,
-and then only the complete curve together with an e-bike counts; ``lead_ms`` 60 min before plugging in for the e-bike;
-tail ≥ 20 min; 0.3–3 kWh in 2–12 h.
+Thresholds, all replaceable and all to be calibrated on recorded data before any claim
+(docs/standards.md#charger-signature): plateau 80–450 W with σ/μ < 5 % for ≥ 45 min; on power factor alone ≥
+``suspect_min_w`` 100 W, because laptops reach 90 W; power factor 0.45–0.70 (rectifiers without correction 0.5–0.65, and
+measuring error); over 0.80 it is no such charger, and then only the complete curve together with an e-bike counts;
+``lead_ms`` 60 min before plugging in for the e-bike; tail ≥ 20 min; 0.3–3 kWh in 2–12 h.
 
 What it will not catch: chargers with power factor correction and no tail or nothing seen; charging that began before
 the meter was heard, or within another load's shadow for hours; fast chargers over 450 W; e-bikes charged from a power

@@ -4,7 +4,8 @@ Loads on one circuit add up, and what others switch on and off only adds. So the
 plus whatever runs all the time, which is where a charger shows. Readings may come every ten seconds, every five minutes
 or on change: a reading holds until the next one, for at most ``MAX_HOLD_MS``.
 
-Only aggregates are kept: 72 blocks of real and reactive power in whole watts, 288 bytes (no waveform, P13).
+Only aggregates are kept: 72 blocks of real and reactive power in whole watts, 288 bytes (no
+waveform: docs/requirements.md#p13).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Which meters may be read for charging, and which of them a sighting, a tag or a fire sign concerns.
 
-Dwellings' meters only with consent (P13); the landlord's circuits of halls, corridors and stairs always; charging
-sheds, gates and lifts never: charging is lawful in the one, and the others' loads are their own.
+Dwellings' meters only with consent (docs/requirements.md#p13); the landlord's circuits of halls,
+corridors and stairs always; charging sheds, gates and lifts never: charging is lawful in the one, and the others' loads
+are their own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The contract of a rule: a pure state machine per key. Time comes in as an argument; nothing else does.
 
 The engine calls ``on_event`` in event time and ``on_deadline`` when the watermark has passed ``deadline_ms(state)``.
-A rule never sees late or stored events, except an *instant* one (DESIGN §4, LOG §5).
+A rule never sees late or stored events, except an *instant* one (docs/protocol.md#lateness).
 
 A site's own numbers come from ``site.threshold(THRESHOLD)``, and always lie within the threshold's range: a record in
 the log that names an unknown threshold, no number or one out of range is counted and passed over, and what was in force

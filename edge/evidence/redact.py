@@ -1,4 +1,6 @@
-"""What nobody may see on a picture that is kept: masked parts (P8), and people who are not what it is about.
+"""What nobody may see on a picture that is kept: masked parts, and people who are not what it is about.
+
+See docs/requirements.md#p8.
 
 Applied before a picture enters the ring of recent frames, so that no later step can forget it. Pure.
 """

@@ -1,4 +1,4 @@
-"""Which lane a spool row takes, and what counts as stored (LOG §4). Pure."""
+"""Which lane a spool row takes, and what counts as stored (docs/protocol.md#box-spools). Pure."""
 
 from __future__ import annotations
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import enum
+
 import msgspec
-from sqlalchemy import Connection, Select, false, select, true
+from sqlalchemy import Connection, Select, and_, false, not_, select, true
 from sqlalchemy.sql import ColumnElement
 
+from contracts.events import Origin
 from contracts.findings import Finding, Severity
-from contracts.incidents import AlertState
+from contracts.incidents import FINAL_ALERT_STATES, AlertState
 from identity.roles import Scope
 from incidents.store.changes import head
 from incidents.store.records import Incident, get_incident, incident_of
@@ -29,24 +32,58 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
 
 
+class Order(enum.StrEnum):
+    """How a list is ordered."""
+
+    NEWEST = "newest"  # newest opened first
+    URGENT = "urgent"  # by precedence, then newest opened first
+
+
+class Position(msgspec.Struct, frozen=True):
+    """The place of a row in an ordered list. ``precedence`` is 0 for every row of a list by time alone."""
+
+    precedence: int
+    ordinal: int
+
+
 class Page(msgspec.Struct, frozen=True):
-    """Incidents, newest opened first. ``seq``: a stream from here on misses nothing. ``cursor`` None: no more."""
+    """Incidents in order. ``seq``: a stream from here on misses nothing. ``cursor``: the last row; None: no more."""
 
     incidents: list[Incident]
-    cursor: int | None
+    cursor: Position | None
     seq: int
 
 
-def read_page(connection: Connection, scope: Scope, filters: Filters, *, before: int | None, limit: int) -> Page:
-    """One page of what ``scope`` may see, opened before the incident with ordinal ``before``."""
+def precedence_of(incident: Incident) -> int:
+    """Return how far up a row stands: 0 critical and open, 1 the same in a drill or simulation, 2 the rest."""
+    if incident.severity is not Severity.CRITICAL or incident.state in FINAL_ALERT_STATES:
+        return 2
+    return 0 if incident.origin == Origin.LIVE else 1
+
+
+def read_page(
+    connection: Connection,
+    scope: Scope,
+    filters: Filters,
+    *,
+    after: Position | None,
+    limit: int,
+    order: Order = Order.NEWEST,
+) -> Page:
+    """Read one page of what ``scope`` may see, from the row after the position ``after`` on."""
     limit = max(1, min(limit, MAX_PAGE))
-    query: Select[*tuple[object, ...]] = select(incidents).where(*_conditions(scope, filters))
-    if before is not None:
-        query = query.where(incidents.c.ordinal < before)
-    rows = connection.execute(query.order_by(incidents.c.ordinal.desc()).limit(limit + 1)).mappings().all()
-    found = [incident_of(row) for row in rows[:limit]]
-    more = len(rows) > limit
-    return Page(found, found[-1].ordinal if more else None, head(connection))
+    wanted = _conditions(scope, filters)
+    found: list[Incident] = []
+    for precedence, section in enumerate(_sections(order)):
+        if len(found) > limit or (after is not None and precedence < after.precedence):
+            continue
+        query: Select[*tuple[object, ...]] = select(incidents).where(*wanted, section)
+        if after is not None and precedence == after.precedence:
+            query = query.where(incidents.c.ordinal < after.ordinal)
+        query = query.order_by(incidents.c.ordinal.desc()).limit(limit + 1 - len(found))
+        found += [incident_of(row) for row in connection.execute(query).mappings()]
+    last = found[limit - 1] if len(found) > limit else None
+    return Page(found[:limit], None if last is None else _position(last, order), head(connection))
 
 
 def read_incident(connection: Connection, scope: Scope, incident_id: str) -> Incident | None:
@@ -70,6 +107,23 @@ def in_scope(scope: Scope) -> ColumnElement[bool]:
     if scope.every:
         return incidents.c.site_id.not_in(scope.named) if scope.named else true()
     return incidents.c.site_id.in_(scope.named) if scope.named else false()
+
+
+def _position(incident: Incident, order: Order) -> Position:
+    return Position(precedence_of(incident) if order is Order.URGENT else 0, incident.ordinal)
+
+
+def _sections(order: Order) -> list[ColumnElement[bool]]:
+    """The parts of a list, one after the other; each is read by its index rather than all of it sorted."""
+    if order is Order.NEWEST:
+        return [true()]
+    table = incidents.c
+    open_critical = and_(
+        table.severity_rank == Severity.CRITICAL.rank,
+        table.state.in_([state.value for state in AlertState if state not in FINAL_ALERT_STATES]),
+    )
+    live = table.origin == Origin.LIVE.value
+    return [and_(open_critical, live), and_(open_critical, not_(live)), not_(open_critical)]
 
 
 def _conditions(scope: Scope, filters: Filters) -> list[ColumnElement[bool]]:

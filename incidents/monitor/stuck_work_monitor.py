@@ -1,4 +1,4 @@
-"""The auditor: finds every delivery, incident and finding without a future step, and says so as an operator alarm.
+"""The auditor: finds deliveries, incidents and findings on which nothing is planned any more; raises an alarm for each.
 
 It looks from outside the code that should have done the step, and clears its own alarms when the condition has ended.
 """
@@ -141,7 +141,7 @@ class Auditor:
 
 
 def find_stuck(connection: Connection, receivers: Sequence[str], now_ms: int) -> list[Raised]:
-    """Everything without a future step, at most 500 of a kind."""
+    """Return everything on which nothing is planned any more, at most 500 of a kind."""
     return [
         *_overdue(connection, receivers, now_ms),
         *_untold(connection, receivers),

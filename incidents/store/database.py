@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from contracts.errors import ConfigurationError
+from contracts.extras import not_installed
 from incidents.store.leases import Claims, Uncontested
 
 T = TypeVar("T")
@@ -89,7 +90,7 @@ def _postgresql(url: URL, schema: str) -> Database:
     try:
         from incidents.store.postgresql import PostgresDatabase
     except ImportError as error:
-        raise ConfigurationError(f"PostgreSQL needs `pip install 'linli[cluster]'`: {error}") from None
+        raise not_installed(error) from None
     return PostgresDatabase(url, schema=schema)
 
 

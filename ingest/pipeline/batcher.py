@@ -1,4 +1,6 @@
-"""When a partition's next record is written, and what is in it (LOG §2). Pure: time comes in, cuts come out.
+"""When a partition's next record is written, and what is in it. Pure: time comes in, cuts come out.
+
+See docs/protocol.md#batches.
 
 One append is in flight at most. Events collect from the first one at rest, 50 ms or what :func:`collect_ms` says, and
 as long as an append is in flight; a full batch or a life-safety event goes as soon as it may. A watermark that moved

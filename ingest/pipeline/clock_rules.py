@@ -1,4 +1,6 @@
-"""When things happened (LOG §5): skewed clocks are shifted, the future is brought to now, the ancient is refused. Pure.
+"""When things happened: skewed clocks are shifted, the future is brought to now, the ancient is refused. Pure.
+
+See docs/protocol.md#device-clocks.
 
 A clock's skew is the least of ``received − claimed`` over an epoch of at least a minute and eight events, but for one
 outlier: delays on the way only add to it. Stored rows are old by nature and are never measured, nor is anything that

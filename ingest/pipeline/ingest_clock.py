@@ -1,6 +1,7 @@
-"""The time of ingest (LOG §3): a monotonic clock anchored at start, slewed towards the wall clock by at most 5%. Pure.
+"""The time of ingest: a monotonic clock anchored at start, slewed towards the wall clock by at most 5%. Pure.
 
-It never goes back and never jumps, whatever NTP or a person does to the wall clock.
+It never goes back and never jumps, whatever NTP or a person does to the wall clock
+(docs/protocol.md#ingest-time).
 """
 
 from __future__ import annotations

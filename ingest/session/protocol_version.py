@@ -22,7 +22,7 @@ def speaks_version_5(address: BrokerAddress) -> bool:
     with socket.create_connection((address.host, address.port), timeout=_TIMEOUT_S) as plain:
         if not address.tls:
             return _ask(plain)
-        context = ssl.create_default_context(cafile=address.ca_file or None)
+        context = ssl.create_default_context(cafile=address.ca_file)
         with context.wrap_socket(plain, server_hostname=address.host) as secure:
             return _ask(secure)
 

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 import paho.mqtt.client as mqtt
@@ -175,9 +176,9 @@ class MqttSession:
         client.max_inflight_messages_set(MAX_OUTGOING)
         client.reconnect_delay_set(1, 4)
         if self._address.user:
-            client.username_pw_set(self._address.user, self._address.password)
+            client.username_pw_set(self._address.user, self._address.password.reveal())
         if self._address.tls:
-            client.tls_set(ca_certs=self._address.ca_file or None)
+            client.tls_set(ca_certs=_text(self._address.ca_file))
         client.on_socket_open = _no_delay
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -272,6 +273,10 @@ def _no_delay(_client: mqtt.Client, _data: object, sock: object) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
 def forget_session(address: BrokerAddress, client_id: str) -> None:
     """Have the broker drop the session of ``client_id``, and with it what it holds for it.
 
@@ -282,9 +287,9 @@ def forget_session(address: BrokerAddress, client_id: str) -> None:
     answers: list[ReasonCode] = []
     client.on_connect = lambda _client, _data, _flags, code, _properties: answers.append(code)
     if address.user:
-        client.username_pw_set(address.user, address.password)
+        client.username_pw_set(address.user, address.password.reveal())
     if address.tls:
-        client.tls_set(ca_certs=address.ca_file or None)
+        client.tls_set(ca_certs=_text(address.ca_file))
     try:
         client.connect(address.host, address.port, KEEPALIVE_S)
         end_s = time.monotonic() + FORGET_S

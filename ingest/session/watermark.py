@@ -1,4 +1,6 @@
-"""How far time is proven (LOG §3): the send time of the newest probe that came back through the broker. Pure.
+"""How far time is proven: the send time of the newest probe that came back through the broker. Pure.
+
+See docs/protocol.md#watermark.
 
 Everything that the broker had for us before the probe was received before it. So the mark lags with a queue in the
 broker, and stands still when nothing comes back: disconnected, paused, replaced.

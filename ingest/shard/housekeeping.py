@@ -116,7 +116,7 @@ class Housekeeping:
         try:
             work()
         except Transient as error:
-            _log.warning("put off", error=str(error))
+            _log.warning("postponed until the inventory or the disk answers", error=str(error))
             return False
         return True
 

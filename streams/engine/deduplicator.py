@@ -1,4 +1,7 @@
-"""Dedupe marks of one site: what it has taken (LOG §4). The engine drops doubles, since it alone knows the log."""
+"""Dedupe marks of one site: what it has taken. The engine drops doubles, since it alone knows the log.
+
+See docs/protocol.md#duplicates.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
 """The engine: batches of one partition in, findings and requests out. Pure: no clock, no I/O.
 
-State and outputs are functions of the log alone (LOG.md). A driver reads records in order of position, feeds each once,
-keeps what comes out, and now and then keeps :meth:`Engine.snapshot` rows and the :meth:`Engine.manifest`.
+State and outputs are functions of the log alone (docs/protocol.md). A driver reads records in order of position,
+feeds each once, keeps what comes out, and now and then keeps :meth:`Engine.snapshot` rows and the
+:meth:`Engine.manifest`.
+
 After any error but :class:`LogBroken` on entry the engine must not be used again: restore a new one.
 """
 
@@ -289,7 +291,7 @@ class Engine:
 
 
 def _check_ids(out: Sequence[Output]) -> None:
-    """One id with two contents would be silent loss at the reader (LOG §6)."""
+    """One id with two contents would be silent loss at the reader (docs/protocol.md#findings)."""
     if len(out) < 2:
         return
     seen: dict[str, Finding] = {}

@@ -38,7 +38,7 @@ ENGINE_FACTS: dict[str, RuleFacts] = {
 
 
 class Failure(enum.StrEnum):
-    """How a rule broke its contract (LOG §6)."""
+    """How a rule broke its contract (docs/protocol.md#rules-that-fail)."""
 
     RAISED = "raised"
     TOO_MANY_KEYS = "too_many_keys"

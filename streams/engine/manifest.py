@@ -1,4 +1,7 @@
-"""A partition's manifest: which row of each site stands, and up to where the clean ones still hold (LOG §7)."""
+"""A partition's manifest: which row of each site stands, and up to where the clean ones still hold.
+
+See docs/protocol.md#snapshots.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``record_hash`` is the driver's hash of the record at ``position`` (the last one fed); empty when not given.
     ``generation`` is one more at each change of the digest. ``drained``: every row reaches ``position``, and whoever
-    wrote this decides nothing after it; so another version may go on from here (LOG §8).
+    wrote this decides nothing after it; so another version may go on from here (docs/protocol.md#versions).
     """
 
     v: int = MANIFEST_VERSION

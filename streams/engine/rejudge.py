@@ -1,4 +1,6 @@
-"""Which windows of a site must be judged again, and when (LOG §5): bookkeeping only, its requests are output.
+"""Which windows of a site must be judged again, and when: bookkeeping only, its requests are output.
+
+See docs/protocol.md#judging-again.
 
 A late or stored event that a re-judged rule would have taken widens a window. A window belongs to a *drain* (a spool or
 a source sending what it had stored) or to the site's strays. A drain is due when its source says that it is drained,

@@ -1,4 +1,6 @@
-"""One rule over one site: it keeps the rule's states, calls it, and holds it to its contract (LOG §6).
+"""One rule over one site: it keeps the rule's states, calls it, and holds it to its contract.
+
+See docs/protocol.md#rules-that-fail.
 
 A rule that raises or breaks its contract leaves its state as it was, and a finding ``rule_failed`` says so. That is
 part of the pure function: replay gives the same.

@@ -25,7 +25,10 @@ from detectors.core.site_view import SiteView
 from streams.engine.state_schema import hashed_schema
 
 PER_SOURCE_BOUND_MS = 200
-"""In classes up to this bound lateness is judged per source: single-source and life-safety rules (LOG §5)."""
+"""In classes up to this bound lateness is judged per source: single-source and life-safety rules.
+
+See docs/protocol.md#lateness.
+"""
 
 MAX_REJUDGED_HORIZON_MS = 6 * HOUR_MS
 """A rule that remembers more is not re-judged."""

@@ -1,4 +1,4 @@
-"""A snapshot row: one site's whole state, compressed, with the position it covers (LOG §7)."""
+"""A snapshot row: one site's whole state, compressed, with the position it covers (docs/protocol.md#snapshots)."""
 
 from __future__ import annotations
 

@@ -169,9 +169,9 @@ class KafkaCluster:
         """Readers that share one connection and take turns: for looking into many partitions, not for waiting."""
         return KafkaTails(self)
 
-    def follower(self, stale_s: float) -> KafkaFollower:
+    def follower(self, stale_s: float, monotonic_s: Callable[[], float] = time.monotonic) -> KafkaFollower:
         """Readers that share one connection, and what each fetch brings: for who goes along with many partitions."""
-        return KafkaFollower(self, stale_s)
+        return KafkaFollower(self, stale_s, monotonic_s)
 
     def close(self) -> None:
         """Close everything that was opened here; what was sent and is not durable is given up."""

@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from kafka import errors as kafka_errors  # type: ignore[import-untyped]
@@ -34,13 +34,16 @@ class KafkaFollower(KafkaTails):
     Args:
         cluster: the brokers.
         stale_s: how old the ends may be that :meth:`read` believes; those of all partitions are asked for together.
+        monotonic_s: the clock that tells how old they are. How long to wait for brokers is real time.
     """
 
     fetch_bytes = AHEAD_BYTES // 2
 
-    def __init__(self, cluster: KafkaCluster, stale_s: float) -> None:
+    def __init__(
+        self, cluster: KafkaCluster, stale_s: float, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__(cluster)
-        self._stale_s = stale_s
+        self._stale_s, self._monotonic_s = stale_s, monotonic_s
         self._ends: dict[str, tuple[float, dict[Any, int]]] = {}  # by topic: asked for when, and the answer
         self._readers: set[Any] = set()
         self._ahead: dict[Any, _Ahead] = {}
@@ -156,9 +159,9 @@ class KafkaFollower(KafkaTails):
     def _end_seen(self, at: Any, offset: int) -> int:
         """The end, or what it was no longer ago than is allowed, but never before what was read already."""
         asked_s, ends = self._ends.get(at.topic, (-math.inf, {}))
-        if time.monotonic() - asked_s > self._stale_s or ends.get(at, -1) < offset:
+        if self._monotonic_s() - asked_s > self._stale_s or ends.get(at, -1) < offset:
             ends = self._ask_ends(sorted(other for other in self._readers if other.topic == at.topic))
-            self._ends[at.topic] = (time.monotonic(), ends)
+            self._ends[at.topic] = (self._monotonic_s(), ends)
         return ends[at]
 
 

@@ -19,6 +19,7 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 
 from contracts.errors import LinliError, Permanent, Transient
+from contracts.secrets import Secret
 from streams.results.answers import failure_of
 from streams.results.influx_url import InfluxAddress
 from streams.results.influxql import Answer, rows_of, text_of
@@ -29,14 +30,15 @@ from system.clock import wall_ms
 
 TIMEOUT_S = 10.0  # an order to stop waits for it
 _ANSWER = msgspec.json.Decoder(Answer)
+_NONE = Secret("")
 
 
 class Credentials(msgspec.Struct, frozen=True):
     """A token (2.x, 3), or user and password (1.x); empty where the server asks for none."""
 
-    token: str = ""
+    token: Secret = _NONE
     user: str = ""
-    password: str = ""
+    password: Secret = _NONE
 
 
 class _Writer(Protocol):
@@ -141,7 +143,7 @@ class _ClientWriter:
         self._org = address.org or "-"  # 3 Core has none and does not look
         self._client = InfluxDBClient(
             url=address.base,
-            token=credentials.token or "-",
+            token=credentials.token.reveal() or "-",
             org=self._org,
             enable_gzip=True,
             timeout=int(timeout_s * 1000),
@@ -170,9 +172,9 @@ def _failure(status: int, body: bytes | str, headers: Mapping[str, str]) -> Linl
 
 def _headers(credentials: Credentials) -> dict[str, str]:
     if credentials.token:
-        return {"Authorization": f"Token {credentials.token}"}
+        return {"Authorization": f"Token {credentials.token.reveal()}"}
     if credentials.user:
-        return dict(urllib3.make_headers(basic_auth=f"{credentials.user}:{credentials.password}"))
+        return dict(urllib3.make_headers(basic_auth=f"{credentials.user}:{credentials.password.reveal()}"))
     return {}
 
 

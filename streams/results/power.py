@@ -1,8 +1,8 @@
 """Power of a building's circuits by the quarter hour, from single samples; never a room, never a waveform. Pure.
 
-Which meters count (DESIGN §7): those of common areas, and those of dwellings whose residents consented. Dwellings are
-shown only together, and only when enough of them spoke. A sample counts once however often it was sent, in whatever
-order it came.
+Which meters count (docs/requirements.md#p13): those of common areas, and those of dwellings whose residents consented.
+Dwellings are shown only together, and only when enough of them spoke. A sample counts once however often it was sent,
+in whatever order it came.
 """
 
 from __future__ import annotations

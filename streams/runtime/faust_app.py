@@ -1,8 +1,8 @@
 """Faust: membership of the group of workers, and deliveries of the log's records. The one file that imports it.
 
 Faust is the partitioned reader around one agent, and nothing more: no table, no producer, no offset that anything rests
-on. What it delivers may jump and repeat (LOG §7). An error that reached it would be logged and its record counted as
-done, so none does: the agent hands every record over and the receiving side ends the process.
+on. What it delivers may jump and repeat (docs/protocol.md#faust). An error that reached it would be logged and its
+record counted as done, so none does: the agent hands every record over and the receiving side ends the process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SESSION_S = 7.0  # the default, 60 s, would be the time that a killed worker's p
 HEARTBEAT_S = 2.0  # also how soon the others hear of it
 REBALANCE_S = 15.0
 REQUEST_S = 20.0  # Faust refuses one below the session's
-MOST_RECORDS = 32  # LOG §10: the defaults, 4,096 records of 73 KB, are 309 MB
+MOST_RECORDS = 32  # the defaults, 4,096 records of 73 KB, are 309 MB (docs/protocol.md#the-log-on-kafka)
 BREATH = 32
 """Records after which the loop may do something else, however many are waiting."""
 

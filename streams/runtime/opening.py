@@ -1,4 +1,7 @@
-"""What a partition is opened from: this version's own rows, or copies of those of the version before (LOG §8)."""
+"""What a partition is opened from: this version's own rows, or copies of those of the version before.
+
+See docs/protocol.md#versions.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""One partition's driver: the protocol of LOG §5-8 between a log, an engine and what is kept of it. No thread, no loop.
+"""One partition's driver: the protocol between a log, an engine and what is kept of it. No thread, no loop.
 
 It decides nothing about detection: positions come from the log, time from the batches. Its own clock only spaces
-snapshots, and any snapshot is right (LOG §7). Deliveries may jump, repeat and stay out: what is missing is read from
-the log. After any error but :class:`Transient` it must not be used again: open a new one.
+snapshots, and any snapshot is right. Deliveries may jump, repeat and stay out: what is missing is read from the log
+(docs/protocol.md#opening-a-partition, docs/protocol.md#reading-on). After any error but :class:`Transient` it must
+not be used again: open a new one.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from streams.runtime.upgrade import check_not_superseded, check_still_drained
 from system.clock import wall_ms
 
 READ_RECORDS = 256
-MAX_ATTEMPTS = 3  # LOG §7: three uncaught errors at one position stop the partition, loudly
+MAX_ATTEMPTS = 3  # uncaught errors at one position stop the partition, loudly (docs/protocol.md#failures)
 
 _BRING_BACK = (
     "Bring the log back as it was, or take the snapshots away to judge this log from its start; "
-    "docs/operations.md says how"
+    "`linli docs operations` says how"
 )
 
 

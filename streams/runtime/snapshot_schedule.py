@@ -1,4 +1,7 @@
-"""Which sites' rows are saved when: each changed one in its turn, and every one within the hour (LOG §7)."""
+"""Which sites' rows are saved when: each changed one in its turn, and every one within the hour.
+
+See docs/protocol.md#snapshots.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-SNAPSHOT_EVERY_S = 10.0  # LOG §7: each changed site every 5-30 s
-REFRESH_S = 1800.0  # LOG §7: every site at least hourly: a row is old after half of it, its turn comes within the rest
+SNAPSHOT_EVERY_S = 10.0  # each changed site: a smaller number costs more rows, a larger one more reading
+REFRESH_S = 1800.0  # every site at least hourly: a row is old after half of it, its turn comes within the rest
 
 
 class RowTurns:

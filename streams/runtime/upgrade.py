@@ -1,4 +1,6 @@
-"""Which version of the rules may open a partition, and what it takes over from the one before (LOG §8). Pure.
+"""Which version of the rules may open a partition, and what it takes over from the one before. Pure.
+
+See docs/protocol.md#versions.
 
 A version is named by its digest and its generation, one more at each change. It takes over what its predecessor
 drained. Without a drain it would decide again, by other rules, what may have been decided already: that needs a person.

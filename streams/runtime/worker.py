@@ -24,7 +24,7 @@ from streams.runtime.progress import PartitionProgress
 from streams.runtime.snapshot_schedule import SNAPSHOT_EVERY_S
 
 LOG = structlog.get_logger("linli")
-QUIET_S = 2.0  # LOG §7: no delivery for so long: compare with the log's end
+QUIET_S = 2.0  # no delivery for so long: compare with the log's end (docs/protocol.md#reading-on)
 SAVE_EVERY_S = 1.0
 TICK_S = 0.2
 THREADS = 8
@@ -146,7 +146,9 @@ class Worker:
                 self._look_after(owned)
 
     async def drain(self) -> None:
-        """Take no more deliveries, save every site of every partition and mark each as drained (LOG §8).
+        """Take no more deliveries, save every site of every partition and mark each as drained.
+
+        See docs/protocol.md#versions.
 
         Raises:
             Exception: of a partition that could not be drained; the others were.

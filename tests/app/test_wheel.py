@@ -78,6 +78,15 @@ def test_simulate_and_replay_run_in_an_empty_folder(linli: Path, tmp_path: Path)
     assert len({line["finding_id"] for line in lines}) == len(lines) > 10
 
 
+def test_the_pages_are_in_the_wheel_and_its_example_loads(linli: Path, tmp_path: Path) -> None:
+    page = _run(linli, tmp_path, "docs", "runbook")
+    assert page.returncode == 0, page.stderr
+    assert page.stdout == (REPOSITORY / "docs" / "runbook.md").read_text(encoding="utf-8")
+    (tmp_path / "mine.toml").write_text(_run(linli, tmp_path, "docs", "inventory").stdout, encoding="utf-8")
+    loaded = _run(linli, tmp_path, "inventory", "load", "mine.toml")
+    assert loaded.returncode == 0, loaded.stderr
+
+
 def test_analyze_runs_in_an_empty_folder(linli: Path, tmp_path: Path) -> None:
     python = linli.parent / "python"
     rendered = subprocess.run(

@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from contracts.events import DeviceConfigured
+from contracts.events import DeviceConfigured, Origin, SiteConfigured
 from contracts.findings import Phase, Severity
 from contracts.names import DeviceClass
 from detectors.registry import rule_facts
@@ -177,18 +178,77 @@ def test_filters_search_and_cursor_give_every_row_once(world: World) -> None:
     assert ids("q=20261123-0003&site=s1") == [everything[5]]
     assert ids("q=%25") == []
     assert ids("state=handled") == []
-    paged, cursor = [], ""
+    assert _paged(client, "limit=3") == everything
+
+
+def test_urgent_rows_come_first_on_every_page_and_each_row_once(world: World) -> None:
+    world.add_people("boss")
+    minute = 60_000
+    kinds: list[dict[str, Any]] = [
+        {"rule": "smoke_or_heat"},
+        {},
+        {"rule": "smoke_or_heat", "origin": Origin.DRILL},
+        {"rule": "smoke_or_heat"},
+        {"severity": Severity.MINOR},
+        {"rule": "smoke_or_heat"},
+        {},
+    ]
+    opened = [
+        world.take(make_finding(key=f"k{n}", onset_ms=T0 + n * minute, **kind))[0] for n, kind in enumerate(kinds)
+    ]
+    client = world.client("boss")
+    client.post(f"/api/v1/incidents/{opened[3]}/actions", json={"action": "handle", "version": 1})
+    wanted = [opened[n] for n in (5, 0, 2, 6, 4, 3, 1)]
+    for limit in range(1, 9):
+        assert _paged(client, f"order=urgent&limit={limit}") == wanted
+        assert _paged(client, f"limit={limit}") == opened[::-1]
+    rows = client.get("/api/v1/incidents?order=urgent").json()["incidents"]
+    assert [row["precedence"] for row in rows] == [0, 0, 1, 2, 2, 2, 2]
+    assert _paged(client, "order=urgent&limit=2&state=handled") == [opened[3]]
+
+
+def _paged(client: httpx.Client, query: str) -> list[str]:
+    """The ids of all pages."""
+    found, cursor = [], ""
     while True:
-        page = client.get(f"/api/v1/incidents?limit=3{cursor}").json()
-        paged += [row["incident_id"] for row in page["incidents"]]
+        page = client.get(f"/api/v1/incidents?{query}{cursor}").json()
+        found += [row["incident_id"] for row in page["incidents"]]
         if page["cursor"] is None:
-            break
+            return found
         cursor = f"&cursor={page['cursor']}"
-    assert paged == everything
+
+
+def test_a_cursor_of_the_other_order_is_refused(world: World) -> None:
+    world.add_people("wang")
+    client = world.client("wang")
+    _error(client.get("/api/v1/incidents?cursor=0-7"), 422, "bad_request")
+    _error(client.get("/api/v1/incidents?cursor=7&order=urgent"), 422, "bad_request")
+    _error(client.get("/api/v1/incidents?cursor=3-7&order=urgent"), 422, "bad_request")
+
+
+def test_a_site_whose_zone_does_not_exist_is_shown_the_one_in_force(world: World) -> None:
+    world.add_people("boss")
+    for record in (_site("s1", "Europe/Berlin"), _site("s2", "Mars/Olympus")):
+        world.directory.apply(record)
+    sites = world.client("boss").get("/api/v1/sites").json()
+    assert [site["time_zone"] for site in sites] == ["Europe/Berlin", "Asia/Shanghai"]
+
+
+def _site(site_id: str, zone: str) -> SiteConfigured:
+    return SiteConfigured(
+        event_id="c",
+        site_id=site_id,
+        source_id="config",
+        place_id=site_id,
+        at_ms=0,
+        version=20,
+        name=site_id,
+        time_zone=zone,
+    )
 
 
 @pytest.mark.parametrize(
-    "query", ["state=odd", "limit=0", "limit=999", "cursor=x", "from=-1", "severity=9", "q=" + "x" * 201]
+    "query", ["state=odd", "limit=0", "limit=999", "cursor=x", "order=odd", "from=-1", "severity=9", "q=" + "x" * 201]
 )
 def test_a_malformed_query_is_refused(world: World, query: str) -> None:
     world.add_people("wang")
@@ -202,7 +262,7 @@ def test_who_comes_second_hears_who_was_first_in_words(world: World) -> None:
     false_alarm = {"action": "mark_false", "reason": "permitted", "comment": "搬家", "version": 1}
     assert world.client("wang").post(path, json=false_alarm).json()["state_text"] == "误报"
     body = _error(world.client("li").post(path + "?lang=en", json={"action": "handle", "version": 1}), 409, "conflict")
-    assert body["message"] == "wang marked it a false alarm at 10:13:20."
+    assert body["message"] == "wang marked it a false alarm at 10:13:20 (UTC+08:00)."
     assert (body["first"]["actor"], body["first"]["action"]) == ("wang", "mark_false")
     assert (body["incident"]["state"], body["incident"]["version"], body["incident"]["actions"]) == (
         "false_alarm",

@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Route, expect
 
 from console.api.server import Server
+from console.catalogue import catalogue
 from contracts.findings import Fact, Phase, Subject, SubjectKind
 from contracts.incidents import AlertAction
+from detectors.registry import rule_facts
 from evidence.content_range import ContentRange
 from identity.box_credentials import Box
 from incidents.alerts.actions import Command
 from incidents.store.history import history_of
 from system.clock import wall_ms
-from tests.console.support import PASSWORD, World, served, wall_world
+from tests.console.browsing import NEEDS_CHROMIUM, log_in, picture
+from tests.console.support import World, served, wall_world
 from tests.incidents.builders import make_finding, still
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or "/usr/bin/chromium"
 JPEG = bytes.fromhex(
     "ffd8ffe000104a46494600010100000100010000ffdb004300" + "08" * 64 + "ffc0000b080001000101011100ffc4001400010000000"
     "0000000000000000000000008ffc40014100100000000000000000000000000000000ffda0008010100003f0037ffd9"
 )
 
-pytestmark = [
-    pytest.mark.service,
-    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="Chromium is not installed"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture
@@ -53,26 +42,6 @@ def world(tmp_path: Path) -> World:
 def server(world: World) -> Iterator[Server]:
     with served(world) as running:
         yield running
-
-
-def log_in(browser: Browser, server: Server, name: str, *, language: str = "en", width: int = 1280) -> Page:
-    """A page of its own, logged in by its form. Anything the page logs as an error fails the test."""
-    context = browser.new_context(locale=language, viewport={"width": width, "height": 860})
-    page = context.new_page()
-    page.on("pageerror", lambda error: pytest.fail(f"page error: {error}"))
-    page.goto(server.url)
-    page.fill("#name", name)
-    page.fill("#password", PASSWORD)
-    page.click("button[type=submit]")
-    expect(page.locator("#lamp")).to_have_text("Live" if language == "en" else "实时")
-    return page
-
-
-def picture(page: Page, name: str) -> None:
-    """A screenshot for people, when CONSOLE_PICTURES names a folder."""
-    folder = os.environ.get("CONSOLE_PICTURES")
-    if folder:
-        page.screenshot(path=f"{folder}/{name}.png")
 
 
 def fall(world: World, *, key: str = "r1203") -> str:
@@ -98,6 +67,15 @@ def fall(world: World, *, key: str = "r1203") -> str:
         part.append(JPEG)
     assert world.uploads.end(box, sha256, len(JPEG))
     return incident_id
+
+
+def test_the_feed_is_filtered_by_any_of_the_rules_in_the_readers_language(browser: Browser, server: Server) -> None:
+    page = log_in(browser, server, "wang", language="zh-CN")
+    options = page.locator("#filter-scenario option")
+    expect(options).to_have_count(1 + len(rule_facts()))
+    assert set(options.all_text_contents()[1:]) == {catalogue("zh-CN").word("scenario", rule) for rule in rule_facts()}
+    page.select_option("#filter-scenario", "stranger_entry")
+    expect(page.locator("#lamp")).to_have_text("实时")
 
 
 def test_an_incident_arrives_live_is_opened_and_marked_a_false_alarm_for_all_to_see(

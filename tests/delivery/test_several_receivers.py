@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from app.wiring.incident_figures import IncidentFigures
+from app.wiring.rule_facts import finding_facts
 from contracts.errors import Transient
 from delivery.deliveries import Delivery
 from delivery.outbox import Outbox
@@ -35,7 +36,7 @@ class District:
     def __init__(self, folder: Path) -> None:
         self.store: Store = make_store(folder)
         self.clock = ManualClock()
-        intake = Intake(self.store, make_directory(), NAMES, clock_ms=self.clock)
+        intake = Intake(self.store, make_directory(), finding_facts(), NAMES, clock_ms=self.clock)
         findings = [make_finding(), make_finding(key="door-2", verified=False)]
         self.incidents = intake.take(list(enumerate(findings, start=1))).opened
 

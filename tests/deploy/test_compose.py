@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from app.main import COMMANDS
-from app.settings.settings import KEYS, environment_name, load_settings
+from app.settings.loading import load_settings
+from app.settings.settings import keys
 from edge.config import load_config
 from inventory.file_import import parse_inventory
 
@@ -51,7 +52,7 @@ def test_every_command_and_setting_it_uses_exists() -> None:
     assert commands
     assert set(commands) <= set(COMMANDS)
     environment = services["linli"]["environment"]
-    assert set(environment) <= {environment_name(key) for key in KEYS}
+    assert set(environment) <= {key.variable for key in keys().values()}
     load_settings(None, environment)
 
 

@@ -29,10 +29,10 @@ from tests.support.kafka import RunningKafka
 from tests.support.postgres import PASSWORD, USER, shared_postgres
 
 COMPOSE = Path(__file__).resolve().parents[2] / "docker-compose.yml"
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 ONCE = ("district-set-up", "district-simulator")
 
-pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow]
+pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 class Natively:
@@ -143,6 +143,16 @@ def _hops(children: dict[str, Child]) -> dict[str, float]:
     return counted
 
 
+def _well(district: Natively) -> bool:
+    """Whether the doctor finds everything there, nothing behind or stopped, nothing wrong but the absent InfluxDB."""
+    said = district.linli("doctor", "--json").stdout
+    print(said)  # noqa: T201 - for who looks at a failure
+    lines = [json.loads(line) for line in said.splitlines()]
+    failing = {line["what"] for line in lines if line["level"] == "fail"}
+    every = {"kafka", "partitions", "workers", "readers", "clock", "mqtt"}
+    return every <= {line["what"] for line in lines} and failing <= {"results"}
+
+
 def test_every_service_runs_tells_its_metrics_and_a_simulated_alarm_goes_all_the_way(district: Natively) -> None:
     district.run_set_up()
     with ExitStack() as stack:
@@ -168,7 +178,4 @@ def test_every_service_runs_tells_its_metrics_and_a_simulated_alarm_goes_all_the
         traced = district.linli("trace", incident).stdout
         assert [line.split()[1] for line in traced.splitlines()][-2:] == ["taken", "incident"]
         assert {Hop.DUE_TO_DECIDED, Hop.DECIDED_TO_INCIDENT} <= set(traced.split())
-        healthy = [json.loads(line) for line in district.linli("doctor", "--json").stdout.splitlines()]
-        failing = {line["what"]: line["detail"] for line in healthy if line["level"] == "fail"}
-        assert set(failing) <= {"results"}, failing  # there is no InfluxDB here
-        assert {"kafka", "partitions", "workers", "readers", "clock", "mqtt"} <= {line["what"] for line in healthy}
+        _until(children, lambda: _well(district), "not everything is well")

@@ -1,4 +1,6 @@
-"""What a rule that is re-judged finds in a window does not depend on what came long before (LOG §5).
+"""What a rule that is re-judged finds in a window does not depend on what came long before.
+
+See docs/protocol.md#judging-again.
 
 A fresh engine is given the window and two horizons around it, with the site's configuration in force; of what it finds
 with its onset within one horizon of the window, every word must be what the running engine found.

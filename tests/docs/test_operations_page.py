@@ -9,25 +9,31 @@ import click
 import pytest
 
 from app.main import COMMANDS, linli
-from app.settings.settings import KEYS, Source, load_settings
+from app.settings.description import keys_as_table
+from app.settings.loading import Origin, load
+from app.settings.settings import keys
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
 TEXT = PAGE.read_text(encoding="utf-8")
-SECTIONS = "|".join(sorted({key.split(".")[0] for key in KEYS}))
+SECTIONS = "|".join(sorted({key.split(".")[0] for key in keys()}))
 
 
 def test_the_example_of_a_settings_file_is_one(tmp_path: Path) -> None:
     (block,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
     file = tmp_path / "linli.toml"
     file.write_text(block, encoding="utf-8")
-    settings = load_settings(file, {})
-    assert sum(value.source is Source.FILE for value in settings.values.values()) == block.count(" = ")
+    origins = load(file, {}).origins.values()
+    assert sum(origin is Origin.FILE for origin in origins) == block.count(" = ")
+
+
+def test_its_table_of_keys_is_the_one_that_the_command_prints() -> None:
+    assert keys_as_table() in TEXT, "write it anew: linli check-config --markdown"
 
 
 def test_every_setting_it_names_exists() -> None:
     named = set(re.findall(rf"`((?:{SECTIONS})\.(?!db|toml|key|md)[a-z_]+)`", TEXT))
     assert len(named) > 5
-    assert named <= set(KEYS)
+    assert named <= set(keys())
 
 
 def commands_named() -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from app.main import linli
-from app.settings.settings import KEYS
+from app.settings.settings import keys
 from incidents.store.operator_alarms import AlarmCode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,7 +18,7 @@ ROOMS = ("app", "streams", "ingest", "incidents")
 SOURCE = "\n".join(
     path.read_text(encoding="utf-8") for room in ROOMS for path in (ROOT / room).rglob("*.py")
 ).replace('"\n                f"', "").replace('"\n                "', "")  # fmt: skip
-SECTIONS = "|".join(sorted({key.split(".")[0] for key in KEYS}))
+SECTIONS = "|".join(sorted({key.split(".")[0] for key in keys()}))
 
 
 def commands() -> list[str]:
@@ -41,7 +41,7 @@ def test_every_command_can_be_typed(line: str, tmp_path: Path, monkeypatch: pyte
 def test_every_setting_alarm_and_metric_it_names_exists() -> None:
     settings = set(re.findall(rf"`((?:{SECTIONS})\.[a-z_]+)`", TEXT))
     assert len(settings) > 8
-    assert settings <= set(KEYS)
+    assert settings <= set(keys())
     alarms = set(re.findall(r"[Aa]larm `([a-z_]+)`", TEXT))
     assert len(alarms) > 5
     assert alarms <= set(AlarmCode)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.children import linli_arguments
 from app.wiring.erasure import open_stores
 from app.wiring.log_loading import load_events
@@ -64,8 +64,6 @@ from tests.ingest.clients import Devices
 from tests.support.community import RunningCommunity, running_community
 
 pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.timeout(280)]
-
-PATIENCE_S = 60
 
 
 class _Planted:
@@ -131,7 +129,7 @@ def test_a_reference_planted_everywhere_is_erased_everywhere_and_the_log_lets_go
     log_days = {path.name for path in tmp_path.glob("log-*.db")}
     with running_community(tmp_path, []) as community:
         _speak(community)
-        wait_for(lambda: _subjects(tmp_path) == [REF], PATIENCE_S, "the incident about them")
+        wait_for(lambda: _subjects(tmp_path) == [REF], "the incident about them")
         (row,) = community.get("incidents")["incidents"]
         with closing(Store(f"sqlite:///{tmp_path / 'incidents.db'}")) as store:
             said = f"asked {REF}, at home"
@@ -140,7 +138,7 @@ def test_a_reference_planted_everywhere_is_erased_everywhere_and_the_log_lets_go
             )
         everywhere = {"config.db", "engine.db", "incidents.db", "dead-letters", "segments", "archive/archive.db"}
         everywhere |= log_days | {"box/box.db"}
-        wait_for(lambda: everywhere <= places(tmp_path), PATIENCE_S, f"all of {everywhere}")
+        wait_for(lambda: everywhere <= places(tmp_path), f"all of {everywhere}")
 
         done = _linli(tmp_path, "erase", "--site", "s1", "--person", REF)
         assert done.returncode == 0, done.stderr
@@ -150,7 +148,7 @@ def test_a_reference_planted_everywhere_is_erased_everywhere_and_the_log_lets_go
         assert answered["log"].startswith("ages out by ")
         assert answered["box spools"].startswith("ages out by ")
         left = log_days | {path.name for path in tmp_path.glob("log-*.db")} | {"box/box.db"}
-        wait_for(lambda: places(tmp_path) <= left, PATIENCE_S, "the snapshots written anew")
+        wait_for(lambda: places(tmp_path) <= left, "the snapshots written anew")
         (again,), (subject,) = community.incidents(), _subjects(tmp_path)
         assert subject.startswith("erased-")
         assert again["history"][0]["comment"] == f"asked {subject}, at home"

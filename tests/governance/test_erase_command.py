@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from sqlalchemy import select
 
 from app.main import linli
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.children import Child
 from app.wiring.erasure import open_topics
 from app.wiring.run_child import run_settings, start_child

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.erasure import open_stores
 from app.wiring.rule_facts import finding_facts
 from app.wiring.run_child import run_settings

@@ -12,7 +12,7 @@ from typing import ClassVar
 import msgspec
 import pytest
 
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.erasure import open_topics
 from contracts.batch import Batch
 from contracts.findings import Finding

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import func, insert, select
 
 from app.main import linli
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.erasure import open_stores
 from app.wiring.rule_facts import finding_facts
 from app.wiring.run_child import run_settings

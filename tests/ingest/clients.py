@@ -18,6 +18,8 @@ from contracts.names import DeviceClass
 from system.clock import wall_ms
 from tests.ingest.builders import row, wire
 
+PATIENCE_S = 60.0
+"""How long a test waits for what must come; it goes on as soon as it has come. Only a failure takes so long."""
 CLASSES = {"g": DeviceClass.GATE, "m": DeviceClass.METER, "s": DeviceClass.SENSOR, "b": DeviceClass.EDGE}
 
 
@@ -52,7 +54,7 @@ class Devices:
         """Publish anything."""
         self._sent.append(self.client.publish(topic, payload, qos=qos))
 
-    def confirmed(self, timeout_s: float = 20) -> None:
+    def confirmed(self, timeout_s: float = PATIENCE_S) -> None:
         """Wait for the broker's PUBACK of everything sent."""
         for info in self._sent:
             info.wait_for_publish(timeout_s)
@@ -86,9 +88,9 @@ class Box:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def wait_done(self, timeout_s: float) -> bool:
+    def wait_done(self) -> bool:
         """Whether every row was acknowledged in time."""
-        return wait_until(lambda: self.through >= self._rows, timeout_s)
+        return wait_until(lambda: self.through >= self._rows)
 
     def close(self) -> None:
         """Hang up."""
@@ -145,7 +147,7 @@ class Listener:
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
         self.client.subscribe(filters, qos=qos)
-        assert ready.wait(5)
+        assert ready.wait(PATIENCE_S)
 
     def close(self) -> None:
         """Hang up."""
@@ -157,7 +159,7 @@ class Listener:
             self.heard.append((message.topic, bytes(message.payload)))
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
+def wait_until(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> bool:
     """Look every 20 ms; whether it came true."""
     end_s = time.monotonic() + timeout_s
     while time.monotonic() < end_s:

@@ -20,7 +20,7 @@ from streams.log.port import LogWriter
 from streams.log.sqlite.day_log import DayLog
 from system.clock import wall_ms
 from tests.ingest.builders import community
-from tests.ingest.clients import wait_until
+from tests.ingest.clients import PATIENCE_S, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -39,12 +39,12 @@ class RunningShard:
 
     def ready(self) -> None:
         """Wait until it listens."""
-        assert self.shard.wait_ready(10), self.error
+        assert self.shard.wait_ready(PATIENCE_S), self.error
 
     def stop(self) -> None:
         """Stop it in order."""
         self._stop.set()
-        self._thread.join(30)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
 
     def ended(self, timeout_s: float) -> bool:
@@ -87,7 +87,7 @@ class ShardProcess:
             cwd=REPOSITORY,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         )
-        assert wait_until(self._ready.exists, 20), self.process.poll()
+        assert wait_until(self._ready.exists), self.process.poll()
 
     def kill(self) -> None:
         """End it as a crash would."""
@@ -98,7 +98,7 @@ class ShardProcess:
         """End it in order; its exit code."""
         if self.process.poll() is None:
             self.process.terminate()
-        return self.process.wait(20)
+        return self.process.wait(PATIENCE_S)
 
 
 def batches_in(folder: Path) -> list[Batch]:

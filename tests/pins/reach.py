@@ -21,17 +21,21 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from app.main import linli
 from app.operations.schemas import SpoolAcknowledgement, asyncapi
-from app.settings.settings import environment_name, load_settings
+from app.settings.loading import load
+from app.settings.settings import keys
 from app.wiring.incident_figures import IncidentFigures
 from app.wiring.log_loading import load_events
+from app.wiring.rule_facts import finding_facts
 from contracts.batch import Batch
 from contracts.events import EVENT_TYPES, AnyEvent
 from contracts.findings import Finding, Rejudge, finding_id, retract_id
 from contracts.names import partition_of
+from contracts.secrets import Secret
 from delivery.deliveries import Message
 from delivery.outbox import Outbox
 from delivery.profiles import ReceiverProfile
 from delivery.receivers.webhook.client import Webhook
+from delivery.receivers.webhook.settings import WebhookSettings
 from detectors.registry import all_rules
 from edge.spool.box_db import BoxDb
 from governance.audit import first_broken
@@ -177,8 +181,10 @@ def told(folder: Path, records: Sequence[str], findings: Sequence[str], url: str
     """Make incidents of findings, each at a time of its own, and tell a webhook at ``url`` of each change."""
     directory = MemoryDirectory([_event(record) for record in records])
     with closing(Store(f"sqlite:///{folder / 'incidents.db'}", clock_ms=lambda: now_ms)) as store:
-        intake = Intake(store, directory, ["hook"], clock_ms=lambda: now_ms)
-        receiver = Webhook("hook", url, b"a secret of sixteen bytes", now_s=lambda: now_ms / 1000)
+        intake = Intake(store, directory, finding_facts(), ["hook"], clock_ms=lambda: now_ms)
+        secret = folder / "hook.secret"
+        settings = WebhookSettings(url=url, secret_file=secret)
+        receiver = Webhook("hook", settings, Secret("a secret of sixteen bytes"), now_s=lambda: now_ms / 1000)
         outbox = Outbox(store, receiver, _told_everything("hook"), clock_ms=lambda: now_ms)
         for number, text in enumerate(findings, start=1):
             intake.take([(number, msgspec.json.decode(text, type=Finding))])
@@ -200,13 +206,14 @@ def _told_everything(name: str) -> ReceiverProfile:
 
 def settings_in_force(environment: Mapping[str, str], file: Path | None = None) -> dict[str, tuple[str, str]]:
     """Key → value and where it came from."""
-    found = load_settings(file, environment)
-    return {key: (value.value, str(value.source)) for key, value in found.values.items()}
+    found = load(file, environment)
+    texts = {name: key.kind.text(key.value(found.settings)) for name, key in keys().items()}
+    return {name: (text, str(found.origins[name])) for name, text in texts.items()}
 
 
 def variable_of(key: str) -> str:
     """The variable that sets a key."""
-    return environment_name(key)
+    return keys()[key].variable
 
 
 def commands() -> dict[str, dict[str, Any]]:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from app.settings.settings import Settings, load_settings
+from app.settings.loading import load_settings
+from app.settings.settings import Settings
 from app.wiring.children import linli_arguments
 from app.wiring.run_child import SECRET_FILE, environment, write_secret
 from app.wiring.stores import open_incidents, open_inventory

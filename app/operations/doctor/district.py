@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from app.operations.doctor.machine import BEHIND, failed, newest, standing
+from app.operations.doctor.machine import BEHIND, FIRST_SNAPSHOT_S, failed, newest, standing, unsaved
 from app.operations.doctor.report import Check, Level, Line, age, fail, ok, warn
 from app.settings.settings import Settings
 from app.wiring.district import log_partitions, open_cluster, topic_names, wanted_topics
-from app.wiring.stores import database_url
+from app.wiring.stores import incidents_url
 from contracts.durations import DAY_MS
 from incidents.store.counters import current
 from incidents.store.database import open_database
@@ -55,19 +55,23 @@ def topics(settings: Settings) -> Iterator[Line]:
 
 def partitions(settings: Settings) -> Iterator[Line]:
     """Snapshots belong to the log, reach into it, and nothing has stopped a partition. One line if all is well."""
-    names, retention_ms = topic_names(settings), int(settings["log.retention_days"]) * DAY_MS
+    names, retention_ms = topic_names(settings), settings.log.retention_days * DAY_MS
     with open_cluster(settings, "linli-doctor") as cluster, ExitStack() as opened:
         count, log_id, tails, sender = log_partitions(cluster, settings), "", cluster.tails(), cluster.producer()
         opened.callback(tails.close)
         opened.callback(sender.close)
         log_id = cluster.topic_id(names.log)
-        wrong = 0
+        wrong = new = 0
         for partition in range(count):
             log = KafkaLogReader(cluster, names.log, partition, tails)
             keep = KafkaKeep(cluster, names, partition, sender=sender, tails=tails)
-            what, begin, end = f"partition {partition}", log.begin(), log.end()
             manifest = newest([decode_manifest(body) for body in keep.manifests().values()])
-            told = list(standing(what, manifest, begin, end, log_id=log_id, partition=partition, partitions=count))
+            what, begin, end = f"partition {partition}", log.begin(), log.end()  # last: what is saved lies before it
+            if manifest is None:
+                told = list(unsaved(what, log, wall_ms()))
+                new += bool(told)
+            else:
+                told = list(standing(what, manifest, begin, end, log_id=log_id, partition=partition, partitions=count))
             given_up = keep.skipped()
             told += [failed(what, at, times) for at, times in keep.failures().items() if at not in given_up]
             if manifest is not None and begin <= manifest.through < end - 1:
@@ -76,7 +80,12 @@ def partitions(settings: Settings) -> Iterator[Line]:
             wrong += bool(bad)
             yield from bad
     if not wrong:
-        yield ok("partitions", f"{count} partitions judged, none far behind")
+        yield ok("partitions", f"{count} partitions judged, none far behind{_and_new(new)}")
+
+
+def _and_new(count: int) -> str:
+    """What to say of partitions of which nothing was saved yet, as it must be."""
+    return f", {count} of them new: a first snapshot comes within {FIRST_SNAPSHOT_S} s" if count else ""
 
 
 def _overtaken(what: str, log: KafkaLogReader, through: int, retention_ms: int) -> Iterator[Line]:
@@ -99,7 +108,7 @@ def workers(settings: Settings) -> Iterator[Line]:
 
 def readers(settings: Settings) -> Iterator[Line]:
     """How far the incidents have read the findings."""
-    database = open_database(database_url(settings, "incidents"))
+    database = open_database(incidents_url(settings))
     with open_cluster(settings, "linli-doctor") as cluster, ExitStack() as opened:
         opened.callback(database.close)
         tails = cluster.tails()
@@ -119,7 +128,7 @@ def readers(settings: Settings) -> Iterator[Line]:
 def _reading(cluster: KafkaCluster, behind: int, lost: list[int]) -> Iterator[Line]:
     if lost:
         gone = f"findings of partitions {lost} at {','.join(cluster.servers)} were dropped before incidents read them"
-        yield fail("readers", gone, "docs/runbook.md, *records were dropped before they were judged*")
+        yield fail("readers", gone, "`linli docs runbook`: records were dropped before they were judged")
     elif behind > BEHIND:
         yield warn("readers", f"incidents are {behind} findings behind", "see that `linli incidents run` runs")
     else:

@@ -11,11 +11,11 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.operations.doctor.report import Check, Line, age, fail, ok, warn
-from app.operations.systemd import secret_keys
+from app.settings.kinds import without_password
+from app.settings.secret_files import files_named, read_secret, read_secret_if_named, receiver_files
 from app.settings.settings import Settings
-from app.wiring.receivers import read_secret
 from app.wiring.results import open_results
-from app.wiring.stores import database_url, inventory_url, open_inventory
+from app.wiring.stores import incidents_url, inventory_url, open_inventory
 from contracts.durations import HOUR_MS
 from contracts.incidents import DeliveryState
 from incidents.store.database import Database, open_database
@@ -48,33 +48,34 @@ def checks_of(settings: Settings) -> list[Check]:
 
 def secrets(settings: Settings) -> Iterator[Line]:
     """Every file that a setting names can be read, and by nobody else."""
-    for key in secret_keys(settings):
-        read_secret(settings[key], key)
-        mode = Path(settings[key]).stat().st_mode & 0o077
-        if mode & 0o006 and key != "mqtt.ca_file":
-            yield warn("secrets", f"{key} may be read by everybody", f"chmod o-rwx {settings[key]}")
-    yield ok("secrets", f"{len(secret_keys(settings))} files named and readable")
+    named = files_named(settings) | receiver_files(settings)
+    for key, path in named.items():
+        read_secret(path, key)
+        mode = path.stat().st_mode & 0o077
+        if mode & 0o006 and not key.endswith("ca_file"):
+            yield warn("secrets", f"{key} may be read by everybody", f"chmod o-rwx {path}")
+    yield ok("secrets", f"{len(named)} files named and readable")
 
 
 def mqtt(settings: Settings) -> Iterator[Line]:
     """The broker takes us, and keeps what comes while ingest is away."""
-    file = settings["mqtt.password_file"]
-    password = read_secret(file, "mqtt.password_file") if file else ""
-    kept = kept_while_away(broker_address(settings["mqtt.url"], password, settings["mqtt.ca_file"]))
+    shown = without_password(settings.mqtt.url)
+    password = read_secret_if_named(settings.mqtt.password_file, "mqtt.password_file")
+    kept = kept_while_away(broker_address(settings.mqtt.url, password, settings.mqtt.ca_file))
     if kept < MESSAGES:
         yield fail(
             "mqtt",
-            f"{settings['mqtt.url']} kept {kept} of {MESSAGES} messages for a client that was away: it loses events "
+            f"{shown} kept {kept} of {MESSAGES} messages for a client that was away: it loses events "
             "whenever ingest is restarted",
             "give the broker the settings of deploy/mosquitto (max_queued_messages 0)",
         )
     else:
-        yield ok("mqtt", f"{settings['mqtt.url']} takes us and keeps what comes while we are away")
+        yield ok("mqtt", f"{shown} takes us and keeps what comes while we are away")
 
 
 def incidents(settings: Settings) -> Iterator[Line]:
     """Schema, alarms, deliveries, and the server's clock."""
-    url = database_url(settings, "incidents")
+    url = incidents_url(settings)
     if _missing_file(url):
         yield fail("incidents", f"{url} is not there", "linli run makes it")
         return
@@ -82,7 +83,7 @@ def incidents(settings: Settings) -> Iterator[Line]:
     try:
         yield from _schema(database)
         yield from _open_matters(database)
-        if settings["incidents.url"].startswith("postgresql:"):
+        if settings.incidents.on_postgresql:
             yield _clock(database)
     except SQLAlchemyError as error:
         detail = str(error).splitlines()[0]
@@ -118,7 +119,7 @@ def _open_matters(database: Database) -> Iterator[Line]:
             .group_by(deliveries.c.receiver)
         ).all()
     for alarm in alarms[:20]:
-        yield warn("alarms", f"{alarm.code} {alarm.subject}: {alarm.detail}", "docs/operations.md has a row for it")
+        yield warn("alarms", f"{alarm.code} {alarm.subject}: {alarm.detail}", "look it up in `linli docs operations`")
     for receiver, created_ms, count in oldest:
         if now_ms - created_ms > LATE_MS:
             late = f"{count} deliveries to {receiver} wait, the oldest for {age(now_ms - created_ms)}"
@@ -161,7 +162,7 @@ def inventory(settings: Settings) -> Iterator[Line]:
 
 def evidence(settings: Settings) -> Iterator[Line]:
     """Uploads have somewhere to go."""
-    yield from folder("evidence", Path(settings["evidence.folder"]))
+    yield from folder("evidence", settings.evidence.folder)
 
 
 def folder(what: str, path: Path) -> Iterator[Line]:
@@ -176,7 +177,7 @@ def folder(what: str, path: Path) -> Iterator[Line]:
     left = usage.free / usage.total
     detail = f"{path} is writable, {usage.free / 1e9:.1f} GB ({left:.0%}) free"
     if left < LOWEST_SPACE:
-        yield fail(what, detail, "free space: a full disk stops ingest; see docs/runbook.md, *a disk is full*")
+        yield fail(what, detail, "free space: a full disk stops ingest; see `linli docs runbook`, a disk is full")
     elif left < LOW_SPACE:
         yield warn(what, detail, "free space, or shorten the retention settings")
     else:
@@ -185,7 +186,7 @@ def folder(what: str, path: Path) -> Iterator[Line]:
 
 def results(settings: Settings) -> Iterator[Line]:
     """The store of results answers a question. Losing it loses no incident."""
-    url = settings["results.url"]
+    url = settings.results.url
     if _missing_file(url):
         yield warn("results", f"{url} is not there yet", "it is made when the deployment first runs")
         return

@@ -12,6 +12,7 @@ from app.wiring.folder_lock import FolderLock
 from contracts.errors import ConfigurationError
 from streams.checkpoints.sqlite_lookup import EngineLook
 from streams.engine.manifest import Manifest, decode_manifest
+from streams.log.port import LogReader
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.partition_driver import MAX_ATTEMPTS
 from system.clock import wall_ms
@@ -19,16 +20,18 @@ from system.clock import wall_ms
 QUIET_MS = 60_000
 BEHIND = 1_000
 """Records; an idle log grows by four a second, and the manifest is written every ten."""
+FIRST_SNAPSHOT_S = 30
+"""Where rules run they have saved something of a partition by the time its first record is so old."""
 
 
 def checks_of(settings: Settings) -> list[Check]:
     """Those of one machine."""
-    path = settings.folder()
+    path = settings.log.folder()
     return [
         Check("folder", lambda: folder("folder", path), "make it writable by Linli's account"),
         Check("process", lambda: process(path), "linli run"),
-        Check("log", lambda: log(path), "docs/operations.md says what the message means"),
-        Check("rules", lambda: rules(path), "docs/operations.md says what the message means"),
+        Check("log", lambda: log(path), "look the message up in `linli docs operations`"),
+        Check("rules", lambda: rules(path), "look the message up in `linli docs operations`"),
     ]
 
 
@@ -70,10 +73,13 @@ def rules(path: Path) -> Iterator[Line]:
         return
     days, look = DayLog(path, readonly=True), EngineLook(path / "engine.db")
     try:
-        manifests = [decode_manifest(body) for body in look.manifests()]
-        yield from standing(
-            "rules", newest(manifests), days.begin(), days.end(), log_id=days.identity(), partition=0, partitions=1
-        )
+        manifest = newest([decode_manifest(body) for body in look.manifests()])
+        if manifest is None:
+            yield from unsaved("rules", days, wall_ms())
+        else:
+            yield from standing(
+                "rules", manifest, days.begin(), days.end(), log_id=days.identity(), partition=0, partitions=1
+            )
         for position, times in look.failures().items():
             yield failed("rules", position, times)
     finally:
@@ -86,28 +92,36 @@ def newest(manifests: list[Manifest]) -> Manifest | None:
     return max(manifests, key=lambda manifest: (manifest.generation, manifest.position), default=None)
 
 
+def unsaved(what: str, log: LogReader, now_ms: int) -> Iterator[Line]:
+    """How a partition stands that has no snapshot. No line while there is nothing to judge."""
+    begin, end = log.begin(), log.end()
+    first = log.read(0, 1) if begin == 0 else []  # what retention has shortened is not new
+    if first and now_ms - first[0].at_ms <= FIRST_SNAPSHOT_S * 1_000:
+        yield ok(what, f"{end} records, nothing saved yet: the first snapshot comes within {FIRST_SNAPSHOT_S} s")
+    elif end:
+        detail = f"no snapshot after {FIRST_SNAPSHOT_S} s, {end - begin} records to judge"
+        yield warn(what, detail, "see that the rules run")
+
+
 def standing(
-    what: str, manifest: Manifest | None, begin: int, end: int, *, log_id: str, partition: int, partitions: int
+    what: str, manifest: Manifest, begin: int, end: int, *, log_id: str, partition: int, partitions: int
 ) -> Iterator[Line]:
     """How the snapshots of a partition stand to its log. A line only where something is to be said, or all is well."""
-    if manifest is None:
-        if end:
-            yield warn(what, f"no snapshot yet, {end - begin} records to judge", "see that the rules run")
-    elif manifest.log_id != log_id:
+    if manifest.log_id != log_id:
         yield fail(
             what,
             f"log_replaced: snapshots are of log {manifest.log_id}, the log is {log_id}",
-            "docs/runbook.md, *the log was truncated or made again*",
+            "`linli docs runbook`: the log was truncated or made again",
         )
     elif (manifest.partition, manifest.partitions) != (partition, partitions):
         held = f"snapshots are of partition {manifest.partition} of {manifest.partitions}"
         yield fail(what, f"{held}, this is {partition} of {partitions}", "set kafka.partitions to what it was")
     elif manifest.through + 1 < begin:
         gap = f"positions {manifest.through + 1} to {begin - 1} were dropped before they were judged"
-        yield fail(what, f"log_gap: {gap}", "docs/runbook.md, *records were dropped before they were judged*")
+        yield fail(what, f"log_gap: {gap}", "`linli docs runbook`: records were dropped before they were judged")
     elif manifest.position >= end:
         behind = f"snapshots reach position {manifest.position}, the log ends at {end}"
-        yield fail(what, f"log_replaced: {behind}", "docs/runbook.md, *the log was truncated or made again*")
+        yield fail(what, f"log_replaced: {behind}", "`linli docs runbook`: the log was truncated or made again")
     elif end - 1 - manifest.position > BEHIND:
         yield warn(what, f"{end - 1 - manifest.position} records behind the log", "see that the rules run, and keep up")
     else:

@@ -16,10 +16,11 @@ from app.operations.migration.database_copy import copy_incidents, copy_inventor
 from app.operations.migration.log_copy import PartitionCopy
 from app.operations.migration.new_log import NewLog
 from app.operations.migration.rehash import Source, rehashed
-from app.settings.settings import Settings, sqlite_path
+from app.settings.settings import Settings
+from app.settings.stores import sqlite_path
 from app.wiring.district import open_cluster
 from app.wiring.folder_lock import FolderLock
-from app.wiring.stores import INVENTORY_FILE, inventory_url, open_incidents, open_inventory_tables
+from app.wiring.stores import inventory_url, open_incidents, open_inventory_tables
 from contracts.errors import ConfigurationError
 from incidents.store.store import Store
 from inventory.tables import SqliteTables
@@ -52,9 +53,9 @@ def migrate_machine(
         LogBroken: what was written could not be read back.
         Transient: a server does not answer; start again.
     """
-    if not district["incidents.url"].startswith("postgresql:"):
-        raise ConfigurationError(f"incidents.url = {district['incidents.url']!r}: a district's is postgresql://…")
-    folder = _existing(machine.folder(), "log.url")
+    if not district.incidents.on_postgresql:
+        raise ConfigurationError(f"incidents.url = {district.incidents.url!r}: a district's is postgresql://…")
+    folder = _existing(machine.log.folder(), "log.url")
     with ExitStack() as opened:
         opened.enter_context(FolderLock(folder))
         log = DayLog(folder)
@@ -67,7 +68,7 @@ def migrate_machine(
         on_progress(f"inventory: {changes} changes")
         cluster = opened.enter_context(open_cluster(district, "linli-migrate"))
         copies, sites = _log(log, folder, cluster, district, on_progress)
-        source = Store(f"sqlite:///{_existing(sqlite_path(machine, 'incidents.url'), 'incidents.url')}")
+        source = Store(f"sqlite:///{_existing(sqlite_path('incidents.url', machine.incidents.url), 'incidents.url')}")
         opened.callback(source.close)
         tables = copy_incidents(source, target, log.identity())
         return Done(
@@ -79,8 +80,7 @@ def migrate_machine(
 
 
 def _inventory(machine: Settings, district: Settings, opened: ExitStack) -> int:
-    url = inventory_url(machine)
-    source = SqliteTables(_existing(sqlite_path(machine, "inventory.url", url or INVENTORY_FILE), "inventory.url"))
+    source = SqliteTables(_existing(sqlite_path("inventory.url", inventory_url(machine)), "inventory.url"))
     opened.callback(source.close)
     target = open_inventory_tables(district)
     opened.callback(target.close)

@@ -4,7 +4,7 @@ A site's story is its events, and how far time was before and after each. Where 
 one, a new partition has one source and takes over its records as they are. Otherwise it has several, and time in it is
 what is proven for all of them. Their records then come in the order of how far their own time was before: so time in
 the new partition, too, is just there when the record comes. Between two records of one source it rises in more steps
-than it did; since the site hears of nothing in between, the steps release what the one did (LOG §5).
+than it did; since the site hears of nothing in between, the steps release what the one did (docs/protocol.md#lateness).
 """
 
 from __future__ import annotations

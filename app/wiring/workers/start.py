@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from app.settings.settings import Settings
 from app.wiring.children import linli_arguments
 from app.wiring.district import open_cluster, topic_names
+from app.wiring.engine import shown_times
 from app.wiring.metrics_server import Metrics
 from app.wiring.workers.supervisor import CRASHED, Supervisor
 from app.wiring.workers.worker import WorkerSettings, run_worker
@@ -18,7 +19,6 @@ from contracts.errors import ConfigurationError, LinliError
 from streams.checkpoints.driver_alarms import DriverAlarm
 from streams.checkpoints.findings_topic import PartitionAlarm, encode_said
 from streams.checkpoints.kafka import FindingLost
-from streams.runtime.partition_driver import DecisionTimes
 from streams.runtime.progress import Stuck
 from system.clock import wall_ms
 
@@ -28,14 +28,14 @@ LOG = structlog.get_logger("linli")
 def start_worker(settings: Settings, *, accept_cut: bool = False, report_to: int | None = None) -> NoReturn:
     """Be one worker; the process ends with it."""
     worker = WorkerSettings(
-        url=settings["log.url"],
+        url=settings.log.url,
         names=topic_names(settings),
-        partitions=int(settings["kafka.partitions"]),
+        partitions=settings.kafka.partitions,
         accept_cut=accept_cut,
     )
-    metrics, registry, times = Metrics("streams"), CollectorRegistry(), DecisionTimes()
+    metrics, registry = Metrics("streams"), CollectorRegistry()
+    times = shown_times(metrics)
     metrics.add(registry)
-    metrics.add_hops([times.due, times.durable])
     metrics.serve(settings)
     run_worker(worker, code_of, report_to=report_to, registry=registry, times=times)
 

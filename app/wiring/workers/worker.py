@@ -16,12 +16,11 @@ import msgspec
 import structlog
 from prometheus_client import CollectorRegistry
 
+from app.wiring.engine import engine_of
 from contracts.errors import ConfigurationError, LinliError, LogBroken, Transient
-from detectors.registry import all_rules
 from streams.checkpoints.driver_alarms import DriverAlarm
 from streams.checkpoints.findings_topic import PartitionAlarm, encode_said
 from streams.checkpoints.kafka import KafkaKeep
-from streams.engine.engine import Engine
 from streams.kafka import KafkaCluster, KafkaSender
 from streams.log.kafka.kafka_log import KafkaLogReader
 from streams.runtime.faust_app import FaustReader, ReaderSettings
@@ -72,7 +71,7 @@ class Partitions:
         return PartitionDriver(
             KafkaLogReader(self._cluster, names.log, partition, tails),
             KafkaKeep(self._cluster, names, partition, sender=self._sender, tails=tails),
-            Engine(all_rules(), partition=partition, partitions=self.count, log_id=self._log_id),
+            engine_of(self._log_id, partition=partition, partitions=self.count),
             on_alarm=lambda alarm, detail: self.alarm(partition, alarm, detail),
             accept_cut=self._settings.accept_cut,
             times=self._times,
@@ -100,7 +99,7 @@ class Partitions:
         if found != self._log_id:
             raise LogBroken(
                 f"log_replaced: {log} was made again: its topic id is {found}, it was {self._log_id}. Bring the old "
-                "log back, or take the snapshots away to judge this one from its start; docs/operations.md says how"
+                "log back, or take the snapshots away to judge this one from its start; see `linli docs operations`"
             )
 
     def alarm(self, partition: int, alarm: DriverAlarm, detail: str) -> None:

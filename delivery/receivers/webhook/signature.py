@@ -1,6 +1,6 @@
 """The ``hmac`` signer: hex HMAC-SHA256(secret, ts ⏎ nonce ⏎ METHOD ⏎ path ⏎ sha256(body)), ±300 s and a nonce cache.
 
-Source: the project's integration contract (STANDARDS §2.6).
+Source: the project's integration contract (docs/standards.md#signed-requests).
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Mask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A part of the picture that is never shown or exported: windows and balconies (P8)."""
+    """A part of the picture that is never shown or exported: windows and balconies (docs/requirements.md#p8)."""
 
     polygon: Polygon
 

@@ -1,4 +1,7 @@
-"""The log on Kafka: one record a batch, position = offset (LOG §2). No transactions and no compaction, so no holes."""
+"""The log on Kafka: one record a batch, position = offset. No transactions and no compaction, so no holes.
+
+See docs/protocol.md#the-log-on-kafka.
+"""
 
 from __future__ import annotations
 

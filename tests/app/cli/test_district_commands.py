@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from app import main
-from app.settings.settings import load_settings
-from app.wiring.ingest_process import client_id_of
+from app.settings.loading import load_settings
+from app.wiring.ingest import client_id_of
 from app.wiring.run_child import environment
 
 
@@ -60,14 +60,23 @@ def test_the_name_of_a_shards_session_holds_its_division_so_that_none_is_resumed
 
 
 @pytest.mark.parametrize(
-    ("command", "missing"),
-    [("incidents run", "kafka"), ("incidents run", "psycopg"), ("console run", "kafka"), ("streams run", "faust")],
+    ("command", "missing", "extra"),
+    [
+        ("incidents run", "kafka", "cluster"),
+        ("incidents run", "psycopg", "cluster"),
+        ("console run", "kafka", "cluster"),
+        ("streams run", "faust", "cluster"),
+        ("console run", "fastapi", "console"),
+        ("models check linli.toml", "onnxruntime", "edge"),
+        ("edge analyze linli.toml --camera linli.toml", "cv2", "edge"),
+    ],
 )
-def test_without_the_packages_of_a_district_its_commands_say_what_to_install(
-    command: str, missing: str, tmp_path: Path
+def test_without_the_packages_of_an_extra_its_commands_say_what_to_install(
+    command: str, missing: str, extra: str, tmp_path: Path
 ) -> None:
     script = f"import sys; sys.modules[{missing!r}] = None; from app.main import main; main()"
     told = {"LINLI_LOG_URL": "kafka://127.0.0.1:1", "LINLI_INCIDENTS_URL": "postgresql://u@127.0.0.1:1/d"}
+    (tmp_path / "linli.toml").touch()
     done = subprocess.run(
         [sys.executable, "-P", "-c", script, *command.split()],
         cwd=tmp_path,
@@ -78,4 +87,4 @@ def test_without_the_packages_of_a_district_its_commands_say_what_to_install(
         check=False,
     )
     assert done.returncode == 2, done.stderr
-    assert "`pip install 'linli[cluster]'`" in done.stderr.splitlines()[-1]
+    assert f"`pip install 'linli[{extra}]'`" in done.stderr.splitlines()[-1]

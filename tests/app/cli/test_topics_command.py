@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli.topics import command
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.district import log_partitions
 from contracts.errors import ConfigurationError
 from streams.kafka import KafkaCluster

@@ -11,12 +11,14 @@ from click.testing import CliRunner
 
 from app.cli.doctor import command
 from app.operations.doctor import machine
+from app.operations.doctor.district import partitions
 from app.operations.doctor.everywhere import clock_line
 from app.operations.doctor.report import Check, Level, Line, fail, lines_of, ok
+from app.settings.loading import load_settings
 from app.wiring.folder_lock import FolderLock
 from contracts.batch import Batch
 from contracts.errors import Transient
-from contracts.events import ConfigurationRecord
+from contracts.events import ConfigurationRecord, ThresholdConfigured
 from detectors.registry import all_rules
 from incidents.store.operator_alarms import AlarmCode, raise_alarm
 from incidents.store.store import Store
@@ -27,11 +29,14 @@ from inventory.inventory import Inventory
 from streams.checkpoints.sqlite import EngineStore
 from streams.engine.engine import Engine
 from streams.engine.manifest import Manifest
+from streams.log.port import LogRecord
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.partition_driver import PartitionDriver
 from system.clock import wall_ms
 from tests.streams.histories import configuration
 from tests.support.broker import mosquitto
+from tests.support.district import district
+from tests.support.kafka import RunningKafka
 
 
 def settings_of(folder: Path, port: int = 0) -> dict[str, str]:
@@ -60,7 +65,8 @@ def doctor(settings: dict[str, str]) -> tuple[int, dict[str, list[Line]]]:
 def lived(tmp_path: Path) -> Path:
     """A folder in which a community has run, and drained a moment ago."""
     inventory = Inventory(tmp_path / "config.db")
-    inventory.put([record for record in configuration() if isinstance(record, ConfigurationRecord)])
+    records = [record for record in configuration() if isinstance(record, ConfigurationRecord)]
+    inventory.put([record for record in records if not isinstance(record, ThresholdConfigured)])  # of the tests' rules
     inventory.close()
     Store(f"sqlite:///{tmp_path / 'incidents.db'}").close()
     log, store = DayLog(tmp_path), EngineStore(tmp_path / "engine.db")
@@ -160,12 +166,81 @@ def test_snapshots_are_held_against_their_log(
     assert said in line.detail
 
 
-def test_a_partition_without_snapshots_is_said_only_when_there_is_something_to_judge() -> None:
-    def told(end: int) -> list[Line]:
-        return list(machine.standing("p", None, 0, end, log_id="l", partition=2, partitions=24))
+class OneLog:
+    """A log that holds records ``begin`` to ``end``, all written at the same time."""
 
-    assert told(0) == []
-    assert told(5)[0].level is Level.WARN
+    def __init__(self, begin: int, end: int, at_ms: int) -> None:
+        self._begin, self._end, self._at_ms = begin, end, at_ms
+
+    def identity(self) -> str:
+        return "l"
+
+    def begin(self) -> int:
+        return self._begin
+
+    def end(self) -> int:
+        return self._end
+
+    def read(self, position: int, limit: int) -> list[LogRecord]:
+        return [LogRecord(n, b"", self._at_ms) for n in range(position, min(position + limit, self._end))]
+
+
+NOW_MS = 1_800_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "age_ms", "level", "said"),
+    [
+        (0, 5, 0, Level.OK, "5 records, nothing saved yet: the first snapshot comes within 30 s"),
+        (0, 5, 30_000, Level.OK, "nothing saved yet"),
+        (0, 5, -2_000, Level.OK, "nothing saved yet"),  # its writer's clock is ahead of ours
+        (0, 5, 30_001, Level.WARN, "no snapshot after 30 s, 5 records to judge"),
+        (0, 5, NOW_MS, Level.WARN, "no snapshot"),  # from before the log said when its records were written
+        (2, 5, 0, Level.WARN, "3 records to judge"),
+        (5, 5, 0, Level.WARN, "0 records to judge"),
+    ],
+)
+def test_a_partition_without_a_snapshot_is_a_warning_only_when_one_was_due(
+    begin: int, end: int, age_ms: int, level: Level, said: str
+) -> None:
+    (line,) = machine.unsaved("p", OneLog(begin, end, NOW_MS - age_ms), NOW_MS)
+    assert (line.level, line.remedy) == (level, "" if level is Level.OK else "see that the rules run")
+    assert said in line.detail
+
+
+def test_a_partition_without_records_needs_no_snapshot() -> None:
+    assert list(machine.unsaved("p", OneLog(0, 0, 0), NOW_MS)) == []
+
+
+def test_rules_that_have_just_begun_are_well_before_they_saved_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "FIRST_SNAPSHOT_S", 86_400)  # however slow this machine is
+    log, store = DayLog(tmp_path), EngineStore(tmp_path / "engine.db")
+    log.append([Batch(partition=0, watermark_ms=wall_ms(), events=())])
+    log.close()
+    store.close()
+    (line,) = machine.rules(tmp_path)
+    assert line.level is Level.OK
+    assert "1 records, nothing saved yet" in line.detail
+
+
+@pytest.mark.service
+@pytest.mark.patient
+def test_new_partitions_of_a_district_are_counted_and_late_ones_named(
+    kafka: RunningKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with district(kafka.url, tmp_path, partitions=2) as over:
+        settings = load_settings(None, over.settings)
+        assert [line.detail for line in partitions(settings)] == ["2 partitions judged, none far behind"]
+        over.append_bytes(1, b"a record")
+        monkeypatch.setattr(machine, "FIRST_SNAPSHOT_S", 86_400)  # however slow this machine is
+        (line,) = partitions(settings)
+        assert (line.level, line.what) == (Level.OK, "partitions")
+        assert "none far behind, 1 of them new" in line.detail
+        monkeypatch.setattr(machine, "FIRST_SNAPSHOT_S", -1)
+        (line,) = partitions(settings)
+        assert (line.level, line.what) == (Level.WARN, "partition 1")
 
 
 def test_clocks_that_disagree_are_told_by_how_much() -> None:

@@ -16,7 +16,7 @@ from app.cli.services import placed
 from app.main import linli
 from app.operations.services import Counts, Service, services_of
 from app.operations.systemd import TARGET, units_of
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy" / "systemd"
 KAFKA = {"LINLI_LOG_URL": "kafka://127.0.0.1:9092"}

@@ -1,56 +1,194 @@
-"""Configuration is checked as a whole and says where each value came from."""
+"""Settings are checked as a whole: every key, from the file and from the environment, is a typed value."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.cli.check_config import command
-from app.settings.settings import KEYS, Source, environment_name, load_settings, sqlite_path
+from app.settings.kinds import Kind
+from app.settings.loading import Origin, load, load_settings
+from app.settings.servers import BrokerChoice, Language
+from app.settings.settings import Key, Settings, keys
 from contracts.errors import ConfigurationError
+from contracts.events import Origin as EventOrigin
+from contracts.findings import Severity
+from delivery.receivers.webhook.settings import WebhookSettings as ReceivedWebhook
+
+OTHERS: dict[str, tuple[str, Any]] = {
+    "mqtt.url": ("mqtts://broker:8883", "mqtts://broker:8883"),
+    "mqtt.embedded": ("amqtt", BrokerChoice.AMQTT),
+    "mqtt.client_id": ("north", "north"),
+    "mqtt.password_file": ("/etc/mqtt", Path("/etc/mqtt")),
+    "mqtt.ca_file": ("/etc/ca", Path("/etc/ca")),
+    "log.url": ("sqlite:////var/log", "sqlite:////var/log"),
+    "log.retention_days": ("3", 3),
+    "log.retention_gb": ("0", 0),
+    "archive.folder": ("", None),
+    "archive.key_file": ("/etc/keys", Path("/etc/keys")),
+    "archive.retention_days": ("31", 31),
+    "archive.site_days": ("site-1=90, site-2=1", {"site-1": 90, "site-2": 1}),
+    "kafka.partitions": ("12", 12),
+    "kafka.replication": ("3", 3),
+    "kafka.retention_bytes": ("1000000000000", 10**12),
+    "kafka.prefix": ("north.", "north."),
+    "inventory.url": ("postgresql://linli@db/linli", "postgresql://linli@db/linli"),
+    "inventory.password_file": ("/etc/db", Path("/etc/db")),
+    "incidents.url": ("postgresql://linli@db/linli", "postgresql://linli@db/linli"),
+    "incidents.password_file": ("/etc/db", Path("/etc/db")),
+    "incidents.retention_days": ("30", 30),
+    "results.url": ("influx://db:8086/linli?version=1", "influx://db:8086/linli?version=1"),
+    "results.token_file": ("/etc/token", Path("/etc/token")),
+    "results.password_file": ("/etc/influx", Path("/etc/influx")),
+    "results.retention_days": ("1", 1),
+    "results.spool": ("/var/spool.db", Path("/var/spool.db")),
+    "results.spool_mb": ("1", 1),
+    "results.backlog_hours": ("0", 0),
+    "evidence.folder": ("/var/evidence", Path("/var/evidence")),
+    "evidence.retention_hours": ("1", 1),
+    "console.host": ("0.0.0.0", "0.0.0.0"),
+    "console.port": ("0", 0),
+    "console.language": ("en", Language.ENGLISH),
+    "metrics.host": ("::1", "::1"),
+    "metrics.port": ("off", None),
+    "webhook.url": ("https://receiver", "https://receiver"),
+    "webhook.secret_file": ("/etc/hmac", Path("/etc/hmac")),
+    "webhook.origins": ("live, drill", (EventOrigin.LIVE, EventOrigin.DRILL)),
+    "webhook.unverified": ("true", True),
+    "webhook.min_severity": ("critical", Severity.CRITICAL),
+    "ingest.sites": ("site-1,site-2", ("site-1", "site-2")),
+    "dead_letters.folder": ("/var/dead", Path("/var/dead")),
+}
+"""A text other than the default's for each key, and what it is."""
+
+WRONG: dict[str, str] = {
+    "mqtt.url": "http://broker",
+    "mqtt.embedded": "rabbit",
+    "log.url": "sqlite://relative",
+    "log.retention_days": "0",
+    "archive.site_days": "site-1=90,site-1=80",
+    "kafka.partitions": "²",
+    "kafka.prefix": "North",
+    "incidents.url": "mysql://db",
+    "results.url": "influx://db",
+    "results.spool": "",
+    "console.port": "65536",
+    "console.language": "fr",
+    "metrics.port": "on",
+    "webhook.url": "ftp://x",
+    "webhook.origins": "",
+    "webhook.unverified": "yes",
+    "webhook.min_severity": "severe",
+    "ingest.sites": "site 1",
+}
 
 
-def _file(tmp_path: Path, text: str) -> Path:
-    path = tmp_path / "linli.toml"
+def written(folder: Path, text: str) -> Path:
+    path = folder / "linli.toml"
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def test_defaults_alone_are_a_valid_configuration() -> None:
-    settings = load_settings(None, {})
-    assert {v.source for v in settings.values.values()} == {Source.DEFAULT}
-    assert settings.folder() == Path("linli-data")
+def test_every_key_has_an_example_here() -> None:
+    differing = sorted({*OTHERS} ^ {*keys()})
+    assert differing == [], "OTHERS of this file: an example of another value than the default is missing, or its key"
+    assert list(OTHERS) == list(keys()), "OTHERS of this file: in the order of the settings"
+
+
+def test_defaults_alone_are_the_struct_without_arguments() -> None:
+    loaded = load(None, {})
+    assert loaded.settings == Settings()
+    assert set(loaded.origins.values()) == {Origin.DEFAULT}
+    assert set(loaded.origins) == set(keys())
+
+
+WITH_SECRET = {"LINLI_WEBHOOK_SECRET_FILE": "/etc/hmac"}
+"""A webhook's URL is refused without it."""
+
+
+@pytest.mark.parametrize("key", keys().values(), ids=list(keys()))
+def test_every_key_from_the_environment_is_the_typed_value(key: Key) -> None:
+    text, value = OTHERS[key.name]
+    loaded = load(None, WITH_SECRET | {key.variable: text})
+    assert key.value(loaded.settings) == value != key.default
+    assert type(key.value(loaded.settings)) is type(value)
+    assert loaded.origins[key.name] is Origin.ENVIRONMENT
+
+
+@pytest.mark.parametrize("key", keys().values(), ids=list(keys()))
+def test_every_key_from_the_file_is_the_typed_value(tmp_path: Path, key: Key) -> None:
+    text, value = OTHERS[key.name]
+    alone = key.name != "webhook.url"
+    loaded = load(written(tmp_path, f'[{key.table}]\n{key.field} = "{text}"\n'), {} if alone else WITH_SECRET)
+    assert key.value(loaded.settings) == value
+    assert loaded.origins[key.name] is Origin.FILE
+
+
+@pytest.mark.parametrize("key", keys().values(), ids=list(keys()))
+def test_what_a_value_is_written_as_is_read_as_that_value(key: Key) -> None:
+    for value in (key.default, OTHERS[key.name][1]):
+        assert key.kind.parse(key.kind.text(value)) == value
+
+
+@given(text=st.text(max_size=40), name=st.sampled_from(sorted(keys())))
+def test_any_text_is_a_value_that_can_be_written_or_says_what_was_expected(text: str, name: str) -> None:
+    kind: Kind[Any] = keys()[name].kind
+    try:
+        value = kind.parse(text)
+    except ValueError as error:
+        wrong = str(error)
+    else:
+        wrong = ""
+        assert kind.parse(kind.text(value)) == value
+    assert not wrong or wrong.startswith(("expected ", "results.url"))
+
+
+def test_toml_numbers_truths_and_lists_are_taken_as_well(tmp_path: Path) -> None:
+    text = '[console]\nport = 9000\n[webhook]\nunverified = true\norigins = ["live", "drill"]\n'
+    text += '[ingest]\nsites = ["a", "b"]\n'
+    settings = load_settings(written(tmp_path, text), {})
+    assert settings.console.port == 9000
+    assert settings.webhook.unverified is True
+    assert settings.webhook.origins == (EventOrigin.LIVE, EventOrigin.DRILL)
+    assert settings.ingest.sites == ("a", "b")
 
 
 def test_the_environment_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path) -> None:
-    path = _file(tmp_path, '[log]\nurl = "sqlite:///here"\nretention_days = 3\n')
-    settings = load_settings(path, {"LINLI_LOG_URL": "sqlite:///there"})
-    assert (settings["log.url"], settings.values["log.url"].source) == ("sqlite:///there", Source.ENVIRONMENT)
-    assert (settings["log.retention_days"], settings.values["log.retention_days"].source) == ("3", Source.FILE)
+    path = written(tmp_path, '[log]\nurl = "kafka://here:1"\nretention_days = 3\n')
+    loaded = load(path, {"LINLI_LOG_URL": "kafka://there:1"})
+    assert (loaded.settings.log.url, loaded.origins["log.url"]) == ("kafka://there:1", Origin.ENVIRONMENT)
+    assert (loaded.settings.log.retention_days, loaded.origins["log.retention_days"]) == (3, Origin.FILE)
+    assert (loaded.settings.log.retention_gb, loaded.origins["log.retention_gb"]) == (20, Origin.DEFAULT)
 
 
-@pytest.mark.parametrize("key", sorted(KEYS))
-def test_every_key_can_be_set_from_the_environment(key: str) -> None:
-    default = KEYS[key].default
-    settings = load_settings(None, {environment_name(key): default})
-    assert settings.values[key].source is Source.ENVIRONMENT
-
-
-def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
-    path = _file(tmp_path, '[log]\nurll = "x"\n[console]\nport = "many"\n[webhook]\nurl = "ftp://x"\n')
+def test_every_mistake_is_named_at_once_with_the_nearest_name(tmp_path: Path) -> None:
+    path = written(tmp_path, '[log]\nurll = "x"\n[console]\nport = "many"\n[lgo]\nretention_days = 3\n')
     with pytest.raises(ConfigurationError) as caught:
-        load_settings(path, {"LINLI_LOG_UURL": "x"})
+        load_settings(path, {"LINLI_LOG_UURL": "x", "LINLI_WEBHOOK_URL": "ftp://x", "LINLI_SHARED": "no setting"})
     message = str(caught.value)
-    for part in ("did you mean 'log.url'", "console.port = 'many'", "webhook.url = 'ftp://x'", "LINLI_LOG_UURL"):
-        assert part in message
+    assert "'log.urll' (did you mean 'log.url'?)" in message
+    assert "'lgo.retention_days' (did you mean 'log.retention_days'?)" in message
+    assert "LINLI_LOG_UURL is no setting (did you mean 'LINLI_LOG_URL'?)" in message
+    assert "console.port = 'many' (from file): expected a port" in message
+    assert "webhook.url = 'ftp://x' (from environment): expected a URL with http: or https:" in message
+    assert message.count("; ") == 4
 
 
-@pytest.mark.parametrize("text", ["[log", "port = 3\n", "[log]\nurl = 1.5\n", "\x00"])
+def test_every_wrong_value_is_named_at_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(None, {keys()[name].variable: text for name, text in WRONG.items()})
+    message = str(caught.value)
+    missing = [name for name, text in WRONG.items() if f"{name} = {text!r} (from environment): " not in message]
+    assert missing == []
+
+
+@pytest.mark.parametrize("text", ["[log", "port = 3\n", "[log]\nurl = 1.5\n", "\x00", '[receiver]\nkind = "x"\n'])
 def test_a_file_that_is_no_settings_file_is_a_clear_error(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"linli\.toml"):
-        load_settings(_file(tmp_path, text), {})
+        load_settings(written(tmp_path, text), {})
 
 
 def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
@@ -60,12 +198,36 @@ def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
 
 def test_a_kafka_log_has_no_folder() -> None:
     with pytest.raises(ConfigurationError, match="sqlite:///PATH"):
-        sqlite_path(load_settings(None, {"LINLI_LOG_URL": "kafka://h:1"}), "log.url")
+        load_settings(None, {"LINLI_LOG_URL": "kafka://h:1"}).log.folder()
 
 
-def test_check_config_prints_every_key_and_exits_cleanly(tmp_path: Path) -> None:
-    result = CliRunner().invoke(command, ["--config", str(_file(tmp_path, "[console]\nport = 9000\n"))])
-    assert result.exit_code == 0
-    lines = {line.split()[0]: line for line in result.stdout.splitlines()}
-    assert set(lines) == set(KEYS)
-    assert "9000" in lines["console.port"] and " file " in lines["console.port"]
+HOOK = '[[receiver]]\nkind = "webhook"\nname = "duty"\nurl = "https://duty.example"\nsecret_file = "duty.secret"\n'
+
+
+def test_receivers_of_the_file_come_first_and_the_webhook_of_before_keeps_its_name(tmp_path: Path) -> None:
+    environ = {
+        "LINLI_WEBHOOK_URL": "https://receiver.example",
+        "LINLI_WEBHOOK_SECRET_FILE": "hook.secret",
+        "LINLI_WEBHOOK_ORIGINS": "live,drill",
+        "LINLI_WEBHOOK_MIN_SEVERITY": "major",
+    }
+    duty, webhook = load_settings(written(tmp_path, HOOK), environ).receiver
+    assert (duty.name, webhook.name, webhook.kind) == ("duty", "webhook", "webhook")
+    assert webhook.profile.origins == (EventOrigin.LIVE, EventOrigin.DRILL)
+    assert webhook.profile.min_severity is Severity.MAJOR
+    own = webhook.own
+    assert isinstance(own, ReceivedWebhook) and isinstance(duty.own, ReceivedWebhook)
+    assert duty.own.secret_file == tmp_path / "duty.secret"
+    assert own.secret_file == Path("hook.secret").absolute()
+    assert own == ReceivedWebhook(url="https://receiver.example", secret_file=own.secret_file)
+
+
+def test_what_is_wrong_with_receivers_is_named_with_all_the_rest(tmp_path: Path) -> None:
+    path = written(tmp_path, HOOK + HOOK + "[console]\nport = -1\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(path, {"LINLI_WEBHOOK_URL": "http://receiver.example"})
+    message = str(caught.value)
+    assert "console.port = '-1' (from file): expected a port" in message
+    assert "webhook.secret_file is empty" in message
+    assert "webhook.url 'http://receiver.example' is not encrypted" in message
+    assert "[[receiver]] 2 (duty): name = 'duty' is that of [[receiver]] 1 too" in message

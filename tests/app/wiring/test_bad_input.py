@@ -180,10 +180,10 @@ def test_bad_input_is_refused_with_its_reason_and_good_events_between_become_inc
     with running_community(tmp_path, inventory()) as community:
         say_everything(int(community.mqtt_url.rsplit(":", 1)[1]))
         expected = len(BAD) + 2
-        wait_for(lambda: len(community.get("incidents", limit=200)["incidents"]) >= expected, PATIENCE_S, "incidents")
-        wait_for(lambda: len(letters(community)) >= len(BAD), PATIENCE_S, "dead letters")
+        wait_for(lambda: len(community.get("incidents", limit=200)["incidents"]) >= expected, "incidents")
+        wait_for(lambda: len(letters(community)) >= len(BAD), "dead letters")
         check_letters(community)
-        wait_for(lambda: "s9" in linli(community, "inventory", "pending"), PATIENCE_S, "pending devices")
+        wait_for(lambda: "s9" in linli(community, "inventory", "pending"), "pending devices")
         check_pending(linli(community, "inventory", "pending"))
         check_health(community.get("health"))
         incidents = community.get("incidents", limit=200)["incidents"]

@@ -19,17 +19,18 @@ from contracts.errors import Permanent
 pytestmark = pytest.mark.service
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-OBEYS = "print('up', flush=True); import time; time.sleep(60)"
+PATIENCE_S = 60.0
+OBEYS = "print('up', flush=True); import time; time.sleep(600)"
 REFUSES = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + OBEYS
 PARENT = """
 import sys, time
 from pathlib import Path
 from app.wiring.children import Child
 folder = Path(sys.argv[1])
-child = Child("sleeper", [sys.executable, "-c", "import time; time.sleep(60)"], folder=folder, environment={},
+child = Child("sleeper", [sys.executable, "-c", "import time; time.sleep(600)"], folder=folder, environment={},
               log=folder / "log")
 print(child.pid, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -48,7 +49,7 @@ def _start(children: list[Child], folder: Path, code: str) -> Child:
 
 
 def _until_it_says(child: Child, word: str) -> None:
-    end_s = time.monotonic() + 20
+    end_s = time.monotonic() + PATIENCE_S
     while word not in child.tail():
         assert time.monotonic() < end_s, child.tail()
         time.sleep(0.01)
@@ -88,12 +89,12 @@ def test_it_does_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    _gone, alive = psutil.wait_procs([child], timeout=20)
+    _gone, alive = psutil.wait_procs([child], timeout=PATIENCE_S)
     assert alive == []
 
 
 def _until_it_ends(child: Child) -> None:
-    end_s = time.monotonic() + 20
+    end_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < end_s:
         child.check()
         time.sleep(0.01)

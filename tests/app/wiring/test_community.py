@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.community import Community
 from app.wiring.folder_lock import FolderLock
 from app.wiring.ports import free_port, listens
@@ -19,7 +19,7 @@ from app.wiring.run_child import wait_until_ready
 from contracts.errors import ConfigurationError, LogBroken, Permanent
 from streams.log.sqlite.day_log import DayLog
 from tests.support.broker import need_mosquitto
-from tests.support.linli_run import HOST, ended, run_here, running, settings_over, wait_for
+from tests.support.linli_run import HOST, PATIENCE_S, ended, run_here, running, settings_over, wait_for
 
 # --- it starts and ends -----------------------------------------------------------------------------------------------
 
@@ -45,7 +45,7 @@ def test_it_starts_a_broker_and_a_page_on_free_ports_and_a_signal_ends_it_all_in
         assert len(family) == children
         process.send_signal(number)
         assert ended(child) == 0, child.tail()
-    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert psutil.wait_procs(family, timeout=PATIENCE_S)[1] == []
     assert not listens(HOST, mqtt.port or 0)
     assert not listens(HOST, urlsplit(page).port or 0)
     with FolderLock(tmp_path):
@@ -92,7 +92,7 @@ def test_its_own_broker_is_started_again_when_it_was_killed(tmp_path: Path) -> N
         assert "broker_died" in child.tail()
         (again,) = psutil.Process(child.pid).children()
         assert child.stop() == 0, child.tail()
-    assert psutil.wait_procs([broker, again], timeout=10)[1] == []
+    assert psutil.wait_procs([broker, again], timeout=PATIENCE_S)[1] == []
 
 
 def test_a_taken_port_gives_the_next_free_one() -> None:
@@ -113,14 +113,14 @@ def test_a_taken_port_gives_the_next_free_one() -> None:
         ("[log]\nurll = 'x'\n", {}, "unknown key 'log.urll' (did you mean 'log.url'?)"),
         ("[console]\nport = 'many'\n", {"console_port": "many"}, "console.port = 'many' (from environment)"),
         ("", {"log_url": "kafka://h:1"}, "log.url is Kafka"),
-        ("", {"inventory_url": "sqlite:///"}, "inventory.url = 'sqlite:///': on one machine this must be"),
-        ("", {"webhook_url": "http://h"}, "webhook.secret_file is empty"),
         (
             "",
-            {"webhook_url": "https://h", "webhook_secret_file": "none"},
-            "webhook.secret_file = 'none' cannot be read",
+            {"inventory_url": "sqlite:///"},
+            "inventory.url = 'sqlite:///' (from environment): expected sqlite:///PATH",
         ),
-        ("", {"webhook_url": "https://h", "webhook_secret_file": "."}, "webhook.secret_file = '.' cannot be read"),
+        ("", {"webhook_url": "https://h"}, "webhook.secret_file is empty"),
+        ("", {"webhook_url": "https://h", "webhook_secret_file": "none"}, "none' cannot be read: FileNotFoundError"),
+        ("", {"webhook_url": "https://h", "webhook_secret_file": "."}, "cannot be read: IsADirectoryError"),
     ],
 )
 def test_what_is_set_wrong_is_named_with_exit_code_2_and_leaves_nothing_open(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.community import Community
 from contracts.events import AnyEvent, EnvironmentSampled
 from detectors.registry import all_rules
@@ -46,8 +46,8 @@ def write_alarms(folder: Path, days: range) -> None:
 def taken_over(folder: Path) -> set[str]:
     """The places with incidents, after everything in the log was judged and handed over."""
     community = Community(load_settings())
-    community._partition.open()
-    while community._intake.step():
+    community.rules.partition.open()
+    while community.intake.step():
         pass
     community.close()
     store = Store(f"sqlite:///{folder / 'incidents.db'}")

@@ -10,7 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
-from app.settings.settings import Settings, load_settings
+from app.settings.loading import load_settings
+from app.settings.settings import Settings
 from app.wiring.incident_figures import IncidentFigures
 from app.wiring.metrics_server import Metrics
 from app.wiring.rule_facts import finding_facts

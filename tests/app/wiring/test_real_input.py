@@ -124,7 +124,7 @@ def gate_lives(community: RunningCommunity) -> None:
     now_ms = wall_ms()
     event = DeviceReported(event_id="alive-1", site_id="s1", source_id="gate-1", place_id="door-1", at_ms=now_ms, seq=1)
     gate.send(Topic("s1", DeviceClass.GATE, "gate-1", Channel.EVT), event)
-    assert gate.wait_confirmed(10)
+    assert gate.wait_confirmed(PATIENCE_S)
     gate.stop()
 
 
@@ -154,12 +154,12 @@ def test_real_people_and_real_falls_become_incidents_with_still_and_clip_each_on
     with running_community(tmp_path, records) as community:
         gate_lives(community)
         with community.box(box_file(community)):
-            wait_for(lambda: complete(community.incidents()), PATIENCE_S, "everything that the clips hold")
+            wait_for(lambda: complete(community.incidents()), "everything that the clips hold", PATIENCE_S)
         incidents = community.incidents()
         for piece in (piece for one in incidents for piece in one["evidence"]):
             check_evidence(community, piece)
         expected = {one["incident"]["incident_id"] for one in incidents}
-        wait_for(lambda: community.receiver.told_incidents() == expected, 10, "the receiver is told")
+        wait_for(lambda: community.receiver.told_incidents() == expected, "the receiver is told")
     seen = {(i["incident"]["scenario"], i["incident"]["place_id"]): i for i in incidents}
     assert {key: len(one["findings"]) for key, one in seen.items()} == {
         ("high_altitude_throw", "facade-1"): 1,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.receivers import receivers_of
 from contracts.errors import ConfigurationError
 from contracts.events import Origin
 from contracts.findings import Severity
 from delivery.profiles import ReceiverProfile
+from delivery.receiver import Receiver
 
 OLD = {
     "LINLI_WEBHOOK_URL": "https://receiver.example/linli",
@@ -24,13 +26,25 @@ POLICE = {"kind": "webhook", "name": "police", "url": "https://police.example/",
 
 
 @pytest.fixture(autouse=True)
-def secrets(tmp_path: Path) -> None:
+def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # what the environment names lies under the working folder
     for name in ("hook.secret", "police.secret"):
         (tmp_path / name).write_text("0123456789abcdef\n", encoding="utf-8")
 
 
+def opened(
+    environ: dict[str, str], tables: Sequence[Mapping[str, object]], folder: Path
+) -> list[tuple[ReceiverProfile, Receiver]]:
+    file = folder / "linli.toml"
+    lines = [
+        line for table in tables for line in ["[[receiver]]", *(f'{key} = "{value}"' for key, value in table.items())]
+    ]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    return receivers_of(load_settings(file, environ))
+
+
 def test_webhook_is_one_receiver_of_that_name(tmp_path: Path) -> None:
-    ((profile, receiver),) = receivers_of(load_settings(None, OLD), folder=tmp_path)
+    ((profile, receiver),) = opened(OLD, [], tmp_path)
     assert receiver.name == "webhook"
     assert profile == ReceiverProfile(
         name="webhook", origins=(Origin.LIVE, Origin.DRILL), unverified=True, min_severity=Severity.MAJOR
@@ -38,18 +52,17 @@ def test_webhook_is_one_receiver_of_that_name(tmp_path: Path) -> None:
 
 
 def test_webhook_and_tables_are_all_told(tmp_path: Path) -> None:
-    opened = receivers_of(load_settings(None, OLD), [POLICE], folder=tmp_path)
-    assert [receiver.name for _, receiver in opened] == ["police", "webhook"]
+    assert [receiver.name for _, receiver in opened(OLD, [POLICE], tmp_path)] == ["police", "webhook"]
 
 
 def test_without_either_nobody_is_told(tmp_path: Path) -> None:
-    assert receivers_of(load_settings(None, {}), folder=tmp_path) == []
+    assert opened({}, [], tmp_path) == []
 
 
 @pytest.mark.parametrize(
     ("environ", "tables", "said"),
     [
-        (OLD | {"LINLI_WEBHOOK_URL": "http://receiver.example/"}, [], r"\[webhook\]: url .* is not encrypted"),
+        (OLD | {"LINLI_WEBHOOK_URL": "http://receiver.example/"}, [], r"webhook\.url .* is not encrypted"),
         (OLD, [POLICE | {"name": "webhook"}], r"\[\[receiver\]\] 2 .*: name = 'webhook' is that of \[\[receiver\]\] 1"),
         ({}, [POLICE | {"secret_file": "none"}], r"police\.secret_file = .*none' cannot be read: FileNotFoundError"),
         ({}, [POLICE | {"urll": ""}], r"\[\[receiver\]\] 1 \(police\): unknown key 'urll'"),
@@ -59,4 +72,4 @@ def test_a_receiver_that_cannot_be_opened_is_named(
     environ: dict[str, str], tables: list[dict[str, object]], said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigurationError, match=said):
-        receivers_of(load_settings(None, environ), tables, folder=tmp_path)
+        opened(environ, tables, tmp_path)

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from app.main import linli
-from app.settings.settings import load_settings
-from app.wiring.stores import boxes_file, database_url, inventory_url, open_incidents, open_inventory
+from app.settings.loading import load_settings
+from app.wiring.stores import boxes_file, incidents_url, inventory_url, open_incidents, open_inventory
 from contracts.errors import ConfigurationError, Transient
 from inventory.inventory import Inventory
 from tests.ingest.builders import site
@@ -25,7 +25,10 @@ INCIDENTS = "postgresql://linli@db:5433/linli"
     [
         ({}, "sqlite:///linli-data/config.db"),
         ({"LINLI_INCIDENTS_URL": "sqlite:///elsewhere/incidents.db"}, "sqlite:///linli-data/config.db"),
+        ({"LINLI_INVENTORY_URL": ""}, "sqlite:///linli-data/config.db"),
+        ({"LINLI_INVENTORY_URL": "", "LINLI_LOG_URL": "sqlite:///d"}, "sqlite:///d/config.db"),
         ({"LINLI_INCIDENTS_URL": INCIDENTS}, INCIDENTS),
+        ({"LINLI_INCIDENTS_URL": INCIDENTS, "LINLI_INVENTORY_URL": ""}, INCIDENTS),
         ({"LINLI_INCIDENTS_URL": INCIDENTS, "LINLI_INVENTORY_URL": "sqlite:///c.db"}, "sqlite:///c.db"),
         ({"LINLI_INVENTORY_URL": "postgresql://i@db/i"}, "postgresql://i@db/i"),
     ],
@@ -40,12 +43,12 @@ def test_a_password_comes_from_its_file_and_stands_in_no_setting(tmp_path: Path)
     (tmp_path / "secret").write_text("p@ss/word\n", encoding="utf-8")
     environ = {"LINLI_INCIDENTS_URL": INCIDENTS, "LINLI_INCIDENTS_PASSWORD_FILE": str(tmp_path / "secret")}
     settings = load_settings(None, environ)
-    assert database_url(settings, "incidents") == "postgresql://linli:p%40ss%2Fword@db:5433/linli"
-    assert inventory_url(settings) == database_url(settings, "incidents")
+    assert incidents_url(settings) == "postgresql://linli:p%40ss%2Fword@db:5433/linli"
+    assert inventory_url(settings) == incidents_url(settings)
     with pytest.raises(ConfigurationError, match="expected no password in the URL"):
         load_settings(None, {"LINLI_INCIDENTS_URL": "postgresql://linli:secret@db/linli"})
     with pytest.raises(ConfigurationError, match=r"incidents.password_file = 'none' cannot be read"):
-        database_url(load_settings(None, environ | {"LINLI_INCIDENTS_PASSWORD_FILE": "none"}), "incidents")
+        incidents_url(load_settings(None, environ | {"LINLI_INCIDENTS_PASSWORD_FILE": "none"}))
 
 
 @pytest.mark.parametrize("port", ["many", "99999999"])

@@ -2,7 +2,8 @@
 
 A load is a function of seconds since the start of the run, giving watts; with it goes how it loads the mains: reactive
 (motors) or distorted (rectifiers). Circuits add loads: P and Q add, distortions add, S² = P² + Q² + D². Every number is
-drawn from a seeded generator, so a failing seed can be named. Powers and times follow STANDARDS §4.2 and nameplates.
+drawn from a seeded generator, so a failing seed can be named. Powers and times follow
+docs/standards.md#charger-signature and nameplates.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from edge.capture.capture import Capture, Frame, FrameQueue, VideoUnreadable, is
 from edge.capture.video import colour_warning, encode_clip, probe
 from system.clock import wall_ms
 from tests.edge.factories import write_video
+from tests.edge.platform import PATIENCE_S
 
 
 def now_ms() -> int:
@@ -95,7 +96,7 @@ def test_a_looped_file_plays_at_its_own_speed_again_and_again(tmp_path: Path) ->
     thread = threading.Thread(target=capture.run, args=(stop,))
     began = time.monotonic()
     thread.start()
-    got = [queue.get(5) for _ in range(12)]
+    got = [queue.get(PATIENCE_S) for _ in range(12)]
     stop.set()
     thread.join()
     assert time.monotonic() - began > 0.4
@@ -109,9 +110,9 @@ def test_a_machine_too_slow_for_a_film_judges_it_late_but_in_the_time_of_the_fil
     capture = Capture(str(write_video(tmp_path / "v.mp4", 12, fps=20)), queue, now_ms=now_ms)
     thread = threading.Thread(target=capture.run, args=(stop,))
     thread.start()
-    got = [queue.get(5), queue.get(5)]
+    got = [queue.get(PATIENCE_S), queue.get(PATIENCE_S)]
     stop.wait(1.3)  # longer than a camera whose frames may be dropped would fall behind
-    got += [queue.get(5) for _ in range(10)]
+    got += [queue.get(PATIENCE_S) for _ in range(10)]
     thread.join()
     times = [f.at_ms for f in got if f]
     assert [later - times[0] for later in times] == list(range(0, 600, 50))

@@ -12,7 +12,7 @@ import pytest
 from edge.capture.capture import Capture, FrameQueue
 from edge.capture.video import probe
 from system.clock import wall_ms
-from tests.edge.platform import wait_for
+from tests.edge.platform import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.service
 
@@ -30,7 +30,7 @@ def rtsp_camera(port: int = 0) -> Iterator[int]:
         line = process.stdout.readline().strip()
         try:
             if not line:
-                _absent(process.wait(10))
+                _absent(process.wait(PATIENCE_S))
             yield int(line)
         finally:
             process.kill()
@@ -54,17 +54,17 @@ def test_a_stream_is_read_and_after_its_camera_restarted_read_again() -> None:
         capture = Capture(url, queue, now_ms=wall_ms)
         thread = threading.Thread(target=capture.run, args=(stop,))
         thread.start()
-        wait_for(lambda: capture.gauges.frames >= 20, 15, "20 frames")
+        wait_for(lambda: capture.gauges.frames >= 20, "20 frames")
         first = queue.get(1)
     try:
-        wait_for(lambda: capture.gauges.reconnects >= 1, 15, "the loss is noticed")
+        wait_for(lambda: capture.gauges.reconnects >= 1, "the loss is noticed")
         before = capture.gauges.frames
         with rtsp_camera(port):
-            wait_for(lambda: capture.gauges.frames >= before + 10, 30, "frames after the restart")
+            wait_for(lambda: capture.gauges.frames >= before + 10, "frames after the restart")
             second = queue.get(1)
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert first is not None
     assert second is not None

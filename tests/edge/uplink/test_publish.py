@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.errors import ConfigurationError
+from edge import supervise
 from edge.spool.spool import Spool
 from edge.supervise import Worker
 from edge.uplink.mqtt import BrokerConfig, broker_address
@@ -61,11 +62,12 @@ def test_a_worker_that_fails_begins_again_and_is_counted() -> None:
 
     worker = Worker("w", body)
     worker.start()
-    assert worker.join(10)
+    assert worker.join(60)
     assert (len(tries), worker.failures) == (2, 1)
 
 
-def test_a_worker_that_waits_to_begin_again_stops_at_once() -> None:
+def test_a_worker_that_waits_to_begin_again_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervise, "RESTART_S", (3_600.0,))
     failed = threading.Event()
 
     def body(stop: threading.Event) -> None:
@@ -74,7 +76,7 @@ def test_a_worker_that_waits_to_begin_again_stops_at_once() -> None:
 
     worker = Worker("w", body)
     worker.start()
-    assert failed.wait(5)
+    assert failed.wait(60)
     worker.stop()
-    assert worker.join(5)
+    assert worker.join(60)
     assert worker.failures == 1

@@ -141,9 +141,9 @@ def test_findings_are_taken_when_the_relay_is_woken() -> None:
         thread.start()
         engine_store.append_findings([make_finding()])
         relay.wake()
-        assert taken.wait(10)
+        assert taken.wait(60)
         stop.set()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
         assert len(_written(store)["incidents"]) == 1
         store.close()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.settings.settings import Settings, load_settings
+from app.settings.loading import load_settings
+from app.settings.settings import Settings
 from app.wiring.district import topic_names
 from app.wiring.rule_facts import finding_facts
 from app.wiring.sources import open_findings, open_logs

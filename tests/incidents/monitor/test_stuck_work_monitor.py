@@ -1,4 +1,4 @@
-"""What has no future step is found from outside, said, and cleared when it has ended."""
+"""Work on which nothing is planned any more is found from outside, reported, and cleared when it has ended."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from contracts.errors import ConfigurationError
 from contracts.events import Lane
+from contracts.secrets import Secret
 from ingest.pipeline.acks import Acks
 from ingest.pipeline.bounded import Bounded
 from ingest.pipeline.ingest_clock import MAX_SLEW, IngestClock
@@ -212,5 +213,6 @@ def test_a_wrong_broker_url_says_what_was_expected_and_not_the_password(url: str
 
 
 def test_the_password_file_wins_over_the_url() -> None:
-    address = broker_address("mqtts://a:b@broker.example", "shard:s3c:ret\n")
-    assert (address.user, address.password, address.port, address.tls) == ("shard", "s3c:ret", 8883, True)
+    address = broker_address("mqtts://a:b@broker.example", Secret("shard:s3c:ret\n"))
+    assert (address.user, address.password.reveal(), address.port, address.tls) == ("shard", "s3c:ret", 8883, True)
+    assert "s3c" not in repr(address)

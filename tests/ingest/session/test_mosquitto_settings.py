@@ -40,9 +40,12 @@ def _heard_after_absence(port: int, count: int, **burst: int) -> int:
     time.sleep(0.2)  # the broker has seen it go
     _burst(port, count, **burst)
     back = Listener(port, "burst/#", "away", clean=False)
-    wait_until(lambda: len(back.heard) >= count, 1.5 if count < 2_000 else 3)
+    with Devices(port) as devices:
+        while not (last := [topic for topic, _ in back.heard if topic == "burst/last"]):
+            devices.send("burst/last", b"")  # behind what waits; where there is no room it is dropped, and said again
+            wait_until(lambda: any(topic == "burst/last" for topic, _ in back.heard), 0.5)
     back.close()
-    return len(back.heard)
+    return len(back.heard) - len(last)
 
 
 def test_the_deployed_settings_are_the_ones_tested_here() -> None:
@@ -71,11 +74,12 @@ def test_max_inflight_messages_0_delivers_far_ahead_of_the_acknowledgements(tmp_
     with mosquitto(tmp_path / "ours") as ours:
         silent = Listener(ours.port, "burst/#", manual=True)
         _burst(ours.port, 3_000)
-        assert wait_until(lambda: len(silent.heard) == 3_000, 5)
+        assert wait_until(lambda: len(silent.heard) == 3_000)
         silent.close()
     with mosquitto(tmp_path / "default", change=lambda t: _without("max_inflight_messages", t)) as default:
         silent = Listener(default.port, "burst/#", manual=True)
         _burst(default.port, 100)
+        assert wait_until(lambda: len(silent.heard) == 20)
         time.sleep(0.3)
         assert len(silent.heard) == 20
         silent.close()
@@ -88,12 +92,12 @@ def test_sessions_outlive_a_stop_and_with_the_autosave_a_kill(tmp_path: Path) ->
     with mosquitto(tmp_path, change=lambda t: _with("autosave_interval", "1", t)) as second:
         _burst(second.port, 50)
         saved = (tmp_path / "mosquitto.db").stat().st_mtime_ns
-        assert wait_until(lambda: (tmp_path / "mosquitto.db").stat().st_mtime_ns != saved, 10)
+        assert wait_until(lambda: (tmp_path / "mosquitto.db").stat().st_mtime_ns != saved)
         time.sleep(0.3)
         second.kill()
     with mosquitto(tmp_path) as third:
         back = Listener(third.port, "burst/#", "away", clean=False)
-        assert wait_until(lambda: len(back.heard) == 100, 3)
+        assert wait_until(lambda: len(back.heard) == 100)
         back.close()
 
 
@@ -106,12 +110,12 @@ def test_10_mb_come_through_to_be_refused_by_us_and_17_mb_do_not(tmp_path: Path)
     with mosquitto(tmp_path) as ours:
         listener = Listener(ours.port, "burst/#")
         _burst(ours.port, 1, size=10_000_000)
-        assert wait_until(lambda: len(listener.heard) == 1, 5)
+        assert wait_until(lambda: len(listener.heard) == 1)
         with Devices(ours.port) as devices:
             devices.send("burst/x", b"x" * 17_000_000, qos=0)
             time.sleep(0.5)
         _burst(ours.port, 1)
-        assert wait_until(lambda: len(listener.heard) == 2, 5)
+        assert wait_until(lambda: len(listener.heard) == 2)
         assert [len(payload) for _, payload in listener.heard] == [10_000_000, 100]
         listener.close()
 
@@ -123,13 +127,11 @@ def test_sessions_expire_after_two_weeks_in_words_that_mosquitto_knows(tmp_path:
     assert "persistent_client_expiration 14d" in OURS.read_text(encoding="utf-8")
 
 
-def test_small_packets_do_not_wait_for_each_other(tmp_path: Path) -> None:
-    with mosquitto(tmp_path) as ours, Devices(ours.port) as devices:
-        began_s = time.monotonic()
-        for _ in range(100):
-            devices.send("burst/x", b"x")
-            devices.confirmed()
-        assert time.monotonic() - began_s < 2.0  # with Nagle and delayed acknowledgements: 40 ms each
+def test_small_packets_do_not_wait_for_each_other_in_words_that_mosquitto_knows(tmp_path: Path) -> None:
+    """On the loopback a hundred answers take 0.1 s with and without it: what Nagle holds back shows on a network."""
+    with mosquitto(tmp_path) as ours:
+        assert ours.running()
+    assert "set_tcp_nodelay true" in OURS.read_text(encoding="utf-8")
 
 
 def test_ours_listens_on_loopback_only(tmp_path: Path) -> None:

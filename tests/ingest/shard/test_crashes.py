@@ -16,7 +16,7 @@ from contracts.events import AnyEvent, DoorChanged, DoorState, IngestInterrupted
 from ingest.session.broker import free_port
 from ingest.shard.recording import RecordingLog
 from tests.ingest.builders import door
-from tests.ingest.clients import Box, Devices, wait_until
+from tests.ingest.clients import PATIENCE_S, Box, Devices, wait_until
 from tests.ingest.shards import ShardProcess, batches_in, events_in, false_alarms, now_ms, running_shard
 from tests.support.broker import mosquitto, running_broker
 
@@ -54,8 +54,8 @@ def test_a_queue_in_the_broker_makes_no_false_deadline(kind: str, doors: int, tm
             _opened_and_closed(devices, doors, ago_ms=60_000)
         log, began_ms = RecordingLog(), now_ms()
         with running_shard(broker.url, log, tmp_path, events_per_s=1e6, events_burst=1e6):
-            assert log.wait_for(2 * doors, 60, DoorChanged)
-            assert wait_until(lambda: log.last_watermark_ms() > began_ms, 10)
+            assert log.wait_for(2 * doors, PATIENCE_S, DoorChanged)
+            assert wait_until(lambda: log.last_watermark_ms() > began_ms)
     first_mark = next(n for n, batch in enumerate(log.batches) if batch.watermark_ms)
     late = [e for batch in log.batches[first_mark + 1 :] for e in batch.events if isinstance(e, DoorChanged)]
     assert late == []
@@ -85,7 +85,7 @@ def test_a_paused_process_makes_no_false_deadline(tmp_path: Path) -> None:
                 os.kill(shard.process.pid, signal.SIGCONT)
         devices.confirmed()
         stopped_ms = now_ms()
-        assert wait_until(lambda: batches_in(tmp_path)[-1].watermark_ms > stopped_ms, 10)
+        assert wait_until(lambda: batches_in(tmp_path)[-1].watermark_ms > stopped_ms)
         assert shard.stop() == 0
     batches = batches_in(tmp_path)
     assert false_alarms(batches, limit_ms=1_500) == []
@@ -112,7 +112,7 @@ def test_kill_9_of_ingest_loses_nothing_that_the_broker_had(tmp_path: Path) -> N
             time.sleep(0.001)
         devices.confirmed()
         done_ms = now_ms()
-        assert wait_until(lambda: batches_in(tmp_path)[-1].watermark_ms > done_ms, 15)
+        assert wait_until(lambda: batches_in(tmp_path)[-1].watermark_ms > done_ms)
         assert shard.stop() == 0
     batches = batches_in(tmp_path)
     assert {e.event_id for e in events_in(batches) if isinstance(e, DoorChanged)} == {f"e{n}" for n in range(900)}
@@ -128,12 +128,12 @@ def test_kill_9_of_the_broker_loses_nothing_that_a_box_had_spooled(disk: str, tm
         context = running_shard(first.url, log, tmp_path)
         context.__enter__()
         box = Box(port, rows, every_s=0.005)
-        assert wait_until(lambda: box.through > 100, 15)
+        assert wait_until(lambda: box.through > 100)
         first.kill()
     if disk == "lost":
         shutil.rmtree(tmp_path / "m")
     with mosquitto(tmp_path / "m", port):
-        assert box.wait_done(30)
+        assert box.wait_done()
         assert box.connections >= 2
         box.close()
         context.__exit__(None, None, None)
@@ -146,15 +146,15 @@ def test_kill_9_of_broker_and_ingest_together_loses_nothing_that_a_box_had_spool
     with mosquitto(tmp_path / "m", port) as first:
         shard = ShardProcess(first.url, tmp_path)
         box = Box(port, rows, every_s=0.02)
-        assert wait_until(lambda: box.through > 50, 15)
+        assert wait_until(lambda: box.through > 50)
         shard.kill()
         first.kill()
     shutil.rmtree(tmp_path / "m")
     with mosquitto(tmp_path / "m", port) as second:
-        assert wait_until(lambda: box.connections >= 2, 10)
+        assert wait_until(lambda: box.connections >= 2)
         time.sleep(0.7)  # the box speaks to nobody, and gets a PUBACK for it
         shard = ShardProcess(second.url, tmp_path)
-        assert box.wait_done(30)
+        assert box.wait_done()
         box.close()
         assert shard.stop() == 0
     assert _rows_lost(events_in(batches_in(tmp_path)), rows) == []
@@ -166,12 +166,12 @@ def test_a_second_process_on_the_session_ends_the_first(tmp_path: Path) -> None:
     with mosquitto(tmp_path / "m") as broker, Devices(broker.port) as devices:
         first = ShardProcess(broker.url, tmp_path / "a")
         second = ShardProcess(broker.url, tmp_path / "b")
-        assert first.process.wait(15) == 3
+        assert first.process.wait(PATIENCE_S) == 3
         for n in range(50):
             devices.say(door(f"e{n}", at_ms=now_ms()))
         devices.confirmed()
         done_ms = now_ms()
-        assert wait_until(lambda: batches_in(tmp_path / "b")[-1].watermark_ms > done_ms, 10)
+        assert wait_until(lambda: batches_in(tmp_path / "b")[-1].watermark_ms > done_ms)
         assert second.stop() == 0
     assert len([e for e in events_in(batches_in(tmp_path / "b")) if isinstance(e, DoorChanged)]) == 50
     assert false_alarms(batches_in(tmp_path / "a"), limit_ms=1_000) == []

@@ -8,12 +8,19 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from contracts.batch import Batch
 from contracts.errors import ConfigurationError, Permanent, RejectReason
-from contracts.events import ConfigurationRecord, DeviceStateChanged, DoorChanged, IngestInterrupted
+from contracts.events import (
+    ConfigurationRecord,
+    DeviceStateChanged,
+    DoorChanged,
+    EnvironmentSampled,
+    IngestInterrupted,
+)
 from contracts.names import DeviceClass
 from ingest.session.broker import Broker, free_port
 from ingest.session.probes import STOOD_STILL_MS
@@ -21,7 +28,7 @@ from ingest.session.session import MqttSession
 from ingest.settings import ShardSettings
 from ingest.shard.recording import RecordingLog
 from tests.ingest.builders import device, door, power, row, smoke, wire
-from tests.ingest.clients import Box, Devices, Listener, wait_until
+from tests.ingest.clients import PATIENCE_S, Box, Devices, Listener, wait_until
 from tests.ingest.shards import RunningShard, now_ms, running_shard
 from tests.support.broker import mosquitto, running_broker
 
@@ -44,7 +51,7 @@ class GatedLog(RecordingLog):
         self.gate.set()
 
     def append(self, batches: Sequence[Batch]) -> list[int]:
-        assert self.gate.wait(20)
+        assert self.gate.wait(PATIENCE_S)
         return super().append(batches)
 
 
@@ -54,9 +61,9 @@ def test_events_reach_the_log_in_order_with_time_behind_them(broker: Broker, tmp
         for n in range(300):
             devices.say(door(f"e{n}", at_ms=now_ms(), seq=n))
         devices.say(power(at_ms=now_ms()), qos=0)
-        assert log.wait_for(300, 15, DoorChanged)
+        assert log.wait_for(300, PATIENCE_S, DoorChanged)
         last_ms = max(event.received_ms for event in log.events())
-        assert wait_until(lambda: log.last_watermark_ms() > last_ms, 5)
+        assert wait_until(lambda: log.last_watermark_ms() > last_ms)
     doors = [event for event in log.events() if isinstance(event, DoorChanged)]
     assert [event.event_id for event in doors] == [f"e{n}" for n in range(300)]
     marks = [batch.watermark_ms for batch in log.batches]
@@ -86,11 +93,11 @@ def test_bad_input_is_counted_with_its_reason_and_stops_nothing(broker: Broker, 
             devices.send(topic, payload)
         devices.say(door("future", at_ms=now_ms() + 86_400_000))
         devices.say(door("good", at_ms=now_ms()))
-        assert log.wait_for(2, 20, DoorChanged)
+        assert log.wait_for(2, PATIENCE_S, DoorChanged)
         counters = running.shard.counters
         for _, _, reason in BAD:
             assert counters.value("linli_ingest_rejected_total", reason=reason) == 1, reason
-        assert wait_until(lambda: len(running.letters.list(99)) == len(BAD), 5)
+        assert wait_until(lambda: len(running.letters.list(99)) == len(BAD))
     letters = running.letters.list(99)
     assert {letter.reason for letter in letters} == {reason for _, _, reason in BAD}
     assert [(e.event_id, e.future) for e in log.events() if isinstance(e, DoorChanged)] == [
@@ -125,8 +132,8 @@ def test_a_puback_is_sent_only_after_the_append(
         time.sleep(0.5)
         assert answered == []
         log.gate.set()
-        assert log.wait_for(20, 5, DoorChanged)
-        assert wait_until(lambda: sum(n for _, n in answered) >= 20, 5)
+        assert log.wait_for(20, PATIENCE_S, DoorChanged)
+        assert wait_until(lambda: sum(n for _, n in answered) >= 20)
     assert all(durable >= before + 20 for durable, _ in answered)
 
 
@@ -140,7 +147,7 @@ def test_a_box_hears_got_only_after_the_append(broker: Broker, tmp_path: Path) -
         time.sleep(0.5)
         assert not listener.heard
         log.gate.set()
-        assert wait_until(lambda: any(b'"through_seq":3' in payload for _, payload in listener.heard), 5)
+        assert wait_until(lambda: any(b'"through_seq":3' in payload for _, payload in listener.heard))
         listener.close()
     assert [e.event_id for e in log.events() if e.spool] == ["sp1-1", "sp1-2", "sp1-3"]
 
@@ -149,7 +156,7 @@ def test_a_whole_spool_goes_over_in_order(broker: Broker, tmp_path: Path) -> Non
     log = RecordingLog()
     with running_shard(broker.url, log, tmp_path, client_id="spool"):
         box = Box(broker.port, 500)
-        assert box.wait_done(20)
+        assert box.wait_done()
         box.close()
     assert [e.spool.seq for e in log.events() if e.spool] == list(range(1, 501))
 
@@ -161,13 +168,13 @@ def test_of_two_owners_of_a_session_the_first_ends_and_time_is_never_wrong(broke
         running_shard(broker.url, second, tmp_path / "b", client_id="twins", silence_ms=1_500),
         Devices(broker.port) as devices,
     ):
-        assert old.ended(15)
+        assert old.ended(PATIENCE_S)
         assert isinstance(old.error, Permanent)
         took_ms = first.last_watermark_ms()
         for n in range(20):
             devices.say(door(f"e{n}", at_ms=now_ms()))
-        assert second.wait_for(20, 10, DoorChanged)
-        assert wait_until(lambda: second.last_watermark_ms() > took_ms, 10)
+        assert second.wait_for(20, PATIENCE_S, DoorChanged)
+        assert wait_until(lambda: second.last_watermark_ms() > took_ms)
     assert first.last_watermark_ms() == took_ms
     assert not [e for e in first.events() if isinstance(e, DoorChanged)]
 
@@ -178,22 +185,28 @@ def test_a_refusing_log_is_tried_again_and_nothing_is_twice(broker: Broker, tmp_
         log.refusals = 3
         for n in range(30):
             devices.say(door(f"e{n}", at_ms=now_ms()))
-        assert log.wait_for(30, 10, DoorChanged)
+        assert log.wait_for(30, PATIENCE_S, DoorChanged)
         assert running.shard.counters.value("linli_ingest_append_failures_total") == 3
     assert [e.event_id for e in log.events() if isinstance(e, DoorChanged)] == [f"e{n}" for n in range(30)]
 
 
+HOUR_MS = 3_600_000
+NO_BEAT: Any = {"probe_interval_ms": HOUR_MS, "prove_interval_ms": HOUR_MS, "silence_ms": HOUR_MS}
+"""Time goes on where something hurries it, and only there."""
+
+
 def test_life_safety_and_the_time_behind_it_do_not_wait_for_the_beat(broker: Broker, tmp_path: Path) -> None:
     log = RecordingLog()
-    with running_shard(broker.url, log, tmp_path, client_id="smoke"), Devices(broker.port) as devices:
-        waits = []
+    with (
+        running_shard(broker.url, log, tmp_path, client_id="smoke", **NO_BEAT) as running,
+        Devices(broker.port) as devices,
+    ):
         for n in range(5):
-            time.sleep(0.3)
-            began, at_ms = time.monotonic(), now_ms()
-            devices.say(smoke(f"f{n}", at_ms=at_ms))
-            assert wait_until(lambda at=at_ms: log.last_watermark_ms() > at, 5)  # type: ignore[misc]
-            waits.append(time.monotonic() - began)
-    assert sorted(waits)[2] < 0.15
+            devices.say(smoke(f"f{n}", at_ms=now_ms()))
+            assert log.wait_for(n + 1, PATIENCE_S, EnvironmentSampled)
+            received_ms = log.events()[-1].received_ms
+            assert wait_until(lambda at=received_ms: log.last_watermark_ms() >= at)  # type: ignore[misc]
+        assert running.shard.counters.value("linli_ingest_interruptions_total") == 0
 
 
 def test_a_device_joins_while_the_shard_runs_and_its_record_comes_first(broker: Broker, tmp_path: Path) -> None:
@@ -201,9 +214,9 @@ def test_a_device_joins_while_the_shard_runs_and_its_record_comes_first(broker: 
     with running_shard(broker.url, log, tmp_path, client_id="joins") as running, Devices(broker.port) as devices:
         devices.say(door("early", source_id="g7", at_ms=now_ms()))
         running.inventory.put([device("g7", DeviceClass.GATE)])
-        assert log.wait_for(7, 5, ConfigurationRecord)
+        assert log.wait_for(7, PATIENCE_S, ConfigurationRecord)
         devices.say(door("late", source_id="g7", at_ms=now_ms()))
-        assert log.wait_for(1, 5, DoorChanged)
+        assert log.wait_for(1, PATIENCE_S, DoorChanged)
     assert [e.event_id for e in log.events()][-2:] == ["config-7", "late"]
 
 
@@ -213,7 +226,7 @@ def test_a_restart_does_not_write_the_configuration_again_but_another_log_gets_i
     for log_id, expected in (("log-a", 6), ("log-a", 0), ("log-b", 6)):
         log = RecordingLog()
         with running_shard(broker.url, log, tmp_path, client_id="again", log_id=log_id):
-            assert wait_until(lambda of=log: bool(of.last_watermark_ms()), 5)  # type: ignore[misc]
+            assert wait_until(lambda of=log: bool(of.last_watermark_ms()))  # type: ignore[misc]
         assert sum(isinstance(e, ConfigurationRecord) for e in log.events()) == expected
 
 
@@ -222,7 +235,7 @@ def test_a_stop_writes_what_was_accepted(broker: Broker, tmp_path: Path) -> None
     with running_shard(broker.url, log, tmp_path, client_id="stop") as running, Devices(broker.port) as devices:
         for n in range(50):
             devices.say(door(f"e{n}", at_ms=now_ms()))
-        assert wait_until(lambda: running.shard.counters.value("linli_ingest_events_total") >= 50, 10)
+        assert wait_until(lambda: running.shard.counters.value("linli_ingest_events_total") >= 50)
     assert len([e for e in log.events() if isinstance(e, DoorChanged)]) == 50
 
 
@@ -239,25 +252,25 @@ def test_a_log_that_stands_still_slows_the_broker_down_and_memory_does_not_grow(
         time.sleep(0.5)
         assert running.shard.counters.value("linli_ingest_events_total") < 200
         log.gate.set()
-        assert log.wait_for(400, 10, DoorChanged)
+        assert log.wait_for(400, PATIENCE_S, DoorChanged)
     assert [e.event_id for e in log.events() if isinstance(e, DoorChanged)] == [f"e{n}" for n in range(400)]
 
 
 def test_one_noisy_device_delays_nobody_else(broker: Broker, tmp_path: Path) -> None:
     log = RecordingLog()
     with (
-        running_shard(broker.url, log, tmp_path, client_id="noisy", events_per_s=5.0, events_burst=10.0) as running,
+        running_shard(broker.url, log, tmp_path, client_id="noisy", events_per_s=0.01, events_burst=10.0) as running,
         Devices(broker.port) as devices,
     ):
         for n in range(200):
             devices.say(door(f"n{n}", at_ms=now_ms()))
         devices.say(smoke("calm", at_ms=now_ms()))
-        assert wait_until(lambda: any(e.event_id == "calm" for e in log.events()), 5)
+        assert wait_until(lambda: any(e.event_id == "calm" for e in log.events()))
         sent_ms = now_ms()
-        assert wait_until(lambda: log.last_watermark_ms() > sent_ms, 5)
+        assert wait_until(lambda: log.last_watermark_ms() > sent_ms)
         assert running.shard.counters.value("linli_ingest_held_total") >= 150
         noisy = [e.event_id for e in log.events() if isinstance(e, DoorChanged)]
-        assert len(noisy) < 60
+        assert 10 <= len(noisy) < 20
     assert noisy == [f"n{n}" for n in range(len(noisy))]
 
 
@@ -268,7 +281,7 @@ def test_a_last_will_is_an_event_of_now(broker: Broker, tmp_path: Path) -> None:
     )
     with running_shard(broker.url, log, tmp_path, client_id="will"), Devices(broker.port) as devices:
         devices.say(will)
-        assert log.wait_for(1, 5, DeviceStateChanged)
+        assert log.wait_for(1, PATIENCE_S, DeviceStateChanged)
     (event,) = [e for e in log.events() if isinstance(e, DeviceStateChanged)]
     assert event.at_ms == event.received_ms
     assert event.device_at_ms == will.at_ms
@@ -279,7 +292,7 @@ def test_a_start_below_the_logs_last_watermark_waits(broker: Broker, tmp_path: P
     log = RecordingLog(last_ms=ahead_ms)
     with running_shard(broker.url, log, tmp_path, client_id="wait"):
         assert now_ms() > ahead_ms
-        assert log.wait_for(1, 5, IngestInterrupted)
+        assert log.wait_for(1, PATIENCE_S, IngestInterrupted)
     interrupted = next(e for e in log.events() if isinstance(e, IngestInterrupted))
     assert (interrupted.at_ms, interrupted.from_ms, interrupted.site_id) == (ahead_ms, ahead_ms, "s1")
     assert interrupted.to_ms > ahead_ms
@@ -290,20 +303,19 @@ def test_a_broker_that_comes_back_makes_one_interruption_and_time_stands_still_m
     with mosquitto(tmp_path / "m", port) as first:
         running_context = running_shard(first.url, log, tmp_path, client_id="back")
         running = running_context.__enter__()
-        assert wait_until(lambda: log.last_watermark_ms() > 0, 5)
+        assert wait_until(lambda: log.last_watermark_ms() > 0)
         first.kill()
-        assert wait_until(lambda: running.shard.counters.value("linli_ingest_connected") == 0, 5)
-        stood_ms = log.last_watermark_ms()
+        killed_ms = now_ms()
+        assert wait_until(lambda: running.shard.counters.value("linli_ingest_connected") == 0)
         time.sleep(0.8)
-        assert log.last_watermark_ms() <= stood_ms + 300
-        stood_ms = log.last_watermark_ms()
+        assert log.last_watermark_ms() <= killed_ms
     with mosquitto(tmp_path / "m", port):
-        assert log.wait_for(1, 15, IngestInterrupted)
-        assert wait_until(lambda: log.last_watermark_ms() > stood_ms, 5)
+        assert log.wait_for(1, PATIENCE_S, IngestInterrupted)
+        assert wait_until(lambda: log.last_watermark_ms() > killed_ms)
         running_context.__exit__(None, None, None)
     interruptions = [e for e in log.events() if isinstance(e, IngestInterrupted)]
     assert [(e.site_id, e.at_ms == e.from_ms) for e in interruptions] == [("s1", True)]
-    assert abs(interruptions[0].from_ms - stood_ms) <= 300
+    assert interruptions[0].from_ms <= killed_ms < interruptions[0].to_ms
     at = next(n for n, b in enumerate(log.batches) if interruptions[0] in b.events)
     assert all(b.watermark_ms <= interruptions[0].from_ms for b in log.batches[:at])
 
@@ -312,12 +324,12 @@ def test_a_broker_that_stood_still_is_an_interruption_though_the_connection_stan
     """What devices told it meanwhile may come behind our probe: their silence must not be counted."""
     log = RecordingLog()
     with mosquitto(tmp_path / "m") as broker, running_shard(broker.url, log, tmp_path, client_id="still") as running:
-        assert wait_until(lambda: log.last_watermark_ms() > 0, 5)
+        assert wait_until(lambda: log.last_watermark_ms() > 0)
         os.kill(broker.pid, signal.SIGSTOP)
         time.sleep(STOOD_STILL_MS / 1_000 + 0.6)
         stood_ms = log.last_watermark_ms()
         os.kill(broker.pid, signal.SIGCONT)
-        assert wait_until(lambda: log.last_watermark_ms() > stood_ms, 15)
+        assert wait_until(lambda: log.last_watermark_ms() > stood_ms)
         assert running.shard.counters.value("linli_ingest_connected") == 1
     (interrupted,) = [e for e in log.events() if isinstance(e, IngestInterrupted)]
     assert interrupted.to_ms - interrupted.from_ms > STOOD_STILL_MS
@@ -328,6 +340,6 @@ def test_a_broker_that_stood_still_is_an_interruption_though_the_connection_stan
 def test_a_broker_that_refuses_us_is_a_configuration_error(tmp_path: Path) -> None:
     with mosquitto(tmp_path / "m", change=lambda t: t.replace("anonymous true", "anonymous false")) as strict:
         running = RunningShard(ShardSettings(mqtt_url=strict.url), RecordingLog(), tmp_path)
-        assert running.ended(15)
+        assert running.ended(PATIENCE_S)
     assert isinstance(running.error, ConfigurationError)
     assert "refuses us" in str(running.error)

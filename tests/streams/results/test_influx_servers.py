@@ -17,6 +17,7 @@ import pytest
 
 import streams
 from contracts.errors import Transient
+from contracts.secrets import Secret
 from ingest.session.broker import free_port
 from streams.checkpoints.sqlite import EngineStore
 from streams.log.sqlite.day_log import DayLog
@@ -59,7 +60,8 @@ def test_killed_while_the_server_dies_too_the_points_are_those_of_a_clean_run(tm
 def test_a_server_with_passwords_takes_ours_and_no_other(tmp_path: Path) -> None:
     with influxd(tmp_path, auth=True) as server:
         _ask(server, "CREATE USER admin WITH PASSWORD 'right one' WITH ALL PRIVILEGES")
-        for credentials, taken in ((Credentials(), False), (Credentials(user="admin", password="right one"), True)):
+        right = Credentials(user="admin", password=Secret("right one"))
+        for credentials, taken in ((Credentials(), False), (right, True)):
             store = Influx(parse_influx(f"influx://127.0.0.1:{server.port}/linli?version=1"), credentials)
             if taken:
                 store.write(_some())
@@ -75,7 +77,7 @@ def test_a_server_with_passwords_takes_ours_and_no_other(tmp_path: Path) -> None
 def test_what_influxdb_2_is_written_arrives_whole(tmp_path: Path) -> None:
     with victoria_metrics(tmp_path) as server:
         url = f"influx://127.0.0.1:{server.port}/linli?version=2&org=linli"
-        store = Influx(parse_influx(url), Credentials(token="any"))
+        store = Influx(parse_influx(url), Credentials(token=Secret("any")))
         for _ in range(2):
             store.write(_some())
         store.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.children import Child
 from app.wiring.folder_lock import FolderLock
 from app.wiring.process import Parts

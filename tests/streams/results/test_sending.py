@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import Transient
+from contracts.secrets import Secret
 from ingest.session.broker import free_port
 from streams.results.answers import failure_of, retry_after_s
 from streams.results.influx import Credentials, Influx
@@ -57,7 +58,7 @@ class Way:
 @contextmanager
 def way_to(port: int, version: str, timeout_s: float = 10.0) -> Iterator[Way]:
     target = Influx(
-        parse_influx(f"influx://127.0.0.1:{port}/linli?{version}"), Credentials("secret"), timeout_s=timeout_s
+        parse_influx(f"influx://127.0.0.1:{port}/linli?{version}"), Credentials(Secret("secret")), timeout_s=timeout_s
     )
     with fast_folder() as folder:
         way = Way(folder, target)
@@ -161,7 +162,7 @@ def test_a_server_that_is_not_there_keeps_points_in_the_spool(version: str) -> N
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_server_that_hangs_is_left_and_asked_again(version: str) -> None:
-    with StrictInflux() as server, way_to(server.port, version, timeout_s=0.3) as way:
+    with StrictInflux() as server, way_to(server.port, version, timeout_s=2.0) as way:
         way.put(losses(2))
         server.hang.set()
         with pytest.raises(Transient, match="does not answer"):

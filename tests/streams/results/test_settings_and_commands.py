@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import streams
 from app.cli.results import command
-from app.settings.settings import load_settings
+from app.settings.loading import load_settings
 from app.wiring.results import open_results
 from contracts.errors import ConfigurationError
 from streams.results.catalogue import CATALOGUE

@@ -260,12 +260,12 @@ def test_while_the_store_cannot_be_written_it_says_so_and_goes_on_trying(bench: 
     try:
         with _locked(bench):
             thread.start()
-            assert bench.alarmed.wait(20)
+            assert bench.alarmed.wait(60)
             assert not bench.kept.is_set()
-        assert bench.kept.wait(20)
+        assert bench.kept.wait(60)
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(60)
     assert (len(bench.findings()), bench.told, bench.rows(_digest())) == (1, 1, {"s1": 0})
     assert {alarm for alarm, _ in bench.alarms} == {DriverAlarm.STORE_BLOCKED}
 
@@ -309,7 +309,7 @@ def test_the_driver_judges_what_comes_and_saves_every_site_when_it_is_stopped(be
     bench.log.append([denials([1], "s1"), denials([2], "s2")])
     embedded.wake()
     stop.set()
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
     assert (len(bench.findings()), bench.rows(_digest())) == (2, {"s1": 1, "s2": 1})
     manifest = bench.store.load(_digest())[1]

@@ -24,7 +24,7 @@ from tests.streams.rules import RULES
 from tests.streams.support import access, batch, findings
 
 READER = ReaderSettings(servers=("127.0.0.1:1",), topic="log", group="tests")
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class FailsAt(Engine):

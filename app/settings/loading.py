@@ -1,0 +1,240 @@
+"""Reads the settings: environment, else the file ``linli.toml``, else the default; checked as a whole.
+
+``[table] key`` is ``LINLI_TABLE_KEY`` in the environment. Unknown keys and wrong values make one error that names them
+all. A relative path in the file lies under the file's folder; one from the environment, and a default, under the
+working directory. A store that is not set lies beside the log.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.settings.kinds import SQLITE
+from app.settings.moved import Was, left_behind
+from app.settings.receivers import WEBHOOK, WebhookSettings, read_receivers
+from app.settings.settings import Key, Settings, keys, tables
+from contracts.errors import ConfigurationError
+from delivery.receivers.tables import ReceiverSettings
+
+DEFAULT_FILE = "linli.toml"
+RECEIVER = "receiver"
+_VARIABLE = re.compile(r"LINLI_([A-Z]+(?:_[A-Z]+)*)")
+_NO_SETTINGS = {"LINLI_SHARED", "LINLI_FUZZ_CASES"}
+
+
+class Origin(StrEnum):
+    """Where a value in force came from."""
+
+    DEFAULT = "default"
+    FILE = "file"
+    ENVIRONMENT = "environment"
+    FOLLOWS_LOG = "follows log.url"
+    FOLLOWS_INCIDENTS = "follows incidents.url"
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """Settings, and where the value of each key came from."""
+
+    settings: Settings
+    origins: Mapping[str, Origin]
+
+
+class _File(msgspec.Struct):
+    """What a settings file says: texts by key, and the receivers' tables as they are."""
+
+    folder: Path = Path()
+    texts: dict[str, str] = {}
+    receivers: tuple[Mapping[str, object], ...] = ()
+
+
+class _Value(msgspec.Struct, frozen=True):
+    value: Any
+    origin: Origin
+
+
+def load_settings(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings of ``file`` (default: ``linli.toml`` here, when it exists) and ``environ``.
+
+    Raises:
+        ConfigurationError: listing every unknown key and wrong value, with what was expected.
+    """
+    return load(file, environ).settings
+
+
+def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Loaded:
+    """Return the settings with their origins. Raises as :func:`load_settings`."""
+    problems: list[str] = []
+    written = _read(file, problems)
+    variables = _variables(environ, problems)
+    given = {name: _given(key, written, variables, problems) for name, key in keys().items()}
+    receivers = _receivers(written, given, problems)
+    _raise(problems)
+    values = _followed({name: value for name, value in given.items() if value is not None})
+    _raise(left_behind(_places(values, written)))
+    settings = Settings(**_tables(values), receiver=receivers)
+    return Loaded(settings, {name: value.origin for name, value in values.items()})
+
+
+def _receivers(written: _File, given: Mapping[str, _Value | None], problems: list[str]) -> tuple[ReceiverSettings, ...]:
+    """Return who is told, after adding what is wrong with it; a wrong ``[webhook]`` has been named already."""
+    fields = {field: given[f"{WEBHOOK}.{field}"] for field in WebhookSettings.__struct_fields__}
+    values = {field: value.value for field, value in fields.items() if value is not None}
+    webhook = WebhookSettings(**values) if len(values) == len(fields) else WebhookSettings()
+    try:
+        return read_receivers(written.receivers, written.folder, webhook)
+    except ConfigurationError as error:
+        problems.append(str(error))
+        return ()
+
+
+def _tables(values: Mapping[str, _Value]) -> dict[str, Any]:
+    fields: dict[str, dict[str, Any]] = {table: {} for table in tables()}
+    for name, key in keys().items():
+        fields[key.table][key.field] = values[name].value
+    return {table: struct(**fields[table]) for table, struct in tables().items()}
+
+
+def _raise(problems: list[str]) -> None:
+    if problems:
+        raise ConfigurationError("; ".join(problems))
+
+
+# --- one value --------------------------------------------------------------------------------------------------------
+
+
+def _given(key: Key, written: _File, variables: Mapping[str, str], problems: list[str]) -> _Value | None:
+    """Return the value that wins, before any store follows another; None after adding what is wrong with it."""
+    if key.name in variables:
+        text, origin, folder = variables[key.name], Origin.ENVIRONMENT, None
+    elif key.name in written.texts:
+        text, origin, folder = written.texts[key.name], Origin.FILE, written.folder
+    else:
+        return _Value(key.default, Origin.DEFAULT)
+    try:
+        value = key.kind.parse(text)
+    except ValueError as error:
+        problems.append(f"{key.name} = {key.kind.hide(text)!r} (from {origin}): {error}")
+        return None
+    return _Value(value if folder is None else key.kind.under(value, folder), origin)
+
+
+def _followed(values: dict[str, _Value]) -> dict[str, _Value]:
+    """Return the values with every store that is not set beside the log, or beside the incidents in PostgreSQL."""
+    log = values["log.url"]
+    folder = log.value.removeprefix(SQLITE) if log.value.startswith(SQLITE) else ""
+    found = dict(values)
+    if not values["inventory.url"].value:
+        found["inventory.url"] = _Value(keys()["inventory.url"].default, Origin.DEFAULT)
+    if folder and log.origin is not Origin.DEFAULT:
+        for name, key in keys().items():
+            if key.beside_log and found[name].origin is Origin.DEFAULT:
+                found[name] = _Value(key.kind.parse(_beside(key, folder)), Origin.FOLLOWS_LOG)
+    set_apart = found["inventory.url"].origin in {Origin.FILE, Origin.ENVIRONMENT}
+    if not set_apart and found["incidents.url"].value.startswith("postgresql:"):
+        found["inventory.url"] = _Value("", Origin.FOLLOWS_INCIDENTS)
+    return found
+
+
+def _beside(key: Key, folder: str) -> str:
+    prefix = SQLITE if key.field == "url" else ""
+    return f"{prefix}{Path(folder) / key.beside_log}"
+
+
+def _places(values: Mapping[str, _Value], written: _File) -> list[Was]:
+    """Return where each store lies now, and where it lay before stores followed and files had a folder."""
+    found = []
+    for name, key in keys().items():
+        if not key.beside_log and name != "log.url":
+            continue
+        now = values[name]
+        match now.origin:
+            case Origin.FILE:
+                found.append(Was(name, written.texts[name], key.kind.text(now.value), "it is relative to the file"))
+            case Origin.FOLLOWS_LOG:
+                found.append(Was(name, key.kind.text(key.default), key.kind.text(now.value), "it follows log.url"))
+            case _:
+                pass
+    return found
+
+
+# --- the file and the environment -------------------------------------------------------------------------------------
+
+
+def _read(file: Path | None, problems: list[str]) -> _File:
+    path = file or Path(DEFAULT_FILE)
+    if not path.exists():
+        if file is not None:
+            raise ConfigurationError(f"settings file {file} does not exist")
+        return _File()
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"settings file {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"settings file {path} is not TOML: {error}") from None
+    found = _File(path.parent)
+    for name, table in content.items():
+        if name == RECEIVER:
+            found.receivers = _receiver_tables(table, str(path), problems)
+        elif isinstance(table, dict):
+            _read_table(found, name, table, str(path), problems)
+        else:
+            problems.append(f"{path}: {name!r} stands outside a [section]")
+    return found
+
+
+def _receiver_tables(tables: object, where: str, problems: list[str]) -> tuple[Mapping[str, object], ...]:
+    if isinstance(tables, list) and all(isinstance(table, dict) for table in tables):
+        return tuple(tables)
+    problems.append(f"{where}: {RECEIVER}: expected [[{RECEIVER}]] tables")
+    return ()
+
+
+def _read_table(found: _File, table: str, content: Mapping[str, object], where: str, problems: list[str]) -> None:
+    for field, value in content.items():
+        name = f"{table}.{field}"
+        text = _text(value)
+        if name not in keys():
+            problems.append(f"{where}: unknown key {name!r}{_nearest(name, keys())}")
+        elif text is None:
+            problems.append(f"{where}: {name} = {value!r}: expected text or a whole number")
+        else:
+            found.texts[name] = text
+
+
+def _text(value: object) -> str | None:
+    """Return what a value of TOML is as the text of a setting; None where no setting is of that type."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case str() | int():
+            return str(value)
+        case list():
+            return ",".join(str(item) for item in value)
+        case _:
+            return None
+
+
+def _variables(environ: Mapping[str, str], problems: list[str]) -> dict[str, str]:
+    names = {key.variable: key.name for key in keys().values()}
+    found = {}
+    for variable, text in environ.items():
+        if variable in names:
+            found[names[variable]] = text
+        elif _VARIABLE.fullmatch(variable) and variable not in _NO_SETTINGS:
+            problems.append(f"environment: {variable} is no setting{_nearest(variable, names)}")
+    return found
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(known)})"

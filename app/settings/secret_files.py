@@ -1,0 +1,46 @@
+"""Reads the files that settings name for secrets. What is in them is shown nowhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from app.settings.settings import Settings, keys
+from contracts.errors import ConfigurationError
+from contracts.secrets import Secret
+
+
+def read_secret(path: Path | None, key: str) -> Secret:
+    """Return what a secret file holds, without the space around it.
+
+    Raises:
+        ConfigurationError: no file is named, or it cannot be read; never shows its content.
+    """
+    if path is None:
+        raise ConfigurationError(f"{key} is empty: name a file that holds the secret")
+    try:
+        return Secret(path.read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{key} = {str(path)!r} cannot be read: {type(error).__name__}") from None
+
+
+def read_secret_if_named(path: Path | None, key: str) -> Secret:
+    """Return what a secret file holds; the empty secret when none is named. Raises as :func:`read_secret`."""
+    return read_secret(path, key) if path is not None else Secret("")
+
+
+def files_named(settings: Settings) -> dict[str, Path]:
+    """Return the file of each setting that names one with a secret, or with certificates."""
+    named = {key.name: key.value(settings) for key in keys().values() if key.field.endswith("_file")}
+    return {name: path for name, path in named.items() if path is not None}
+
+
+def receiver_files(settings: Settings) -> dict[str, Path]:
+    """Return the files with a secret that ``[[receiver]]`` tables name."""
+    found = {}
+    for receiver in settings.receiver:
+        for field, value in msgspec.structs.asdict(receiver.own).items():
+            if field.endswith("_file") and isinstance(value, Path):
+                found[f"receiver {receiver.name}: {field}"] = value
+    return found

@@ -1,0 +1,88 @@
+"""Settings of the servers that Linli speaks to or shows: broker, Kafka, page, metrics."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from app.settings.about import About
+from app.settings.kinds import IDS, OPTIONAL_PATH, PORT, PORT_OR_OFF, PREFIX, TEXT, choice, url, whole
+
+
+class BrokerChoice(StrEnum):
+    """Which broker is started with ``linli run``."""
+
+    AUTO = "auto"
+    MOSQUITTO = "mosquitto"
+    AMQTT = "amqtt"
+    OFF = "off"
+
+
+class Language(StrEnum):
+    """Of the page."""
+
+    CHINESE = "zh-CN"
+    ENGLISH = "en"
+
+
+class MqttSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[mqtt]``"""
+
+    url: Annotated[str, About("the broker that devices publish to", url("mqtt", "mqtts"))] = "mqtt://127.0.0.1:1883"
+    embedded: Annotated[
+        BrokerChoice,
+        About("start a broker here: auto (mosquitto, else built in), mosquitto, amqtt, off", choice(BrokerChoice)),
+    ] = BrokerChoice.AUTO
+    client_id: Annotated[
+        str, About("the persistent session of this shard (empty: linli-ingest-0; of several, -I-of-N)", TEXT)
+    ] = ""
+    password_file: Annotated[Path | None, About("file with user:password for the broker", OPTIONAL_PATH)] = None
+    ca_file: Annotated[
+        Path | None, About("certificates of a private authority for mqtts (empty: the system's)", OPTIONAL_PATH)
+    ] = None
+
+
+class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[kafka]``"""
+
+    partitions: Annotated[
+        int, About("partitions of log, findings and snapshots; chosen once", whole(1, 1_000))
+    ] = 24  # fmt: skip
+    replication: Annotated[
+        int, About("copies of each record (0: three, or as many as there are brokers)", whole(0, 15))
+    ] = 0  # fmt: skip
+    retention_bytes: Annotated[
+        int, About("most bytes of the log in each partition (0: no bound)", whole(0, 2**62))
+    ] = 0  # fmt: skip
+    prefix: Annotated[
+        str, About("what the topics' names begin with; one district, one prefix", PREFIX)
+    ] = "linli."  # fmt: skip
+
+
+class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[ingest]``"""
+
+    sites: Annotated[tuple[str, ...], About("sites to accept (empty: all in the inventory)", IDS)] = ()
+
+
+class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[console]``"""
+
+    host: Annotated[str, About("address the page and API listen on", TEXT)] = "127.0.0.1"
+    port: Annotated[int, About("port of the page and API; a taken one gives the next free one", PORT)] = 8080
+    language: Annotated[
+        Language, About("language of the page before a user chooses", choice(Language))
+    ] = Language.CHINESE  # fmt: skip
+
+
+class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[metrics]``; ``port`` None: no endpoint."""
+
+    host: Annotated[str, About("address the Prometheus endpoint of each process listens on", TEXT)] = "127.0.0.1"
+    port: Annotated[
+        int | None,
+        About("its port; 0: any free one, off: none; a taken one gives the next free one", PORT_OR_OFF),
+    ] = 0

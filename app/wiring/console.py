@@ -1,0 +1,80 @@
+"""The page, its API and the boxes' uploads, over stores that are open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from app.settings.settings import Settings
+from app.wiring.ports import free_port
+from app.wiring.threads import Threads
+from console.api.app import build_app
+from console.api.context import Figures
+from console.api.server import Server, serve
+from contracts.durations import HOUR_MS
+from evidence.files import EvidenceFiles
+from evidence.uploads import Uploads
+from identity.box_credentials import BoxTokens
+from identity.users import Users
+from incidents.alerts.actions import Actions
+from incidents.store.store import Store
+from inventory.directory import MemoryDirectory
+from inventory.last_seen import DeviceHealth
+
+LOG = structlog.get_logger("linli")
+
+
+class ConsoleService:
+    """The console of one process.
+
+    Args:
+        settings: where it listens, and how long evidence is kept.
+        boxes: whose token is which box's.
+        store: the incidents.
+        directory: where it looks up names.
+        health: when devices were last heard.
+        receivers: the names of those who are told.
+        figures: of the process, for the page's health.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        boxes: BoxTokens,
+        store: Store,
+        directory: MemoryDirectory,
+        health: DeviceHealth,
+        receivers: Sequence[str],
+        figures: Figures | None = None,
+    ) -> None:
+        self._settings = settings
+        self._uploads = Uploads(store, EvidenceFiles(settings.evidence.folder))
+        self._app = build_app(
+            store=store,
+            actions=Actions(store, tuple(receivers)),
+            users=Users(store),
+            directory=directory,
+            health=health,
+            uploads=self._uploads,
+            boxes=boxes,
+            figures=figures,
+            language=settings.console.language,
+        )
+
+    def start(self, threads: Threads) -> None:
+        """Start what lets evidence go when its time is over."""
+        retention_ms = self._settings.evidence.retention_hours * HOUR_MS
+        threads.keep("evidence", lambda stop: self._uploads.run(stop, retention_ms))
+
+    def serve(self) -> Server:
+        """Listen where the settings say, or on the next free port."""
+        host = self._settings.console.host
+        return serve(self._app, host, free_port(host, self._settings.console.port))
+
+
+def first_run(store: Store) -> None:
+    """Make the user ``admin`` where there is nobody yet, and show the password once."""
+    password = Users(store).first_run()
+    if password is not None:
+        LOG.warning("first_run", user="admin", password=password, note="shown once; change it with linli users")

@@ -1,0 +1,58 @@
+"""What makes incidents of findings: intakes, the auditor, and an outbox a receiver. Over a store that is open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from app.wiring.incident_figures import IncidentFigures
+from app.wiring.metrics_server import Metrics
+from app.wiring.rule_facts import finding_facts
+from app.wiring.threads import Threads
+from contracts.hops import Hop
+from delivery.outbox import Outbox
+from delivery.profiles import ReceiverProfile
+from delivery.receiver import Receiver
+from incidents.intake.intake import Intake, IntakeTimes
+from incidents.monitor.stuck_work_monitor import Auditor
+from incidents.store.leases import Claims
+from incidents.store.store import Store
+from inventory.directory import MemoryDirectory
+
+
+class IncidentsService:
+    """The work on incidents of one process.
+
+    Args:
+        store: the incidents.
+        directory: where incidents look up names.
+        receivers: who is told, and of what.
+        metrics: shows what is counted here.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        directory: MemoryDirectory,
+        receivers: Sequence[tuple[ReceiverProfile, Receiver]],
+        metrics: Metrics,
+    ) -> None:
+        self._store, self._directory, self._receivers, self._metrics = store, directory, receivers, metrics
+        self.names = [profile.name for profile, _ in receivers]
+        self._times = IntakeTimes()
+        metrics.add_hops([self._times.decided, self._times.due])
+        metrics.add(IncidentFigures(store))
+
+    def intake(self, source: str) -> Intake:
+        """Return what takes the findings of a source, by the source's identity."""
+        facts = finding_facts()
+        return Intake(self._store, self._directory, facts, self.names, source=source, times=self._times)
+
+    def start(self, threads: Threads, claims: Claims) -> None:
+        """Start the auditor and the outboxes; each works while this process has the claim on it."""
+        auditor = Auditor(self._store, self.names)
+        threads.keep("auditor", partial(auditor.run, mine=partial(claims.mine, "auditor")))
+        for profile, receiver in self._receivers:
+            outbox = Outbox(self._store, receiver, profile, times=self._metrics.hop(Hop.INCIDENT_TO_DELIVERED))
+            mine = partial(claims.mine, f"receiver/{profile.name}")
+            threads.keep(f"outbox-{profile.name}", partial(outbox.run, mine=mine))

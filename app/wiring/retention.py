@@ -1,0 +1,48 @@
+"""Who lets go of what, when its time is over: incidents and segments everywhere, days of the log on one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from app.settings.settings import Settings
+from governance.retention import IncidentKeeper, LogKeeper, SegmentKeeper
+from incidents.store.store import Store
+from streams.archive.archive import Archive
+from streams.checkpoints.sqlite import EngineStore
+from streams.log.sqlite.day_log import DayLog
+
+GB = 10**9
+
+
+def incident_keeper(settings: Settings, store: Store) -> IncidentKeeper:
+    """Return what deletes closed incidents."""
+    return IncidentKeeper(store, days=settings.incidents.retention_days)
+
+
+def segment_keeper(settings: Settings, archive: Archive, store: Store) -> SegmentKeeper:
+    """Return what deletes segments of the archive."""
+    table = settings.archive
+    return SegmentKeeper(archive, store, days=table.retention_days, site_days=table.site_days)
+
+
+def log_keeper(
+    settings: Settings,
+    log: DayLog,
+    engine_store: EngineStore,
+    store: Store,
+    *,
+    digest: str,
+    readers: Mapping[str, Callable[[], int]],
+    taken: Callable[[], int],
+) -> LogKeeper:
+    """Return what drops days of the log. Arguments as :class:`governance.retention.LogKeeper`'s."""
+    return LogKeeper(
+        log,
+        engine_store,
+        store,
+        digest=digest,
+        days=settings.log.retention_days,
+        max_bytes=settings.log.retention_gb * GB,
+        readers=readers,
+        taken=taken,
+    )

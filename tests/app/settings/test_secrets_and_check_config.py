@@ -1,0 +1,101 @@
+"""``linli check-config`` prints every key with its origin, and no output of the settings shows a secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from app.cli.check_config import command
+from app.settings.description import keys_as_table
+from app.settings.loading import load_settings
+from app.settings.secret_files import files_named, read_secret, read_secret_if_named
+from app.settings.settings import keys
+from contracts.errors import ConfigurationError
+
+SECRET = "tulip-4711"
+
+
+def lines(environ: dict[str, str], config: Path | None = None) -> dict[str, str]:
+    arguments = [] if config is None else ["--config", str(config)]
+    result = CliRunner().invoke(command, arguments, env=environ)
+    assert result.exit_code == 0, result.output
+    return {line[:26].strip(): line for line in result.stdout.splitlines()}
+
+
+def test_it_prints_every_key_with_its_value_and_origin(tmp_path: Path) -> None:
+    file = tmp_path / "linli.toml"
+    file.write_text(
+        '[console]\nport = 9000\n[[receiver]]\nkind = "webhook"\nname = "duty"\n'
+        'url = "https://duty.example"\nsecret_file = "duty.secret"\n',
+        encoding="utf-8",
+    )
+    found = lines({"LINLI_LOG_URL": f"sqlite:///{tmp_path}", "LINLI_METRICS_PORT": "off"}, file)
+    assert set(found) == {*keys(), "receiver duty"}
+    assert found["console.port"].split()[1:3] == ["9000", "file"]
+    assert found["metrics.port"].split()[1:3] == ["off", "environment"]
+    assert found["log.retention_days"].split()[1:3] == ["7", "default"]
+    assert f"{tmp_path}/evidence" in found["evidence.folder"] and "follows log.url" in found["evidence.folder"]
+    assert "(none)" in found["mqtt.password_file"]
+    assert found["receiver duty"].split()[2:4] == ["webhook", "file"]
+
+
+def test_it_shows_no_secret_wherever_one_is_written(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET, encoding="utf-8")
+    environ = {key.variable: str(secret) for key in keys().values() if key.field.endswith("_file")} | {
+        "LINLI_MQTT_URL": f"mqtt://ingest:{SECRET}@broker:1883",
+        "LINLI_WEBHOOK_URL": f"https://robot.example/send?token={SECRET}",
+    }
+    text = "\n".join(lines(environ).values())
+    assert SECRET not in text
+    assert "mqtt://ingest:***@broker:1883" in text
+    assert "https://robot.example/send?***" in text
+    assert str(secret) in text
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"LINLI_INCIDENTS_URL": f"postgresql://linli:{SECRET}@db/linli"},
+        {"LINLI_MQTT_URL": f"http://linli:{SECRET}@broker"},
+        {"LINLI_WEBHOOK_URL": f"ftp://receiver?key={SECRET}"},
+        {"LINLI_RESULTS_URL": f"influx://user:{SECRET}@db/x"},
+    ],
+)
+def test_an_error_about_a_url_does_not_show_its_password(environ: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(None, environ)
+    assert SECRET not in str(caught.value)
+
+
+def test_a_secret_file_is_read_as_a_secret_and_shown_by_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{SECRET}\n", encoding="utf-8")
+    secret = read_secret(file, "mqtt.password_file")
+    assert secret.reveal() == SECRET
+    assert SECRET not in f"{secret} {secret!r}"
+    assert not read_secret_if_named(None, "mqtt.password_file")
+
+
+def test_a_secret_file_that_is_missing_or_not_named_says_which_setting_names_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"webhook\.secret_file is empty"):
+        read_secret(None, "webhook.secret_file")
+    with pytest.raises(ConfigurationError, match=r"mqtt.password_file = .*none.* cannot be read: FileNotFoundError"):
+        read_secret_if_named(tmp_path / "none", "mqtt.password_file")
+
+
+def test_the_files_that_settings_name_are_known_by_key() -> None:
+    environ = {"LINLI_MQTT_CA_FILE": "/etc/ca", "LINLI_RESULTS_TOKEN_FILE": "/etc/token"}
+    assert files_named(load_settings(None, environ)) == {
+        "mqtt.ca_file": Path("/etc/ca"),
+        "results.token_file": Path("/etc/token"),
+    }
+
+
+def test_the_table_of_keys_has_a_row_for_each() -> None:
+    rows = keys_as_table().splitlines()
+    assert [row.split("`")[1] for row in rows[2:]] == list(keys())
+    assert rows[2] == "| `mqtt.url` | `mqtt://127.0.0.1:1883` | the broker that devices publish to |"
+    assert CliRunner().invoke(command, ["--markdown"]).stdout == keys_as_table()
