@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+from typing import Protocol
 
 import msgspec
 
@@ -142,3 +143,15 @@ class Rejudge(msgspec.Struct, frozen=True, kw_only=True):
 
 Output = Finding | Rejudge
 """What the engine gives for a record."""
+
+
+class FindingsReader(Protocol):
+    """Findings in the order in which they were decided, numbered forever: a store's or a topic's."""
+
+    def identity(self) -> str:
+        """Return the name of the numbers: they mean nothing in a source with another one."""
+        ...
+
+    def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:
+        """Return at most ``limit`` findings with a number above ``n``, in order."""
+        ...

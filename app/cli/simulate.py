@@ -78,16 +78,18 @@ def command(
         if error.filename is None:  # who read our output has gone
             raise
         raise ConfigurationError(f"{error.filename} cannot be written: {error.strerror}") from None
-    expected = sum(t.expected for t in world.truths)
-    click.echo(
-        f"{len(world.events)} events, {expected} findings expected, {len(world.truths) - expected} near misses",
-        err=True,
-    )
+    _count(world)
     if mqtt_url is not None:
         password = _password(password_file)
         _publish(
             world, Publisher(mqtt_url, f"linli-simulator-{seed}", password=password, ca_file=str(ca_file or "")), speed
         )
+
+
+def _count(world: World) -> None:
+    expected = sum(truth.expected for truth in world.truths)
+    misses = len(world.truths) - expected
+    click.echo(f"{len(world.events)} events, {expected} findings expected, {misses} near misses", err=True)
 
 
 def _password(file: Path | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.settings.loading import Loaded, Origin
+from app.settings.loading import Loaded, ValueOrigin
 from app.settings.receivers import WEBHOOK
 from app.settings.settings import keys
 
@@ -17,7 +17,7 @@ def lines_in_force(loaded: Loaded) -> Iterator[str]:
         value = key.kind.hide(key.kind.text(key.value(loaded.settings))) or _NONE
         yield f"{name:26} {value:40} {loaded.origins[name]:21} {key.meaning} [{key.variable}]"
     for receiver in loaded.settings.receiver:
-        origin = loaded.origins["webhook.url"] if receiver.name == WEBHOOK else Origin.FILE
+        origin = loaded.origins["webhook.url"] if receiver.name == WEBHOOK else ValueOrigin.FILE
         yield f"{f'receiver {receiver.name}':26} {receiver.kind:40} {origin:21} is told of incidents"
 
 

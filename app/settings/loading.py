@@ -20,7 +20,7 @@ import msgspec
 
 from app.settings.kinds import SQLITE
 from app.settings.moved import Was, left_behind
-from app.settings.receivers import WEBHOOK, WebhookSettings, read_receivers
+from app.settings.receivers import WEBHOOK, WebhookTable, read_receivers
 from app.settings.settings import Key, Settings, keys, tables
 from contracts.errors import ConfigurationError
 from delivery.receivers.tables import ReceiverSettings
@@ -31,7 +31,7 @@ _VARIABLE = re.compile(r"LINLI_([A-Z]+(?:_[A-Z]+)*)")
 _NO_SETTINGS = {"LINLI_SHARED", "LINLI_FUZZ_CASES"}
 
 
-class Origin(StrEnum):
+class ValueOrigin(StrEnum):
     """Where a value in force came from."""
 
     DEFAULT = "default"
@@ -45,7 +45,7 @@ class Loaded(msgspec.Struct, frozen=True):
     """Settings, and where the value of each key came from."""
 
     settings: Settings
-    origins: Mapping[str, Origin]
+    origins: Mapping[str, ValueOrigin]
 
 
 class _File(msgspec.Struct):
@@ -58,7 +58,7 @@ class _File(msgspec.Struct):
 
 class _Value(msgspec.Struct, frozen=True):
     value: Any
-    origin: Origin
+    origin: ValueOrigin
 
 
 def load_settings(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -86,9 +86,9 @@ def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> L
 
 def _receivers(written: _File, given: Mapping[str, _Value | None], problems: list[str]) -> tuple[ReceiverSettings, ...]:
     """Return who is told, after adding what is wrong with it; a wrong ``[webhook]`` has been named already."""
-    fields = {field: given[f"{WEBHOOK}.{field}"] for field in WebhookSettings.__struct_fields__}
+    fields = {field: given[f"{WEBHOOK}.{field}"] for field in WebhookTable.__struct_fields__}
     values = {field: value.value for field, value in fields.items() if value is not None}
-    webhook = WebhookSettings(**values) if len(values) == len(fields) else WebhookSettings()
+    webhook = WebhookTable(**values) if len(values) == len(fields) else WebhookTable()
     try:
         return read_receivers(written.receivers, written.folder, webhook)
     except ConfigurationError as error:
@@ -114,11 +114,11 @@ def _raise(problems: list[str]) -> None:
 def _given(key: Key, written: _File, variables: Mapping[str, str], problems: list[str]) -> _Value | None:
     """Return the value that wins, before any store follows another; None after adding what is wrong with it."""
     if key.name in variables:
-        text, origin, folder = variables[key.name], Origin.ENVIRONMENT, None
+        text, origin, folder = variables[key.name], ValueOrigin.ENVIRONMENT, None
     elif key.name in written.texts:
-        text, origin, folder = written.texts[key.name], Origin.FILE, written.folder
+        text, origin, folder = written.texts[key.name], ValueOrigin.FILE, written.folder
     else:
-        return _Value(key.default, Origin.DEFAULT)
+        return _Value(key.default, ValueOrigin.DEFAULT)
     try:
         value = key.kind.parse(text)
     except ValueError as error:
@@ -133,14 +133,14 @@ def _followed(values: dict[str, _Value]) -> dict[str, _Value]:
     folder = log.value.removeprefix(SQLITE) if log.value.startswith(SQLITE) else ""
     found = dict(values)
     if not values["inventory.url"].value:
-        found["inventory.url"] = _Value(keys()["inventory.url"].default, Origin.DEFAULT)
-    if folder and log.origin is not Origin.DEFAULT:
+        found["inventory.url"] = _Value(keys()["inventory.url"].default, ValueOrigin.DEFAULT)
+    if folder and log.origin is not ValueOrigin.DEFAULT:
         for name, key in keys().items():
-            if key.beside_log and found[name].origin is Origin.DEFAULT:
-                found[name] = _Value(key.kind.parse(_beside(key, folder)), Origin.FOLLOWS_LOG)
-    set_apart = found["inventory.url"].origin in {Origin.FILE, Origin.ENVIRONMENT}
+            if key.beside_log and found[name].origin is ValueOrigin.DEFAULT:
+                found[name] = _Value(key.kind.parse(_beside(key, folder)), ValueOrigin.FOLLOWS_LOG)
+    set_apart = found["inventory.url"].origin in {ValueOrigin.FILE, ValueOrigin.ENVIRONMENT}
     if not set_apart and found["incidents.url"].value.startswith("postgresql:"):
-        found["inventory.url"] = _Value("", Origin.FOLLOWS_INCIDENTS)
+        found["inventory.url"] = _Value("", ValueOrigin.FOLLOWS_INCIDENTS)
     return found
 
 
@@ -157,9 +157,9 @@ def _places(values: Mapping[str, _Value], written: _File) -> list[Was]:
             continue
         now = values[name]
         match now.origin:
-            case Origin.FILE:
+            case ValueOrigin.FILE:
                 found.append(Was(name, written.texts[name], key.kind.text(now.value), "it is relative to the file"))
-            case Origin.FOLLOWS_LOG:
+            case ValueOrigin.FOLLOWS_LOG:
                 found.append(Was(name, key.kind.text(key.default), key.kind.text(now.value), "it follows log.url"))
             case _:
                 pass

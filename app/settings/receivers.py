@@ -20,7 +20,7 @@ WEBHOOK = "webhook"
 """The kind and the name of the receiver in ``[webhook]``; deliveries that are stored bear the name."""
 
 
-class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
+class WebhookTable(msgspec.Struct, frozen=True, kw_only=True):
     """``[webhook]``: one receiver of kind webhook with the name ``webhook``."""
 
     url: Annotated[
@@ -41,7 +41,7 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_receivers(
-    tables: Sequence[Mapping[str, object]], folder: Path, webhook: WebhookSettings
+    tables: Sequence[Mapping[str, object]], folder: Path, webhook: WebhookTable
 ) -> tuple[ReceiverSettings, ...]:
     """Return who is told: the ``[[receiver]]`` tables in their order, then ``[webhook]`` when it has a URL.
 
@@ -64,7 +64,7 @@ def read_receivers(
     return found
 
 
-def _problems_of(webhook: WebhookSettings) -> list[str]:
+def _problems_of(webhook: WebhookTable) -> list[str]:
     """Return what is wrong with ``[webhook]``, by the names of its keys rather than as a table among others."""
     wrong = []
     if webhook.secret_file is None:
@@ -76,7 +76,7 @@ def _problems_of(webhook: WebhookSettings) -> list[str]:
     return wrong
 
 
-def _table_of(webhook: WebhookSettings) -> dict[str, object]:
+def _table_of(webhook: WebhookTable) -> dict[str, object]:
     assert webhook.secret_file is not None
     return {
         "kind": WEBHOOK,

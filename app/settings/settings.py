@@ -12,7 +12,7 @@ import msgspec
 
 from app.settings.about import About
 from app.settings.kinds import Kind
-from app.settings.receivers import WebhookSettings
+from app.settings.receivers import WebhookTable
 from app.settings.servers import (
     ConsoleSettings,
     IngestSettings,
@@ -45,7 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     evidence: EvidenceSettings = EvidenceSettings()
     console: ConsoleSettings = ConsoleSettings()
     metrics: MetricsSettings = MetricsSettings()
-    webhook: WebhookSettings = WebhookSettings()
+    webhook: WebhookTable = WebhookTable()
     ingest: IngestSettings = IngestSettings()
     dead_letters: DeadLettersSettings = DeadLettersSettings()
     receiver: tuple[ReceiverSettings, ...] = ()

@@ -14,12 +14,13 @@ from app.wiring.threads import Threads
 from contracts.durations import HOUR_MS
 from contracts.errors import Transient
 from contracts.extras import not_installed
+from contracts.findings import FindingsReader
 from contracts.secrets import Secret
 from incidents.measurements import attempts_after, identity_of, told_after
 from incidents.store.operator_alarms import AlarmCode, clear_alarm, raise_alarm
 from incidents.store.store import Store
 from streams.log.port import LogReader
-from streams.results.collector import READ_RECORDS, Feeder, FindingsReader, FindingsSource, LogSource, Source
+from streams.results.collector import READ_RECORDS, Feeder, FindingsSource, LogSource, Source
 from streams.results.influx_url import parse_influx
 from streams.results.log_measures import SiteBook
 from streams.results.points import delivered_point, delivery_point, incident_point, loss_point, taken_point

@@ -34,7 +34,6 @@ class Presenter:
         site_id, word = incident.site_id, self.words.word
         place = self.place(site_id, incident.place_id)
         device = self._device_name(site_id, incident.source_id)
-        sentence = self.words.text(f"sentence.{incident.scenario}", place=place, device=device or place)
         return models.IncidentRow(
             incident_id=incident.incident_id,
             number=incident.number,
@@ -51,7 +50,7 @@ class Presenter:
             state_text=word("state", incident.state),
             version=incident.version,
             ongoing=incident.ongoing,
-            sentence=sentence,
+            sentence=self.words.text(f"sentence.{incident.scenario}", place=place, device=device or place),
             place_id=incident.place_id,
             place=place,
             building=incident.building,

@@ -111,7 +111,7 @@ class Intake:
         times: IntakeTimes | None = None,
     ) -> None:
         self._times = times or IntakeTimes()
-        self._store = store
+        self.store = store
         self._directory = directory
         self.rules = rules
         self._receivers = tuple(receivers)
@@ -120,7 +120,7 @@ class Intake:
 
     def cursor(self) -> int:
         """The number of the last finding taken, 0 at first."""
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             return current(connection, self.cursor_name)
 
     def take(
@@ -144,7 +144,7 @@ class Intake:
         handed = Handed(findings, alarms, through, kept_ms or {})
         if not findings and not alarms and not through:
             return Taken()
-        with self._store.write() as connection:
+        with self.store.write() as connection:
             (taken,) = take_together(connection, [(self, handed)])
         self.tell(handed, taken)
         return taken

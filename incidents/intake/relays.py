@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from contracts.findings import Finding
+from contracts.findings import FindingsReader
 from incidents.intake.intake import Handed, Intake, Taken, take_together
 from incidents.store.leases import Claims
 from incidents.store.store import Store
@@ -25,23 +25,57 @@ INVENTORY_S = 2.0
 """How old the names may be that people read: seldom changed, and each look is a transaction of its own."""
 
 
-class FindingsSource(Protocol):
-    """Findings in the order in which they were decided, numbered for ever; ``EngineStore`` is one."""
-
-    def identity(self) -> str:
-        """The name of the numbers: another source has another."""
-        ...
-
-    def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:
-        """At most ``limit`` findings with a number above ``n``, in order."""
-        ...
+class FindingsSource(FindingsReader, Protocol):
+    """Findings that also say when they were kept; ``EngineStore`` is one."""
 
     def kept_ms(self, numbers: Sequence[int]) -> Mapping[int, int]:
-        """When each of those just given was kept, epoch ms UTC, as far as it is known."""
+        """Return when each of those just given was kept, epoch ms UTC, as far as it is known."""
         ...
 
 
-class FindingsRelay:
+class Relay(Protocol):
+    """A source of findings on its way to the incidents.
+
+    Attributes:
+        intake: takes what was read.
+    """
+
+    intake: Intake
+
+    def read(self) -> Handed | None:
+        """Return what has not been taken yet, up to a bound; None: nothing.
+
+        Raises:
+            Transient: the source or the incidents are away.
+        """
+        ...
+
+    def committed(self, handed: Handed, taken: Taken) -> None:
+        """Do what is due once the transaction that took it is durable."""
+        ...
+
+    def rest(self) -> None:
+        """Forget what is known of the source: another process has it for now."""
+        ...
+
+    def step(self) -> int:
+        """Read and take, in a transaction of its own; return how many records that were. Raises as :meth:`read`."""
+        handed = self.read()
+        if handed is None:
+            return 0
+        hand_over([(self, handed)], self.intake.store)
+        return handed.records
+
+
+def hand_over(given: Sequence[tuple[Relay, Handed]], store: Store) -> None:
+    """Take what the relays have read in one transaction, and tell each that it is durable."""
+    with store.write() as connection:
+        taken = take_together(connection, [(relay.intake, handed) for relay, handed in given])
+    for (relay, handed), one in zip(given, taken, strict=True):
+        relay.committed(handed, one)
+
+
+class FindingsRelay(Relay):
     """Findings of one source into incidents; the cursor lies in the incidents' own transaction."""
 
     def __init__(self, source: FindingsSource, intake: Intake) -> None:
@@ -61,7 +95,7 @@ class FindingsRelay:
         """See :class:`Relay`."""
         findings = self._source.findings_after(self.intake.cursor(), TAKE_FINDINGS)
         kept_ms = self._source.kept_ms([n for n, _ in findings])
-        return Handed(findings, kept_ms=kept_ms) if findings else None
+        return Handed(findings, kept_ms=kept_ms, records=len(findings)) if findings else None
 
     def committed(self, handed: Handed, taken: Taken) -> None:
         """See :class:`Relay`."""
@@ -69,14 +103,6 @@ class FindingsRelay:
 
     def rest(self) -> None:
         """See :class:`Relay`; nothing is remembered."""
-
-    def step(self) -> int:
-        """Hand over what has not been taken yet, up to a bound; how much it was."""
-        handed = self.read()
-        if handed is None:
-            return 0
-        self.intake.take(handed.findings, kept_ms=handed.kept_ms)
-        return len(handed.findings)
 
     def run(self, stop: threading.Event) -> None:
         """Until ``stop``; then once more."""
@@ -87,35 +113,6 @@ class FindingsRelay:
                 pass
         while self.step():
             pass
-
-
-class Relay(Protocol):
-    """A source of findings on its way to the incidents."""
-
-    def read(self) -> Handed | None:
-        """What has not been taken yet, up to a bound; None: nothing.
-
-        Raises:
-            Transient: the source or the incidents are away.
-        """
-        ...
-
-    @property
-    def intake(self) -> Intake:
-        """What takes what was read."""
-        ...
-
-    def committed(self, handed: Handed, taken: Taken) -> None:
-        """That transaction is durable."""
-        ...
-
-    def step(self) -> int:
-        """Read and take, in a transaction of its own; how much it was. Raises as :meth:`read`."""
-        ...
-
-    def rest(self) -> None:
-        """Another process has the source for now: nothing that is known of it may be believed later."""
-        ...
 
 
 class SharedRelays:
@@ -139,10 +136,7 @@ class SharedRelays:
         given = self._read()
         if not given:
             return 0
-        with self._store.write() as connection:
-            taken = take_together(connection, [(relay.intake, handed) for relay, handed in given])
-        for (relay, handed), one in zip(given, taken, strict=True):
-            relay.committed(handed, one)
+        hand_over(given, self._store)
         return _findings(given)
 
     def run(self, stop: threading.Event) -> None:

@@ -10,7 +10,7 @@ import structlog
 from contracts.errors import LogBroken
 from contracts.findings import Finding
 from incidents.intake.intake import Handed, Intake, Taken
-from incidents.intake.relays import TAKE_FINDINGS
+from incidents.intake.relays import TAKE_FINDINGS, Relay
 from incidents.store.operator_alarms import AlarmCode, Raised
 from streams.checkpoints.findings_topic import KafkaFindings, PartitionAlarm, Said
 from streams.kafka import KafkaCluster
@@ -19,7 +19,7 @@ LOG = structlog.get_logger("linli")
 _LOOK_S = 15.0
 
 
-class TopicRelay:
+class TopicRelay(Relay):
     """One partition of the topic; the cursor lies in the incidents' own transaction. ``begin``: where it begins now."""
 
     def __init__(self, findings: KafkaFindings, intake: Intake, begin: Callable[[], int]) -> None:
@@ -58,15 +58,6 @@ class TopicRelay:
     def rest(self) -> None:
         """See :class:`incidents.intake.relays.Relay`."""
         self._taken = None
-
-    def step(self) -> int:
-        """See :class:`incidents.intake.relays.Relay`."""
-        handed = self.read()
-        if handed is None:
-            return 0
-        self.intake.take(handed.findings, handed.alarms, through=handed.through, kept_ms=handed.kept_ms)
-        self._taken = handed.newest
-        return handed.records
 
     def _passed_over(self, cursor: int, begin: int) -> Handed:
         detail = f"findings {cursor} to {begin - 1} were gone before they were read"

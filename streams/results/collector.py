@@ -15,7 +15,7 @@ import structlog
 
 from contracts.batch import decode_batch
 from contracts.errors import LogBroken, Rejected, Transient
-from contracts.findings import Finding
+from contracts.findings import FindingsReader
 from streams.log.port import LogReader, LogRecord
 from streams.results.log_measures import LATE_MS, LogMeasures, SiteBook, quarter_key
 from streams.results.points import Point, finding_point, loss_point
@@ -44,18 +44,6 @@ class Source(Protocol):
         Raises:
             Transient: it cannot be read now.
         """
-        ...
-
-
-class FindingsReader(Protocol):
-    """Findings by number, as the engine's store and the findings topic give them."""
-
-    def identity(self) -> str:
-        """Numbers mean nothing in another one."""
-        ...
-
-    def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:
-        """At most ``limit`` findings above ``n``, in order."""
         ...
 
 

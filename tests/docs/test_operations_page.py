@@ -10,7 +10,7 @@ import pytest
 
 from app.main import COMMANDS, linli
 from app.settings.description import keys_as_table
-from app.settings.loading import Origin, load
+from app.settings.loading import ValueOrigin, load
 from app.settings.settings import keys
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
@@ -23,7 +23,7 @@ def test_the_example_of_a_settings_file_is_one(tmp_path: Path) -> None:
     file = tmp_path / "linli.toml"
     file.write_text(block, encoding="utf-8")
     origins = load(file, {}).origins.values()
-    assert sum(origin is Origin.FILE for origin in origins) == block.count(" = ")
+    assert sum(origin is ValueOrigin.FILE for origin in origins) == block.count(" = ")
 
 
 def test_its_table_of_keys_is_the_one_that_the_command_prints() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings.loading import Loaded, Origin, load, load_settings
+from app.settings.loading import Loaded, ValueOrigin, load, load_settings
 from app.settings.settings import keys
 from contracts.errors import ConfigurationError
 
@@ -48,7 +48,7 @@ def test_stores_follow_the_log_unless_they_are_set() -> None:
     loaded = load(None, {"LINLI_LOG_URL": "sqlite:///there", "LINLI_EVIDENCE_FOLDER": "pictures"})
     assert places(loaded) == in_folder("there") | {"evidence.folder": "pictures"}
     origins = {name: loaded.origins[name] for name in FOLLOWERS}
-    assert origins == dict.fromkeys(FOLLOWERS, Origin.FOLLOWS_LOG) | {"evidence.folder": Origin.ENVIRONMENT}
+    assert origins == dict.fromkeys(FOLLOWERS, ValueOrigin.FOLLOWS_LOG) | {"evidence.folder": ValueOrigin.ENVIRONMENT}
 
 
 def test_every_key_that_follows_the_log_is_known_here() -> None:
@@ -59,13 +59,13 @@ def test_every_key_that_follows_the_log_is_known_here() -> None:
 def test_without_a_folder_of_the_log_they_lie_where_they_lie_by_default(log: dict[str, str]) -> None:
     loaded = load(None, log)
     assert places(loaded) == in_folder("linli-data")
-    assert {loaded.origins[name] for name in FOLLOWERS} == {Origin.DEFAULT}
+    assert {loaded.origins[name] for name in FOLLOWERS} == {ValueOrigin.DEFAULT}
 
 
 def test_the_inventory_lies_with_incidents_that_are_in_postgresql() -> None:
     environ = {"LINLI_INCIDENTS_URL": "postgresql://linli@db/linli", "LINLI_LOG_URL": "sqlite:///there"}
     loaded = load(None, environ)
-    assert (loaded.settings.inventory.url, loaded.origins["inventory.url"]) == ("", Origin.FOLLOWS_INCIDENTS)
+    assert (loaded.settings.inventory.url, loaded.origins["inventory.url"]) == ("", ValueOrigin.FOLLOWS_INCIDENTS)
 
 
 def test_relative_paths_in_the_file_lie_under_its_folder(tmp_path: Path) -> None:

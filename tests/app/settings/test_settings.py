@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.settings.kinds import Kind
-from app.settings.loading import Origin, load, load_settings
+from app.settings.loading import ValueOrigin, load, load_settings
 from app.settings.servers import BrokerChoice, Language
 from app.settings.settings import Key, Settings, keys
 from contracts.errors import ConfigurationError
-from contracts.events import Origin as EventOrigin
+from contracts.events import Origin
 from contracts.findings import Severity
 from delivery.receivers.webhook.settings import WebhookSettings as ReceivedWebhook
 
@@ -56,7 +56,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "metrics.port": ("off", None),
     "webhook.url": ("https://receiver", "https://receiver"),
     "webhook.secret_file": ("/etc/hmac", Path("/etc/hmac")),
-    "webhook.origins": ("live, drill", (EventOrigin.LIVE, EventOrigin.DRILL)),
+    "webhook.origins": ("live, drill", (Origin.LIVE, Origin.DRILL)),
     "webhook.unverified": ("true", True),
     "webhook.min_severity": ("critical", Severity.CRITICAL),
     "ingest.sites": ("site-1,site-2", ("site-1", "site-2")),
@@ -101,7 +101,7 @@ def test_every_key_has_an_example_here() -> None:
 def test_defaults_alone_are_the_struct_without_arguments() -> None:
     loaded = load(None, {})
     assert loaded.settings == Settings()
-    assert set(loaded.origins.values()) == {Origin.DEFAULT}
+    assert set(loaded.origins.values()) == {ValueOrigin.DEFAULT}
     assert set(loaded.origins) == set(keys())
 
 
@@ -115,7 +115,7 @@ def test_every_key_from_the_environment_is_the_typed_value(key: Key) -> None:
     loaded = load(None, WITH_SECRET | {key.variable: text})
     assert key.value(loaded.settings) == value != key.default
     assert type(key.value(loaded.settings)) is type(value)
-    assert loaded.origins[key.name] is Origin.ENVIRONMENT
+    assert loaded.origins[key.name] is ValueOrigin.ENVIRONMENT
 
 
 @pytest.mark.parametrize("key", keys().values(), ids=list(keys()))
@@ -124,7 +124,7 @@ def test_every_key_from_the_file_is_the_typed_value(tmp_path: Path, key: Key) ->
     alone = key.name != "webhook.url"
     loaded = load(written(tmp_path, f'[{key.table}]\n{key.field} = "{text}"\n'), {} if alone else WITH_SECRET)
     assert key.value(loaded.settings) == value
-    assert loaded.origins[key.name] is Origin.FILE
+    assert loaded.origins[key.name] is ValueOrigin.FILE
 
 
 @pytest.mark.parametrize("key", keys().values(), ids=list(keys()))
@@ -152,16 +152,16 @@ def test_toml_numbers_truths_and_lists_are_taken_as_well(tmp_path: Path) -> None
     settings = load_settings(written(tmp_path, text), {})
     assert settings.console.port == 9000
     assert settings.webhook.unverified is True
-    assert settings.webhook.origins == (EventOrigin.LIVE, EventOrigin.DRILL)
+    assert settings.webhook.origins == (Origin.LIVE, Origin.DRILL)
     assert settings.ingest.sites == ("a", "b")
 
 
 def test_the_environment_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path) -> None:
     path = written(tmp_path, '[log]\nurl = "kafka://here:1"\nretention_days = 3\n')
     loaded = load(path, {"LINLI_LOG_URL": "kafka://there:1"})
-    assert (loaded.settings.log.url, loaded.origins["log.url"]) == ("kafka://there:1", Origin.ENVIRONMENT)
-    assert (loaded.settings.log.retention_days, loaded.origins["log.retention_days"]) == (3, Origin.FILE)
-    assert (loaded.settings.log.retention_gb, loaded.origins["log.retention_gb"]) == (20, Origin.DEFAULT)
+    assert (loaded.settings.log.url, loaded.origins["log.url"]) == ("kafka://there:1", ValueOrigin.ENVIRONMENT)
+    assert (loaded.settings.log.retention_days, loaded.origins["log.retention_days"]) == (3, ValueOrigin.FILE)
+    assert (loaded.settings.log.retention_gb, loaded.origins["log.retention_gb"]) == (20, ValueOrigin.DEFAULT)
 
 
 def test_every_mistake_is_named_at_once_with_the_nearest_name(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_receivers_of_the_file_come_first_and_the_webhook_of_before_keeps_its_na
     }
     duty, webhook = load_settings(written(tmp_path, HOOK), environ).receiver
     assert (duty.name, webhook.name, webhook.kind) == ("duty", "webhook", "webhook")
-    assert webhook.profile.origins == (EventOrigin.LIVE, EventOrigin.DRILL)
+    assert webhook.profile.origins == (Origin.LIVE, Origin.DRILL)
     assert webhook.profile.min_severity is Severity.MAJOR
     own = webhook.own
     assert isinstance(own, ReceivedWebhook) and isinstance(duty.own, ReceivedWebhook)
