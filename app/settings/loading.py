@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from app.settings.kinds import SQLITE
-from app.settings.moved import Was, left_behind
+from app.settings.moved import Place, Why, left_behind
 from app.settings.receivers import WEBHOOK, WebhookTable, read_receivers
 from app.settings.settings import Key, Settings, keys, tables
 from contracts.errors import ConfigurationError
@@ -79,7 +79,7 @@ def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> L
     receivers = _receivers(written, given, problems)
     _raise(problems)
     values = _followed({name: value for name, value in given.items() if value is not None})
-    _raise(left_behind(_places(values, written)))
+    _raise(left_behind(_places(values, written), _log_folder(values)))
     settings = Settings(**_tables(values), receiver=receivers)
     return Loaded(settings, {name: value.origin for name, value in values.items()})
 
@@ -129,12 +129,11 @@ def _given(key: Key, written: _File, variables: Mapping[str, str], problems: lis
 
 def _followed(values: dict[str, _Value]) -> dict[str, _Value]:
     """Return the values with every store that is not set beside the log, or beside the incidents in PostgreSQL."""
-    log = values["log.url"]
-    folder = log.value.removeprefix(SQLITE) if log.value.startswith(SQLITE) else ""
+    folder = _log_folder(values)
     found = dict(values)
     if not values["inventory.url"].value:
         found["inventory.url"] = _Value(keys()["inventory.url"].default, ValueOrigin.DEFAULT)
-    if folder and log.origin is not ValueOrigin.DEFAULT:
+    if folder is not None and values["log.url"].origin is not ValueOrigin.DEFAULT:
         for name, key in keys().items():
             if key.beside_log and found[name].origin is ValueOrigin.DEFAULT:
                 found[name] = _Value(key.kind.parse(_beside(key, folder)), ValueOrigin.FOLLOWS_LOG)
@@ -144,12 +143,17 @@ def _followed(values: dict[str, _Value]) -> dict[str, _Value]:
     return found
 
 
-def _beside(key: Key, folder: str) -> str:
+def _log_folder(values: Mapping[str, _Value]) -> Path | None:
+    url: str = values["log.url"].value
+    return Path(url.removeprefix(SQLITE)) if url.startswith(SQLITE) else None
+
+
+def _beside(key: Key, folder: Path) -> str:
     prefix = SQLITE if key.field == "url" else ""
-    return f"{prefix}{Path(folder) / key.beside_log}"
+    return f"{prefix}{folder / key.beside_log}"
 
 
-def _places(values: Mapping[str, _Value], written: _File) -> list[Was]:
+def _places(values: Mapping[str, _Value], written: _File) -> list[Place]:
     """Return where each store lies now, and where it lay before stores followed and files had a folder."""
     found = []
     for name, key in keys().items():
@@ -158,9 +162,9 @@ def _places(values: Mapping[str, _Value], written: _File) -> list[Was]:
         now = values[name]
         match now.origin:
             case ValueOrigin.FILE:
-                found.append(Was(name, written.texts[name], key.kind.text(now.value), "it is relative to the file"))
+                found.append(Place(name, written.texts[name], key.kind.text(now.value), Why.UNDER_THE_FILE))
             case ValueOrigin.FOLLOWS_LOG:
-                found.append(Was(name, key.kind.text(key.default), key.kind.text(now.value), "it follows log.url"))
+                found.append(Place(name, key.kind.text(key.default), key.kind.text(now.value), Why.FOLLOWS_LOG))
             case _:
                 pass
     return found

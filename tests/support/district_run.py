@@ -29,12 +29,25 @@ def district_settings(folder: Path, database_url: str, log_url: str, receiver: S
         "LINLI_WEBHOOK_MIN_SEVERITY": "info",
         "LINLI_WEBHOOK_UNVERIFIED": "true",
     } if receiver else {}  # fmt: skip
-    return told | {
-        "LINLI_LOG_URL": log_url,
-        "LINLI_INCIDENTS_URL": f"postgresql://{parts.username}@{parts.hostname}:{parts.port}{parts.path}",
-        "LINLI_INCIDENTS_PASSWORD_FILE": str(file),
+    return (
+        told
+        | folders_in(folder)
+        | {
+            "LINLI_LOG_URL": log_url,
+            "LINLI_INCIDENTS_URL": f"postgresql://{parts.username}@{parts.hostname}:{parts.port}{parts.path}",
+            "LINLI_INCIDENTS_PASSWORD_FILE": str(file),
+            "LINLI_CONSOLE_PORT": "0",
+        }
+    )
+
+
+def folders_in(folder: Path) -> dict[str, str]:
+    """Where what is kept in files lies: a log on Kafka has no folder that it could follow."""
+    return {
+        "LINLI_RESULTS_SPOOL": str(folder / "results-spool.db"),
         "LINLI_EVIDENCE_FOLDER": str(folder / "evidence"),
-        "LINLI_CONSOLE_PORT": "0",
+        "LINLI_DEAD_LETTERS_FOLDER": str(folder / "dead-letters"),
+        "LINLI_ARCHIVE_FOLDER": str(folder / "archive"),
     }
 
 

@@ -97,9 +97,15 @@ def test_a_file_here_and_a_file_named_with_its_folder_mean_the_same(
     assert here.absolute() == load_settings(path, {}).log.folder()
 
 
+def touch(folder: Path, *names: str) -> None:
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).touch()
+
+
 def test_a_store_left_where_it_was_looked_for_before_is_named_with_both_places(tmp_path: Path) -> None:
-    (tmp_path / "work" / "linli-data").mkdir()
-    (tmp_path / "work" / "linli-data" / "incidents.db").touch()
+    touch(tmp_path / "work" / "linli-data", "incidents.db")
+    touch(tmp_path / "work" / "there", "engine.db")
     (tmp_path / "work" / "pictures").mkdir()
     path = written(tmp_path, '[evidence]\nfolder = "pictures"\n')
     with pytest.raises(ConfigurationError) as caught:
@@ -112,10 +118,30 @@ def test_a_store_left_where_it_was_looked_for_before_is_named_with_both_places(t
     assert message.count("; ") == 1
 
 
-def test_a_store_that_was_moved_or_that_is_set_is_no_matter(tmp_path: Path) -> None:
-    for folder in ("linli-data", "there"):
-        (tmp_path / "work" / folder).mkdir()
-        (tmp_path / "work" / folder / "incidents.db").touch()
+def test_a_log_that_a_relative_path_in_the_file_named_before_is_not_passed_over(tmp_path: Path) -> None:
+    touch(tmp_path / "work" / "data", "engine.db")
+    with pytest.raises(ConfigurationError, match=r"log\.url: there is .*work/data, which was used before"):
+        load_settings(written(tmp_path, '[log]\nurl = "sqlite:///data"\n'), {})
+
+
+@pytest.mark.parametrize(
+    ("default", "there"),
+    [
+        (["incidents.db"], []),  # nothing has run there yet
+        (["incidents.db", "engine.db"], ["engine.db"]),  # those of another community
+        (["incidents.db"], ["engine.db", "incidents.db"]),  # moved, or begun anew by a person
+    ],
+)
+def test_what_another_community_keeps_and_what_was_moved_are_no_matter(
+    tmp_path: Path, default: list[str], there: list[str]
+) -> None:
+    touch(tmp_path / "work" / "linli-data", *default)
+    touch(tmp_path / "work" / "there", *there)
     assert load_settings(None, {"LINLI_LOG_URL": "sqlite:///there"}).incidents.url == "sqlite:///there/incidents.db"
-    environ = {"LINLI_LOG_URL": "sqlite:///new", "LINLI_INCIDENTS_URL": "sqlite:///other.db"}
+
+
+def test_a_store_that_is_set_is_where_it_is_set(tmp_path: Path) -> None:
+    touch(tmp_path / "work" / "linli-data", "incidents.db")
+    touch(tmp_path / "work" / "there", "engine.db")
+    environ = {"LINLI_LOG_URL": "sqlite:///there", "LINLI_INCIDENTS_URL": "sqlite:///other.db"}
     assert load_settings(None, environ).incidents.url == "sqlite:///other.db"

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.main import linli
-from app.wiring.run_child import run_settings, start_child
+from app.wiring.run_child import start_child
 from contracts.batch import Batch
 from contracts.durations import DAY_MS
 from contracts.events import AnyEvent
@@ -28,6 +28,7 @@ from streams.engine.in_memory_run import run_file
 from streams.log.sqlite.days import utc_day
 from tests.streams.support import T0, access
 from tests.support.district import District, district, until
+from tests.support.district_run import folders_in
 from tests.support.kafka import RunningKafka
 
 pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.timeout(280)]
@@ -40,7 +41,11 @@ HOUR_MS = 3_600_000
 def _district(kafka: RunningKafka, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[District]:
     """A district whose databases are files; its segments are kept, whenever it was that they tell of."""
     with district(kafka.url, folder, partitions=PARTITIONS) as opened:
-        opened.settings = run_settings(folder, "mqtt://127.0.0.1:1", 0, "") | opened.settings
+        databases = {
+            "LINLI_INCIDENTS_URL": f"sqlite:///{folder / 'incidents.db'}",
+            "LINLI_INVENTORY_URL": f"sqlite:///{folder / 'config.db'}",
+        }
+        opened.settings |= databases | folders_in(folder)
         opened.settings["LINLI_ARCHIVE_RETENTION_DAYS"] = "36500"
         for name, value in opened.settings.items():
             monkeypatch.setenv(name, value)
