@@ -57,7 +57,7 @@ NEEDED = {
 }
 """What stands behind a command besides its settings. Commands without settings are given another broken file."""
 
-READ_NO_FILE = {"rules list", "rules show"}
+READ_NO_FILE = {"docs", "rules list", "rules show"}
 """Commands that print what is built in: no file of theirs can be broken."""
 
 

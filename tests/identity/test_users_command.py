@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 
-from app.cli.users import command
+from app.main import linli
 from contracts.errors import ConfigurationError
 from identity.users import Users
 from incidents.store.store import Store
@@ -22,8 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str, given: str = "") -> Result:
-    assert isinstance(command, click.Group)
-    return CliRunner().invoke(command, list(arguments), input=given, catch_exceptions=True)
+    return CliRunner().invoke(linli, ["users", *arguments], input=given, catch_exceptions=True)
 
 
 def test_a_person_is_added_with_a_password_printed_once_and_can_log_in(folder: Path) -> None:

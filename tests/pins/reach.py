@@ -74,7 +74,7 @@ def rules() -> dict[str, dict[str, Any]]:
     return {
         rule.name: {
             "version": rule.version,
-            "max_out_of_orderness_ms": rule.max_out_of_orderness_ms,
+            "bound_ms": rule.max_out_of_orderness_ms,
             "horizon_ms": rule.horizon_ms,
             "instant": rule.instant,
             "receipt": rule.receipt,

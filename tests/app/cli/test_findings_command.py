@@ -8,8 +8,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from app.cli import findings as findings_command
-from app.cli.replay import command as replay
+from app.main import linli
 from app.wiring.log_loading import load_events
 from contracts.errors import ConfigurationError
 from contracts.findings import Finding
@@ -45,8 +44,8 @@ def _bare(lines: str) -> list[Finding]:
 
 
 def test_the_findings_of_one_machine_are_those_of_replay(file: Path) -> None:
-    exported = CliRunner().invoke(findings_command.command, ["export", "--json"], catch_exceptions=False)
-    replayed = CliRunner().invoke(replay, [str(file), "--json"], catch_exceptions=False)
+    exported = CliRunner().invoke(linli, ["findings", "export", "--json"], catch_exceptions=False)
+    replayed = CliRunner().invoke(linli, ["replay", str(file), "--json"], catch_exceptions=False)
     assert (exported.exit_code, exported.stderr) == (0, "")
     assert _bare(exported.stdout) == _bare(replayed.stdout)
     assert exported.stdout
@@ -54,11 +53,11 @@ def test_the_findings_of_one_machine_are_those_of_replay(file: Path) -> None:
 
 @pytest.mark.usefixtures("file")
 def test_without_json_a_person_can_read_them() -> None:
-    printed = CliRunner().invoke(findings_command.command, ["export"], catch_exceptions=False)
+    printed = CliRunner().invoke(linli, ["findings", "export"], catch_exceptions=False)
     assert " open " in printed.stdout.splitlines()[0]
 
 
 def test_a_folder_without_findings_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LINLI_LOG_URL", f"sqlite:///{tmp_path}")
     with pytest.raises(ConfigurationError, match=r"there is no engine\.db"):
-        CliRunner().invoke(findings_command.command, ["export"], catch_exceptions=False)
+        CliRunner().invoke(linli, ["findings", "export"], catch_exceptions=False)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from app.cli.log import command
+from app.main import linli
 from app.wiring.log_loading import load_events
 from contracts.batch import Batch, decode_batch
 from contracts.errors import ConfigurationError, LogBroken
@@ -50,7 +50,7 @@ def _run(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> object:
     file = tmp_path / "events.jsonl"
     file.write_text(text, encoding="utf-8")
     monkeypatch.setenv("LINLI_LOG_URL", f"sqlite:///{tmp_path / 'data'}")
-    return CliRunner().invoke(command, ["load", str(file)], catch_exceptions=False)
+    return CliRunner().invoke(linli, ["log", "load", str(file)], catch_exceptions=False)
 
 
 def test_the_command_loads_into_the_configured_log_and_counts_what_it_skips(
@@ -92,7 +92,7 @@ def test_a_file_on_kafka_lies_by_site_in_order_and_is_refused_once_more(
     events = [*configuration(), *(passage(f"e{n}", n * 700, "d1", site_id=SITES[n % 3]) for n in range(600))]
     file = tmp_path / "events.jsonl"
     file.write_bytes(b"\n".join(msgspec.json.encode(event) for event in events))
-    result = CliRunner().invoke(command, ["load", str(file)], catch_exceptions=False)
+    result = CliRunner().invoke(linli, ["log", "load", str(file)], catch_exceptions=False)
     assert (result.exit_code, result.stdout) == (0, "")
     assert f"{len(events)} events are in {district.log}" in result.stderr
     with KafkaCluster(kafka.url) as cluster:
@@ -106,7 +106,7 @@ def test_a_file_on_kafka_lies_by_site_in_order_and_is_refused_once_more(
         expected[batch.partition].append(batch)
     assert lying == expected
     with pytest.raises(LogBroken, match=r"load it into another log \(kafka\.prefix\)"):
-        CliRunner().invoke(command, ["load", str(file)], catch_exceptions=False)
+        CliRunner().invoke(linli, ["log", "load", str(file)], catch_exceptions=False)
 
 
 @pytest.mark.service
@@ -118,4 +118,4 @@ def test_a_log_of_another_number_of_partitions_is_not_loaded_into(
     file = tmp_path / "events.jsonl"
     file.write_text(LINE % T0, encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"has 3 partitions, kafka\.partitions is 24"):
-        CliRunner().invoke(command, ["load", str(file)], catch_exceptions=False)
+        CliRunner().invoke(linli, ["log", "load", str(file)], catch_exceptions=False)

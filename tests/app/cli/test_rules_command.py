@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from app.cli.rules import command
+from app.main import linli
 from contracts.errors import ConfigurationError
 from detectors.registry import rule_facts
 
 
 def _said(*arguments: str) -> str:
-    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    result = CliRunner().invoke(linli, ["rules", *arguments], catch_exceptions=False)
     assert result.exit_code == 0
     return result.output
 
@@ -44,4 +44,4 @@ def test_what_another_rule_decides_for_it_is_shown_too() -> None:
 )
 def test_a_name_that_is_no_rule_is_told_which_are(name: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
-        CliRunner().invoke(command, ["show", name], catch_exceptions=False)
+        CliRunner().invoke(linli, ["rules", "show", name], catch_exceptions=False)

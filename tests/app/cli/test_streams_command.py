@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from app.cli.streams import command
+from app.main import linli
 from app.wiring.folder_lock import FolderLock
 from contracts.errors import ConfigurationError
 from streams.checkpoints.sqlite import SqliteCheckpointStore
@@ -24,7 +24,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _run(*arguments: str) -> Result:
-    return CliRunner().invoke(command, list(arguments), catch_exceptions=False)
+    return CliRunner().invoke(linli, ["streams", *arguments], catch_exceptions=False)
 
 
 def test_failures_are_listed_with_their_last_error_and_skipped_ones_are_marked() -> None:

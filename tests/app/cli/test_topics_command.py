@@ -7,7 +7,7 @@ import secrets
 import pytest
 from click.testing import CliRunner, Result
 
-from app.cli.topics import command
+from app.main import linli
 from app.settings.loading import load_settings
 from app.wiring.district import log_partitions
 from contracts.errors import ConfigurationError
@@ -20,7 +20,7 @@ TOPICS = ("log", "findings", "snapshots", "dead")
 
 
 def _run(*arguments: str) -> Result:
-    return CliRunner().invoke(command, list(arguments), catch_exceptions=False)
+    return CliRunner().invoke(linli, ["topics", *arguments], catch_exceptions=False)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
-from app.cli.trace import command
+from app.main import linli
 from app.wiring.rule_facts import finding_facts
 from contracts.batch import Batch
 from contracts.errors import ConfigurationError, Permanent
@@ -83,7 +83,7 @@ class Life:
             "LINLI_LOG_URL": f"sqlite:///{self.folder}",
             "LINLI_INCIDENTS_URL": f"sqlite:///{self.folder / 'incidents.db'}",
         }
-        return CliRunner().invoke(command, list(arguments), env=environment)
+        return CliRunner().invoke(linli, ["trace", *arguments], env=environment)
 
     def close(self) -> None:
         self.log.close()
@@ -147,7 +147,7 @@ def test_an_event_gone_from_the_log_is_said_and_the_rest_is_shown(life: Life) ->
 
 def test_without_stores_it_says_which_setting_names_them(tmp_path: Path) -> None:
     environment = {"LINLI_LOG_URL": f"sqlite:///{tmp_path / 'none'}"}
-    result = CliRunner().invoke(command, ["e-1"], env=environment)
+    result = CliRunner().invoke(linli, ["trace", "e-1"], env=environment)
     assert isinstance(result.exception, ConfigurationError)
     assert "log.url" in str(result.exception)
     assert not (tmp_path / "none").exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from app.cli.check_config import command
+from app.main import linli
 from app.settings.description import keys_as_table
 from app.settings.loading import load_settings
 from app.settings.secret_files import files_named, read_secret, read_secret_if_named
@@ -19,7 +19,7 @@ SECRET = "tulip-4711"
 
 def lines(environ: dict[str, str], config: Path | None = None) -> dict[str, str]:
     arguments = [] if config is None else ["--config", str(config)]
-    result = CliRunner().invoke(command, arguments, env=environ)
+    result = CliRunner().invoke(linli, ["check-config", *arguments], env=environ)
     assert result.exit_code == 0, result.output
     return {line[:26].strip(): line for line in result.stdout.splitlines()}
 
@@ -98,4 +98,4 @@ def test_the_table_of_keys_has_a_row_for_each() -> None:
     rows = keys_as_table().splitlines()
     assert [row.split("`")[1] for row in rows[2:]] == list(keys())
     assert rows[2] == "| `mqtt.url` | `mqtt://127.0.0.1:1883` | the broker that devices publish to |"
-    assert CliRunner().invoke(command, ["--markdown"]).stdout == keys_as_table()
+    assert CliRunner().invoke(linli, ["check-config", "--markdown"]).stdout == keys_as_table()

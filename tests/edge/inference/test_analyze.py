@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from app.cli.edge import command
+from app.main import linli
 from bench.backdrops import drawn_facade
 from bench.camera_model import FacadeCamera
 from bench.falls import free_fall
@@ -48,7 +48,7 @@ def _write(path: Path, begin_s: float) -> None:
 def _run(tmp_path: Path, video: Path, *options: str, camera: str = SMALLEST) -> Result:
     file = tmp_path / "camera.toml"
     file.write_text(camera, encoding="utf-8")
-    return CliRunner().invoke(command, ["analyze", str(video), "--camera", str(file), *options])
+    return CliRunner().invoke(linli, ["edge", "analyze", str(video), "--camera", str(file), *options])
 
 
 def test_a_fall_is_exactly_one_line_and_says_it_is_not_calibrated(tmp_path: Path, videos: dict[str, Path]) -> None:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from app.cli.models import command as models_command
+from app.main import linli
 from contracts.errors import ConfigurationError, LinliError, Permanent
 from contracts.events import ObjectLabel
 from edge.camera import AnalyserName, load_camera
@@ -183,12 +183,12 @@ def test_models_check_tells_the_good_from_the_bad_and_exits_1(tmp_path: Path) ->
     good = shared_manifest("person_192", tmp_path)
     bad = write_manifest(tmp_path)
     (tmp_path / "m.onnx").write_bytes(b"something else")
-    result = CliRunner().invoke(models_command, ["check", str(good), str(bad)])
+    result = CliRunner().invoke(linli, ["models", "check", str(good), str(bad)])
     assert result.exit_code == 1
     assert "person_192: ok, yolox, 192×192, 1 labels (person)" in result.stdout
     assert result.stdout.count("\n") == 1
     assert "SHA-256" in result.stderr
-    assert CliRunner().invoke(models_command, ["check", str(good)]).exit_code == 0
+    assert CliRunner().invoke(linli, ["models", "check", str(good)]).exit_code == 0
 
 
 def test_a_manifest_of_another_input_or_labels_is_refused(tmp_path: Path) -> None:
