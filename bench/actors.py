@@ -93,7 +93,7 @@ class Actor(msgspec.Struct, kw_only=True):
 
 
 def _cover(points: npt.NDArray[np.float64], shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """How much of each pixel the polygon covers, 0–1."""
+    """Return how much of each pixel the polygon covers, 0–1."""
     fine = np.zeros((shape[0] * _SUBPIXEL, shape[1] * _SUBPIXEL), np.uint8)
     # four more bits of place inside the enlarged picture, so that slow things do not jump
     scaled = np.round((points * _SUBPIXEL) * 16).astype(np.int32)
@@ -103,7 +103,7 @@ def _cover(points: npt.NDArray[np.float64], shape: tuple[int, ...]) -> npt.NDArr
 
 
 def polygon(random: np.random.Generator, corners: int, raggedness: float) -> npt.NDArray[np.float64]:
-    """An irregular outline of ``corners`` points around the origin."""
+    """Return an irregular outline of ``corners`` points around the origin."""
     angles = (
         np.sort(random.uniform(0, 2 * math.pi, corners)) if raggedness else np.linspace(0, 2 * math.pi, corners + 1)
     )
@@ -113,5 +113,5 @@ def polygon(random: np.random.Generator, corners: int, raggedness: float) -> npt
 
 
 def rectangle() -> npt.NDArray[np.float64]:
-    """The unit square around the origin."""
+    """Return the unit square around the origin."""
     return np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)])

@@ -25,7 +25,7 @@ class Backdrop(msgspec.Struct):
     pictures: list[Luma]
 
     def picture(self, index: int) -> Luma:
-        """The picture for frame ``index``, a copy."""
+        """Return the picture for frame ``index``, a copy."""
         count = len(self.pictures)
         if count == 1:
             return self.pictures[0].copy()
@@ -34,7 +34,7 @@ class Backdrop(msgspec.Struct):
 
 
 def choose_backdrop(random: np.random.Generator, camera: FacadeCamera, shared: Path | None) -> Backdrop:
-    """One of the kinds that are at hand; only drawn facades when ``shared`` is None."""
+    """Return one of the kinds that are at hand; only drawn facades when ``shared`` is None."""
     kinds = ["drawn"] if shared is None else ["still", "still", "clip", "drawn"]
     kind = kinds[int(random.integers(len(kinds)))]
     if kind == "still" and shared is not None:
@@ -80,7 +80,7 @@ def _clip(random: np.random.Generator, camera: FacadeCamera, shared: Path) -> Ba
 
 
 def drawn_facade(random: np.random.Generator, camera: FacadeCamera) -> Luma:
-    """A facade with rows of windows, slabs and sky, seen through ``camera``; plaster grain on everything."""
+    """Return a facade with rows of windows, slabs and sky, seen through ``camera``; plaster grain on everything."""
     wall, glass, slab, sky = (float(random.uniform(*r)) for r in ((90, 190), (25, 90), (60, 220), (150, 235)))
     picture = np.full((camera.height, camera.width), sky, np.float32)
     floors = int(random.integers(6, 34))

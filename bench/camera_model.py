@@ -35,12 +35,12 @@ class FacadeCamera(msgspec.Struct, frozen=True, kw_only=True):
         return self.width / 2 + self.focal_px * x / depth, row, depth
 
     def height_at_row(self, row_px: float) -> float:
-        """The height (m) on the facade that row ``row_px`` shows."""
+        """Return the height (m) on the facade that row ``row_px`` shows."""
         up = math.tan(self.pitch_rad + math.atan2(self.height / 2 - row_px, self.focal_px))
         return self.eye_m + self.distance_m * up
 
     def world_at(self, column_px: float, row_px: float, depth_m: float) -> tuple[float, float, float]:
-        """The world point at ``depth_m`` along the axis that a pixel shows."""
+        """Return the world point at ``depth_m`` along the axis that a pixel shows."""
         x = (column_px - self.width / 2) * depth_m / self.focal_px
         down = (row_px - self.height / 2) * depth_m / self.focal_px
         cos, sin = math.cos(self.pitch_rad), math.sin(self.pitch_rad)
@@ -59,7 +59,7 @@ class FacadeCamera(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def random_camera(random: np.random.Generator, width: int, height: int) -> FacadeCamera:
-    """A camera as they are mounted: 10–40 m away, 45–85° wide, looking up at three storeys or more."""
+    """Return a camera as they are mounted: 10–40 m away, 45–85° wide, looking up at three storeys or more."""
     while True:
         camera = _mounted(random, width, height)
         if camera.height_at_row(0.06 * height) - max(camera.height_at_row(0.97 * height), 0.0) >= 10.0:

@@ -38,7 +38,7 @@ class Composite(msgspec.Struct, kw_only=True):
     length_s: float
 
     def frames(self) -> Iterator[tuple[Luma, int]]:
-        """The clip's pictures (H, W) luma with their stream times, ms."""
+        """Yield the clip's pictures (H, W) luma with their stream times, ms."""
         pictures = self._pictures()
         what = self.disturbance
         if what.crf is not None:
@@ -90,7 +90,7 @@ def _empty(seed: int, camera: FacadeCamera, shared: Path | None) -> Composite:
 def fall_clip(
     seed: int, shared: Path | None, sizes: tuple[tuple[int, int], ...] = SIZES, *, min_px: float = 3.0
 ) -> Composite:
-    """A clip with one fall, in half of them beside an ordinary nuisance."""
+    """Return a clip with one fall, in half of them beside an ordinary nuisance."""
     random = np.random.default_rng([seed, 2])
     fall, mounting = None, -1
     while fall is None:  # a camera that sees less than two storeys is mounted anew
@@ -109,7 +109,7 @@ def fall_clip(
 def nuisance_clip(
     seed: int, kinds: tuple[str, ...], shared: Path | None, sizes: tuple[tuple[int, int], ...] = SIZES
 ) -> Composite:
-    """A clip with each of ``kinds`` once, one after the other, and no fall."""
+    """Return a clip with each of ``kinds`` once, one after the other, and no fall."""
     clip = _empty(seed, _camera(seed, 0, sizes), shared)
     random = np.random.default_rng([seed, 3])
     at_s = SETTLE_S

@@ -42,7 +42,7 @@ class DemoRun(msgspec.Struct, frozen=True):
 
 
 def measure(seconds: float, seed: int) -> DemoRun:
-    """One run in a folder of its own."""
+    """Return one run in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="linli-bench-demo-") as folder:
         data = Path(folder) / "data"
         options = ("--headless", "--json", "--seconds", f"{seconds:g}", "--seed", str(seed), "--data", str(data))
@@ -84,7 +84,7 @@ def _first_s(data: Path, set_up_ms: int) -> float | None:
 
 
 def figures(run: DemoRun) -> list[Figure]:
-    """The run against what is required of it."""
+    """Return the run against what is required of it."""
     report = run.report
     silent = sorted({rule.name for rule in all_rules()} - set(report["findings"]))
     latency = report["latency_ms"]

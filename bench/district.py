@@ -32,7 +32,7 @@ from sqlalchemy import select
 
 from bench.figures import Figure, machine
 from bench.latency import quantile_ms
-from bench.log_look import Logged, LogLook
+from bench.log_look import Logged, LogLookup
 from bench.mix import MAX_RATE, PARTITIONS, Mix
 from bench.mqtt_load import Sent
 from bench.processes import Processes
@@ -145,7 +145,7 @@ def loaded_district(mix: Mix, workers: int) -> Iterator[District]:
 
 def measure(district: District, mix: Mix, seconds: float) -> Run:
     """Send ``mix`` for a warm-up and then for so long, and look."""
-    with LogLook(district.kafka.url) as log:
+    with LogLookup(district.kafka.url) as log:
         with sending(district, mix, WARM_UP_S + seconds) as sender:
             time.sleep(WARM_UP_S)  # the load goes on meanwhile: time is what is waited for
             processes = Processes(pids_of(district) | {"sender": sender.pid})
@@ -188,12 +188,12 @@ def sending(district: District, mix: Mix, seconds: float) -> Iterator[subprocess
 
 
 def pids_of(district: District) -> dict[str, int]:
-    """Every process of the district that runs, by name."""
+    """Return every process of the district that runs, by name."""
     return {name: part.pid for name, part in district.parts.items()}
 
 
 def look_at(district: District) -> Look:
-    """What the workers' metrics say now."""
+    """Return what the workers' metrics say now."""
     texts = [_metrics_of(worker) for worker in district.processes("worker")]
     lag = sum(float(value) for text in texts for _, value in _LAG.findall(text))
     age_s = max((float(value) for text in texts for value in _AGE.findall(text)), default=0.0)
@@ -201,7 +201,7 @@ def look_at(district: District) -> Look:
 
 
 def owned_by(worker: LinliProcess) -> list[int]:
-    """The partitions that a worker has now."""
+    """Return the partitions that a worker has now."""
     return sorted(int(partition) for partition, _ in _LAG.findall(_metrics_of(worker)))
 
 
@@ -217,7 +217,7 @@ def _metrics_of(process: LinliProcess) -> str:
 
 
 def judged_between(district: District, from_ms: int, to_ms: int) -> list[Judged]:
-    """The findings that were due between these moments, as far as their rows are there."""
+    """Return the findings that were due between these moments, as far as their rows are there."""
     query = select(findings.c.content, findings.c.taken_ms).where(findings.c.due_ms.between(from_ms, to_ms - 1))
     with district.incidents_store() as store, store.read() as connection:
         rows = connection.execute(query).all()
@@ -230,13 +230,13 @@ def judged_between(district: District, from_ms: int, to_ms: int) -> list[Judged]
 
 
 def _decided_ms(district: District) -> dict[str, int]:
-    """When each finding was first sent, by its id."""
+    """Return when each finding was first sent, by its id."""
     found: dict[str, int] = {}
     with KafkaCluster(district.kafka.url, "linli-bench") as cluster:
         tails = cluster.tails()
         for partition in range(PARTITIONS):
             topic, n = KafkaFindings(cluster, TopicNames().findings, partition, tails), 0
-            while said := topic.said_after(n, READ_FINDINGS):
+            while said := topic.records_after(n, READ_FINDINGS):
                 at_ms = topic.kept_ms([n for n, _ in said])
                 for number, one in said:
                     if isinstance(one, Finding):
@@ -256,7 +256,7 @@ def incidents_between(district: District, from_ms: int, to_ms: int) -> list[tupl
 
 
 def summary(run: Run) -> Iterator[Figure]:
-    """The run in brief, against what is required."""
+    """Yield the run in brief, against what is required."""
     p50, p99 = (quantile_ms(run.over_due_ms, q) for q in (0.5, 0.99))
     sizes, minutes, per_s = run.logged.sizes, run.seconds / 60, run.events / run.seconds
     mean_size = sum(sizes) / max(len(sizes), 1)
@@ -276,12 +276,12 @@ def summary(run: Run) -> Iterator[Figure]:
 
 
 def mean_load(run: Run) -> float:
-    """The machine's load average over the run; everything of the run is in it."""
+    """Return the machine's load average over the run; everything of the run is in it."""
     return sum(look.load for look in run.looks) / max(len(run.looks), 1)
 
 
 def costs(run: Run) -> Iterator[Figure]:
-    """What an event costs each process."""
+    """Return what an event costs each process."""
     for name, cpu_s in sorted(run.cpu_s.items(), key=lambda item: -item[1]):
         yield Figure(f"CPU µs an event, {name}", f"{us_an_event(run, cpu_s):.1f}")
     yield Figure("CPU µs an event, all but the sender", f"{us_an_event(run, _without_sender_s(run)):.0f}")
@@ -297,7 +297,7 @@ def _without_sender_s(run: Run) -> float:
 
 
 def report(run: Run) -> str:
-    """The run as Markdown: in brief, by process, by minute."""
+    """Return the run as Markdown: in brief, by process, by minute."""
     lines = ["| what | figure | required |", "|---|---|---|", *(figure.row() for figure in summary(run)), ""]
     lines += ["| process | CPU µs an event | of a core | memory |", "|---|---|---|---|"]
     for name, cpu_s in sorted(run.cpu_s.items(), key=lambda item: -item[1]):

@@ -28,7 +28,7 @@ class Disturbance(msgspec.Struct, kw_only=True):
 
 
 def random_disturbance(random: np.random.Generator, width: int, height: int) -> Disturbance:
-    """An ordinary camera on an ordinary day: each trouble is there in a part of the clips."""
+    """Return an ordinary camera on an ordinary day: each trouble is there in a part of the clips."""
     fps = float(random.choice([15.0, 20.0, 25.0, 25.0, 25.0, 30.0, 30.0]))
     repeats = fps == 30.0 and random.random() < 0.4
     trees = [_tree(random, width, height) for _ in range(int(random.choice([0, 0, 1, 1, 2])))]
@@ -122,7 +122,7 @@ def _foliage(
 
 
 def through_codec(pictures: list[Luma], fps: float, crf: int) -> Iterator[Luma]:
-    """The pictures after H.264 as a camera encodes it: no B frames, a key frame every two seconds."""
+    """Yield the pictures after H.264 as a camera encodes it: no B frames, a key frame every two seconds."""
     buffer = io.BytesIO()
     options = {"preset": "ultrafast", "crf": str(crf), "tune": "zerolatency", "g": str(round(2 * fps))}
     with av.open(buffer, "w", format="mp4") as container:

@@ -85,7 +85,7 @@ def decoded(video: Path, count: int) -> tuple[list[Frame], list[float]]:
 
 
 def measure(part: str, work: Callable[[T], object], items: list[T]) -> Part:
-    """What ``work`` costs, done on every item."""
+    """Return what ``work`` costs, done on every item."""
     took_ms = []
     for item in items:
         began_s = time.process_time()
@@ -95,7 +95,7 @@ def measure(part: str, work: Callable[[T], object], items: list[T]) -> Part:
 
 
 def part_of(part: str, took_ms: list[float]) -> Part:
-    """The part's mean and 95th percentile."""
+    """Return the part's mean and 95th percentile."""
     return Part(part, len(took_ms), round(float(np.mean(took_ms)), 2), round(float(np.percentile(took_ms, 95)), 2))
 
 

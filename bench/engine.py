@@ -18,8 +18,8 @@ import msgspec
 from contracts.batch import Batch, decode_batch, encode_batch
 from contracts.events import AnyEvent
 from detectors.registry import all_rules
-from simulator.generate import Request, generate
-from streams.checkpoints.sqlite import EngineStore
+from simulator.generate import SimulationRequest, generate
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.engine.engine import Engine
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.partition_driver import PartitionDriver
@@ -39,7 +39,7 @@ class Speed(msgspec.Struct):
 
 
 def measured(events: int, work: Callable[[], object]) -> Speed:
-    """How long ``work`` took over ``events`` events."""
+    """Return how long ``work`` took over ``events`` events."""
     cpu_s, wall_s = time.process_time(), time.perf_counter()
     work()
     return Speed(events, time.process_time() - cpu_s, time.perf_counter() - wall_s)
@@ -47,7 +47,7 @@ def measured(events: int, work: Callable[[], object]) -> Speed:
 
 def lived(events: int, seed: int) -> list[AnyEvent]:
     """The first ``events`` of a simulated day of eight communities, configuration included, in order of acceptance."""
-    return generate(Request(seed=seed, days=1, sites=SITES)).events[:events]
+    return generate(SimulationRequest(seed=seed, days=1, sites=SITES)).events[:events]
 
 
 def cut(events: Sequence[AnyEvent], size: int) -> list[Batch]:
@@ -62,7 +62,7 @@ def cut(events: Sequence[AnyEvent], size: int) -> list[Batch]:
 
 
 def new_engine(rules: Sequence[Any], log_id: str = "bench") -> Engine:
-    """An engine for one partition."""
+    """Return an engine for one partition."""
     return Engine(rules, partition=0, partitions=1, log_id=log_id)
 
 
@@ -79,12 +79,12 @@ def in_memory(records: Sequence[bytes], rules: Sequence[Any], *, snapshot_every:
 
 
 def durable(batches: Sequence[Batch], events: int) -> Speed:
-    """The embedded driver over a day log on disk: findings and snapshots fsynced."""
+    """Return the embedded driver over a day log on disk: findings and snapshots fsynced."""
     with tempfile.TemporaryDirectory() as folder:
         log = DayLog(Path(folder))
         for start in range(0, len(batches), 64):
             log.append(batches[start : start + 64])
-        store = EngineStore(Path(folder) / "engine.db")
+        store = SqliteCheckpointStore(Path(folder) / "engine.db")
         driver = PartitionDriver(log, store, new_engine(all_rules(), log.identity()))
 
         def work() -> None:
@@ -123,7 +123,7 @@ class Timed:
 
 
 def profile(records: Sequence[bytes], events: int) -> Iterator[str]:
-    """A line per rule: its own time per event of the log and per event it was given, and its calls."""
+    """Yield a line per rule: its own time per event of the log and per event it was given, and its calls."""
     timed = [Timed(rule) for rule in all_rules()]
     in_memory(records, timed)
     for rule in timed:

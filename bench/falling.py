@@ -49,13 +49,13 @@ class Tally(msgspec.Struct):
 
 
 def shared_folder() -> Path | None:
-    """The folder with the real clips, or None: then all facades are drawn."""
+    """Return the folder with the real clips, or None: then all facades are drawn."""
     folder = Path(os.environ.get("LINLI_SHARED", Path(__file__).resolve().parents[2] / "shared"))
     return folder if (folder / "clips" / "facade_stills").is_dir() else None
 
 
 def analyse(clip: Composite, modes: tuple[str, ...] = MODES) -> dict[str, list[tuple[FallingObject, int]]]:
-    """Per mode: what was found, each with the stream time at which it was said."""
+    """Return per mode: what was found, each with the stream time at which it was said."""
     random = np.random.default_rng([clip.seed, 9])
     geometries = {"uncalibrated": FacadeGeometry(), "calibrated": clip.camera.geometry(random, CLICK_ERROR_PX)}
     analysers = {mode: FallingAnalyser(geometries[mode]) for mode in modes}
@@ -70,7 +70,7 @@ def analyse(clip: Composite, modes: tuple[str, ...] = MODES) -> dict[str, list[t
 
 
 def matches(fall: FallingObject, clip: Composite) -> bool:
-    """Whether a report is of the clip's true fall: at the same time, near the thing or its mirror image."""
+    """Return whether a report is of the clip's true fall: at the same time, near the thing or its mirror image."""
     for truth in clip.falls:
         middle = fall.path[len(fall.path) // 2]
         for actor in truth.actors:
@@ -157,7 +157,7 @@ def _brief(fall: FallingObject) -> str:
 
 
 def report(tallies: dict[str, Tally], shown: Counter[str]) -> str:
-    """The result as Markdown."""
+    """Return the result as Markdown."""
     lines = ["| | " + " | ".join(tallies) + " |", "|---|" + "---|" * len(tallies)]
     rows: dict[str, list[str]] = defaultdict(list)
     for tally in tallies.values():

@@ -27,7 +27,7 @@ ORDINARY = Disturbance(noise_levels=2.0, trees=[], jitter_px=0.0, light="steady"
 
 
 def fall_of(seed: int, size_px: float, contrast: int) -> Composite:
-    """A fall of ``size_px`` (side, half-way) whose grey is off its background's mean by ``contrast`` levels."""
+    """Return a fall of ``size_px`` (side, half-way) whose grey is off its background's mean by ``contrast`` levels."""
     random = np.random.default_rng([seed, round(size_px * 10), contrast])
     backdrop = drawn_facade(random, CAMERA)
     x, height = float(random.uniform(-5, 5)), float(random.uniform(18, 21))

@@ -36,7 +36,7 @@ class Speed(msgspec.Struct, frozen=True):
     watching_s: float
 
     def row(self, name: str) -> str:
-        """A Markdown row."""
+        """Return a Markdown row."""
         return (
             f"| {name} | {self.frames / self.cpu_s:.0f} | {self.frames / self.wall_s:.0f} "
             f"| {1000 * self.cpu_s / self.frames:.1f} | {1000 * self.watching_s / self.frames:.1f} |"

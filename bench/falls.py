@@ -101,7 +101,7 @@ def _thing(
 
 
 def _mirror(actor: Actor, path: Callable[[float], Point], begin_s: float, wall_m: float) -> Actor:
-    """The actor's image in the glass: as far behind the wall as it is before it, fainter."""
+    """Return the actor's image in the glass: as far behind the wall as it is before it, fainter."""
 
     def behind(t_s: float) -> Point:
         x, up, z = path(t_s - begin_s)

@@ -18,7 +18,7 @@ class Figure(msgspec.Struct, frozen=True):
     met: bool | None = None
 
     def row(self, *before: str) -> str:
-        """A row of a Markdown table, with ``before`` in front."""
+        """Return a row of a Markdown table, with ``before`` in front."""
         verdict = "" if self.met is None else (" ✓" if self.met else " ✗")
         return "| " + " | ".join([*before, self.what, self.value, f"{self.required}{verdict}"]) + " |"
 
@@ -31,7 +31,7 @@ def show(command: str, figures: Iterable[Figure]) -> None:
 
 
 def machine() -> str:
-    """What it ran on: cores, processor, Python."""
+    """Return what it ran on: cores, processor, Python."""
     cores = [line for line in _cpuinfo() if line.startswith("model name")]
     model = cores[0].partition(":")[2].strip() if cores else platform.machine()
     return f"{len(cores) or '?'} × {model}, Python {platform.python_version()}"

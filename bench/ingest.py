@@ -121,7 +121,7 @@ def publish(port: int, events: int, rate: float) -> None:
 
 
 def throughput(folder: Path, events: int) -> Throughput:
-    """Events a second out of a full session queue of mosquitto."""
+    """Return events a second out of a full session queue of mosquitto."""
     broker = start_broker(folder / "broker", kind="mosquitto")
     log = TimedLog(folder / "log")
     try:
@@ -136,7 +136,7 @@ def throughput(folder: Path, events: int) -> Throughput:
 
 
 def latency(folder: Path, kind: str, rate: float, seconds: float) -> Latency:
-    """How long events and the time behind them take at ``rate``."""
+    """Return how long events and the time behind them take at ``rate``."""
     broker = start_broker(folder / "broker", kind=kind)
     log = TimedLog(folder / "log")
     count = int(rate * seconds)

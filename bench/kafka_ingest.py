@@ -90,7 +90,7 @@ def measure(folder: Path, rate_per_s: float, seconds: float, shards: int) -> Wri
 
 
 def figures(written: Written, shards: int) -> Iterator[Figure]:
-    """What it comes to."""
+    """Return what it comes to."""
     per_s = written.events / written.wall_s
     yield Figure("messages sent, unconfirmed by mosquitto", f"{written.sent.messages:,}, {written.sent.unconfirmed:,}")
     yield Figure("the sender's own CPU, of one core", f"{written.sent.cpu_s / written.wall_s:.0%}")
@@ -163,7 +163,7 @@ def _send(mqtt_url: str, mix: Mix, rate_per_s: float, seconds: float) -> Sent:
 
 
 def _wait_quiet(tails: KafkaTails) -> float:
-    """When the last event came that was followed by :data:`DRAINED_S` without one."""
+    """Return when the last event came that was followed by :data:`DRAINED_S` without one."""
     seen = [tails(NAMES.log, p).end() for p in range(PARTITIONS)]
     last_s = time.monotonic()
     while time.monotonic() - last_s < DRAINED_S:

@@ -51,22 +51,22 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def telemetry(event: Event, topic: Topic) -> Line:
-    """A reading: QoS 0, without a number of its own."""
+    """Return a reading: QoS 0, without a number of its own."""
     return _line(event, topic, event.source_id, "", qos=0)
 
 
 def numbered(event: Event, topic: Topic) -> Line:
-    """What a gate or sensor says, with its own sequence number."""
+    """Return what a gate or sensor says, with its own sequence number."""
     return _line(event, topic, event.source_id, ',"seq":%(n)d')
 
 
 def state(event: Event, topic: Topic) -> Line:
-    """What a last will or its recall says: retained, without a number."""
+    """Return what a last will or its recall says: retained, without a number."""
     return _line(event, topic, event.source_id, "", retain=True)
 
 
 def spooled(event: Event, topic: Topic) -> Line:
-    """What a box says for one of its cameras: a row of the live lane of its spool."""
+    """Return what a box says for one of its cameras: a row of the live lane of its spool."""
     box = topic.device_id
     mark = f',"spool":{{"box_id":"{box}","spool_id":"sp-%(run)s","lane":"{Lane.LIVE}","seq":%(n)d}}'
     return _line(event, topic, box, mark)
@@ -100,13 +100,13 @@ class Stream(msgspec.Struct, frozen=True):
     from_s: float = 0.0
 
     def between(self, from_s: float, to_s: float) -> range:
-        """The numbers of what is due from ``from_s`` up to, not including, ``to_s``."""
+        """Return the numbers of what is due from ``from_s`` up to, not including, ``to_s``."""
         first = max(math.ceil((from_s - self.from_s) * self.rate_per_s), 0)
         return range(first, max(math.ceil((to_s - self.from_s) * self.rate_per_s), first))
 
 
 def due(streams: Sequence[Stream], from_s: float, to_s: float) -> list[tuple[Line, int]]:
-    """What all ``streams`` say from ``from_s`` up to ``to_s``, and the number of each occurrence."""
+    """Return what all ``streams`` say from ``from_s`` up to ``to_s``, and the number of each occurrence."""
     return [
         (stream.lines[number % len(stream.lines)], number)
         for stream in streams

@@ -38,7 +38,7 @@ from delivery.receivers.webhook.stand_in import StandIn
 from incidents.store.schema import findings
 from incidents.store.store import Store
 from inventory.inventory import Inventory
-from simulator.publish import Publisher
+from simulator.publish import EventPublisher
 from streams.log.sqlite.day_log import DayLog
 from system.clock import wall_ms
 
@@ -100,7 +100,7 @@ class Noise:
 
 
 def measure(broker: str, rate_per_s: float, seconds: float, seed: int) -> Run:
-    """One run in a folder of its own."""
+    """Return one run in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="linli-latency-") as name:
         folder = Path(name)
         traffic = Traffic(rate_per_s, wall_ms(), seed)
@@ -146,7 +146,7 @@ def _set_up(folder: Path, traffic: Traffic) -> None:
 
 def _publish(mqtt_url: str, traffic: Traffic, seconds: float) -> tuple[int, int, int]:
     """Send for so long; when it began, how many were sent, and how many nobody has confirmed."""
-    publisher = Publisher(mqtt_url, "linli-bench")
+    publisher = EventPublisher(mqtt_url, "linli-bench")
     publisher.start()
     from_ms, began_s, sent = wall_ms(), time.monotonic(), 0
     for due_s, topic, event in traffic.live():
@@ -192,12 +192,12 @@ def _delays(folder: Path, from_ms: int) -> list[Delay]:
 
 
 def quantile_ms(values: Sequence[int], q: float) -> int:
-    """The nearest-rank quantile; 0 of nothing."""
+    """Return the nearest-rank quantile; 0 of nothing."""
     return sorted(values)[max(0, math.ceil(q * len(values)) - 1)] if values else 0
 
 
 def report(run: Run) -> str:
-    """The run as Markdown."""
+    """Return the run as Markdown."""
     by_rule: dict[str, list[Delay]] = defaultdict(list)
     for delay in run.delays:
         by_rule[delay.rule].append(delay)

@@ -25,7 +25,7 @@ class Logged(msgspec.Struct):
     stored_bytes: int = 0
 
     def between(self, from_ms: int, to_ms: int) -> int:
-        """Events received from ``from_ms`` up to ``to_ms``, to the second."""
+        """Return events received from ``from_ms`` up to ``to_ms``, to the second."""
         return sum(count for second, count in self.by_second.items() if from_ms // 1_000 <= second < to_ms // 1_000)
 
     @property
@@ -46,14 +46,14 @@ class Logged(msgspec.Struct):
             self.by_second[second] = self.by_second.get(second, 0) + 1
 
 
-class LogLook:
+class LogLookup:
     """The log from the moment this is opened on; it is read afterwards, so that reading takes no part in a run."""
 
     def __init__(self, kafka_url: str, topic: str = TopicNames().log) -> None:
         self._cluster, self._topic = KafkaCluster(kafka_url, "linli-bench"), topic
         self._begins: list[int] = []
 
-    def __enter__(self) -> LogLook:
+    def __enter__(self) -> LogLookup:
         tails = self._cluster.tails()
         self._begins = [tails(self._topic, partition).end() for partition in range(PARTITIONS)]
         return self
@@ -62,7 +62,7 @@ class LogLook:
         self._cluster.__exit__(kind, error, at)
 
     def logged(self) -> Logged:
-        """Everything since then."""
+        """Return everything since then."""
         logged = Logged()
         for data in self._records():
             logged.take(decode_batch(data), len(data))

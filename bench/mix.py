@@ -118,7 +118,7 @@ class Mix:
         ]
 
     def history(self) -> list[AnyEvent]:
-        """What the log holds before: the inventory, and readings a minute of the rooms in which something charges."""
+        """Return the log before: the inventory, and readings a minute of rooms in which something charges."""
         readings = [
             self._reading(number, community, meter, at_ms)
             for at_ms in range(self.start_ms - HISTORY_MS, self.start_ms, MINUTE_MS)
@@ -129,7 +129,7 @@ class Mix:
         return sorted(received, key=lambda one: one.received_ms)
 
     def streams(self) -> list[Stream]:
-        """Everything that is said."""
+        """Return everything that is said."""
         said = [*self._persons(), *self._main_gates(), *self._situations(), *self._heartbeats()]
         return [*said, *self._meters(), *self._rest("cameras", said), *self._rest("state", said)]
 
@@ -189,7 +189,7 @@ class Mix:
         yield Stream("state", len(quiet) / HEARTBEAT_S, [_gate(c, u, DeviceReported) for c, u in quiet])
 
     def _rest(self, share: str, said: Sequence[Stream]) -> Iterator[Stream]:
-        """What fills a share up: bicycles in lobbies, sensors' readings."""
+        """Return what fills a share up: bicycles in lobbies, sensors' readings."""
         left = SHARES[share] * self.rate_per_s - sum(stream.rate_per_s for stream in said if stream.share == share)
         if share == "state":
             calm = self._sensors()[FRESH_PLACES + BUSY_SENSORS :]
@@ -270,7 +270,7 @@ class Mix:
 
 
 def site_ids() -> list[str]:
-    """The communities' names: the first two of each partition."""
+    """Return the communities' names: the first two of each partition."""
     free = dict.fromkeys(range(PARTITIONS), SITES_EACH)
     chosen = []
     for site_id in (f"site-{number:03d}" for number in itertools.count(1)):

@@ -44,7 +44,7 @@ class Sent(msgspec.Struct):
 
 
 def remaining_length(size: int) -> bytes:
-    """The variable length field of a packet.
+    """Return the variable length field of a packet.
 
     >>> remaining_length(321).hex()
     'c102'
@@ -58,7 +58,7 @@ def remaining_length(size: int) -> bytes:
 
 
 def publish_packet(topic: bytes, payload: bytes, mid: int = 0, *, retain: bool = False) -> bytes:
-    """A PUBLISH; ``mid`` 0 is QoS 0.
+    """Return a PUBLISH; ``mid`` 0 is QoS 0.
 
     >>> publish_packet(b"a/b", b"{}", 10).hex()
     '32090003612f62000a7b7d'
@@ -70,7 +70,7 @@ def publish_packet(topic: bytes, payload: bytes, mid: int = 0, *, retain: bool =
 
 
 def connect_packet(client_id: str) -> bytes:
-    """A CONNECT with a clean session and no keepalive: only publishes go out and only PUBACKs come back."""
+    """Return a CONNECT with a clean session and no keepalive: only publishes go out and only PUBACKs come back."""
     body = b"\x00\x04MQTT\x04\x02\x00\x00" + len(client_id).to_bytes(2, "big") + client_id.encode()
     return b"\x10" + remaining_length(len(body)) + body
 

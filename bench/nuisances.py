@@ -283,7 +283,7 @@ def laundry(random: np.random.Generator, camera: FacadeCamera, begin_s: float, l
 
 
 def let_down(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts_s: float) -> list[Actor]:
-    """A basket or a window cleaner's cradle on a rope: 0.3–2 m/s, steady."""
+    """Return a basket or a window cleaner's cradle on a rope: 0.3–2 m/s, steady."""
     start, size = _on_wall(random, camera), float(random.uniform(0.3, 1.8))
     path = _straight(start, (0.0, -float(random.uniform(0.3, 2.0)), 0.0), begin_s)
     return [
@@ -293,7 +293,7 @@ def let_down(random: np.random.Generator, camera: FacadeCamera, begin_s: float, 
 
 
 def glass_lift(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts_s: float) -> list[Actor]:
-    """A lift outside the wall starting downwards: 1 m/s² up to 2–4 m/s."""
+    """Return a lift outside the wall starting downwards: 1 m/s² up to 2–4 m/s."""
     start, top = _on_wall(random, camera), float(random.uniform(2, 4))
 
     def path(t_s: float) -> Point:

@@ -36,7 +36,7 @@ def _tree(root: psutil.Process) -> Iterator[psutil.Process]:
 
 
 def _cpu_s(process: psutil.Process) -> float:
-    """Its own, and that of children which have ended."""
+    """Return its own, and that of children which have ended."""
     try:
         times = process.cpu_times()
     except psutil.NoSuchProcess:

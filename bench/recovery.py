@@ -22,7 +22,7 @@ from bench.figures import Figure, show
 from bench.latency import quantile_ms
 from bench.mix import Mix
 from contracts.findings import Finding
-from streams.checkpoints.findings_topic import decode_said
+from streams.checkpoints.findings_topic import decode_findings_record
 from streams.kafka import KafkaCluster, KafkaTail
 from streams.topics import TopicNames
 from system.clock import wall_ms
@@ -65,7 +65,7 @@ class FindingsWatch:
         records = self._tails[partition].read(self._next[partition], 500)
         for record in records:
             self._next[partition] = record.offset + 1
-            said = decode_said(record.value or b"")
+            said = decode_findings_record(record.value or b"")
             if isinstance(said, Finding) and said.due_ms > at_ms:
                 return record.timestamp_ms
         return 0
@@ -99,7 +99,7 @@ def _wait_shared(district: District, workers: int) -> None:
 
 
 def figures(found: Sequence[Recovery]) -> Iterator[Figure]:
-    """What they come to."""
+    """Return what they come to."""
     each = [ms for one in found for ms in one.by_partition_ms.values()]
     first = [min(one.by_partition_ms.values()) for one in found if one.by_partition_ms]
     p50, p95 = quantile_ms(each, 0.5), quantile_ms(each, 0.95)
@@ -115,7 +115,7 @@ def figures(found: Sequence[Recovery]) -> Iterator[Figure]:
 
 
 def measure(rate_per_s: float, workers: int, kills: int, seed: int = 1) -> list[Recovery]:
-    """A district of so many workers, under load, that lose one after the other."""
+    """Return a district of so many workers, under load, that lose one after the other."""
     mix = Mix(rate_per_s, wall_ms(), seed)
     found = []
     with loaded_district(mix, workers) as district, sending(district, mix, 86_400.0):

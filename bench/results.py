@@ -21,14 +21,14 @@ from contracts.batch import decode_batch, encode_batch
 from contracts.events import DeviceConfigured, PlaceConfigured
 from contracts.findings import Finding, Phase, Subject, SubjectKind, finding_id
 from inventory.directory import MemoryDirectory
-from streams.results.influx import Credentials, Influx
+from streams.results.influx import Influx, InfluxCredentials
 from streams.results.influx_url import parse_influx
 from streams.results.log_measures import LogMeasures
 from streams.results.points import Point, finding_point, point
-from streams.results.sender import ResultsAlarm, Sender
-from streams.results.spool import Spool, Step
+from streams.results.sender import ResultsAlarm, ResultsSender
+from streams.results.spool import PointSpool, SourceBatch
 from streams.results.sqlite import SqliteResults
-from streams.results.target import Target
+from streams.results.target import PointStore
 from tests.support.influx import influxd
 
 T0 = 1_795_400_000_000
@@ -45,7 +45,7 @@ class Speed(msgspec.Struct, frozen=True):
     cpu_s: float
 
     def shown(self) -> str:
-        """A second of wall time, and of this process's CPU."""
+        """Return a second of wall time, and of this process's CPU."""
         return f"{self.count / self.wall_s:,.0f}/s ({self.count / self.cpu_s:,.0f}/s of CPU)"
 
 
@@ -60,17 +60,17 @@ def points_of(count: int) -> list[Point]:
     return found
 
 
-def spooled(spool: Spool, points: Sequence[Point]) -> Speed:
+def spooled(spool: PointSpool, points: Sequence[Point]) -> Speed:
     """Into the spool, durably, 500 a step."""
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     for n in range(0, len(points), STEP_POINTS):
-        spool.append([Step("bench", "one", n, points[n : n + STEP_POINTS])], T0)
+        spool.append([SourceBatch("bench", "one", n, points[n : n + STEP_POINTS])], T0)
     return Speed(len(points), time.perf_counter() - wall_s, time.process_time() - cpu_s)
 
 
-def sent(spool: Spool, target: Target) -> Speed:
+def sent(spool: PointSpool, target: PointStore) -> Speed:
     """Out of the spool."""
-    sender = Sender(spool, target, lambda: T0, _nobody)
+    sender = ResultsSender(spool, target, lambda: T0, _nobody)
     wall_s, cpu_s, count = time.perf_counter(), time.process_time(), 0
     while taken := sender.step():
         count += taken
@@ -89,17 +89,17 @@ def measured(records: Sequence[bytes], book: MemoryDirectory, events: int) -> Sp
 
 
 def figures(count: int) -> Iterator[Figure]:
-    """Every figure of this bench."""
+    """Yield every figure of this bench."""
     points = points_of(count)
     with tempfile.TemporaryDirectory() as name, influxd(Path(name)) as server:
         folder = Path(name)
-        spool = Spool(folder / "spool.db")
+        spool = PointSpool(folder / "spool.db")
         yield Figure("points into the spool, durable", spooled(spool, points).shown())
-        influx = Influx(parse_influx(f"influx://127.0.0.1:{server.port}/linli?version=1"), Credentials())
+        influx = Influx(parse_influx(f"influx://127.0.0.1:{server.port}/linli?version=1"), InfluxCredentials())
         yield Figure("points from the spool into InfluxDB 1.6", sent(spool, influx).shown())
         influx.close()
         spool.close()
-        second, store = Spool(folder / "second.db"), SqliteResults(folder / "results.db")
+        second, store = PointSpool(folder / "second.db"), SqliteResults(folder / "results.db")
         spooled(second, points)
         yield Figure("points from the spool into results.db, durable", sent(second, store).shown())
         second.close()

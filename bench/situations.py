@@ -44,7 +44,7 @@ class Situations:
         self._each_s = INCIDENT_S * sites
 
     def actors(self, failing: Sequence[Device]) -> list[Actor]:
-        """Everything that happens; ``failing`` devices come and go."""
+        """Return everything that happens; ``failing`` devices come and go."""
         quiet, facades = self._community.units[::QUIET_DOORS], self._community.buildings
         lifts, sensors = self._community.units, self._community.of_class(DeviceClass.SENSOR)
         return [
@@ -125,11 +125,11 @@ def stay(camera: dict[str, Any], label: ObjectLabel, track_id: int, sightings: i
 
 
 def air(site_id: str, sensor: Device, *, alarm: bool = False) -> EnvironmentSampled:
-    """A sensor's reading."""
+    """Return a sensor's reading."""
     itself = head(site_id, sensor.device_id, sensor.place_id)
     return EnvironmentSampled(**itself, alarm=alarm, smoke_pct_m=12.0 if alarm else 0.2, temperature_c=24.0)
 
 
 def head(site_id: str, source_id: str, place_id: str) -> dict[str, Any]:
-    """What an event of this device has in common with its others; id and time come when it is sent."""
+    """Return what an event of this device has in common with its others; id and time come when it is sent."""
     return {"event_id": "", "site_id": site_id, "source_id": source_id, "place_id": place_id, "at_ms": 0}

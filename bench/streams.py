@@ -27,7 +27,7 @@ from bench.figures import Figure, show
 from contracts.batch import Batch
 from contracts.events import AnyEvent
 from contracts.names import partition_of
-from streams.checkpoints.kafka import KafkaKeep
+from streams.checkpoints.kafka import KafkaCheckpointStore
 from streams.engine.manifest import decode_manifest
 from streams.kafka import KafkaCluster
 from streams.log.kafka.kafka_log import KafkaLogWriter
@@ -111,7 +111,8 @@ class Bench:
         self.settings = {"LINLI_LOG_URL": self.url, "LINLI_KAFKA_PARTITIONS": str(PARTITIONS)}
         self._sender, self._tails = self.cluster.producer(), self.cluster.tails()
         self._keeps = [
-            KafkaKeep(self.cluster, self.names, n, sender=self._sender, tails=self._tails) for n in range(PARTITIONS)
+            KafkaCheckpointStore(self.cluster, self.names, n, sender=self._sender, tails=self._tails)
+            for n in range(PARTITIONS)
         ]
 
     def worker(self, name: str) -> Child:
@@ -127,14 +128,14 @@ class Bench:
         writer.close()
 
     def judged(self) -> list[int]:
-        """How far each partition is, durably."""
+        """Return how far each partition is, durably."""
         return [
             max((decode_manifest(body).position + 1 for body in keep.manifests().values()), default=0)
             for keep in self._keeps
         ]
 
     def ends(self) -> list[int]:
-        """Where each partition's log ends."""
+        """Return where each partition's log ends."""
         return [self._tails(self.names.log, n).end() for n in range(PARTITIONS)]
 
     def wait(self) -> None:

@@ -34,7 +34,7 @@ FRAME_MS, KEPT_PER_S, LOOKS_PER_S = 1_000 / 30, 15, 5
 
 
 def engine() -> Iterator[Figure]:
-    """Events a second through the six rules on one core, in memory and from disk with durable findings."""
+    """Yield events a second through the six rules on one core, in memory and from disk with durable findings."""
     events = engine_bench.lived(60_000, seed=1)
     batches = engine_bench.cut(events, 8)
     records = [encode_batch(batch) for batch in batches]
@@ -64,7 +64,7 @@ def ingest() -> Iterator[Figure]:
 
 
 def latency() -> Iterator[Figure]:
-    """How long over due a finding of `linli run` is on the feed, all rules at work."""
+    """Yield how long over due a finding of `linli run` is on the feed, all rules at work."""
     for broker, rate in (("mosquitto", 500.0), ("amqtt", 200.0)):
         run = latency_bench.measure(broker, rate, 25.0, seed=1)
         over = [delay.over_due_ms for delay in run.delays]
@@ -90,7 +90,7 @@ def falling() -> Iterator[Figure]:
 
 
 def edge() -> Iterator[Figure]:
-    """What a 720p camera costs a box: decoding, falling objects, detector, evidence."""
+    """Return what a 720p camera costs a box: decoding, falling objects, detector, evidence."""
     with tempfile.TemporaryDirectory() as folder:
         parts = {p.part: p for p in edge_bench.parts(_film(Path(folder)), MODELS / "demo_scenes.toml", 200)}
     for part in parts.values():
@@ -104,7 +104,7 @@ def edge() -> Iterator[Figure]:
 
 
 def _film(folder: Path) -> Path:
-    """A real 720p facade where there is one, else a rendered one."""
+    """Return a real 720p facade where there is one, else a rendered one."""
     shared = falling_bench.shared_folder()
     real = shared / "clips" / "falling" / "facade_office1.mp4" if shared else None
     if real is not None and real.exists():
@@ -121,13 +121,13 @@ def results() -> Iterator[Figure]:
 
 
 def kafka() -> Iterator[Figure]:
-    """One shard of ingest, MQTT to Kafka, under the public mix."""
+    """Yield one shard of ingest, MQTT to Kafka, under the public mix."""
     with tempfile.TemporaryDirectory() as folder:
         yield from kafka_bench.figures(kafka_bench.measure(Path(folder), 8_000.0, 15.0, 1), 1)
 
 
 def streams() -> Iterator[Figure]:
-    """A worker, Kafka to findings, beside an empty Faust agent; no kills."""
+    """Yield a worker, Kafka to findings, beside an empty Faust agent; no kills."""
     yield from streams_bench.figures(60_000, [8, 64], 0)
 
 
@@ -141,12 +141,12 @@ def district() -> Iterator[Figure]:
 
 
 def recovery() -> Iterator[Figure]:
-    """How long findings stay out when a worker of a district is killed."""
+    """Yield how long findings stay out when a worker of a district is killed."""
     yield from recovery_bench.figures(recovery_bench.measure(1_500.0, 2, 5))
 
 
 def demo() -> Iterator[Figure]:
-    """What a stranger sees of `linli demo`: set-up, first incident, every rule, latency, the end."""
+    """Return what a stranger sees of `linli demo`: set-up, first incident, every rule, latency, the end."""
     yield from demo_bench.figures(demo_bench.measure(90.0, seed=1))
 
 

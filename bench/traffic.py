@@ -32,7 +32,7 @@ from contracts.events import (
     ThresholdConfigured,
 )
 from contracts.names import DeviceClass, Topic
-from simulator.chargers import Charge, Pack, charger_load
+from simulator.chargers import Pack, SimulatedCharge, charger_load
 from simulator.community import Community, Device, Plan, Unit, build_community
 from simulator.demo_community import versioned
 from simulator.inventory import inventory
@@ -86,7 +86,7 @@ class Traffic:
         ]
 
     def history(self) -> list[AnyEvent]:
-        """What the log holds before: the inventory, and readings a minute of the rooms in which something charges."""
+        """Return the log before: the inventory, and readings a minute of rooms in which something charges."""
         readings = [
             self._reading(community, meter, at_ms)
             for at_ms in range(self._start_ms - HISTORY_MS, self._start_ms, MINUTE_MS)
@@ -188,7 +188,7 @@ def _failing(community: Community) -> Sequence[Device]:
 def aged(
     community: Community, known: Collection[tuple[str, str]], old_ms: int, now_ms: int, also: Sequence[Configuration]
 ) -> list[Configuration]:
-    """The inventory of ``community``: ``known`` (site, device) and all places since ``old_ms``, the rest since
+    """Return the inventory of ``community``: ``known`` (site, device) and all places since ``old_ms``, the rest since
     ``now_ms``, so that nobody is missed for a time in which it could not be heard. ``also`` comes first.
     """
     old: list[Configuration] = [*also]
@@ -202,11 +202,11 @@ def aged(
 
 
 def charging(meter: Device, start_ms: int, block: int) -> Load:
-    """A charger plugged in so that its plateau (45 min) is complete when the ``block``-th five-minute block from
+    """Return a charger plugged in so that its plateau (45 min) is complete when the ``block``-th five-minute block from
     ``start_ms`` ends.
     """
     plug_ms = (start_ms // BLOCK_MS + block - 9) * BLOCK_MS
-    charge = Charge(Pack.LEAD_60, plug_ms, plug_ms + 5 * HOUR_MS, plug_ms + 7 * HOUR_MS)
+    charge = SimulatedCharge(Pack.LEAD_60, plug_ms, plug_ms + 5 * HOUR_MS, plug_ms + 7 * HOUR_MS)
     return charger_load(random.Random(meter.device_id), charge)
 
 

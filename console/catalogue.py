@@ -16,14 +16,14 @@ DEFAULT_LANGUAGE = "zh-CN"
 FactValue = float | str | bool | None
 
 
-class Catalogue(msgspec.Struct, frozen=True):
+class MessageCatalogue(msgspec.Struct, frozen=True):
     """The words of one language: key → text with ``{names}`` in it."""
 
     language: str
     texts: Mapping[str, str]
 
     def text(self, key: str, **values: object) -> str:
-        """The text of ``key`` with its values.
+        """Return the text of ``key`` with its values.
 
         A key that is missing gives itself: a page with one odd word is better than no page. Tests prove the
         catalogues complete for everything this program can say.
@@ -32,11 +32,11 @@ class Catalogue(msgspec.Struct, frozen=True):
         return key if template is None else template.format(**values)
 
     def word(self, group: str, code: str) -> str:
-        """The word for one code of a group, such as ``state`` and ``seen``."""
+        """Return the word for one code of a group, such as ``state`` and ``seen``."""
         return self.text(f"{group}.{code}")
 
     def fact(self, fact: Fact) -> str:
-        """One reason as a phrase, with the limit it was held against."""
+        """Return one reason as a phrase, with the limit it was held against."""
         value = self._value(fact.code, fact.value, fact.unit)
         key = f"fact.{fact.code}"
         text = (
@@ -62,14 +62,14 @@ class Catalogue(msgspec.Struct, frozen=True):
 
 
 @cache
-def catalogue(language: str) -> Catalogue:
-    """The catalogue of ``language``, one of :data:`LANGUAGES`."""
+def catalogue(language: str) -> MessageCatalogue:
+    """Return the catalogue of ``language``, one of :data:`LANGUAGES`."""
     file = importlib.resources.files("console").joinpath("catalogues", f"{language}.json")
-    return Catalogue(language, msgspec.json.decode(file.read_bytes(), type=dict[str, str]))
+    return MessageCatalogue(language, msgspec.json.decode(file.read_bytes(), type=dict[str, str]))
 
 
 def choose_language(asked: str | None, accept: str | None, default: str = DEFAULT_LANGUAGE) -> str:
-    """The language for a request: ``?lang=`` when we have it, else the most wanted of ``Accept-Language``.
+    """Return the language for a request: ``?lang=`` when we have it, else the most wanted of ``Accept-Language``.
 
     >>> choose_language(None, "fr;q=0.9, en-GB;q=0.8, zh;q=0.5"), choose_language("zh-CN", "en")
     ('en', 'zh-CN')
@@ -85,7 +85,7 @@ def choose_language(asked: str | None, accept: str | None, default: str = DEFAUL
 
 
 def format_number(value: float) -> str:
-    """A number as people read it: whole, or with at most two decimals (three below 1).
+    """Return a number as people read it: whole, or with at most two decimals (three below 1).
 
     >>> [format_number(n) for n in (3.0, 3.14159, 0.00123, 1234.5)]
     ['3', '3.14', '0.001', '1234.5']

@@ -30,12 +30,12 @@ _DECODER = msgspec.msgpack.Decoder(Batch)
 
 
 def encode_batch(batch: Batch) -> bytes:
-    """The batch as msgpack bytes."""
+    """Return the batch as msgpack bytes."""
     return _ENCODER.encode(batch)
 
 
 def decode_batch(data: bytes) -> Batch:
-    """The batch in ``data``.
+    """Return the batch in ``data``.
 
     Raises:
         Rejected: ``wrong_type`` or ``unknown_version`` when it is not a batch this version can read.

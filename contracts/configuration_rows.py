@@ -17,7 +17,7 @@ from contracts.events import (
 
 
 def row_key(record: ConfigurationRecord) -> str:
-    """What a record is about: two records of a kind with the same key are versions of one row."""
+    """Return what a record is about: two records of a kind with the same key are versions of one row."""
     key = record.site_id
     match record:
         case SiteConfigured():

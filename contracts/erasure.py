@@ -51,17 +51,17 @@ def digest_of(site_id: str, kind: ReferenceKind, ref: str) -> str:
 
 
 def tombstone_of(digest: str) -> str:
-    """What stands where the reference stood; a well-formed id."""
+    """Return what stands where the reference stood; a well-formed id."""
     return _TOMBSTONE + digest[:24]
 
 
 def is_tombstone(text: str) -> bool:
-    """Whether ``text`` stands for an erased reference."""
+    """Return whether ``text`` stands for an erased reference."""
     return text.startswith(_TOMBSTONE)
 
 
 def erasure_of(record: ReferenceErased) -> Erasure:
-    """The erasure that a configuration record orders."""
+    """Return the erasure that a configuration record orders."""
     return Erasure(record.site_id, record.reference, record.digest, record.before_ms)
 
 
@@ -123,7 +123,7 @@ class Eraser:
         return _TOKEN.sub(lambda found: self._word(site, site_id, found[0], at_ms), text)
 
     def covers(self, site_id: str, kind: ReferenceKind, ref: str, at_ms: int) -> bool:
-        """Whether ``ref`` is erased from what was received at ``at_ms``."""
+        """Return whether ``ref`` is erased from what was received at ``at_ms``."""
         site = self._before.get(site_id)
         return site is not None and at_ms <= site.get((kind, digest_of(site_id, kind, ref)), -1)
 

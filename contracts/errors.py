@@ -56,7 +56,7 @@ class Transient(LinliError):  # noqa: N818
 
 
 class Permanent(LinliError):  # noqa: N818
-    """A failure that trying again cannot mend."""
+    """A failure that trying again cannot fix."""
 
 
 class ConfigurationError(Permanent):

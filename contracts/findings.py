@@ -41,7 +41,7 @@ _RANKS = {Severity.INFO: 0, Severity.MINOR: 1, Severity.MAJOR: 2, Severity.CRITI
 
 
 class SubjectKind(enum.StrEnum):
-    """What an incident is about."""
+    """The kind of subject that an incident is about."""
 
     PERSON = "person"
     VEHICLE = "vehicle"
@@ -71,7 +71,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a rule concluded, complete with its identity.
+    """A conclusion of a rule, complete with its identity.
 
     ``open_id`` is the finding_id of the episode's OPEN; ``nth`` its number since then (the OPEN is 0).
     ``decided_ms`` is the event time of what decided it, ``due_ms`` the moment it was due: ``received_ms`` of the
@@ -121,12 +121,12 @@ def content_of(finding: Finding) -> Finding:
 
 
 def trace_id(finding: Finding) -> str:
-    """What every hop of its story is logged under: the event it began with, else the episode's OPEN."""
+    """Return what every hop of its story is logged under: the event it began with, else the episode's OPEN."""
     return finding.onset_event_id or finding.open_id
 
 
 def retract_id(open_id: str) -> str:
-    """The id of the RETRACT of the episode whose OPEN is ``open_id``."""
+    """Return the id of the RETRACT of the episode whose OPEN is ``open_id``."""
     return hashlib.blake2b(f"{open_id}\x1fretract".encode(), digest_size=12).hexdigest()
 
 

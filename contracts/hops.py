@@ -56,7 +56,7 @@ class HopTimes:
         return sum(self._classes)
 
     def cumulative(self) -> list[int]:
-        """How many took at most each of :data:`HOP_BOUNDS_MS`, and last all of them."""
+        """Return how many took at most each of :data:`HOP_BOUNDS_MS`, and last all of them."""
         total, counts = 0, []
         for count in self._classes:
             total += count

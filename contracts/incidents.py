@@ -30,7 +30,7 @@ FINAL_ALERT_STATES = frozenset({AlertState.HANDLED, AlertState.FALSE_ALARM, Aler
 
 
 class AlertAction(enum.StrEnum):
-    """What can be done to an alert; ``retract`` is done by the reader of findings alone."""
+    """The actions on an alert; ``retract`` is done by the reader of findings alone."""
 
     SEE = "see"
     HANDLE = "handle"
@@ -79,7 +79,7 @@ class NotAllowed(Permanent):
 
 
 def next_alert_state(state: AlertState, action: AlertAction) -> AlertState:
-    """The state after ``action``.
+    """Return the state after ``action``.
 
     >>> next_alert_state(AlertState.NEW, AlertAction.SEE)
     <AlertState.SEEN: 'seen'>
@@ -94,13 +94,13 @@ def next_alert_state(state: AlertState, action: AlertAction) -> AlertState:
 
 
 def incident_id(site_id: str, scenario: str, subject: Subject, onset_ms: int) -> str:
-    """The id of an incident: hash of site, scenario, subject and the onset of its first finding."""
+    """Return the id of an incident: hash of site, scenario, subject and the onset of its first finding."""
     text = "\x1f".join((site_id, scenario, subject.kind, subject.ref, str(onset_ms)))
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 class IncidentSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a receiver is told: codes, times and the place to the building; no person, no room."""
+    """The content of a delivery: codes, times and the place to the building; no person, no room."""
 
     v: int = 1
     incident_id: str

@@ -1,4 +1,4 @@
-"""Identifiers, MQTT topics and partitions: the names that cross process borders."""
+"""Identifiers, MQTT topics and partitions: the names that cross process boundaries."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,39}$"
 _ID = re.compile(ID_PATTERN[1:-1], re.ASCII)
 
 Id = Annotated[str, msgspec.Meta(max_length=40, extra_json_schema={"pattern": ID_PATTERN})]
-"""An id that may become a topic, a key or a file name. The pattern is checked at the border by :func:`check_id`."""
+"""An id that may become a topic, a key or a file name. The pattern is checked at the boundary by :func:`check_id`."""
 
 
 def is_id(text: str) -> bool:
-    """Whether ``text`` is a well-formed id."""
+    """Return whether ``text`` is a well-formed id."""
     return _ID.fullmatch(text) is not None
 
 
@@ -79,7 +79,7 @@ class Topic(msgspec.Struct, frozen=True):
 
 
 def parse_topic(text: str) -> Topic:
-    """The parts of one of Linli's own topics.
+    """Return the parts of one of Linli's own topics.
 
     >>> parse_topic("linli/v1/s1/gate/g1/evt").device_id
     'g1'
@@ -98,7 +98,7 @@ def parse_topic(text: str) -> Topic:
 
 
 def partition_of(site_id: str, partitions: int) -> int:
-    """The partition a site's events live in: ``crc32(site_id) mod partitions``, stable across runs and machines.
+    """Return the partition a site's events live in: ``crc32(site_id) mod partitions``, stable across runs and machines.
 
     >>> partition_of("s1", 1)
     0

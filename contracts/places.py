@@ -27,7 +27,7 @@ class PlaceKind(enum.StrEnum):
 
 
 class PlaceUse(enum.StrEnum):
-    """What a place is used for; rules decide by it, never by its name."""
+    """The use of a place; rules decide by it, never by its name."""
 
     DWELLING = "dwelling"
     LOBBY = "lobby"

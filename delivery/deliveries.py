@@ -20,8 +20,8 @@ DELIVERIES = "deliveries"
 _KNOWN = select(deliveries.c.delivery_id).where(deliveries.c.delivery_id.in_(bindparam("keys", expanding=True)))
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """What a receiver gets. ``delivery_id`` is its idempotency key: the same news has the same key for ever."""
+class DeliveryMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """The message a receiver gets. ``delivery_id`` is its idempotency key: the same news always has the same key."""
 
     v: int = 1
     delivery_id: str
@@ -29,8 +29,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     incident: IncidentSummary
 
 
-class News(msgspec.Struct, frozen=True, kw_only=True):
-    """What one receiver is to be told of an incident as it is now."""
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
+    """A notification for one receiver of an incident as it is now."""
 
     delivery_id: str
     receiver: str
@@ -57,7 +57,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def summary_of(incident: Incident) -> IncidentSummary:
-    """The incident without people and rooms."""
+    """Return the incident without people and rooms."""
     return IncidentSummary(
         incident_id=incident.incident_id,
         number=incident.number,
@@ -75,13 +75,13 @@ def summary_of(incident: Incident) -> IncidentSummary:
 
 
 def delivery_id(receiver: str, incident_id: str, kind: DeliveryKind, detail: str) -> str:
-    """The key of one piece of news for one receiver: 24 hex digits. ``detail`` tells apart news of one kind."""
+    """Return the key of one piece of news for one receiver: 24 hex digits. ``detail`` tells apart news of one kind."""
     text = "\x1f".join((receiver, incident_id, kind, detail))
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
-def news_detail(kind: DeliveryKind, severity: Severity, state: AlertState) -> str:
-    """What tells apart two pieces of news of one kind about one incident."""
+def notification_detail(kind: DeliveryKind, severity: Severity, state: AlertState) -> str:
+    """Return what tells apart two pieces of news of one kind about one incident."""
     match kind:
         case DeliveryKind.RAISED:
             return severity.value
@@ -95,59 +95,63 @@ def add_deliveries(
     connection: Connection, receivers: Iterable[str], incident: Incident, kind: DeliveryKind, now_ms: int
 ) -> None:
     """One pending row per receiver, due now; news that a receiver already has a row for is left alone."""
-    news = unknown_news(connection, news_of(receivers, incident, kind, now_ms))
-    write_news(connection, [(allot(connection, DELIVERIES), one) for one in news])
+    notifications = new_notifications(connection, notifications_of(receivers, incident, kind, now_ms))
+    write_notifications(connection, [(allot(connection, DELIVERIES), one) for one in notifications])
 
 
-def news_of(receivers: Iterable[str], incident: Incident, kind: DeliveryKind, now_ms: int) -> list[News]:
-    """One piece of news for each receiver."""
-    detail = news_detail(kind, incident.severity, incident.state)
+def notifications_of(
+    receivers: Iterable[str], incident: Incident, kind: DeliveryKind, now_ms: int
+) -> list[Notification]:
+    """Return one piece of news for each receiver."""
+    detail = notification_detail(kind, incident.severity, incident.state)
     keys = {delivery_id(receiver, incident.incident_id, kind, detail): receiver for receiver in receivers}
     return [
-        News(delivery_id=key, receiver=receiver, incident=incident, kind=kind, at_ms=now_ms)
+        Notification(delivery_id=key, receiver=receiver, incident=incident, kind=kind, at_ms=now_ms)
         for key, receiver in keys.items()
     ]
 
 
-def unknown_news(connection: Connection, news: Sequence[News]) -> list[News]:
+def new_notifications(connection: Connection, notifications: Sequence[Notification]) -> list[Notification]:
     """Those that have no row yet, in their order."""
-    if not news:
+    if not notifications:
         return []
-    known = set(connection.execute(_KNOWN, {"keys": [one.delivery_id for one in news]}).scalars())
-    return [one for one in news if one.delivery_id not in known]
+    known = set(connection.execute(_KNOWN, {"keys": [one.delivery_id for one in notifications]}).scalars())
+    return [one for one in notifications if one.delivery_id not in known]
 
 
-def write_news(connection: Connection, numbered: Sequence[tuple[int, News]]) -> None:
+def write_notifications(connection: Connection, numbered: Sequence[tuple[int, Notification]]) -> None:
     """A pending row, due now, for each with its ordinal."""
-    rows = [_row(ordinal, news) for ordinal, news in numbered]
+    rows = [_row(ordinal, notifications) for ordinal, notifications in numbered]
     if rows:
         connection.execute(insert(deliveries), rows)
 
 
 def delivery_of(row: object) -> Delivery:
-    """A row of ``deliveries`` as a value."""
+    """Return a row of ``deliveries`` as a value."""
     names = Delivery.__struct_fields__
     values = {name: getattr(row, name) for name in names}
     values |= {"kind": DeliveryKind(values["kind"]), "state": DeliveryState(values["state"])}
     return Delivery(**{**values, "payload": values["payload"].encode()})
 
 
-def _row(ordinal: int, news: News) -> dict[str, object]:
-    incident = news.incident
-    message = Message(delivery_id=news.delivery_id, kind=news.kind, incident=summary_of(incident))
+def _row(ordinal: int, notifications: Notification) -> dict[str, object]:
+    incident = notifications.incident
+    message = DeliveryMessage(
+        delivery_id=notifications.delivery_id, kind=notifications.kind, incident=summary_of(incident)
+    )
     return {
-        "delivery_id": news.delivery_id,
+        "delivery_id": notifications.delivery_id,
         "ordinal": ordinal,
-        "receiver": news.receiver,
+        "receiver": notifications.receiver,
         "incident_id": incident.incident_id,
         "site_id": incident.site_id,
-        "kind": news.kind.value,
+        "kind": notifications.kind.value,
         "payload": msgspec.json.encode(message).decode(),
         "life_safety": incident.life_safety,
         "state": DeliveryState.PENDING.value,
         "reason": "",
         "attempts": 0,
-        "created_ms": news.at_ms,
-        "due_ms": news.at_ms,
+        "created_ms": notifications.at_ms,
+        "due_ms": notifications.at_ms,
         "settled_ms": None,
     }

@@ -1,4 +1,4 @@
-"""What a receiver is to be told now, with what decides whether it is: read by the batch."""
+"""What a receiver is to be told now, with what decides whether it is: read in batches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy import Connection, and_, bindparam, exists, select
 from contracts.incidents import DeliveryState
 from delivery.deliveries import Delivery, delivery_of
 from delivery.profiles import FOLLOW_UPS, MuteReason, ReceiverProfile, mute_reason
-from incidents.store.database import ask
+from incidents.store.database import select_by_ids
 from incidents.store.records import incident_of
 from incidents.store.schema import deliveries, incidents
 from incidents.store.trace_ids import trace_of_incident
@@ -48,7 +48,7 @@ _TOLD = (
 _INCIDENTS = select(incidents).where(incidents.c.incident_id.in_(bindparam("ids", expanding=True)))
 
 
-class Due(msgspec.Struct, frozen=True):
+class DueDelivery(msgspec.Struct, frozen=True):
     """A row to work on: why it is muted, or None; else the trace of its incident, for the log."""
 
     delivery: Delivery
@@ -56,16 +56,16 @@ class Due(msgspec.Struct, frozen=True):
     trace: str = ""
 
 
-def due_rows(connection: Connection, profile: ReceiverProfile, now_ms: int) -> list[Due]:
-    """The most urgent rows of a receiver, at most :data:`MOST_AT_ONCE` and one of an incident."""
+def due_rows(connection: Connection, profile: ReceiverProfile, now_ms: int) -> list[DueDelivery]:
+    """Return the most urgent rows of a receiver, at most :data:`MOST_AT_ONCE` and one of an incident."""
     rows = [delivery_of(row) for row in connection.execute(_DUE, {"to": profile.name, "now": now_ms})]
     ids = [row.incident_id for row in rows]
     following = [row.incident_id for row in rows if row.kind in FOLLOW_UPS]
-    found = {row["incident_id"]: incident_of(row) for row in ask(connection, _INCIDENTS, ids)}
-    told = {row["incident_id"] for row in ask(connection, _TOLD, following, to=profile.name)}
+    found = {row["incident_id"]: incident_of(row) for row in select_by_ids(connection, _INCIDENTS, ids)}
+    told = {row["incident_id"] for row in select_by_ids(connection, _TOLD, following, to=profile.name)}
     due = []
     for row in rows:
         told_of_it = row.incident_id in told
         muted = mute_reason(profile, found[row.incident_id], row.kind, told=told_of_it, now_ms=now_ms)
-        due.append(Due(row, muted, "" if muted else trace_of_incident(connection, row.incident_id)))
+        due.append(DueDelivery(row, muted, "" if muted else trace_of_incident(connection, row.incident_id)))
     return due

@@ -24,12 +24,12 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from contracts.errors import Permanent, Transient
 from contracts.hops import Hop, HopTimes
 from contracts.incidents import DeliveryState
-from delivery.backoff import Outcome, Step, after_attempt
+from delivery.backoff import AttemptOutcome, DeliveryStep, after_attempt
 from delivery.deliveries import Delivery
-from delivery.due import Due, due_rows
+from delivery.due import DueDelivery, due_rows
 from delivery.profiles import ReceiverProfile
-from delivery.receiver import Misconfigured, Receipt, Receiver
-from incidents.store.database import ask
+from delivery.receiver import Receipt, Receiver, ReceiverMisconfigured
+from incidents.store.database import select_by_ids
 from incidents.store.operator_alarms import AlarmCode, clear_alarm, raise_alarm
 from incidents.store.schema import attempts, deliveries
 from incidents.store.store import Store
@@ -59,19 +59,19 @@ _log = structlog.get_logger("delivery.outbox")
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """What one attempt came to. ``detail`` is a status or an error's name, never a body."""
+    """The result of one attempt. ``detail`` is a status or an error's name, never a body."""
 
-    outcome: Outcome
+    outcome: AttemptOutcome
     detail: str = ""
     retry_after_s: float | None = None
 
 
-class Made(msgspec.Struct, frozen=True):
+class CompletedAttempt(msgspec.Struct, frozen=True):
     """An attempt that was made and must still be written down. ``step``: where that leaves its delivery."""
 
-    due: Due
+    due: DueDelivery
     attempt: Attempt
-    step: Step
+    step: DeliveryStep
     nth: int
     started_ms: int
     ended_ms: int
@@ -81,7 +81,7 @@ class Outbox:
     """Sends the rows of one receiver. Attempts that could not be written down at once are written down first of all.
 
     Args:
-        dice: uniform in 0–1, for the jitter of retries.
+        jitter: uniform in 0–1, for the jitter of retries.
         times: counts from the delivery row to its receiver's confirmation.
     """
 
@@ -92,7 +92,7 @@ class Outbox:
         profile: ReceiverProfile,
         *,
         clock_ms: Clock = wall_ms,
-        dice: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random.random,
         times: HopTimes | None = None,
     ) -> None:
         self._times = times or HopTimes(Hop.INCIDENT_TO_DELIVERED)
@@ -100,8 +100,8 @@ class Outbox:
         self._receiver = receiver
         self._profile = profile
         self._clock_ms = clock_ms
-        self._dice = dice
-        self._made: list[Made] = []
+        self._jitter = jitter
+        self._made: list[CompletedAttempt] = []
 
     def step(self, going: Callable[[], bool] = lambda: True) -> int:
         """Work on the most urgent due rows; on how many.
@@ -112,7 +112,7 @@ class Outbox:
         Raises:
             Transient: the database is away.
         """
-        muted: list[Due] = []
+        muted: list[DueDelivery] = []
         if not self._made:
             with self._store.read() as connection:
                 due = due_rows(connection, self._profile, self._clock_ms())
@@ -130,7 +130,7 @@ class Outbox:
             mine: asked before each attempt: whether this process is the one that tells the receiver.
         """
         wake = threading.Event()
-        forget = self._store.bell.listen(wake.set)
+        forget = self._store.commit_signal.subscribe(wake.set)
         try:
             while not stop.is_set():
                 wake.clear()
@@ -142,7 +142,7 @@ class Outbox:
         finally:
             forget()
 
-    def _send(self, due: Sequence[Due], going: Callable[[], bool]) -> None:
+    def _send(self, due: Sequence[DueDelivery], going: Callable[[], bool]) -> None:
         end_s = time.monotonic() + BEGIN_FOR_S
         for nth, one in enumerate(due):
             if nth and (time.monotonic() > end_s or not going()):
@@ -150,7 +150,7 @@ class Outbox:
             started_ms = self._clock_ms()
             self._made.append(self._after(one, attempt(self._receiver, one.delivery), started_ms))
 
-    def _after(self, due: Due, made: Attempt, started_ms: int) -> Made:
+    def _after(self, due: DueDelivery, made: Attempt, started_ms: int) -> CompletedAttempt:
         now_ms, nth = self._clock_ms(), due.delivery.attempts + 1
         step = after_attempt(
             made.outcome,
@@ -159,11 +159,11 @@ class Outbox:
             created_ms=due.delivery.created_ms,
             give_up_ms=self._profile.give_up_ms,
             retry_after_s=made.retry_after_s,
-            dice=self._dice(),
+            jitter=self._jitter(),
         )
-        return Made(due, made, step, nth, started_ms, now_ms)
+        return CompletedAttempt(due, made, step, nth, started_ms, now_ms)
 
-    def _write_down(self, muted: Sequence[Due]) -> None:
+    def _write_down(self, muted: Sequence[DueDelivery]) -> None:
         now_ms = self._clock_ms()
         with self._store.write() as connection:
             # Another process that took the receiver over may have written its own of some meanwhile.
@@ -180,7 +180,7 @@ class Outbox:
         for one in made:
             _tell(one)
 
-    def _alarm(self, connection: Connection, made: Sequence[Made]) -> None:
+    def _alarm(self, connection: Connection, made: Sequence[CompletedAttempt]) -> None:
         name, cleared = self._profile.name, False
         for one in made:
             detail = f"{one.attempt.outcome} {one.attempt.detail}"
@@ -191,7 +191,7 @@ class Outbox:
                 if not cleared:
                     clear_alarm(connection, AlarmCode.RECEIVER_FAILING, name, one.ended_ms)
                 cleared = True
-            elif one.nth >= FAILING_AFTER or one.attempt.outcome is Outcome.MISCONFIGURED:
+            elif one.nth >= FAILING_AFTER or one.attempt.outcome is AttemptOutcome.MISCONFIGURED:
                 raise_alarm(connection, AlarmCode.RECEIVER_FAILING, name, detail, one.ended_ms)
                 cleared = False
 
@@ -200,33 +200,33 @@ def attempt(receiver: Receiver, delivery: Delivery) -> Attempt:
     """Send once and name what it came to."""
     try:
         receipt = receiver.send(delivery)
-    except Misconfigured as error:
-        return Attempt(outcome=Outcome.MISCONFIGURED, detail=str(error), retry_after_s=error.retry_after_s)
+    except ReceiverMisconfigured as error:
+        return Attempt(outcome=AttemptOutcome.MISCONFIGURED, detail=str(error), retry_after_s=error.retry_after_s)
     except Transient as error:
-        return Attempt(outcome=Outcome.RETRY, detail=str(error), retry_after_s=error.retry_after_s)
+        return Attempt(outcome=AttemptOutcome.RETRY, detail=str(error), retry_after_s=error.retry_after_s)
     except Permanent as error:
-        return Attempt(outcome=Outcome.REJECTED, detail=str(error))
+        return Attempt(outcome=AttemptOutcome.REJECTED, detail=str(error))
     confirmed = receipt is Receipt.CONFIRMED
-    return Attempt(outcome=Outcome.DELIVERED if confirmed else Outcome.UNREADABLE)
+    return Attempt(outcome=AttemptOutcome.DELIVERED if confirmed else AttemptOutcome.UNREADABLE)
 
 
 def _unchanged(connection: Connection, rows: Sequence[Delivery]) -> set[str]:
-    """The keys of those whose rows are still what they were when they were read."""
+    """Return the keys of those whose rows are still what they were when they were read."""
     were = {row.delivery_id: (row.state.value, row.attempts) for row in rows}
-    now = ask(connection, _AS_IS, list(were))
+    now = select_by_ids(connection, _AS_IS, list(were))
     return {row["delivery_id"] for row in now if were[row["delivery_id"]] == (row["state"], row["attempts"])}
 
 
-def _muted_row(due: Due, now_ms: int) -> dict[str, object]:
+def _muted_row(due: DueDelivery, now_ms: int) -> dict[str, object]:
     assert due.muted is not None
-    return _row(due.delivery, Step(DeliveryState.MUTED, now_ms, due.muted.value), due.delivery.attempts, now_ms)
+    return _row(due.delivery, DeliveryStep(DeliveryState.MUTED, now_ms, due.muted.value), due.delivery.attempts, now_ms)
 
 
-def _delivery_row(made: Made) -> dict[str, object]:
+def _delivery_row(made: CompletedAttempt) -> dict[str, object]:
     return _row(made.due.delivery, made.step, made.nth, made.ended_ms)
 
 
-def _row(delivery: Delivery, step: Step, attempts_: int, now_ms: int) -> dict[str, object]:
+def _row(delivery: Delivery, step: DeliveryStep, attempts_: int, now_ms: int) -> dict[str, object]:
     return {
         "of": delivery.delivery_id,
         "new_state": step.state.value,
@@ -237,7 +237,7 @@ def _row(delivery: Delivery, step: Step, attempts_: int, now_ms: int) -> dict[st
     }
 
 
-def _attempt_row(made: Made) -> dict[str, object]:
+def _attempt_row(made: CompletedAttempt) -> dict[str, object]:
     return {
         "delivery_id": made.due.delivery.delivery_id,
         "nth": made.nth,
@@ -248,11 +248,11 @@ def _attempt_row(made: Made) -> dict[str, object]:
     }
 
 
-def _arrived(made: Made) -> bool:
-    return made.attempt.outcome is Outcome.DELIVERED
+def _arrived(made: CompletedAttempt) -> bool:
+    return made.attempt.outcome is AttemptOutcome.DELIVERED
 
 
-def _tell(made: Made) -> None:
+def _tell(made: CompletedAttempt) -> None:
     delivery = made.due.delivery
     _log.info(
         "delivery_attempt",

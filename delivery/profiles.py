@@ -25,7 +25,7 @@ class MuteReason(enum.StrEnum):
 
 
 class ReceiverProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """What one receiver wants and may have.
+    """The profile of one receiver: what it wants and may have.
 
     ``origins``: anything but ``live`` never leaves unless it is listed here. ``unverified``: an absence that is not
     proven stays inside unless this is set. ``stale_after_ms``: older news is muted (None: never). Empty ``scenarios``

@@ -10,13 +10,13 @@ from delivery.deliveries import Delivery
 
 
 class Receipt(enum.StrEnum):
-    """What a receiver gave back for a delivery it did not refuse."""
+    """A receiver's answer to a delivery that it did not refuse."""
 
     CONFIRMED = "confirmed"
     UNREADABLE = "unreadable"  # a success whose receipt is not ours: a proxy's page, a truncated answer
 
 
-class Misconfigured(Transient):
+class ReceiverMisconfigured(Transient):
     """The other side refuses us, not the message (credentials, address): a person must fix it, then it passes."""
 
 

@@ -15,7 +15,7 @@ from detectors.vehicles.indoor_ebike import IndoorEbike
 
 
 def all_rules() -> tuple[Rule[Any], ...]:
-    """The rules, in order of their names."""
+    """Return the rules, in order of their names."""
     return (
         DeviceSilent(),
         HighAltitudeThrow(),

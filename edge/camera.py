@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class AnalyserName(enum.StrEnum):
-    """What a camera may be asked to look for."""
+    """The analysers that a camera may be asked for."""
 
     HIGH_ALTITUDE_THROW = "high_altitude_throw"
     OBJECT_ZONES = "object_zones"
@@ -76,7 +76,7 @@ class CameraFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_camera(path: Path) -> CameraConfig:
-    """The camera in the TOML file ``path``.
+    """Return the camera in the TOML file ``path``.
 
     Raises:
         ConfigurationError: saying what is wrong and what was expected.
@@ -89,7 +89,7 @@ def load_camera(path: Path) -> CameraConfig:
 
 
 def check_camera(camera: CameraConfig, where: str) -> list[str]:
-    """What is wrong with this camera by itself, one sentence each."""
+    """Return the faults of this camera by itself, one sentence each."""
     wrong = [] if is_id(camera.id) else [f"{where}: id is no id (small letters, digits, - and _, ≤ 40)"]
     if camera.place_id and not is_id(camera.place_id):
         wrong.append(f"{where}: place_id {camera.place_id!r} is no id")
@@ -109,7 +109,7 @@ def check_camera(camera: CameraConfig, where: str) -> list[str]:
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """The tables of a TOML file.
+    """Return the tables of a TOML file.
 
     Raises:
         ConfigurationError: when it is absent, not UTF-8 or not TOML.

@@ -13,10 +13,10 @@ from edge.capture.capture import EVERY_FRAME_QUEUE, Capture, FrameQueue
 from edge.capture.ring import FrameRing
 from edge.evidence.evidence_store import EvidenceDisk
 from edge.evidence.recorder import Recorder
-from edge.inference.analysers import Watch
+from edge.inference.analysers import AnalyserSet
 from edge.inference.pipeline import Pipeline
 from edge.spool.spool import Spool
-from edge.supervise import Worker
+from edge.supervise import SupervisedThread
 from edge.uplink.events import CameraIdentity, EvidencePolicy, report
 
 POLL_S = 0.2
@@ -35,7 +35,7 @@ class CameraWorker:
         camera: CameraConfig,
         identity: CameraIdentity,
         *,
-        make_watch: Callable[[int], Watch],
+        make_analysers: Callable[[int], AnalyserSet],
         disk: EvidenceDisk,
         spool: Spool,
         now_ms: Callable[[], int],
@@ -47,10 +47,10 @@ class CameraWorker:
         self._capture = Capture(camera.source, self._queue, realtime=camera.realtime, loop=camera.loop, now_ms=now_ms)
         policy = EvidencePolicy(upload_passages=camera.upload_passages)
         self._recorder = Recorder(identity, ring=ring, disk=disk, spool=spool, policy=policy)
-        self._make_watch, self._masks, self._ring = make_watch, camera.mask, ring
+        self._make_analysers, self._masks, self._ring = make_analysers, camera.mask, ring
         self._judged, self._reported_ms, self._reported_frames = 0, now_ms(), 0
         bodies = (("capture", self._capture.run), ("judge", self._judge), ("record", self._recorder.run))
-        self._workers = [Worker(f"{camera.id} {name}", body) for name, body in bodies]
+        self._workers = [SupervisedThread(f"{camera.id} {name}", body) for name, body in bodies]
 
     def start(self) -> None:
         """Start the threads."""
@@ -90,7 +90,7 @@ class CameraWorker:
 
     def _judge(self, stop: threading.Event) -> None:
         """Judge until ``stop``; after a failure the supervisor begins again with fresh analysers."""
-        pipeline = Pipeline(self._make_watch, self._masks, self._ring)
+        pipeline = Pipeline(self._make_analysers, self._masks, self._ring)
         while not stop.is_set():
             frame = self._queue.get(POLL_S)
             if frame is None:

@@ -83,7 +83,7 @@ class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_config(path: Path) -> EdgeConfig:
-    """The configuration in ``path``, its paths made absolute.
+    """Return the configuration in ``path``, its paths made absolute.
 
     Raises:
         ConfigurationError: naming everything that is wrong, as far as it can be told.

@@ -17,15 +17,15 @@ from edge.camera import CameraConfig
 from edge.camera_worker import CameraWorker
 from edge.config import EdgeConfig
 from edge.evidence.evidence_store import EvidenceDisk, usage
-from edge.inference.analysers import Watch, build_watch
+from edge.inference.analysers import AnalyserSet, build_analysers
 from edge.inference.manifest import LoadedModel, load_model
 from edge.inference.onnx import OnnxDetector
 from edge.spool.box_db import BoxDb
 from edge.spool.spool import Spool
-from edge.supervise import Worker
+from edge.supervise import SupervisedThread
 from edge.uplink.events import CameraIdentity, report
-from edge.uplink.publisher import Publisher
-from edge.uplink.sender import Sender
+from edge.uplink.publisher import SpoolPublisher
+from edge.uplink.sender import SpoolSender
 from edge.uplink.upload import Uploader
 from edge.uplink.upload_queue import UploadQueue
 from system.clock import wall_ms
@@ -62,14 +62,14 @@ class EdgeBox:
         self._uploads = UploadQueue(self._db)
         self._identity = self._identity_of(config.box.id, config.box.place_id or config.box.id, simulated=False)
         self._cameras = [self._camera(camera, models.get(camera.id)) for camera in config.camera]
-        self._publisher = Publisher(
+        self._publisher = SpoolPublisher(
             config.mqtt,
             site_id=config.box.site,
             box_id=config.box.id,
-            sender=Sender(self._spool, backlog_rows_per_s=config.spool.backlog_rows_per_s),
+            sender=SpoolSender(self._spool, backlog_rows_per_s=config.spool.backlog_rows_per_s),
             now_ms=now_ms,
         )
-        self._workers = [Worker("publish", self._publisher.run), *self._uploader()]
+        self._workers = [SupervisedThread("publish", self._publisher.run), *self._uploader()]
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop``."""
@@ -143,11 +143,11 @@ class EdgeBox:
             max_rows=self._config.spool.max_rows,
         )
 
-    def _uploader(self) -> list[Worker]:
+    def _uploader(self) -> list[SupervisedThread]:
         if not self._config.console.url:
             return []
         uploader = Uploader(self._config.console, queue=self._uploads, disk=self._disk, now_ms=self._now_ms)
-        return [Worker("upload", uploader.run)]
+        return [SupervisedThread("upload", uploader.run)]
 
     def _identity_of(
         self, device_id: str, place_id: str, *, simulated: bool, model: str | None = None
@@ -161,15 +161,15 @@ class EdgeBox:
         )
 
     def _camera(self, camera: CameraConfig, model: LoadedModel | None) -> CameraWorker:
-        def make_watch(first_track_id: int) -> Watch:
-            return build_watch(camera, model=model, make_detector=_onnx_detector, first_track_id=first_track_id)
+        def make_analysers(first_track_id: int) -> AnalyserSet:
+            return build_analysers(camera, model=model, make_detector=_onnx_detector, first_track_id=first_track_id)
 
         name = model.manifest.model if model else None
-        make_watch(1)  # a model that onnxruntime refuses ends the start, not a thread
+        make_analysers(1)  # a model that onnxruntime refuses ends the start, not a thread
         return CameraWorker(
             camera,
             self._identity_of(camera.id, camera.place, simulated=camera.simulated, model=name),
-            make_watch=make_watch,
+            make_analysers=make_analysers,
             disk=self._disk,
             spool=self._spool,
             now_ms=self._now_ms,

@@ -11,7 +11,7 @@ RESTART_S = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
 _log = structlog.get_logger("edge.supervise")
 
 
-class Worker:
+class SupervisedThread:
     """Runs ``body(stop)`` in a thread until it returns by itself or ``stop`` is set.
 
     Args:
@@ -43,7 +43,7 @@ class Worker:
             try:
                 self._body(self._stop)
                 return
-            except Exception as error:  # noqa: BLE001 - the border of every thread: counted, logged, begun again
+            except Exception as error:  # noqa: BLE001 - the boundary of every thread: counted, logged, begun again
                 self.failures += 1
                 _log.exception("worker failed", worker=self.name, failures=self.failures, error=str(error))
                 self._stop.wait(RESTART_S[min(self.failures, len(RESTART_S)) - 1])

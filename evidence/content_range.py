@@ -21,7 +21,7 @@ class ContentRange(msgspec.Struct, frozen=True):
 
 
 def parse_content_range(header: str | None, max_bytes: int) -> ContentRange:
-    """The range that an upload carries.
+    """Return the range that an upload carries.
 
     >>> parse_content_range("bytes 0-9/100", 1000)
     ContentRange(start=0, stop=10, total=100)
@@ -41,7 +41,7 @@ def parse_content_range(header: str | None, max_bytes: int) -> ContentRange:
 
 
 def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """The one range that a view asks for as (start, stop), or None for the whole; several ranges count as none.
+    """Return the one range that a view asks for as (start, stop), or None for the whole; several ranges count as none.
 
     >>> parse_range("bytes=10-", 100), parse_range("bytes=-10", 100), parse_range(None, 100)
     ((10, 100), (90, 100), None)

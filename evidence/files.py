@@ -57,15 +57,15 @@ class EvidenceFiles:
         self._lock = threading.Lock()
 
     def has(self, sha256: str) -> bool:
-        """Whether the complete, checked bytes are here."""
+        """Return whether the complete, checked bytes are here."""
         return self._path(sha256).exists()
 
     def size_bytes(self, sha256: str) -> int:
-        """The size of what :meth:`has`."""
+        """Return the size of what :meth:`has`."""
         return size_of(self._path(sha256))
 
     def read(self, sha256: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """The bytes ``start … stop`` (end exclusive), in pieces of at most 64 KiB."""
+        """Yield the bytes ``start … stop`` (end exclusive), in pieces of at most 64 KiB."""
         return unseal(self._path(sha256), self._key, sha256, start, stop)
 
     def remove(self, sha256: str) -> None:
@@ -77,7 +77,7 @@ class EvidenceFiles:
             sync_folder(self._path(sha256).parent)
 
     def offset(self, box_id: str, sha256: str) -> int:
-        """How many bytes of the upload are held; the whole size when it is complete."""
+        """Return how many bytes of the upload are held; the whole size when it is complete."""
         if self.has(sha256):
             return self.size_bytes(sha256)
         path = self._part(box_id, sha256)

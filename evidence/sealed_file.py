@@ -38,7 +38,7 @@ class SealBroken(Permanent):
 
 
 def load_key(path: Path) -> bytes:
-    """The master key in ``path``; made at random, readable by its owner alone, when the file does not exist.
+    """Return the master key in ``path``; made at random, readable by its owner alone, when the file does not exist.
 
     Raises:
         ConfigurationError: when the file does not hold 32 bytes.
@@ -70,7 +70,7 @@ def seal(path: Path, key: bytes, name: str, size_bytes: int, plain: Iterable[byt
 
 
 def size_of(path: Path) -> int:
-    """The plain size of a sealed file.
+    """Return the plain size of a sealed file.
 
     Raises:
         SealBroken: when it is not one.
@@ -80,7 +80,7 @@ def size_of(path: Path) -> int:
 
 
 def unseal(path: Path, key: bytes, name: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-    """The plain bytes ``start … stop`` (end exclusive; None: to the end), a chunk at a time.
+    """Yield the plain bytes ``start … stop`` (end exclusive; None: to the end), a chunk at a time.
 
     Raises:
         SealBroken: while iterating, before any damaged byte is given.
@@ -133,7 +133,7 @@ class Part:
         _sync(self._file)
 
     def read(self) -> Iterator[bytes]:
-        """The plain bytes from the start, a record at a time."""
+        """Yield the plain bytes from the start, a record at a time."""
         self._file.flush()
         self._file.seek(_SALT_BYTES)
         for index in range(self._records):

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from contracts.durations import HOUR_MS
 from contracts.events import EvidenceRef
 from incidents.store.changes import add_change
-from incidents.store.database import ask
+from incidents.store.database import select_by_ids
 from incidents.store.records import ChangeKind, EvidenceState
 from incidents.store.schema import evidence, incident_evidence, incidents
 
@@ -28,7 +28,7 @@ _LINKS = select(incident_evidence.c.incident_id, incident_evidence.c.sha256).whe
 )
 
 
-class Named(msgspec.Struct, frozen=True):
+class NamedEvidence(msgspec.Struct, frozen=True):
     """A finding of an incident named a still or clip."""
 
     incident_id: str
@@ -51,14 +51,14 @@ class EvidenceRow(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def name_evidence(connection: Connection, named: Sequence[Named]) -> None:
+def name_evidence(connection: Connection, named: Sequence[NamedEvidence]) -> None:
     """Link what findings name to their incidents, in this order, of the same bytes in one incident only the first.
 
     Bytes that came before their finding are present at once.
     """
     hashes = list(dict.fromkeys(one.ref.sha256 for one in named))
-    known = {row["sha256"] for row in ask(connection, _KNOWN, hashes)}
-    linked = {(row["incident_id"], row["sha256"]) for row in ask(connection, _LINKS, hashes)}
+    known = {row["sha256"] for row in select_by_ids(connection, _KNOWN, hashes)}
+    linked = {(row["incident_id"], row["sha256"]) for row in select_by_ids(connection, _LINKS, hashes)}
     new: dict[str, dict[str, object]] = {}
     links: dict[tuple[str, str], dict[str, object]] = {}
     for one in named:
@@ -120,24 +120,24 @@ def erase_evidence(connection: Connection, hashes: Iterable[str], now_ms: int) -
 
 
 def is_erased(connection: Connection, sha256: str) -> bool:
-    """Whether the bytes were erased and so are not wanted."""
+    """Return whether the bytes were erased and so are not wanted."""
     where = (evidence.c.sha256 == sha256) & (evidence.c.reason == ERASED)
     return connection.execute(select(evidence.c.sha256).where(where)).first() is not None
 
 
 def erased_evidence(connection: Connection) -> set[str]:
-    """The hashes of everything that was erased."""
+    """Return the hashes of everything that was erased."""
     return set(connection.execute(select(evidence.c.sha256).where(evidence.c.reason == ERASED)).scalars())
 
 
 def present_before(connection: Connection, before_ms: int) -> list[str]:
-    """The hashes of what is present and came before ``before_ms``."""
+    """Return the hashes of what is present and came before ``before_ms``."""
     where = (evidence.c.state == EvidenceState.PRESENT.value) & (evidence.c.settled_ms < before_ms)
     return list(connection.execute(select(evidence.c.sha256).where(where)).scalars())
 
 
 def evidence_of(connection: Connection, incident_id: str) -> list[EvidenceRow]:
-    """What an incident names, stills before clips, in order of time."""
+    """Return what an incident names, stills before clips, in order of time."""
     join = incident_evidence.join(evidence, evidence.c.sha256 == incident_evidence.c.sha256)
     query = (
         select(incident_evidence, evidence.c.state, evidence.c.reason)
@@ -176,7 +176,7 @@ def _exists(connection: Connection, sha256: str) -> bool:
     return connection.execute(select(evidence.c.state).where(evidence.c.sha256 == sha256)).first() is not None
 
 
-def _asked_for(named: Named) -> dict[str, object]:
+def _asked_for(named: NamedEvidence) -> dict[str, object]:
     return {
         "sha256": named.ref.sha256,
         "state": EvidenceState.PENDING.value,

@@ -56,11 +56,11 @@ class Uploads:
         self._clock_ms = clock_ms
 
     def offset(self, box: Box, sha256: str) -> int:
-        """Where the box's upload continues."""
+        """Return where the box's upload continues."""
         return self.files.offset(box.box_id, sha256)
 
     def begin(self, box: Box, sha256: str, part: ContentRange) -> bool:
-        """Whether bytes are wanted: False when the file is complete already, or was erased.
+        """Return whether bytes are wanted: False when the file is complete already, or was erased.
 
         Raises:
             OffsetConflict: when the range does not continue. QuotaReached: when the box has too much unnamed here.
@@ -79,7 +79,7 @@ class Uploads:
         return True
 
     def end(self, box: Box, sha256: str, total: int) -> bool:
-        """Whether the upload is complete and right, after bytes were appended; False when more is wanted.
+        """Return whether the upload is complete and right, after bytes were appended; False when more is wanted.
 
         Raises:
             WrongHash: complete, but not what its name says; incidents show it as failed.

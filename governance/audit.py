@@ -59,7 +59,7 @@ def entries(connection: Connection, after: int = 0, limit: int = 1000) -> list[t
 
 
 def first_broken(connection: Connection) -> int | None:
-    """The number of the first entry that is missing or was changed, or None when the chain holds to its end."""
+    """Return the number of the first entry that is missing or was changed, or None when the chain holds to its end."""
     previous, expected = _GENESIS, 1
     while batch := entries(connection, after=expected - 1):
         for entry, stored in batch:

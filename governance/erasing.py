@@ -12,7 +12,7 @@ import msgspec
 
 from contracts.erasure import Erasure
 from governance import audit
-from governance.erasure_answers import Answer, Outcome, aged_past
+from governance.erasure_answers import ErasureOutcome, ErasureResult, aged_past
 from governance.erasure_at_once import (
     erase_archive,
     erase_dead_letters,
@@ -21,7 +21,7 @@ from governance.erasure_at_once import (
     find_incidents,
 )
 from governance.erasure_by_age import BOX_MS, erase_judged, find_in_log
-from governance.erasure_register import ask_erasure, asked_erasures
+from governance.erasure_register import order_erasure, ordered_erasures
 from governance.erasure_stores import ACTOR, Stores
 from governance.holds import held_now
 from governance.incident_erasure import find_mentions
@@ -30,18 +30,23 @@ from streams.sqlite_file import empty_wal
 _UNDER_HOLD = frozenset({"inventory", "archive", "snapshots"})
 
 
-def erase(stores: Stores, erasure: Erasure) -> list[Answer]:
+def erase(stores: Stores, erasure: Erasure) -> list[ErasureResult]:
     """Erase what can be erased, and say what became of the reference in each store. Safe to repeat."""
     now_ms = stores.clock_ms()
     with stores.store.write() as connection:
-        ask_erasure(connection, erasure, ACTOR, now_ms)
+        order_erasure(connection, erasure, ACTOR, now_ms)
     hold = _hold_on(stores, erasure)
     log, evidence = find_in_log(stores, erasure)
     answers = [erase_inventory(stores, erasure, dry=bool(hold)), log, *erase_judged(stores, erasure, dry=False)]
     answers += [*erase_incidents(stores, erasure, evidence), *erase_archive(stores, erasure, dry=bool(hold))]
     answers = [_kept(answer, hold) for answer in answers] + erase_dead_letters(stores, erasure)
     answers.append(
-        Answer(store="box spools", outcome=Outcome.AGES_OUT, detail="what boxes have not sent", due_ms=now_ms + BOX_MS)
+        ErasureResult(
+            store="box spools",
+            outcome=ErasureOutcome.AGES_OUT,
+            detail="what boxes have not sent",
+            due_ms=now_ms + BOX_MS,
+        )
     )
     with stores.store.write() as connection:
         detail = {answer.store: f"{answer.outcome} {answer.detail}".strip() for answer in answers}
@@ -52,10 +57,10 @@ def erase(stores: Stores, erasure: Erasure) -> list[Answer]:
     return answers
 
 
-def verify(stores: Stores) -> Iterator[tuple[Erasure, list[Answer]]]:
+def verify(stores: Stores) -> Iterator[tuple[Erasure, list[ErasureResult]]]:
     """For every erasure ever asked for: what each store says now. Nothing is changed."""
     with stores.store.read() as connection:
-        asked = asked_erasures(connection)
+        asked = ordered_erasures(connection)
     for each in asked:
         hold = _hold_on(stores, each.erasure)
         answers = [erase_inventory(stores, each.erasure, dry=True), find_in_log(stores, each.erasure)[0]]
@@ -73,8 +78,8 @@ def _hold_on(stores: Stores, erasure: Erasure) -> str:
     return ", ".join(sorted(holds | ({str(site)} if site else set())))
 
 
-def _kept(answer: Answer, hold: str) -> Answer:
+def _kept(answer: ErasureResult, hold: str) -> ErasureResult:
     """Under a hold the tables and the archive stay whole: they are what the held incident rests on."""
-    if hold and answer.store in _UNDER_HOLD and answer.outcome in {Outcome.STILL_THERE, Outcome.AGES_OUT}:
-        return msgspec.structs.replace(answer, outcome=Outcome.HELD, detail=f"{answer.detail}, by {hold}")
+    if hold and answer.store in _UNDER_HOLD and answer.outcome in {ErasureOutcome.STILL_THERE, ErasureOutcome.AGES_OUT}:
+        return msgspec.structs.replace(answer, outcome=ErasureOutcome.HELD, detail=f"{answer.detail}, by {hold}")
     return answer

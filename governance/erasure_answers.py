@@ -7,7 +7,7 @@ import enum
 import msgspec
 
 
-class Outcome(enum.StrEnum):
+class ErasureOutcome(enum.StrEnum):
     """What became of the reference in one store."""
 
     CLEAN = "clean"  # it is not there
@@ -17,24 +17,26 @@ class Outcome(enum.StrEnum):
     STILL_THERE = "still there"
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class ErasureResult(msgspec.Struct, frozen=True, kw_only=True):
     """One store's answer. ``due_ms``: when what ages out is gone; ``detail``: counts, or the hold."""
 
     store: str
-    outcome: Outcome
+    outcome: ErasureOutcome
     detail: str = ""
     due_ms: int | None = None
 
 
-def counted(store: str, count: int, what: str, *, dry: bool) -> Answer:
+def counted(store: str, count: int, what: str, *, dry: bool) -> ErasureResult:
     """Return the answer of a store that holds ``count``: when ``dry`` they are still there, otherwise erased."""
     if not count:
-        return Answer(store=store, outcome=Outcome.CLEAN)
-    return Answer(store=store, outcome=Outcome.STILL_THERE if dry else Outcome.ERASED, detail=f"{count} {what}")
+        return ErasureResult(store=store, outcome=ErasureOutcome.CLEAN)
+    return ErasureResult(
+        store=store, outcome=ErasureOutcome.STILL_THERE if dry else ErasureOutcome.ERASED, detail=f"{count} {what}"
+    )
 
 
-def aged_past(answer: Answer, now_ms: int) -> Answer:
+def aged_past(answer: ErasureResult, now_ms: int) -> ErasureResult:
     """Return the answer as it stands now: what should have aged out and has not is still there."""
-    if answer.outcome is Outcome.AGES_OUT and answer.due_ms is not None and answer.due_ms < now_ms:
-        return msgspec.structs.replace(answer, outcome=Outcome.STILL_THERE)
+    if answer.outcome is ErasureOutcome.AGES_OUT and answer.due_ms is not None and answer.due_ms < now_ms:
+        return msgspec.structs.replace(answer, outcome=ErasureOutcome.STILL_THERE)
     return answer

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contracts.erasure import Eraser, Erasure
 from contracts.events import CONFIG_SOURCE, Configuration, ConfigurationRecord, ReferenceErased
 from evidence.store import erase_evidence, erased_evidence
-from governance.erasure_answers import Answer, Outcome, counted
+from governance.erasure_answers import ErasureOutcome, ErasureResult, counted
 from governance.erasure_stores import ACTOR, Stores
 from governance.holds import held_evidence
 from governance.incident_erasure import Mentions, erase_mentions, find_mentions
@@ -16,7 +16,7 @@ from ingest.shard.dead_letters import IN_ALL
 from streams.archive.archive import Archive, without
 
 
-def erase_inventory(stores: Stores, erasure: Erasure, *, dry: bool) -> Answer:
+def erase_inventory(stores: Stores, erasure: Erasure, *, dry: bool) -> ErasureResult:
     """Let rows that name it go; a record tells the engine, through the log, to forget it too."""
     eraser = Eraser([erasure])
 
@@ -44,7 +44,7 @@ def _record(erasure: Erasure) -> ReferenceErased:
     )
 
 
-def erase_incidents(stores: Stores, erasure: Erasure, of_events: set[str]) -> list[Answer]:
+def erase_incidents(stores: Stores, erasure: Erasure, of_events: set[str]) -> list[ErasureResult]:
     """Put tombstones into rows, and delete the evidence of who it was about, with what ``of_events`` names."""
     now_ms = stores.clock_ms()
     with stores.store.write() as connection:
@@ -60,7 +60,7 @@ def erase_incidents(stores: Stores, erasure: Erasure, of_events: set[str]) -> li
     return [_of_rows(found, dry=False), counted("evidence", left or there, "files", dry=left > 0), *_holds(found)]
 
 
-def find_incidents(stores: Stores, erasure: Erasure) -> list[Answer]:
+def find_incidents(stores: Stores, erasure: Erasure) -> list[ErasureResult]:
     """Count the rows that name it, and what is left of its evidence."""
     with stores.store.read() as connection:
         found = find_mentions(connection, erasure)
@@ -69,19 +69,19 @@ def find_incidents(stores: Stores, erasure: Erasure) -> list[Answer]:
     return [_of_rows(found, dry=True), counted("evidence", files, "files", dry=True), *_holds(found)]
 
 
-def _of_rows(found: Mentions, *, dry: bool) -> Answer:
+def _of_rows(found: Mentions, *, dry: bool) -> ErasureResult:
     return counted("incidents", found.rows, "rows", dry=dry)
 
 
-def _holds(found: Mentions) -> list[Answer]:
+def _holds(found: Mentions) -> list[ErasureResult]:
     if not found.held:
         return []
     holds = sorted({str(hold) for hold in found.held.values()})
     said = f"{len(found.held)} incidents, by {', '.join(holds)}"
-    return [Answer(store="incidents", outcome=Outcome.HELD, detail=said)]
+    return [ErasureResult(store="incidents", outcome=ErasureOutcome.HELD, detail=said)]
 
 
-def erase_archive(stores: Stores, erasure: Erasure, *, dry: bool) -> list[Answer]:
+def erase_archive(stores: Stores, erasure: Erasure, *, dry: bool) -> list[ErasureResult]:
     """Write segments and open days anew without it."""
     if stores.archive is None:
         return []
@@ -100,7 +100,7 @@ def _parts_naming(archive: Archive, erasure: Erasure) -> int:
         return count + sum(eraser.event(row) is not row for row in archive.catalogue.all_rows(erasure.site_id))
 
 
-def erase_dead_letters(stores: Stores, erasure: Erasure, *, dry: bool = False) -> list[Answer]:
+def erase_dead_letters(stores: Stores, erasure: Erasure, *, dry: bool = False) -> list[ErasureResult]:
     """Delete letters that name it though they were scrubbed when they were written."""
     eraser = Eraser([erasure])
     named = [

@@ -10,7 +10,7 @@ from contracts.durations import DAY_MS, HOUR_MS
 from contracts.erasure import Eraser, Erasure
 from contracts.errors import Rejected
 from contracts.events import AnyEvent
-from governance.erasure_answers import Answer, Outcome, counted
+from governance.erasure_answers import ErasureOutcome, ErasureResult, counted
 from governance.erasure_stores import Stores
 from streams.engine.erasure_check import names_in_snapshot
 from streams.log.sqlite.day_log import read_days
@@ -18,14 +18,14 @@ from streams.log.sqlite.days import day_begin_ms
 from streams.topics import DEAD_RETENTION_HOURS
 
 if TYPE_CHECKING:  # one machine needs neither Kafka's client nor the time to import it
-    from governance.topic_erasure import Named, Topics
+    from governance.topic_erasure import TopicEraser, TopicMentions
 
 SNAPSHOT_MS = 2 * HOUR_MS  # a site's row is written anew within half an hour of `linli run`
 DEAD_MS = (DEAD_RETENTION_HOURS + 2) * HOUR_MS  # with the hour that a segment is open, and one to delete it
 BOX_MS = 30 * DAY_MS  # a box's spool holds nothing older, and the platform refuses it
 
 
-def find_in_log(stores: Stores, erasure: Erasure) -> tuple[Answer, set[str]]:
+def find_in_log(stores: Stores, erasure: Erasure) -> tuple[ErasureResult, set[str]]:
     """Return by when the log lets go of it, and the hashes of the evidence that events about it name."""
     if stores.topics is not None:
         named = stores.topics.log(erasure)
@@ -38,9 +38,11 @@ def find_in_log(stores: Stores, erasure: Erasure) -> tuple[Answer, set[str]]:
             records, newest = records + 1, day
             evidence |= {ref.sha256 for event in events for ref in event.evidence}
     if not records:
-        return Answer(store="log", outcome=Outcome.CLEAN), evidence
+        return ErasureResult(store="log", outcome=ErasureOutcome.CLEAN), evidence
     due_ms = day_begin_ms(newest) + _kept_ms(stores)
-    return Answer(store="log", outcome=Outcome.AGES_OUT, detail=f"{records} records", due_ms=due_ms), evidence
+    return ErasureResult(
+        store="log", outcome=ErasureOutcome.AGES_OUT, detail=f"{records} records", due_ms=due_ms
+    ), evidence
 
 
 def _kept_ms(stores: Stores) -> int:
@@ -48,14 +50,14 @@ def _kept_ms(stores: Stores) -> int:
     return (stores.log_days + 2) * DAY_MS
 
 
-def _goes_with_its_segment(stores: Stores, store: str, named: Named, what: str) -> Answer:
+def _goes_with_its_segment(stores: Stores, store: str, named: TopicMentions, what: str) -> ErasureResult:
     if not named.records:
-        return Answer(store=store, outcome=Outcome.CLEAN)
+        return ErasureResult(store=store, outcome=ErasureOutcome.CLEAN)
     due_ms = named.newest_ms + _kept_ms(stores)
-    return Answer(store=store, outcome=Outcome.AGES_OUT, detail=f"{named.records} {what}", due_ms=due_ms)
+    return ErasureResult(store=store, outcome=ErasureOutcome.AGES_OUT, detail=f"{named.records} {what}", due_ms=due_ms)
 
 
-def erase_judged(stores: Stores, erasure: Erasure, *, dry: bool, asked_ms: int = 0) -> list[Answer]:
+def erase_judged(stores: Stores, erasure: Erasure, *, dry: bool, asked_ms: int = 0) -> list[ErasureResult]:
     """Erase what the rules have found, and return by when what they keep lets go of it, wherever that lies."""
     asked_ms = asked_ms or stores.clock_ms()
     if stores.topics is not None:
@@ -63,20 +65,25 @@ def erase_judged(stores: Stores, erasure: Erasure, *, dry: bool, asked_ms: int =
     return _engine(stores, erasure, dry=dry, asked_ms=asked_ms)
 
 
-def _of_topics(stores: Stores, topics: Topics, erasure: Erasure, *, dry: bool, asked_ms: int) -> list[Answer]:
+def _of_topics(
+    stores: Stores, topics: TopicEraser, erasure: Erasure, *, dry: bool, asked_ms: int
+) -> list[ErasureResult]:
     """Findings go by age, as the log; of snapshots compaction drops what the workers' new rows have replaced."""
     if not dry:
         topics.take_back(erasure, stores.clock_ms())
     findings = _goes_with_its_segment(stores, "findings", topics.findings(erasure), "findings")
-    snapshots, rows = Answer(store="snapshots", outcome=Outcome.CLEAN), topics.snapshots(erasure).records
+    snapshots, rows = ErasureResult(store="snapshots", outcome=ErasureOutcome.CLEAN), topics.snapshots(erasure).records
     if rows:
         said = f"{rows} rows, replaced by `linli streams run` and then compacted"
         due_ms = asked_ms + SNAPSHOT_MS
-        snapshots = Answer(store="snapshots", outcome=Outcome.AGES_OUT, detail=said, due_ms=due_ms)
-    letters, oldest_ms = Answer(store="dead letters' topic", outcome=Outcome.CLEAN), topics.oldest_dead_ms()
+        snapshots = ErasureResult(store="snapshots", outcome=ErasureOutcome.AGES_OUT, detail=said, due_ms=due_ms)
+    letters, oldest_ms = (
+        ErasureResult(store="dead letters' topic", outcome=ErasureOutcome.CLEAN),
+        topics.oldest_dead_ms(),
+    )
     if oldest_ms is not None and oldest_ms <= erasure.before_ms:
         said, due_ms = "sealed, and scrubbed when they were written", erasure.before_ms + DEAD_MS
-        letters = Answer(store=letters.store, outcome=Outcome.AGES_OUT, detail=said, due_ms=due_ms)
+        letters = ErasureResult(store=letters.store, outcome=ErasureOutcome.AGES_OUT, detail=said, due_ms=due_ms)
     return [findings, snapshots, letters]
 
 
@@ -87,7 +94,7 @@ def _events_of(data: bytes) -> Iterable[AnyEvent]:
         return ()
 
 
-def _engine(stores: Stores, erasure: Erasure, *, dry: bool, asked_ms: int) -> list[Answer]:
+def _engine(stores: Stores, erasure: Erasure, *, dry: bool, asked_ms: int) -> list[ErasureResult]:
     """Findings get tombstones; a snapshot is written anew by `linli run` once the log has told it to forget."""
     engine = stores.engine_store
     if engine is None:
@@ -96,8 +103,8 @@ def _engine(stores: Stores, erasure: Erasure, *, dry: bool, asked_ms: int) -> li
     findings = engine.rewrite_findings(eraser.finding, dry=dry)
     rows = sum(names_in_snapshot(row, eraser, erasure.site_id) for row in engine.snapshots())
     due_ms = asked_ms + SNAPSHOT_MS
-    snapshots = Answer(store="snapshots", outcome=Outcome.CLEAN)
+    snapshots = ErasureResult(store="snapshots", outcome=ErasureOutcome.CLEAN)
     if rows:
         said = f"{rows} rows, written anew by `linli run`"
-        snapshots = Answer(store="snapshots", outcome=Outcome.AGES_OUT, detail=said, due_ms=due_ms)
+        snapshots = ErasureResult(store="snapshots", outcome=ErasureOutcome.AGES_OUT, detail=said, due_ms=due_ms)
     return [counted("findings", findings, "findings", dry=dry), snapshots]

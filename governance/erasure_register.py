@@ -11,7 +11,7 @@ from governance import audit
 from incidents.store.schema import erasures
 
 
-class AskedErasure(msgspec.Struct, frozen=True, kw_only=True):
+class ErasureOrder(msgspec.Struct, frozen=True, kw_only=True):
     """One row: what was to be erased, by whom it was ordered and when last."""
 
     erasure: Erasure
@@ -19,7 +19,7 @@ class AskedErasure(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
 
 
-def ask_erasure(connection: Connection, erasure: Erasure, actor: str, now_ms: int) -> None:
+def order_erasure(connection: Connection, erasure: Erasure, actor: str, now_ms: int) -> None:
     """Note an erasure, with an audit entry. Asked again, it covers what came since too."""
     where = (
         (erasures.c.site_id == erasure.site_id)
@@ -34,11 +34,11 @@ def ask_erasure(connection: Connection, erasure: Erasure, actor: str, now_ms: in
     audit.record(connection, actor, "erasure.ask", erasure.digest, detail, now_ms)
 
 
-def asked_erasures(connection: Connection) -> list[AskedErasure]:
-    """Every erasure, oldest first."""
+def ordered_erasures(connection: Connection) -> list[ErasureOrder]:
+    """Return every erasure, oldest first."""
     rows = connection.execute(select(erasures).order_by(erasures.c.asked_ms, erasures.c.digest))
     return [
-        AskedErasure(
+        ErasureOrder(
             erasure=Erasure(row.site_id, ReferenceKind(row.kind), row.digest, row.before_ms),
             asked_ms=row.asked_ms,
             actor=row.actor,

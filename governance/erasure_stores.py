@@ -12,10 +12,10 @@ from incidents.store.store import Store
 from ingest.shard.dead_letters import DeadLetters
 from inventory.inventory import Inventory
 from streams.archive.archive import Archive
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 
 if TYPE_CHECKING:  # one machine needs neither Kafka's client nor the time to import it
-    from governance.topic_erasure import Topics
+    from governance.topic_erasure import TopicEraser
 
 ACTOR = "cli"
 """Who erases, in the audit log and in the inventory's history."""
@@ -40,9 +40,9 @@ class Stores:
     dead_letters: DeadLetters
     files: EvidenceFiles
     log_folder: Path | None
-    topics: Topics | None
+    topics: TopicEraser | None
     log_days: int
-    engine_store: EngineStore | None
+    engine_store: SqliteCheckpointStore | None
     archive: Archive | None
     sqlite_files: Sequence[Path]
     clock_ms: Callable[[], int]

@@ -31,14 +31,14 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.hold_id} ({self.reason})"
 
 
-class Held(msgspec.Struct, frozen=True):
-    """What is held now: sites as a whole, and incidents, each with its hold."""
+class HoldScope(msgspec.Struct, frozen=True):
+    """The scope of the holds in force: sites as a whole, and incidents, each with its hold."""
 
     sites: dict[str, Hold]
     incidents: dict[str, Hold]
 
     def of(self, site_id: str, incident_id: str) -> Hold | None:
-        """The hold that covers an incident, if any."""
+        """Return the hold that covers an incident, if any."""
         return self.sites.get(site_id) or self.incidents.get(incident_id)
 
 
@@ -86,22 +86,22 @@ def end_hold(connection: Connection, hold_id: str, actor: str, now_ms: int) -> N
 
 
 def standing_holds(connection: Connection) -> list[Hold]:
-    """Every hold that has not ended, oldest first."""
+    """Return every hold that has not ended, oldest first."""
     query = select(holds).where(holds.c.ended_ms.is_(None)).order_by(holds.c.since_ms, holds.c.hold_id)
     return [Hold(**row) for row in connection.execute(query).mappings()]
 
 
-def held_now(connection: Connection) -> Held:
-    """What is held now."""
+def held_now(connection: Connection) -> HoldScope:
+    """Return what is held now."""
     standing = standing_holds(connection)
-    return Held(
+    return HoldScope(
         {hold.site_id: hold for hold in standing if hold.incident_id is None},
         {hold.incident_id: hold for hold in standing if hold.incident_id is not None},
     )
 
 
 def held_evidence(connection: Connection) -> set[str]:
-    """The hashes of the evidence that incidents under a hold name."""
+    """Return the hashes of the evidence that incidents under a hold name."""
     held = held_now(connection)
     join = incident_evidence.join(incidents, incidents.c.incident_id == incident_evidence.c.incident_id)
     query = select(incident_evidence.c.sha256).select_from(join)

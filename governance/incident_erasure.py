@@ -15,7 +15,7 @@ from contracts.erasure import Eraser, Erasure, digest_of, tombstone_of
 from contracts.events import ReferenceKind
 from contracts.findings import Finding, SubjectKind
 from evidence.store import erase_evidence
-from governance.holds import Held, Hold, held_evidence, held_now
+from governance.holds import Hold, HoldScope, held_evidence, held_now
 from incidents.store.changes import add_change
 from incidents.store.records import ChangeKind, Incident, incident_of
 from incidents.store.schema import (
@@ -56,7 +56,7 @@ class Mentions(msgspec.Struct):
 
 
 def find_mentions(connection: Connection, erasure: Erasure) -> Mentions:
-    """Every row that names the reference, and the evidence of incidents that do, but for what is held."""
+    """Return every row that names the reference, and the evidence of incidents that do, but for what is held."""
     search = _Search(connection, erasure)
     search.look()
     return search.found
@@ -90,7 +90,7 @@ class _Search:
         self._connection = connection
         self._erasure = erasure
         self._eraser = Eraser([erasure])
-        self._held: Held = held_now(connection)
+        self._held: HoldScope = held_now(connection)
 
     def look(self) -> None:
         for incident in self._incidents():
@@ -152,14 +152,14 @@ class _Search:
                 self.found.alarms[row.code, row.subject] = (subject, detail)
 
     def _evidence(self) -> None:
-        """What incidents about it name and is not gone yet, unless an incident under a hold names it too."""
+        """Return what incidents about it name and is not gone yet, unless an incident under a hold names it too."""
         join = incident_evidence.join(evidence, evidence.c.sha256 == incident_evidence.c.sha256)
         query = select(incident_evidence.c.sha256).select_from(join).where(evidence.c.state != "expired")
         named = query.where(incident_evidence.c.incident_id.in_(self.found.about))
         self.found.evidence = set(self._connection.execute(named).scalars()) - held_evidence(self._connection)
 
     def _may(self, incident_id: str) -> bool:
-        """Whether the incident may be changed; noted either way."""
+        """Return whether the incident may be changed; noted either way."""
         hold = self._held.of(self._erasure.site_id, incident_id)
         if hold is None:
             self.found.about[incident_id] = self._erasure.site_id

@@ -37,8 +37,8 @@ _FINAL = tuple(state.value for state in FINAL_ALERT_STATES)
 _OF_INCIDENT = (episodes, incident_actions, incident_changes, deliveries, incident_evidence, findings, incidents)
 
 
-class Forgotten(msgspec.Struct, frozen=True):
-    """What one turn deleted."""
+class DeletedCounts(msgspec.Struct, frozen=True):
+    """Counts of the rows that one turn deleted."""
 
     incidents: int = 0
     findings: int = 0
@@ -46,14 +46,14 @@ class Forgotten(msgspec.Struct, frozen=True):
     alarms: int = 0
 
 
-def forget_incidents(connection: Connection, before_ms: int, now_ms: int) -> Forgotten:
+def delete_closed_incidents(connection: Connection, before_ms: int, now_ms: int) -> DeletedCounts:
     """Delete incidents that were closed and have not changed since ``before_ms``, at most 200; an audit entry says so.
 
     A recurring incident names its predecessor by id; that the predecessor is gone changes nothing in it.
     """
     doomed = _closed_before(connection, before_ms)
     if not doomed:
-        return Forgotten()
+        return DeletedCounts()
     ids = [incident.incident_id for incident in doomed]
     for incident in doomed:
         _count(connection, incident)
@@ -66,14 +66,14 @@ def forget_incidents(connection: Connection, before_ms: int, now_ms: int) -> For
     left = connection.execute(select(incidents.c.incident_id).where(incidents.c.incident_id.in_(ids))).first()
     detail = {"incidents": len(ids), "findings": gone, "before_ms": before_ms, "verified": left is None}
     audit.record(connection, "linli", "retention.incidents", "incidents", detail, now_ms)
-    return Forgotten(incidents=len(ids), findings=gone)
+    return DeletedCounts(incidents=len(ids), findings=gone)
 
 
-def forget_passing(connection: Connection, now_ms: int) -> Forgotten:
+def delete_expired(connection: Connection, now_ms: int) -> DeletedCounts:
     """Delete sessions that have expired and alarms that were cleared long ago."""
     ended = connection.execute(delete(sessions).where(sessions.c.expires_ms < now_ms)).rowcount
     cleared = connection.execute(delete(alarms).where(alarms.c.cleared_ms < now_ms - ALARMS_KEPT_MS)).rowcount
-    return Forgotten(sessions=ended, alarms=cleared)
+    return DeletedCounts(sessions=ended, alarms=cleared)
 
 
 def totals(connection: Connection, site_id: str) -> dict[tuple[str, str, str], int]:

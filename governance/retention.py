@@ -13,12 +13,12 @@ from contracts.durations import DAY_MS
 from contracts.errors import Permanent
 from governance import audit
 from governance.holds import held_now
-from governance.incident_retention import AT_ONCE, forget_incidents, forget_passing
+from governance.incident_retention import AT_ONCE, delete_closed_incidents, delete_expired
 from incidents.store.operator_alarms import AlarmCode, clear_alarm, raise_alarm
 from incidents.store.store import Store
 from streams.archive.archive import Archive
 from streams.archive.catalogue import Segment
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
 from streams.log.sqlite.days import day_begin_ms, plan_days, utc_day
 from system.clock import wall_ms
@@ -32,7 +32,7 @@ Keeper = Callable[[int], object]
 """One class's turn; it is given the time, epoch ms UTC."""
 
 
-class LogKeeper:
+class LogRetention:
     """Days of the embedded log, and what rests on them in ``engine.db``.
 
     Args:
@@ -44,7 +44,7 @@ class LogKeeper:
     def __init__(
         self,
         log: DayLog,
-        engine_store: EngineStore,
+        engine_store: SqliteCheckpointStore,
         store: Store,
         *,
         digest: str,
@@ -84,7 +84,7 @@ class LogKeeper:
                 clear_alarm(connection, AlarmCode.LOG_HELD, self._log.identity(), now_ms)
 
 
-class SegmentKeeper:
+class SegmentRetention:
     """Segments of the archive. A hold on a site, or on one of its incidents, keeps all of the site's segments.
 
     Args:
@@ -112,7 +112,7 @@ class SegmentKeeper:
         return day_begin_ms(segment.head.day) + (days + 1) * DAY_MS <= now_ms
 
 
-class IncidentKeeper:
+class IncidentRetention:
     """Closed incidents, sessions and alarms."""
 
     def __init__(self, store: Store, *, days: int) -> None:
@@ -122,11 +122,11 @@ class IncidentKeeper:
         """One turn."""
         while True:
             with self._store.write() as connection:
-                gone = forget_incidents(connection, now_ms - self._days * DAY_MS, now_ms)
+                gone = delete_closed_incidents(connection, now_ms - self._days * DAY_MS, now_ms)
             if gone.incidents < AT_ONCE:
                 break
         with self._store.write() as connection:
-            forget_passing(connection, now_ms)
+            delete_expired(connection, now_ms)
 
 
 class Retention:

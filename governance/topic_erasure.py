@@ -17,10 +17,10 @@ from contracts.erasure import Eraser, Erasure
 from contracts.errors import LogBroken, Rejected
 from contracts.findings import Finding
 from contracts.names import partition_of
-from streams.checkpoints.findings_topic import decode_said
-from streams.checkpoints.kafka import KafkaKeep, row_in
+from streams.checkpoints.findings_topic import decode_findings_record
+from streams.checkpoints.kafka import KafkaCheckpointStore, row_in
 from streams.engine.erasure_check import names_in_snapshot
-from streams.engine.manifest import Manifest, decode_manifest
+from streams.engine.manifest import PartitionManifest, decode_manifest
 from streams.kafka import KafkaCluster, KafkaRecord
 from streams.topics import TopicNames
 
@@ -30,7 +30,7 @@ ORPHANED_MS = HOUR_MS
 """A row of a version without a manifest is of a takeover: one under way, or one that failed, if it is older."""
 
 
-class Named(msgspec.Struct):
+class TopicMentions(msgspec.Struct):
     """How many records name the reference, the time of the newest, and the evidence that they name with it."""
 
     records: int = 0
@@ -43,7 +43,7 @@ class Named(msgspec.Struct):
         self.newest_ms = max(self.newest_ms, record.timestamp_ms)
 
 
-class Topics:
+class TopicEraser:
     """The topics of a district. They close ``cluster`` with them.
 
     Args:
@@ -58,9 +58,9 @@ class Topics:
         """Close the connections."""
         self._cluster.close()
 
-    def log(self, erasure: Erasure) -> Named:
+    def log(self, erasure: Erasure) -> TopicMentions:
         """Records of the log that name it."""
-        eraser, found = Eraser([erasure]), Named()
+        eraser, found = Eraser([erasure]), TopicMentions()
         for record in self._records(self._names.log, erasure.site_id):
             try:
                 events = decode_batch(record.value or b"").events
@@ -72,21 +72,21 @@ class Topics:
                 found.evidence |= {ref.sha256 for event in named for ref in event.evidence}
         return found
 
-    def findings(self, erasure: Erasure) -> Named:
-        """Findings that name it."""
-        eraser, found = Eraser([erasure]), Named()
+    def findings(self, erasure: Erasure) -> TopicMentions:
+        """Return findings that name it."""
+        eraser, found = Eraser([erasure]), TopicMentions()
         for record in self._records(self._names.findings, erasure.site_id):
             try:
-                said = decode_said(record.value or b"")
+                said = decode_findings_record(record.value or b"")
             except LogBroken:  # the intake has reported it
                 continue
             if isinstance(said, Finding) and eraser.finding(said) is not said:
                 found.add(record)
         return found
 
-    def snapshots(self, erasure: Erasure) -> Named:
-        """Rows that name it, those that newer ones have replaced included."""
-        eraser, found = Eraser([erasure]), Named()
+    def snapshots(self, erasure: Erasure) -> TopicMentions:
+        """Return rows that name it, those that newer ones have replaced included."""
+        eraser, found = Eraser([erasure]), TopicMentions()
         for record in self._records(self._names.snapshots, erasure.site_id):
             if (row := row_in(record)) is not None and names_in_snapshot(row, eraser, erasure.site_id):
                 found.add(record)
@@ -97,7 +97,7 @@ class Topics:
         eraser, partition = Eraser([erasure]), self._partition(erasure.site_id)
         last = {record.key: record for record in self._records(self._names.snapshots, erasure.site_id)}
         sender, count = self._cluster.producer(), 0
-        keep = KafkaKeep(self._cluster, self._names, partition, sender=sender, tails=self._tails)
+        keep = KafkaCheckpointStore(self._cluster, self._names, partition, sender=sender, tails=self._tails)
         manifests = {digest: decode_manifest(data) for digest, data in keep.manifests().items()}
         for key, record in last.items():
             row = row_in(record)
@@ -110,7 +110,7 @@ class Topics:
         return count
 
     def oldest_dead_ms(self) -> int | None:
-        """When the oldest letter of the dead letters' topic was written; None when there is none."""
+        """Return when the oldest letter of the dead letters' topic was written; None when there is none."""
         tail = self._tails(self._names.dead, 0)
         records = tail.read(tail.begin(), 1)
         return records[0].timestamp_ms if records else None
@@ -126,8 +126,8 @@ class Topics:
         return partition_of(site_id, self._partitions)
 
 
-def is_over(digest: str, manifests: Mapping[str, Manifest], *, old: bool) -> bool:
-    """Whether no version will go on from the rows of ``digest``: a later one has got further, or it never began.
+def is_over(digest: str, manifests: Mapping[str, PartitionManifest], *, old: bool) -> bool:
+    """Return whether no version will go on from the rows of ``digest``: a later one has got further, or it never began.
 
     A later version that has not got further may yet give the partition back; one without a manifest may be about to
     begin, unless its rows are ``old``.

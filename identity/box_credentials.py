@@ -36,7 +36,7 @@ class BoxTokens:
         self._boxes = read_boxes(path)
 
     def box_of(self, token: str) -> Box | None:
-        """The box that ``token`` belongs to, or None. Every line is compared, each in constant time."""
+        """Return the box that ``token`` belongs to, or None. Every line is compared, each in constant time."""
         digest = hashlib.sha256(token.encode()).hexdigest().encode()
         found = None
         for box in self._current():
@@ -64,7 +64,7 @@ class BoxTokens:
 
 
 def read_boxes(path: Path) -> tuple[Box, ...]:
-    """Every line of the file; a later line of a box replaces its earlier one.
+    """Return every line of the file; a later line of a box replaces its earlier one.
 
     Raises:
         ConfigurationError: naming the file, the line and what is wrong.

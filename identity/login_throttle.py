@@ -11,7 +11,7 @@ _FORGET_MS = 60 * 60_000
 _MAX_KEYS = 10_000
 
 
-class Throttle:
+class LoginThrottle:
     """Counts failures per key; bounded, the least recently failed key is forgotten first."""
 
     def __init__(self, free_failures: int = FREE_FAILURES) -> None:
@@ -19,7 +19,7 @@ class Throttle:
         self._failures: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
     def wait_ms(self, key: str, now_ms: int) -> int:
-        """How long ``key`` must still wait before its next try; 0 when it may try now."""
+        """Return how long ``key`` must still wait before its next try; 0 when it may try now."""
         count, last_ms = self._failures.get(key, (0, 0))
         if count < self._free or now_ms - last_ms > _FORGET_MS:
             return 0

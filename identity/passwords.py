@@ -20,14 +20,14 @@ def hash_password(password: str) -> str:
 
 
 def is_password(password: str, hashed: str) -> bool:
-    """Whether ``password`` is the one that was hashed; in constant time for any wrong one."""
+    """Return whether ``password`` is the one that was hashed; in constant time for any wrong one."""
     _name, n, r, p, salt, expected = hashed.split("$")
     made = _scrypt(password, bytes.fromhex(salt), int(n), int(r), int(p))
     return hmac.compare_digest(made, bytes.fromhex(expected))
 
 
 def random_password() -> str:
-    """A password of 20 letters and digits, without those that look alike."""
+    """Return a password of 20 letters and digits, without those that look alike."""
     alphabet = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
     return "".join(secrets.choice(alphabet) for _ in range(20))
 

@@ -14,7 +14,7 @@ EVERY_SITE = "*"
 
 
 class Role(enum.StrEnum):
-    """What a person is at a site."""
+    """The role of a person at a site."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -52,19 +52,19 @@ ACTION_RIGHTS: dict[AlertAction, Right] = {
 }
 
 
-class Person(msgspec.Struct, frozen=True):
+class Principal(msgspec.Struct, frozen=True):
     """Somebody who is logged in: a name and the role at each site (or at ``*``)."""
 
     name: str
     grants: Mapping[str, Role]
 
     def may(self, right: Right, site_id: str) -> bool:
-        """Whether this person has ``right`` at ``site_id``. A site's own grant replaces that for all sites."""
+        """Return whether this person has ``right`` at ``site_id``. A site's own grant replaces that for all sites."""
         role = self.grants.get(site_id) or self.grants.get(EVERY_SITE)
         return role is not None and right in RIGHTS[role]
 
     def sites(self, right: Right) -> Scope:
-        """Where this person has ``right``."""
+        """Return where this person has ``right``."""
         named = {site for site in self.grants if site != EVERY_SITE}
         allowed = frozenset(site for site in named if self.may(right, site))
         everywhere = self.grants.get(EVERY_SITE)

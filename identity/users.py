@@ -15,9 +15,9 @@ from contracts.durations import HOUR_MS
 from contracts.errors import ConfigurationError, LinliError
 from contracts.names import is_id
 from governance import audit
-from identity.login_throttle import FREE_FAILURES, Throttle
+from identity.login_throttle import FREE_FAILURES, LoginThrottle
 from identity.passwords import MAX_LENGTH, MIN_LENGTH, hash_password, is_password, random_password
-from identity.roles import EVERY_SITE, Person, Role
+from identity.roles import EVERY_SITE, Principal, Role
 from incidents.store.history import SYSTEM
 from incidents.store.schema import grants, sessions, users
 from incidents.store.store import Store
@@ -40,7 +40,7 @@ class LoginRefused(LinliError):  # noqa: N818
 class Session(msgspec.Struct, frozen=True):
     """A session that holds. The token itself is only in the person's cookie."""
 
-    person: Person
+    person: Principal
     token_sha256: str
     expires_ms: int
 
@@ -52,8 +52,8 @@ class Users:
         self._store = store
         self._clock_ms = clock_ms
         self._lock = threading.Lock()
-        self._by_name = Throttle()
-        self._by_address = Throttle(4 * FREE_FAILURES)
+        self._by_name = LoginThrottle()
+        self._by_address = LoginThrottle(4 * FREE_FAILURES)
 
     def first_run(self) -> str | None:
         """Make ``admin`` with a random password when there is nobody yet; returns it, to be shown once."""
@@ -109,14 +109,14 @@ class Users:
                 connection.execute(delete(table).where(table.c.name == name))
             audit.record(connection, actor, "user.remove", name, {}, self._clock_ms())
 
-    def people(self) -> list[Person]:
+    def people(self) -> list[Principal]:
         """Everybody, by name."""
         with self._store.read() as connection:
             names = connection.execute(select(users.c.name).order_by(users.c.name)).scalars().all()
             return [_person(connection, name) for name in names]
 
     def log_in(self, name: str, password: str, address: str) -> tuple[str, Session]:
-        """A new session's token and the session.
+        """Return a new session's token and the session.
 
         Raises:
             LoginRefused: name or password is wrong, or too many were.
@@ -136,7 +136,7 @@ class Users:
         return self._start(name, now_ms)
 
     def session_of(self, token: str) -> Session | None:
-        """The session that ``token`` belongs to, if it still holds."""
+        """Return the session that ``token`` belongs to, if it still holds."""
         key, now_ms = _digest(token), self._clock_ms()
         with self._store.read() as connection:
             row = connection.execute(select(sessions).where(sessions.c.token_sha256 == key)).first()
@@ -211,9 +211,9 @@ def _add(connection: Connection, name: str, hashed: str, roles: dict[str, Role],
     audit.record(connection, actor, "user.add", name, detail, now_ms)
 
 
-def _person(connection: Connection, name: str) -> Person:
+def _person(connection: Connection, name: str) -> Principal:
     rows = connection.execute(select(grants.c.site_id, grants.c.role).where(grants.c.name == name))
-    return Person(name, {row.site_id: Role(row.role) for row in rows.all()})
+    return Principal(name, {row.site_id: Role(row.role) for row in rows.all()})
 
 
 def _hash_of(connection: Connection, name: str) -> str | None:

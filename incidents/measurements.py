@@ -30,7 +30,7 @@ LONGEST_MS = 6 * HOUR_MS
 _TAKING = {ChangeKind.OPENED, ChangeKind.EXTENDED, ChangeKind.UPDATED, ChangeKind.WITHDRAWN}
 
 
-class Told(msgspec.Struct, frozen=True):
+class ChangeBatch(msgspec.Struct, frozen=True):
     """A stretch of changes. ``cursor`` is where the next one begins, ``missed`` how many were gone before."""
 
     cursor: int
@@ -40,11 +40,11 @@ class Told(msgspec.Struct, frozen=True):
 
 
 def identity_of(connection: Connection) -> str:
-    """What tells this database from another: when it was made. Its numbers mean nothing in another one."""
+    """Return what tells this database from another: when it was made. Its numbers mean nothing in another one."""
     return str(connection.execute(select(func.min(schema_version.c.applied_ms))).scalar() or 0)
 
 
-def told_after(connection: Connection, seq: int | None, limit: int) -> Told:
+def change_batch_after(connection: Connection, seq: int | None, limit: int) -> ChangeBatch:
     """Up to ``limit`` changes after ``seq``; None begins with the oldest that is held."""
     missed = 0
     if seq is None or not can_resume(connection, seq):
@@ -53,13 +53,13 @@ def told_after(connection: Connection, seq: int | None, limit: int) -> Told:
         missed, seq = (max(0, start - seq) if seq is not None else 0), start
     found = changes_after(connection, seq, limit)
     if not found:
-        return Told(seq, missed)
+        return ChangeBatch(seq, missed)
     rows = _incidents(connection, found)
     taken = _taken(connection, found)
     severities = _severities(connection, found)
     states = _states(connection, found)
     changes = [_changed(change, rows[change.incident_id], severities, states) for change in found]
-    return Told(found[-1].seq, missed, changes, taken)
+    return ChangeBatch(found[-1].seq, missed, changes, taken)
 
 
 def attempts_after(
@@ -112,7 +112,7 @@ def _incidents(connection: Connection, found: list[Change]) -> dict[str, _Openin
 
 
 def _taken(connection: Connection, found: list[Change]) -> list[FindingTaken]:
-    """The findings that made these changes. Several changes may name one: its id tells."""
+    """Return the findings that made these changes. Several changes may name one: its id tells."""
     pairs = {(change.incident_id, change.at_ms) for change in found if change.kind in _TAKING}
     table = findings.c
     query = select(table.finding_id, table.site_id, table.due_ms, table.taken_ms)
@@ -125,7 +125,7 @@ def _taken(connection: Connection, found: list[Change]) -> list[FindingTaken]:
 
 
 def _severities(connection: Connection, found: list[Change]) -> dict[str, str]:
-    """incident → the severity of the finding that opened it: its own may have risen since, and a point is for ever."""
+    """incident → the severity of the finding that opened it: its own may have risen since, and a point is forever."""
     table = findings.c
     query = select(table.incident_id, table.content).where(table.nth == 0, table.applied.is_(True))
     rows = connection.execute(query.where(table.incident_id.in_({change.incident_id for change in found})))

@@ -77,7 +77,7 @@ def broker_address(url: str, password: Secret = NO_PASSWORD, ca_file: Path | Non
 
 
 def owned_partitions(settings: ShardSettings) -> tuple[int, ...]:
-    """The partitions this shard alone writes.
+    """Return the partitions this shard alone writes.
 
     Raises:
         ConfigurationError: when the shard's numbers contradict each other.

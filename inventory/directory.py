@@ -21,27 +21,27 @@ class SiteDirectory(Protocol):
     """Names and places of sites. Unknown ids give None or a default, never an error: an incident must not wait."""
 
     def sites(self) -> list[str]:
-        """Every site's id, sorted."""
+        """Return every site's id, sorted."""
         ...
 
     def site_name(self, site_id: str) -> str:
-        """The site's name, or its id when it has none."""
+        """Return the site's name, or its id when it has none."""
         ...
 
     def time_zone(self, site_id: str) -> str:
-        """The site's IANA time zone, Asia/Shanghai when unknown."""
+        """Return the site's IANA time zone, Asia/Shanghai when unknown."""
         ...
 
     def place(self, site_id: str, place_id: str) -> Place | None:
-        """One place, or None."""
+        """Return one place, or None."""
         ...
 
     def device(self, site_id: str, device_id: str) -> DeviceConfigured | None:
-        """One device, or None."""
+        """Return one device, or None."""
         ...
 
     def devices(self, site_id: str) -> list[DeviceConfigured]:
-        """The site's devices, sorted by id."""
+        """Return the site's devices, sorted by id."""
         ...
 
 
@@ -116,7 +116,7 @@ class MemoryDirectory:
 
 
 def place_path(directory: SiteDirectory, site_id: str, place_id: str) -> list[Place]:
-    """The place and what it lies in, outermost first, without the site itself; empty when unknown."""
+    """Return the place and what it lies in, outermost first, without the site itself; empty when unknown."""
     path: list[Place] = []
     place = directory.place(site_id, place_id)
     while place is not None and place.kind is not PlaceKind.SITE and len(path) < _MAX_DEPTH:
@@ -126,7 +126,7 @@ def place_path(directory: SiteDirectory, site_id: str, place_id: str) -> list[Pl
 
 
 def building_of(directory: SiteDirectory, site_id: str, place_id: str) -> str | None:
-    """The id of the building that the place is or lies in, or None."""
+    """Return the id of the building that the place is or lies in, or None."""
     for place in place_path(directory, site_id, place_id):
         if place.kind is PlaceKind.BUILDING:
             return place.place_id
@@ -144,5 +144,5 @@ def zone_of(directory: SiteDirectory, site_id: str) -> ZoneInfo:
 
 
 def site_day(directory: SiteDirectory, site_id: str, at_ms: int) -> str:
-    """The day ``YYYYMMDD`` in site time."""
+    """Return the day ``YYYYMMDD`` in site time."""
     return datetime.datetime.fromtimestamp(at_ms / 1000, tz=zone_of(directory, site_id)).strftime("%Y%m%d")

@@ -30,7 +30,7 @@ _KINDS = frozenset(TABLES.values())
 
 
 def parse_inventory(text: str, *, toml: bool, now_ms: int) -> list[Configuration]:
-    """The records in ``text``, in the order in which they depend on each other.
+    """Return the records in ``text``, in the order in which they depend on each other.
 
     Args:
         text: of the file.

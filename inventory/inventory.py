@@ -77,12 +77,12 @@ class Inventory:
             return writing.change
 
     def last_change(self) -> int:
-        """The number of the newest change, 0 when there is none."""
+        """Return the number of the newest change, 0 when there is none."""
         with self._tables.read() as rows:
             return _last_change(rows)
 
     def changes_after(self, change: int, limit: int) -> list[tuple[int, Configuration]]:
-        """At most ``limit`` changes beyond ``change``, oldest first, each with its number."""
+        """Return at most ``limit`` changes beyond ``change``, oldest first, each with its number."""
         with self._tables.read() as rows:
             found = rows.execute(
                 "SELECT change, body FROM changes WHERE change > ? ORDER BY change LIMIT ?", (change, limit)
@@ -90,12 +90,12 @@ class Inventory:
         return [(int(number), _DECODER.decode(body)) for number, body in found]
 
     def devices(self, site_id: str | None = None) -> list[DeviceConfigured]:
-        """The devices in force, of one site or of all, by site and id."""
+        """Return the devices in force, of one site or of all, by site and id."""
         found = self._in_force("device_configured", site_id)
         return [record for record in found if isinstance(record, DeviceConfigured)]
 
     def sites(self) -> list[SiteConfigured]:
-        """The sites in force."""
+        """Return the sites in force."""
         return [record for record in self._in_force("site_configured", None) if isinstance(record, SiteConfigured)]
 
     def history(self, limit: int) -> list[tuple[int, str, int, Configuration]]:
@@ -126,7 +126,7 @@ class Inventory:
         return len(others)
 
     def followed(self, follower: str) -> int:
-        """The last change that ``follower`` (a log's partitions) has appended; 0 for a new one."""
+        """Return the last change that ``follower`` (a log's partitions) has appended; 0 for a new one."""
         with self._tables.read() as rows:
             found = rows.execute("SELECT change FROM followers WHERE name = ?", (follower,))
         return int(found[0][0]) if found else 0
@@ -183,7 +183,7 @@ class Inventory:
 
 
 def check_record(record: ConfigurationRecord) -> None:
-    """Nothing, when the record may be written.
+    """Raise unless the record may be written.
 
     Raises:
         ConfigurationError: saying which record, which value, and what was expected.
@@ -268,7 +268,7 @@ class _Writing:
 
 
 def _plain(record: C) -> C:
-    """What the record says, without who said it when: two that say the same are one."""
+    """Return what the record says, without who said it when: two that say the same are one."""
     return msgspec.structs.replace(
         record, event_id="config", source_id=CONFIG_SOURCE, at_ms=0, received_ms=0, device_at_ms=None, version=0
     )

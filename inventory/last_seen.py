@@ -11,7 +11,7 @@ from contracts.batch import Batch
 from contracts.events import CONFIG_SOURCE, INGEST_SOURCE, DeviceReported, DeviceStateChanged, Event
 
 
-class Heard(msgspec.Struct, frozen=True):
+class LastSeen(msgspec.Struct, frozen=True):
     """What is known of a device's life. ``online`` None: it never said."""
 
     last_heard_ms: int | None = None
@@ -22,7 +22,7 @@ class Heard(msgspec.Struct, frozen=True):
 class DeviceHealth(Protocol):
     """When devices were last heard."""
 
-    def heard(self, site_id: str) -> Mapping[str, Heard]:
+    def last_seen(self, site_id: str) -> Mapping[str, LastSeen]:
         """device_id → what is known; devices never heard may be missing."""
         ...
 
@@ -31,27 +31,27 @@ class MemoryHealth:
     """A :class:`DeviceHealth` that is told; for tests, and for wiring that already keeps such a table."""
 
     def __init__(self) -> None:
-        self._heard: dict[str, dict[str, Heard]] = {}
+        self._heard: dict[str, dict[str, LastSeen]] = {}
 
-    def tell(self, site_id: str, device_id: str, heard: Heard) -> None:
+    def tell(self, site_id: str, device_id: str, heard: LastSeen) -> None:
         """Replace what is known of one device."""
         self._heard.setdefault(site_id, {})[device_id] = heard
 
-    def heard(self, site_id: str) -> Mapping[str, Heard]:
+    def last_seen(self, site_id: str) -> Mapping[str, LastSeen]:
         """See :class:`DeviceHealth`."""
         return dict(self._heard.get(site_id, {}))
 
 
-class HeardTable:
+class LastSeenTable:
     """A :class:`DeviceHealth` that listens to events, kept in memory.
 
     After a start, devices show as not heard until they speak.
     """
 
     def __init__(self) -> None:
-        self._sites: dict[str, dict[str, Heard]] = {}
+        self._sites: dict[str, dict[str, LastSeen]] = {}
 
-    def heard(self, site_id: str) -> Mapping[str, Heard]:
+    def last_seen(self, site_id: str) -> Mapping[str, LastSeen]:
         """See :class:`DeviceHealth`."""
         return dict(self._sites.get(site_id, {}))
 
@@ -64,16 +64,18 @@ class HeardTable:
         if event.source_id in {CONFIG_SOURCE, INGEST_SOURCE}:
             return
         devices = self._sites.setdefault(event.site_id, {})
-        devices[event.source_id] = heard_after(devices.get(event.source_id, Heard()), event)
+        devices[event.source_id] = last_seen_after(devices.get(event.source_id, LastSeen()), event)
         if event.spool is not None and event.spool.box_id != event.source_id:
-            devices[event.spool.box_id] = heard_after(devices.get(event.spool.box_id, Heard()), event, itself=False)
+            devices[event.spool.box_id] = last_seen_after(
+                devices.get(event.spool.box_id, LastSeen()), event, itself=False
+            )
 
 
-def heard_after(before: Heard, event: Event, *, itself: bool = True) -> Heard:
-    """What is known of a device after ``event``; ``itself`` False when it only carried another device's words."""
+def last_seen_after(before: LastSeen, event: Event, *, itself: bool = True) -> LastSeen:
+    """Return what is known of a device after ``event``; ``itself`` False when it only carried another's words."""
     last_ms = max(before.last_heard_ms or 0, event.received_ms)
     if itself and isinstance(event, DeviceStateChanged):
-        return Heard(last_ms, event.online, before.healthy)
+        return LastSeen(last_ms, event.online, before.healthy)
     if itself and isinstance(event, DeviceReported):
-        return Heard(last_ms, online=True, healthy=event.healthy)
-    return Heard(last_ms, online=True, healthy=before.healthy)
+        return LastSeen(last_ms, online=True, healthy=event.healthy)
+    return LastSeen(last_ms, online=True, healthy=before.healthy)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from contracts.batch import Batch, decode_batch
 from contracts.errors import LogBroken, Rejected
-from inventory.last_seen import HeardTable
+from inventory.last_seen import LastSeenTable
 from streams.log.port import LogReader, LogRecord, LogWriter
 
 LOOK_BACK_MS = 10 * 60_000
@@ -17,7 +17,7 @@ _ROUND_S = 2.0
 """From one look into the logs to the next: a page shows minutes, and a look costs the same for one record or many."""
 
 
-class HeardLog(HeardTable):
+class LastSeenLog(LastSeenTable):
     """A :class:`streams.log.port.LogWriter` around another one: it wakes the driver, and hears what is written."""
 
     def __init__(self, log: LogWriter, on_append: Callable[[], None]) -> None:
@@ -38,7 +38,7 @@ class HeardLog(HeardTable):
         return self._log.last_watermark_ms()
 
 
-class HeardFollower(HeardTable):
+class LastSeenFollower(LastSeenTable):
     """Follows logs that other processes write, from ten minutes before the start on. It judges nothing."""
 
     def __init__(self, logs: Sequence[LogReader], since_ms: int) -> None:

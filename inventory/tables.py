@@ -50,11 +50,11 @@ class Tables(Protocol):
         ...
 
     def read(self) -> AbstractContextManager[Rows]:
-        """A transaction that only reads."""
+        """Return a transaction that only reads."""
         ...
 
     def write(self) -> AbstractContextManager[Rows]:
-        """A transaction that may write, the only one at its time; all of it, or nothing.
+        """Return a transaction that may write, the only one at its time; all of it, or nothing.
 
         Raises:
             Transient: the database cannot be written now.

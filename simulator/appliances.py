@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from contracts.durations import DAY_MS, HOUR_MS, MINUTE_MS
 from simulator.community import TIME_ZONE_OFFSET_MS
-from simulator.loads import Load, Span, flat
+from simulator.loads import Load, LoadSpan, flat
 
 Make = Callable[[random.Random, int, int], Load]
 
@@ -28,7 +28,7 @@ def fridge(rng: random.Random, from_ms: int, to_ms: int) -> Load:
     while at_ms < to_ms:
         stop_ms = at_ms + int(rng.uniform(15, 28) * MINUTE_MS)
         spans.append(flat(at_ms, at_ms + 1_000, watts * 3))
-        spans.append(Span(at_ms + 1_000, stop_ms, watts * 1.12, watts * 0.94))
+        spans.append(LoadSpan(at_ms + 1_000, stop_ms, watts * 1.12, watts * 0.94))
         at_ms = stop_ms + int(rng.uniform(20, 40) * MINUTE_MS)
     return Load("fridge", 0.72, 0.02, spans)
 
@@ -51,7 +51,7 @@ def rice_cooker(rng: random.Random, from_ms: int, to_ms: int) -> Load:
 
 
 def heater(rng: random.Random, from_ms: int, to_ms: int) -> Load:
-    """A small heater on its thermostat: minutes on, minutes off, all evening."""
+    """Return a small heater on its thermostat: minutes on, minutes off, all evening."""
     watts, spans = rng.choice((380.0, 800.0, 1_200.0)), []
     for start in _daily(rng, from_ms, to_ms, 1, (19.0, 20.0)):
         spans += _pulses(
@@ -61,27 +61,27 @@ def heater(rng: random.Random, from_ms: int, to_ms: int) -> Load:
 
 
 def air_conditioner(rng: random.Random, from_ms: int, to_ms: int) -> Load:
-    """An inverter that steps between 250 and 800 W every few minutes as the room drifts."""
-    spans: list[Span] = []
+    """Return an inverter that steps between 250 and 800 W every few minutes as the room drifts."""
+    spans: list[LoadSpan] = []
     for start in _daily(rng, from_ms, to_ms, 1, (20.0, 22.0)):
         at_ms, watts = start, rng.uniform(600, 850)
         end_ms = start + rng.randint(3, 8) * HOUR_MS
         while at_ms < end_ms:
             next_ms = at_ms + rng.randint(4, 11) * MINUTE_MS
             following = min(850.0, max(240.0, watts * rng.choice((0.72, 0.82, 0.9, 1.12, 1.25))))
-            spans.append(Span(at_ms, next_ms, watts, (watts + following) / 2))
+            spans.append(LoadSpan(at_ms, next_ms, watts, (watts + following) / 2))
             at_ms, watts = next_ms, following
     return Load("air_conditioner", 0.93, 0.03, _ordered(spans))
 
 
 def laptop(rng: random.Random, from_ms: int, to_ms: int) -> Load:
-    """A laptop's charger: a charger's shape and power factor, but at 45–75 W."""
-    spans: list[Span] = []
+    """Return a laptop's charger: a charger's shape and power factor, but at 45–75 W."""
+    spans: list[LoadSpan] = []
     for start in _daily(rng, from_ms, to_ms, 1, (20.0, 22.0)):
         full_ms = start + rng.randint(50, 80) * MINUTE_MS
         watts = rng.uniform(45, 75)
         spans.append(flat(start, full_ms, watts))
-        spans.append(Span(full_ms, full_ms + 60 * MINUTE_MS, watts, 8.0, tau_ms=15 * MINUTE_MS))
+        spans.append(LoadSpan(full_ms, full_ms + 60 * MINUTE_MS, watts, 8.0, tau_ms=15 * MINUTE_MS))
     return Load("laptop", 0.55, 0.03, _ordered(spans))
 
 
@@ -93,11 +93,11 @@ def lamp(rng: random.Random, from_ms: int, to_ms: int) -> Load:
 
 
 def computer(rng: random.Random, from_ms: int, to_ms: int) -> Load:
-    """A gaming computer with its screen: 90–280 W, never the same for long.
+    """Return a gaming computer with its screen: 90–280 W, never the same for long.
 
     Supplies of this size must be corrected (GB 17625.1): a power factor of 0.75 with a choke, 0.95 with electronics.
     """
-    spans: list[Span] = []
+    spans: list[LoadSpan] = []
     for start in _daily(rng, from_ms, to_ms, 1, (19.0, 20.5)):
         at_ms, end_ms = start, start + rng.randint(2, 4) * HOUR_MS
         while at_ms < end_ms:
@@ -112,7 +112,7 @@ LOOK_ALIKES: tuple[Make, ...] = (kettle, rice_cooker, heater, air_conditioner, l
 
 
 def stair_light(rng: random.Random, from_ms: int, to_ms: int) -> Load:
-    """A building's landlord circuit: stair light by night, a pump every quarter of an hour."""
+    """Return a building's landlord circuit: stair light by night, a pump every quarter of an hour."""
     watts, spans = rng.uniform(30, 55), []
     for start in _daily(rng, from_ms, to_ms, 1, (18.0, 18.3)):
         spans.append(flat(start, start + 12 * HOUR_MS, watts))
@@ -132,18 +132,18 @@ def _daily(rng: random.Random, from_ms: int, to_ms: int, count: int, hours: tupl
     return [moment for moment in moments if from_ms <= moment < to_ms]
 
 
-def _separate(uses: list[tuple[int, int]], watts: float) -> list[Span]:
+def _separate(uses: list[tuple[int, int]], watts: float) -> list[LoadSpan]:
     """Flat pieces of ``uses`` (in order); one that begins before the last has ended is left out."""
-    spans: list[Span] = []
+    spans: list[LoadSpan] = []
     for start, end in uses:
         if not spans or start > spans[-1].to_ms:
             spans.append(flat(start, end, watts))
     return spans
 
 
-def _pulses(from_ms: int, to_ms: int, on_ms: int, off_ms: int, watts: float) -> list[Span]:
+def _pulses(from_ms: int, to_ms: int, on_ms: int, off_ms: int, watts: float) -> list[LoadSpan]:
     return [flat(at, min(at + on_ms, to_ms), watts) for at in range(from_ms, to_ms, on_ms + off_ms)]
 
 
-def _ordered(spans: list[Span]) -> list[Span]:
+def _ordered(spans: list[LoadSpan]) -> list[LoadSpan]:
     return sorted(spans, key=lambda span: span.from_ms)

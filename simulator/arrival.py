@@ -1,4 +1,4 @@
-"""From what happened to what ingest accepted: names, clocks, networks, spools, doubles, lateness and order.
+"""From what happened to what ingest accepted: names, clocks, networks, spools, duplicates, lateness and order.
 
 Gates and sensors number their events; meters do not. Cameras speak through their box's spool. Delays stay below the
 bounds of the rules that join sources, but for a few readings that come genuinely late.
@@ -49,12 +49,12 @@ class Arrivals:
         self._taken.append(replace(event, received_ms=received_ms, origin=self._origin))
 
     def in_order(self) -> list[AnyEvent]:
-        """Everything by ``received_ms``; what came in the same millisecond stays in order of taking."""
+        """Return everything by ``received_ms``; what came in the same millisecond stays in order of taking."""
         return sorted(self._taken, key=lambda event: event.received_ms)
 
 
 def deliver(script: Script, origin: Origin) -> list[AnyEvent]:
-    """The events of ``script`` as they were accepted, in order of ``received_ms``."""
+    """Return the events of ``script`` as they were accepted, in order of ``received_ms``."""
     arrivals = Arrivals(origin)
     by_source: dict[str, list[AnyEvent]] = defaultdict(list)
     spools: dict[str, list[AnyEvent]] = {box.device_id: [] for box in script.community.of_class(DeviceClass.EDGE)}
@@ -87,7 +87,7 @@ def _hiding(script: Script) -> dict[str, list[tuple[int, int]]]:
 
 
 def _lost(hiding: dict[str, list[tuple[int, int]]], event: AnyEvent) -> bool:
-    """Whether its device was dead when it happened. A last will is the broker's word and is never lost."""
+    """Return whether its device was dead when it happened. A last will is the broker's word and is never lost."""
     spans = hiding.get(event.source_id, ())
     return any(a <= event.at_ms < b for a, b in spans) and not isinstance(event, DeviceStateChanged)
 
@@ -133,7 +133,7 @@ def clock_skews_ms(community: Community) -> dict[str, int]:
 
 
 def delay_ms(rng: random.Random) -> int:
-    """How long a message is under way: tens of milliseconds, now and then nearly a second."""
+    """Return how long a message is under way: tens of milliseconds, now and then nearly a second."""
     if rng.random() < SLOW:
         return rng.randint(200, 900)
     return 15 + min(180, int(rng.expovariate(1 / 30)))

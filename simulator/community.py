@@ -63,7 +63,7 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
         return f"gate-{self.unit_id}"
 
     def camera_id(self, where: str) -> str:
-        """The camera at its ``door``, ``lobby`` or ``lift``."""
+        """Return the camera at its ``door``, ``lobby`` or ``lift``."""
         return f"cam-{self.unit_id}-{where}"
 
 
@@ -91,7 +91,7 @@ class Building(msgspec.Struct, frozen=True, kw_only=True):
         return f"cam-{self.building_id}-facade"
 
     def column_id(self, number: int) -> str:
-        """The place of one vertical strip of its facade, counted from 1."""
+        """Return the place of one vertical strip of its facade, counted from 1."""
         return f"{self.building_id}-col{number}"
 
 
@@ -110,15 +110,15 @@ class Community(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(unit for building in self.buildings for unit in building.units)
 
     def of_class(self, device_class: DeviceClass) -> tuple[Device, ...]:
-        """The devices of one class, in order of building."""
+        """Return the devices of one class, in order of building."""
         return tuple(device for device in self.devices if device.device_class is device_class)
 
     def device(self, device_id: str) -> Device:
-        """One device by its id."""
+        """Return one device by its id."""
         return next(device for device in self.devices if device.device_id == device_id)
 
     def box_of(self, device_id: str) -> str | None:
-        """The box that speaks for a device: a box speaks for itself, a gate for nobody else."""
+        """Return the box that speaks for a device: a box speaks for itself, a gate for nobody else."""
         device = self.device(device_id)
         return device.device_id if device.device_class is DeviceClass.EDGE else device.box_id
 
@@ -156,7 +156,7 @@ _PACE = {  # heartbeat, silent after
 
 
 def build_community(rng: random.Random, site_id: str, name: str, plan: Plan) -> Community:
-    """A community of ``plan``'s size; rooms, people and consents are drawn from ``rng``."""
+    """Return a community of ``plan``'s size; rooms, people and consents are drawn from ``rng``."""
     buildings = tuple(_building(rng, f"b{number + 1}", plan) for number in range(plan.buildings))
     return Community(
         site_id=site_id,
@@ -232,7 +232,7 @@ def _building_places(site_id: str, building: Building) -> list[Place]:
 
 
 def _number(identity: str) -> str:
-    """The digits at the end of an id: ``b1u2`` → ``2``."""
+    """Return the digits at the end of an id: ``b1u2`` → ``2``."""
     return identity[len(identity.rstrip("0123456789")) :]
 
 
@@ -277,7 +277,7 @@ def _unit_places(unit: Unit) -> list[Place]:
 
 
 def corridor_id(unit: Unit, floor: int) -> str:
-    """The place of a floor's corridor."""
+    """Return the place of a floor's corridor."""
     return f"{unit.unit_id}-f{floor:02d}"
 
 

@@ -28,7 +28,7 @@ REPLACED = ("cam-b1-facade", "cam-b1u1-lift")
 
 
 def demo_communities(seed: int) -> tuple[Community, Community]:
-    """The communities of the demo with this seed: the one with the real edge box first."""
+    """Return the communities of the demo with this seed: the one with the real edge box first."""
     first, second = (
         _lively(build_community(random.Random(f"{seed}/demo/{site_id}"), site_id, name, PLAN))
         for site_id, name in DEMO_SITES
@@ -64,7 +64,7 @@ def _with_real_box(community: Community) -> Community:
 
 
 def kitchen_meter(community: Community) -> Device:
-    """The meter of the flat that has a smoke sensor of its own and charges a small battery beside it."""
+    """Return the meter of the flat that has a smoke sensor of its own and charges a small battery beside it."""
     return [meter for meter in community.of_class(DeviceClass.METER) if meter.consented][5]
 
 
@@ -93,7 +93,7 @@ def _real_devices() -> tuple[Device, ...]:
 
 
 def demo_inventory(seed: int, at_ms: int) -> list[Configuration]:
-    """The configuration records of the demo's communities at ``at_ms``, with versions and ids.
+    """Return the configuration records of the demo's communities at ``at_ms``, with versions and ids.
 
     :func:`simulator.demo_script.history` begins with the same records, so an inventory that allots versions from 1
     in this order agrees with the log.

@@ -47,7 +47,7 @@ class LiveSite:
         self._seed = seed
 
     def life(self) -> Iterator[AnyEvent]:
-        """Its events by ``at_ms``, still without names."""
+        """Yield its events by ``at_ms``, still without names."""
         sensors = [d for d in self._community.of_class(DeviceClass.SENSOR) if d.device_id not in self._muted]
         streams: list[Iterator[AnyEvent]] = [self._smoke(sensors)]
         streams += [self._doors(unit, number) for number, unit in enumerate(self._community.units)]
@@ -88,7 +88,7 @@ class LiveSite:
             at_ms += SAMPLE_MS
 
     def _failing(self, meter: Device) -> Iterator[AnyEvent]:
-        """A meter that loses its network soon, as the broker says at once, and now and then again."""
+        """Yield a meter that loses its network soon, as the broker says at once, and now and then again."""
         from_ms = self._start_ms
         goes_ms = from_ms + FIRST_FAILURE_MS
         while True:
@@ -107,7 +107,7 @@ class LiveSite:
             at_ms += device.heartbeat_ms
 
     def _smoke(self, sensors: list[Device]) -> Iterator[AnyEvent]:
-        """All sensors: calm heartbeats, and in turn one that alarms."""
+        """Yield all sensors: calm heartbeats, and in turn one that alarms."""
         script, rng = self._script("smoke")
         next_alarm_ms = self._start_ms
         alarming, calm_ms = "", 0

@@ -17,7 +17,7 @@ from contracts.events import AnyEvent, Origin
 from contracts.names import DeviceClass, Topic
 from simulator import appliances
 from simulator.arrival import deliver
-from simulator.chargers import Charge, Pack, charger_load, draw_charge
+from simulator.chargers import Pack, SimulatedCharge, charger_load, draw_charge
 from simulator.community import Community, Device
 from simulator.demo_bad import bad_inputs
 from simulator.demo_community import (
@@ -76,7 +76,7 @@ class DemoScript:
     # --- what has passed ----------------------------------------------------------------------------------------------
 
     def history(self) -> Iterator[AnyEvent]:
-        """The last four hours in order of acceptance, configuration first."""
+        """Yield the last four hours in order of acceptance, configuration first."""
         streams = []
         for community in self.communities:
             script = self._play(community)
@@ -107,7 +107,7 @@ class DemoScript:
         return script
 
     def _faults(self, community: Community) -> tuple[Fault, ...]:
-        """The second community's sensor stops so that its silence is due shortly after the history's end."""
+        """Return the second community's sensor stops so that its silence is due shortly after the history's end."""
         if community.site_id != SECOND_SITE:
             return ()
         stops_ms = self.end_ms - SILENT_MS + SILENCE_DUE_MS
@@ -143,7 +143,7 @@ class DemoScript:
     def _charging(self, community: Community, meter: Device, plug_ms: int, pack: Pack) -> list[Load]:
         rng = random.Random(f"{self.seed}/demo/{community.site_id}/{meter.device_id}/charge")
         drawn = draw_charge(rng, pack, plug_ms)
-        charge = Charge(pack, plug_ms, drawn.bulk_end_ms, drawn.unplug_ms)
+        charge = SimulatedCharge(pack, plug_ms, drawn.bulk_end_ms, drawn.unplug_ms)
         self.truths.append(
             Truth(
                 site_id=community.site_id,
@@ -196,10 +196,10 @@ class DemoScript:
 
 
 def history(seed: int, end_ms: int) -> Iterator[AnyEvent]:
-    """The demo's last four hours up to ``end_ms``, as a file holds them."""
+    """Yield the demo's last four hours up to ``end_ms``, as a file holds them."""
     return DemoScript(seed, end_ms).history()
 
 
 def live(seed: int, start_ms: int) -> Iterator[Timed]:
-    """The demo's life from ``start_ms`` on, for a history that ended there."""
+    """Yield the demo's life from ``start_ms`` on, for a history that ended there."""
     return DemoScript(seed, start_ms).live(start_ms)

@@ -125,7 +125,7 @@ class Door:
     # --- single events ------------------------------------------------------------------------------------------------
 
     def _step(self, shown_ms: int, number: int) -> int:
-        """When the ``number``-th person of a group crosses the line."""
+        """Return when the ``number``-th person of a group crosses the line."""
         return shown_ms + 1_600 + number * 1_700 + self.rng.randint(0, 700)
 
     def _cross_and_close(self, opened_ms: int, steps: list[int], direction: Direction = Direction.IN) -> None:

@@ -31,7 +31,7 @@ class Fault(msgspec.Struct, frozen=True):
     to_ms: int
 
     def hides(self, at_ms: int) -> bool:
-        """Whether what the device says at ``at_ms`` is lost."""
+        """Return whether what the device says at ``at_ms`` is lost."""
         return self.kind in HIDING and self.from_ms <= at_ms < self.to_ms
 
 

@@ -35,14 +35,14 @@ PENDING_DEVICE = "gate-new"
 
 
 class World(msgspec.Struct, frozen=True):
-    """What was generated: events by ``received_ms`` (configuration first), and truths by time."""
+    """A simulated world: events by ``received_ms`` (configuration first), and truths by time."""
 
     events: list[AnyEvent]
     truths: list[Truth]
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What to generate. ``start_ms`` is the time of the first configuration record; the file spans ``days`` from it."""
+class SimulationRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to simulate. ``start_ms`` is the time of the first configuration record; ``days`` count from it."""
 
     seed: int
     days: int = 1
@@ -52,8 +52,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan = Plan()
 
 
-def generate(request: Request) -> World:
-    """All communities of ``request``. The same request gives the same world, byte for byte."""
+def generate(request: SimulationRequest) -> World:
+    """Return all communities of ``request``. The same request gives the same world, byte for byte."""
     streams: list[list[AnyEvent]] = []
     truths: list[Truth] = []
     for number in range(request.sites):
@@ -68,8 +68,8 @@ def _merged(streams: list[list[AnyEvent]]) -> Iterator[AnyEvent]:
     return heapq.merge(*streams, key=lambda event: event.received_ms)
 
 
-def script_site(request: Request, number: int) -> Script:
-    """Everything that happens in one community, in true time."""
+def script_site(request: SimulationRequest, number: int) -> Script:
+    """Return everything that happens in one community, in true time."""
     seed, site_id = str(request.seed), f"site-{number + 1:02d}"
     script = empty_script(seed, site_id, NAMES[number % len(NAMES)], request)
     script.skews_ms = clock_skews_ms(script.community)
@@ -88,8 +88,8 @@ def script_site(request: Request, number: int) -> Script:
     return script
 
 
-def empty_script(seed: str, site_id: str, name: str, request: Request) -> Script:
-    """A community with its faults planned, before anything happens in it."""
+def empty_script(seed: str, site_id: str, name: str, request: SimulationRequest) -> Script:
+    """Return a community with its faults planned, before anything happens in it."""
     community = build_community(random.Random(f"{seed}/{site_id}/community"), site_id, name, request.plan)
     end_ms = request.start_ms + request.days * DAY_MS
     faults = _faults(random.Random(f"{seed}/{site_id}/faults"), community, request.start_ms, end_ms)

@@ -91,7 +91,7 @@ def _state(script: Script, device: Device, at_ms: int, *, online: bool) -> None:
 
 
 def device_state(site_id: str, device: Device, at_ms: int, *, online: bool) -> DeviceStateChanged:
-    """A device's retained state: its own word, or the broker's when its connection has ended."""
+    """Return a device's retained state: its own word, or the broker's when its connection has ended."""
     return DeviceStateChanged(
         **event_header(site_id, device.device_id, device.place_id, at_ms),
         online=online,

@@ -46,7 +46,7 @@ def _place(site_id: str, place: Place, at_ms: int) -> PlaceConfigured:
 
 
 def device_record(site_id: str, device: Device, at_ms: int) -> DeviceConfigured:
-    """The inventory's record of one device."""
+    """Return the inventory's record of one device."""
     return DeviceConfigured(
         **event_header(site_id, CONFIG_SOURCE, device.place_id, at_ms),
         version=0,

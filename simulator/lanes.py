@@ -9,7 +9,7 @@ import msgspec
 
 from contracts.events import AnyEvent, Lane
 from contracts.names import Topic
-from simulator.topics import Got
+from simulator.topics import SpoolAckReceived
 
 RESENT_AT_ONCE = 500
 """So many of a lane's rows are sent again at a time: a long wait for ingest must not fill the broker."""
@@ -19,7 +19,7 @@ LaneKey = tuple[str, str, str, Lane]
 """Site, box, spool, lane: a box's name is its site's own."""
 
 
-class HeldLane:
+class UnackedLane:
     """One lane of one box's spool; ``moved_s`` is when it last got a new row or an acknowledgement."""
 
     def __init__(self) -> None:
@@ -28,11 +28,11 @@ class HeldLane:
         self.moved_s = 0.0
 
 
-class HeldRows:
+class UnackedRows:
     """The lanes of all simulated boxes. Not thread-safe; its owner locks."""
 
     def __init__(self) -> None:
-        self._lanes: dict[LaneKey, HeldLane] = {}
+        self._lanes: dict[LaneKey, UnackedLane] = {}
 
     def __len__(self) -> int:
         return sum(len(lane.rows) for lane in self._lanes.values())
@@ -44,7 +44,7 @@ class HeldRows:
         """
         assert event.spool is not None
         spool = event.spool
-        lane = self._lanes.setdefault((event.site_id, spool.box_id, spool.spool_id, spool.lane), HeldLane())
+        lane = self._lanes.setdefault((event.site_id, spool.box_id, spool.spool_id, spool.lane), UnackedLane())
         if event.spool.seq > lane.highest:
             lane.highest = event.spool.seq
             if not lane.rows:
@@ -52,7 +52,7 @@ class HeldRows:
             lane.rows.append((event.spool.seq, (topic, event)))
         return _naming_first(event, lane.rows[0][0] if lane.rows else event.spool.seq)
 
-    def forget(self, got: Got, now_s: float) -> None:
+    def forget(self, got: SpoolAckReceived, now_s: float) -> None:
         """Drop what ingest has made durable."""
         lane = self._lanes.get((got.site_id, got.box_id, got.spool_id, got.lane))
         while lane is not None and lane.rows and lane.rows[0][0] <= got.through_seq:
@@ -60,7 +60,7 @@ class HeldRows:
             lane.moved_s = now_s
 
     def again(self, now_s: float, waited_s: float) -> list[Row]:
-        """The first rows, from the unacknowledged one on, of every lane that has not moved for ``waited_s``."""
+        """Return the first rows, from the unacknowledged one on, of every lane that has not moved for ``waited_s``."""
         rows: list[Row] = []
         for lane in self._lanes.values():
             if lane.rows and now_s - lane.moved_s >= waited_s:

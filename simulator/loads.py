@@ -8,7 +8,7 @@ import math
 import msgspec
 
 
-class Span(msgspec.Struct, frozen=True):
+class LoadSpan(msgspec.Struct, frozen=True):
     """A piece of a load's curve from ``from_ms`` to ``to_ms``, in watts.
 
     From ``start_w`` to ``end_w`` in a line, or, with ``tau_ms``, towards ``end_w`` exponentially.
@@ -21,7 +21,7 @@ class Span(msgspec.Struct, frozen=True):
     tau_ms: float | None = None
 
     def power_w(self, at_ms: int) -> float:
-        """The power at a moment inside the span."""
+        """Return the power at a moment inside the span."""
         passed = at_ms - self.from_ms
         if self.tau_ms is not None:
             return self.end_w + (self.start_w - self.end_w) * math.exp(-passed / self.tau_ms)
@@ -34,7 +34,7 @@ class Load:
     ``noise`` is the standard deviation of its power from reading to reading, as a ratio.
     """
 
-    def __init__(self, name: str, power_factor: float, noise: float, spans: list[Span]) -> None:
+    def __init__(self, name: str, power_factor: float, noise: float, spans: list[LoadSpan]) -> None:
         self.name = name
         self.power_factor = power_factor
         self.noise = noise
@@ -44,7 +44,7 @@ class Load:
         self.reactive_ratio = math.tan(math.acos(power_factor))
 
     def power_w(self, at_ms: int) -> float:
-        """What it draws at ``at_ms``, without noise."""
+        """Return what it draws at ``at_ms``, without noise."""
         number = bisect.bisect_right(self._starts, at_ms) - 1
         if number < 0:
             return 0.0
@@ -52,6 +52,6 @@ class Load:
         return span.power_w(at_ms) if at_ms < span.to_ms else 0.0
 
 
-def flat(from_ms: int, to_ms: int, watts: float) -> Span:
-    """A constant piece."""
-    return Span(from_ms, to_ms, watts, watts)
+def flat(from_ms: int, to_ms: int, watts: float) -> LoadSpan:
+    """Return a constant piece."""
+    return LoadSpan(from_ms, to_ms, watts, watts)

@@ -9,7 +9,7 @@ from contracts.durations import MINUTE_MS
 from contracts.events import PowerSampled, event_header
 from contracts.names import DeviceClass
 from simulator import appliances
-from simulator.chargers import Charge, Pack, charger_load, draw_charge
+from simulator.chargers import Pack, SimulatedCharge, charger_load, draw_charge
 from simulator.community import SHED_METER_ID, Device
 from simulator.loads import Load, flat
 from simulator.script import Script
@@ -77,14 +77,14 @@ def charge_at(script: Script, rng: random.Random, meter: Device, day: int, *, ex
     """The ``day``'s full charge on ``meter`` at an hour when people charge, as far as the script's time allows."""
     charge = draw_charge(rng, rng.choice(list(Pack)), 0)
     start = script.pick_start(rng, charge.unplug_ms + SETTLE_MS, EVENING, day)
-    charge = Charge(charge.pack, start, start + charge.bulk_end_ms, start + charge.unplug_ms)
+    charge = SimulatedCharge(charge.pack, start, start + charge.bulk_end_ms, start + charge.unplug_ms)
     told = script.expect if expected else script.near_miss
     told(CHARGING, meter.place_id, charge.plug_ms, charge.unplug_ms + SETTLE_MS, charge.pack.value)
     return charger_load(rng, charge)
 
 
 def _short_charge(script: Script, rng: random.Random) -> Load:
-    """A tool's battery: twenty minutes at a charger's power, then nothing."""
+    """Return a tool's battery: twenty minutes at a charger's power, then nothing."""
     start = script.pick_start(rng, 20 * MINUTE_MS)
     return Load("power_tool", 0.6, 0.01, [flat(start, start + 20 * MINUTE_MS, rng.uniform(90, 160))])
 
@@ -118,7 +118,7 @@ def report(script: Script, meter: Device, loads: list[Load]) -> None:
 
 
 def sampled(site_id: str, meter: Device, loads: list[Load], at_ms: int, rng: random.Random) -> PowerSampled:
-    """What ``meter`` reads at ``at_ms``: powers and reactive powers add, the factor follows."""
+    """Return what ``meter`` reads at ``at_ms``: powers and reactive powers add, the factor follows."""
     real = reactive = 0.0
     for load in loads:
         watts = load.power_w(at_ms)

@@ -29,7 +29,7 @@ class Naming:
                 self._next[source] = max(self._next[source], event.seq + 1)
 
     def restarted(self, run: str) -> Naming:
-        """A naming for a new run: sequence numbers go on, unnumbered ids and spools begin anew under ``run``."""
+        """Return a naming for a new run: sequence numbers go on, unnumbered ids and spools begin anew under ``run``."""
         naming = Naming(run)
         naming._next.update(self._next)
         return naming

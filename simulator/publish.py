@@ -18,8 +18,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from contracts.errors import ConfigurationError, Transient
 from contracts.events import AnyEvent
 from contracts.names import Topic
-from simulator.lanes import HeldRows
-from simulator.topics import GOT_FILTER, parse_got, payload_of, quality_of
+from simulator.lanes import UnackedRows
+from simulator.topics import GOT_FILTER, parse_spool_ack, payload_of, quality_of
 
 KEEPALIVE_S = 20
 CONNECT_TIMEOUT_S = 10.0
@@ -31,7 +31,7 @@ RESEND_S = 3.0
 """A lane whose answer stays out this long is sent again."""
 
 
-class Publisher:
+class EventPublisher:
     """One MQTT connection that speaks for all simulated devices.
 
     ``password`` (``user:password``) wins over the URL's; ``ca_file`` holds the certificates of a private authority.
@@ -57,7 +57,7 @@ class Publisher:
         self._moved = threading.Condition()
         self._pruning = threading.Lock()  # main and client thread (after a reconnect) both publish
         self._waiting: deque[mqtt.MQTTMessageInfo] = deque()
-        self._held = HeldRows()
+        self._held = UnackedRows()
         self._connections = 0
         self.published = 0
 
@@ -100,7 +100,7 @@ class Publisher:
             return len(self._waiting) + len(self._held)
 
     def wait_confirmed(self, timeout_s: float) -> bool:
-        """Whether everything sent was confirmed within ``timeout_s``."""
+        """Return whether everything sent was confirmed within ``timeout_s``."""
         end_s = time.monotonic() + timeout_s
         while self.unconfirmed() and time.monotonic() < end_s:
             self._resend(RESEND_S)
@@ -142,7 +142,7 @@ class Publisher:
         self._connected.set()
 
     def _on_got(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-        got = parse_got(message.topic, bytes(message.payload))
+        got = parse_spool_ack(message.topic, bytes(message.payload))
         if got is not None:
             with self._moved:
                 self._held.forget(got, time.monotonic())
@@ -158,7 +158,7 @@ def _address(url: str) -> tuple[str, int, str | None, str | None]:
 
 
 def publish_all(
-    publisher: Publisher,
+    publisher: EventPublisher,
     timed: Iterable[tuple[float, Topic, AnyEvent]],
     *,
     stop: Callable[[], bool],

@@ -71,7 +71,7 @@ def _household(script: Script, rng: random.Random, door: Door, room: Room, midni
 
 
 def _trips(rng: random.Random) -> list[tuple[float, float]]:
-    """When someone leaves and returns, in local hours: to work, or to the market and the park."""
+    """Return when someone leaves and returns, in local hours: to work, or to the market and the park."""
     if rng.random() < 0.6:
         trips = [(rng.gauss(8.0, 0.6), rng.gauss(18.4, 0.9))]
         return [*trips, (19.6 + rng.random(), 20.9 + rng.random())] if rng.random() < 0.4 else trips

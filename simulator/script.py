@@ -40,7 +40,7 @@ class Script:
         self.alarming: dict[str, list[tuple[int, int]]] = {}  # sensor → when it alarms: no calm heartbeat then
 
     def stream(self, name: str) -> random.Random:
-        """A random stream of its own: what one part draws never changes what another draws."""
+        """Return a random stream of its own: what one part draws never changes what another draws."""
         return random.Random(f"{self.seed}/{self.site_id}/{name}")
 
     def header(self, source_id: str, place_id: str, at_ms: int) -> EventHeader:
@@ -76,16 +76,16 @@ class Script:
         )
 
     def local_days(self) -> list[int]:
-        """The local midnights (epoch ms) of the days that touch the script's time."""
+        """Return the local midnights (epoch ms) of the days that touch the script's time."""
         first = (self.from_ms + TIME_ZONE_OFFSET_MS) // DAY_MS * DAY_MS - TIME_ZONE_OFFSET_MS
         return list(range(first, self.to_ms, DAY_MS))
 
     def holds(self, from_ms: int, to_ms: int) -> bool:
-        """Whether the whole of ``from_ms…to_ms`` lies in the script's time."""
+        """Return whether the whole of ``from_ms…to_ms`` lies in the script's time."""
         return self.from_ms <= from_ms and to_ms <= self.to_ms
 
     def healthy(self, device_id: str, from_ms: int, to_ms: int) -> bool:
-        """Whether no fault of the device, or of the box that speaks for it, touches ``from_ms…to_ms``."""
+        """Return whether no fault of the device, or of the box that speaks for it, touches ``from_ms…to_ms``."""
         names = (device_id, self.community.box_of(device_id))
         return all(f.device_id not in names or f.to_ms < from_ms or f.from_ms > to_ms for f in self.faults)
 

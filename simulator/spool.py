@@ -42,7 +42,7 @@ def send_spool(script: Script, box_id: str, events: list[AnyEvent], take: Take) 
 
 
 def _outages(script: Script, box_id: str) -> list[Outage]:
-    """The box's times without network, in order, joined where they touch."""
+    """Return the box's times without network, in order, joined where they touch."""
     spans = sorted((f.from_ms, f.to_ms) for f in script.faults if f.kind is FaultKind.OFFLINE and f.device_id == box_id)
     joined: list[Outage] = []
     for from_ms, to_ms in spans:

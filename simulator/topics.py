@@ -15,7 +15,7 @@ GOT_FILTER = f"{ROOT}/+/edge/+/got"
 _JSON = msgspec.json.Encoder()
 
 
-class Got(msgspec.Struct, frozen=True):
+class SpoolAckReceived(msgspec.Struct, frozen=True):
     """An acknowledgement: of this box's spool and lane everything up to ``through_seq`` is durable."""
 
     site_id: str
@@ -31,18 +31,18 @@ class _GotPayload(msgspec.Struct):
     through_seq: Annotated[int, msgspec.Meta(ge=0)]
 
 
-def parse_got(topic: str, payload: bytes) -> Got | None:
-    """The acknowledgement in a message; None when it is none."""
+def parse_spool_ack(topic: str, payload: bytes) -> SpoolAckReceived | None:
+    """Return the acknowledgement in a message; None when it is none."""
     try:
         where = parse_topic(topic)
         said = msgspec.json.decode(payload, type=_GotPayload)
     except (Rejected, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return Got(where.site_id, where.device_id, said.spool_id, said.lane, said.through_seq)
+    return SpoolAckReceived(where.site_id, where.device_id, said.spool_id, said.lane, said.through_seq)
 
 
 def topic_of(event: AnyEvent, classes: dict[str, DeviceClass]) -> Topic | None:
-    """The topic its device publishes ``event`` on; None for what is never published (configuration).
+    """Return the topic its device publishes ``event`` on; None for what is never published (configuration).
 
     ``classes``: device → class. A device that is not in it speaks as a gate, as a new one on trial would.
     """
@@ -71,7 +71,7 @@ def payload_of(event: AnyEvent) -> bytes:
 
 
 def timed(events: Iterable[AnyEvent], start_ms: int, speed: float) -> Iterator[tuple[float, Topic, AnyEvent]]:
-    """A file's events as a live stream that begins at ``start_ms``: (seconds until due, topic, event).
+    """Yield a file's events as a live stream that begins at ``start_ms``: (seconds until due, topic, event).
 
     The first event's time becomes ``start_ms``; at ``speed`` 60 an hour passes in a minute, device clocks included.
     Configuration records are left out but tell the classes of devices.

@@ -27,5 +27,5 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def encode_truth(truth: Truth) -> bytes:
-    """One JSON line, newline included."""
+    """Return one JSON line, newline included."""
     return _ENCODER.encode(truth) + b"\n"

@@ -19,7 +19,7 @@ _DAMAGED_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def connect(path: Path, schema: str = "", *, readonly: bool = False) -> sqlite3.Connection:
-    """A connection to ``path`` in autocommit mode; ``schema`` is run first and must be safe to repeat.
+    """Return a connection to ``path`` in autocommit mode; ``schema`` is run first and must be safe to repeat.
 
     Any thread may use it, one at a time. ``readonly`` opens an existing file without ever writing to it.
 
@@ -63,7 +63,7 @@ def add_column(connection: sqlite3.Connection, table: str, column: str) -> None:
 
 
 def columns(connection: sqlite3.Connection, table: str) -> set[str]:
-    """The names of a table's columns.
+    """Return the names of a table's columns.
 
     Raises:
         Permanent: the file is damaged.

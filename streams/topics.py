@@ -28,7 +28,7 @@ class TopicNames(msgspec.Struct, frozen=True):
 
     @property
     def findings(self) -> str:
-        """What the rules found, a finding of log partition p in partition p."""
+        """The topic of findings; those of log partition p are in partition p."""
         return f"{self.prefix}findings"
 
     @property
@@ -63,7 +63,7 @@ class TopicSpec(msgspec.Struct, frozen=True):
 def topic_specs(
     names: TopicNames, *, partitions: int, replication: int, retention_hours: int, retention_bytes: int
 ) -> list[TopicSpec]:
-    """Every topic of a district.
+    """Return every topic of a district.
 
     Args:
         names: their names.
@@ -103,12 +103,12 @@ def topic_specs(
 
 
 def wrong_settings(spec: TopicSpec, found: TopicState) -> dict[str, str]:
-    """The keys that must be set to another value, with that value."""
+    """Return the keys that must be set to another value, with that value."""
     return {key: value for key, value in spec.config.items() if not _as_good(key, found.config.get(key, ""), value)}
 
 
 def wrong_shape(spec: TopicSpec, found: TopicState) -> list[str]:
-    """What no setting can put right, a sentence each that says what to do."""
+    """Return what no setting can put right, a sentence each that says what to do."""
     wrong = []
     if found.partitions != spec.partitions:
         wrong.append(
@@ -124,7 +124,7 @@ def wrong_shape(spec: TopicSpec, found: TopicState) -> list[str]:
 
 
 def differences(spec: TopicSpec, found: TopicState | None) -> list[str]:
-    """What is wrong with a topic and what to do about it, a sentence each; empty when it is as it must be."""
+    """Return what is wrong with a topic and what to do about it, a sentence each; empty when it is as it must be."""
     if found is None:
         return [f"{spec.name} is missing: run `linli topics create`"]
     return wrong_shape(spec, found) + [

@@ -61,7 +61,7 @@ def assign(raw: Tensor, cells: Tensor, strides: Tensor, targets: Targets) -> tup
 
 
 def loss_of(raw: Tensor, cells: Tensor, strides: Tensor, batch: list[Targets]) -> Tensor:
-    """The loss of a batch, (B, A, 5 + C): overlap, presence, class; per object cell."""
+    """Return the loss of a batch, (B, A, 5 + C): overlap, presence, class; per object cell."""
     box_loss, class_loss = raw.new_zeros(()), raw.new_zeros(())
     presence, weight = torch.zeros_like(raw[..., 4]), torch.ones_like(raw[..., 4])
     count = 0

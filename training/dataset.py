@@ -33,7 +33,7 @@ class Sample:
 
 
 def fitted(frame: Image) -> tuple[Image, float]:
-    """The frame fitted into the upper left corner of the input, filled with PAD, and its scale."""
+    """Return the frame fitted into the upper left corner of the input, filled with PAD, and its scale."""
     scale = min(WIDTH / frame.shape[1], HEIGHT / frame.shape[0])
     small = cv2.resize(frame, (int(frame.shape[1] * scale), int(frame.shape[0] * scale)))
     out = np.full((HEIGHT, WIDTH, 3), PAD, np.uint8)
@@ -42,7 +42,7 @@ def fitted(frame: Image) -> tuple[Image, float]:
 
 
 def scene_for(seed: int) -> Scene:
-    """The scene that a seed stands for: lifts and lobbies, some gates, a few facades with nothing in them."""
+    """Return the scene that a seed stands for: lifts and lobbies, some gates, a few facades with nothing in them."""
     rng = Random(f"training {seed}")
     share = rng.random()
     if share < 0.05:
@@ -92,14 +92,14 @@ def build(path: Path, seeds: range, frames_each: int) -> None:
 
 
 def load(path: Path) -> list[Sample]:
-    """The samples of a file made by ``build``."""
+    """Return the samples of a file made by ``build``."""
     with np.load(path) as data:
         images, rows, owners = data["images"], data["rows"], data["owners"]
     return [Sample(images[i], rows[owners == i]) for i in range(len(images))]
 
 
 def varied(sample: Sample, rng: Random) -> Sample:
-    """The sample mirrored, moved, scaled, lit and blurred at random."""
+    """Return the sample mirrored, moved, scaled, lit and blurred at random."""
     image, rows = _moved(sample.image, sample.rows.copy(), rng)
     if rng.random() < 0.5:
         image = np.ascontiguousarray(image[:, ::-1])
@@ -140,6 +140,6 @@ def _lit(image: Image, rng: Random) -> Image:
 
 
 def compressed(frame: Image, quality: int) -> Image:
-    """The frame as JPEG of that quality leaves it, for what a video's compression does to it."""
+    """Return the frame as JPEG of that quality leaves it, for what a video's compression does to it."""
     _, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)

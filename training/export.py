@@ -45,7 +45,7 @@ def export(weights: Path, out: Path) -> None:
 
 
 def manifest_of(model: Path, measured: str) -> str:
-    """The manifest's text."""
+    """Return the manifest's text."""
     labels = ", ".join(f'"{label}"' for label in LABELS)
     return f"""\
 name = "{model.stem}"

@@ -29,7 +29,7 @@ class Residual(nn.Module):
         self.inner = nn.Sequential(conv(channels, channels // 2, 1), conv(channels // 2, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same shape."""
+        """Return the same shape."""
         out: Tensor = x + self.inner(x)
         return out
 
@@ -96,7 +96,7 @@ class Exported(nn.Module):
 
 
 def cells_of(width: int, height: int) -> tuple[Tensor, Tensor]:
-    """Per cell its (x, y) index, (A, 2), and its stride, (A, 1), in the order of the output."""
+    """Return per cell its (x, y) index, (A, 2), and its stride, (A, 1), in the order of the output."""
     cells, strides = [], []
     for stride in STRIDES:
         y, x = torch.meshgrid(torch.arange(height // stride), torch.arange(width // stride), indexing="ij")

@@ -41,14 +41,14 @@ def main() -> None:
 
 
 def batch_of(samples: list[Sample], rng: Random) -> tuple[Tensor, list[Targets]]:
-    """A varied batch: pictures (B, 3, H, W) 0–255 and their targets."""
+    """Return a varied batch: pictures (B, 3, H, W) 0–255 and their targets."""
     chosen = [varied(rng.choice(samples), rng) for _ in range(BATCH)]
     images = torch.stack([torch.from_numpy(sample.image).permute(2, 0, 1) for sample in chosen]).float()
     return images.contiguous(memory_format=torch.channels_last), [targets_of(sample) for sample in chosen]
 
 
 def targets_of(sample: Sample) -> Targets:
-    """What is learned of a sample and what is left open."""
+    """Return what is learned of a sample and what is left open."""
     rows = torch.from_numpy(sample.rows)
     clear = rows[:, 5] >= CLEAR
     return Targets(rows[clear, 1:5], rows[clear, 0].long(), rows[~clear, 1:5])

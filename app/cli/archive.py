@@ -50,7 +50,7 @@ def once(settings: Settings) -> None:
     """
     from app.wiring.archive_process import archive_once
 
-    with _alone(settings):
+    with _lock_exclusively(settings):
         made, deleted = archive_once(settings)
     for segment in made:
         click.echo(segment)
@@ -129,7 +129,7 @@ def erase_site(settings: Settings, site: str) -> None:
 
 
 @contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
+def _lock_exclusively(settings: Settings) -> Iterator[None]:
     """An embedded log is read by its one process."""
     if not settings.log.on_kafka:
         with FolderLock(settings.log.folder()):

@@ -17,7 +17,7 @@ from contracts.events import ReferenceKind
 from contracts.names import is_id
 from governance.erasing import erase as erase_everywhere
 from governance.erasing import verify
-from governance.erasure_answers import Answer, Outcome
+from governance.erasure_answers import ErasureOutcome, ErasureResult
 from system.clock import wall_ms
 
 
@@ -75,13 +75,13 @@ def verify_all(settings: Settings) -> None:
         for erasure, answers in verify(stores):
             click.echo(f"{erasure.site_id} {erasure.kind} {erasure.digest}")
             for answer in answers:
-                wrong += answer.outcome is Outcome.STILL_THERE
+                wrong += answer.outcome is ErasureOutcome.STILL_THERE
                 click.echo(f"  {_line(answer)}")
     if wrong:
         raise Permanent(f"{wrong} stores still hold what was erased; `linli erase` again, or let `linli run` work")
 
 
-def _line(answer: Answer) -> str:
+def _line(answer: ErasureResult) -> str:
     by = ""
     if answer.due_ms is not None:
         moment = datetime.datetime.fromtimestamp(answer.due_ms / 1000, tz=datetime.UTC)

@@ -14,7 +14,7 @@ from app.wiring.findings import findings_by_site
 
 @click.group("findings")
 def command() -> None:
-    """What the rules have found in the log."""
+    """Show what the rules have found in the log."""
 
 
 @command.command("export")

@@ -20,9 +20,9 @@ def run(config: Path | None) -> None:
     """Make incidents of what `linli streams run` found, tell receivers, and look over all of it.
 
     Findings are read where log.url is, incidents lie at incidents.url. With PostgreSQL any number of these may run, on
-    one host or several: each partition, receiver and the auditor are worked by one at a time, and what a dead one had
-    is taken over. Ctrl-C or SIGTERM ends it in order; killed, it goes on where it was. Servers that are away are waited
-    for.
+    one host or several: each partition, receiver and the stuck-work monitor are worked by one at a time, and what a
+    dead one had is taken over. Ctrl-C or SIGTERM ends it in order; killed, it goes on where it was. Servers that are
+    away are waited for.
     """
     settings = load_settings(config)
     from app.wiring.incidents_process import wire_incidents

@@ -38,7 +38,7 @@ _shard = click.option(
 @click.option("--config", type=click.Path(path_type=Path), help="settings file (default: linli.toml here, if any)")
 @click.pass_context
 def command(context: click.Context, config: Path | None) -> None:
-    """What devices say goes from MQTT into the log on Kafka, and to nobody else.
+    """Carry what devices say from MQTT into the log on Kafka, and to nobody else.
 
     n shards share the partitions of the log: shard i/n writes those whose number leaves i when divided by n. Each must
     run exactly once: a second owner of a shard's session ends the first.

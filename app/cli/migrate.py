@@ -13,7 +13,7 @@ from app.wiring.district import is_district
 from contracts.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from app.operations.migration.machine import Done
+    from app.operations.migration.machine import MigrationResult
 
 _MACHINE_NOTES = (
     "not copied: evidence (copy the folder to the district's evidence.folder), boxes.jsonl beside it, dead letters "
@@ -77,7 +77,7 @@ def command(source: Path, config: Path | None) -> None:
         click.echo(note, err=True)
 
 
-def _migrate(old: Settings, district: Settings) -> Done:
+def _migrate(old: Settings, district: Settings) -> MigrationResult:
     from app.operations.migration.growth import migrate_district
     from app.operations.migration.machine import migrate_machine
 

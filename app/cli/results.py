@@ -11,7 +11,7 @@ from app.settings.loading import load_settings
 from app.settings.settings import Settings
 from contracts.errors import ConfigurationError
 from streams.results.lines import line_of
-from streams.results.spool import Spool
+from streams.results.spool import PointSpool
 
 _CONFIG = click.option(
     "--config", type=click.Path(path_type=Path), help="settings file (default: linli.toml here, if any)"
@@ -67,11 +67,11 @@ def rejected(config: Path | None, limit: int) -> None:
         click.echo("nothing was rejected", err=True)
 
 
-def _spool(settings: Settings) -> Spool:
+def _spool(settings: Settings) -> PointSpool:
     path = settings.results.spool
     if not path.exists():
         raise ConfigurationError(f"results.spool = {str(path)!r}: there is no such file; nothing has run here yet")
-    return Spool(path)
+    return PointSpool(path)
 
 
 def _time(at_ms: int) -> str:

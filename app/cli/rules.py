@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from app.operations.rule_description import RuleDescription, describe, fact_lines, threshold_default
-from console.catalogue import LANGUAGES, Catalogue, catalogue
+from console.catalogue import LANGUAGES, MessageCatalogue, catalogue
 from contracts.errors import ConfigurationError
 from contracts.names import did_you_mean
 from contracts.rules import Threshold
@@ -45,7 +45,7 @@ def show(name: str, lang: str) -> None:
     click.echo("\n".join(_lines(describe(rules[name]), catalogue(lang))))
 
 
-def _lines(one: RuleDescription, words: Catalogue) -> list[str]:
+def _lines(one: RuleDescription, words: MessageCatalogue) -> list[str]:
     facts = one.facts
     lines = [f"{one.name}: {words.word('scenario', one.name)}", "", one.summary, ""]
     for paragraph in one.paragraphs:
@@ -69,7 +69,7 @@ def _lines(one: RuleDescription, words: Catalogue) -> list[str]:
     ]
 
 
-def _threshold(threshold: Threshold, words: Catalogue) -> list[str]:
+def _threshold(threshold: Threshold, words: MessageCatalogue) -> list[str]:
     return [
         f"  {threshold.name}: {words.text(f'threshold.{threshold.key}')}",
         f"      default {threshold_default(threshold)}, allowed {threshold.allowed}",

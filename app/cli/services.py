@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from app.cli.command_line import with_config
-from app.operations.services import Counts, Service, services_of
+from app.operations.services import ProcessCounts, Service, services_of
 from app.operations.systemd import units_of
 from app.settings.loading import DEFAULT_FILE, load_settings
 from contracts.errors import Permanent
@@ -39,7 +39,7 @@ def command(
     systemctl daemon-reload && systemctl enable --now linli.target
     """
     settings, root = load_settings(config), click.get_current_context().find_root().command
-    services = services_of(settings, Counts(shards, workers, incidents))
+    services = services_of(settings, ProcessCounts(shards, workers, incidents))
     for service in placed(root, services, config):
         port = "off" if service.metrics_port is None else str(service.metrics_port)
         click.echo(f"linli {' '.join(service.arguments)}\t{port}\t{service.does}")

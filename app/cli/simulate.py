@@ -12,8 +12,8 @@ import click
 from contracts.errors import ConfigurationError
 from contracts.events import AnyEvent, Origin
 from simulator.files import write_events, write_truths
-from simulator.generate import DEFAULT_START_MS, Request, World, generate
-from simulator.publish import Publisher, publish_all
+from simulator.generate import DEFAULT_START_MS, SimulationRequest, World, generate
+from simulator.publish import EventPublisher, publish_all
 from simulator.topics import timed
 
 CONFIRM_TIMEOUT_S = 30.0
@@ -60,7 +60,7 @@ def command(
     ca_file: Path | None,
     speed: float,
 ) -> None:
-    """Simulate communities: residents, visitors, e-bikes, meters, faults, doubles, late arrivals.
+    """Simulate communities: residents, visitors, e-bikes, meters, faults, duplicates, late arrivals.
 
     The file holds configuration records first and ends in two quiet hours. `linli replay FILE` runs the rules over it.
     With --mqtt the devices must be in the target's inventory: write a file with the same seed and
@@ -68,7 +68,9 @@ def command(
     """
     if out is None and mqtt_url is None:
         raise ConfigurationError("nothing to do: give --out FILE (or - for stdout), or --mqtt URL")
-    world = generate(Request(seed=seed, days=days, sites=sites, start_ms=_start_ms(start), origin=Origin(origin)))
+    world = generate(
+        SimulationRequest(seed=seed, days=days, sites=sites, start_ms=_start_ms(start), origin=Origin(origin))
+    )
     try:
         if truth is not None:
             write_truths(world.truths, truth)
@@ -82,7 +84,9 @@ def command(
     if mqtt_url is not None:
         password = _password(password_file)
         _publish(
-            world, Publisher(mqtt_url, f"linli-simulator-{seed}", password=password, ca_file=str(ca_file or "")), speed
+            world,
+            EventPublisher(mqtt_url, f"linli-simulator-{seed}", password=password, ca_file=str(ca_file or "")),
+            speed,
         )
 
 
@@ -123,7 +127,7 @@ def _write(events: list[AnyEvent], out: Path) -> None:
         write_events(events, file)
 
 
-def _publish(world: World, publisher: Publisher, speed: float) -> None:
+def _publish(world: World, publisher: EventPublisher, speed: float) -> None:
     publisher.start()
     try:
         stream = timed(world.events, int(time.time() * 1_000), speed)

@@ -15,7 +15,7 @@ from app.settings.settings import Settings
 from app.wiring.district import is_district, open_cluster, topic_names
 from app.wiring.folder_lock import FolderLock
 from contracts.errors import ConfigurationError
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 
 _PARTITION = click.option(
     "--partition", type=click.IntRange(min=0), default=0, show_default=True, help="of a log on Kafka"
@@ -113,14 +113,14 @@ def _book(settings: Settings, partition: int, *, to_write: bool = False) -> Iter
     """The failures of one partition. On one machine only while `linli run` is not; on Kafka workers look again soon."""
     with ExitStack() as opened:
         if is_district(settings):
-            from streams.checkpoints.kafka import KafkaKeep
+            from streams.checkpoints.kafka import KafkaCheckpointStore
 
             cluster = opened.enter_context(open_cluster(settings, "linli-streams-command"))
             names = topic_names(settings)
             count = cluster.partitions(names.snapshots)
             if partition >= count:
                 raise ConfigurationError(f"there is no partition {partition}: {names.snapshots} has {count}")
-            yield KafkaKeep(cluster, names, partition, sender=cluster.producer(), tails=cluster.tails())
+            yield KafkaCheckpointStore(cluster, names, partition, sender=cluster.producer(), tails=cluster.tails())
             return
         folder = settings.log.folder()
         if to_write:
@@ -130,8 +130,8 @@ def _book(settings: Settings, partition: int, *, to_write: bool = False) -> Iter
         yield store
 
 
-def _store(folder: Path) -> EngineStore:
+def _store(folder: Path) -> SqliteCheckpointStore:
     path = folder / "engine.db"
     if not path.exists():
         raise ConfigurationError(f"there is no engine.db in {folder}; log.url names the folder of `linli run`")
-    return EngineStore(path)
+    return SqliteCheckpointStore(path)

@@ -21,7 +21,7 @@ from edge.spool.box_db import BoxDb
 from incidents.store.schema import findings, incidents
 from incidents.store.store import Store
 from ingest.shard.dead_letters import DeadLetters
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.engine.engine import Engine
 from streams.log.sqlite.day_log import DayLog
 
@@ -67,7 +67,7 @@ class CountingRule:
     name: ClassVar[str] = "audit"
     version: ClassVar[int] = 1
     accepts: ClassVar[tuple[type[Event], ...]] = tuple(AnyEvent.__args__)
-    bound_ms: ClassVar[int] = 0
+    max_out_of_orderness_ms: ClassVar[int] = 0
     horizon_ms: ClassVar[int | None] = None
     instant: ClassVar[bool] = True  # late events count too
     receipt: ClassVar[bool] = True
@@ -150,7 +150,7 @@ def _records(folder: Path) -> Iterator[bytes]:
 
 
 def _findings(folder: Path) -> list[Finding]:
-    store = EngineStore(folder / "engine.db")
+    store = SqliteCheckpointStore(folder / "engine.db")
     try:
         return [finding for _, finding in store.findings_after(0, 10_000_000)]
     finally:
@@ -191,7 +191,7 @@ def _refused(folder: Path) -> set[str]:
 
 
 class _LaneOfBox(msgspec.Struct):
-    """What a box knows of one lane: the highest number it gave, and the numbers it still holds."""
+    """A box's view of one lane: the highest number it gave, and the numbers it still holds."""
 
     highest: int = 0
     held: set[int] = msgspec.field(default_factory=set)
@@ -227,5 +227,5 @@ def _lanes_of_box(file: Path) -> dict[tuple[str, str], _LaneOfBox]:
 
 
 def _quantile(ordered: list[int], q: float) -> int:
-    """The nearest-rank quantile; 0 of nothing."""
+    """Return the nearest-rank quantile; 0 of nothing."""
     return ordered[max(0, math.ceil(q * len(ordered)) - 1)] if ordered else 0

@@ -60,7 +60,7 @@ class Rendering:
 
 
 def box_file(folder: Path, truths: Mapping[str, SceneTruth], *, mqtt_url: str, console_url: str, token: Path) -> str:
-    """The TOML of the demo's box over the rendered films in ``folder``."""
+    """Return the TOML of the demo's box over the rendered films in ``folder``."""
     head = _tables(mqtt_url, console_url, token)
     cameras = [_camera(camera, folder / f"{camera}.mp4", truth) for camera, truth in truths.items()]
     return "\n".join([head, *cameras])
@@ -79,7 +79,7 @@ def clip_cameras(folder: Path) -> list[Path]:
 
 
 def clip_tables(clips: list[Path]) -> str:
-    """A camera for each real clip: what falls, uncalibrated, once through."""
+    """Return a camera for each real clip: what falls, uncalibrated, once through."""
     return "\n".join(
         _table(
             "[[camera]]",

@@ -16,7 +16,7 @@ from contracts.incidents import DeliveryState
 from contracts.names import Topic
 from incidents.store.schema import deliveries
 from incidents.store.store import Store
-from simulator.publish import Publisher, publish_all
+from simulator.publish import EventPublisher, publish_all
 from simulator.topics import payload_of
 from system.clock import wall_ms
 
@@ -42,7 +42,7 @@ class Show:
     def run(self, seconds: float | None) -> Report:
         """Live for ``seconds`` (None: until :meth:`stop`), then end in order and count."""
         stage = self._stage
-        publisher = Publisher(stage.mqtt_url, "linli-demo")
+        publisher = EventPublisher(stage.mqtt_url, "linli-demo")
         publisher.start()
         live_ms = wall_ms()
         thread = threading.Thread(target=self._publish, args=(publisher, live_ms), name="demo-life", daemon=True)
@@ -54,7 +54,7 @@ class Show:
         thread.join(5.0)
         return self._finish(publisher, live_ms)
 
-    def _finish(self, publisher: Publisher, live_ms: int) -> Report:
+    def _finish(self, publisher: EventPublisher, live_ms: int) -> Report:
         stage = self._stage
         deadline_s = time.monotonic() + FINISH_S
         stage.stop_box()
@@ -75,11 +75,11 @@ class Show:
         finally:
             store.close()
 
-    def _publish(self, publisher: Publisher, live_ms: int) -> None:
+    def _publish(self, publisher: EventPublisher, live_ms: int) -> None:
         publish_all(publisher, self._noted(self._stage.script.live(live_ms, with_bad=True)), stop=self._over.is_set)
 
     def _noted(self, timed: Iterator[tuple[float, Topic, AnyEvent]]) -> Iterator[tuple[float, Topic, AnyEvent]]:
-        """The stream, each event noted when it is about to be sent."""
+        """Yield the stream, each event noted when it is about to be sent."""
         for due_s, topic, event in timed:
             yield due_s, topic, event
             digest = hashlib.sha256(payload_of(event)).hexdigest()

@@ -112,7 +112,7 @@ class Stage:
         self.receiver.stop()
 
     def logs(self) -> Path:
-        """Where the processes write what they say."""
+        """Return where the processes write what they say."""
         return self.folder / "logs"
 
     # --- set-up -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from console.catalogue import Catalogue
+from console.catalogue import MessageCatalogue
 from contracts.durations import HOUR_MS
 from contracts.events import EVENT_TYPES
 from contracts.rules import RuleFacts, Threshold, plain_number
@@ -39,7 +39,7 @@ def describe(rule: Rule[Any]) -> RuleDescription:
         summary=first.partition(": ")[2] or first,
         paragraphs=tuple(rest),
         accepts=tuple(kinds),
-        waits=duration(rule.bound_ms) if rule.bound_ms else "not at all",
+        waits=duration(rule.max_out_of_orderness_ms) if rule.max_out_of_orderness_ms else "not at all",
         remembers=_remembers(rule),
         facts=rule.facts,
     )
@@ -78,7 +78,7 @@ def threshold_default(threshold: Threshold) -> str:
     return plain if said == plain else f"{plain} ({said})"
 
 
-def fact_lines(codes: Iterable[str], words: Catalogue) -> list[str]:
+def fact_lines(codes: Iterable[str], words: MessageCatalogue) -> list[str]:
     """Return each code with its phrase and unit, as ``code: phrase``."""
     lines = []
     for code in codes:

@@ -23,7 +23,7 @@ REF = "#/components/schemas/{name}"
 
 
 class SpoolAcknowledgement(msgspec.Struct, frozen=True):
-    """What ingest tells a box: every row of this lane up to ``through_seq`` is durable and may be deleted."""
+    """An acknowledgement to a box: every row of this lane up to ``through_seq`` is durable and may be deleted."""
 
     spool_id: str
     lane: str
@@ -52,7 +52,7 @@ def _schema(title: str, *types: Any) -> dict[str, Any]:
 
 
 def asyncapi() -> dict[str, Any]:
-    """The AsyncAPI 3 document of Linli's own MQTT topics."""
+    """Return the AsyncAPI 3 document of Linli's own MQTT topics."""
     (event, got), components = msgspec.json.schema_components((DeviceEvent, SpoolAcknowledgement), ref_template=REF)
     components["DeviceEvent"] = event
     return {
@@ -111,7 +111,7 @@ def _channel(channel: Channel, description: str, message: str) -> dict[str, Any]
 
 
 def render(document: dict[str, Any]) -> str:
-    """The document as it stands in the file."""
+    """Return the document as it stands in the file."""
     return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 

@@ -21,7 +21,7 @@ class Service(msgspec.Struct, frozen=True):
     metrics_port: int | None = None
 
 
-class Counts(msgspec.Struct, frozen=True):
+class ProcessCounts(msgspec.Struct, frozen=True):
     """How many processes of each kind that may be several."""
 
     shards: int = 2
@@ -29,7 +29,7 @@ class Counts(msgspec.Struct, frozen=True):
     incidents: int = 2
 
 
-def services_of(settings: Settings, counts: Counts) -> list[Service]:
+def services_of(settings: Settings, counts: ProcessCounts) -> list[Service]:
     """One entry a process, in the order they are started; boxes run beside their cameras and are not among them."""
     planned = _district(counts) if settings.log.on_kafka else [_MACHINE]
     if settings.metrics.port is None:
@@ -41,7 +41,7 @@ def services_of(settings: Settings, counts: Counts) -> list[Service]:
 _MACHINE = Service("linli", "everything: ingest, rules, incidents, console, and a broker unless one answers", ("run",))
 
 
-def _district(counts: Counts) -> list[Service]:
+def _district(counts: ProcessCounts) -> list[Service]:
     shards = [
         Service(
             f"linli-ingest-{n}",

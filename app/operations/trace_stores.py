@@ -12,15 +12,15 @@ from app.wiring.district import is_district, log_partitions, open_cluster, topic
 from app.wiring.stores import open_incidents
 from contracts.errors import ConfigurationError
 from contracts.names import partition_of
-from streams.checkpoints.findings_lookup import KafkaLook
-from streams.checkpoints.sqlite_lookup import EngineLook
+from streams.checkpoints.findings_lookup import KafkaLookup
+from streams.checkpoints.sqlite_lookup import EngineLookup
 from streams.log.kafka.kafka_log import KafkaLogReader
 from streams.log.port import LogReader
 from streams.log.sqlite.day_log import DayLog
 
 
 def open_tracer(settings: Settings, opened: ExitStack) -> Tracer:
-    """A tracer over the stores in force; ``opened`` closes them.
+    """Return a tracer over the stores in force; ``opened`` closes them.
 
     Raises:
         ConfigurationError: one of them is not there.
@@ -30,12 +30,12 @@ def open_tracer(settings: Settings, opened: ExitStack) -> Tracer:
     folder = settings.log.folder()
     log = DayLog(_there(folder, "log.url"), readonly=True)
     opened.callback(log.close)
-    look = EngineLook(_there(folder / "engine.db", "log.url"))
-    opened.callback(look.close)
+    lookup = EngineLookup(_there(folder / "engine.db", "log.url"))
+    opened.callback(lookup.close)
     _there(sqlite_path("incidents.url", settings.incidents.url), "incidents.url")
     store = open_incidents(settings)
     opened.callback(store.close)
-    return Tracer(store, look, lambda _site: [log])
+    return Tracer(store, lookup, lambda _site: [log])
 
 
 def _district(settings: Settings, opened: ExitStack) -> Tracer:
@@ -49,8 +49,8 @@ def _district(settings: Settings, opened: ExitStack) -> Tracer:
         numbers = range(partitions) if site is None else [partition_of(site, partitions)]
         return [KafkaLogReader(cluster, names.log, number, tails) for number in numbers]
 
-    look = KafkaLook(partitions, lambda partition: tails(names.findings, partition))
-    return Tracer(store, look, log_of)
+    lookup = KafkaLookup(partitions, lambda partition: tails(names.findings, partition))
+    return Tracer(store, lookup, log_of)
 
 
 def _there(path: Path, key: str) -> Path:

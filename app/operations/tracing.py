@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 import msgspec
 from sqlalchemy import Connection, or_, select
 
-from app.operations.story import Judged, Made, Story, Told
+from app.operations.story import Story, TracedAttempt, TracedDelivery, TracedFinding
 from contracts.errors import Permanent
 from contracts.findings import Finding, trace_id
 from delivery.deliveries import delivery_of
 from incidents.store.records import Incident, get_incident, incident_of
 from incidents.store.schema import attempts, deliveries, findings, incidents
 from incidents.store.store import Store
-from streams.checkpoints.sqlite_lookup import FindingLook, Kept, rests_on
-from streams.log.event_lookup import Found, find_event
+from streams.checkpoints.sqlite_lookup import FindingLookup, StoredFinding, rests_on
+from streams.log.event_lookup import LoggedEvent, find_event
 from streams.log.port import LogReader
 
 LogOf = Callable[[str | None], Sequence[LogReader]]
@@ -31,13 +31,13 @@ class Tracer:
         log_of: the log.
     """
 
-    def __init__(self, store: Store, look: FindingLook, log_of: LogOf) -> None:
+    def __init__(self, store: Store, lookup: FindingLookup, log_of: LogOf) -> None:
         self._store = store
-        self._look = look
+        self._lookup = lookup
         self._log_of = log_of
 
     def story(self, wanted: str, site_id: str | None = None) -> Story:
-        """The story behind an id of a delivery, an incident (or its number), a finding or an event.
+        """Return the story behind an id of a delivery, an incident (or its number), a finding or an event.
 
         Args:
             wanted: the id.
@@ -78,25 +78,27 @@ class Tracer:
     def _of_finding(self, connection: Connection, wanted: str) -> Story | None:
         row = connection.execute(select(findings).where(findings.c.finding_id == wanted)).first()
         if row is None:
-            kept = self._look.find(wanted)
+            kept = self._lookup.find(wanted)
             if kept is None:
                 return None
-            return self._told(connection, (Judged(kept),), missing=("the finding is not an incident's yet",))
+            return self._told(connection, (TracedFinding(kept),), missing=("the finding is not an incident's yet",))
         return self._told(connection, (self._judged(row.content, row.taken_ms),), [row.incident_id])
 
     def _of_event(self, connection: Connection, wanted: str, site_id: str | None) -> Story | None:
         taken = self._taken_of_event(connection, wanted, site_id)
         known = {judged.kept.finding.finding_id for judged, _ in taken}
-        kept = [k for k in self._look.resting_on(wanted) if k.finding.finding_id not in known]
-        waiting = tuple(Judged(k) for k in kept if site_id in {None, k.finding.site_id})
+        kept = [k for k in self._lookup.resting_on(wanted) if k.finding.finding_id not in known]
+        waiting = tuple(TracedFinding(k) for k in kept if site_id in {None, k.finding.site_id})
         judged = (*(j for j, _ in taken), *waiting)
         if judged:
             return self._told(connection, judged, [incident for _, incident in taken], event_id=wanted)
         event = self._event(wanted, site_id, 0)
         return None if event is None else Story(trace=wanted, event=event, missing=("no finding rests on it",))
 
-    def _taken_of_event(self, connection: Connection, wanted: str, site_id: str | None) -> list[tuple[Judged, str]]:
-        """Findings the incidents know that rest on the event, each with its incident."""
+    def _taken_of_event(
+        self, connection: Connection, wanted: str, site_id: str | None
+    ) -> list[tuple[TracedFinding, str]]:
+        """Return findings the incidents know that rest on the event, each with its incident."""
         query = select(findings).where(
             findings.c.content.contains(msgspec.json.encode(wanted).decode(), autoescape=True)
         )
@@ -116,7 +118,7 @@ class Tracer:
     def _told(
         self,
         connection: Connection,
-        judged: tuple[Judged, ...],
+        judged: tuple[TracedFinding, ...],
         of: Sequence[str | None] = (),
         *,
         event_id: str | None = None,
@@ -134,12 +136,12 @@ class Tracer:
         told = tuple(told for incident in known for told in _deliveries(connection, incident))
         return Story(trace, event, judged, tuple(known), told, missing)
 
-    def _judged(self, content: str, taken_ms: int) -> Judged:
+    def _judged(self, content: str, taken_ms: int) -> TracedFinding:
         finding = msgspec.json.decode(content, type=Finding)
-        kept = self._look.find(finding.finding_id, finding)
-        return Judged(kept or Kept(finding, 0), taken_ms)
+        kept = self._lookup.find(finding.finding_id, finding)
+        return TracedFinding(kept or StoredFinding(finding, 0), taken_ms)
 
-    def _event(self, event_id: str, site_id: str | None, from_ms: int) -> Found | None:
+    def _event(self, event_id: str, site_id: str | None, from_ms: int) -> LoggedEvent | None:
         """From about when it was received; a box may have sent it a good while before what it began was decided."""
         for log in self._log_of(site_id):
             found = find_event(log, event_id, site_id=site_id, from_ms=from_ms)
@@ -148,12 +150,12 @@ class Tracer:
         return None
 
 
-def _deliveries(connection: Connection, incident: Incident) -> list[Told]:
+def _deliveries(connection: Connection, incident: Incident) -> list[TracedDelivery]:
     query = select(deliveries).where(deliveries.c.incident_id == incident.incident_id).order_by(deliveries.c.ordinal)
     rows = [delivery_of(row) for row in connection.execute(query).all()]
-    return [Told(row, _attempts(connection, row.delivery_id)) for row in rows]
+    return [TracedDelivery(row, _attempts(connection, row.delivery_id)) for row in rows]
 
 
-def _attempts(connection: Connection, delivery_id: str) -> tuple[Made, ...]:
+def _attempts(connection: Connection, delivery_id: str) -> tuple[TracedAttempt, ...]:
     query = select(attempts).where(attempts.c.delivery_id == delivery_id).order_by(attempts.c.nth)
-    return tuple(Made(r.nth, r.at_ms, r.took_ms, r.outcome, r.detail) for r in connection.execute(query))
+    return tuple(TracedAttempt(r.nth, r.at_ms, r.took_ms, r.outcome, r.detail) for r in connection.execute(query))

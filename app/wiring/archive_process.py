@@ -10,9 +10,9 @@ import structlog
 from app.settings.settings import Settings
 from app.wiring.archives import archivers_of, follow, log_sealed, need_archive
 from app.wiring.metrics_server import Metrics
-from app.wiring.process import Parts
+from app.wiring.process import ProcessContext
 from app.wiring.retention import segment_keeper
-from app.wiring.sources import Logs, open_logs
+from app.wiring.sources import LogReaders, open_logs
 from app.wiring.stores import open_incidents, open_inventory
 from contracts.errors import ConfigurationError
 from governance import audit
@@ -25,7 +25,7 @@ from system.clock import wall_ms
 LOG = structlog.get_logger("linli")
 
 
-def wire_archive(settings: Settings, parts: Parts) -> None:
+def wire_archive(settings: Settings, parts: ProcessContext) -> None:
     """Start everything of this process.
 
     Raises:
@@ -36,17 +36,17 @@ def wire_archive(settings: Settings, parts: Parts) -> None:
             "log.url is one machine's: `linli run` archives it, or `linli archive once` beside none"
         )
     archive = need_archive(settings)
-    parts.at_end(archive.close)
+    parts.on_exit(archive.close)
     store = parts.wait_for("incidents", lambda: open_incidents(settings))
-    parts.at_end(store.close)
+    parts.on_exit(store.close)
     inventory = parts.wait_for("inventory", lambda: open_inventory(settings))
-    parts.at_end(inventory.close)
+    parts.on_exit(inventory.close)
     logs = parts.wait_for("log", lambda: open_logs(settings))
-    parts.at_end(logs.close)
+    parts.on_exit(logs.close)
     archivers = archivers_of(archive, logs.readers, inventory, store, on_sealed=log_sealed)
     metrics = Metrics("archive")
     metrics.serve(settings)
-    parts.at_end(metrics.close)
+    parts.on_exit(metrics.close)
     parts.threads.keep("archive", partial(follow, archivers))
     parts.threads.keep("retention", Retention({"archive": segment_keeper(settings, archive, store)}).run)
     LOG.info("ready", archive=str(archive.folder), partitions=len(archivers))
@@ -98,8 +98,8 @@ def erase_site(settings: Settings, site_id: str) -> int:
     return count
 
 
-def _logs(settings: Settings) -> Logs:
+def _logs(settings: Settings) -> LogReaders:
     if settings.log.on_kafka:
         return open_logs(settings)
     log = DayLog(settings.log.folder())
-    return Logs([log], log.close)
+    return LogReaders([log], log.close)

@@ -26,13 +26,13 @@ _CHANGES = 1_000
 
 
 def open_archive(settings: Settings) -> Archive | None:
-    """The archive; None when none is wanted."""
+    """Return the archive; None when none is wanted."""
     folder, key_file = settings.archive.folder, settings.archive.key_file
     return None if folder is None else Archive(folder, key_file)
 
 
 def need_archive(settings: Settings) -> Archive:
-    """The archive.
+    """Return the archive.
 
     Raises:
         ConfigurationError: none is wanted.
@@ -44,7 +44,7 @@ def need_archive(settings: Settings) -> Archive:
 
 
 def rows_before(inventory: Inventory, before_ms: int) -> Iterable[Configuration]:
-    """The rows that people had written before a moment, oldest first."""
+    """Return the rows that people had written before a moment, oldest first."""
     change = 0
     while found := inventory.changes_after(change, _CHANGES):
         change = found[-1][0]
@@ -59,7 +59,7 @@ def archivers_of(
     *,
     on_sealed: Callable[[Segment], None],
 ) -> list[Archiver]:
-    """One for each partition of the log, in their order."""
+    """Return one for each partition of the log, in their order."""
 
     def on_gap(detail: str) -> None:
         LOG.error("archive_gap", detail=detail)

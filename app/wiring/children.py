@@ -42,11 +42,11 @@ class Child:
         return self._process.pid
 
     def running(self) -> bool:
-        """Whether it still runs."""
+        """Return whether it still runs."""
         return self._process.poll() is None
 
     def check(self) -> None:
-        """Nothing, while it runs.
+        """Raise unless it runs.
 
         Raises:
             Permanent: it ended by itself; carries the end of its output.
@@ -55,7 +55,7 @@ class Child:
             raise Permanent(f"{self.name} ended with code {self._process.returncode}:\n{self.tail()}")
 
     def tail(self, characters: int = 2000) -> str:
-        """The end of what it has said, without what an earlier process wrote into the same file."""
+        """Return the end of what it has said, without what an earlier process wrote into the same file."""
         said = self.log.read_bytes()[self._said_before :]
         return said.decode("utf-8", errors="replace")[-characters:]
 
@@ -71,7 +71,7 @@ class Child:
 
 
 def linli_arguments(*arguments: str) -> list[str]:
-    """The command line of ``linli`` with these arguments, in this very interpreter."""
+    """Return the command line of ``linli`` with these arguments, in this very interpreter."""
     return [sys.executable, "-m", "app.main", *arguments]
 
 

@@ -31,20 +31,20 @@ from contracts.errors import RejectReason
 from governance.retention import Keeper, Retention
 from identity.box_credentials import BoxTokens
 from incidents.intake.relays import DirectoryRelay, FindingsRelay
-from incidents.store.leases import Uncontested
+from incidents.store.leases import UncontestedLeases
 from ingest.counters import Counters
 from ingest.shard.dead_letters import DeadLetters
 from ingest.shard.shard import Shard
 from inventory.directory import MemoryDirectory
-from inventory.last_seen_log import HeardLog
-from streams.checkpoints.sqlite import EngineStore
+from inventory.last_seen_log import LastSeenLog
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
 
 LOG = structlog.get_logger("linli")
 RESULTS_REST = 4.0  # catching up on results takes at most a fifth of a core from ingest and rules
 
 
-class Community:
+class CommunityProcess:
     """Everything of one community; :meth:`start` it, :meth:`wait`, then :meth:`close` it.
 
     Raises:
@@ -68,7 +68,7 @@ class Community:
     def _open_stores(self, opened: ExitStack) -> None:
         settings, folder = self._settings, self._settings.log.folder()
         self._log = opened.enter_context(closing(DayLog(folder)))
-        self._engine_store = opened.enter_context(closing(EngineStore(folder / "engine.db")))
+        self._engine_store = opened.enter_context(closing(SqliteCheckpointStore(folder / "engine.db")))
         self._inventory = opened.enter_context(closing(open_inventory(settings)))
         self._dead_letters = opened.enter_context(closing(DeadLetters(settings.dead_letters.folder)))
         self._incidents = opened.enter_context(closing(open_incidents(settings)))
@@ -86,7 +86,7 @@ class Community:
         self.rules = EmbeddedRules(
             self._log, self._engine_store, store, metrics, on_findings=self.intake.wake, accept_cut=accept_cut
         )
-        self._heard = HeardLog(self._log, self.rules.driver.wake)
+        self._heard = LastSeenLog(self._log, self.rules.driver.wake)
         self._archivers = (
             archivers_of(self._archive, [self._log], self._inventory, store, on_sealed=log_sealed)
             if self._archive is not None
@@ -152,7 +152,7 @@ class Community:
         threads.keep("bell", self._incidents.follow)
         threads.keep("incidents", self.intake.run)
         threads.keep("directory", self._directory_relay.run)
-        self._service.start(threads, Uncontested())
+        self._service.start(threads, UncontestedLeases())
         self._console.start(threads)
         if self._archivers:
             threads.keep("archive", partial(follow, self._archivers))
@@ -194,7 +194,7 @@ class Community:
 
 def run_community(settings: Settings, *, accept_cut: bool = False) -> None:
     """Run until SIGTERM or Ctrl-C. Blocks; only in the main thread."""
-    community = Community(settings, accept_cut=accept_cut)
+    community = CommunityProcess(settings, accept_cut=accept_cut)
     on_signal(community.stop)
     try:
         url = community.start()

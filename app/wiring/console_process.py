@@ -11,18 +11,18 @@ from app.wiring.console import ConsoleService, first_run
 from app.wiring.incident_figures import IncidentFigures
 from app.wiring.incidents_process import open_stores
 from app.wiring.metrics_server import Metrics
-from app.wiring.process import Parts
+from app.wiring.process import ProcessContext
 from app.wiring.receivers import receivers_of
 from app.wiring.sources import open_logs
 from app.wiring.stores import boxes_file
 from identity.box_credentials import BoxTokens
-from inventory.last_seen_log import LOOK_BACK_MS, HeardFollower
+from inventory.last_seen_log import LOOK_BACK_MS, LastSeenFollower
 from system.clock import wall_ms
 
 LOG = structlog.get_logger("linli")
 
 
-def wire_console(settings: Settings, parts: Parts) -> None:
+def wire_console(settings: Settings, parts: ProcessContext) -> None:
     """Start everything of this process.
 
     Raises:
@@ -33,16 +33,16 @@ def wire_console(settings: Settings, parts: Parts) -> None:
     store, directory = open_stores(settings, parts)
     parts.wait_for("users", partial(first_run, store))
     logs = parts.wait_for("log", lambda: open_logs(settings))
-    parts.at_end(logs.close)
-    heard = HeardFollower(logs.readers, wall_ms() - LOOK_BACK_MS)
+    parts.on_exit(logs.close)
+    heard = LastSeenFollower(logs.readers, wall_ms() - LOOK_BACK_MS)
     console = ConsoleService(settings, boxes, store, directory, heard, names)
     parts.threads.keep("bell", store.follow)
     parts.threads.keep("heard", heard.run)
     console.start(parts.threads)
     server = console.serve()
-    parts.at_end(server.stop)
+    parts.on_exit(server.stop)
     metrics = Metrics("console")
     metrics.add(IncidentFigures(store))
     metrics.serve(settings)
-    parts.at_end(metrics.close)
+    parts.on_exit(metrics.close)
     LOG.info("ready", page=server.url)

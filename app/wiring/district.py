@@ -16,12 +16,12 @@ MOST_COPIES = 3
 
 
 def is_district(settings: Settings) -> bool:
-    """Whether the log is on Kafka."""
+    """Return whether the log is on Kafka."""
     return settings.log.on_kafka
 
 
 def open_cluster(settings: Settings, client_id: str) -> KafkaCluster:
-    """The brokers; nothing is asked of them yet.
+    """Return the brokers; nothing is asked of them yet.
 
     Raises:
         ConfigurationError: ``log.url`` is no Kafka URL, or the client is not installed.
@@ -39,12 +39,12 @@ def open_cluster(settings: Settings, client_id: str) -> KafkaCluster:
 
 
 def topic_names(settings: Settings) -> TopicNames:
-    """The names of its topics."""
+    """Return the names of its topics."""
     return TopicNames(settings.kafka.prefix)
 
 
 def wanted_topics(settings: Settings, brokers: int) -> list[TopicSpec]:
-    """Its topics as they must be where there are so many brokers."""
+    """Return its topics as they must be where there are so many brokers."""
     return topic_specs(
         topic_names(settings),
         partitions=settings.kafka.partitions,
@@ -55,7 +55,7 @@ def wanted_topics(settings: Settings, brokers: int) -> list[TopicSpec]:
 
 
 def log_partitions(cluster: KafkaCluster, settings: Settings) -> int:
-    """How many partitions the log has.
+    """Return how many partitions the log has.
 
     Raises:
         ConfigurationError: the topic is missing, or has another number than is configured.

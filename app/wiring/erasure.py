@@ -14,10 +14,10 @@ from app.wiring.stores import inventory_url, open_incidents, open_inventory
 from evidence.files import EvidenceFiles
 from governance.erasure_stores import Stores
 from ingest.shard.dead_letters import DeadLetters
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 
 if TYPE_CHECKING:
-    from governance.topic_erasure import Topics
+    from governance.topic_erasure import TopicEraser
 
 _ENGINE_FILE = "engine.db"
 
@@ -36,7 +36,7 @@ def open_stores(settings: Settings, clock_ms: Callable[[], int]) -> Iterator[Sto
             opened.enter_context(closing(archive))
         engine_store = None
         if folder is not None and (folder / _ENGINE_FILE).exists():
-            engine_store = opened.enter_context(closing(EngineStore(folder / _ENGINE_FILE)))
+            engine_store = opened.enter_context(closing(SqliteCheckpointStore(folder / _ENGINE_FILE)))
         yield Stores(
             store=opened.enter_context(closing(open_incidents(settings))),
             inventory=opened.enter_context(closing(open_inventory(settings))),
@@ -52,17 +52,19 @@ def open_stores(settings: Settings, clock_ms: Callable[[], int]) -> Iterator[Sto
         )
 
 
-def open_topics(settings: Settings) -> Topics:
+def open_topics(settings: Settings) -> TopicEraser:
     """The topics of a district.
 
     Raises:
         ConfigurationError: they are missing or others; says what to do. Transient: the brokers do not answer.
     """
-    from governance.topic_erasure import Topics  # one machine needs neither Kafka's client nor the time to import it
+    from governance.topic_erasure import (
+        TopicEraser,  # one machine needs neither Kafka's client nor the time to import it
+    )
 
     cluster = open_cluster(settings, "linli-erase")
     try:
-        return Topics(cluster, topic_names(settings), log_partitions(cluster, settings))
+        return TopicEraser(cluster, topic_names(settings), log_partitions(cluster, settings))
     except BaseException:
         cluster.close()
         raise

@@ -10,7 +10,7 @@ from app.wiring.district import is_district, open_cluster, topic_names
 from contracts.errors import ConfigurationError
 from contracts.findings import Finding
 from streams.checkpoints.findings_topic import KafkaFindings
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.kafka import KafkaCluster
 from streams.topics import TopicNames
 
@@ -41,7 +41,7 @@ def _all(settings: Settings) -> Iterator[Finding]:
     path = settings.log.folder() / "engine.db"
     if not path.exists():
         raise ConfigurationError(f"there is no engine.db in {path.parent}; log.url names the folder of `linli run`")
-    with closing(EngineStore(path)) as store:
+    with closing(SqliteCheckpointStore(path)) as store:
         n = 0
         while found := store.findings_after(n, _READ):
             yield from (finding for _, finding in found)
@@ -49,7 +49,7 @@ def _all(settings: Settings) -> Iterator[Finding]:
 
 
 def kafka_findings(cluster: KafkaCluster, names: TopicNames) -> Iterator[Finding]:
-    """Every finding of every partition up to its end at this moment, repetitions included."""
+    """Yield every finding of every partition up to its end at this moment, repetitions included."""
     tails = cluster.tails()
     partitions = [
         KafkaFindings(cluster, names.findings, partition, tails)
@@ -57,6 +57,6 @@ def kafka_findings(cluster: KafkaCluster, names: TopicNames) -> Iterator[Finding
     ]
     for partition, end in [(partition, partition.end()) for partition in partitions]:
         n = 0
-        while n < end and (said := partition.said_after(n, _READ)):
+        while n < end and (said := partition.records_after(n, _READ)):
             yield from (one for number, one in said if number <= end and isinstance(one, Finding))
             n = said[-1][0]

@@ -29,7 +29,7 @@ class IncidentFigures(Collector):
         self._clock_ms = clock_ms
 
     def collect(self) -> Iterator[Metric]:
-        """One family each, labelled with the receiver or the alarm's code."""
+        """Yield one family each, labelled with the receiver or the alarm's code."""
         with self._store.read() as connection:
             waiting = connection.execute(_PENDING).all()
             standing = connection.execute(_STANDING).all()

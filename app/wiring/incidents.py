@@ -1,4 +1,6 @@
-"""What makes incidents of findings: intakes, the auditor, and an outbox a receiver. Over a store that is open."""
+"""What makes incidents of findings: intakes, the stuck-work monitor, and an outbox a receiver. Over a store that is
+open.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ from delivery.outbox import Outbox
 from delivery.profiles import ReceiverProfile
 from delivery.receiver import Receiver
 from incidents.intake.intake import Intake, IntakeTimes
-from incidents.monitor.stuck_work_monitor import Auditor
-from incidents.store.leases import Claims
+from incidents.monitor.stuck_work_monitor import StuckWorkMonitor
+from incidents.store.leases import Leases
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
 
@@ -48,11 +50,11 @@ class IncidentsService:
         facts = finding_facts()
         return Intake(self._store, self._directory, facts, self.names, source=source, times=self._times)
 
-    def start(self, threads: Threads, claims: Claims) -> None:
-        """Start the auditor and the outboxes; each works while this process has the claim on it."""
-        auditor = Auditor(self._store, self.names)
-        threads.keep("auditor", partial(auditor.run, mine=partial(claims.mine, "auditor")))
+    def start(self, threads: Threads, claims: Leases) -> None:
+        """Start the stuck-work monitor and the outboxes; each works while this process has the claim on it."""
+        auditor = StuckWorkMonitor(self._store, self.names)
+        threads.keep("auditor", partial(auditor.run, mine=partial(claims.holds, "auditor")))
         for profile, receiver in self._receivers:
             outbox = Outbox(self._store, receiver, profile, times=self._metrics.hop(Hop.INCIDENT_TO_DELIVERED))
-            mine = partial(claims.mine, f"receiver/{profile.name}")
+            mine = partial(claims.holds, f"receiver/{profile.name}")
             threads.keep(f"outbox-{profile.name}", partial(outbox.run, mine=mine))

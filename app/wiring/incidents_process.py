@@ -1,6 +1,8 @@
-"""``linli incidents run``: findings become incidents, receivers are told, an auditor looks over it. Any number of them.
+"""``linli incidents run``: findings become incidents, receivers are told, a stuck-work monitor looks over it. Any
+number of them.
 
-Each source of findings, each receiver, the auditor, retention: one process's at a time; when that dies, another's.
+Each source of findings, each receiver, the stuck-work monitor, retention: one process's at a time; when that dies,
+another's.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from app.settings.stores import sqlite_path
 from app.wiring.folder_lock import FolderLock
 from app.wiring.incidents import IncidentsService
 from app.wiring.metrics_server import Metrics
-from app.wiring.process import Parts
+from app.wiring.process import ProcessContext
 from app.wiring.receivers import receivers_of
 from app.wiring.retention import incident_keeper
 from app.wiring.sources import open_findings
@@ -28,33 +30,33 @@ from inventory.inventory import Inventory
 LOG = structlog.get_logger("linli")
 
 
-def wire_incidents(settings: Settings, parts: Parts) -> None:
+def wire_incidents(settings: Settings, parts: ProcessContext) -> None:
     """Start everything of this process.
 
     Raises:
         ConfigurationError: a setting cannot be used.
     """
     receivers = receivers_of(settings)
-    alone(settings, parts)
+    lock_exclusively(settings, parts)
     store, directory = open_stores(settings, parts)
     metrics = Metrics("incidents")
     service = IncidentsService(store, directory, receivers, metrics)
     metrics.serve(settings)
-    parts.at_end(metrics.close)
+    parts.on_exit(metrics.close)
     parts.threads.keep("bell", store.follow)
     findings = parts.wait_for("findings", lambda: open_findings(settings, service.intake))
-    parts.at_end(findings.close)
-    claims, threads = store.claims(), parts.threads
-    threads.start("claims", claims.run)
-    threads.keep("findings", SharedRelays(findings.relays, claims, store).run)
+    parts.on_exit(findings.close)
+    leases, threads = store.leases(), parts.threads
+    threads.start("claims", leases.run)
+    threads.keep("findings", SharedRelays(findings.relays, leases, store).run)
     threads.keep("topic", findings.watch)
     keep = Retention({"incidents": incident_keeper(settings, store)})
-    threads.keep("retention", partial(keep.run, mine=partial(claims.mine, "retention")))
-    service.start(threads, claims)
+    threads.keep("retention", partial(keep.run, mine=partial(leases.holds, "retention")))
+    service.start(threads, leases)
     LOG.info("ready", incidents=store.where, sources=len(findings.relays), receivers=service.names)
 
 
-def alone(settings: Settings, parts: Parts) -> None:
+def lock_exclusively(settings: Settings, parts: ProcessContext) -> None:
     """Incidents in a file have one process that works on them.
 
     Raises:
@@ -63,15 +65,15 @@ def alone(settings: Settings, parts: Parts) -> None:
     if not settings.incidents.on_postgresql:
         lock = FolderLock(sqlite_path("incidents.url", settings.incidents.url).parent, "incidents.url")
         lock.__enter__()
-        parts.at_end(lambda: lock.__exit__(None, None, None))
+        parts.on_exit(lambda: lock.__exit__(None, None, None))
 
 
-def open_stores(settings: Settings, parts: Parts) -> tuple[Store, MemoryDirectory]:
+def open_stores(settings: Settings, parts: ProcessContext) -> tuple[Store, MemoryDirectory]:
     """The incidents, and a directory that follows the inventory; waits for their servers, and until it is caught up."""
     store = parts.wait_for("incidents", lambda: open_incidents(settings))
-    parts.at_end(store.close)
+    parts.on_exit(store.close)
     inventory: Inventory = parts.wait_for("inventory", lambda: open_inventory(settings))
-    parts.at_end(inventory.close)
+    parts.on_exit(inventory.close)
     directory = MemoryDirectory()
     relay = DirectoryRelay(inventory, directory)
     parts.wait_for("inventory", relay.catch_up)

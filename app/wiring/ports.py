@@ -8,7 +8,7 @@ from contracts.errors import ConfigurationError
 
 
 def listens(host: str, port: int) -> bool:
-    """Whether something answers there."""
+    """Return whether something answers there."""
     try:
         with socket.create_connection((host, port), timeout=1.0):
             return True

@@ -20,19 +20,19 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 
-class Asked(Exception):  # noqa: N818 - nothing went wrong
+class ShutdownRequested(Exception):  # noqa: N818 - nothing went wrong
     """Asked to end before everything needed was there."""
 
 
-class Parts:
-    """What a process is made of: its threads, and what it opened, to be closed after they have ended."""
+class ProcessContext:
+    """The context of a process: its threads, and what it opened, to be closed after they have ended."""
 
     def __init__(self, threads: Threads, opened: ExitStack) -> None:
         self.threads = threads
         self._opened = opened
 
     def wait_for(self, what: str, work: Callable[[], T]) -> T:
-        """What ``work`` gives, once nothing that may pass hinders it; each try that fails says why.
+        """Return what ``work`` gives, once nothing that may pass hinders it; each try that fails says why.
 
         Raises:
             Asked: a signal came first.
@@ -40,15 +40,15 @@ class Parts:
         found: list[T] = []
         keep_trying(what, lambda _stop: found.append(work()), self.threads.stop)
         if not found or self.threads.stop.is_set():
-            raise Asked(what)
+            raise ShutdownRequested(what)
         return found[0]
 
-    def at_end(self, work: Callable[[], object]) -> None:
+    def on_exit(self, work: Callable[[], object]) -> None:
         """Do this when the threads have ended; what was said last is done first."""
         self._opened.callback(work)
 
 
-def run_service(wire: Callable[[S, Parts], None], settings: S) -> None:
+def run_service(wire: Callable[[S, ProcessContext], None], settings: S) -> None:
     """Set up this process's logs, then run what the settings wire. See :func:`run_process`."""
     configure_logs()
     run_process(partial(wire, settings))
@@ -64,7 +64,7 @@ def on_signal(end: Callable[[], object]) -> None:
     signal.signal(signal.SIGINT, called)
 
 
-def run_process(wire: Callable[[Parts], None]) -> None:
+def run_process(wire: Callable[[ProcessContext], None]) -> None:
     """Wire it and run until SIGTERM, Ctrl-C or a failure. Blocks; only in the main thread.
 
     Raises:
@@ -74,9 +74,9 @@ def run_process(wire: Callable[[Parts], None]) -> None:
     on_signal(threads.stop.set)
     with ExitStack() as opened:
         try:
-            wire(Parts(threads, opened))
+            wire(ProcessContext(threads, opened))
             threads.wait()
-        except Asked as asked:
+        except ShutdownRequested as asked:
             LOG.info("ended_waiting", work=str(asked))
         finally:
             threads.stop.set()

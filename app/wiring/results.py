@@ -16,19 +16,19 @@ from contracts.errors import Transient
 from contracts.extras import not_installed
 from contracts.findings import FindingsReader
 from contracts.secrets import Secret
-from incidents.measurements import attempts_after, identity_of, told_after
+from incidents.measurements import attempts_after, change_batch_after, identity_of
 from incidents.store.operator_alarms import AlarmCode, clear_alarm, raise_alarm
 from incidents.store.store import Store
 from streams.log.port import LogReader
-from streams.results.collector import READ_RECORDS, Feeder, FindingsSource, LogSource, Source
+from streams.results.collector import READ_RECORDS, FindingsSource, LogSource, PointCollector, PointSource
 from streams.results.influx_url import parse_influx
-from streams.results.log_measures import SiteBook
+from streams.results.log_measures import InventoryLookup
 from streams.results.points import delivered_point, delivery_point, incident_point, loss_point, taken_point
 from streams.results.query import ResultsStore
-from streams.results.sender import OnAlarm, ResultsAlarm, Sender
-from streams.results.spool import Spool, Step
+from streams.results.sender import OnAlarm, ResultsAlarm, ResultsSender
+from streams.results.spool import PointSpool, SourceBatch
 from streams.results.sqlite import SqliteResults
-from streams.results.target import Target
+from streams.results.target import PointStore
 from system.clock import Clock, wall_ms
 
 LOG = structlog.get_logger("linli.results")
@@ -50,12 +50,12 @@ class IncidentsSource:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def step(self, spool: Spool) -> Step | None:
-        """See :class:`streams.results.collector.Source`."""
+    def step(self, spool: PointSpool) -> SourceBatch | None:
+        """See :class:`streams.results.collector.PointSource`."""
         with self._store.read() as connection:
             identity = identity_of(connection)
             before = spool.cursor(self.name, identity)
-            told = told_after(connection, before, READ_ROWS)
+            told = change_batch_after(connection, before, READ_ROWS)
         if told.cursor == before:
             return None
         points = [*map(incident_point, told.changes), *map(taken_point, told.taken)]
@@ -63,7 +63,7 @@ class IncidentsSource:
             LOG.error("results_gap", changes=told.missed)
             at_ms = told.changes[0].at_ms if told.changes else wall_ms()
             points.append(loss_point("incident_changes", told.missed, at_ms, f"{identity}/{before}"))
-        return Step(self.name, identity, told.cursor, points, more=len(told.changes) == READ_ROWS)
+        return SourceBatch(self.name, identity, told.cursor, points, more=len(told.changes) == READ_ROWS)
 
 
 class AttemptsSource:
@@ -75,8 +75,8 @@ class AttemptsSource:
         self._store = store
         self._clock_ms = clock_ms
 
-    def step(self, spool: Spool) -> Step | None:
-        """See :class:`streams.results.collector.Source`."""
+    def step(self, spool: PointSpool) -> SourceBatch | None:
+        """See :class:`streams.results.collector.PointSource`."""
         with self._store.read() as connection:
             identity = identity_of(connection)
             after_ms = spool.cursor(self.name, identity) or 0
@@ -85,7 +85,7 @@ class AttemptsSource:
             return None
         delivered = [delivered_point(attempt) for attempt in found if attempt.outcome == DELIVERED]
         points = [*map(delivery_point, found), *delivered]
-        return Step(self.name, identity, upto_ms, points, more=len(found) >= READ_ROWS)
+        return SourceBatch(self.name, identity, upto_ms, points, more=len(found) >= READ_ROWS)
 
 
 class ResultsService:
@@ -94,7 +94,7 @@ class ResultsService:
     Args:
         logs: each partition of the log.
         findings: each partition's findings, and the number before the first that is still held.
-        rest: see :class:`streams.results.collector.Feeder`.
+        rest: see :class:`streams.results.collector.PointCollector`.
         read_records: records a step; few where a reader lends the log's lock.
     """
 
@@ -105,7 +105,7 @@ class ResultsService:
         logs: Sequence[LogReader],
         findings: Sequence[tuple[FindingsReader, Callable[[], int]]],
         incidents: Store,
-        book: SiteBook,
+        book: InventoryLookup,
         rest: float = 0.0,
         read_records: int = READ_RECORDS,
         clock_ms: Clock = wall_ms,
@@ -115,10 +115,10 @@ class ResultsService:
         self._on_alarm = operator_alarm(incidents, clock_ms)
         quota_bytes = settings.results.spool_mb << 20
         self._target = open_results(settings)
-        self._spool = Spool(settings.results.spool, quota_bytes)
+        self._spool = PointSpool(settings.results.spool, quota_bytes)
         since_ms = clock_ms() - settings.results.backlog_hours * HOUR_MS
         told = self._on_alarm
-        sources: list[Source] = [
+        sources: list[PointSource] = [
             LogSource(reader, book, clock_ms, told, partition=n, since_ms=since_ms, limit=read_records)
             for n, reader in enumerate(logs)
         ]
@@ -127,12 +127,12 @@ class ResultsService:
             for n, (reader, begin) in enumerate(findings)
         ]
         sources += [IncidentsSource(incidents), AttemptsSource(incidents, clock_ms)]
-        self._feeder = Feeder(self._spool, sources, clock_ms, self._on_alarm, rest=rest)
-        self._sender = Sender(self._spool, self._target, clock_ms, self._on_alarm)
+        self._collector = PointCollector(self._spool, sources, clock_ms, self._on_alarm, rest=rest)
+        self._sender = ResultsSender(self._spool, self._target, clock_ms, self._on_alarm)
 
     def start(self, threads: Threads) -> None:
         """Start the threads."""
-        threads.start("results", self._feeder.run)
+        threads.start("results", self._collector.run)
         threads.start("results-out", self._sender.run)
         target = self._target
         if isinstance(target, SqliteResults):
@@ -140,11 +140,11 @@ class ResultsService:
             threads.start("results-days", lambda stop: target.run(stop, days, self._clock_ms))
 
     def cursor(self, source: str, identity: str) -> int:
-        """How far a source has been read; what lies beyond is still needed."""
+        """Return how far a source has been read; what lies beyond is still needed."""
         return self._spool.cursor(source, identity) or 0
 
     def figures(self) -> dict[str, float]:
-        """What waits, since when, and what was lost; for the metrics of the process."""
+        """Return what waits, since when, and what was lost; for the metrics of the process."""
         depth = self._spool.depth()
         return {
             "results_waiting": depth.points,
@@ -160,8 +160,8 @@ class ResultsService:
         self._target.close()
 
 
-class ResultsEnds(Target, ResultsStore, Protocol):
-    """What a store of results offers: write, select, close."""
+class ResultsEnds(PointStore, ResultsStore, Protocol):
+    """A store of results: write, select, close."""
 
     def close(self) -> None:
         """Let go of it."""
@@ -169,7 +169,7 @@ class ResultsEnds(Target, ResultsStore, Protocol):
 
 
 def open_results(settings: Settings) -> ResultsEnds:
-    """The store that ``results.url`` names. Nothing is connected yet.
+    """Return the store that ``results.url`` names. Nothing is connected yet.
 
     Raises:
         ConfigurationError: the URL or a file of credentials cannot be used.
@@ -178,13 +178,13 @@ def open_results(settings: Settings) -> ResultsEnds:
         return SqliteResults(sqlite_path("results.url", settings.results.url))
     address = parse_influx(settings.results.url)
     try:
-        from streams.results.influx import Credentials, Influx
+        from streams.results.influx import Influx, InfluxCredentials
     except ImportError as error:
         raise not_installed(error) from None
     token = read_secret_if_named(settings.results.token_file, "results.token_file")
     given = read_secret_if_named(settings.results.password_file, "results.password_file")
     user, _, password = given.reveal().partition(":")
-    return Influx(address, Credentials(token, user, Secret(password)))
+    return Influx(address, InfluxCredentials(token, user, Secret(password)))
 
 
 def operator_alarm(store: Store, clock_ms: Callable[[], int]) -> OnAlarm:

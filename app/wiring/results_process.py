@@ -11,7 +11,7 @@ from app.wiring.district import is_district, log_partitions, open_cluster, topic
 from app.wiring.folder_lock import FolderLock
 from app.wiring.incidents_process import open_stores
 from app.wiring.metrics_server import Metrics
-from app.wiring.process import Parts
+from app.wiring.process import ProcessContext
 from app.wiring.results import ResultsService
 from contracts.errors import ConfigurationError
 from incidents.intake.topic_relay import watch_topic
@@ -23,7 +23,7 @@ LOG = structlog.get_logger("linli")
 READ_RECORDS = 500
 
 
-def wire_results(settings: Settings, parts: Parts) -> None:
+def wire_results(settings: Settings, parts: ProcessContext) -> None:
     """Start everything of this process.
 
     Raises:
@@ -35,10 +35,10 @@ def wire_results(settings: Settings, parts: Parts) -> None:
         )
     lock = FolderLock(settings.results.spool.parent, "results.spool", "results.lock")
     lock.__enter__()
-    parts.at_end(lambda: lock.__exit__(None, None, None))
+    parts.on_exit(lambda: lock.__exit__(None, None, None))
     incidents, directory = open_stores(settings, parts)
     cluster = open_cluster(settings, "linli-results")
-    parts.at_end(cluster.close)
+    parts.on_exit(cluster.close)
     partitions = range(parts.wait_for("log", lambda: log_partitions(cluster, settings)))
     _watch(settings, cluster, parts)
     topics, tails = topic_names(settings), cluster.follower(ROUNDS_STALE_S)
@@ -52,16 +52,16 @@ def wire_results(settings: Settings, parts: Parts) -> None:
         book=directory,
         read_records=READ_RECORDS,
     )
-    parts.at_end(service.close)
+    parts.on_exit(service.close)
     metrics = Metrics("results")
     metrics.add_figures(service.figures)
     metrics.serve(settings)
-    parts.at_end(metrics.close)
+    parts.on_exit(metrics.close)
     service.start(parts.threads)
     LOG.info("ready", results=settings.results.url.partition("?")[0], partitions=len(partitions))
 
 
-def _watch(settings: Settings, cluster: KafkaCluster, parts: Parts) -> None:
+def _watch(settings: Settings, cluster: KafkaCluster, parts: ProcessContext) -> None:
     """A topic that is made again is another source: the process ends, and begins anew with the new one."""
     for topic in (topic_names(settings).log, topic_names(settings).findings):
         topic_id = parts.wait_for(topic, partial(cluster.topic_id, topic))

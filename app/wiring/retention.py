@@ -5,38 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from app.settings.settings import Settings
-from governance.retention import IncidentKeeper, LogKeeper, SegmentKeeper
+from governance.retention import IncidentRetention, LogRetention, SegmentRetention
 from incidents.store.store import Store
 from streams.archive.archive import Archive
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
 
 GB = 10**9
 
 
-def incident_keeper(settings: Settings, store: Store) -> IncidentKeeper:
+def incident_keeper(settings: Settings, store: Store) -> IncidentRetention:
     """Return what deletes closed incidents."""
-    return IncidentKeeper(store, days=settings.incidents.retention_days)
+    return IncidentRetention(store, days=settings.incidents.retention_days)
 
 
-def segment_keeper(settings: Settings, archive: Archive, store: Store) -> SegmentKeeper:
+def segment_keeper(settings: Settings, archive: Archive, store: Store) -> SegmentRetention:
     """Return what deletes segments of the archive."""
     table = settings.archive
-    return SegmentKeeper(archive, store, days=table.retention_days, site_days=table.site_days)
+    return SegmentRetention(archive, store, days=table.retention_days, site_days=table.site_days)
 
 
 def log_keeper(
     settings: Settings,
     log: DayLog,
-    engine_store: EngineStore,
+    engine_store: SqliteCheckpointStore,
     store: Store,
     *,
     digest: str,
     readers: Mapping[str, Callable[[], int]],
     taken: Callable[[], int],
-) -> LogKeeper:
-    """Return what drops days of the log. Arguments as :class:`governance.retention.LogKeeper`'s."""
-    return LogKeeper(
+) -> LogRetention:
+    """Return what drops days of the log. Arguments as :class:`governance.retention.LogRetention`'s."""
+    return LogRetention(
         log,
         engine_store,
         store,

@@ -11,7 +11,7 @@ from app.wiring.metrics_server import Metrics
 from incidents.store.operator_alarms import AlarmCode, raise_alarm
 from incidents.store.store import Store
 from streams.checkpoints.driver_alarms import DriverAlarm
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.embedded import EmbeddedDriver
 from streams.runtime.partition_driver import PartitionDriver
@@ -35,7 +35,7 @@ class EmbeddedRules:
     def __init__(
         self,
         log: DayLog,
-        engine_store: EngineStore,
+        engine_store: SqliteCheckpointStore,
         incidents: Store,
         metrics: Metrics,
         *,
@@ -71,7 +71,7 @@ class EmbeddedRules:
         return {
             "records_behind": self._log.end() - self.partition.position,
             "events_judged": counts.events,
-            "events_doubled": counts.doubles,
+            "events_doubled": counts.duplicates,
             "events_late": counts.late,
             "thresholds_passed_over": counts.thresholds_passed_over,
             "windows_to_judge_again": len(self._engine_store.rejudges()),

@@ -12,7 +12,7 @@ from incidents.intake.intake import Intake
 from incidents.intake.relays import FindingsRelay, Relay
 from incidents.intake.topic_relay import TopicRelay, watch_topic
 from streams.checkpoints.findings_topic import KafkaFindings
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.kafka import FOLLOW_STALE_S, ROUNDS_STALE_S
 from streams.log.kafka.kafka_log import KafkaLogReader
 from streams.log.port import LogReader
@@ -21,7 +21,7 @@ IntakeFor = Callable[[str], Intake]
 """Gives the intake of a source, by the source's identity."""
 
 
-class Findings:
+class FindingRelays:
     """The relays of every source of findings by the source's identity, and what must be watched meanwhile."""
 
     def __init__(
@@ -35,7 +35,7 @@ class Findings:
         self.watch = watch
 
 
-class Logs:
+class LogReaders:
     """The readers of every partition of a log."""
 
     def __init__(self, readers: Sequence[LogReader], close: Callable[[], object]) -> None:
@@ -43,36 +43,38 @@ class Logs:
         self.close = close
 
 
-def open_findings(settings: Settings, intake_for: IntakeFor) -> Findings:
-    """Every source of findings that ``log.url`` has.
+def open_findings(settings: Settings, intake_for: IntakeFor) -> FindingRelays:
+    """Return every source of findings that ``log.url`` has.
 
     Raises:
         ConfigurationError: there is none; says what to do. Transient: the brokers do not answer.
     """
     if is_district(settings):
         return _topic(settings, intake_for)
-    store = EngineStore(settings.log.folder() / "engine.db")
-    return Findings({store.identity(): FindingsRelay(store, intake_for(store.identity()))}, store.close)
+    store = SqliteCheckpointStore(settings.log.folder() / "engine.db")
+    return FindingRelays({store.identity(): FindingsRelay(store, intake_for(store.identity()))}, store.close)
 
 
-def open_logs(settings: Settings) -> Logs:
-    """Every partition of a log that other processes write; a folder's log is read by its one process alone.
+def open_logs(settings: Settings) -> LogReaders:
+    """Return every partition of a log that other processes write; a folder's log is read by its one process alone.
 
     Raises:
         ConfigurationError: the topic is missing or another; says what to do. Transient: the brokers do not answer.
     """
     if not is_district(settings):
-        return Logs([], lambda: None)
+        return LogReaders([], lambda: None)
     cluster = open_cluster(settings, "linli-console")
     try:
         partitions, tails = range(log_partitions(cluster, settings)), cluster.follower(ROUNDS_STALE_S)
-        return Logs([KafkaLogReader(cluster, topic_names(settings).log, p, tails) for p in partitions], cluster.close)
+        return LogReaders(
+            [KafkaLogReader(cluster, topic_names(settings).log, p, tails) for p in partitions], cluster.close
+        )
     except BaseException:
         cluster.close()
         raise
 
 
-def _topic(settings: Settings, intake_for: IntakeFor) -> Findings:
+def _topic(settings: Settings, intake_for: IntakeFor) -> FindingRelays:
     cluster, topic = open_cluster(settings, "linli-incidents"), topic_names(settings).findings
     try:
         topic_id, tails = cluster.topic_id(topic), cluster.follower(FOLLOW_STALE_S)
@@ -81,7 +83,7 @@ def _topic(settings: Settings, intake_for: IntakeFor) -> Findings:
             findings = KafkaFindings(cluster, topic, number, tails)
             identity = findings.identity()
             relays[identity] = TopicRelay(findings, intake_for(identity), tails(topic, number).begin)
-        return Findings(relays, cluster.close, partial(watch_topic, cluster, topic, topic_id))
+        return FindingRelays(relays, cluster.close, partial(watch_topic, cluster, topic, topic_id))
     except BaseException:
         cluster.close()
         raise

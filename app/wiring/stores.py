@@ -24,7 +24,7 @@ _SCHEMA = "inventory"
 
 
 def open_incidents(settings: Settings) -> Store:
-    """The incidents' database, its tables made or brought up to date.
+    """Return the incidents' database, its tables made or brought up to date.
 
     Raises:
         ConfigurationError: the URL or the password cannot be used. Transient: the server does not answer.
@@ -42,7 +42,7 @@ def open_inventory(settings: Settings) -> Inventory:
 
 
 def open_inventory_tables(settings: Settings) -> Tables:
-    """What the inventory lies in. Raises as :func:`open_inventory`."""
+    """Return what the inventory lies in. Raises as :func:`open_inventory`."""
     url = inventory_url(settings)
     if url.startswith("postgresql:"):
         return PostgresTables(url)

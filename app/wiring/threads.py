@@ -11,7 +11,7 @@ from contracts.errors import LinliError, Permanent, Transient
 
 LOG = structlog.get_logger("linli")
 PAUSES_S = (0.5, 1.0, 2.0, 4.0)
-"""Between tries of a loop that is kept; the last for ever. A server that is back is found within this."""
+"""Between tries of a loop that is kept; the last forever. A server that is back is found within this."""
 
 
 class Threads:
@@ -46,7 +46,7 @@ class Threads:
         return [t.name for t in mine if t.is_alive()]
 
     def raise_failure(self) -> None:
-        """Nothing, when no thread has failed.
+        """Raise unless no thread has failed.
 
         Raises:
             LinliError: what the first one raised, where that says itself what to do; its kind is the exit code.
@@ -61,7 +61,7 @@ class Threads:
             loop(self.stop)
             if not self.stop.is_set():
                 raise RuntimeError(f"{name} ended by itself")
-        except BaseException as error:  # noqa: BLE001 - the border of a thread: the process ends with it
+        except BaseException as error:  # noqa: BLE001 - the boundary of a thread: the process ends with it
             LOG.error("thread_failed", thread=name, error=repr(error))
             if self.failure is None:
                 self.failure = error

@@ -9,10 +9,10 @@ from fastapi import FastAPI
 
 from console import page_files
 from console.api import routes_devices, routes_evidence, routes_incidents, routes_session, routes_stream
-from console.api.context import Figures, Parts
+from console.api.context import ConsoleContext, Figures
 from console.api.errors import handle_errors
-from console.api.evidence_access_log import ViewLog
-from console.api.security_headers import Shield
+from console.api.evidence_access_log import EvidenceAccessLog
+from console.api.security_headers import SecurityHeaders
 from console.catalogue import DEFAULT_LANGUAGE
 from evidence.uploads import Uploads
 from identity.box_credentials import BoxTokens
@@ -41,7 +41,7 @@ def build_app(
     heartbeat_s: float = 15.0,
     clock_ms: Clock = wall_ms,
 ) -> FastAPI:
-    """The application.
+    """Return the application.
 
     Args:
         figures: numbers for ``GET health``, such as frames a second or records behind.
@@ -51,7 +51,7 @@ def build_app(
     """
     app = FastAPI(title="Linli console", version=API_VERSION, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.language = language
-    app.state.parts = Parts(
+    app.state.parts = ConsoleContext(
         store=store,
         actions=actions,
         users=users,
@@ -62,7 +62,7 @@ def build_app(
         figures=figures or _no_figures,
         clock_ms=clock_ms,
         secure_cookies=secure_cookies,
-        views=ViewLog(store, clock_ms),
+        evidence_access_log=EvidenceAccessLog(store, clock_ms),
         closing=threading.Event(),
         heartbeat_s=heartbeat_s,
     )
@@ -70,7 +70,7 @@ def build_app(
         app.include_router(module.router)
     page_files.serve_page(app)
     handle_errors(app)
-    app.add_middleware(Shield)
+    app.add_middleware(SecurityHeaders)
     return app
 
 

@@ -10,12 +10,12 @@ import msgspec
 from fastapi import Depends, Request
 
 from console.api.errors import ApiError, words_of
-from console.api.evidence_access_log import ViewLog
+from console.api.evidence_access_log import EvidenceAccessLog
 from console.api.present import Presenter
-from console.catalogue import Catalogue
+from console.catalogue import MessageCatalogue
 from evidence.uploads import Uploads
 from identity.box_credentials import BoxTokens
-from identity.roles import Person, Right
+from identity.roles import Principal, Right
 from identity.users import Session, Users
 from incidents.alerts.actions import Actions
 from incidents.store.store import Store
@@ -30,8 +30,8 @@ REQUEST_HEADER = "X-Linli-Request"
 Figures = Callable[[], Mapping[str, float]]
 
 
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the app was built from."""
+class ConsoleContext(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts that the app was built from."""
 
     store: Store
     actions: Actions
@@ -43,7 +43,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     figures: Figures
     clock_ms: Clock
     secure_cookies: bool
-    views: ViewLog
+    evidence_access_log: EvidenceAccessLog
     closing: threading.Event
     heartbeat_s: float
 
@@ -55,7 +55,7 @@ class Reader(msgspec.Struct, frozen=True):
     present: Presenter
 
     @property
-    def person(self) -> Person:
+    def person(self) -> Principal:
         """Who it is."""
         return self.session.person
 
@@ -65,9 +65,9 @@ class Reader(msgspec.Struct, frozen=True):
             raise ApiError(403, "forbidden")
 
 
-def parts_of(request: Request) -> Parts:
-    """The app's parts."""
-    return cast(Parts, request.app.state.parts)
+def context_of(request: Request) -> ConsoleContext:
+    """Return the app's parts."""
+    return cast(ConsoleContext, request.app.state.parts)
 
 
 def check_origin(request: Request) -> None:
@@ -84,13 +84,13 @@ def check_origin(request: Request) -> None:
 
 
 def session_of(request: Request) -> Session:
-    """The session that holds.
+    """Return the session that holds.
 
     Raises:
         ApiError: 401 ``not_logged_in``.
     """
     token = request.cookies.get(COOKIE)
-    session = parts_of(request).users.session_of(token) if token else None
+    session = context_of(request).users.session_of(token) if token else None
     if session is None:
         raise ApiError(401, "not_logged_in")
     return session
@@ -99,15 +99,15 @@ def session_of(request: Request) -> Session:
 def reader_of(request: Request) -> Reader:
     """Who asks."""
     session = session_of(request)
-    return Reader(session, Presenter(parts_of(request).directory, words_of(request), session.person))
+    return Reader(session, Presenter(context_of(request).directory, words_of(request), session.person))
 
 
-def words(request: Request) -> Catalogue:
-    """The words for this request."""
+def words(request: Request) -> MessageCatalogue:
+    """Return the words for this request."""
     return words_of(request)
 
 
-PartsIn = Annotated[Parts, Depends(parts_of)]
+ContextIn = Annotated[ConsoleContext, Depends(context_of)]
 ReaderIn = Annotated[Reader, Depends(reader_of)]
-WordsIn = Annotated[Catalogue, Depends(words)]
+WordsIn = Annotated[MessageCatalogue, Depends(words)]
 SameSite = Depends(check_origin)

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from console.api import models
-from console.catalogue import Catalogue, catalogue, choose_language
+from console.catalogue import MessageCatalogue, catalogue, choose_language
 from contracts.errors import Rejected, RejectReason, Transient
 from contracts.incidents import NotAllowed
 from incidents.alerts.actions import UnknownIncident
@@ -40,8 +40,8 @@ class ApiError(Exception):
         self.values = values
 
 
-def words_of(request: Request) -> Catalogue:
-    """The catalogue for a request: ``?lang=``, else Accept-Language, else the console's own language."""
+def words_of(request: Request) -> MessageCatalogue:
+    """Return the catalogue for a request: ``?lang=``, else Accept-Language, else the console's own language."""
     default: str = request.app.state.language
     asked = request.query_params.get("lang")
     return catalogue(choose_language(asked, request.headers.get("accept-language"), default))

@@ -9,11 +9,11 @@ from governance import audit
 from incidents.store.store import Store
 from system.clock import Clock
 
-ONE_LOOK_MS = 60_000
+ONE_VIEW_MS = 60_000
 _MAX_LOOKS = 10_000
 
 
-class ViewLog:
+class EvidenceAccessLog:
     """Writes views to the audit log. Requests of one person for one file within a minute are one look."""
 
     def __init__(self, store: Store, clock_ms: Clock) -> None:
@@ -22,12 +22,12 @@ class ViewLog:
         self._lock = threading.Lock()
         self._looks: OrderedDict[tuple[str, str, str], int] = OrderedDict()
 
-    def saw(self, actor: str, sha256: str, incident_id: str, why: str) -> None:
+    def record_view(self, actor: str, sha256: str, incident_id: str, why: str) -> None:
         """Note a view, durably, before the first byte is given."""
         now_ms, key = self._clock_ms(), (actor, sha256, incident_id)
         with self._lock:
             last_ms = self._looks.pop(key, None)
-            fresh = last_ms is None or now_ms - last_ms > ONE_LOOK_MS
+            fresh = last_ms is None or now_ms - last_ms > ONE_VIEW_MS
             self._looks[key] = now_ms
             while len(self._looks) > _MAX_LOOKS:
                 self._looks.popitem(last=False)

@@ -192,7 +192,7 @@ class IncidentDetail(Model):
 
 
 class ActionIn(Model):
-    """What to do, and the version that was looked at. ``reason`` is given with ``mark_false`` and only then."""
+    """An action, and the version that was looked at. ``reason`` is given with ``mark_false`` and only then."""
 
     action: AlertAction
     version: Annotated[int, Field(ge=1)]
@@ -262,7 +262,7 @@ class CatalogueOut(Model):
 
 
 class ErrorOut(Model):
-    """What went wrong, as a code and in the reader's language. ``first`` and ``incident`` come with a conflict."""
+    """An error, as a code and in the reader's language. ``first`` and ``incident`` come with a conflict."""
 
     code: str
     message: str

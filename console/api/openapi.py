@@ -20,7 +20,7 @@ from inventory.last_seen import MemoryHealth
 
 
 def openapi_json() -> bytes:
-    """The document, with sorted keys and a newline at the end: the same bytes for the same code."""
+    """Return the document, with sorted keys and a newline at the end: the same bytes for the same code."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         store = Store(f"sqlite:///{folder}/incidents.db", synchronous="OFF")

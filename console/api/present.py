@@ -6,31 +6,31 @@ import datetime
 from typing import Literal, cast
 
 from console.api import models
-from console.catalogue import Catalogue
+from console.catalogue import MessageCatalogue
 from contracts.events import DeviceConfigured
 from contracts.findings import Fact, Finding
 from contracts.incidents import ALERT_TABLE, AlertAction
 from contracts.places import Place
 from evidence.store import EvidenceRow
-from identity.roles import ACTION_RIGHTS, Person
-from incidents.alerts.actions import PEOPLES_ACTIONS
+from identity.roles import ACTION_RIGHTS, Principal
+from incidents.alerts.actions import HUMAN_ACTIONS
 from incidents.alerts.feed import precedence_of
 from incidents.store.history import SYSTEM, HistoryEntry
 from incidents.store.records import Incident
 from inventory.directory import SiteDirectory, place_path, zone_of
-from inventory.last_seen import Heard
+from inventory.last_seen import LastSeen
 
 
 class Presenter:
     """Shows things to one person in one language."""
 
-    def __init__(self, directory: SiteDirectory, words: Catalogue, person: Person) -> None:
+    def __init__(self, directory: SiteDirectory, words: MessageCatalogue, person: Principal) -> None:
         self.words = words
         self.person = person
         self._directory = directory
 
     def row(self, incident: Incident) -> models.IncidentRow:
-        """An incident as a row of the feed."""
+        """Return an incident as a row of the feed."""
         site_id, word = incident.site_id, self.words.word
         place = self.place(site_id, incident.place_id)
         device = self._device_name(site_id, incident.source_id)
@@ -71,7 +71,7 @@ class Presenter:
         )
 
     def finding(self, finding: Finding) -> models.FindingOut:
-        """A finding with its reasons as phrases."""
+        """Return a finding with its reasons as phrases."""
         return models.FindingOut(
             finding_id=finding.finding_id,
             phase=finding.phase.value,
@@ -92,7 +92,7 @@ class Presenter:
         )
 
     def evidence(self, row: EvidenceRow) -> models.EvidenceOut:
-        """A still or clip."""
+        """Return a still or clip."""
         return models.EvidenceOut(
             sha256=row.sha256,
             evidence_id=row.evidence_id,
@@ -107,7 +107,7 @@ class Presenter:
         )
 
     def history(self, site_id: str, step: HistoryEntry) -> models.HistoryOut:
-        """One step of an incident's history."""
+        """Return one step of an incident's history."""
         return models.HistoryOut(
             version=step.version,
             action=step.action,
@@ -134,8 +134,8 @@ class Presenter:
             at=self.time(site_id, step.at_ms),
         )
 
-    def device(self, device: DeviceConfigured, heard: Heard, now_ms: int) -> models.DeviceOut:
-        """A device and when it was last heard."""
+    def device(self, device: DeviceConfigured, heard: LastSeen, now_ms: int) -> models.DeviceOut:
+        """Return a device and when it was last heard."""
         state, last = device_state(device, heard, now_ms), heard.last_heard_ms
         return models.DeviceOut(
             device_id=device.device_id,
@@ -159,7 +159,7 @@ class Presenter:
         return moment.isoformat(timespec="milliseconds")
 
     def place(self, site_id: str, place_id: str) -> str:
-        """The place's names, outermost first; its id where there are none."""
+        """Return the place's names, outermost first; its id where there are none."""
         path = place_path(self._directory, site_id, place_id)
         if not path:
             known = self._directory.place(site_id, place_id)
@@ -167,7 +167,7 @@ class Presenter:
         return " ".join(_place_name(place) for place in path)
 
     def _actions(self, incident: Incident) -> list[AlertAction]:
-        possible = (action for action in PEOPLES_ACTIONS if (incident.state, action) in ALERT_TABLE)
+        possible = (action for action in HUMAN_ACTIONS if (incident.state, action) in ALERT_TABLE)
         return [action for action in possible if self.person.may(ACTION_RIGHTS[action], incident.site_id)]
 
     def _fact(self, fact: Fact) -> models.FactOut:
@@ -190,7 +190,7 @@ class Presenter:
         return self.words.text("ui.system") if actor == SYSTEM else actor
 
 
-def device_state(device: DeviceConfigured, heard: Heard, now_ms: int) -> str:
+def device_state(device: DeviceConfigured, heard: LastSeen, now_ms: int) -> str:
     """online, unhealthy, silent, offline or never_heard; silence only for devices that are judged for it."""
     if heard.online is False:
         return "offline"

@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from console.api import models
-from console.api.context import COOKIE, Parts, PartsIn, ReaderIn, WordsIn
+from console.api.context import COOKIE, ConsoleContext, ContextIn, ReaderIn, WordsIn
 from identity.roles import Right
 from incidents.store.changes import head
 from incidents.store.operator_alarms import standing_alarms
-from inventory.last_seen import Heard
+from inventory.last_seen import LastSeen
 
 router = APIRouter(prefix="/api/v1", tags=["operation"])
 
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/v1", tags=["operation"])
 @router.get("/devices", responses={401: {"model": models.ErrorOut}})
 def devices(
     reader: ReaderIn,
-    parts: PartsIn,
+    parts: ContextIn,
     site: Annotated[list[str], Query(max_length=50)] = [],  # noqa: B006
 ) -> models.DeviceList:
     """The devices of the reader's sites: where they are, when last heard, and how they are."""
@@ -27,14 +27,16 @@ def devices(
     found = []
     for site_id in parts.directory.sites():
         if site_id in scope and (not site or site_id in site):
-            heard = parts.health.heard(site_id)
+            heard = parts.health.last_seen(site_id)
             known = parts.directory.devices(site_id)
-            found += [reader.present.device(device, heard.get(device.device_id, Heard()), now_ms) for device in known]
+            found += [
+                reader.present.device(device, heard.get(device.device_id, LastSeen()), now_ms) for device in known
+            ]
     return models.DeviceList(devices=found)
 
 
 @router.get("/health")
-def health(request: Request, parts: PartsIn, words: WordsIn) -> models.HealthOut:
+def health(request: Request, parts: ContextIn, words: WordsIn) -> models.HealthOut:
     """``ok`` or ``degraded`` for everybody; alarms and figures for who may see them."""
     with parts.store.read() as connection:
         alarms = standing_alarms(connection)
@@ -62,7 +64,7 @@ def health(request: Request, parts: PartsIn, words: WordsIn) -> models.HealthOut
     )
 
 
-def _may_see(request: Request, parts: Parts) -> bool:
+def _may_see(request: Request, parts: ConsoleContext) -> bool:
     """Alarms name incidents of any site, so only who may see every site's health sees them."""
     token = request.cookies.get(COOKIE)
     session = parts.users.session_of(token) if token else None

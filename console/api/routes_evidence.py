@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from console.api import models
-from console.api.context import Parts, PartsIn, Reader, ReaderIn, parts_of
+from console.api.context import ConsoleContext, ContextIn, Reader, ReaderIn, context_of
 from console.api.errors import ApiError
 from contracts.errors import Rejected
 from evidence.content_range import ContentRange, parse_content_range, parse_range
@@ -30,7 +30,7 @@ _SHOWN = frozenset({"image/jpeg", "image/png", "image/webp", "video/mp4"})
 def view(
     sha256: str,
     reader: ReaderIn,
-    parts: PartsIn,
+    parts: ContextIn,
     incident: Annotated[str, Query(max_length=40, description="the incident it is looked at for")] = "",
     why: Annotated[str, Query(max_length=200)] = "",
     range_: Annotated[str | None, Header(alias="Range", max_length=100)] = None,
@@ -45,7 +45,7 @@ def view(
         wanted = parse_range(range_, size)
     except Rejected:
         raise ApiError(416, "out_of_range", headers={"Content-Range": f"bytes */{size}"}) from None
-    parts.views.saw(reader.person.name, sha256, incident_id, why)
+    parts.evidence_access_log.record_view(reader.person.name, sha256, incident_id, why)
     start, stop = wanted or (0, size)
     headers = _headers(sha256, mime) | {"Content-Length": str(stop - start)}
     if wanted:
@@ -55,7 +55,7 @@ def view(
     return StreamingResponse(body, 206 if wanted else 200, headers, media_type)
 
 
-def _right_to_look(reader: Reader, parts: Parts, sha256: str, incident_id: str) -> tuple[str, str]:
+def _right_to_look(reader: Reader, parts: ConsoleContext, sha256: str, incident_id: str) -> tuple[str, str]:
     """The incident that gives the right, and the type of the file; 404 also hides what is out of scope."""
     with parts.store.read() as connection:
         naming = incidents_naming(connection, sha256)
@@ -81,9 +81,9 @@ def upload_offset(
     sha256: str, request: Request, authorization: Annotated[str | None, Header(max_length=300)] = None
 ) -> Response:
     """``Upload-Offset``: how many bytes of the box's upload are held."""
-    box = _box(parts_of(request), authorization)
+    box = _box(context_of(request), authorization)
     try:
-        offset = parts_of(request).uploads.offset(box, check_sha256(sha256))
+        offset = context_of(request).uploads.offset(box, check_sha256(sha256))
     except UploadBusy:
         raise ApiError(423, "busy", headers={"Retry-After": "1"}) from None
     return Response(headers={"Upload-Offset": str(offset)})
@@ -98,7 +98,7 @@ def upload_offset(
 async def upload(
     sha256: str,
     request: Request,
-    parts: PartsIn,
+    parts: ContextIn,
     authorization: Annotated[str | None, Header(max_length=300)] = None,
     content_range: Annotated[str | None, Header(max_length=100)] = None,
 ) -> Response:
@@ -122,7 +122,7 @@ async def upload(
     return _uploaded(201 if complete else 202, piece.stop)
 
 
-async def _receive(request: Request, parts: Parts, box: Box, sha256: str, piece: ContentRange) -> None:
+async def _receive(request: Request, parts: ConsoleContext, box: Box, sha256: str, piece: ContentRange) -> None:
     """Append the body as it comes, never more than the range says."""
     left = piece.stop - piece.start
     opened = parts.uploads.files.upload(box.box_id, sha256, piece.start)
@@ -139,7 +139,7 @@ def _uploaded(status: int, offset: int) -> Response:
     return Response(status_code=status, headers={"Upload-Offset": str(offset)})
 
 
-def _box(parts: Parts, authorization: str | None) -> Box:
+def _box(parts: ConsoleContext, authorization: str | None) -> Box:
     scheme, _, token = (authorization or "").partition(" ")
     box = parts.boxes.box_of(token.strip()) if scheme.lower() == "bearer" and token.strip() else None
     if box is None:

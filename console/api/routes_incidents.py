@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from console.api import models
-from console.api.context import PartsIn, Reader, ReaderIn, SameSite
+from console.api.context import ContextIn, Reader, ReaderIn, SameSite
 from console.api.errors import ApiError
 from contracts.findings import Severity
 from contracts.incidents import AlertState
 from evidence.store import evidence_of
 from identity.roles import ACTION_RIGHTS, Right
-from incidents.alerts.actions import Command, Conflict
+from incidents.alerts.actions import Command, VersionConflict
 from incidents.alerts.feed import Filters, Order, Position, read_findings, read_incident, read_page
 from incidents.store.history import history_of
 from incidents.store.records import Incident
@@ -32,7 +32,7 @@ _ERRORS: dict[int | str, dict[str, object]] = {
 @router.get("/incidents", responses={401: {"model": models.ErrorOut}})
 def list_incidents(
     reader: ReaderIn,
-    parts: PartsIn,
+    parts: ContextIn,
     site: Codes = [],  # noqa: B006 - FastAPI copies it
     scenario: Codes = [],  # noqa: B006
     state: Annotated[list[AlertState], Query(max_length=_MANY)] = [],  # noqa: B006
@@ -66,7 +66,7 @@ def list_incidents(
 
 
 @router.get("/incidents/{incident_id}", responses=_ERRORS)
-def get_incident(incident_id: str, reader: ReaderIn, parts: PartsIn) -> models.IncidentDetail:
+def get_incident(incident_id: str, reader: ReaderIn, parts: ContextIn) -> models.IncidentDetail:
     """One incident with its findings, their reasons, its evidence and its history."""
     scope = reader.person.sites(Right.VIEW_INCIDENTS)
     with parts.store.read() as connection:
@@ -92,7 +92,7 @@ def get_incident(incident_id: str, reader: ReaderIn, parts: PartsIn) -> models.I
     dependencies=[SameSite],
     responses=_ERRORS | {409: {"model": models.ErrorOut}, 422: {"model": models.ErrorOut}},
 )
-def act(incident_id: str, action: models.ActionIn, reader: ReaderIn, parts: PartsIn) -> models.IncidentRow:
+def act(incident_id: str, action: models.ActionIn, reader: ReaderIn, parts: ContextIn) -> models.IncidentRow:
     """Mark it seen, handled or a false alarm. 409 says who was first."""
     with parts.store.read() as connection:
         before = read_incident(connection, reader.person.sites(Right.VIEW_INCIDENTS), incident_id)
@@ -128,14 +128,14 @@ def _position(cursor: str, order: Order) -> Position:
     return Position(int(precedence or 0), int(ordinal))
 
 
-def _carry_out(reader: Reader, parts: PartsIn, command: Command) -> Incident:
+def _carry_out(reader: Reader, parts: ContextIn, command: Command) -> Incident:
     try:
         return parts.actions.act(reader.person.name, command)
-    except Conflict as conflict:
+    except VersionConflict as conflict:
         raise _conflict(reader, conflict) from None
 
 
-def _conflict(reader: Reader, conflict: Conflict) -> ApiError:
+def _conflict(reader: Reader, conflict: VersionConflict) -> ApiError:
     present, incident = reader.present, conflict.incident
     row = present.row(incident)
     if conflict.first is None:

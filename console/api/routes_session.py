@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from console.api import models
-from console.api.context import COOKIE, PartsIn, ReaderIn, SameSite, WordsIn, parts_of
+from console.api.context import COOKIE, ContextIn, ReaderIn, SameSite, WordsIn, context_of
 from console.api.errors import ApiError
-from console.catalogue import Catalogue
+from console.catalogue import MessageCatalogue
 from detectors.registry import rule_facts
 from identity.roles import Right
 from identity.users import SESSION_MS, LoginRefused, Session
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api/v1", tags=["session"])
 
 @router.post("/session", dependencies=[SameSite])
 def log_in(
-    credentials: models.Credentials, request: Request, response: Response, parts: PartsIn, words: WordsIn
+    credentials: models.Credentials, request: Request, response: Response, parts: ContextIn, words: WordsIn
 ) -> models.SessionOut:
     """Log in; the session is a cookie that scripts cannot read."""
     address = request.client.host if request.client else ""
@@ -50,12 +50,12 @@ def who_am_i(reader: ReaderIn) -> models.SessionOut:
 @router.delete("/session", status_code=204, dependencies=[SameSite])
 def log_out(request: Request, response: Response, reader: ReaderIn) -> None:
     """Log out: the session ends on the server too."""
-    parts_of(request).users.log_out(reader.session)
+    context_of(request).users.log_out(reader.session)
     response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
 
 
 @router.get("/sites")
-def sites(reader: ReaderIn, parts: PartsIn) -> list[models.SiteOut]:
+def sites(reader: ReaderIn, parts: ContextIn) -> list[models.SiteOut]:
     """The sites whose incidents the reader may see."""
     scope = reader.person.sites(Right.VIEW_INCIDENTS)
     directory = parts.directory
@@ -87,7 +87,7 @@ def words_of_page(words: WordsIn) -> models.CatalogueOut:
     return models.CatalogueOut(language=words.language, texts=dict(words.texts))
 
 
-def _session(session: Session, words: Catalogue) -> models.SessionOut:
+def _session(session: Session, words: MessageCatalogue) -> models.SessionOut:
     person = session.person
     grants = [
         models.GrantOut(site_id=site_id, role=role.value, role_text=words.word("role", role))

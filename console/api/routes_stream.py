@@ -16,7 +16,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from console.api import models
-from console.api.context import COOKIE, Parts, PartsIn, Reader, ReaderIn
+from console.api.context import COOKIE, ConsoleContext, ContextIn, Reader, ReaderIn
 from contracts.errors import Transient
 from identity.roles import Right
 from incidents.store.changes import Change, can_resume, changes_after, head
@@ -32,7 +32,7 @@ _RETRY_MS = 2000
 async def stream(
     request: Request,
     reader: ReaderIn,
-    parts: PartsIn,
+    parts: ContextIn,
     after: Annotated[int | None, Query(ge=0, description="seq of the list that the reader has")] = None,
     last_event_id: Annotated[str | None, Header(pattern=r"^\d{1,18}$")] = None,
 ) -> StreamingResponse:
@@ -44,7 +44,7 @@ async def stream(
 
 
 class _Feed:
-    def __init__(self, parts: Parts, reader: Reader, token: str) -> None:
+    def __init__(self, parts: ConsoleContext, reader: Reader, token: str) -> None:
         self._parts = parts
         self._reader = reader
         self._token = token
@@ -53,7 +53,7 @@ class _Feed:
     async def events(self, start: int | None) -> AsyncIterator[bytes]:
         """Events until the reader leaves, the session ends or the server stops."""
         loop, rang = asyncio.get_running_loop(), asyncio.Event()
-        forget = self._parts.store.bell.listen(lambda: _wake(loop, rang))
+        forget = self._parts.store.commit_signal.subscribe(lambda: _wake(loop, rang))
         try:
             seq, resync = await run_in_threadpool(self._begin, start)
             yield f"retry: {_RETRY_MS}\n\n".encode()
@@ -76,7 +76,7 @@ class _Feed:
             forget()
 
     async def _wait(self, rang: asyncio.Event) -> bool:
-        """Whether the bell rang before the next beat is due."""
+        """Whether a commit came before the next beat is due."""
         try:
             await asyncio.wait_for(rang.wait(), self._parts.heartbeat_s)
         except TimeoutError:

@@ -25,7 +25,7 @@ HEADERS = {
 """Set unless the answer has its own."""
 
 
-class Shield:
+class SecurityHeaders:
     """The middleware."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -51,7 +51,7 @@ class Shield:
 
 
 def _is_too_large(scope: Scope) -> bool:
-    """Whether a body outside the uploads is over the bound, or does not say how long it is."""
+    """Return whether a body outside the uploads is over the bound, or does not say how long it is."""
     if scope["method"] in {"GET", "HEAD"} or scope["path"].startswith(_UPLOADS):
         return False
     headers = Headers(scope=scope)

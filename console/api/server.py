@@ -10,7 +10,7 @@ from typing import cast
 import uvicorn
 from fastapi import FastAPI
 
-from console.api.context import Parts
+from console.api.context import ConsoleContext
 from contracts.errors import ConfigurationError, Permanent
 
 _START_S = 15.0
@@ -20,7 +20,9 @@ _STOP_S = 5
 class Server:
     """A running console. :meth:`stop` ends streams, lets answers finish, and returns when the thread has ended."""
 
-    def __init__(self, server: uvicorn.Server, thread: threading.Thread, parts: Parts, host: str, port: int) -> None:
+    def __init__(
+        self, server: uvicorn.Server, thread: threading.Thread, parts: ConsoleContext, host: str, port: int
+    ) -> None:
         self._server = server
         self._thread = thread
         self._parts = parts
@@ -34,13 +36,13 @@ class Server:
         return f"http://{host}:{self.port}"
 
     def is_alive(self) -> bool:
-        """Whether it still serves."""
+        """Return whether it still serves."""
         return self._thread.is_alive()
 
     def stop(self) -> None:
         """Stop serving; safe to call twice."""
         self._parts.closing.set()
-        self._parts.store.bell.ring()  # wakes every stream, which then sees that it has to end
+        self._parts.store.commit_signal.emit()  # wakes every stream, which then sees that it has to end
         self._server.should_exit = True
         self._thread.join(2 * _STOP_S + 5)
 
@@ -71,7 +73,7 @@ def serve(app: FastAPI, host: str, port: int) -> Server:
         if not thread.is_alive() or time.monotonic() > deadline:
             raise Permanent(f"the console did not start on {host}:{port}")
         time.sleep(0.01)
-    return Server(server, thread, cast(Parts, app.state.parts), host, listener.getsockname()[1])
+    return Server(server, thread, cast(ConsoleContext, app.state.parts), host, listener.getsockname()[1])
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -151,5 +151,5 @@ LIFE_SAFETY_KINDS: tuple[type[Event], ...] = (EnvironmentSampled, ObjectFell)
 
 
 def is_life_safety(event: Event) -> bool:
-    """Whether the writer must flush its batch at once for this event."""
+    """Return whether the writer must flush its batch at once for this event."""
     return isinstance(event, ObjectFell) or (isinstance(event, EnvironmentSampled) and event.alarm)

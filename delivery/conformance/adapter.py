@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from contracts.errors import ConfigurationError
-from delivery.backoff import Outcome
+from delivery.backoff import AttemptOutcome
 from delivery.conformance.request import Request
 from delivery.deliveries import Delivery
 from delivery.receiver import Receiver
@@ -39,7 +39,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     acceptance: Callable[[Delivery], bytes]
     empty_accepts: bool
     not_receipts: tuple[bytes, ...]
-    refusals: Mapping[bytes, Outcome] = {}
+    refusals: Mapping[bytes, AttemptOutcome] = {}
     key_of: Callable[[Request], str]
     fresh: tuple[str, ...]
     objection: Callable[[Request], str | None]

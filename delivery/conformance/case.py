@@ -6,7 +6,7 @@ import enum
 
 import msgspec
 
-from delivery.backoff import Outcome
+from delivery.backoff import AttemptOutcome
 from delivery.conformance.certificates import Shown
 from delivery.conformance.moves import Script, answer, read
 
@@ -32,7 +32,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     script: Script = (read, answer(200))
-    outcome: Outcome | None
+    outcome: AttemptOutcome | None
     retry_after_s: float | None = None
     way: Way = Way.PLAIN
     shown: Shown = Shown.GOOD

@@ -7,7 +7,7 @@ from importlib.resources import files
 import msgspec
 
 from contracts.incidents import DeliveryState
-from delivery.deliveries import Delivery, Message
+from delivery.deliveries import Delivery, DeliveryMessage
 
 HOST = "receiver.example:8080"
 """Stands in golden requests for the address of the peer that recorded them."""
@@ -37,7 +37,7 @@ def golden_messages(kind: str) -> list[Golden]:
 
 def delivery_with(payload: bytes) -> Delivery:
     """Return the delivery row with such a payload, never tried yet."""
-    message = msgspec.json.decode(payload, type=Message)
+    message = msgspec.json.decode(payload, type=DeliveryMessage)
     return Delivery(
         delivery_id=message.delivery_id,
         receiver="receiver",

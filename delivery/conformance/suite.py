@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from delivery.backoff import Outcome
+from delivery.backoff import AttemptOutcome
 from delivery.conformance.adapter import Adapter, Target, adapter_of
 from delivery.conformance.bench import PATIENT_S, Bench, Seen
 from delivery.conformance.case import Case
@@ -43,7 +43,7 @@ def check_case(kind: str, case: Case, bench: Bench) -> None:
 def check_own_answers(kind: str, bench: Bench) -> None:
     """Play what this kind's own protocol may answer with a success: other receipts, and refusals."""
     adapter = adapter_of(kind)
-    expected = {**dict.fromkeys(adapter.not_receipts, Outcome.UNREADABLE), **adapter.refusals}
+    expected = {**dict.fromkeys(adapter.not_receipts, AttemptOutcome.UNREADABLE), **adapter.refusals}
     for body, outcome in expected.items():
         check_case(kind, Case(name=f"{body[:60]!r}", script=(read, answer(200, body=body)), outcome=outcome), bench)
 
@@ -100,7 +100,7 @@ def _conform(where: str, wrong: Iterable[str]) -> None:
 
 def _wrong(case: Case, adapter: Adapter, seen: Seen) -> Iterator[str]:
     """Yield everything about an attempt that is not as the case says."""
-    accepts = Outcome.DELIVERED if adapter.empty_accepts else Outcome.UNREADABLE
+    accepts = AttemptOutcome.DELIVERED if adapter.empty_accepts else AttemptOutcome.UNREADABLE
     expected, made = case.outcome or accepts, seen.attempt
     if made.outcome is not expected:
         yield f"came to {made.outcome} {made.detail!r} instead of {expected}"
@@ -134,8 +134,8 @@ def _requests(case: Case, adapter: Adapter, requests: Iterable[bytes]) -> Iterat
             yield f"a strict peer would refuse the request: {objection}"
 
 
-def _not_the_same(adapter: Adapter, first: Request, second: Request, outcomes: list[Outcome]) -> Iterator[str]:
-    if outcomes != [Outcome.RETRY, Outcome.DELIVERED]:
+def _not_the_same(adapter: Adapter, first: Request, second: Request, outcomes: list[AttemptOutcome]) -> Iterator[str]:
+    if outcomes != [AttemptOutcome.RETRY, AttemptOutcome.DELIVERED]:
         yield f"came to {' and '.join(outcomes)} instead of retry and delivered"
     if first.body != second.body:
         yield "has another body"

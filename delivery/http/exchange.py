@@ -23,7 +23,7 @@ from delivery.http.time_limit import TimeLimit
 LONGEST_ANSWER = 64 * 1024
 
 
-class Answer(msgspec.Struct, frozen=True):
+class HttpResponse(msgspec.Struct, frozen=True):
     """What came back. ``complete``: the body ended where the peer had said, and before our own bound."""
 
     status: int
@@ -50,7 +50,7 @@ class HttpPeer:
         self._timeout_s = timeout_s
         self._tls = _tls_context(ca_file) if address.scheme == "https" else None
 
-    def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
+    def post(self, headers: Mapping[str, str], body: bytes) -> HttpResponse:
         """Send one ``POST`` and return its answer, whatever its status.
 
         Raises:
@@ -103,11 +103,11 @@ class HttpPeer:
         raise refused
 
 
-def _read(response: http.client.HTTPResponse) -> Answer:
+def _read(response: http.client.HTTPResponse) -> HttpResponse:
     body = response.read(LONGEST_ANSWER)
     # ``length`` is what the peer still owes; reading a piece raises nothing by itself.
     complete = not response.length and len(body) < LONGEST_ANSWER
-    return Answer(response.status, response.getheader("Retry-After"), body, complete)
+    return HttpResponse(response.status, response.getheader("Retry-After"), body, complete)
 
 
 def _tls_context(ca_file: Path | None) -> ssl.SSLContext:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import enum
 
 from contracts.errors import Permanent, Transient
-from delivery.receiver import Misconfigured
+from delivery.receiver import ReceiverMisconfigured
 
 LONGEST_RETRY_AFTER_S = 24 * 3600.0
 
 
-class Verdict(enum.StrEnum):
+class StatusMeaning(enum.StrEnum):
     """What an HTTP status means for a delivery."""
 
     ACCEPTED = "accepted"
@@ -24,37 +24,37 @@ _OURS_TO_FIX = frozenset({401, 402, 403, 404, 405, 407})
 _NEVER = frozenset({501, 505})
 
 
-def verdict_of(status: int) -> Verdict:
+def meaning_of(status: int) -> StatusMeaning:
     """Return what a status means. Redirects are not followed: a signature names a path.
 
     Below 200 no answer is final, and above 599 none is HTTP's (RFC 9110 §15): nothing is known, so it is tried again.
 
-    >>> verdict_of(204), verdict_of(429), verdict_of(301)
-    (<Verdict.ACCEPTED: 'accepted'>, <Verdict.RETRY: 'retry'>, <Verdict.MISCONFIGURED: 'misconfigured'>)
+    >>> [str(meaning_of(status)) for status in (204, 429, 301)]
+    ['accepted', 'retry', 'misconfigured']
     """
     if 200 <= status < 300:
-        return Verdict.ACCEPTED
+        return StatusMeaning.ACCEPTED
     if status in _OURS_TO_FIX or 300 <= status < 400:
-        return Verdict.MISCONFIGURED
+        return StatusMeaning.MISCONFIGURED
     if status in _NEVER or (400 <= status < 500 and status not in _RETRY):
-        return Verdict.REJECTED
-    return Verdict.RETRY
+        return StatusMeaning.REJECTED
+    return StatusMeaning.RETRY
 
 
 def raise_for_status(status: int, retry_after_s: float | None) -> None:
     """Raise the error that the table gives, with the status in its message; nothing for a success.
 
     Raises:
-        Transient, Misconfigured, Permanent: as :func:`verdict_of` says.
+        Transient, Misconfigured, Permanent: as :func:`meaning_of` says.
     """
-    match verdict_of(status):
-        case Verdict.ACCEPTED:
+    match meaning_of(status):
+        case StatusMeaning.ACCEPTED:
             return
-        case Verdict.RETRY:
+        case StatusMeaning.RETRY:
             raise Transient(f"status {status}", retry_after_s)
-        case Verdict.MISCONFIGURED:
-            raise Misconfigured(f"status {status}", retry_after_s)
-        case Verdict.REJECTED:
+        case StatusMeaning.MISCONFIGURED:
+            raise ReceiverMisconfigured(f"status {status}", retry_after_s)
+        case StatusMeaning.REJECTED:
             raise Permanent(f"status {status}")
 
 

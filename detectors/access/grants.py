@@ -67,14 +67,14 @@ class Crossing(msgspec.Struct, frozen=True, array_like=True):
     evidence: tuple[EvidenceRef, ...]
 
     def seen_by(self, source_id: str) -> Crossing:
-        """The same passage, seen by one more device."""
+        """Return the same passage, seen by one more device."""
         if source_id in self.sources or len(self.sources) >= MAX_SOURCES:
             return self
         return msgspec.structs.replace(self, sources=(*self.sources, source_id))
 
 
 def grant_of(event: AccessAttempted, site: SiteView) -> Grant | None:
-    """What a granted attempt admits; None when nobody may come in by it."""
+    """Return what a granted attempt admits; None when nobody may come in by it."""
     if event.direction is Direction.OUT:
         return None
     if event.credential in LETS_ANYBODY_IN:
@@ -89,13 +89,13 @@ def grant_of(event: AccessAttempted, site: SiteView) -> Grant | None:
 
 
 def current(grants: tuple[Grant, ...], at_ms: int, site: SiteView) -> tuple[Grant, ...]:
-    """The grants that may still cover a passage judged from ``at_ms`` on (one that happened a grace before)."""
+    """Return the grants that may still cover a passage judged from ``at_ms`` on (one that happened a grace before)."""
     held_ms = _ms(site, HELD)
     return tuple(g for g in grants if max(g.until_ms, g.at_ms + held_ms) + held_ms >= at_ms)
 
 
 def with_grant(grants: tuple[Grant, ...], grant: Grant) -> tuple[Grant, ...]:
-    """The book with one more grant. A registration shown again begins anew.
+    """Return the book with one more grant. A registration shown again begins anew.
 
     Over ``MAX_GRANTS`` the two oldest become one that covers what both did: a bounded book must not accuse anybody.
     """
@@ -109,7 +109,7 @@ def with_grant(grants: tuple[Grant, ...], grant: Grant) -> tuple[Grant, ...]:
 
 
 def admit(crossing: Crossing, grants: tuple[Grant, ...], site: SiteView) -> tuple[bool, tuple[Grant, ...]]:
-    """Whether a grant covers ``crossing``, and the book after it took its place."""
+    """Return whether a grant covers ``crossing``, and the book after it took its place."""
     fitting = [n for n, grant in enumerate(grants) if _covers(grant, crossing, site)]
     if not fitting:
         return False, grants

@@ -109,7 +109,7 @@ class Denial(msgspec.Struct, frozen=True, array_like=True):
     reason: str
 
 
-class Seen(msgspec.Struct, frozen=True, array_like=True):
+class JudgedPassage(msgspec.Struct, frozen=True, array_like=True):
     """A passage that has been judged, so that its track is not judged again."""
 
     source_id: str
@@ -117,7 +117,7 @@ class Seen(msgspec.Struct, frozen=True, array_like=True):
     at_ms: int
 
 
-class Shown(msgspec.Struct, frozen=True, array_like=True):
+class ShownRegistration(msgspec.Struct, frozen=True, array_like=True):
     """A visitor registration that has been shown here; it only tells whether visitors are still expected."""
 
     registration_id: str
@@ -125,7 +125,7 @@ class Shown(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DoorRecord(msgspec.Struct, frozen=True, array_like=True):
-    """What one door remembers. ``open_ms`` 0: not known to be open. ``last_grant`` is the newest, used or not."""
+    """The memory of one door. ``open_ms`` 0: not known to be open. ``last_grant`` is the newest, used or not."""
 
     v: int
     door_id: str
@@ -136,8 +136,8 @@ class DoorRecord(msgspec.Struct, frozen=True, array_like=True):
     last_grant_id: str = ""
     open_ms: int = 0
     denial: Denial | None = None
-    seen: tuple[Seen, ...] = ()
-    shown: tuple[Shown, ...] = ()
+    seen: tuple[JudgedPassage, ...] = ()
+    shown: tuple[ShownRegistration, ...] = ()
     last_ms: int = 0
     grace_ms: int = int(GRACE.default)
 
@@ -154,7 +154,7 @@ class StrangerEntry:
         DeviceReported,
         DeviceStateChanged,
     )
-    bound_ms: ClassVar[int] = 2_000
+    max_out_of_orderness_ms: ClassVar[int] = 2_000
     horizon_ms: ClassVar[int | None] = HORIZON_MS
     instant: ClassVar[bool] = False
     receipt: ClassVar[bool] = False
@@ -168,14 +168,14 @@ class StrangerEntry:
     state_type: type[DoorRecord] = DoorRecord
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
-        """The door, when it has a gate: a door without one asks nobody for a credential."""
+        """Return the door, when it has a gate: a door without one asks nobody for a credential."""
         if type(event) is DeviceReported or type(event) is DeviceStateChanged:
             device = site.devices.get(event.source_id)
             return (device.place_id,) if device is not None and device.device_class is DeviceClass.GATE else ()
         return (event.place_id,) if _gates_at(event.place_id, site) else ()
 
     def initial(self, key: str) -> DoorRecord:
-        """A door at which nothing has happened."""
+        """Return a door at which nothing has happened."""
         return DoorRecord(1, key)
 
     def on_event(self, state: DoorRecord, event: Event, site: SiteView) -> Outcome[DoorRecord]:
@@ -205,7 +205,7 @@ class StrangerEntry:
         while state.pending and state.pending[0].at_ms + state.grace_ms <= due_ms:
             crossing, *rest = state.pending
             covered, grants = admit(crossing, state.grants, site)
-            judged = Seen(crossing.sources[0], crossing.track_id, crossing.at_ms)
+            judged = JudgedPassage(crossing.sources[0], crossing.track_id, crossing.at_ms)
             state = msgspec.structs.replace(
                 state, grants=grants, pending=tuple(rest), seen=(*state.seen, judged)[-MAX_SEEN:]
             )
@@ -223,7 +223,7 @@ def _gates_at(place_id: str, site: SiteView) -> tuple[str, ...]:
 
 
 def _heard(state: DoorRecord, event: Event, site: SiteView) -> DoorRecord:
-    """The state with time moved on, and the gate's liveness when the event is one of a gate's."""
+    """Return the state with time moved on, and the gate's liveness when the event is one of a gate's."""
     last_ms = max(state.last_ms, event.at_ms)
     device = site.devices.get(event.source_id)
     if device is None or device.device_class is not DeviceClass.GATE:
@@ -259,12 +259,14 @@ def _attempted(state: DoorRecord, event: AccessAttempted, site: SiteView) -> Doo
     )
 
 
-def _with_shown(shown: tuple[Shown, ...], grant: Grant, at_ms: int, site: SiteView) -> tuple[Shown, ...]:
+def _with_shown(
+    shown: tuple[ShownRegistration, ...], grant: Grant, at_ms: int, site: SiteView
+) -> tuple[ShownRegistration, ...]:
     party = site.visitors.get(grant.registration_id)
     if party is None:
         return shown
     others = tuple(s for s in shown if s.registration_id != grant.registration_id and s.until_ms >= at_ms)
-    return (*others, Shown(grant.registration_id, party.to_ms))[-MAX_SHOWN:]
+    return (*others, ShownRegistration(grant.registration_id, party.to_ms))[-MAX_SHOWN:]
 
 
 def _door(state: DoorRecord, event: DoorChanged) -> DoorRecord:
@@ -317,8 +319,8 @@ def _same(crossing: Crossing, event: PassageObserved, double_ms: float) -> bool:
     return event.source_id not in crossing.sources and abs(event.at_ms - crossing.at_ms) <= double_ms
 
 
-def _wavers(seen: Seen, event: PassageObserved) -> bool:
-    """Whether a track that has been judged crosses the line again."""
+def _wavers(seen: JudgedPassage, event: PassageObserved) -> bool:
+    """Return whether a track that has been judged crosses the line again."""
     same = seen.source_id == event.source_id and seen.track_id == event.track_id
     return same and event.at_ms - seen.at_ms <= SAME_TRACK_MS
 
@@ -357,7 +359,7 @@ def _facts(state: DoorRecord, crossing: Crossing, site: SiteView) -> tuple[Fact,
 
 
 def _manner(crossing: Crossing, window_ms: float) -> str:
-    """How the stranger came in, by the newest inward grant before and by the door."""
+    """Return how the stranger came in, by the newest inward grant before and by the door."""
     if crossing.grant_ms and crossing.at_ms - crossing.grant_ms <= window_ms:
         return "tailgating"
     if crossing.open_ms and crossing.grant_ms and crossing.open_ms <= crossing.grant_ms + window_ms:
@@ -366,7 +368,7 @@ def _manner(crossing: Crossing, window_ms: float) -> str:
 
 
 def _proven(state: DoorRecord, crossing: Crossing, site: SiteView) -> bool:
-    """Whether a credential, had there been one, would be known here."""
+    """Return whether a credential, had there been one, would be known here."""
     from_ms = crossing.at_ms - int(site.threshold(WINDOW))
     if site.interrupted_to_ms >= from_ms and site.interrupted_from_ms <= crossing.at_ms + state.grace_ms:
         return False

@@ -131,7 +131,7 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
 
 
 def limits_of(site: SiteView) -> Limits:
-    """The thresholds in force at a site."""
+    """Return the thresholds in force at a site."""
     return Limits(
         site.threshold(MIN_W),
         site.threshold(MAX_W),
@@ -152,7 +152,7 @@ def find_charge(
     done: Collection[int] = (),
     levels_w: Collection[float] = (),
 ) -> Charge | None:
-    """The newest charge whose plateau is long enough at the end of these blocks, or None.
+    """Return the newest charge whose plateau is long enough at the end of these blocks, or None.
 
     Args:
         pairs: watts and var of consecutive blocks, oldest first.
@@ -182,7 +182,7 @@ def find_charge(
 
 
 def _steps_w(pairs: Sequence[tuple[int, int]], start: int) -> tuple[float, ...]:
-    """How far the circuit rose into block ``start`` and stayed for the next, if that may be a charger's step.
+    """Return how far the circuit rose into block ``start`` and stayed for the next, if that may be a charger's step.
 
     From the block before, and from the one before that: with slow readings a step lies across two blocks.
     """
@@ -287,7 +287,7 @@ def _similar_runs(pairs: Sequence[tuple[int, int]], base_w: float, level_w: floa
 
 
 def _power_factor(seen: Sequence[tuple[int, int]], base: tuple[int, int], level_w: float) -> float:
-    """The load's own power factor, the base's reactive power taken off; -1 when too little was measured."""
+    """Return the load's own power factor, the base's reactive power taken off; -1 when too little was measured."""
     measured = [var for _, var in seen if var != UNKNOWN]
     if len(measured) * 2 < len(seen):
         return -1.0
@@ -296,7 +296,7 @@ def _power_factor(seen: Sequence[tuple[int, int]], base: tuple[int, int], level_
 
 
 def is_like(charge: Charge, other: Charge) -> bool:
-    """Whether both are one load, dated or based differently."""
+    """Return whether both are one load, dated or based differently."""
     return SIMILAR[0] <= charge.level_w / other.level_w <= SIMILAR[1]
 
 
@@ -313,7 +313,7 @@ def without(charge: Charge, other: Charge, drop_w: float) -> Charge:
 
 
 def follow(charge: Charge, block: Block, limits: Limits) -> Charge:
-    """The charge one block later. ``over`` is set when it has ended or nothing more can be said."""
+    """Return the charge one block later. ``over`` is set when it has ended or nothing more can be said."""
     charge = msgspec.structs.replace(charge, end_ms=block.end_ms)
     if charge.length_ms > MAX_CHARGE_MS:
         return msgspec.structs.replace(charge, over="too_long")

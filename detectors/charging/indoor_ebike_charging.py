@@ -66,7 +66,7 @@ from detectors.charging.charger_signature import (
 )
 from detectors.charging.load_curve import Block, Curve
 from detectors.charging.scope import INDOOR, is_judged, meters_at, meters_near, same_room
-from detectors.charging.stages import Seen, Stated
+from detectors.charging.stages import SeenEvent, Stated
 from detectors.core.facts import fact
 from detectors.core.rule import Draft, Episode, Outcome
 from detectors.core.site_view import SiteView
@@ -77,7 +77,7 @@ MAX_CASES = 3
 MAX_DONE = 8  # six hours hold no more plateaus of 45 min
 
 
-class Case(msgspec.Struct, frozen=True, array_like=True):
+class FollowedLoad(msgspec.Struct, frozen=True, array_like=True):
     """A charger-shaped load being followed, and what has been stated of it (None: nothing yet)."""
 
     charge: Charge
@@ -94,10 +94,10 @@ class MeterState(msgspec.Struct, frozen=True, array_like=True):
     v: int
     meter_id: str
     curve: Curve | None = None
-    cases: tuple[Case, ...] = ()
-    ebike: Seen | None = None
-    tag: Seen | None = None
-    fire: Seen | None = None
+    cases: tuple[FollowedLoad, ...] = ()
+    ebike: SeenEvent | None = None
+    tag: SeenEvent | None = None
+    fire: SeenEvent | None = None
     done: tuple[int, ...] = ()
 
 
@@ -113,7 +113,7 @@ class IndoorEbikeCharging:
         EnvironmentSampled,
         DeviceConfigured,
     )
-    bound_ms: ClassVar[int] = 2_000
+    max_out_of_orderness_ms: ClassVar[int] = 2_000
     horizon_ms: ClassVar[int | None] = MAX_CHARGE_MS
     instant: ClassVar[bool] = False
     receipt: ClassVar[bool] = False
@@ -141,7 +141,7 @@ class IndoorEbikeCharging:
     state_type: type[MeterState] = MeterState
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
-        """The meter itself, or the meters that a sighting, a tag or a fire sign may concern."""
+        """Return the meter itself, or the meters that a sighting, a tag or a fire sign may concern."""
         if type(event) is PowerSampled:
             return (event.source_id,) if is_judged(site.devices.get(event.source_id), site) else ()
         match event:
@@ -158,7 +158,7 @@ class IndoorEbikeCharging:
                 return ()
 
     def initial(self, key: str) -> MeterState:
-        """A meter of which nothing is known."""
+        """Return a meter of which nothing is known."""
         return MeterState(1, key)
 
     def on_event(self, state: MeterState, event: Event, site: SiteView) -> Outcome[MeterState]:
@@ -167,9 +167,9 @@ class IndoorEbikeCharging:
             return _read(state, event, site)
         match event:
             case ObjectObserved():
-                return _assess(msgspec.structs.replace(state, ebike=Seen(event.at_ms, event.event_id)), site)
+                return _assess(msgspec.structs.replace(state, ebike=SeenEvent(event.at_ms, event.event_id)), site)
             case TagSeen():
-                return _assess(msgspec.structs.replace(state, tag=Seen(event.at_ms, event.event_id)), site)
+                return _assess(msgspec.structs.replace(state, tag=SeenEvent(event.at_ms, event.event_id)), site)
             case EnvironmentSampled():
                 return _on_fire(state, event, site)
             case DeviceConfigured() if not is_judged(site.devices.get(event.device_id), site):
@@ -178,7 +178,7 @@ class IndoorEbikeCharging:
                 return Outcome(state if state.curve is not None else None)
 
     def deadline_ms(self, state: MeterState) -> int | None:
-        """When nothing of what is known here is recent any more."""
+        """Return when nothing of what is known here is recent any more."""
         seen_ms = max((s.at_ms for s in (state.ebike, state.tag, state.fire) if s is not None), default=0)
         return max(0 if state.curve is None else state.curve.last_ms, seen_ms) + FORGET_MS
 
@@ -198,7 +198,7 @@ def _around(place_id: str, site: SiteView, *, indoor: bool = True) -> tuple[str,
 
 
 def _tagged(event: TagSeen, site: SiteView) -> tuple[str, ...]:
-    """The meters of the vehicle's home, when its tag is heard inside a building."""
+    """Return the meters of the vehicle's home, when its tag is heard inside a building."""
     place = site.places.get(event.place_id)
     vehicle = site.vehicles.get(site.tags.get(event.tag_id, ""))
     if place is None or place.building is None or place.use not in INDOOR or vehicle is None:
@@ -234,20 +234,22 @@ def _judge(state: MeterState, finished: tuple[Block, ...], site: SiteView) -> Ou
     levels_w = [case.charge.level_w for case in cases]
     found = find_charge(pairs, finished[-1].end_ms, limits, done=state.done, levels_w=levels_w)
     if found is not None and stages.may_be_charger(found, site):
-        cases = _with_case(cases, Case(found))
+        cases = _with_case(cases, FollowedLoad(found))
     return _assess(msgspec.structs.replace(state, cases=cases), site)
 
 
-def _followed(case: Case, cases: tuple[Case, ...], block: Block, drop_w: float, limits: Limits) -> Case:
+def _followed(
+    case: FollowedLoad, cases: tuple[FollowedLoad, ...], block: Block, drop_w: float, limits: Limits
+) -> FollowedLoad:
     charge = case.charge
     if charge.over:
         return case
     for other in cases:
         charge = without(charge, other.charge, drop_w)
-    return Case(follow(charge, block, limits), case.stated)
+    return FollowedLoad(follow(charge, block, limits), case.stated)
 
 
-def _with_case(cases: tuple[Case, ...], case: Case) -> tuple[Case, ...]:
+def _with_case(cases: tuple[FollowedLoad, ...], case: FollowedLoad) -> tuple[FollowedLoad, ...]:
     """The cases with one more, unless it is one of them; the oldest that nothing has been stated of makes room."""
     if any(is_like(case.charge, old.charge) for old in cases):
         return cases
@@ -266,14 +268,14 @@ def _on_fire(state: MeterState, event: EnvironmentSampled, site: SiteView) -> Ou
     here = device is not None and same_room(device.place_id, event.place_id, site)
     if not any(here or case.stated is not None for case in state.cases):
         return Outcome(state if state.curve is not None else None)
-    return _assess(msgspec.structs.replace(state, fire=Seen(event.at_ms, event.event_id)), site)
+    return _assess(msgspec.structs.replace(state, fire=SeenEvent(event.at_ms, event.event_id)), site)
 
 
 def _assess(state: MeterState, site: SiteView) -> Outcome[MeterState]:
     """State of each case what its stages now say, when it is more than was stated; then close what is over."""
     if not state.cases:
         return Outcome(state)
-    kept: list[Case] = []
+    kept: list[FollowedLoad] = []
     drafts: list[Draft] = []
     done = state.done
     for case in state.cases:
@@ -288,7 +290,7 @@ def _assess(state: MeterState, site: SiteView) -> Outcome[MeterState]:
     return Outcome(msgspec.structs.replace(state, cases=tuple(kept), fire=fire, done=done), tuple(drafts))
 
 
-def _stated(state: MeterState, case: Case, site: SiteView) -> tuple[Case, list[Draft]]:
+def _stated(state: MeterState, case: FollowedLoad, site: SiteView) -> tuple[FollowedLoad, list[Draft]]:
     charge, stated = case.charge, case.stated
     verdict = stages.verdict_of(charge, state.ebike, state.tag, state.fire, site)
     if verdict is None or (stated is not None and set(verdict.stages) <= set(stated.stages)):
@@ -297,7 +299,7 @@ def _stated(state: MeterState, case: Case, site: SiteView) -> tuple[Case, list[D
     if stated is not None:
         phase, episode = Phase.UPDATE, stated.episode.next()
     draft = stages.draft_of(verdict, charge, phase, episode, state.meter_id, site)
-    return Case(charge, Stated(episode, verdict.stages, verdict.critical, verdict.verified)), [draft]
+    return FollowedLoad(charge, Stated(episode, verdict.stages, verdict.critical, verdict.verified)), [draft]
 
 
 def _ended(state: MeterState, at_ms: int, ended: str, site: SiteView) -> Outcome[MeterState]:
@@ -306,7 +308,7 @@ def _ended(state: MeterState, at_ms: int, ended: str, site: SiteView) -> Outcome
     return Outcome(None, tuple(closed))
 
 
-def _closed(meter_id: str, case: Case, at_ms: int, ended: str, site: SiteView) -> list[Draft]:
+def _closed(meter_id: str, case: FollowedLoad, at_ms: int, ended: str, site: SiteView) -> list[Draft]:
     if case.stated is None:
         return []
     charge, place_id = case.charge, stages.place_of(meter_id, site)

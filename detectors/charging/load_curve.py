@@ -64,7 +64,7 @@ def reactive_var(power_w: float, power_factor: float | None, volts: float | None
 
 
 def begin(at_ms: int, power_w: float, var: float) -> Curve:
-    """A curve that starts with this reading."""
+    """Return a curve that starts with this reading."""
     return Curve(at_ms, power_w, var, at_ms // MINUTE_MS * MINUTE_MS, at_ms // BLOCK_MS * BLOCK_MS)
 
 
@@ -93,7 +93,7 @@ def advance(curve: Curve, at_ms: int, power_w: float, var: float) -> tuple[Curve
 
 
 def unpacked(blocks: bytes) -> list[tuple[int, int]]:
-    """The kept blocks as pairs of watts and var, oldest first; ``UNKNOWN`` where not known."""
+    """Return the kept blocks as pairs of watts and var, oldest first; ``UNKNOWN`` where not known."""
     return list(struct.iter_unpack("<HH", blocks))
 
 
@@ -101,7 +101,7 @@ def unpacked(blocks: bytes) -> list[tuple[int, int]]:
 
 
 def _cross(curve: Curve, at_ms: int, power_w: float, var: float) -> tuple[Curve, tuple[Block, ...]]:
-    """The curve at a reading in a later minute: the running minute ends, and whole minutes lie in between."""
+    """Return the curve at a reading in a later minute: the running minute ends, and whole minutes lie in between."""
     if at_ms - curve.block_ms > BLOCK_MS * KEPT_BLOCKS:
         return begin(at_ms, power_w, var), ()  # nothing of what was known matters any more
     holds = at_ms - curve.last_ms <= MAX_HOLD_MS
@@ -158,7 +158,7 @@ def _minute(curve: Curve, *, holds: bool) -> tuple[float, float]:
 
 
 def _lower(low_w: float, low_var: float, watts: float, var: float) -> tuple[float, float]:
-    """The lower of two minutes; -1 watts is none."""
+    """Return the lower of two minutes; -1 watts is none."""
     if watts < 0.0 or 0.0 <= low_w <= watts:
         return low_w, low_var
     return watts, var

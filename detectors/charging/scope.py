@@ -19,7 +19,7 @@ INDOOR = frozenset((PlaceUse.LIFT, PlaceUse.LOBBY, PlaceUse.CORRIDOR, PlaceUse.S
 
 
 def is_judged(device: DeviceConfigured | None, site: SiteView) -> bool:
-    """Whether this meter's readings may be looked at at all. A place without a record is not judged."""
+    """Return whether this meter's readings may be looked at at all. A place without a record is not judged."""
     if device is None or device.device_class is not DeviceClass.METER:
         return False
     place = site.places.get(device.place_id)
@@ -29,13 +29,13 @@ def is_judged(device: DeviceConfigured | None, site: SiteView) -> bool:
 
 
 def meters_at(place_id: str, site: SiteView) -> tuple[str, ...]:
-    """The judged meters of exactly this place."""
+    """Return the judged meters of exactly this place."""
     here = site.devices_at.get(place_id, ())
     return tuple(name for name in here if is_judged(site.devices[name], site))[:MAX_KEYS]
 
 
 def meters_near(place: Place, site: SiteView) -> tuple[str, ...]:
-    """The judged meters that something seen at ``place`` may concern, sorted; none when it says too little.
+    """Return the judged meters that something seen at ``place`` may concern, sorted; none when it says too little.
 
     A corridor's floor, else the unit (stair), else the building; over 32 meters a sighting points at nobody.
     """
@@ -46,7 +46,7 @@ def meters_near(place: Place, site: SiteView) -> tuple[str, ...]:
 
 
 def same_room(first_id: str, second_id: str, site: SiteView) -> bool:
-    """Whether two places are one, or parts of one room."""
+    """Return whether two places are one, or parts of one room."""
     if first_id == second_id:
         return True
     first, second = site.places.get(first_id), site.places.get(second_id)

@@ -76,7 +76,7 @@ CONFIDENCE = {PLATEAU: 0.3, FACTOR: 0.3, EBIKE: 0.25, TAG: 0.3, TAPER: 0.35, FIR
 """What each stage adds; the sum is cut at 0.99. Estimates, to be calibrated on recorded data."""
 
 
-class Seen(msgspec.Struct, frozen=True, array_like=True):
+class SeenEvent(msgspec.Struct, frozen=True, array_like=True):
     """Something seen, and the event that said so."""
 
     at_ms: int
@@ -92,12 +92,12 @@ class Stated(msgspec.Struct, frozen=True, array_like=True):
     verified: bool
 
 
-class Verdict(msgspec.Struct, frozen=True):
-    """What holds of a charge now. ``seen`` are the sightings it rests on, by stage."""
+class ChargeVerdict(msgspec.Struct, frozen=True):
+    """The state of a charge now. ``seen`` are the sightings it rests on, by stage."""
 
     stages: tuple[str, ...]
     confirmed: bool
-    seen: dict[str, Seen]
+    seen: dict[str, SeenEvent]
 
     @property
     def verified(self) -> bool:
@@ -111,9 +111,9 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def verdict_of(
-    charge: Charge, ebike: Seen | None, tag: Seen | None, fire: Seen | None, site: SiteView
-) -> Verdict | None:
-    """What the stages add up to; None while they are not enough to suspect anybody."""
+    charge: Charge, ebike: SeenEvent | None, tag: SeenEvent | None, fire: SeenEvent | None, site: SiteView
+) -> ChargeVerdict | None:
+    """Return what the stages add up to; None while they are not enough to suspect anybody."""
     seen = {
         stage: sighting
         for stage, sighting in ((EBIKE, ebike), (TAG, tag))
@@ -127,7 +127,7 @@ def verdict_of(
         return None
     bike = EBIKE in seen or TAG in seen
     confirmed = taper or FIRE in seen or (factor and bike)
-    return Verdict(tuple(known), confirmed, seen)
+    return ChargeVerdict(tuple(known), confirmed, seen)
 
 
 def may_be_charger(charge: Charge, site: SiteView) -> bool:
@@ -135,8 +135,10 @@ def may_be_charger(charge: Charge, site: SiteView) -> bool:
     return not _is_corrected(charge, site)
 
 
-def draft_of(verdict: Verdict, charge: Charge, phase: Phase, episode: Episode, meter_id: str, site: SiteView) -> Draft:
-    """The finding that states ``verdict``."""
+def draft_of(
+    verdict: ChargeVerdict, charge: Charge, phase: Phase, episode: Episode, meter_id: str, site: SiteView
+) -> Draft:
+    """Return the finding that states ``verdict``."""
     place_id = place_of(meter_id, site)
     return Draft(
         episode=episode,
@@ -152,13 +154,13 @@ def draft_of(verdict: Verdict, charge: Charge, phase: Phase, episode: Episode, m
 
 
 def place_of(meter_id: str, site: SiteView) -> str:
-    """Where the meter stands; the site, when it has just been removed."""
+    """Return where the meter stands; the site, when it has just been removed."""
     device = site.devices.get(meter_id)
     return site.site_id if device is None else device.place_id
 
 
-def _suspected(charge: Charge, seen: dict[str, Seen], site: SiteView, *, factor: bool, taper: bool) -> bool:
-    """Whether enough stages hold together to say anything."""
+def _suspected(charge: Charge, seen: dict[str, SeenEvent], site: SiteView, *, factor: bool, taper: bool) -> bool:
+    """Return whether enough stages hold together to say anything."""
     bike = EBIKE in seen or TAG in seen
     if FIRE in seen or (taper and (bike or not _is_corrected(charge, site))):
         return True
@@ -172,7 +174,7 @@ def _suspected(charge: Charge, seen: dict[str, Seen], site: SiteView, *, factor:
     return by_power or bike
 
 
-def _went_in(charge: Charge, sighting: Seen, site: SiteView) -> bool:
+def _went_in(charge: Charge, sighting: SeenEvent, site: SiteView) -> bool:
     lead_ms = site.threshold(LEAD)
     return charge.start_ms - lead_ms <= sighting.at_ms <= charge.start_ms + SEEN_AFTER_MS
 
@@ -192,7 +194,7 @@ def _is_complete(charge: Charge, site: SiteView) -> bool:
     return charge.tapered_ms > 0 and enough and charge.length_ms >= site.threshold(MIN_CHARGE)
 
 
-def _facts(verdict: Verdict, charge: Charge, site: SiteView) -> tuple[Fact, ...]:
+def _facts(verdict: ChargeVerdict, charge: Charge, site: SiteView) -> tuple[Fact, ...]:
     facts = [
         fact("stage", "confirmed" if verdict.confirmed else "suspected"),
         fact("plateau_w", charge.level_w),

@@ -82,7 +82,7 @@ FactValue = float | str | bool | None
 
 
 def fact(code: str, value: FactValue, *, limit: float | None = None, event_ids: tuple[str, ...] = ()) -> Fact:
-    """A fact with the unit of its code; numbers are rounded to three decimals, which no reader needs more of.
+    """Return a fact with the unit of its code; numbers are rounded to three decimals, which no reader needs more of.
 
     Raises:
         KeyError: when ``code`` is not in the table.

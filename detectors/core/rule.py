@@ -27,7 +27,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Episode(msgspec.Struct, frozen=True):
-    """What identifies an episode from its OPEN to its CLOSE; a rule keeps it in its state and counts ``nth``.
+    """The identity of an episode from its OPEN to its CLOSE; a rule keeps it in its state and counts ``nth``.
 
     ``onset_ms`` is the ``at_ms`` of the event that began it (or the deadline), ``event_id`` that event (or None).
     """
@@ -37,7 +37,7 @@ class Episode(msgspec.Struct, frozen=True):
     nth: int = 0
 
     def next(self) -> Episode:
-        """The same episode, one finding later."""
+        """Return the same episode, one finding later."""
         return Episode(self.onset_ms, self.event_id, self.nth + 1)
 
 
@@ -62,7 +62,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, Generic[S], frozen=True):
-    """What a rule answers: the new state (None: this key is done and forgotten) and its findings, in order."""
+    """The answer of a rule: the new state (None: this key is done and forgotten) and its findings, in order."""
 
     state: S | None
     drafts: tuple[Draft, ...] = ()
@@ -74,7 +74,7 @@ class Rule(Protocol[S]):
     name: ClassVar[str]  # stable: part of every finding id and state key
     version: ClassVar[int]
     accepts: ClassVar[tuple[type[Event], ...]]  # the kinds it wants; the engine dispatches by them
-    bound_ms: ClassVar[int]  # how long to wait for stragglers
+    max_out_of_orderness_ms: ClassVar[int]  # how long to wait for stragglers
     horizon_ms: ClassVar[int | None]  # what it may remember; None or > 6 h: not re-judged
     instant: ClassVar[bool]  # one event decides; may be given late events
     receipt: ClassVar[bool]  # about receipt (silence, gaps): never re-judged
@@ -82,11 +82,11 @@ class Rule(Protocol[S]):
     state_type: type[S]
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
-        """The keys of this rule's states that ``event`` concerns: sorted, ≤ 32, each ≤ 80 characters."""
+        """Return the keys of this rule's states that ``event`` concerns: sorted, ≤ 32, each ≤ 80 characters."""
         ...
 
     def initial(self, key: str) -> S:
-        """The state of a key not seen before."""
+        """Return the state of a key not seen before."""
         ...
 
     def on_event(self, state: S, event: Event, site: SiteView) -> Outcome[S]:
@@ -94,7 +94,7 @@ class Rule(Protocol[S]):
         ...
 
     def deadline_ms(self, state: S) -> int | None:
-        """When to wake without an event; a function of state alone. Never before the event just handled."""
+        """Return when to wake without an event; a function of state alone. Never before the event just handled."""
         ...
 
     def on_deadline(self, state: S, due_ms: int, site: SiteView) -> Outcome[S]:

@@ -92,7 +92,7 @@ class DeviceSilent:
         RowsDropped,
         DeviceConfigured,
     )
-    bound_ms: ClassVar[int] = 200
+    max_out_of_orderness_ms: ClassVar[int] = 200
     horizon_ms: ClassVar[int | None] = None
     instant: ClassVar[bool] = False
     receipt: ClassVar[bool] = True
@@ -105,7 +105,7 @@ class DeviceSilent:
     state_type: type[SilenceState] = SilenceState
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
-        """The device, and the box that spoke for it, as far as they are judged at all."""
+        """Return the device, and the box that spoke for it, as far as they are judged at all."""
         if type(event) is DeviceConfigured:
             return (event.device_id,)
         device = site.devices.get(event.source_id)
@@ -118,7 +118,7 @@ class DeviceSilent:
         return tuple(sorted((*own, event.spool.box_id)))
 
     def initial(self, key: str) -> SilenceState:
-        """A device of which nothing is known."""
+        """Return a device of which nothing is known."""
         return SilenceState(1, key, 0, 0, 0, 0, None)
 
     def on_event(self, state: SilenceState, event: Event, site: SiteView) -> Outcome[SilenceState]:

@@ -50,7 +50,7 @@ class HighAltitudeThrow:
     name: ClassVar[str] = RULE
     version: ClassVar[int] = 1
     accepts: ClassVar[tuple[type[Event], ...]] = (ObjectFell,)
-    bound_ms: ClassVar[int] = 0
+    max_out_of_orderness_ms: ClassVar[int] = 0
     horizon_ms: ClassVar[int | None] = None
     instant: ClassVar[bool] = True
     receipt: ClassVar[bool] = False
@@ -76,7 +76,7 @@ class HighAltitudeThrow:
     state_type: type[ThrowState] = ThrowState
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
-        """The camera that saw it."""
+        """Return the camera that saw it."""
         return (event.source_id,)
 
     def initial(self, key: str) -> ThrowState:

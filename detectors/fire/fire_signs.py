@@ -32,7 +32,7 @@ HEAT = Threshold(
 
 
 def fire_signs(event: EnvironmentSampled, site: SiteView) -> tuple[Fact, ...]:
-    """The signs of fire in one reading, in a fixed order; none when it is harmless."""
+    """Return the signs of fire in one reading, in a fixed order; none when it is harmless."""
     if not event.alarm and event.smoke_pct_m is None and event.temperature_c is None:
         return ()
     ids = (event.event_id,)

@@ -66,7 +66,7 @@ class Reading(msgspec.Struct, frozen=True, array_like=True):
     temperature_c: float
 
 
-class Span(msgspec.Struct, frozen=True, array_like=True):
+class CoveredSpan(msgspec.Struct, frozen=True, array_like=True):
     """A time already covered by an episode that is over."""
 
     from_ms: int
@@ -92,7 +92,7 @@ class FireState(msgspec.Struct, frozen=True, array_like=True):
     anchor: Reading | None = None
     last: Reading | None = None
     fire: Fire | None = None
-    past: tuple[Span, ...] = ()
+    past: tuple[CoveredSpan, ...] = ()
 
 
 class SmokeOrHeat:
@@ -101,7 +101,7 @@ class SmokeOrHeat:
     name: ClassVar[str] = RULE
     version: ClassVar[int] = 1
     accepts: ClassVar[tuple[type[Event], ...]] = (EnvironmentSampled,)
-    bound_ms: ClassVar[int] = 0
+    max_out_of_orderness_ms: ClassVar[int] = 0
     horizon_ms: ClassVar[int | None] = None
     instant: ClassVar[bool] = True
     receipt: ClassVar[bool] = False
@@ -114,11 +114,11 @@ class SmokeOrHeat:
     state_type: type[FireState] = FireState
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
-        """The sensor."""
+        """Return the sensor."""
         return (event.source_id,)
 
     def initial(self, key: str) -> FireState:
-        """A sensor that has said nothing yet."""
+        """Return a sensor that has said nothing yet."""
         return FireState(1, key)
 
     def on_event(self, state: FireState, event: Event, site: SiteView) -> Outcome[FireState]:
@@ -137,7 +137,7 @@ class SmokeOrHeat:
         return Outcome(state)
 
     def deadline_ms(self, state: FireState) -> int | None:
-        """When a running episode may be clear, else when nothing here is worth remembering."""
+        """Return when a running episode may be clear, else when nothing here is worth remembering."""
         fire = state.fire
         if fire is None:
             return max(state.last_ms + FORGET_MS, state.past[-1].to_ms + BURNT_MS if state.past else 0)
@@ -151,7 +151,7 @@ class SmokeOrHeat:
         if fire is None:
             return Outcome(None)
         spoke = state.last_ms > fire.sign_ms
-        span = Span(fire.episode.onset_ms, fire.sign_ms)
+        span = CoveredSpan(fire.episode.onset_ms, fire.sign_ms)
         rest = msgspec.structs.replace(state, fire=None, past=(*state.past, span)[-MAX_SPANS:])
         if not spoke:  # its next deadline would be the one just handled
             rest = msgspec.structs.replace(rest, last_ms=due_ms)
@@ -163,7 +163,7 @@ def _clear_ms(site: SiteView) -> int:
 
 
 def _read(state: FireState, event: EnvironmentSampled) -> FireState:
-    """The state with this reading as its newest; the anchor follows when it has become old."""
+    """Return the state with this reading as its newest; the anchor follows when it has become old."""
     if event.temperature_c is None:
         return msgspec.structs.replace(state, last_ms=event.at_ms)
     reading = Reading(event.at_ms, event.temperature_c)
@@ -174,7 +174,7 @@ def _read(state: FireState, event: EnvironmentSampled) -> FireState:
 
 
 def _rise(state: FireState, event: EnvironmentSampled, site: SiteView) -> tuple[Fact, ...]:
-    """The rate of rise as a sign, when there is one."""
+    """Return the rate of rise as a sign, when there is one."""
     anchor = state.anchor
     if anchor is None or event.temperature_c is None:
         return ()
@@ -208,16 +208,16 @@ def _late(state: FireState, event: EnvironmentSampled, signs: tuple[Fact, ...], 
         return Outcome(state)
     for number, span in enumerate(state.past):
         if span.from_ms - clear_ms <= event.at_ms <= span.to_ms + clear_ms:
-            wider = Span(min(span.from_ms, event.at_ms), max(span.to_ms, event.at_ms))
+            wider = CoveredSpan(min(span.from_ms, event.at_ms), max(span.to_ms, event.at_ms))
             past = (*state.past[:number], wider, *state.past[number + 1 :])
             return Outcome(msgspec.structs.replace(state, past=past))
     own = Fire(Episode(event.at_ms, event.event_id), (), event.place_id, event.at_ms, clear_ms)
-    past = tuple(sorted((*state.past, Span(event.at_ms, event.at_ms)), key=_end))[-MAX_SPANS:]
+    past = tuple(sorted((*state.past, CoveredSpan(event.at_ms, event.at_ms)), key=_end))[-MAX_SPANS:]
     drafts = (_stated(own.episode, Phase.OPEN, event, signs), _closed(own, state.sensor_id, spoke=True))
     return Outcome(msgspec.structs.replace(state, past=past), drafts)
 
 
-def _end(span: Span) -> int:
+def _end(span: CoveredSpan) -> int:
     return span.to_ms
 
 

@@ -100,7 +100,7 @@ CONFUSED = frozenset(
 """What a detector calls an e-bike by mistake, and the other way round."""
 
 
-class Track(msgspec.Struct, frozen=True, array_like=True):
+class EbikeTrack(msgspec.Struct, frozen=True, array_like=True):
     """One camera's track since it was first an e-bike. ``score_ms`` is score times time, as an e-bike; ``evidence``
     the first still and clip of it.
 
@@ -125,7 +125,7 @@ class PlaceState(msgspec.Struct, frozen=True, array_like=True):
 
     v: int
     place_id: str
-    tracks: tuple[Track, ...] = ()
+    tracks: tuple[EbikeTrack, ...] = ()
     seen_ms: int = 0
     gone_ms: int = 0
     episode: Episode | None = None
@@ -139,7 +139,7 @@ class IndoorEbike:
     name: ClassVar[str] = RULE
     version: ClassVar[int] = 1
     accepts: ClassVar[tuple[type[Event], ...]] = (ObjectObserved,)
-    bound_ms: ClassVar[int] = 200
+    max_out_of_orderness_ms: ClassVar[int] = 200
     horizon_ms: ClassVar[int | None] = 600_000
     instant: ClassVar[bool] = False
     receipt: ClassVar[bool] = False
@@ -151,7 +151,7 @@ class IndoorEbike:
     state_type: type[PlaceState] = PlaceState
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
-        """The place, when e-bikes are forbidden there and the object is one or is taken for one."""
+        """Return the place, when e-bikes are forbidden there and the object is one or is taken for one."""
         if not isinstance(event, ObjectObserved):
             return ()
         if event.label is not ObjectLabel.E_BIKE and event.label not in CONFUSED:
@@ -159,7 +159,7 @@ class IndoorEbike:
         return (event.place_id,) if _use(event.place_id, site) else ()
 
     def initial(self, key: str) -> PlaceState:
-        """An empty place."""
+        """Return an empty place."""
         return PlaceState(1, key)
 
     def on_event(self, state: PlaceState, event: Event, site: SiteView) -> Outcome[PlaceState]:
@@ -178,7 +178,7 @@ class IndoorEbike:
         return _staying(after, state.episode, track, event, site)
 
     def deadline_ms(self, state: PlaceState) -> int | None:
-        """When what was seen last is gone."""
+        """Return when what was seen last is gone."""
         return state.gone_ms
 
     def on_deadline(self, state: PlaceState, due_ms: int, site: SiteView) -> Outcome[PlaceState]:
@@ -191,31 +191,31 @@ class IndoorEbike:
 
 
 def _use(place_id: str, site: SiteView) -> PlaceUse | None:
-    """The place's use when e-bikes are forbidden there; a place without a record is not judged."""
+    """Return the place's use when e-bikes are forbidden there; a place without a record is not judged."""
     place = site.places.get(place_id)
     if place is None or place.use not in FORBIDDEN:
         return None
     return place.use if site.threshold(FORBIDDEN[place.use]) else None
 
 
-def _patience_ms(tracks: tuple[Track, ...], site: SiteView) -> int:
-    """How long to wait: soon over after the last track left, later when its end was not seen."""
+def _patience_ms(tracks: tuple[EbikeTrack, ...], site: SiteView) -> int:
+    """Return how long to wait: soon over after the last track left, later when its end was not seen."""
     return int(site.threshold(UNSEEN if tracks else CLEAR))
 
 
-def _find(state: PlaceState, event: ObjectObserved) -> Track | None:
+def _find(state: PlaceState, event: ObjectObserved) -> EbikeTrack | None:
     for track in state.tracks:
         if track.track_id == event.track_id and track.source_id == event.source_id:
             return track
     return None
 
 
-def _followed(track: Track | None, event: ObjectObserved) -> Track | None:
-    """The track with this sighting; None while it has never been an e-bike."""
+def _followed(track: EbikeTrack | None, event: ObjectObserved) -> EbikeTrack | None:
+    """Return the track with this sighting; None while it has never been an e-bike."""
     ebike = event.label is ObjectLabel.E_BIKE
     if track is None:
         cut = event.evidence[:TRACK_EVIDENCE]
-        first = Track(event.source_id, event.track_id, event.at_ms, event.event_id, event.at_ms, evidence=cut)
+        first = EbikeTrack(event.source_id, event.track_id, event.at_ms, event.event_id, event.at_ms, evidence=cut)
         return first if ebike else None
     step_ms = min(max(event.at_ms - track.last_ms, 0), STEP_MS)
     return msgspec.structs.replace(
@@ -228,7 +228,7 @@ def _followed(track: Track | None, event: ObjectObserved) -> Track | None:
     )
 
 
-def _watched(state: PlaceState, track: Track, event: ObjectObserved, site: SiteView) -> Outcome[PlaceState]:
+def _watched(state: PlaceState, track: EbikeTrack, event: ObjectObserved, site: SiteView) -> Outcome[PlaceState]:
     """A sighting in a place without an episode: it opens one when the track has lasted as an e-bike."""
     facts = _reasons(track, event, site)
     if not facts:
@@ -238,8 +238,8 @@ def _watched(state: PlaceState, track: Track, event: ObjectObserved, site: SiteV
     return Outcome(after, (_draft(after, episode, Phase.OPEN, facts, event, track),))
 
 
-def _reasons(track: Track, event: ObjectObserved, site: SiteView) -> tuple[Fact, ...]:
-    """Why this track opens an episode; empty when it does not."""
+def _reasons(track: EbikeTrack, event: ObjectObserved, site: SiteView) -> tuple[Fact, ...]:
+    """Return why this track opens an episode; empty when it does not."""
     use = _use(event.place_id, site)
     if use is None or event.label is not ObjectLabel.E_BIKE:
         return ()
@@ -257,17 +257,17 @@ def _reasons(track: Track, event: ObjectObserved, site: SiteView) -> tuple[Fact,
     )
 
 
-def _mean_score(track: Track) -> float:
+def _mean_score(track: EbikeTrack) -> float:
     return track.score_ms / track.ebike_ms if track.ebike_ms else 0.0
 
 
-def _share(track: Track) -> float:
+def _share(track: EbikeTrack) -> float:
     seen_ms = track.ebike_ms + track.other_ms
     return track.ebike_ms / seen_ms if seen_ms else 0.0
 
 
 def _staying(
-    state: PlaceState, episode: Episode, track: Track, event: ObjectObserved, site: SiteView
+    state: PlaceState, episode: Episode, track: EbikeTrack, event: ObjectObserved, site: SiteView
 ) -> Outcome[PlaceState]:
     """A sighting during an episode: once, when the e-bike has stayed long, it is worth saying."""
     stays_ms = site.threshold(STAYS)
@@ -285,7 +285,7 @@ def _draft(
     phase: Phase,
     facts: tuple[Fact, ...],
     event: ObjectObserved | None = None,
-    track: Track | None = None,
+    track: EbikeTrack | None = None,
 ) -> Draft:
     return Draft(
         episode=episode,
@@ -300,7 +300,7 @@ def _draft(
     )
 
 
-def _evidence(event: ObjectObserved, track: Track | None) -> tuple[EvidenceRef, ...]:
-    """The track's first picture, then what the deciding event brings."""
+def _evidence(event: ObjectObserved, track: EbikeTrack | None) -> tuple[EvidenceRef, ...]:
+    """Return the track's first picture, then what the deciding event brings."""
     first = () if track is None else track.evidence
     return (*first, *(ref for ref in event.evidence if ref not in first))[:MAX_EVIDENCE]

@@ -52,5 +52,5 @@ class Analyser(Protocol):
     """Judges a camera's pictures one after another; pure, with its own memory. Times never go back."""
 
     def process(self, frame: Image, at_ms: int, /) -> Sequence[Observation]:
-        """What this picture (uint8 (H, W, 3) BGR, taken at ``at_ms``) completes; usually nothing."""
+        """Return what this picture (uint8 (H, W, 3) BGR, taken at ``at_ms``) completes; usually none."""
         ...

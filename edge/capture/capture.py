@@ -46,7 +46,7 @@ class VideoUnreadable(Permanent):
 
 
 def read_video(path: Path) -> Iterator[Frame]:
-    """Every frame of the file, in order, with its media time.
+    """Yield every frame of the file, in order, with its media time.
 
     Raises:
         VideoUnreadable: when the file is absent, no video, or truncated (after the frames that could be read).
@@ -78,7 +78,7 @@ def _media_ms(capture: cv2.VideoCapture, index: int, step_ms: float) -> int:
 
 
 def is_truncated(read: int, expected: float) -> bool:
-    """Whether a file that promised ``expected`` frames (≤ 0: it does not say) and gave ``read`` is cut off.
+    """Return whether a file that promised ``expected`` frames (≤ 0: it does not say) and gave ``read`` is cut off.
 
     >>> is_truncated(95, 100), is_truncated(50, 100), is_truncated(10, -1)
     (False, True, False)
@@ -87,7 +87,7 @@ def is_truncated(read: int, expected: float) -> bool:
 
 
 def frames_per_s(capture: cv2.VideoCapture) -> float:
-    """The stream's own rate, where it says a plausible one; else 25."""
+    """Return the stream's own rate, where it says a plausible one; else 25."""
     fps = float(capture.get(cv2.CAP_PROP_FPS))
     return fps if 0.5 <= fps <= 240 else 25.0
 
@@ -103,7 +103,7 @@ def _open_file(path: Path) -> cv2.VideoCapture:
 
 
 def _open(source: str) -> cv2.VideoCapture:
-    """One decoder thread: a box runs many cameras on few cores, and threads add latency."""
+    """Return one decoder thread: a box runs many cameras on few cores, and threads add latency."""
     params = [cv2.CAP_PROP_N_THREADS, 1]
     if is_stream(source):
         params += [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS]
@@ -115,7 +115,7 @@ def _as_image(raw: npt.NDArray[np.generic]) -> Image:
 
 
 def is_stream(source: str) -> bool:
-    """Whether a source is a network stream, not a file."""
+    """Return whether a source is a network stream, not a file."""
     return "://" in source
 
 
@@ -148,7 +148,7 @@ class FrameQueue:
             self._ready.notify()
 
     def get(self, timeout_s: float) -> Frame | None:
-        """The oldest frame waiting, or None after ``timeout_s``."""
+        """Return the oldest frame waiting, or None after ``timeout_s``."""
         with self._ready:
             if not self._frames:
                 self._ready.wait(timeout_s)
@@ -158,7 +158,7 @@ class FrameQueue:
 
 
 class CaptureGauges(msgspec.Struct):
-    """What a capture thread measures of itself."""
+    """The gauges of a capture thread."""
 
     frames: int = 0
     decode_ms: float = 0.0  # exponential mean over about 50 frames
@@ -276,7 +276,7 @@ class Capture:
 
 
 def redact_url(source: str) -> str:
-    """The source without user and password, for logs.
+    """Return the source without user and password, for logs.
 
     >>> redact_url("rtsp://admin:secret@10.0.0.9/ch1")
     'rtsp://10.0.0.9/ch1'

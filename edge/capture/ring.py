@@ -40,7 +40,7 @@ class FrameRing:
         self._lock = threading.Lock()
 
     def wants(self, at_ms: int) -> bool:
-        """Whether a frame of this time would be kept: it is not too close to the last."""
+        """Return whether a frame of this time would be kept: it is not too close to the last."""
         return not self._frames or not 0 <= at_ms - self._frames[-1].at_ms < INTERVAL_MS
 
     def add(self, image: Image, at_ms: int) -> None:
@@ -61,13 +61,13 @@ class FrameRing:
             return [frame for frame in self._frames if from_ms <= frame.at_ms <= to_ms]
 
     def nearest(self, at_ms: int) -> Snapshot | None:
-        """The frame closest in time; None when there is none at all."""
+        """Return the frame closest in time; None when there is none at all."""
         with self._lock:
             return min(self._frames, key=lambda frame: abs(frame.at_ms - at_ms), default=None)
 
 
 def shrunk(image: Image, max_width_px: int) -> Image:
-    """The picture at most ``max_width_px`` wide, both sides even (video encoders want that)."""
+    """Return the picture at most ``max_width_px`` wide, both sides even (video encoders want that)."""
     height, width = image.shape[:2]
     scale = min(1.0, max_width_px / width)
     size = (max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2))
@@ -79,7 +79,7 @@ def shrunk(image: Image, max_width_px: int) -> Image:
 
 
 def encode_jpeg(image: Image) -> bytes:
-    """The picture as JPEG."""
+    """Return the picture as JPEG."""
     ok, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not ok:
         raise ValueError(f"cv2 could not encode a picture of shape {image.shape}")

@@ -26,7 +26,7 @@ _BT2020 = 9
 
 
 class VideoTags(msgspec.Struct, frozen=True, kw_only=True):
-    """What a stream says of itself. ``warning``: why decoding it may be slow, or empty."""
+    """The tags of a stream. ``warning``: why decoding it may be slow, or empty."""
 
     codec: str
     width_px: int
@@ -38,7 +38,7 @@ class VideoTags(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def probe(source: str) -> VideoTags | None:
-    """The tags of a file or stream; None when it does not say (logged and watched by decode time instead)."""
+    """Return the tags of a file or stream; None when it does not say (logged and watched by decode time instead)."""
     try:
         with av.open(source, timeout=PROBE_TIMEOUT_S) as container:
             stream = container.streams.video[0]
@@ -58,7 +58,7 @@ def probe(source: str) -> VideoTags | None:
 
 
 def colour_warning(primaries: int, transfer: int) -> str:
-    """Why these colour tags make decoding slow; empty when they do not.
+    """Return why these colour tags make decoding slow; empty when they do not.
 
     >>> colour_warning(1, 1)
     ''

@@ -16,7 +16,7 @@ CLOSE_MS = 500  # before the beginning, from where on every frame counts
 STILL_MIME = "image/jpeg"
 
 
-class Cut(msgspec.Struct, frozen=True, kw_only=True):
+class EvidenceCut(msgspec.Struct, frozen=True, kw_only=True):
     """A piece of evidence and the time it shows."""
 
     kind: str
@@ -26,8 +26,8 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
     to_ms: int
 
 
-def cut(ring: FrameRing, started_ms: int, at_ms: int, *, light: bool = False) -> list[Cut]:
-    """The still at ``at_ms`` and the clip from well before ``started_ms`` to ``at_ms``; empty when the ring is.
+def cut(ring: FrameRing, started_ms: int, at_ms: int, *, light: bool = False) -> list[EvidenceCut]:
+    """Return the still at ``at_ms`` and the clip from well before ``started_ms`` to ``at_ms``; empty when the ring is.
 
     What leads up to the beginning has five frames a second, the rest every frame there is. ``light``: the clip has
     half the size and five frames a second throughout, a tenth of the work; the still is as it is.
@@ -38,8 +38,8 @@ def cut(ring: FrameRing, started_ms: int, at_ms: int, *, light: bool = False) ->
     frames = ring.between(started_ms - BEFORE_MS, at_ms) or [still]
     frames = thinned(frames, at_ms if light else started_ms - CLOSE_MS)
     return [
-        Cut(kind="still", mime=STILL_MIME, data=still.jpeg, from_ms=still.at_ms, to_ms=still.at_ms),
-        Cut(
+        EvidenceCut(kind="still", mime=STILL_MIME, data=still.jpeg, from_ms=still.at_ms, to_ms=still.at_ms),
+        EvidenceCut(
             kind="clip",
             mime=CLIP_MIME,
             data=encode_clip(_decoded(frames, half=light)),
@@ -50,7 +50,7 @@ def cut(ring: FrameRing, started_ms: int, at_ms: int, *, light: bool = False) ->
 
 
 def thinned(frames: list[Snapshot], until_ms: int) -> list[Snapshot]:
-    """The frames, those before ``until_ms`` at least ``CALM_INTERVAL_MS`` apart, counted back from it."""
+    """Return the frames, those before ``until_ms`` at least ``CALM_INTERVAL_MS`` apart, counted back from it."""
     kept: list[Snapshot] = []
     for frame in reversed(frames):
         if frame.at_ms >= until_ms or not kept or kept[-1].at_ms - frame.at_ms >= CALM_INTERVAL_MS:

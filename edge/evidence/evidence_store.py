@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from contracts.durations import HOUR_MS
 from contracts.errors import ConfigurationError, Permanent
 from contracts.events import EvidenceRef
-from edge.evidence.cutter import Cut
+from edge.evidence.cutter import EvidenceCut
 from system.durable_files import sync_folder
 
 MAX_AGE_HOURS = 72
@@ -48,7 +48,7 @@ class EvidenceDisk:
         for unfinished in folder.glob("*.part"):
             unfinished.unlink()
 
-    def keep(self, cut: Cut) -> EvidenceRef:
+    def keep(self, cut: EvidenceCut) -> EvidenceRef:
         """Write a cut, durable on return; one that is there already is not written again."""
         sha256 = hashlib.sha256(cut.data).hexdigest()
         path = self._path(sha256)
@@ -67,7 +67,7 @@ class EvidenceDisk:
         )
 
     def read(self, sha256: str) -> bytes:
-        """What was kept under this hash.
+        """Return what was kept under this hash.
 
         Raises:
             Permanent: when it is gone (age, quota) or does not decrypt to it.
@@ -98,17 +98,17 @@ class EvidenceDisk:
         return self._folder / f"{sha256}.enc"
 
 
-class Usage(msgspec.Struct, frozen=True):
-    """What a folder of evidence holds."""
+class DiskUsage(msgspec.Struct, frozen=True):
+    """The disk usage of a folder of evidence."""
 
     files: int
     bytes: int
 
 
-def usage(folder: Path) -> Usage:
-    """How much evidence ``folder`` holds."""
+def usage(folder: Path) -> DiskUsage:
+    """Return how much evidence ``folder`` holds."""
     sizes = [size for _, size, _ in _ages(folder)]
-    return Usage(files=len(sizes), bytes=sum(sizes))
+    return DiskUsage(files=len(sizes), bytes=sum(sizes))
 
 
 def _ages(folder: Path) -> list[tuple[int, int, Path]]:

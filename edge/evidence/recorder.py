@@ -18,7 +18,7 @@ from edge.capture.ring import FrameRing
 from edge.evidence.cutter import cut
 from edge.evidence.evidence_store import EvidenceDisk
 from edge.spool.spool import Spool
-from edge.uplink.events import CameraIdentity, EvidencePolicy, Wanted, event_of
+from edge.uplink.events import CameraIdentity, EvidencePolicy, EvidenceRequest, event_of
 
 QUEUE_ITEMS = 256
 BUSY_ITEMS = 8  # behind by so many: only evidence that will be uploaded is still cut
@@ -28,7 +28,7 @@ _log = structlog.get_logger("edge.evidence.recorder")
 
 
 class RecorderGauges(msgspec.Struct):
-    """What a recorder counts."""
+    """The counters of a recorder."""
 
     observations: int = 0
     cuts: int = 0
@@ -97,13 +97,13 @@ class Recorder:
                 if stop.wait(RETRY_S):
                     raise
 
-    def _may_cut(self, wanted: Wanted) -> bool:
+    def _may_cut(self, wanted: EvidenceRequest) -> bool:
         busy = self._queue.qsize() > BUSY_ITEMS and not wanted.upload
         self.gauges.cuts_skipped += int(wanted.cut and busy)
         return wanted.cut and not busy
 
-    def _evidence(self, wanted: Wanted, at_ms: int) -> tuple[EvidenceRef, ...]:
-        """The evidence on disk; none when the disk is full or the encoder fails: the event matters more."""
+    def _evidence(self, wanted: EvidenceRequest, at_ms: int) -> tuple[EvidenceRef, ...]:
+        """Return the evidence on disk; none when the disk is full or the encoder fails: the event matters more."""
         try:
             kept = tuple(
                 self._disk.keep(piece) for piece in cut(self._ring, wanted.started_ms, at_ms, light=not wanted.upload)

@@ -21,7 +21,7 @@ _MASK_BGR = (48, 48, 48)
 
 
 def redacted(frame: Image, masks: Sequence[Mask], people_xyxy: Floats, keep_xyxy: Floats) -> Image:
-    """A copy of ``frame`` with ``masks`` painted over and people pixelated.
+    """Return a copy of ``frame`` with ``masks`` painted over and people pixelated.
 
     Args:
         frame: uint8 (H, W, 3) BGR; unchanged.

@@ -18,7 +18,7 @@ from edge.inference.manifest import LoadedModel
 _KEPT_SCORE = 0.1  # weak detections below ``min_score`` still continue known tracks
 
 
-class Watch(msgspec.Struct, frozen=True):
+class AnalyserSet(msgspec.Struct, frozen=True):
     """The analysers of one camera; ``following`` is among them when there is a detector. ``model``: ``name@sha256``."""
 
     analysers: tuple[Analyser, ...]
@@ -26,14 +26,14 @@ class Watch(msgspec.Struct, frozen=True):
     model: str | None = None
 
 
-def build_watch(
+def build_analysers(
     camera: CameraConfig,
     *,
     model: LoadedModel | None,
     make_detector: Callable[[LoadedModel, float], Detector],
     first_track_id: int = 1,
-) -> Watch:
-    """Everything the camera's ``analysers`` name, and nothing else.
+) -> AnalyserSet:
+    """Return everything the camera's ``analysers`` name, and nothing else.
 
     Args:
         model: the detector's, where the camera needs one.
@@ -52,7 +52,7 @@ def build_watch(
             raise ConfigurationError(f"camera {camera.id!r}: model is missing; expected the manifest of a detector")
         following = _following(camera, model, make_detector(model, min(_KEPT_SCORE, camera.min_score)), first_track_id)
         analysers.append(following)
-    return Watch(tuple(analysers), following, model.manifest.model if model and following else None)
+    return AnalyserSet(tuple(analysers), following, model.manifest.model if model and following else None)
 
 
 def _following(camera: CameraConfig, model: LoadedModel, detector: Detector, first_track_id: int) -> FollowingAnalyser:

@@ -18,7 +18,7 @@ from detectors.vision.falling.falling_analyser import FallingAnalyser, RejectedT
 from detectors.vision.observations import Observation
 from edge.camera import CameraConfig, load_camera
 from edge.capture.capture import VideoUnreadable, read_video
-from edge.inference.analysers import Watch, build_watch
+from edge.inference.analysers import AnalyserSet, build_analysers
 from edge.inference.manifest import LoadedModel, load_model, refuse_demo_model
 from edge.inference.onnx import OnnxDetector
 from edge.uplink.events import CameraIdentity, event_of
@@ -36,21 +36,23 @@ def analyze_video(video: Path, camera_file: Path, *, as_json: bool, explain: boo
     cv2.setNumThreads(1)
     camera = load_camera(camera_file)
     text = not as_json and sys.stdout.isatty()
-    watch = make_watch(camera)
-    for event in events_of(video, camera, watch, sys.stderr if explain else None):
+    analyser_set = make_analysers(camera)
+    for event in events_of(video, camera, analyser_set, sys.stderr if explain else None):
         print_event(event, sys.stdout, text=text)
 
 
-def make_watch(camera: CameraConfig) -> Watch:
-    """The analysers the camera lists, with its model where they need one."""
+def make_analysers(camera: CameraConfig) -> AnalyserSet:
+    """Return the analysers the camera lists, with its model where they need one."""
     model = load_model(Path(camera.model)) if camera.needs_detector and camera.model else None
     if model is not None:
         refuse_demo_model(model.manifest, camera)
-    return build_watch(camera, model=model, make_detector=_onnx_detector)
+    return build_analysers(camera, model=model, make_detector=_onnx_detector)
 
 
-def events_of(video: Path, camera: CameraConfig, watch: Watch, explain_to: TextIO | None) -> Iterator[Event]:
-    """Every event of the recording, as soon as it is decided; what is still open at the end, too.
+def events_of(
+    video: Path, camera: CameraConfig, analyser_set: AnalyserSet, explain_to: TextIO | None
+) -> Iterator[Event]:
+    """Yield every event of the recording, as soon as it is decided; what is still open at the end, too.
 
     Raises:
         VideoUnreadable: after the events of the part that could be read.
@@ -60,9 +62,9 @@ def events_of(video: Path, camera: CameraConfig, watch: Watch, explain_to: TextI
         camera_id=camera.id,
         place_id=camera.place,
         origin=Origin.SIMULATED if camera.simulated else Origin.LIVE,
-        model=watch.model,
+        model=analyser_set.model,
     )
-    for number, seen in enumerate(_observations(video, watch, explain_to), 1):
+    for number, seen in enumerate(_observations(video, analyser_set, explain_to), 1):
         yield msgspec.structs.replace(event_of(seen, identity, ()), event_id=f"{camera.id}-{number}")
 
 
@@ -77,36 +79,36 @@ def print_event(event: Event, out: TextIO, *, text: bool) -> None:
     out.flush()
 
 
-def _observations(video: Path, watch: Watch, explain_to: TextIO | None) -> Iterator[Observation]:
+def _observations(video: Path, analyser_set: AnalyserSet, explain_to: TextIO | None) -> Iterator[Observation]:
     cut_off: VideoUnreadable | None = None
     try:
         for frame in read_video(video):
-            for analyser in watch.analysers:
+            for analyser in analyser_set.analysers:
                 yield from analyser.process(frame.image, frame.at_ms)
-            _explain(watch, explain_to)
+            _explain(analyser_set, explain_to)
     except VideoUnreadable as error:
         cut_off = error
-    yield from _still_open(watch)
-    _explain(watch, explain_to)
+    yield from _still_open(analyser_set)
+    _explain(analyser_set, explain_to)
     if cut_off is not None:
         raise cut_off
 
 
-def _still_open(watch: Watch) -> Sequence[Observation]:
-    return [fall for one in watch.analysers if isinstance(one, FallingAnalyser) for fall in one.flush()]
+def _still_open(analyser_set: AnalyserSet) -> Sequence[Observation]:
+    return [fall for one in analyser_set.analysers if isinstance(one, FallingAnalyser) for fall in one.flush()]
 
 
-def _explain(watch: Watch, out: TextIO | None) -> None:
+def _explain(analyser_set: AnalyserSet, out: TextIO | None) -> None:
     if out is None:
         return
-    for analyser in watch.analysers:
+    for analyser in analyser_set.analysers:
         if isinstance(analyser, FallingAnalyser):
             for track in analyser.take_rejected():
                 out.write(describe(track) + "\n")
 
 
 def describe(track: RejectedTrack) -> str:
-    """A rejected track as a JSON line: the reason first, then where and when, then the numbers."""
+    """Return a rejected track as a JSON line: the reason first, then where and when, then the numbers."""
     return msgspec.json.encode(track).decode()
 
 

@@ -54,8 +54,8 @@ class ModelInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     height: Annotated[int, msgspec.Meta(ge=32, le=4096)]
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the module's docstring shows."""
+class ModelManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model's manifest, as the module's docstring shows it."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=_MAX_NAME)]
     file: str
@@ -83,17 +83,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class LoadedModel(msgspec.Struct, frozen=True):
     """A manifest and the checked bytes of its model."""
 
-    manifest: Manifest
+    manifest: ModelManifest
     data: bytes
 
 
-def load_manifest(path: Path) -> Manifest:
-    """The manifest at ``path``.
+def load_manifest(path: Path) -> ModelManifest:
+    """Return the manifest at ``path``.
 
     Raises:
         ConfigurationError: naming the key and what was expected.
     """
-    manifest = convert(read_toml(path, "model manifest"), Manifest, f"model manifest {path}")
+    manifest = convert(read_toml(path, "model manifest"), ModelManifest, f"model manifest {path}")
     try:
         decoder_of(manifest.family)
     except ConfigurationError as error:
@@ -109,7 +109,7 @@ def load_manifest(path: Path) -> Manifest:
 
 
 def load_model(path: Path) -> LoadedModel:
-    """The manifest at ``path`` and its model's bytes, hash checked.
+    """Return the manifest at ``path`` and its model's bytes, hash checked.
 
     Raises:
         ConfigurationError: when the manifest is wrong or the model file is absent; says where to fetch it.
@@ -131,8 +131,8 @@ def load_model(path: Path) -> LoadedModel:
     return LoadedModel(manifest, data)
 
 
-def refuse_demo_model(manifest: Manifest, camera: CameraConfig) -> None:
-    """Nothing, unless a model trained on generated scenes is about to judge a real picture.
+def refuse_demo_model(manifest: ModelManifest, camera: CameraConfig) -> None:
+    """Raise if a model trained on generated scenes is about to judge a real picture.
 
     Raises:
         ConfigurationError: then, naming a model to use instead.

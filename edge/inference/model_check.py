@@ -12,7 +12,7 @@ from edge.inference.onnx import OnnxDetector
 
 
 def check_model(path: Path) -> str:
-    """One line about the model of the manifest at ``path``, after running it on an empty picture.
+    """Return one line about the model of the manifest at ``path``, after running it on an empty picture.
 
     Raises:
         ConfigurationError: when the manifest is wrong or the model file is absent.

@@ -12,7 +12,7 @@ from contracts.errors import Permanent
 from detectors.vision.detection.decoder import Shape, fits
 from detectors.vision.detection.detections import Detections, Image
 from detectors.vision.detection.families import decoder_of
-from edge.inference.manifest import LoadedModel, Manifest
+from edge.inference.manifest import LoadedModel, ModelManifest
 
 _LOG_ERRORS_ONLY = 3
 
@@ -44,7 +44,7 @@ class OnnxModel:
         return {tensor.name: _shape(tensor.shape) for tensor in self._session.get_outputs()}
 
     def run(self, name: str, tensor: npt.NDArray[np.float32]) -> Sequence[npt.NDArray[np.float32]]:
-        """The outputs for one input tensor."""
+        """Return the outputs for one input tensor."""
         return list(self._session.run(None, {name: tensor}))
 
 
@@ -63,14 +63,14 @@ class OnnxDetector:
         check_tensors(model.manifest, self._model)
 
     def detect(self, frame: Image) -> Detections:
-        """What is in ``frame``; untracked, best first."""
+        """Detect the objects in ``frame``; untracked, best first."""
         size, classes = self._manifest.input, len(self._manifest.labels)
         tensor, fit = self._decoder.prepare(frame, size.width, size.height)
         outputs = self._model.run(size.name, tensor)
         return self._decoder.decode(outputs, size.width, size.height, fit, classes=classes, min_score=self._min_score)
 
 
-def check_tensors(manifest: Manifest, model: OnnxModel) -> None:
+def check_tensors(manifest: ModelManifest, model: OnnxModel) -> None:
     """Raise unless the model's tensors are those of the manifest's input, family and labels.
 
     Raises:

@@ -11,7 +11,7 @@ from detectors.vision.observations import Observation
 from edge.capture.capture import Frame
 from edge.capture.ring import FrameRing
 from edge.evidence.redact import redacted
-from edge.inference.analysers import Watch
+from edge.inference.analysers import AnalyserSet
 
 STEP_BACK_MS = 2_000  # a clock set back further begins everything anew
 _NOBODY = np.zeros((0, 4), np.float32)
@@ -26,23 +26,23 @@ class Pipeline:
         ring: where redacted pictures go.
     """
 
-    def __init__(self, make_watch: Callable[[int], Watch], masks: Sequence[Mask], ring: FrameRing) -> None:
-        self._make_watch, self._masks, self._ring = make_watch, masks, ring
-        self._watch: Watch | None = None
+    def __init__(self, make_analysers: Callable[[int], AnalyserSet], masks: Sequence[Mask], ring: FrameRing) -> None:
+        self._make_analysers, self._masks, self._ring = make_analysers, masks, ring
+        self._analysers: AnalyserSet | None = None
         self._at_ms = 0
 
     def process(self, frame: Frame) -> list[Observation]:
-        """What this frame completes, in order of time."""
-        if self._watch is None or frame.at_ms < self._at_ms - STEP_BACK_MS:
-            self._watch, self._at_ms = self._make_watch(frame.at_ms), frame.at_ms
+        """Return the observations that this frame completes, in order of time."""
+        if self._analysers is None or frame.at_ms < self._at_ms - STEP_BACK_MS:
+            self._analysers, self._at_ms = self._make_analysers(frame.at_ms), frame.at_ms
         at_ms = self._at_ms = max(frame.at_ms, self._at_ms + 1)  # analysers never see time stand still or go back
-        seen = [one for analyser in self._watch.analysers for one in analyser.process(frame.image, at_ms)]
+        seen = [one for analyser in self._analysers.analysers for one in analyser.process(frame.image, at_ms)]
         if self._ring.wants(at_ms):
-            self._keep(frame, self._watch, at_ms)
+            self._keep(frame, self._analysers, at_ms)
         return sorted(seen, key=lambda observation: observation.at_ms)
 
-    def _keep(self, frame: Frame, watch: Watch, at_ms: int) -> None:
-        people = watch.following.people_xyxy() if watch.following else _NOBODY
-        vehicles = watch.following.vehicles_xyxy() if watch.following else _NOBODY
+    def _keep(self, frame: Frame, analysers: AnalyserSet, at_ms: int) -> None:
+        people = analysers.following.people_xyxy() if analysers.following else _NOBODY
+        vehicles = analysers.following.vehicles_xyxy() if analysers.following else _NOBODY
         plain = not self._masks and not len(people)
         self._ring.add(frame.image if plain else redacted(frame.image, self._masks, people, vehicles), at_ms)

@@ -8,7 +8,7 @@ STORED_AFTER_MS = 10_000
 
 
 def lane_of(at_ms: int, now_ms: int, *, life_safety: bool) -> Lane:
-    """The lane of a row about to be sent for the first time.
+    """Return the lane of a row about to be sent for the first time.
 
     >>> lane_of(0, 20_000, life_safety=False).value, lane_of(0, 20_000, life_safety=True).value
     ('backlog', 'live')
@@ -17,11 +17,11 @@ def lane_of(at_ms: int, now_ms: int, *, life_safety: bool) -> Lane:
 
 
 def is_stored(at_ms: int, now_ms: int) -> bool:
-    """Whether something that happened at ``at_ms`` and is sent now is marked ``stored``."""
+    """Return whether something that happened at ``at_ms`` and is sent now is marked ``stored``."""
     return now_ms - at_ms > STORED_AFTER_MS
 
 
-class Pace:
+class RowTokenBucket:
     """A token bucket in rows: how many more rows of the backlog may go now.
 
     Args:
@@ -32,7 +32,7 @@ class Pace:
         self._rate, self._saved, self._at_ms = rows_per_s, max(rows_per_s, 1.0), 0
 
     def allowance(self, now_ms: int) -> int:
-        """Rows that may go now. A clock that steps back only pauses the saving up."""
+        """Return rows that may go now. A clock that steps back only pauses the saving up."""
         gained = max(now_ms - self._at_ms, 0) / 1000.0 * self._rate
         self._saved, self._at_ms = min(self._saved + gained, max(self._rate, 1.0)), now_ms
         return int(self._saved)

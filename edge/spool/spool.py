@@ -37,7 +37,7 @@ _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(DeviceEvent)
 
 
-class Row(msgspec.Struct, frozen=True):
+class NumberedRow(msgspec.Struct, frozen=True):
     """A numbered row as it goes out."""
 
     seq: int
@@ -46,7 +46,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class SpoolCounts(msgspec.Struct, frozen=True):
-    """What waits."""
+    """Counts of the rows that wait."""
 
     rows: int
     backlog: int
@@ -115,28 +115,28 @@ class Spool:
         return len(old)
 
     def numbered(self, lane: Lane) -> int:
-        """The highest number ever given in ``lane``; 0 before the first."""
+        """Return the highest number ever given in ``lane``; 0 before the first."""
         with self._db.reading() as connection:
             found = connection.execute("SELECT next_seq FROM lane WHERE lane = ?", (lane.value,)).fetchone()
         return int(found[0]) - 1
 
-    def rows(self, lane: Lane, after_seq: int, limit: int) -> list[Row]:
+    def rows(self, lane: Lane, after_seq: int, limit: int) -> list[NumberedRow]:
         """Numbered rows of ``lane`` not yet acknowledged, beyond ``after_seq``, in order."""
         with self._db.reading() as connection:
             found = connection.execute(
                 "SELECT seq, at_ms, body FROM row WHERE lane = ? AND seq > ? ORDER BY seq LIMIT ?",
                 (lane.value, after_seq, limit),
             ).fetchall()
-        return [Row(*row) for row in found]
+        return [NumberedRow(*row) for row in found]
 
     def first(self, lane: Lane) -> int:
-        """The lowest number of ``lane`` still held; the next to be given when none is."""
+        """Return the lowest number of ``lane`` still held; the next to be given when none is."""
         with self._db.reading() as connection:
             found = connection.execute("SELECT min(seq) FROM row WHERE lane = ?", (lane.value,)).fetchone()[0]
         return int(found) if found is not None else self.numbered(lane) + 1
 
-    def message(self, lane: Lane, row: Row, first_seq: int, now_ms: int) -> bytes:
-        """The row as it goes on the wire now: marked with its lane and number, and as stored when it is old.
+    def message(self, lane: Lane, row: NumberedRow, first_seq: int, now_ms: int) -> bytes:
+        """Return the row as it goes on the wire now: marked with its lane and number, and as stored when it is old.
 
         ``first_seq`` tells the receiver which rows before this one it need not wait for: they are held no longer.
         """

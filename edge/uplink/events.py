@@ -1,4 +1,4 @@
-"""Observations become events: the border between what vision says and what the box says. Pure."""
+"""Observations become events: the boundary between what vision says and what the box says. Pure."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _object_fell(seen: FallingObject, camera: CameraIdentity, evidence: tuple[Ev
 
 
 def report(camera: CameraIdentity, at_ms: int, *, healthy: bool, gauges: dict[str, float]) -> DeviceReported:
-    """How a camera (or, with its own identity, the box) is."""
+    """Return how a camera (or, with its own identity, the box) is."""
     return DeviceReported(
         **camera.header(camera.place_id, at_ms),
         origin=camera.origin,
@@ -122,8 +122,8 @@ def report(camera: CameraIdentity, at_ms: int, *, healthy: bool, gauges: dict[st
     )
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """What evidence an observation needs: a cut on the box's disk, and whether it is uploaded unasked."""
+class EvidenceRequest(msgspec.Struct, frozen=True):
+    """The evidence that an observation needs: a cut on the box's disk, and whether it is uploaded unasked."""
 
     cut: bool
     upload: bool
@@ -141,15 +141,15 @@ class EvidencePolicy:
         self._upload_passages = upload_passages
         self._cut_tracks: dict[tuple[int, str], None] = {}
 
-    def wanted(self, seen: Observation) -> Wanted:
-        """What this observation needs. An observation about the past names when it began."""
+    def wanted(self, seen: Observation) -> EvidenceRequest:
+        """Return what this observation needs. An observation about the past names when it began."""
         if isinstance(seen, FallingObject):
-            return Wanted(cut=True, upload=True, started_ms=seen.started_ms)
+            return EvidenceRequest(cut=True, upload=True, started_ms=seen.started_ms)
         if isinstance(seen, ObjectInZone):
             return self._of_stay(seen)
-        return Wanted(cut=True, upload=self._upload_passages, started_ms=seen.at_ms)
+        return EvidenceRequest(cut=True, upload=self._upload_passages, started_ms=seen.at_ms)
 
-    def _of_stay(self, seen: ObjectInZone) -> Wanted:
+    def _of_stay(self, seen: ObjectInZone) -> EvidenceRequest:
         is_e_bike = seen.label is ObjectLabel.E_BIKE
         key = (seen.track_id, f"{seen.place_id} {seen.label if is_e_bike else ''}")
         first = key not in self._cut_tracks and seen.phase is not TrackPhase.LEFT
@@ -158,4 +158,4 @@ class EvidencePolicy:
             self._cut_tracks[key] = None
             if len(self._cut_tracks) > MAX_TRACKS_CUT:
                 del self._cut_tracks[next(iter(self._cut_tracks))]
-        return Wanted(cut=begins, upload=begins and is_e_bike, started_ms=seen.at_ms - seen.dwell_ms)
+        return EvidenceRequest(cut=begins, upload=begins and is_e_bike, started_ms=seen.at_ms - seen.dwell_ms)

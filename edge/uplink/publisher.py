@@ -12,7 +12,7 @@ import structlog
 from contracts.errors import Transient
 from contracts.names import Channel, DeviceClass, Topic
 from edge.uplink.mqtt import BrokerConfig, BrokerConnection
-from edge.uplink.sender import Acknowledgement, Sender
+from edge.uplink.sender import Acknowledgement, SpoolSender
 
 POLL_S = 0.05
 READY_TIMEOUT_S = 10.0
@@ -21,7 +21,7 @@ _DECODER = msgspec.json.Decoder(Acknowledgement)
 _log = structlog.get_logger("edge.uplink.publisher")
 
 
-class Publisher:
+class SpoolPublisher:
     """Publishes one box's spool on ``linli/v1/{site}/edge/{box}/evt``.
 
     Args:
@@ -30,7 +30,7 @@ class Publisher:
     """
 
     def __init__(
-        self, config: BrokerConfig, *, site_id: str, box_id: str, sender: Sender, now_ms: Callable[[], int]
+        self, config: BrokerConfig, *, site_id: str, box_id: str, sender: SpoolSender, now_ms: Callable[[], int]
     ) -> None:
         self._config, self._sender, self._now_ms = config, sender, now_ms
         self._client_id = f"linli-box-{site_id}-{box_id}"

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import msgspec
 
 from contracts.events import Lane
-from edge.spool.lanes import Pace
-from edge.spool.spool import Row, Spool
+from edge.spool.lanes import RowTokenBucket
+from edge.spool.spool import NumberedRow, Spool
 
 WINDOW_ROWS = {Lane.LIVE: 64, Lane.BACKLOG: 64}
 RESEND_AFTER_MS = (5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000)
@@ -21,7 +21,7 @@ HINT_AFTER_MS = 1_000  # an answer that tells nothing new, so long after sending
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):
-    """What the platform answers on ``…/got``: everything of a lane through ``through_seq`` is in the log."""
+    """The platform's answer on ``…/got``: everything of a lane through ``through_seq`` is in the log."""
 
     spool_id: str
     lane: Lane
@@ -35,7 +35,7 @@ class _LaneState(msgspec.Struct):
     resends: int = 0
 
 
-class Sender:
+class SpoolSender:
     """Decides what to send.
 
     Args:
@@ -44,7 +44,7 @@ class Sender:
     """
 
     def __init__(self, spool: Spool, *, backlog_rows_per_s: float = 200.0) -> None:
-        self._spool, self._pace = spool, Pace(backlog_rows_per_s)
+        self._spool, self._pace = spool, RowTokenBucket(backlog_rows_per_s)
         self._lanes = {lane: _LaneState() for lane in Lane}
         self.ignored_acknowledgements = 0
 
@@ -108,10 +108,10 @@ class Sender:
             state.resends += 1
 
 
-def sendable(rows: Sequence[Row], sent: int, *, in_flight: bool) -> list[Row]:
-    """The rows that may go now: without a gap among them, and without one before them while rows are in flight.
+def sendable(rows: Sequence[NumberedRow], sent: int, *, in_flight: bool) -> list[NumberedRow]:
+    """Return the rows that may go now: without a gap among them, and without one before them while rows are in flight.
 
-    >>> rows = [Row(3, 0, b""), Row(4, 0, b""), Row(7, 0, b"")]
+    >>> rows = [NumberedRow(3, 0, b""), NumberedRow(4, 0, b""), NumberedRow(7, 0, b"")]
     >>> [row.seq for row in sendable(rows, 2, in_flight=True)], sendable(rows, 1, in_flight=True)
     ([3, 4], [])
     """

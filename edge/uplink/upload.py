@@ -36,39 +36,39 @@ class ConsoleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ca_file: str = ""
 
 
-class Step(msgspec.Struct, frozen=True):
-    """What an answer means: finished, or continue at ``offset``."""
+class UploadStep(msgspec.Struct, frozen=True):
+    """The meaning of an answer: finished, or continue at ``offset``."""
 
     finished: bool
     offset: int = 0
 
 
-def after_head(status: int, offset: int | None, total: int) -> Step:
-    """What the answer to ``HEAD`` means.
+def after_head(status: int, offset: int | None, total: int) -> UploadStep:
+    """Return what the answer to ``HEAD`` means.
 
     Raises:
         Transient: when the server cannot say now, or refuses us.
     """
     if status in {200, 204}:
-        return Step(finished=offset is not None and offset >= total, offset=offset or 0)
+        return UploadStep(finished=offset is not None and offset >= total, offset=offset or 0)
     if status == 404:
-        return Step(finished=False)
+        return UploadStep(finished=False)
     raise Transient(f"HEAD was answered {status}")
 
 
-def after_put(status: int, offset: int | None, sent_to: int) -> Step:
-    """What the answer to ``PUT`` means.
+def after_put(status: int, offset: int | None, sent_to: int) -> UploadStep:
+    """Return what the answer to ``PUT`` means.
 
     Raises:
         Transient: when it was not taken: also for a wrong hash (the server starts over) and a wrong token.
     """
     match status:
         case 200 | 201 | 204:
-            return Step(finished=True)
+            return UploadStep(finished=True)
         case 202:
-            return Step(finished=False, offset=sent_to if offset is None else offset)
+            return UploadStep(finished=False, offset=sent_to if offset is None else offset)
         case 409 if offset is not None:
-            return Step(finished=False, offset=offset)
+            return UploadStep(finished=False, offset=offset)
         case 422:
             raise Transient("the console got other bytes than the hash says; starting over")
         case 401 | 403:
@@ -128,7 +128,7 @@ class Uploader:
         finally:
             connection.close()
 
-    def _put(self, connection: http.client.HTTPConnection, upload: Upload, data: bytes, offset: int) -> Step:
+    def _put(self, connection: http.client.HTTPConnection, upload: Upload, data: bytes, offset: int) -> UploadStep:
         if not 0 <= offset < len(data):
             raise Transient(f"the console wants to continue at {offset} of {len(data)} bytes")
         end = min(offset + CHUNK_BYTES, len(data))
@@ -154,7 +154,7 @@ class Uploader:
 
 
 def check_url(url: str) -> SplitResult:
-    """The parts of the console's address.
+    """Return the parts of the console's address.
 
     Raises:
         ConfigurationError: when it is no http(s) URL.
@@ -170,7 +170,7 @@ def check_url(url: str) -> SplitResult:
 
 
 def read_token(path: Path) -> str:
-    """The box's token: the file's one line.
+    """Return the box's token: the file's one line.
 
     Raises:
         ConfigurationError: when there is none; says how to make it.

@@ -24,7 +24,7 @@ class UploadQueue:
         self._db = db
 
     def next_due(self, now_ms: int) -> Upload | None:
-        """The entry to try now."""
+        """Return the entry to try now."""
         with self._db.reading() as connection:
             found = connection.execute(
                 "SELECT sha256, mime, tries FROM upload WHERE due_ms <= ? ORDER BY due_ms, created_ms LIMIT 1",
@@ -48,6 +48,6 @@ class UploadQueue:
         return pause_s
 
     def waiting(self) -> int:
-        """How many entries there are."""
+        """Return how many entries there are."""
         with self._db.reading() as connection:
             return int(connection.execute("SELECT count(*) FROM upload").fetchone()[0])

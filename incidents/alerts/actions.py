@@ -17,11 +17,11 @@ from incidents.store.store import Store
 from system.clock import Clock, wall_ms
 
 MAX_COMMENT = 2000
-PEOPLES_ACTIONS = (AlertAction.SEE, AlertAction.HANDLE, AlertAction.MARK_FALSE, AlertAction.PROMOTE)
+HUMAN_ACTIONS = (AlertAction.SEE, AlertAction.HANDLE, AlertAction.MARK_FALSE, AlertAction.PROMOTE)
 """``retract`` belongs to the reader of findings alone."""
 
 
-class Conflict(LinliError):  # noqa: N818 - the answer's own name
+class VersionConflict(LinliError):  # noqa: N818 - the answer's own name
     """The incident changed after the actor looked. ``first`` is the newest step, by whom and when."""
 
     def __init__(self, incident: Incident, first: HistoryEntry | None) -> None:
@@ -35,7 +35,7 @@ class UnknownIncident(LinliError):  # noqa: N818
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person wants done, and the version of the incident they looked at."""
+    """An action that a person orders, and the version of the incident they looked at."""
 
     incident_id: str
     action: AlertAction
@@ -67,7 +67,7 @@ class Actions:
             if _already_done(first, actor, command):
                 return before
             if command.version != before.version:
-                raise Conflict(before, first)
+                raise VersionConflict(before, first)
             return self._carry_out(connection, actor, before, command)
 
     def _carry_out(self, connection: Connection, actor: str, before: Incident, command: Command) -> Incident:
@@ -88,7 +88,7 @@ class Actions:
         )
         detail = {"from": before.state.value, "to": state.value, "reason": reason, "version": after.version}
         audit.record(connection, actor, f"incident.{command.action}", after.incident_id, detail, now_ms)
-        kind = news_of(state)
+        kind = notification_kind(state)
         if kind is not None:
             add_deliveries(connection, self._receivers, after, kind, now_ms)
         add_change(connection, after.incident_id, after.site_id, ChangeKind.ACTED, now_ms)
@@ -101,7 +101,7 @@ def check(command: Command) -> None:
     Raises:
         NotAllowed: for ``retract``. Rejected: a false alarm without a reason, a reason without one, a long comment.
     """
-    if command.action not in PEOPLES_ACTIONS:
+    if command.action not in HUMAN_ACTIONS:
         raise NotAllowed(f"{command.action} is not for people")
     if (command.action is AlertAction.MARK_FALSE) != (command.reason is not None):
         raise Rejected(
@@ -111,8 +111,8 @@ def check(command: Command) -> None:
         raise Rejected(RejectReason.TOO_LARGE, f"comment of {len(command.comment)} characters, at most {MAX_COMMENT}")
 
 
-def news_of(state: AlertState) -> DeliveryKind | None:
-    """What receivers hear when a person put an alert into ``state``."""
+def notification_kind(state: AlertState) -> DeliveryKind | None:
+    """Return what receivers hear when a person put an alert into ``state``."""
     match state:
         case AlertState.FALSE_ALARM | AlertState.WITHDRAWN:
             return DeliveryKind.CORRECTED

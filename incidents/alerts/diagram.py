@@ -14,12 +14,12 @@ A = TypeVar("A", bound=enum.StrEnum)
 
 
 def alert_diagram() -> str:
-    """The alert table as a Mermaid state diagram, the same text for the same table."""
+    """Return the alert table as a Mermaid state diagram, the same text for the same table."""
     return _diagram(AlertState.NEW, ALERT_TABLE)
 
 
 def case_diagram() -> str:
-    """The case table, the six steps 采集上报 … 考核评价, as a Mermaid state diagram."""
+    """Return the case table, the six steps 采集上报 … 考核评价, as a Mermaid state diagram."""
     return _diagram(CaseState.REPORTED, CASE_TABLE)
 
 

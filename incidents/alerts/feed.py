@@ -20,7 +20,7 @@ MAX_PAGE = 200
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reader asks for. ``from_ms``/``to_ms`` are about the onset; ``min_severity`` includes what is above."""
+    """A reader's filters. ``from_ms``/``to_ms`` are about the onset; ``min_severity`` includes what is above."""
 
     sites: tuple[str, ...] = ()
     scenarios: tuple[str, ...] = ()
@@ -87,13 +87,13 @@ def read_page(
 
 
 def read_incident(connection: Connection, scope: Scope, incident_id: str) -> Incident | None:
-    """One incident, or None when it does not exist or is out of scope."""
+    """Return one incident, or None when it does not exist or is out of scope."""
     incident = get_incident(connection, incident_id)
     return incident if incident is not None and incident.site_id in scope else None
 
 
 def read_findings(connection: Connection, incident_id: str) -> list[Finding]:
-    """The findings applied to an incident, in the order in which they were decided."""
+    """Return the findings applied to an incident, in the order in which they were decided."""
     query = select(findings.c.content, findings.c.verified).where(findings.c.incident_id == incident_id)
     rows = connection.execute(query.where(findings.c.applied.is_(True))).all()
     found = [
@@ -103,7 +103,7 @@ def read_findings(connection: Connection, incident_id: str) -> list[Finding]:
 
 
 def in_scope(scope: Scope) -> ColumnElement[bool]:
-    """The condition that an incident's site is in ``scope``."""
+    """Return the condition that an incident's site is in ``scope``."""
     if scope.every:
         return incidents.c.site_id.not_in(scope.named) if scope.named else true()
     return incidents.c.site_id.in_(scope.named) if scope.named else false()

@@ -9,14 +9,14 @@ from sqlalchemy import Connection, RowMapping, bindparam, case, func, insert, se
 from sqlalchemy.sql import ColumnElement
 
 from contracts.findings import Finding, Phase
-from incidents.store.database import ask, padded
+from incidents.store.database import padded_to_power_of_two, select_by_ids
 from incidents.store.records import EpisodeState, Incident
 from incidents.store.schema import episodes
 
 _UPDATE = update(episodes).where(episodes.c.open_id == bindparam("of"))
 
 
-class Episode(msgspec.Struct, frozen=True, kw_only=True):
+class IncidentEpisode(msgspec.Struct, frozen=True, kw_only=True):
     """One row of ``episodes``. Severity, life safety, verified and confidence are the highest so far."""
 
     open_id: str
@@ -31,8 +31,8 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     last_ms: int
 
 
-class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """What the episodes of an incident that still hold add up to."""
+class EpisodeTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """The sums over the episodes of an incident that still hold."""
 
     severity_rank: int
     life_safety: bool
@@ -43,9 +43,9 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     last_ms: int
 
 
-def opened(finding: Finding, incident_id: str, *, momentary: bool) -> Episode:
+def opened(finding: Finding, incident_id: str, *, momentary: bool) -> IncidentEpisode:
     """The episode that an OPEN begins; a ``momentary`` one is over with it."""
-    return Episode(
+    return IncidentEpisode(
         open_id=finding.open_id,
         incident_id=incident_id,
         next_nth=1,
@@ -59,8 +59,8 @@ def opened(finding: Finding, incident_id: str, *, momentary: bool) -> Episode:
     )
 
 
-def advanced(episode: Episode, finding: Finding) -> Episode:
-    """The episode after its next finding. What was retracted stays so, whatever still arrives."""
+def advanced(episode: IncidentEpisode, finding: Finding) -> IncidentEpisode:
+    """Return the episode after its next finding. What was retracted stays so, whatever still arrives."""
     state = episode.state
     if finding.phase is Phase.RETRACT:
         return msgspec.structs.replace(episode, state=EpisodeState.RETRACTED)
@@ -78,23 +78,23 @@ def advanced(episode: Episode, finding: Finding) -> Episode:
     )
 
 
-def after_totals(incident: Incident, totals: Totals) -> Incident:
-    """The incident with what its episodes add up to."""
+def after_totals(incident: Incident, totals: EpisodeTotals) -> Incident:
+    """Return the incident with what its episodes add up to."""
     return msgspec.structs.replace(incident, **msgspec.structs.asdict(totals))
 
 
-def episode_of(row: RowMapping) -> Episode:
-    """The row of ``episodes`` as a value."""
-    return Episode(**{**row, "state": EpisodeState(row["state"])})
+def episode_of(row: RowMapping) -> IncidentEpisode:
+    """Return the row of ``episodes`` as a value."""
+    return IncidentEpisode(**{**row, "state": EpisodeState(row["state"])})
 
 
-def add_episodes(connection: Connection, begun: Sequence[Episode]) -> None:
+def add_episodes(connection: Connection, begun: Sequence[IncidentEpisode]) -> None:
     """Write the rows of new episodes."""
     if begun:
         connection.execute(insert(episodes), [_values(episode) for episode in begun])
 
 
-def update_episodes(connection: Connection, changed: Iterable[Episode]) -> None:
+def update_episodes(connection: Connection, changed: Iterable[IncidentEpisode]) -> None:
     """Write the rows of episodes that have one."""
     rows = [_values(episode) | {"of": episode.open_id} for episode in changed]
     if rows:
@@ -103,21 +103,21 @@ def update_episodes(connection: Connection, changed: Iterable[Episode]) -> None:
 
 def totals_without(
     connection: Connection, incident_ids: Sequence[str], open_ids: Iterable[str]
-) -> dict[tuple[str, bool], Totals]:
-    """What the episodes of incidents add up to, leaving ``open_ids`` out.
+) -> dict[tuple[str, bool], EpisodeTotals]:
+    """Return what the episodes of incidents add up to, leaving ``open_ids`` out.
 
     By incident and whether they were retracted; there is none where there is no such episode.
     """
-    rows = ask(connection, _TOTALS, incident_ids, left_out=padded(sorted(open_ids) or [""]))
+    rows = select_by_ids(connection, _TOTALS, incident_ids, left_out=padded_to_power_of_two(sorted(open_ids) or [""]))
     return {(row["incident_id"], row["retracted"] > 0): _totals_of(row) for row in rows}
 
 
-def totals_of(episodes_: Iterable[Episode], others: Totals | None) -> Totals | None:
-    """What these episodes and those that ``others`` stands for add up to, or None when there is none."""
+def totals_of(episodes_: Iterable[IncidentEpisode], others: EpisodeTotals | None) -> EpisodeTotals | None:
+    """Return what these episodes and those that ``others`` stands for add up to, or None when there is none."""
     parts = [*(_alone(episode) for episode in episodes_), *([others] if others else [])]
     if not parts:
         return None
-    return Totals(
+    return EpisodeTotals(
         severity_rank=max(part.severity_rank for part in parts),
         life_safety=any(part.life_safety for part in parts),
         verified=any(part.verified for part in parts),
@@ -128,8 +128,8 @@ def totals_of(episodes_: Iterable[Episode], others: Totals | None) -> Totals | N
     )
 
 
-def _alone(episode: Episode) -> Totals:
-    return Totals(
+def _alone(episode: IncidentEpisode) -> EpisodeTotals:
+    return EpisodeTotals(
         severity_rank=episode.severity_rank,
         life_safety=episode.life_safety,
         verified=episode.verified,
@@ -140,8 +140,8 @@ def _alone(episode: Episode) -> Totals:
     )
 
 
-def _totals_of(row: RowMapping) -> Totals:
-    return Totals(
+def _totals_of(row: RowMapping) -> EpisodeTotals:
+    return EpisodeTotals(
         severity_rank=row["severity_rank"],
         life_safety=row["life_safety"] > 0,
         verified=row["verified"] > 0,
@@ -152,7 +152,7 @@ def _totals_of(row: RowMapping) -> Totals:
     )
 
 
-def _values(episode: Episode) -> dict[str, object]:
+def _values(episode: IncidentEpisode) -> dict[str, object]:
     return msgspec.structs.asdict(episode) | {"state": episode.state.value}
 
 

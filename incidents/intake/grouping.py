@@ -16,12 +16,12 @@ FOLD_WINDOW_MS = 60_000
 
 
 def distance_ms(incident: Incident, at_ms: int) -> int:
-    """How far ``at_ms`` lies from the incident's activity, 0 inside it."""
+    """Return how far ``at_ms`` lies from the incident's activity, 0 inside it."""
     return max(incident.onset_ms - at_ms, at_ms - incident.last_ms, 0)
 
 
-def joins(candidates: Sequence[Incident], finding: Finding, window_ms: int) -> Incident | None:
-    """The live incident of the same subject that the episode opened by ``finding`` extends, or None.
+def matching_incident(candidates: Sequence[Incident], finding: Finding, window_ms: int) -> Incident | None:
+    """Return the live incident of the same subject that the episode opened by ``finding`` extends, or None.
 
     ``candidates`` are incidents of its site, scenario, subject and origin; ``window_ms`` is its rule's ``regroup_ms``.
     Activity counts on both sides: a late episode from shortly before an incident belongs to it as one from shortly
@@ -32,7 +32,7 @@ def joins(candidates: Sequence[Incident], finding: Finding, window_ms: int) -> I
 
 
 def new_incident_id(finding: Finding, *, taken: bool) -> str:
-    """The id of the incident that ``finding`` opens.
+    """Return the id of the incident that ``finding`` opens.
 
     ``taken``: its plain id belongs to an incident that cannot be extended (final, or of another origin); then the
     finding's own id is mixed in, which keeps it deterministic.
@@ -44,7 +44,7 @@ def new_incident_id(finding: Finding, *, taken: bool) -> str:
 
 
 def fold_group(site_id: str, severity: Severity, opened_ms: int, opened_before: int) -> str | None:
-    """The group of rows that a new incident is folded into, or None when it stands alone.
+    """Return the group of rows that a new incident is folded into, or None when it stands alone.
 
     ``opened_before``: how many below critical the site opened within the last minute.
     """

@@ -14,15 +14,15 @@ from sqlalchemy import Connection, bindparam, select
 from contracts.findings import Finding
 from contracts.rules import RuleFacts, facts_of
 from incidents.intake.episodes import (
-    Episode,
-    Totals,
+    EpisodeTotals,
+    IncidentEpisode,
     add_episodes,
     episode_of,
     totals_of,
     totals_without,
     update_episodes,
 )
-from incidents.intake.grouping import joins
+from incidents.intake.grouping import matching_incident
 from incidents.intake.openings import (
     CANDIDATES,
     Key,
@@ -31,7 +31,7 @@ from incidents.intake.openings import (
     live_incidents,
     update_incidents,
 )
-from incidents.store.database import ask
+from incidents.store.database import select_by_ids
 from incidents.store.records import EpisodeState, Incident, get_incident, incident_of
 from incidents.store.schema import episodes, incidents
 
@@ -39,7 +39,7 @@ _EPISODES = select(episodes).where(episodes.c.open_id.in_(bindparam("ids", expan
 _INCIDENTS = select(incidents).where(incidents.c.incident_id.in_(bindparam("ids", expanding=True)))
 
 
-class EpisodesAtHand:
+class EpisodeIdentityMap:
     """Episodes of the findings that come.
 
     Args:
@@ -49,30 +49,30 @@ class EpisodesAtHand:
     def __init__(self, connection: Connection, open_ids: Sequence[str]) -> None:
         self._connection = connection
         self._open_ids = open_ids
-        self._now: dict[str, Episode] = {}
-        self._of_incident: defaultdict[str, dict[str, Episode]] = defaultdict(dict)
-        self._others: dict[tuple[str, bool], Totals] = {}
+        self._now: dict[str, IncidentEpisode] = {}
+        self._of_incident: defaultdict[str, dict[str, IncidentEpisode]] = defaultdict(dict)
+        self._others: dict[tuple[str, bool], EpisodeTotals] = {}
         self._added_up: set[str] = set()
         self._begun: set[str] = set()
         self._changed: set[str] = set()
-        for row in ask(connection, _EPISODES, open_ids):
+        for row in select_by_ids(connection, _EPISODES, open_ids):
             self._put(episode_of(row))
 
-    def get(self, open_id: str) -> Episode | None:
-        """One of them, or None while it has not begun."""
+    def get(self, open_id: str) -> IncidentEpisode | None:
+        """Return one of them, or None while it has not begun."""
         return self._now.get(open_id)
 
     def incident_ids(self) -> list[str]:
-        """The incidents that they belong to."""
+        """Return the incidents that they belong to."""
         return list(dict.fromkeys(episode.incident_id for episode in self._now.values()))
 
-    def begin(self, episode: Episode) -> None:
+    def begin(self, episode: IncidentEpisode) -> None:
         """A new episode."""
         self._begun.add(episode.open_id)
         self._put(episode)
 
-    def update(self, episode: Episode) -> None:
-        """What an episode is now."""
+    def update(self, episode: IncidentEpisode) -> None:
+        """Replace an episode."""
         self._changed.add(episode.open_id)
         self._put(episode)
 
@@ -86,8 +86,8 @@ class EpisodesAtHand:
         """The incident is new: no episode that is not at hand belongs to it."""
         self._added_up.add(incident_id)
 
-    def totals(self, incident_id: str, *, retracted: bool = False) -> Totals | None:
-        """What the incident's episodes add up to, or None when there is none.
+    def totals(self, incident_id: str, *, retracted: bool = False) -> EpisodeTotals | None:
+        """Return what the incident's episodes add up to, or None when there is none.
 
         Args:
             retracted: add up the episodes that were retracted instead of those that hold.
@@ -105,14 +105,14 @@ class EpisodesAtHand:
         self._begun.clear()
         self._changed.clear()
 
-    def _put(self, episode: Episode) -> None:
+    def _put(self, episode: IncidentEpisode) -> None:
         before = self._now.get(episode.open_id)
         if before is not None and before.incident_id != episode.incident_id:
             del self._of_incident[before.incident_id][episode.open_id]
         self._now[episode.open_id] = self._of_incident[episode.incident_id][episode.open_id] = episode
 
 
-class IncidentsAtHand:
+class IncidentIdentityMap:
     """Incidents that findings may change: those of known episodes, and those that new episodes may join.
 
     Args:
@@ -134,29 +134,29 @@ class IncidentsAtHand:
         self._by_key: defaultdict[Key, dict[str, None]] = defaultdict(dict)
         self._changed: dict[str, None] = {}
         self._asked = {finding.finding_id for finding in openings}
-        for row in ask(connection, _INCIDENTS, incident_ids):
+        for row in select_by_ids(connection, _INCIDENTS, incident_ids):
             self._put(incident_of(row))
         self._meet(openings)
 
     def get(self, incident_id: str) -> Incident | None:
-        """One incident, or None."""
+        """Return one incident, or None."""
         return self._now.get(incident_id) or get_incident(self._connection, incident_id)
 
     def to_extend(self, finding: Finding) -> Incident | None:
-        """The live incident that the episode opened by ``finding`` joins, or None."""
+        """Return the live incident that the episode opened by ``finding`` joins, or None."""
         if finding.finding_id not in self._asked:
             self._asked.add(finding.finding_id)
             self._meet([finding])
         of_subject = (self._now[incident_id] for incident_id in self._by_key[key_of_finding(finding)])
         live = sorted((one for one in of_subject if not one.final), key=lambda one: one.last_ms, reverse=True)
-        return joins(live[:CANDIDATES], finding, facts_of(self._rules, finding.rule).regroup_ms)
+        return matching_incident(live[:CANDIDATES], finding, facts_of(self._rules, finding.rule).regroup_ms)
 
     def add(self, incident: Incident) -> None:
         """A new incident, whose row is there."""
         self._put(incident)
 
     def update(self, incident: Incident) -> None:
-        """What an incident is now."""
+        """Replace an incident."""
         self._changed[incident.incident_id] = None
         self._put(incident)
 

@@ -19,13 +19,13 @@ from contracts.findings import Finding, Phase, content_of, trace_id
 from contracts.hops import Hop, HopTimes
 from contracts.incidents import AlertAction, next_alert_state
 from contracts.rules import RuleFacts, facts_of
-from delivery.deliveries import news_of
-from incidents.intake.episodes import Episode, advanced, after_totals, opened
+from delivery.deliveries import notifications_of
+from incidents.intake.episodes import IncidentEpisode, advanced, after_totals, opened
 from incidents.intake.openings import INCIDENTS, open_incident
-from incidents.intake.unit_of_work import Pending
+from incidents.intake.unit_of_work import IntakeUnitOfWork
 from incidents.store.counters import current
 from incidents.store.history import SYSTEM, add_history
-from incidents.store.operator_alarms import AlarmCode, Raised, raise_alarm
+from incidents.store.operator_alarms import AlarmCode, RaisedAlarm, raise_alarm
 from incidents.store.records import ChangeKind, DeliveryKind, EpisodeState, Incident
 from incidents.store.schema import findings as table
 from incidents.store.store import Store
@@ -47,13 +47,13 @@ _FINDING = msgspec.json.Decoder(Finding)
 _ALARMING = {"rule_failed": AlarmCode.RULE_FAILED, "batch_unreadable": AlarmCode.BATCH_UNREADABLE}
 
 
-class Handed(msgspec.Struct, frozen=True):
-    """What a source gave at once: findings with their numbers, alarms of who decides them, how far was read, when each
+class FindingBatch(msgspec.Struct, frozen=True):
+    """A batch of a source: findings with their numbers, alarms of who decides them, how far was read, when each
     finding was decided, as far as it is known, and how many records it read for that.
     """
 
     findings: Sequence[tuple[int, Finding]] = ()
-    alarms: Sequence[Raised] = ()
+    alarms: Sequence[RaisedAlarm] = ()
     through: int = 0
     kept_ms: Mapping[int, int] = {}
     records: int = 0
@@ -64,8 +64,8 @@ class Handed(msgspec.Struct, frozen=True):
         return max([n for n, _ in self.findings] + [self.through])
 
 
-class Taken(msgspec.Struct):
-    """What a batch came to. ``at_ms``: when it was taken."""
+class IntakeResult(msgspec.Struct):
+    """The result of a batch. ``at_ms``: when it was taken."""
 
     at_ms: int = 0
     new: int = 0
@@ -119,18 +119,18 @@ class Intake:
         self.cursor_name = f"intake/{source}"
 
     def cursor(self) -> int:
-        """The number of the last finding taken, 0 at first."""
+        """Return the number of the last finding taken, 0 at first."""
         with self.store.read() as connection:
             return current(connection, self.cursor_name)
 
     def take(
         self,
         findings: Sequence[tuple[int, Finding]],
-        alarms: Sequence[Raised] = (),
+        alarms: Sequence[RaisedAlarm] = (),
         *,
         through: int = 0,
         kept_ms: Mapping[int, int] | None = None,
-    ) -> Taken:
+    ) -> IntakeResult:
         """Take findings with their numbers in the engine's store; all of them durably, or none.
 
         Args:
@@ -141,43 +141,44 @@ class Intake:
         Raises:
             Transient: the database is away.
         """
-        handed = Handed(findings, alarms, through, kept_ms or {})
+        batch = FindingBatch(findings, alarms, through, kept_ms or {})
         if not findings and not alarms and not through:
-            return Taken()
+            return IntakeResult()
         with self.store.write() as connection:
-            (taken,) = take_together(connection, [(self, handed)])
-        self.tell(handed, taken)
+            (taken,) = take_batches(connection, [(self, batch)])
+        self.after_commit(batch, taken)
         return taken
 
-    def take_in(self, pending: Pending, handed: Handed) -> Taken:
-        """See :func:`take_together`."""
-        taken = Taken(at_ms=self._clock_ms())
-        pass_ = _Pass(pending, self._directory, self.rules, self._receivers, taken.at_ms, taken)
-        for _n, finding in handed.findings:
+    def take_in(self, unit_of_work: IntakeUnitOfWork, batch: FindingBatch) -> IntakeResult:
+        """See :func:`take_batches`."""
+        taken = IntakeResult(at_ms=self._clock_ms())
+        pass_ = _Pass(unit_of_work, self._directory, self.rules, self._receivers, taken.at_ms, taken)
+        for _n, finding in batch.findings:
             pass_.take(finding)
-        for alarm in handed.alarms:
-            raise_alarm(pending.connection, alarm.code, alarm.subject, alarm.detail, taken.at_ms)
-        pending.numbers.reach(self.cursor_name, handed.newest)
+        for alarm in batch.alarms:
+            raise_alarm(unit_of_work.connection, alarm.code, alarm.subject, alarm.detail, taken.at_ms)
+        unit_of_work.numbers.reach(self.cursor_name, batch.newest)
         return taken
 
-    def tell(self, handed: Handed, taken: Taken) -> None:
+    def after_commit(self, batch: FindingBatch, taken: IntakeResult) -> None:
         """Count and log what is durable now."""
         for incident_id in taken.opened:
             _log.info("incident_opened", trace=taken.traces[incident_id], incident=incident_id)
         if taken.new:
-            self._times.add(handed.findings, handed.kept_ms, taken.at_ms)
+            self._times.add(batch.findings, batch.kept_ms, taken.at_ms)
 
 
-def take_together(connection: Connection, given: Sequence[tuple[Intake, Handed]]) -> list[Taken]:
-    """Take what several sources gave within one transaction; once it is committed :meth:`Intake.tell` is due for each.
+def take_batches(connection: Connection, given: Sequence[tuple[Intake, FindingBatch]]) -> list[IntakeResult]:
+    """Take what several sources gave within one transaction; once it is committed :meth:`Intake.after_commit` is due
+    for each.
 
     Together since each statement is waited for, and most of them can be one for everything that was given.
     """
-    coming = [finding for _, handed in given for _, finding in handed.findings]
+    coming = [finding for _, batch in given for _, finding in batch.findings]
     rules = {name: facts for intake, _ in given for name, facts in intake.rules.items()}
-    pending = Pending(connection, coming, [intake.cursor_name for intake, _ in given], rules)
-    taken = [intake.take_in(pending, handed) for intake, handed in given]
-    pending.write()
+    unit_of_work = IntakeUnitOfWork(connection, coming, [intake.cursor_name for intake, _ in given], rules)
+    taken = [intake.take_in(unit_of_work, batch) for intake, batch in given]
+    unit_of_work.write()
     return taken
 
 
@@ -186,15 +187,15 @@ class _Pass:
 
     def __init__(
         self,
-        pending: Pending,
+        unit_of_work: IntakeUnitOfWork,
         directory: SiteDirectory,
         rules: Mapping[str, RuleFacts],
         receivers: Sequence[str],
         now_ms: int,
-        taken: Taken,
+        taken: IntakeResult,
     ) -> None:
-        self.pending = pending
-        self.connection = pending.connection
+        self.unit_of_work = unit_of_work
+        self.connection = unit_of_work.connection
         self.directory = directory
         self.rules = rules
         self.receivers = receivers
@@ -202,7 +203,7 @@ class _Pass:
         self.taken = taken
 
     def take(self, finding: Finding) -> None:
-        known = self.pending.known(finding.finding_id)
+        known = self.unit_of_work.known(finding.finding_id)
         if known is not None:
             self._meet_again(finding, *known)
             return
@@ -211,11 +212,11 @@ class _Pass:
             subject = f"{finding.site_id}/{finding.key}"
             raise_alarm(self.connection, _ALARMING[finding.rule], subject, finding.finding_id, self.now_ms)
         row = self._row(finding)
-        if self.pending.is_its_turn(finding):
+        if self.unit_of_work.is_its_turn(finding):
             episode = self._apply(_FINDING.decode(row["content"]))  # what is kept is what is applied
-            self.pending.keep_applied(row, episode.incident_id)
+            self.unit_of_work.keep_applied(row, episode.incident_id)
             return
-        self.pending.keep_waiting(row)
+        self.unit_of_work.keep_waiting(row)
         if not self._apply_ready(finding.open_id):
             self.taken.waiting += 1
 
@@ -231,10 +232,10 @@ class _Pass:
 
     def _confirm(self, finding: Finding) -> None:
         """Judged again with the data that was missing: the same finding now holds as verified."""
-        self.pending.verify(finding.finding_id)
-        episode = self.pending.episodes.get(finding.open_id)
+        self.unit_of_work.verify(finding.finding_id)
+        episode = self.unit_of_work.episodes.get(finding.open_id)
         if episode is not None:
-            self.pending.episodes.update(msgspec.structs.replace(episode, verified=True))
+            self.unit_of_work.episodes.update(msgspec.structs.replace(episode, verified=True))
             self._refresh(self._incident(episode.incident_id), ChangeKind.UPDATED)
 
     def _row(self, finding: Finding) -> dict[str, Any]:
@@ -253,14 +254,14 @@ class _Pass:
             applied = True
         return applied
 
-    def _apply(self, finding: Finding) -> Episode:
-        episode = self.pending.episodes.get(finding.open_id)
+    def _apply(self, finding: Finding) -> IncidentEpisode:
+        episode = self.unit_of_work.episodes.get(finding.open_id)
         episode = self._begin(finding) if episode is None else self._continue(episode, finding)
-        self.pending.name_evidence(episode.incident_id, finding, self.now_ms)
+        self.unit_of_work.name_evidence(episode.incident_id, finding, self.now_ms)
         return episode
 
     def _next(self, open_id: str) -> Finding | None:
-        episode = self.pending.episodes.get(open_id)
+        episode = self.unit_of_work.episodes.get(open_id)
         if episode is None:
             content = self.connection.execute(_WAITING_OPEN, {"of": open_id}).scalar()
         else:
@@ -268,20 +269,20 @@ class _Pass:
             content = self.connection.execute(_WAITING_NEXT, due).scalar()
         return None if content is None else _FINDING.decode(content)
 
-    def _begin(self, finding: Finding) -> Episode:
-        incident = self.pending.incidents.to_extend(finding)
+    def _begin(self, finding: Finding) -> IncidentEpisode:
+        incident = self.unit_of_work.incidents.to_extend(finding)
         joined = incident is not None
         if incident is None:
             incident = self._open(finding)
         episode = opened(finding, incident.incident_id, momentary=self._is_momentary(finding))
-        self.pending.episodes.begin(episode)
+        self.unit_of_work.episodes.begin(episode)
         if joined:
             self._refresh(incident, ChangeKind.EXTENDED)
         return episode
 
     def _open(self, finding: Finding) -> Incident:
-        self.pending.incidents.write()
-        ordinal = self.pending.numbers.next(INCIDENTS)
+        self.unit_of_work.incidents.write()
+        ordinal = self.unit_of_work.numbers.next(INCIDENTS)
         incident = open_incident(
             self.connection,
             finding,
@@ -290,37 +291,37 @@ class _Pass:
             ordinal=ordinal,
             now_ms=self.now_ms,
         )
-        self.pending.add_incident(incident)
+        self.unit_of_work.add_incident(incident)
         self.taken.opened.append(incident.incident_id)
         self.taken.traces[incident.incident_id] = trace_id(finding)
         self._tell(incident, DeliveryKind.OPENED)
-        self.pending.change(incident, ChangeKind.OPENED, self.now_ms)
+        self.unit_of_work.change(incident, ChangeKind.OPENED, self.now_ms)
         return incident
 
     def _is_momentary(self, finding: Finding) -> bool:
         return facts_of(self.rules, finding.rule).momentary
 
-    def _continue(self, episode: Episode, finding: Finding) -> Episode:
+    def _continue(self, episode: IncidentEpisode, finding: Finding) -> IncidentEpisode:
         episode = advanced(episode, finding)
         incident = self._incident(episode.incident_id)
         if self._outgrows(incident, episode):
             # Somebody closed the incident, then it got worse: closed rows are not looked at, so this is a new one.
             closed, incident = incident, self._open(finding)
             episode = msgspec.structs.replace(episode, incident_id=incident.incident_id)
-            self.pending.episodes.update(episode)
+            self.unit_of_work.episodes.update(episode)
             self._refresh(closed, ChangeKind.UPDATED)
         else:
-            self.pending.episodes.update(episode)
+            self.unit_of_work.episodes.update(episode)
         self._refresh(incident, ChangeKind.UPDATED)
         return episode
 
-    def _outgrows(self, incident: Incident, episode: Episode) -> bool:
+    def _outgrows(self, incident: Incident, episode: IncidentEpisode) -> bool:
         holds = episode.state is not EpisodeState.RETRACTED
         return incident.final and holds and episode.severity_rank > incident.severity_rank
 
     def _refresh(self, incident: Incident, kind: ChangeKind) -> None:
         """Write what the incident's episodes now add up to, and tell whoever must hear of the difference."""
-        totals = self.pending.episodes.totals(incident.incident_id)
+        totals = self.unit_of_work.episodes.totals(incident.incident_id)
         if totals is None:
             self._withdraw(incident)
             return
@@ -338,7 +339,7 @@ class _Pass:
         return after
 
     def _withdraw(self, incident: Incident) -> None:
-        was = self.pending.episodes.totals(incident.incident_id, retracted=True)
+        was = self.unit_of_work.episodes.totals(incident.incident_id, retracted=True)
         incident = msgspec.structs.replace(after_totals(incident, was) if was else incident, ongoing=False)
         if incident.final:  # people had decided, or it is withdrawn already; that stays, with the change to look at
             self._write(incident, ChangeKind.UPDATED)
@@ -351,14 +352,14 @@ class _Pass:
 
     def _write(self, incident: Incident, kind: ChangeKind) -> None:
         incident = msgspec.structs.replace(incident, changed_ms=self.now_ms)
-        self.pending.incidents.update(incident)
-        self.pending.change(incident, kind, self.now_ms)
+        self.unit_of_work.incidents.update(incident)
+        self.unit_of_work.change(incident, kind, self.now_ms)
 
     def _tell(self, incident: Incident, kind: DeliveryKind) -> None:
-        self.pending.tell(news_of(self.receivers, incident, kind, self.now_ms))
+        self.unit_of_work.enqueue(notifications_of(self.receivers, incident, kind, self.now_ms))
 
     def _incident(self, incident_id: str) -> Incident:
-        incident = self.pending.incidents.get(incident_id)
+        incident = self.unit_of_work.incidents.get(incident_id)
         assert incident is not None, f"episode without its incident {incident_id}"
         return incident
 

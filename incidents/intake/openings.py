@@ -11,7 +11,7 @@ from contracts.incidents import AlertState
 from contracts.rules import RuleFacts, facts_of
 from incidents.intake.grouping import FOLD_WINDOW_MS, fold_group, new_incident_id
 from incidents.store.counters import allot_day_number
-from incidents.store.database import ask
+from incidents.store.database import select_by_ids
 from incidents.store.records import Incident, incident_of
 from incidents.store.schema import incidents
 from inventory.directory import SiteDirectory, building_of, place_path, site_day
@@ -83,7 +83,7 @@ _UPDATE = (
 
 
 def key_of_finding(finding: Finding) -> Key:
-    """What an incident and a finding that may extend it have in common."""
+    """Return what an incident and a finding that may extend it have in common."""
     return finding.site_id, finding.rule, finding.subject.kind.value, finding.subject.ref, finding.origin.value
 
 
@@ -101,7 +101,7 @@ def live_incidents(
     """
     keys = list(dict.fromkeys(map(key_of_finding, openings)))
     since_ms = min((finding.onset_ms - facts_of(rules, finding.rule).regroup_ms for finding in openings), default=0)
-    return [incident_of(row) for row in ask(connection, _LIVE, keys, since=since_ms)]
+    return [incident_of(row) for row in select_by_ids(connection, _LIVE, keys, since=since_ms)]
 
 
 def open_incident(
@@ -158,7 +158,7 @@ def _subject(finding: Finding) -> dict[str, object]:
 
 
 def _row_of(incident: Incident) -> dict[str, object]:
-    """The incident as values of its row."""
+    """Return the incident as values of its row."""
     return {name: getattr(incident, name) for name in incident.__struct_fields__} | {"state": incident.state.value}
 
 

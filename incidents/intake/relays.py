@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from contracts.findings import FindingsReader
-from incidents.intake.intake import Handed, Intake, Taken, take_together
-from incidents.store.leases import Claims
+from incidents.intake.intake import FindingBatch, Intake, IntakeResult, take_batches
+from incidents.store.leases import Leases
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
 from inventory.inventory import Inventory
@@ -25,8 +25,8 @@ INVENTORY_S = 2.0
 """How old the names may be that people read: seldom changed, and each look is a transaction of its own."""
 
 
-class FindingsSource(FindingsReader, Protocol):
-    """Findings that also say when they were kept; ``EngineStore`` is one."""
+class FindingsFeed(FindingsReader, Protocol):
+    """Findings that also say when they were kept; ``SqliteCheckpointStore`` is one."""
 
     def kept_ms(self, numbers: Sequence[int]) -> Mapping[int, int]:
         """Return when each of those just given was kept, epoch ms UTC, as far as it is known."""
@@ -42,7 +42,7 @@ class Relay(Protocol):
 
     intake: Intake
 
-    def read(self) -> Handed | None:
+    def read(self) -> FindingBatch | None:
         """Return what has not been taken yet, up to a bound; None: nothing.
 
         Raises:
@@ -50,7 +50,7 @@ class Relay(Protocol):
         """
         ...
 
-    def committed(self, handed: Handed, taken: Taken) -> None:
+    def committed(self, batch: FindingBatch, taken: IntakeResult) -> None:
         """Do what is due once the transaction that took it is durable."""
         ...
 
@@ -60,25 +60,25 @@ class Relay(Protocol):
 
     def step(self) -> int:
         """Read and take, in a transaction of its own; return how many records that were. Raises as :meth:`read`."""
-        handed = self.read()
-        if handed is None:
+        batch = self.read()
+        if batch is None:
             return 0
-        hand_over([(self, handed)], self.intake.store)
-        return handed.records
+        hand_over([(self, batch)], self.intake.store)
+        return batch.records
 
 
-def hand_over(given: Sequence[tuple[Relay, Handed]], store: Store) -> None:
+def hand_over(given: Sequence[tuple[Relay, FindingBatch]], store: Store) -> None:
     """Take what the relays have read in one transaction, and tell each that it is durable."""
     with store.write() as connection:
-        taken = take_together(connection, [(relay.intake, handed) for relay, handed in given])
-    for (relay, handed), one in zip(given, taken, strict=True):
-        relay.committed(handed, one)
+        taken = take_batches(connection, [(relay.intake, batch) for relay, batch in given])
+    for (relay, batch), one in zip(given, taken, strict=True):
+        relay.committed(batch, one)
 
 
 class FindingsRelay(Relay):
     """Findings of one source into incidents; the cursor lies in the incidents' own transaction."""
 
-    def __init__(self, source: FindingsSource, intake: Intake) -> None:
+    def __init__(self, source: FindingsFeed, intake: Intake) -> None:
         self._source = source
         self.intake = intake
         self._wake = threading.Event()
@@ -88,18 +88,18 @@ class FindingsRelay(Relay):
         self._wake.set()
 
     def cursor(self) -> int:
-        """The number of the last finding taken."""
+        """Return the number of the last finding taken."""
         return self.intake.cursor()
 
-    def read(self) -> Handed | None:
+    def read(self) -> FindingBatch | None:
         """See :class:`Relay`."""
         findings = self._source.findings_after(self.intake.cursor(), TAKE_FINDINGS)
         kept_ms = self._source.kept_ms([n for n, _ in findings])
-        return Handed(findings, kept_ms=kept_ms, records=len(findings)) if findings else None
+        return FindingBatch(findings, kept_ms=kept_ms, records=len(findings)) if findings else None
 
-    def committed(self, handed: Handed, taken: Taken) -> None:
+    def committed(self, batch: FindingBatch, taken: IntakeResult) -> None:
         """See :class:`Relay`."""
-        self.intake.tell(handed, taken)
+        self.intake.after_commit(batch, taken)
 
     def rest(self) -> None:
         """See :class:`Relay`; nothing is remembered."""
@@ -122,9 +122,9 @@ class SharedRelays:
     processes at one source would do no harm, but the work twice: what is known is ignored.
     """
 
-    def __init__(self, relays: Mapping[str, Relay], claims: Claims, store: Store) -> None:
+    def __init__(self, relays: Mapping[str, Relay], leases: Leases, store: Store) -> None:
         self._relays = deque(relays.items())
-        self._claims = claims
+        self._leases = leases
         self._store = store
 
     def step(self) -> int:
@@ -146,24 +146,24 @@ class SharedRelays:
             if self.step() < TAKE_FINDINGS:
                 stop.wait(max(0.0, due_s - time.monotonic()))
 
-    def _read(self) -> list[tuple[Relay, Handed]]:
-        given: list[tuple[Relay, Handed]] = []
+    def _read(self) -> list[tuple[Relay, FindingBatch]]:
+        given: list[tuple[Relay, FindingBatch]] = []
         for _ in range(len(self._relays)):
             name, relay = self._relays[0]
             self._relays.rotate(-1)
-            if not self._claims.mine(f"findings/{name}"):
+            if not self._leases.holds(f"findings/{name}"):
                 relay.rest()
                 continue
-            handed = relay.read()
-            if handed is not None:
-                given.append((relay, handed))
+            batch = relay.read()
+            if batch is not None:
+                given.append((relay, batch))
             if _findings(given) >= TAKE_FINDINGS:
                 break
         return given
 
 
-def _findings(given: Sequence[tuple[Relay, Handed]]) -> int:
-    return sum(len(handed.findings) for _, handed in given)
+def _findings(given: Sequence[tuple[Relay, FindingBatch]]) -> int:
+    return sum(len(batch.findings) for _, batch in given)
 
 
 class DirectoryRelay:

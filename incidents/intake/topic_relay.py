@@ -9,10 +9,10 @@ import structlog
 
 from contracts.errors import LogBroken
 from contracts.findings import Finding
-from incidents.intake.intake import Handed, Intake, Taken
+from incidents.intake.intake import FindingBatch, Intake, IntakeResult
 from incidents.intake.relays import TAKE_FINDINGS, Relay
-from incidents.store.operator_alarms import AlarmCode, Raised
-from streams.checkpoints.findings_topic import KafkaFindings, PartitionAlarm, Said
+from incidents.store.operator_alarms import AlarmCode, RaisedAlarm
+from streams.checkpoints.findings_topic import FindingsRecord, KafkaFindings, PartitionAlarm
 from streams.kafka import KafkaCluster
 
 LOG = structlog.get_logger("linli")
@@ -29,7 +29,7 @@ class TopicRelay(Relay):
         self._subject = findings.identity()
         self._taken: int | None = None  # what the cursor is, while nobody else moves it
 
-    def read(self) -> Handed | None:
+    def read(self) -> FindingBatch | None:
         """See :class:`incidents.intake.relays.Relay`. What retention took before it was read is an alarm.
 
         Raises:
@@ -38,7 +38,7 @@ class TopicRelay(Relay):
         cursor = self.intake.cursor() if self._taken is None else self._taken
         self._taken = cursor
         try:
-            said = self._findings.said_after(cursor, TAKE_FINDINGS)
+            said = self._findings.records_after(cursor, TAKE_FINDINGS)
         except LogBroken:
             begin = self._begin()
             if cursor >= begin:
@@ -46,31 +46,31 @@ class TopicRelay(Relay):
             return self._passed_over(cursor, begin)
         if not said:
             return None
-        findings, alarms = sorted_out(said)
+        findings, alarms = split_by_kind(said)
         kept_ms = self._findings.kept_ms([n for n, _ in findings])
-        return Handed(findings, alarms, said[-1][0], kept_ms, len(said))
+        return FindingBatch(findings, alarms, said[-1][0], kept_ms, len(said))
 
-    def committed(self, handed: Handed, taken: Taken) -> None:
+    def committed(self, batch: FindingBatch, taken: IntakeResult) -> None:
         """See :class:`incidents.intake.relays.Relay`."""
-        self._taken = handed.newest
-        self.intake.tell(handed, taken)
+        self._taken = batch.newest
+        self.intake.after_commit(batch, taken)
 
     def rest(self) -> None:
         """See :class:`incidents.intake.relays.Relay`."""
         self._taken = None
 
-    def _passed_over(self, cursor: int, begin: int) -> Handed:
+    def _passed_over(self, cursor: int, begin: int) -> FindingBatch:
         detail = f"findings {cursor} to {begin - 1} were gone before they were read"
         LOG.error("findings_gap", source=self._subject, detail=detail)
-        alarm = Raised(AlarmCode.LOG_GAP, self._subject, detail)
-        return Handed(alarms=[alarm], through=begin, records=begin - cursor)
+        alarm = RaisedAlarm(AlarmCode.LOG_GAP, self._subject, detail)
+        return FindingBatch(alarms=[alarm], through=begin, records=begin - cursor)
 
 
-def sorted_out(said: Sequence[tuple[int, Said]]) -> tuple[list[tuple[int, Finding]], list[Raised]]:
+def split_by_kind(said: Sequence[tuple[int, FindingsRecord]]) -> tuple[list[tuple[int, Finding]], list[RaisedAlarm]]:
     """The findings with their numbers, and what workers said that operators must hear; the rest is in their logs."""
     findings = [(n, one) for n, one in said if isinstance(one, Finding)]
     alarms = [one for _, one in said if isinstance(one, PartitionAlarm) and one.alarm.value in set(AlarmCode)]
-    return findings, [Raised(AlarmCode(one.alarm.value), one.subject, one.detail) for one in alarms]
+    return findings, [RaisedAlarm(AlarmCode(one.alarm.value), one.subject, one.detail) for one in alarms]
 
 
 def watch_topic(cluster: KafkaCluster, topic: str, topic_id: str, stop: threading.Event) -> None:

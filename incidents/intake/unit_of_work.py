@@ -13,13 +13,13 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from contracts.findings import Finding, Phase
 from contracts.rules import RuleFacts
-from delivery.deliveries import DELIVERIES, News, unknown_news, write_news
-from evidence.store import Named, name_evidence
-from incidents.intake.identity_map import EpisodesAtHand, IncidentsAtHand
+from delivery.deliveries import DELIVERIES, Notification, new_notifications, write_notifications
+from evidence.store import NamedEvidence, name_evidence
+from incidents.intake.identity_map import EpisodeIdentityMap, IncidentIdentityMap
 from incidents.intake.openings import INCIDENTS
 from incidents.store.changes import CHANGES, Change, write_changes
-from incidents.store.counters import Numbers
-from incidents.store.database import ask
+from incidents.store.counters import Sequences
+from incidents.store.database import select_by_ids
 from incidents.store.records import ChangeKind, Incident
 from incidents.store.schema import findings
 
@@ -34,7 +34,7 @@ _WAITING = (
 _VERIFIED = update(findings).where(findings.c.finding_id == bindparam("of")).values(verified=True)
 
 
-class Pending:
+class IntakeUnitOfWork:
     """The state of one transaction; its ``episodes`` and ``incidents`` are read and changed in memory.
 
     Args:
@@ -51,25 +51,25 @@ class Pending:
         rules: Mapping[str, RuleFacts],
     ) -> None:
         self.connection = connection
-        self.numbers = Numbers(connection, [INCIDENTS, CHANGES, DELIVERIES, *cursors])
+        self.numbers = Sequences(connection, [INCIDENTS, CHANGES, DELIVERIES, *cursors])
         coming = list(coming)
-        known = ask(connection, _KNOWN, _distinct(finding.finding_id for finding in coming))
+        known = select_by_ids(connection, _KNOWN, _distinct(finding.finding_id for finding in coming))
         self._known = {row["finding_id"]: (row["digest"], row["verified"]) for row in known}
         open_ids = _distinct(finding.open_id for finding in coming if self._may_change(finding))
-        self._waiting = {row["open_id"] for row in ask(connection, _WAITING, open_ids)}
-        self.episodes = EpisodesAtHand(connection, open_ids)
+        self._waiting = {row["open_id"] for row in select_by_ids(connection, _WAITING, open_ids)}
+        self.episodes = EpisodeIdentityMap(connection, open_ids)
         named = self.episodes.incident_ids()
         openings = [finding for finding in coming if self._may_open(finding)]
-        self.incidents = IncidentsAtHand(connection, named, openings, rules)
+        self.incidents = IncidentIdentityMap(connection, named, openings, rules)
         extended = [incident for finding in openings if (incident := self.incidents.to_extend(finding))]
         self.episodes.add_up([*named, *(incident.incident_id for incident in extended)])
         self._findings: dict[str, dict[str, Any]] = {}
-        self._evidence: list[Named] = []
+        self._evidence: list[NamedEvidence] = []
         self._changes: list[Change] = []
-        self._news: dict[str, News] = {}
+        self._notifications: dict[str, Notification] = {}
 
     def known(self, finding_id: str) -> tuple[str, bool] | None:
-        """The digest of a finding that was taken before, and whether it is verified."""
+        """Return the digest of a finding that was taken before, and whether it is verified."""
         return self._known.get(finding_id)
 
     def verify(self, finding_id: str) -> None:
@@ -106,18 +106,18 @@ class Pending:
         self.episodes.is_alone(incident.incident_id)
 
     def name_evidence(self, incident_id: str, finding: Finding, at_ms: int) -> None:
-        """What a finding of an incident names; the rows are written at the end."""
-        self._evidence += [Named(incident_id, ref, at_ms) for ref in finding.evidence]
+        """Note the evidence that a finding names; the rows are written at the end."""
+        self._evidence += [NamedEvidence(incident_id, ref, at_ms) for ref in finding.evidence]
 
     def change(self, incident: Incident, kind: ChangeKind, at_ms: int) -> None:
         """Number a visible change; its row is written at the end."""
         seq = self.numbers.next(CHANGES)
         self._changes.append(Change(seq, incident.incident_id, incident.site_id, kind, at_ms))
 
-    def tell(self, news: Iterable[News]) -> None:
+    def enqueue(self, notifications: Iterable[Notification]) -> None:
         """Receivers are to be told; the rows are written at the end, of one key only the first."""
-        for one in news:
-            self._news.setdefault(one.delivery_id, one)
+        for one in notifications:
+            self._notifications.setdefault(one.delivery_id, one)
 
     def write(self) -> None:
         """Write what has not been written; the last thing in the transaction."""
@@ -126,18 +126,18 @@ class Pending:
         self.episodes.write()
         self.incidents.write()
         name_evidence(self.connection, self._evidence)
-        news = unknown_news(self.connection, list(self._news.values()))
-        write_news(self.connection, [(self.numbers.next(DELIVERIES), one) for one in news])
+        notifications = new_notifications(self.connection, list(self._notifications.values()))
+        write_notifications(self.connection, [(self.numbers.next(DELIVERIES), one) for one in notifications])
         write_changes(self.connection, self._changes)
         self.numbers.write()
 
     def _may_change(self, finding: Finding) -> bool:
-        """Whether its episode is needed: it is new, or it confirms what was taken before."""
+        """Return whether its episode is needed: it is new, or it confirms what was taken before."""
         known = self._known.get(finding.finding_id)
         return known is None or (finding.verified and not known[1])
 
     def _may_open(self, finding: Finding) -> bool:
-        """Whether it may begin an episode."""
+        """Return whether it may begin an episode."""
         if finding.finding_id in self._known or self.episodes.get(finding.open_id) is not None:
             return False
         return finding.nth == 0 and finding.phase is Phase.OPEN

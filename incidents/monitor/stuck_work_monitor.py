@@ -1,4 +1,5 @@
-"""The auditor: finds deliveries, incidents and findings on which nothing is planned any more; raises an alarm for each.
+"""The stuck-work monitor: finds deliveries, incidents and findings on which nothing is planned any more; raises an
+alarm for each.
 
 It looks from outside the code that should have done the step, and clears its own alarms when the condition has ended.
 """
@@ -19,7 +20,7 @@ from governance import audit
 from incidents.store.changes import prune
 from incidents.store.operator_alarms import (
     AlarmCode,
-    Raised,
+    RaisedAlarm,
     clear_alarm,
     clear_alarms,
     raise_alarm,
@@ -78,13 +79,13 @@ PASSING = (
     AlarmCode.DELIVERY_REJECTED,
     AlarmCode.DELIVERY_UNCONFIRMED,
 )
-"""What happened rather than lasts: nothing can mend it, so it is cleared a week after it happened last."""
+"""What happened rather than lasts: nothing can fix it, so it is cleared a week after it happened last."""
 
 
-class Auditor:
+class StuckWorkMonitor:
     """Looks over the whole database.
 
-    What it can mend it mends: a receiver without a row for a live incident (it was configured later) gets one; the
+    What it can fix it mends: a receiver without a row for a live incident (it was configured later) gets one; the
     alarm is raised all the same, and cleared at the next look.
 
     Args:
@@ -97,7 +98,7 @@ class Auditor:
         self._clock_ms = clock_ms
         self._chain_due_ms = 0
 
-    def step(self) -> list[Raised]:
+    def step(self) -> list[RaisedAlarm]:
         """Look once: raise an alarm for everything stuck, clear those that have ended, expire and prune."""
         now_ms = self._clock_ms()
         if now_ms >= self._chain_due_ms:
@@ -130,7 +131,7 @@ class Auditor:
             else:
                 raise_alarm(connection, AlarmCode.AUDIT_BROKEN, "audit_log", f"entry {number}", now_ms)
 
-    def _clear(self, connection: Connection, stuck: list[Raised], now_ms: int) -> None:
+    def _clear(self, connection: Connection, stuck: list[RaisedAlarm], now_ms: int) -> None:
         standing = {(item.code, item.subject) for item in stuck}
         ended = []
         for alarm in standing_alarms(connection, limit=10 * _LIMIT):
@@ -140,7 +141,7 @@ class Auditor:
         clear_alarms(connection, ended, now_ms)
 
 
-def find_stuck(connection: Connection, receivers: Sequence[str], now_ms: int) -> list[Raised]:
+def find_stuck(connection: Connection, receivers: Sequence[str], now_ms: int) -> list[RaisedAlarm]:
     """Return everything on which nothing is planned any more, at most 500 of a kind."""
     return [
         *_overdue(connection, receivers, now_ms),
@@ -151,12 +152,12 @@ def find_stuck(connection: Connection, receivers: Sequence[str], now_ms: int) ->
 
 
 def is_forgotten(incident: Incident, now_ms: int) -> bool:
-    """Whether a new incident has waited too long for a person."""
+    """Return whether a new incident has waited too long for a person."""
     limit_ms = LIFE_SAFETY_UNSEEN_MS if incident.life_safety else UNSEEN_MS[incident.severity]
     return incident.state is AlertState.NEW and now_ms - incident.opened_ms > limit_ms
 
 
-def _overdue(connection: Connection, receivers: Sequence[str], now_ms: int) -> list[Raised]:
+def _overdue(connection: Connection, receivers: Sequence[str], now_ms: int) -> list[RaisedAlarm]:
     # One alarm per receiver: a sender that hangs would otherwise fill the table with its backlog. Receivers are found
     # one after another, and of each the row that waits longest, so that an index says it however many rows there are.
     stuck, receiver = [], ""
@@ -164,39 +165,39 @@ def _overdue(connection: Connection, receivers: Sequence[str], now_ms: int) -> l
         row = connection.execute(_OVERDUE, {"to": receiver, "before": now_ms - OVERDUE_MS}).first()
         if row is not None:
             code = AlarmCode.DELIVERY_OVERDUE if receiver in receivers else AlarmCode.RECEIVER_UNKNOWN
-            stuck.append(Raised(code, receiver, f"{row.delivery_id} since {row.due_ms}"))
+            stuck.append(RaisedAlarm(code, receiver, f"{row.delivery_id} since {row.due_ms}"))
     return stuck
 
 
-def _untold(connection: Connection, receivers: Sequence[str]) -> list[Raised]:
+def _untold(connection: Connection, receivers: Sequence[str]) -> list[RaisedAlarm]:
     found = []
     live = incidents.c.state.in_((AlertState.NEW.value, AlertState.SEEN.value))
     for receiver in receivers:
         row = exists().where(deliveries.c.incident_id == incidents.c.incident_id, deliveries.c.receiver == receiver)
         ids = connection.execute(select(incidents.c.incident_id).where(live, ~row).limit(_LIMIT)).scalars()
-        found += [Raised(AlarmCode.INCIDENT_UNTOLD, f"{incident_id}/{receiver}", "") for incident_id in ids]
+        found += [RaisedAlarm(AlarmCode.INCIDENT_UNTOLD, f"{incident_id}/{receiver}", "") for incident_id in ids]
     return found
 
 
-def _tell(connection: Connection, untold: Raised, now_ms: int) -> None:
+def _tell(connection: Connection, untold: RaisedAlarm, now_ms: int) -> None:
     incident_id, _, receiver = untold.subject.partition("/")
     incident = get_incident(connection, incident_id)
     if incident is not None:
         add_deliveries(connection, [receiver], incident, DeliveryKind.OPENED, now_ms)
 
 
-def _unseen(connection: Connection, now_ms: int) -> list[Raised]:
+def _unseen(connection: Connection, now_ms: int) -> list[RaisedAlarm]:
     query = select(incidents).where(incidents.c.state == AlertState.NEW.value).order_by(incidents.c.opened_ms)
     rows = [incident_of(row) for row in connection.execute(query.limit(_LIMIT)).mappings()]
     return [
-        Raised(AlarmCode.INCIDENT_UNSEEN, incident.incident_id, f"{incident.number} {incident.scenario}")
+        RaisedAlarm(AlarmCode.INCIDENT_UNSEEN, incident.incident_id, f"{incident.number} {incident.scenario}")
         for incident in rows
         if is_forgotten(incident, now_ms)
     ]
 
 
-def _waiting(connection: Connection, now_ms: int) -> list[Raised]:
+def _waiting(connection: Connection, now_ms: int) -> list[RaisedAlarm]:
     late = findings.c.applied.is_(False) & (findings.c.taken_ms < now_ms - WAITING_MS)
     query = select(findings.c.finding_id, findings.c.open_id, findings.c.nth).where(late).limit(_LIMIT)
     rows = connection.execute(query)
-    return [Raised(AlarmCode.FINDING_WAITS, r.finding_id, f"{r.open_id} number {r.nth}") for r in rows]
+    return [RaisedAlarm(AlarmCode.FINDING_WAITS, r.finding_id, f"{r.open_id} number {r.nth}") for r in rows]

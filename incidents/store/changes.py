@@ -40,7 +40,7 @@ def write_changes(connection: Connection, changes: Sequence[Change]) -> None:
 
 
 def head(connection: Connection) -> int:
-    """The newest seq, 0 before the first."""
+    """Return the newest seq, 0 before the first."""
     return current(connection, CHANGES)
 
 
@@ -53,7 +53,7 @@ def changes_after(connection: Connection, seq: int, limit: int) -> list[Change]:
 
 
 def can_resume(connection: Connection, seq: int) -> bool:
-    """Whether every change after ``seq`` is still held, so that a reader who saw ``seq`` misses nothing."""
+    """Return whether every change after ``seq`` is still held, so that a reader who saw ``seq`` misses nothing."""
     newest = head(connection)
     if seq == newest:
         return True

@@ -25,7 +25,7 @@ _READ_ALL = select(counters).where(counters.c.name.in_(bindparam("names", expand
 _SET = update(counters).where(counters.c.name == bindparam("of")).values(value=bindparam("to"))
 
 
-class Numbers:
+class Sequences:
     """Sequences and cursors within one transaction that writes: read once, written once, since it is the only one.
 
     Args:
@@ -39,7 +39,7 @@ class Numbers:
         self._now = dict(self._stored)
 
     def next(self, name: str) -> int:
-        """The next number of a sequence; the first ever is 1."""
+        """Return the next number of a sequence; the first ever is 1."""
         self._now[name] = number = self._now.get(name, 0) + 1
         return number
 
@@ -73,7 +73,7 @@ def allot(connection: Connection, name: str, count: int = 1) -> int:
 
 
 def current(connection: Connection, name: str) -> int:
-    """The last number allotted, or where the cursor ``name`` stands; 0 before the first."""
+    """Return the last number allotted, or where the cursor ``name`` stands; 0 before the first."""
     return int(connection.execute(_READ, {"of": name}).scalar() or 0)
 
 
@@ -85,7 +85,7 @@ def advance(connection: Connection, name: str, value: int) -> None:
 
 
 def allot_day_number(connection: Connection, site_id: str, day: str) -> int:
-    """The next number of a site's day, from 1. ``day`` is ``YYYYMMDD`` in site time."""
+    """Return the next number of a site's day, from 1. ``day`` is ``YYYYMMDD`` in site time."""
     number = connection.execute(_NEXT_OF_DAY, {"site": site_id, "of": day}).scalar()
     if number is None:
         connection.execute(insert(day_numbers).values(site_id=site_id, day=day, last=1))

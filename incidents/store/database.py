@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError
 
 from contracts.errors import ConfigurationError
 from contracts.extras import not_installed
-from incidents.store.leases import Claims, Uncontested
+from incidents.store.leases import Leases, UncontestedLeases
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class Database(Protocol):
         ...
 
     def write(self) -> AbstractContextManager[Connection]:
-        """A transaction that may write: the only one at its time, committed on leaving.
+        """Return a transaction that may write: the only one at its time, committed on leaving.
 
         Raises:
             Transient: the server is away, or refuses for now; nothing was kept, unless it went away while committing.
@@ -41,7 +41,7 @@ class Database(Protocol):
         ...
 
     def read(self) -> AbstractContextManager[Connection]:
-        """A transaction that sees one state of the database throughout.
+        """Return a transaction that sees one state of the database throughout.
 
         Raises:
             Transient: the server is away, or refuses for now.
@@ -52,8 +52,8 @@ class Database(Protocol):
         """Until ``stop``: call ``on_commit`` after commits of other processes, or often when they cannot be heard."""
         ...
 
-    def claims(self) -> Claims:
-        """What this process alone may work on, among those that share the database."""
+    def leases(self) -> Leases:
+        """Return the leases of this process, among those that share the database."""
         ...
 
     def close(self) -> None:
@@ -62,7 +62,7 @@ class Database(Protocol):
 
 
 def open_database(url: str, *, synchronous: str = "FULL", schema: str = "") -> Database:
-    """The database at ``url``; a server is first asked when the first transaction begins.
+    """Return the database at ``url``; a server is first asked when the first transaction begins.
 
     Args:
         url: ``sqlite:///FILE`` or ``postgresql://USER@HOST/DATABASE``.
@@ -94,23 +94,23 @@ def _postgresql(url: URL, schema: str) -> Database:
     return PostgresDatabase(url, schema=schema)
 
 
-def ask(
+def select_by_ids(
     connection: Connection, query: Select[*tuple[Any, ...]], ids: Sequence[Any], **more: object
 ) -> Iterator[RowMapping]:
-    """The rows of ``query`` for all of ``ids``, which it takes as an expanding parameter of that name.
+    """Yield the rows of ``query`` for all of ``ids``, which it takes as an expanding parameter of that name.
 
     However many there are, they are asked for in a few different lengths (the last is repeated): a statement of a
     length that was met before is compiled and, on a server, prepared.
     """
     for at in range(0, len(ids), _ASKED_AT_ONCE):
-        some = padded(ids[at : at + _ASKED_AT_ONCE])
+        some = padded_to_power_of_two(ids[at : at + _ASKED_AT_ONCE])
         yield from connection.execute(query, {"ids": some, **more}).mappings()
 
 
-def padded(ids: Sequence[T]) -> list[T]:
+def padded_to_power_of_two(ids: Sequence[T]) -> list[T]:
     """``ids``, of which there is one at least, up to a power of two of them: the last is repeated.
 
-    >>> padded([1, 2, 3, 4, 5])
+    >>> padded_to_power_of_two([1, 2, 3, 4, 5])
     [1, 2, 3, 4, 5, 5, 5, 5]
     """
     missing = (1 << (len(ids) - 1).bit_length()) - len(ids)
@@ -164,9 +164,9 @@ class SqliteDatabase:
                     on_commit()
                 seen = count
 
-    def claims(self) -> Claims:
+    def leases(self) -> Leases:
         """See :class:`Database`: one process works on a file (its folder is locked), so everything is its own."""
-        return Uncontested()
+        return UncontestedLeases()
 
     def close(self) -> None:
         """See :class:`Database`."""

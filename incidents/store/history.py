@@ -53,13 +53,13 @@ def add_history(
 
 
 def history_of(connection: Connection, incident_id: str) -> list[HistoryEntry]:
-    """Every step, oldest first."""
+    """Return every step, oldest first."""
     query = select(incident_actions).where(incident_actions.c.incident_id == incident_id)
     rows = connection.execute(query.order_by(incident_actions.c.version)).mappings()
     return [HistoryEntry(**row) for row in rows]
 
 
 def last_step(connection: Connection, incident_id: str) -> HistoryEntry | None:
-    """The newest step, or None when nothing was done yet."""
+    """Return the newest step, or None when nothing was done yet."""
     steps = history_of(connection, incident_id)
     return steps[-1] if steps else None

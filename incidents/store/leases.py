@@ -6,15 +6,15 @@ import threading
 from typing import Protocol
 
 
-class Claims(Protocol):
+class Leases(Protocol):
     """The names that this process has. Whoever works asks before each piece of work, and leaves it without the name.
 
-    A name is for ever the holder's until it ends, dies, is cut off from the database or stands still for long; then
+    A name is forever the holder's until it ends, dies, is cut off from the database or stands still for long; then
     another process that asks gets it. A holder that was cut off may still finish the piece it is at, so what is done
     under a name must bear being done twice.
     """
 
-    def mine(self, name: str) -> bool:
+    def holds(self, name: str) -> bool:
         """Whether this process may work on ``name`` now; asks for it when it has it not yet. Cheap; never raises."""
         ...
 
@@ -23,13 +23,13 @@ class Claims(Protocol):
         ...
 
 
-class Uncontested:
-    """A :class:`Claims` of a process that shares its database with nobody."""
+class UncontestedLeases:
+    """A :class:`Leases` of a process that shares its database with nobody."""
 
-    def mine(self, name: str) -> bool:
-        """See :class:`Claims`."""
+    def holds(self, name: str) -> bool:
+        """See :class:`Leases`."""
         return True
 
     def run(self, stop: threading.Event) -> None:
-        """See :class:`Claims`."""
+        """See :class:`Leases`."""
         stop.wait()

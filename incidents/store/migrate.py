@@ -23,7 +23,7 @@ class Migration(msgspec.Struct, frozen=True):
 
 
 def migrations(dialect: str) -> list[Migration]:
-    """Every migration for ``dialect`` (``sqlite`` or ``postgresql``), in order."""
+    """Return every migration for ``dialect`` (``sqlite`` or ``postgresql``), in order."""
     found = []
     for file in importlib.resources.files("incidents.store").joinpath("migrations").iterdir():
         match = _NAME.fullmatch(file.name)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
 
-from incidents.store.database import ask
+from incidents.store.database import select_by_ids
 from incidents.store.schema import alarms
 
 _KNOWN = select(alarms).where(tuple_(alarms.c.code, alarms.c.subject).in_(bindparam("ids", expanding=True)))
@@ -28,7 +28,7 @@ _CLEAR = update(alarms).where(*_OF, alarms.c.cleared_ms.is_(None)).values(cleare
 
 
 class AlarmCode(enum.StrEnum):
-    """What is wrong. Closed: the catalogues have a sentence for each."""
+    """The code of an operator alarm. Closed: the catalogues have a sentence for each."""
 
     FINDING_CONTRADICTS = "finding_contradicts"  # one id with two contents
     FINDING_WAITS = "finding_waits"  # its predecessor never came
@@ -55,7 +55,7 @@ class AlarmCode(enum.StrEnum):
     RESULTS_DROPPED = "results_dropped"  # some were lost before they were written
 
 
-class Raised(msgspec.Struct, frozen=True):
+class RaisedAlarm(msgspec.Struct, frozen=True):
     """An alarm as another process tells it. ``detail`` is codes and numbers, no personal data."""
 
     code: AlarmCode
@@ -76,17 +76,19 @@ class Alarm(msgspec.Struct, frozen=True):
 
 def raise_alarm(connection: Connection, code: AlarmCode, subject: str, detail: str, now_ms: int) -> None:
     """Raise, or count again, one alarm. After it was cleared it starts anew."""
-    raise_alarms(connection, [Raised(code, subject, detail)], now_ms)
+    raise_alarms(connection, [RaisedAlarm(code, subject, detail)], now_ms)
 
 
-def raise_alarms(connection: Connection, raised: Sequence[Raised], now_ms: int, *, counted_after_ms: int = 0) -> None:
+def raise_alarms(
+    connection: Connection, raised: Sequence[RaisedAlarm], now_ms: int, *, counted_after_ms: int = 0
+) -> None:
     """Raise, or count again, alarms of different codes or subjects. Those that were cleared start anew.
 
     Args:
         counted_after_ms: one that stands, says the same and was counted less than this ago is left as it is.
     """
     keys = [(one.code.value, one.subject) for one in raised]
-    known = {(row["code"], row["subject"]): row for row in ask(connection, _KNOWN, keys)}
+    known = {(row["code"], row["subject"]): row for row in select_by_ids(connection, _KNOWN, keys)}
     new, again = [], []
     for one, key in zip(raised, keys, strict=True):
         row = known.get(key)
@@ -121,7 +123,7 @@ def standing_alarms(connection: Connection, limit: int = 200) -> list[Alarm]:
     return [Alarm(AlarmCode(r.code), r.subject, r.detail, r.first_ms, r.last_ms, r.times) for r in rows]
 
 
-def _new_row(raised: Raised, now_ms: int) -> dict[str, object]:
+def _new_row(raised: RaisedAlarm, now_ms: int) -> dict[str, object]:
     return {
         "code": raised.code.value,
         "subject": raised.subject,
@@ -133,6 +135,6 @@ def _new_row(raised: Raised, now_ms: int) -> dict[str, object]:
     }
 
 
-def _again(raised: Raised, now_ms: int, *, first_ms: int, times: int) -> dict[str, object]:
+def _again(raised: RaisedAlarm, now_ms: int, *, first_ms: int, times: int) -> dict[str, object]:
     key = {"of": raised.code.value, "about": raised.subject}
     return {**key, "said": raised.detail, "now": now_ms, "first": first_ms, "count": times}

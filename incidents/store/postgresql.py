@@ -24,7 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from contracts.errors import ConfigurationError, LinliError, Transient
-from incidents.store.leases import Claims
+from incidents.store.leases import Leases
 
 LOG = structlog.get_logger("linli.postgresql")
 CHANNEL: Final = "linli_commits"
@@ -98,7 +98,7 @@ class PostgresDatabase:
 
         READ COMMITTED, since the first statement waits for the writer before: a snapshot from then would be old.
         """
-        with self._writing, told(self.where), self._engine.connect() as plain:
+        with self._writing, translated_errors(self.where), self._engine.connect() as plain:
             connection = plain.execution_options(isolation_level="READ COMMITTED")
             with connection.begin():
                 values = {"class_": _LOCK_CLASS, "pen": self._pen, "channel": CHANNEL, "sender": self._sender}
@@ -108,7 +108,7 @@ class PostgresDatabase:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """See :class:`incidents.store.database.Database`."""
-        with told(self.where), self._engine.connect() as plain:
+        with translated_errors(self.where), self._engine.connect() as plain:
             connection = plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin():
                 yield connection
@@ -123,9 +123,9 @@ class PostgresDatabase:
                 on_commit()
                 stop.wait(_POLL_S)
 
-    def claims(self) -> Claims:
+    def leases(self) -> Leases:
         """See :class:`incidents.store.database.Database`: session locks, on a connection of their own."""
-        return PostgresClaims(self.where, self._session)
+        return PostgresLeases(self.where, self._session)
 
     def close(self) -> None:
         """See :class:`incidents.store.database.Database`."""
@@ -141,14 +141,14 @@ class PostgresDatabase:
                         on_commit()
 
     def _session(self, **settings: str) -> psycopg.Connection[tuple[Any, ...]]:
-        """A connection apart from the pool, which says at once what it is told."""
+        """Return a connection apart from the pool, which says at once what it is told."""
         options = {"options": self._options + _options(settings)}
         names = self._url.translate_connect_args(username="user", database="dbname")
         return psycopg.connect(autocommit=True, **(self._url.query | self._connecting | options | names))
 
 
-class PostgresClaims:
-    """Names held as advisory locks of one session; see :class:`incidents.store.leases.Claims`.
+class PostgresLeases:
+    """Names held as advisory locks of one session; see :class:`incidents.store.leases.Leases`.
 
     The server ends a session that says nothing for 20 s; a holder that has not heard from the server for 10 s holds
     nothing. So a process that stands still loses its names, and knows it when it wakes, by its own clock alone.
@@ -163,8 +163,8 @@ class PostgresClaims:
         self._heard_s = 0.0
         self._asked_s: dict[str, float] = {}
 
-    def mine(self, name: str) -> bool:
-        """See :class:`incidents.store.leases.Claims`."""
+    def holds(self, name: str) -> bool:
+        """See :class:`incidents.store.leases.Leases`."""
         with self._lock:
             now_s = time.monotonic()
             if name in self._held:
@@ -178,7 +178,7 @@ class PostgresClaims:
             return name in self._held
 
     def run(self, stop: threading.Event) -> None:
-        """See :class:`incidents.store.leases.Claims`."""
+        """See :class:`incidents.store.leases.Leases`."""
         try:
             while not stop.wait(_HEARTBEAT_S):
                 with self._lock:
@@ -188,7 +188,7 @@ class PostgresClaims:
                 self._drop()
 
     def _ask(self, statement: LiteralString, values: tuple[int, ...]) -> bool:
-        """The truth that the server answers; False, and nothing held any more, when it does not."""
+        """Return the truth that the server answers; False, and nothing held any more, when it does not."""
         try:
             if self._connection is None:
                 self._connection = self._connect(idle_session_timeout=f"{_SESSION_S:.0f}s")
@@ -215,21 +215,21 @@ class _NoNul(StrDumper):
 
 
 def lock_number(name: str) -> int:
-    """The number of the advisory lock ``name``, as PostgreSQL's four bytes with a sign."""
+    """Return the number of the advisory lock ``name``, as PostgreSQL's four bytes with a sign."""
     number = zlib.crc32(name.encode())
     return number - (1 << 32) if number >= 1 << 31 else number
 
 
 def where_of(url: URL) -> str:
-    """The database as a person knows it: ``postgresql://user@host:port/database``."""
+    """Return the database as a person knows it: ``postgresql://user@host:port/database``."""
     user = f"{url.username}@" if url.username else ""
     host = url.host or url.query.get("host") or "localhost"
     return f"postgresql://{user}{host}:{url.port or 5432}/{url.database or ''}"
 
 
 @contextmanager
-def told(where: str) -> Iterator[None]:
-    """What goes wrong with the server inside the block, in our own words; what is wrong with a statement stays.
+def translated_errors(where: str) -> Iterator[None]:
+    """Translate the server's errors inside the block into ours; an error of a statement stays as it is.
 
     Raises:
         Transient: it is away, overloaded, out of space, or ended the transaction.
@@ -240,17 +240,17 @@ def told(where: str) -> Iterator[None]:
     except PoolTimeout as error:
         raise Transient(f"{where}: every connection is busy: {error}", _RETRY_S) from error
     except DBAPIError as error:
-        ours = as_ours(error, where)
+        ours = translate_error(error, where)
         if ours is None:
             raise
         raise ours from error
 
 
-def as_ours(error: DBAPIError, where: str) -> LinliError | None:
-    """The error of ours that ``error`` is, or None when a statement is at fault."""
+def translate_error(error: DBAPIError, where: str) -> LinliError | None:
+    """Return the error of ours that ``error`` is, or None when a statement is at fault."""
     cause = error.orig
     detail = one_line(cause) if cause is not None else str(error)
-    if isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None and refuses(detail):
+    if isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None and is_permanent_refusal(detail):
         return ConfigurationError(f"{where} does not let us in: {detail}")
     state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
     passing = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) or state == _IDLE_IN_TRANSACTION
@@ -259,17 +259,17 @@ def as_ours(error: DBAPIError, where: str) -> LinliError | None:
     return None
 
 
-def refuses(detail: str) -> bool:
-    """Whether a server that says ``detail`` while connecting will go on refusing us.
+def is_permanent_refusal(detail: str) -> bool:
+    """Return whether a server that says ``detail`` while connecting will go on refusing us.
 
-    >>> refuses('FATAL: password authentication failed for user "linli"'), refuses("Connection refused")
-    (True, False)
+    >>> is_permanent_refusal('FATAL: password authentication failed for user "linli"'), is_permanent_refusal("Connection
+    refused") (True, False)
     """
     return "FATAL" in detail and any(words in detail for words in _REFUSALS)
 
 
 def one_line(error: BaseException) -> str:
-    """What the server said, in one line."""
+    """Return what the server said, in one line."""
     return " ".join(str(error).split())
 
 
@@ -305,7 +305,7 @@ def _look_at(connection: Any, record: ConnectionPoolEntry) -> None:
 
 
 def _has_news(connection: Any) -> bool:
-    """Whether there is something to read, or an end, on a connection that has asked for nothing."""
+    """Return whether there is something to read, or an end, on a connection that has asked for nothing."""
     if connection.closed:
         return True
     poll = select.poll()

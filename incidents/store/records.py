@@ -20,7 +20,7 @@ _GET = select(incidents).where(incidents.c.incident_id == bindparam("of"))
 
 
 class ChangeKind(enum.StrEnum):
-    """What happened to an incident, as ``incident_changes`` and the stream say it."""
+    """The kind of change of an incident, as ``incident_changes`` and the stream say it."""
 
     OPENED = "opened"
     EXTENDED = "extended"  # a new episode joined it
@@ -101,12 +101,12 @@ _FIELDS = tuple(get_type_hints(Incident))
 
 
 def incident_of(row: RowMapping) -> Incident:
-    """The row of ``incidents`` as a value."""
+    """Return the row of ``incidents`` as a value."""
     values: dict[str, Any] = {name: row[name] for name in _FIELDS}
     return Incident(**{**values, "state": AlertState(row["state"])})
 
 
 def get_incident(connection: Connection, incident_id: str) -> Incident | None:
-    """One incident, or None."""
+    """Return one incident, or None."""
     row = connection.execute(_GET, {"of": incident_id}).mappings().first()
     return None if row is None else incident_of(row)

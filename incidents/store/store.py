@@ -1,4 +1,4 @@
-"""The incidents database: one writer at a time, consistent reads, and a bell that rings after a commit.
+"""The incidents database: one writer at a time, consistent reads, and a signal emitted after each commit.
 
 SQLite (WAL, ``synchronous=FULL``) on a single machine; PostgreSQL in a district, with the same tables and code.
 """
@@ -14,12 +14,12 @@ from sqlalchemy.exc import DatabaseError
 
 from contracts.errors import Permanent
 from incidents.store.database import open_database
-from incidents.store.leases import Claims
+from incidents.store.leases import Leases
 from incidents.store.migrate import migrate
 from system.clock import Clock, wall_ms
 
 
-class Bell:
+class CommitSignal:
     """Calls its listeners after every commit, in the committing thread; listeners must be quick and not raise."""
 
     def __init__(self) -> None:
@@ -27,14 +27,14 @@ class Bell:
         self._listeners: dict[int, Callable[[], None]] = {}
         self._next = 0
 
-    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Add a listener; returns what takes it away again."""
         with self._lock:
             key, self._next = self._next, self._next + 1
             self._listeners[key] = listener
         return lambda: self._forget(key)
 
-    def ring(self) -> None:
+    def emit(self) -> None:
         """Call every listener once."""
         with self._lock:
             listeners = list(self._listeners.values())
@@ -62,7 +62,7 @@ class Store:
 
     def __init__(self, url: str, *, clock_ms: Clock = wall_ms, synchronous: str = "FULL") -> None:
         self._database = open_database(url, synchronous=synchronous)
-        self.bell = Bell()
+        self.commit_signal = CommitSignal()
         try:
             with self.write() as connection:
                 migrate(connection, clock_ms())
@@ -80,17 +80,18 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that may write, the only one at its time; committed on leaving, then the bell rings.
+        """A transaction that may write, the only one at its time; committed on leaving, then the commit signal is
+        emitted.
 
         Raises:
             Transient: the server is away; whoever is told so may do the whole transaction again.
         """
         with self._database.write() as connection:
             yield connection
-        self.bell.ring()
+        self.commit_signal.emit()
 
     def read(self) -> AbstractContextManager[Connection]:
-        """A transaction that sees one state of the database throughout.
+        """Return a transaction that sees one state of the database throughout.
 
         Raises:
             Transient: the server is away.
@@ -98,12 +99,12 @@ class Store:
         return self._database.read()
 
     def follow(self, stop: threading.Event) -> None:
-        """Ring the bell for commits of other processes, until ``stop``."""
-        self._database.follow(stop, self.bell.ring)
+        """Emit the commit signal for commits of other processes, until ``stop``."""
+        self._database.follow(stop, self.commit_signal.emit)
 
-    def claims(self) -> Claims:
-        """What this process alone may work on, among those that share the database."""
-        return self._database.claims()
+    def leases(self) -> Leases:
+        """Return the leases of this process, among those that share the database."""
+        return self._database.leases()
 
     def close(self) -> None:
         """Close every connection."""

@@ -10,7 +10,7 @@ from collections import deque
 import msgspec
 
 
-class Receipt(msgspec.Struct):
+class PendingPuback(msgspec.Struct):
     """One QoS 1 message of one connection, to be acknowledged once what it said is durable (or refused)."""
 
     mid: int
@@ -19,28 +19,28 @@ class Receipt(msgspec.Struct):
     detached: bool = False
 
 
-class Acks:
+class PubackQueue:
     """The open receipts of the present connection, oldest first."""
 
     def __init__(self) -> None:
-        self._open: deque[Receipt] = deque()
-        self._free: list[Receipt] = []
+        self._open: deque[PendingPuback] = deque()
+        self._free: list[PendingPuback] = []
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def received(self, mid: int, connection: int) -> Receipt:
-        """A receipt for a message that has just come."""
-        receipt = Receipt(mid, connection)
+    def received(self, mid: int, connection: int) -> PendingPuback:
+        """Return a receipt for a message that has just come."""
+        receipt = PendingPuback(mid, connection)
         self._open.append(receipt)
         return receipt
 
-    def detach(self, receipt: Receipt) -> None:
+    def detach(self, receipt: PendingPuback) -> None:
         """Give up its place in the order: it will be answered when it is done."""
         receipt.detached = True
 
-    def finish(self, receipt: Receipt) -> None:
-        """What the message said is durable, or refused."""
+    def finish(self, receipt: PendingPuback) -> None:
+        """Note that the message is durable, or refused."""
         receipt.done = True
         if receipt.detached:
             self._free.append(receipt)
@@ -51,7 +51,7 @@ class Acks:
         self._free.clear()
 
     def take(self, connection: int) -> list[int]:
-        """The message numbers to answer now, in order."""
+        """Return the message numbers to answer now, in order."""
         mids = [r.mid for r in self._free if r.connection == connection]
         self._free.clear()
         while self._open and (self._open[0].done or self._open[0].detached):

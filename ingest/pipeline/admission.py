@@ -6,7 +6,7 @@ from contracts.errors import Rejected, RejectReason
 from contracts.events import ConfigurationRecord, DeviceConfigured, Event, PlaceConfigured, SiteConfigured
 from contracts.names import DeviceClass, Topic
 from contracts.places import PlaceKind
-from ingest.pipeline.bounded import Bounded
+from ingest.pipeline.bounded import LruDict
 from ingest.pipeline.channel_rules import KINDS_OF_CLASS
 from ingest.pipeline.decode import kind_of
 from inventory.pending import PendingDevice, PendingTopic
@@ -15,16 +15,16 @@ MAX_PENDING = 1_000
 
 
 class Admission:
-    """The inventory as the border needs it, and who knocked in vain. Bounded: 1,000 pending devices and topics each."""
+    """The inventory as ingest needs it, and who knocked in vain. Bounded: 1,000 pending devices and topics each."""
 
     def __init__(self) -> None:
         self._devices: dict[tuple[str, str], DeviceConfigured] = {}
         self._sites: dict[str, str] = {}
-        self._devices_waiting: Bounded[tuple[str, str], PendingDevice] = Bounded(MAX_PENDING, PendingDevice)
-        self._topics_waiting: Bounded[str, PendingTopic] = Bounded(MAX_PENDING, PendingTopic)
+        self._devices_waiting: LruDict[tuple[str, str], PendingDevice] = LruDict(MAX_PENDING, PendingDevice)
+        self._topics_waiting: LruDict[str, PendingTopic] = LruDict(MAX_PENDING, PendingTopic)
 
     def apply_config(self, record: ConfigurationRecord) -> None:
-        """Take one record of the inventory; kinds that the border does not need only tell that the site exists."""
+        """Take one record of the inventory; kinds that the pipeline does not need only tell that the site exists."""
         self._sites.setdefault(record.site_id, record.site_id)
         match record:
             case SiteConfigured(removed=True):
@@ -44,7 +44,7 @@ class Admission:
         return dict(self._sites)
 
     def check(self, event: Event, topic: Topic | None = None) -> None:
-        """Nothing, when ``event`` may go to the log.
+        """Raise unless ``event`` may go to the log.
 
         Args:
             topic: where it came; None for a file's event, whose spool row names its box.
@@ -54,7 +54,7 @@ class Admission:
         """
         record = self._devices.get((event.site_id, event.source_id))
         if record is None:
-            self._knocked(event, topic)
+            self._note_unknown(event, topic)
             raise Rejected(
                 RejectReason.NOT_CONFIGURED,
                 f"device {event.source_id!r} of site {event.site_id!r} is not in the inventory; it is now pending",
@@ -100,7 +100,7 @@ class Admission:
         record = self._devices.get((site_id, device_id))
         return record is not None and record.device_class is DeviceClass.EDGE
 
-    def _knocked(self, event: Event, topic: Topic | None) -> None:
+    def _note_unknown(self, event: Event, topic: Topic | None) -> None:
         waiting = self._devices_waiting[event.site_id, event.source_id]
         waiting.site_id, waiting.device_id = event.site_id, event.source_id
         if topic is not None and topic.device_id == event.source_id:

@@ -41,7 +41,7 @@ class _Item(msgspec.Struct, Generic[R]):
     mark_ms: int  # the watermark in force once this item is in the log
 
 
-class Cut(msgspec.Struct, Generic[R]):
+class BatchCut(msgspec.Struct, Generic[R]):
     """One record to append (None: nothing to write) and the receipts that its durability settles."""
 
     batch: Batch | None
@@ -98,7 +98,7 @@ class Batcher(Generic[R]):
             self._items[-1].mark_ms = self._mark_ms
 
     def due_ms(self, now_ms: int) -> int | None:
-        """When to call :meth:`cut` next; None while an append is in flight or there is nothing to say."""
+        """Return when to call :meth:`cut` next; None while an append is in flight or there is nothing to say."""
         if self._in_flight:
             return None
         if self._hurries():
@@ -109,19 +109,19 @@ class Batcher(Generic[R]):
             return None
         return self._last_mark_cut_ms + self._beat_ms(now_ms)
 
-    def cut(self, now_ms: int, ahead_ms: int = 0) -> Cut[R] | None:
-        """The next record, if one is due, or will be in ``ahead_ms``; in flight until :meth:`appended`."""
+    def cut(self, now_ms: int, ahead_ms: int = 0) -> BatchCut[R] | None:
+        """Return the next record, if one is due, or will be in ``ahead_ms``; in flight until :meth:`appended`."""
         due_ms = self.due_ms(now_ms)
         if due_ms is None or due_ms > now_ms + ahead_ms:
             return None
         return self._cut(now_ms)
 
     def calls_others(self, now_ms: int) -> bool:
-        """Whether a record is due of the kind that others go along with: one that nobody hurries for."""
+        """Return whether a record is due of the kind that others go along with: one that nobody hurries for."""
         due_ms = self.due_ms(now_ms)
         return due_ms is not None and due_ms <= now_ms and not self._hurries()
 
-    def drain(self, now_ms: int) -> Cut[R] | None:
+    def drain(self, now_ms: int) -> BatchCut[R] | None:
         """At the end: whatever waits, due or not."""
         return self._cut(now_ms) if self._items and not self._in_flight else None
 
@@ -130,7 +130,7 @@ class Batcher(Generic[R]):
         self._in_flight = False
 
     def _hurries(self) -> bool:
-        """Whether what waits may not collect any longer."""
+        """Return whether what waits may not collect any longer."""
         if not self._items:
             return self._written_mark_ms < self._awaited_ms <= self._mark_ms
         full = len(self._items) >= MAX_BATCH_EVENTS or self._bytes >= MAX_BATCH_BYTES - _OVERHEAD_BYTES
@@ -147,17 +147,17 @@ class Batcher(Generic[R]):
         self._items.append(_Item(event, receipt, size, self._mark_ms))  # what was marked so far lies before it
         self._bytes += size
 
-    def _cut(self, now_ms: int) -> Cut[R]:
+    def _cut(self, now_ms: int) -> BatchCut[R]:
         taken = self._take()
         events = tuple(item.event for item in taken if item.event is not None)
         mark_ms = max(taken[-1].mark_ms if taken else self._mark_ms, self._written_mark_ms)
         receipts = [item.receipt for item in taken]
         if not events and mark_ms <= self._written_mark_ms:
-            return Cut(None, receipts)
+            return BatchCut(None, receipts)
         self._in_flight = True
         if mark_ms > self._written_mark_ms:
             self._written_mark_ms, self._last_mark_cut_ms = mark_ms, now_ms
-        return Cut(Batch(partition=self.partition, watermark_ms=mark_ms, events=events), receipts)
+        return BatchCut(Batch(partition=self.partition, watermark_ms=mark_ms, events=events), receipts)
 
     def _take(self) -> list[_Item[R]]:
         taken: list[_Item[R]] = []
@@ -174,7 +174,7 @@ class Batcher(Generic[R]):
 
 
 def collect_ms(partitions: int) -> int:
-    """How long events collect in a shard that writes so many partitions: records a second are what it pays for.
+    """Return how long events collect in a shard that writes so many partitions: records a second are what it pays for.
 
     >>> collect_ms(1), collect_ms(24)
     (50, 200)
@@ -182,7 +182,7 @@ def collect_ms(partitions: int) -> int:
     return min(COLLECT_MS * partitions, MAX_COLLECT_MS)
 
 
-def cut_together(batchers: Collection[Batcher[R]], now_ms: int, ahead_ms: int) -> list[Cut[R]]:
+def cut_together(batchers: Collection[Batcher[R]], now_ms: int, ahead_ms: int) -> list[BatchCut[R]]:
     """The records that are due; when one of them did not hurry, those that will be within ``ahead_ms`` go along."""
     if not any(batcher.calls_others(now_ms) for batcher in batchers):
         ahead_ms = 0

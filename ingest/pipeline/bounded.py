@@ -10,10 +10,10 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Bounded(Generic[K, V]):
+class LruDict(Generic[K, V]):
     """At most ``limit`` keys, each made by ``make`` on first use.
 
-    >>> counts: Bounded[str, list[int]] = Bounded(2, list)
+    >>> counts: LruDict[str, list[int]] = LruDict(2, list)
     >>> for key in "abab" + "c":
     ...     counts[key].append(1)
     >>> [key for key, _ in counts.items()]

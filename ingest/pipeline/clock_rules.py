@@ -17,7 +17,7 @@ import msgspec
 from contracts.durations import DAY_MS
 from contracts.errors import Rejected, RejectReason
 from contracts.events import ConfigurationRecord, DeviceStateChanged, Event, IngestEvent, ObjectFell, RowsDropped
-from ingest.pipeline.bounded import Bounded
+from ingest.pipeline.bounded import LruDict
 
 SHIFT_ABOVE_MS = 250
 FUTURE_MS = 2_000
@@ -60,7 +60,7 @@ class ClockRules:
     """
 
     def __init__(self) -> None:
-        self._clocks: Bounded[tuple[str, str], _Clock] = Bounded(MAX_CLOCKS, _Clock)
+        self._clocks: LruDict[tuple[str, str], _Clock] = LruDict(MAX_CLOCKS, _Clock)
 
     def apply(self, event: E, received_ms: int, *, timely: bool = True) -> E:
         """``event`` as it goes to the log: ``received_ms`` set, ``at_ms`` settled, the original in ``device_at_ms``.

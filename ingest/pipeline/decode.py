@@ -49,7 +49,7 @@ _PEEK = msgspec.json.Decoder(_Peek)
 
 
 def decode(topic: Topic, payload: bytes, unnamed: str) -> DeviceEvent:
-    """The event in ``payload``, said on ``topic``; its times are as the device gave them.
+    """Return the event in ``payload``, said on ``topic``; its times are as the device gave them.
 
     Args:
         topic: where it came; its site and device are the only ones it may speak for (a box: for its cameras).
@@ -63,7 +63,7 @@ def decode(topic: Topic, payload: bytes, unnamed: str) -> DeviceEvent:
         raise Rejected(RejectReason.WRONG_CHANNEL, f"devices do not send events on {topic.channel}")
     event = _parse(payload, topic, unnamed)
     _check_speaker(topic, event)
-    _check_plausible(topic, event)
+    _check_channel_rules(topic, event)
     _check_content(event)
     _check_text(event, payload)
     return event
@@ -102,7 +102,7 @@ def _parse(payload: bytes, topic: Topic, unnamed: str) -> DeviceEvent:
 
 
 def _named(payload: bytes, topic: Topic, unnamed: str) -> DeviceEvent:
-    """The event of a device that gives no id: named by its row, its own number, or by this run's."""
+    """Return the event of a device that gives no id: named by its row, its own number, or by this run's."""
     try:
         fields = _LOOSE.decode(payload)
         fields["event_id"] = _own_name(fields, topic) or unnamed
@@ -123,7 +123,7 @@ def _own_name(fields: dict[str, Any], topic: Topic) -> str | None:
 
 
 def _refusal(message: str, payload: bytes) -> Rejected:
-    """Why the parser refused, without the values it quotes."""
+    """Return why the parser refused, without the values it quotes."""
     peek = _peek(payload)
     if peek is not None and peek.v > EVENT_VERSION:
         return Rejected(RejectReason.UNKNOWN_VERSION, f"event version {peek.v}, this program reads ≤ {EVENT_VERSION}")
@@ -158,7 +158,7 @@ def _check_speaker(topic: Topic, event: DeviceEvent) -> None:
         raise Rejected(RejectReason.WRONG_DEVICE, f"a spool row not from box {topic.device_id!r} itself")
 
 
-def _check_plausible(topic: Topic, event: DeviceEvent) -> None:
+def _check_channel_rules(topic: Topic, event: DeviceEvent) -> None:
     kind = type(event)
     if kind not in KINDS_OF_CHANNEL[topic.channel]:
         raise Rejected(RejectReason.WRONG_CHANNEL, f"{kind_of(event)} on {topic.channel}")
@@ -197,7 +197,7 @@ def _check_text(event: Event, payload: bytes) -> None:
 
 
 def kind_of(event: Event) -> str:
-    """The ``kind`` tag of an event.
+    """Return the ``kind`` tag of an event.
 
     >>> kind_of(BacklogDrained(event_id="e", site_id="s", source_id="b", place_id="p", at_ms=0, spool_id="x"))
     'backlog_drained'

@@ -37,7 +37,7 @@ class EventFile:
         self._clocks = ClockRules()
 
     def events(self, lines: Iterable[bytes]) -> Iterator[AnyEvent]:
-        """The events to be written to the log, in order; empty lines are none."""
+        """Yield the events to be written to the log, in order; empty lines are none."""
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
@@ -50,7 +50,7 @@ class EventFile:
             yield event
 
     def pending_devices(self) -> int:
-        """How many devices spoke that the file's records do not name."""
+        """Return how many devices spoke that the file's records do not name."""
         return len(self._admission.pending_devices())
 
     def _accept(self, event: AnyEvent) -> AnyEvent:
@@ -68,7 +68,7 @@ class EventFile:
 
 
 def decode_line(line: bytes) -> AnyEvent:
-    """The event of one line.
+    """Return the event of one line.
 
     Raises:
         Rejected: with the reason; its detail quotes no text that a person wrote.

@@ -43,7 +43,7 @@ class IngestClock:
 
 
 def wait_ms(last_watermark_ms: int, now_ms: int) -> int:
-    """How long a start must wait until its time is past what the log already says.
+    """Return how long a start must wait until its time is past what the log already says.
 
     >>> wait_ms(5_000, 3_000), wait_ms(5_000, 6_000)
     (2001, 0)

@@ -11,7 +11,7 @@ SitePlaces = Iterable[tuple[str, str]]
 
 
 def interruptions(run: str, sites: SitePlaces, from_ms: int, to_ms: int) -> list[IngestInterrupted]:
-    """What QoS 0 devices said between these times is not known.
+    """Return the events that say that QoS 0 devices were not heard between these times.
 
     The events lie at ``from_ms``, where time was last proven: rules then learn of the gap before any deadline in it,
     and they are not late, since no watermark has passed that time.
@@ -28,7 +28,7 @@ def interruptions(run: str, sites: SitePlaces, from_ms: int, to_ms: int) -> list
 
 
 def clock_steps(run: str, sites: SitePlaces, step_ms: int, now_ms: int) -> list[ClockStepped]:
-    """The wall clock jumped by ``step_ms``."""
+    """Return the wall clock jumped by ``step_ms``."""
     return [
         ClockStepped(
             **event_header(site_id, INGEST_SOURCE, place_id, now_ms, f"{run}-step-{now_ms}-{site_id}"[:80]),

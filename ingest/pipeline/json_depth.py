@@ -13,7 +13,7 @@ _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 def check_depth(text: bytes, limit: int = MAX_DEPTH) -> None:
-    """Nothing, when ``text`` is nested at most ``limit`` deep.
+    """Raise unless ``text`` is nested at most ``limit`` deep.
 
     >>> check_depth(b'{"a": ["[[[[[[[[[[[[[[[[[["]}')
 

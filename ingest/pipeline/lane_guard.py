@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from contracts.events import Lane, SpoolMark
-from ingest.pipeline.bounded import Bounded
+from ingest.pipeline.bounded import LruDict
 
 MAX_LANES = 10_000
 
@@ -33,7 +33,7 @@ class LaneGuard:
     """The highest row taken per lane, since this process started. Forgetting one costs a resend, never a row."""
 
     def __init__(self) -> None:
-        self._lanes: Bounded[LaneKey, _Taken] = Bounded(MAX_LANES, _Taken)
+        self._lanes: LruDict[LaneKey, _Taken] = LruDict(MAX_LANES, _Taken)
 
     def take(self, key: LaneKey, mark: SpoolMark) -> bool:
         """Take the row, if it continues its lane or repeats it; False when rows before it are missing."""
@@ -46,5 +46,5 @@ class LaneGuard:
 
 
 def lane_key(site_id: str, mark: SpoolMark) -> LaneKey:
-    """The lane that a row belongs to."""
+    """Return the lane that a row belongs to."""
     return LaneKey(site_id, mark.box_id, mark.spool_id, mark.lane)

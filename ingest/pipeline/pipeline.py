@@ -1,7 +1,7 @@
-"""The border: what becomes of one message. Decoding, lanes, admission, clocks and rates in one order. Pure.
+"""The ingest pipeline: what becomes of one message. Decoding, lanes, admission, clocks and rates in one order. Pure.
 
-Every message ends as exactly one of ``Accepted``, ``Held``, ``Refused`` or ``Skipped``; what is held comes back from
-:meth:`Border.release`.
+Every message ends as exactly one of ``Accepted``, ``Deferred``, ``Refused`` or ``Skipped``; what is held comes back
+from :meth:`IngestPipeline.release`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import msgspec
 from contracts.errors import Rejected, RejectReason
 from contracts.events import AnyEvent, DeviceEvent, is_life_safety
 from contracts.names import PROBE_ROOT, Channel, DeviceClass, Topic, parse_topic, partition_of
-from ingest.pipeline.acks import Receipt
+from ingest.pipeline.acks import PendingPuback
 from ingest.pipeline.admission import Admission
 from ingest.pipeline.channel_rules import INBOUND
 from ingest.pipeline.clock_rules import ClockRules
 from ingest.pipeline.decode import decode, spool_mark
 from ingest.pipeline.lane_guard import LaneGuard, LaneKey, lane_key
-from ingest.pipeline.rate_limits import Bench, TokenBuckets
+from ingest.pipeline.rate_limits import DelayQueue, TokenBuckets
 from ingest.settings import ShardSettings, owned_partitions
 
 TOPICS = 16_384
@@ -38,18 +38,18 @@ class Arrival(msgspec.Struct, frozen=True):
     connection: int
 
 
-class Row(msgspec.Struct, frozen=True):
+class SpoolRow(msgspec.Struct, frozen=True):
     """A spool row, to be answered with ``got``."""
 
     key: LaneKey
     seq: int
 
 
-class Debt(msgspec.Struct, frozen=True):
-    """What is owed to the sender once its message is durable or refused."""
+class PendingAck(msgspec.Struct, frozen=True):
+    """The acknowledgement that is due once a message is durable or refused."""
 
-    receipt: Receipt | None = None
-    row: Row | None = None
+    receipt: PendingPuback | None = None
+    row: SpoolRow | None = None
 
 
 class SkipReason(enum.StrEnum):
@@ -68,15 +68,15 @@ class Accepted(msgspec.Struct, frozen=True):
 
     event: AnyEvent
     partition: int
-    debt: Debt
+    pending_ack: PendingAck
 
 
-class Held(msgspec.Struct, frozen=True):
+class Deferred(msgspec.Struct, frozen=True):
     """An event above its device's rate: it waits."""
 
     event: AnyEvent
     partition: int
-    debt: Debt
+    pending_ack: PendingAck
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -86,7 +86,7 @@ class Refused(msgspec.Struct, frozen=True):
     detail: str
     arrival: Arrival
     partition: int
-    debt: Debt
+    pending_ack: PendingAck
     event_id: str | None = None
 
 
@@ -94,22 +94,22 @@ class Skipped(msgspec.Struct, frozen=True):
     """A message passed over. ``lane`` is set for a lane gap: its ``got`` should be repeated."""
 
     reason: SkipReason
-    debt: Debt
+    pending_ack: PendingAck
     lane: LaneKey | None = None
 
 
-Outcome = Accepted | Held | Refused | Skipped
+MessageOutcome = Accepted | Deferred | Refused | Skipped
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """What a topic says of every message on it; ``skip`` when none of them is for this shard."""
+    """The facts that a topic gives of every message on it; ``skip`` when none of them is for this shard."""
 
     topic: Topic
     partition: int
     skip: SkipReason | None = None
 
 
-class Border:
+class IngestPipeline:
     """Everything between the broker and the batches.
 
     Args:
@@ -128,15 +128,15 @@ class Border:
         self._lanes = LaneGuard()
         self._events = TokenBuckets(settings.events_per_s, settings.events_burst)
         self._readings = TokenBuckets(settings.readings_per_s, settings.readings_burst)
-        self._bench: Bench[Held] = Bench()
+        self._deferred: DelayQueue[Deferred] = DelayQueue()
 
     @property
-    def held(self) -> int:
+    def deferred(self) -> int:
         """Events that wait for their device's rate."""
-        return len(self._bench)
+        return len(self._deferred)
 
-    def take(self, arrival: Arrival, receipt: Receipt | None, now_ms: int, *, timely: bool) -> Outcome:
-        """What becomes of ``arrival``.
+    def take(self, arrival: Arrival, receipt: PendingPuback | None, now_ms: int, *, timely: bool) -> MessageOutcome:
+        """Decide what becomes of ``arrival``.
 
         Args:
             arrival: the message.
@@ -144,27 +144,27 @@ class Border:
             now_ms: ingest time.
             timely: whether the broker had no queue for us, so that delays tell about clocks.
         """
-        debt = Debt(receipt)
+        pending_ack = PendingAck(receipt)
         if arrival.topic.startswith(f"{PROBE_ROOT}/"):  # another shard's
-            return Skipped(SkipReason.NOT_FOR_INGEST, debt)
+            return Skipped(SkipReason.NOT_FOR_INGEST, pending_ack)
         try:
             place = self._place(arrival.topic)
         except Rejected as error:
             if error.reason is RejectReason.UNKNOWN_TOPIC:
                 self.admission.unknown_topic(arrival.topic, len(arrival.payload), now_ms)
-                return Refused(error.reason, "not a topic of ours; it is now pending", arrival, -1, debt)
-            return Refused(error.reason, error.detail, arrival, -1, debt)
+                return Refused(error.reason, "not a topic of ours; it is now pending", arrival, -1, pending_ack)
+            return Refused(error.reason, error.detail, arrival, -1, pending_ack)
         if place.skip is not None:
-            return Skipped(place.skip, debt)
+            return Skipped(place.skip, pending_ack)
         if not arrival.payload and place.topic.channel is Channel.STATE:
-            return Skipped(SkipReason.CLEARED, debt)
-        return self._take_own(place.topic, arrival, place.partition, debt, now_ms, timely=timely)
+            return Skipped(SkipReason.CLEARED, pending_ack)
+        return self._take_own(place.topic, arrival, place.partition, pending_ack, now_ms, timely=timely)
 
     def release(self, now_ms: int) -> list[Accepted]:
         """Held events whose turn has come, accepted now."""
         return [
-            Accepted(msgspec.structs.replace(held.event, received_ms=now_ms), held.partition, held.debt)
-            for held in self._bench.release(self._events, now_ms)
+            Accepted(msgspec.structs.replace(held.event, received_ms=now_ms), held.partition, held.pending_ack)
+            for held in self._deferred.release(self._events, now_ms)
         ]
 
     def _find(self, text: str) -> _Place:
@@ -179,8 +179,8 @@ class Border:
         return _Place(topic, partition)
 
     def _take_own(
-        self, topic: Topic, arrival: Arrival, partition: int, debt: Debt, now_ms: int, *, timely: bool
-    ) -> Outcome:
+        self, topic: Topic, arrival: Arrival, partition: int, pending_ack: PendingAck, now_ms: int, *, timely: bool
+    ) -> MessageOutcome:
         event: DeviceEvent | None = None
         self._count += 1
         try:
@@ -188,47 +188,47 @@ class Border:
             if event.spool is not None:
                 key = lane_key(event.site_id, event.spool)
                 if not self._lanes.take(key, event.spool):
-                    return Skipped(SkipReason.LANE_GAP, debt, key)
-                debt = Debt(debt.receipt, Row(key, event.spool.seq))
+                    return Skipped(SkipReason.LANE_GAP, pending_ack, key)
+                pending_ack = PendingAck(pending_ack.receipt, SpoolRow(key, event.spool.seq))
                 event = msgspec.structs.replace(event, spool=msgspec.structs.replace(event.spool, first=None))
             self.admission.check(event, topic)
             event = self.clocks.apply(event, now_ms, timely=timely and not arrival.retain)
         except Rejected as error:
             if event is None:
-                debt = self._unreadable_row(topic, arrival, debt)
+                pending_ack = self._ack_of_unreadable_row(topic, arrival, pending_ack)
             event_id = event.event_id if event is not None else None
-            return Refused(error.reason, error.detail, arrival, partition, debt, event_id)
-        return self._paced(topic, arrival, event, partition, debt, now_ms)
+            return Refused(error.reason, error.detail, arrival, partition, pending_ack, event_id)
+        return self._paced(topic, arrival, event, partition, pending_ack, now_ms)
 
-    def _unreadable_row(self, topic: Topic, arrival: Arrival, debt: Debt) -> Debt:
-        """A bad row of a box's spool is answered like a good one, or its lane would stick at it for ever."""
+    def _ack_of_unreadable_row(self, topic: Topic, arrival: Arrival, pending_ack: PendingAck) -> PendingAck:
+        """A bad row of a box's spool is answered like a good one, or its lane would stick at it forever."""
         mark = spool_mark(arrival.payload) if topic.device_class is DeviceClass.EDGE else None
         if mark is None or mark.box_id != topic.device_id:
-            return debt
+            return pending_ack
         key = lane_key(topic.site_id, mark)
-        return Debt(debt.receipt, Row(key, mark.seq)) if self._lanes.take(key, mark) else debt
+        return PendingAck(pending_ack.receipt, SpoolRow(key, mark.seq)) if self._lanes.take(key, mark) else pending_ack
 
     def _paced(
-        self, topic: Topic, arrival: Arrival, event: DeviceEvent, partition: int, debt: Debt, now_ms: int
-    ) -> Outcome:
+        self, topic: Topic, arrival: Arrival, event: DeviceEvent, partition: int, pending_ack: PendingAck, now_ms: int
+    ) -> MessageOutcome:
         """Spool rows are paced by their acknowledgements, life safety by nothing; everyone else by a bucket."""
         if event.spool is not None or is_life_safety(event):
-            return Accepted(event, partition, debt)
+            return Accepted(event, partition, pending_ack)
         key = (event.site_id, event.source_id)
         if topic.channel is Channel.TELE:
             if self._readings.take(key, now_ms):
-                return Accepted(event, partition, debt)
-            return Skipped(SkipReason.OVER_RATE, debt)
-        if not self._bench.waits(key) and self._events.take(key, now_ms):
-            return Accepted(event, partition, debt)
-        held = Held(event, partition, debt)
-        if self._bench.hold(key, held):
+                return Accepted(event, partition, pending_ack)
+            return Skipped(SkipReason.OVER_RATE, pending_ack)
+        if not self._deferred.is_waiting(key) and self._events.take(key, now_ms):
+            return Accepted(event, partition, pending_ack)
+        held = Deferred(event, partition, pending_ack)
+        if self._deferred.defer(key, held):
             return held
         return Refused(
             RejectReason.OVER_LIMIT,
             "more events than the device's rate allows",
             arrival,
             partition,
-            debt,
+            pending_ack,
             event.event_id,
         )

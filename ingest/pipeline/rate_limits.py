@@ -1,4 +1,4 @@
-"""How fast a device may speak: token buckets, and a bounded bench where events over the rate wait. Pure."""
+"""How fast a device may speak: token buckets, and a bounded delay queue for events over the rate. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from ingest.pipeline.bounded import Bounded
+from ingest.pipeline.bounded import LruDict
 
 MAX_DEVICES = 20_000
-MAX_HELD = 500
+MAX_DEFERRED = 500
 """Events one device may have waiting; at 50 a second the last of them waits ten seconds."""
-MAX_HELD_IN_ALL = 20_000
+MAX_DEFERRED_IN_ALL = 20_000
 
 T = TypeVar("T")
 DeviceKey = tuple[str, str]
@@ -29,10 +29,10 @@ class TokenBuckets:
 
     def __init__(self, rate_per_s: float, burst: float) -> None:
         self._rate_per_ms, self._burst = rate_per_s / 1000.0, burst
-        self._buckets: Bounded[DeviceKey, _Bucket] = Bounded(MAX_DEVICES, _Bucket)
+        self._buckets: LruDict[DeviceKey, _Bucket] = LruDict(MAX_DEVICES, _Bucket)
 
     def take(self, key: DeviceKey, now_ms: int) -> bool:
-        """Whether the device may say one more now. Time that steps back refills nothing."""
+        """Return whether the device may say one more now. Time that steps back refills nothing."""
         bucket = self._buckets[key]
         if bucket.tokens < 0:
             bucket.tokens, bucket.at_ms = self._burst, now_ms
@@ -44,8 +44,8 @@ class TokenBuckets:
         return True
 
 
-class Bench(Generic[T]):
-    """What is held back, per device, in order. A device with something here waits behind itself."""
+class DelayQueue(Generic[T]):
+    """Events held back per device, in order. A device with something here waits behind itself."""
 
     def __init__(self) -> None:
         self._waiting: dict[DeviceKey, deque[T]] = {}
@@ -54,21 +54,21 @@ class Bench(Generic[T]):
     def __len__(self) -> int:
         return self._count
 
-    def waits(self, key: DeviceKey) -> bool:
-        """Whether the device has something waiting."""
+    def is_waiting(self, key: DeviceKey) -> bool:
+        """Return whether the device has something waiting."""
         return key in self._waiting
 
-    def hold(self, key: DeviceKey, item: T) -> bool:
+    def defer(self, key: DeviceKey, item: T) -> bool:
         """Hold ``item`` back; False when there is no more room for it."""
         queue = self._waiting.get(key)
-        if self._count >= MAX_HELD_IN_ALL or (queue is not None and len(queue) >= MAX_HELD):
+        if self._count >= MAX_DEFERRED_IN_ALL or (queue is not None and len(queue) >= MAX_DEFERRED):
             return False
         self._waiting.setdefault(key, deque()).append(item)
         self._count += 1
         return True
 
     def release(self, buckets: TokenBuckets, now_ms: int) -> list[T]:
-        """What may go now, each device in its order."""
+        """Return what may go now, each device in its order."""
         free: list[T] = []
         for key, queue in list(self._waiting.items()):
             while queue and buckets.take(key, now_ms):

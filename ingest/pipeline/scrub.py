@@ -24,7 +24,7 @@ _LONG_NUMBER = re.compile(r"\d{8}")  # telephone and identity numbers, and the d
 
 
 def scrub(payload: bytes) -> str:
-    """A bounded excerpt of ``payload`` without values that could be personal.
+    """Return a bounded excerpt of ``payload`` without values that could be personal.
 
     >>> scrub(b'{"kind": "door_changed", "name": "Zhang San", "id_number": 110101199001011234, "n": 3}')
     '{"kind":"door_changed","name":"<text 9>","id_number":"<number>","n":3}'
@@ -40,7 +40,7 @@ def scrub(payload: bytes) -> str:
 
 
 def scrub_topic(topic: str) -> str:
-    """A topic, with levels that look like a person's number blanked.
+    """Return a topic, with levels that look like a person's number blanked.
 
     >>> scrub_topic("mqtt/face/13800138000/Rec")
     'mqtt/face/<number>/Rec'

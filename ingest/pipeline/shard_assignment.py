@@ -9,7 +9,7 @@ from ingest.pipeline.channel_rules import INBOUND
 from ingest.settings import ShardSettings, owned_partitions
 
 
-class Territory:
+class ShardAssignment:
     """The part of all sites that one shard writes.
 
     Raises:
@@ -22,11 +22,11 @@ class Territory:
         self.probe_topic = f"{PROBE_ROOT}/{settings.client_id}"
 
     def partition(self, site_id: str) -> int:
-        """The partition of a site, be it this shard's or not."""
+        """Return the partition of a site, be it this shard's or not."""
         return partition_of(site_id, self._count)
 
     def owns(self, site_id: str) -> bool:
-        """Whether this shard writes the site's partition."""
+        """Return whether this shard writes the site's partition."""
         return self.partition(site_id) in self.partitions
 
     def sites(self, known: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -34,7 +34,7 @@ class Territory:
         return [(s, place) for s, place in known if self.owns(s) and (not self._wanted or s in self._wanted)]
 
     def filters(self, known: Iterable[tuple[str, str]]) -> list[str]:
-        """What to subscribe to, so that every site it writes is heard, and with ``listen_all`` strangers too."""
+        """Return what to subscribe to, so that every site it writes is heard, and with ``listen_all`` strangers too."""
         if self._listen_all:
             return ["#"]
         return [f"{ROOT}/{site_id}/+/+/{channel}" for site_id, _ in self.sites(known) for channel in sorted(INBOUND)]

@@ -6,14 +6,14 @@ import msgspec
 
 from contracts.events import Lane
 from contracts.names import Channel, DeviceClass, Topic
-from ingest.pipeline.bounded import Bounded
+from ingest.pipeline.bounded import LruDict
 from ingest.pipeline.lane_guard import MAX_LANES, LaneKey
 
 REPEAT_MS = 1_000
 """A box that is missing rows hears the same answer at most once a second."""
 
 
-class GotMessage(msgspec.Struct, frozen=True):
+class SpoolAck(msgspec.Struct, frozen=True):
     """The payload on ``…/edge/{box}/got``."""
 
     spool_id: str
@@ -26,11 +26,11 @@ class _Through(msgspec.Struct):
     repeated_ms: int = -REPEAT_MS
 
 
-class GotLedger:
+class SpoolAckTracker:
     """Durable rows per lane; what changed is told once, after a reconnect what could not be told before."""
 
     def __init__(self) -> None:
-        self._through: Bounded[LaneKey, _Through] = Bounded(MAX_LANES, _Through)
+        self._through: LruDict[LaneKey, _Through] = LruDict(MAX_LANES, _Through)
         self._untold: dict[LaneKey, int] = {}
 
     def durable(self, key: LaneKey, seq: int) -> None:
@@ -51,7 +51,7 @@ class GotLedger:
         messages = [
             (
                 str(Topic(key.site_id, DeviceClass.EDGE, key.box_id, Channel.GOT)),
-                msgspec.json.encode(GotMessage(key.spool_id, key.lane, seq)),
+                msgspec.json.encode(SpoolAck(key.spool_id, key.lane, seq)),
             )
             for key, seq in self._untold.items()
         ]

@@ -84,7 +84,7 @@ class AmqttBroker:
         return f"mqtt://127.0.0.1:{self.port}"
 
     def running(self) -> bool:
-        """Whether it still runs."""
+        """Return whether it still runs."""
         return self._thread.is_alive()
 
     def stop(self) -> None:
@@ -97,7 +97,7 @@ class AmqttBroker:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._serve())
-        except Exception as error:  # noqa: BLE001 - the border of the thread: handed to whoever waits for the start
+        except Exception as error:  # noqa: BLE001 - the boundary of the thread: handed to whoever waits for the start
             self._failure = error
             self._started.set()
         finally:

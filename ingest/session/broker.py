@@ -40,7 +40,7 @@ class Broker(Protocol):
         ...
 
     def running(self) -> bool:
-        """Whether it still runs."""
+        """Return whether it still runs."""
         ...
 
     def stop(self) -> None:
@@ -74,19 +74,19 @@ def start_broker(folder: Path, port: int = 0, kind: str = "auto") -> Broker:
 
 
 def find_mosquitto() -> str | None:
-    """Where mosquitto is; Debian puts it where ordinary users' PATH does not look."""
+    """Return where mosquitto is; Debian puts it where ordinary users' PATH does not look."""
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin")
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that was free just now."""
+    """Return a port of 127.0.0.1 that was free just now."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 
 def settings_text(folder: Path, port: int) -> str:
-    """The settings file of a child: ours, a listener on loopback, and where it keeps its sessions."""
+    """Return the settings file of a child: ours, a listener on loopback, and where it keeps its sessions."""
     return (
         _SETTINGS.read_text(encoding="utf-8")
         + f"\nlistener {port} {LOOPBACK}\nallow_anonymous true\n"
@@ -135,7 +135,7 @@ class MosquittoChild:
         return self._process.pid
 
     def running(self) -> bool:
-        """Whether it still runs."""
+        """Return whether it still runs."""
         return self._process.poll() is None
 
     def stop(self) -> None:

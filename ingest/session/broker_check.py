@@ -25,7 +25,7 @@ _AT_ONCE = 500
 
 
 def kept_while_away(address: BrokerAddress, messages: int = MESSAGES) -> int:
-    """How many of ``messages`` that came while a session's client was away the broker had kept for it.
+    """Return how many of ``messages`` that came while a session's client was away the broker had kept for it.
 
     Raises:
         Transient: the broker does not answer. ConfigurationError: it does not take us.
@@ -76,7 +76,7 @@ class _Listener:
             self._wait(lambda end=end: self._heard >= end, "did not confirm what was published")  # type: ignore[misc]
 
     def heard(self, messages: int) -> int:
-        """How many came; no more than ``messages``. They come at once: ends when none has for a while."""
+        """Return how many came; no more than ``messages``. They come at once: ends when none has for a while."""
         before = -1
         with self._changed:
             while before < self._heard < messages:

@@ -25,7 +25,7 @@ _PUBLISH, _PUBACK = 0x30, 0x40
 _MAX_LENGTH_BYTES = 4
 
 
-class Message(msgspec.Struct, frozen=True, gc=False):
+class MqttMessage(msgspec.Struct, frozen=True, gc=False):
     """One PUBLISH as it came. ``mid`` is 0 for QoS 0; ``topic`` is as the broker sent it."""
 
     topic: bytes
@@ -42,7 +42,7 @@ class MalformedError(Exception):
 class MqttClient(mqtt.Client):
     """A client whose received messages go to ``on_messages``, oldest first, many at a time; never to ``on_message``."""
 
-    def __init__(self, *arguments: Any, on_messages: Callable[[list[Message]], None], **more: Any) -> None:
+    def __init__(self, *arguments: Any, on_messages: Callable[[list[MqttMessage]], None], **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._on_messages = on_messages
         self._rest = b""
@@ -82,7 +82,7 @@ class MqttClient(mqtt.Client):
         self._read_s = time.monotonic()
 
     def _received(self) -> bytes | None:
-        """What has come; None when nothing has, empty at the end of the connection.
+        """Return what has come; None when nothing has, empty at the end of the connection.
 
         TLS hands out a record at a time, and to a broker a message is a record: so until there is no more.
         """
@@ -103,7 +103,7 @@ class MqttClient(mqtt.Client):
 
     def _take_packets(self, received: bytes) -> MQTTErrorCode:
         """Act on every whole packet of ``received``, in order; keep the rest."""
-        messages: list[Message] = []
+        messages: list[MqttMessage] = []
         at, code = 0, MQTTErrorCode.MQTT_ERR_SUCCESS
         try:
             while not code and (found := body_of(received, at)) is not None:
@@ -120,7 +120,7 @@ class MqttClient(mqtt.Client):
         self._rest = received[at:]
         return code
 
-    def _hand_over(self, messages: list[Message]) -> None:
+    def _hand_over(self, messages: list[MqttMessage]) -> None:
         if messages:
             self._on_messages(messages)
 
@@ -132,7 +132,7 @@ class MqttClient(mqtt.Client):
 
 
 def body_of(received: bytes, at: int) -> tuple[int, int] | None:
-    """Where the body of the packet at ``at`` begins and ends; None while it has not all come.
+    """Return where the body of the packet at ``at`` begins and ends; None while it has not all come.
 
     >>> body_of(bytes.fromhex("d000" "40020001"), 2)
     (4, 6)
@@ -153,8 +153,8 @@ def body_of(received: bytes, at: int) -> tuple[int, int] | None:
     raise MalformedError(f"a length of more than {_MAX_LENGTH_BYTES} bytes")
 
 
-def message_of(command: int, body: bytes, protocol: MQTTProtocolVersion) -> Message:
-    """The message in a PUBLISH. Properties are passed over: none of ours means anything to ingest.
+def message_of(command: int, body: bytes, protocol: MQTTProtocolVersion) -> MqttMessage:
+    """Return the message in a PUBLISH. Properties are passed over: none of ours means anything to ingest.
 
     >>> message_of(0x32, bytes.fromhex("0003612f62" "000a" "7b7d"), MQTTProtocolVersion.MQTTv311).payload
     b'{}'
@@ -174,4 +174,4 @@ def message_of(command: int, body: bytes, protocol: MQTTProtocolVersion) -> Mess
         at = len(body) + 1 if found is None else found[1]
     if at > len(body) or qos > 1:
         raise MalformedError(f"a message of {len(body)} bytes, QoS {qos}")
-    return Message(topic, body[at:], qos, mid, bool(command & 1))
+    return MqttMessage(topic, body[at:], qos, mid, bool(command & 1))

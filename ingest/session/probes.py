@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from ingest.settings import ShardSettings
 
-STOOD_STILL_MS = 3_000
-STOOD_STILL_PROBES = 8
+BROKER_STALLED_MS = 3_000
+BROKER_STALLED_PROBES = 8
 """Probes without an answer, or it was we who stood still: then there is a queue for us, in order."""
 
 
-class ProbePlan:
+class ProbeSchedule:
     """One shard's probes: every 250 ms, 100 ms after the last one while an event waits, at once for life safety."""
 
     def __init__(self, settings: ShardSettings) -> None:
@@ -37,10 +37,10 @@ class ProbePlan:
         self._sent_ms, self.due_ms = now_ms, now_ms + self._interval_ms
         self._unanswered += 1
 
-    def stood_still(self, now_ms: int) -> bool:
+    def broker_stalled(self, now_ms: int) -> bool:
         """Whether nothing came for so long, though we asked again and again, that the broker must have stood still."""
-        return now_ms - self._heard_ms > STOOD_STILL_MS and self._unanswered >= STOOD_STILL_PROBES
+        return now_ms - self._heard_ms > BROKER_STALLED_MS and self._unanswered >= BROKER_STALLED_PROBES
 
     def silent(self, now_ms: int) -> bool:
-        """Whether not even a probe came back for so long that the connection must be dead."""
+        """Return whether not even a probe came back for so long that the connection must be dead."""
         return now_ms - self._heard_ms > self._silence_ms

@@ -14,7 +14,7 @@ _UNSUPPORTED = 0x84
 
 
 def speaks_version_5(address: BrokerAddress) -> bool:
-    """Whether the broker answers a CONNECT of MQTT 5 as MQTT 5 does, be it with a refusal of who we are.
+    """Return whether the broker answers a CONNECT of MQTT 5 as MQTT 5 does, be it with a refusal of who we are.
 
     Raises:
         OSError: when it cannot be reached.
@@ -28,7 +28,7 @@ def speaks_version_5(address: BrokerAddress) -> bool:
 
 
 def is_version_5_answer(answer: bytes) -> bool:
-    """Whether ``answer`` is a CONNACK of MQTT 5: it has a properties length, which 3.1.1 lacks.
+    """Return whether ``answer`` is a CONNACK of MQTT 5: it has a properties length, which 3.1.1 lacks.
 
     >>> is_version_5_answer(bytes.fromhex("2003000000")), is_version_5_answer(bytes.fromhex("20020001"))
     (True, False)

@@ -25,7 +25,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from contracts.errors import ConfigurationError, Transient
 from ingest.pipeline.pipeline import Arrival
-from ingest.session.client import Message, MqttClient
+from ingest.session.client import MqttClient, MqttMessage
 from ingest.session.protocol_version import speaks_version_5
 from ingest.settings import BrokerAddress
 
@@ -224,12 +224,12 @@ class MqttSession:
         if self._stopping.is_set():
             return
         if self._version_5 and code.value == _TAKEN_OVER:
-            client.disconnect()  # or the two owners kick each other for ever
+            client.disconnect()  # or the two owners kick each other forever
             self._on_signal(Ended(f"another process connected as {self._client_id!r}", configuration=False))
         elif was:
             self._on_signal(Disconnected(str(code)))
 
-    def _on_messages(self, messages: Sequence[Message]) -> None:
+    def _on_messages(self, messages: Sequence[MqttMessage]) -> None:
         connection = self._current
         self._on_signals(
             [Arrival(m.topic.decode(errors="replace"), m.payload, m.qos, m.mid, m.retain, connection) for m in messages]

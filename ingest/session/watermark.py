@@ -46,7 +46,7 @@ class Watermark:
         self.mark_ms = 0
 
     def send(self, now_ms: int) -> Probe:
-        """The probe to publish now."""
+        """Return the probe to publish now."""
         self._next += 1
         self._outstanding[self._next] = now_ms
         if len(self._outstanding) > MAX_OUTSTANDING:
@@ -54,7 +54,7 @@ class Watermark:
         return Probe(self._run, self._started_ms, self._next)
 
     def returned(self, probe: Probe) -> TakenOver | None:
-        """A probe came back: moves ``mark_ms``, or tells that a later process owns the session.
+        """Return a probe came back: moves ``mark_ms``, or tells that a later process owns the session.
 
         Probes of an earlier process lie in the session after a restart; they prove nothing and are ignored.
         """
@@ -72,5 +72,5 @@ class Watermark:
         self._outstanding.clear()
 
     def lag_ms(self, now_ms: int) -> int:
-        """How far the mark lies behind; 0 before the first probe came back."""
+        """Return how far the mark lies behind; 0 before the first probe came back."""
         return max(now_ms - self.mark_ms, 0) if self.mark_ms else 0

@@ -65,7 +65,7 @@ class SealedLetter(msgspec.Struct, frozen=True):
 
 
 def dead_letter(reason: RejectReason, detail: str, source: str, topic: str, payload: bytes, at_ms: int) -> DeadLetter:
-    """The letter for a refused message; nothing personal is in it from here on."""
+    """Return the letter for a refused message; nothing personal is in it from here on."""
     return DeadLetter(
         at_ms=at_ms,
         reason=reason,
@@ -101,7 +101,7 @@ class DeadLetters:
         self._this_minute: Counter[str] = Counter()
 
     def wants(self, source: str, now_ms: int) -> bool:
-        """Whether one more of ``source`` would be kept now; ask before making it, hashing 10 MB is not free."""
+        """Return whether one more of ``source`` would be kept now; ask before making it, hashing 10 MB is not free."""
         with self._lock:
             if now_ms // MINUTE_MS != self._minute:
                 self._minute = now_ms // MINUTE_MS
@@ -142,7 +142,7 @@ class DeadLetters:
         return len(letters)
 
     def list(self, limit: int, reason: str | None = None, source: str | None = None) -> list[DeadLetter]:
-        """The newest letters, newest first."""
+        """Return the newest letters, newest first."""
         with self._lock:
             found = self._db.execute(
                 "SELECT letter, at_ms, reason, source, size, sha256, body FROM letters"
@@ -152,7 +152,7 @@ class DeadLetters:
         return [self._open(*row) for row in found]
 
     def show(self, letter: int) -> DeadLetter | None:
-        """One letter; None when it is not (or no longer) there."""
+        """Return one letter; None when it is not (or no longer) there."""
         with self._lock:
             row = self._db.execute(
                 "SELECT letter, at_ms, reason, source, size, sha256, body FROM letters WHERE letter = ?", (letter,)
@@ -215,7 +215,7 @@ def _keep_newest(db: sqlite3.Connection, source: str) -> None:
 
 
 def _cipher(path: Path) -> Fernet:
-    """The key in ``path``, made on first use, readable by its owner alone."""
+    """Return the key in ``path``, made on first use, readable by its owner alone."""
     if not path.exists():
         _make_key(path)
     try:

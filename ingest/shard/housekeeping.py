@@ -75,7 +75,7 @@ class Housekeeping:
             self._followed = reached
             self._guarded(lambda: self._inventory.set_followed(self._follower, reached))
 
-    def bury(self, refused: Refused, now_ms: int) -> None:
+    def dead_letter(self, refused: Refused, now_ms: int) -> None:
         """Keep a refused message as a dead letter, within its source's quota."""
         source = source_of(refused.arrival.topic)
         if self._dead_letters.wants(source, now_ms):

@@ -42,11 +42,11 @@ class RecordingLog:
             return list(range(start, len(self.batches)))
 
     def last_watermark_ms(self) -> int:
-        """The highest watermark so far."""
+        """Return the highest watermark so far."""
         return self._last_ms
 
     def events(self) -> list[AnyEvent]:
-        """Everything appended, in order."""
+        """Return everything appended, in order."""
         with self._grown:
             return [event for batch in self.batches for event in batch.events]
 

@@ -1,7 +1,7 @@
 """One shard of ingest: devices' messages become the batches, and so the time, of the partitions it owns.
 
 Three threads: the MQTT client's, which only fills the inbox; the log's, which only appends; and this one, in which all
-decisions are made, by pure parts. The order of a message: inbox → border → batcher → log → PUBACK and ``got``.
+decisions are made, by pure parts. The order of a message: inbox → pipeline → batcher → log → PUBACK and ``got``.
 """
 
 from __future__ import annotations
@@ -18,14 +18,24 @@ from contracts.batch import Batch
 from contracts.errors import ConfigurationError, Permanent
 from contracts.events import AnyEvent, Configuration, SiteConfigured, is_life_safety
 from ingest.counters import Counters
-from ingest.pipeline.acks import Acks
-from ingest.pipeline.batcher import Batcher, Cut, collect_ms, cut_together
+from ingest.pipeline.acks import PubackQueue
+from ingest.pipeline.batcher import BatchCut, Batcher, collect_ms, cut_together
 from ingest.pipeline.ingest_clock import wait_ms
 from ingest.pipeline.ingest_events import clock_steps, interruptions
-from ingest.pipeline.pipeline import Accepted, Arrival, Border, Debt, Held, Outcome, Refused, Skipped, SkipReason
-from ingest.pipeline.shard_assignment import Territory
-from ingest.pipeline.spool_acks import GotLedger
-from ingest.session.probes import ProbePlan
+from ingest.pipeline.pipeline import (
+    Accepted,
+    Arrival,
+    Deferred,
+    IngestPipeline,
+    MessageOutcome,
+    PendingAck,
+    Refused,
+    Skipped,
+    SkipReason,
+)
+from ingest.pipeline.shard_assignment import ShardAssignment
+from ingest.pipeline.spool_acks import SpoolAckTracker
+from ingest.session.probes import ProbeSchedule
 from ingest.session.session import Connected, Disconnected, Ended, MqttSession, Signal
 from ingest.session.watermark import Probe, Watermark
 from ingest.settings import ShardSettings, broker_address
@@ -84,18 +94,18 @@ class Shard:
         self.settings, self.counters = settings, counters or Counters()
         self._log, self._on_refused = log, on_refused
         self._run_id = secrets.token_hex(4)
-        self._territory = Territory(settings)
+        self._assignment = ShardAssignment(settings)
         self._address = broker_address(settings.mqtt_url, settings.password, settings.ca_file)
         self._inbox: Inbox[Signal | _Durable | _LogFailed] = Inbox(settings.inbox_messages)
-        self._border = Border(settings, self._run_id)
-        self._house = Housekeeping(settings, inventory, dead_letters, self._border.admission)
-        self._acks, self._gots = Acks(), GotLedger()
+        self._pipeline = IngestPipeline(settings, self._run_id)
+        self._house = Housekeeping(settings, inventory, dead_letters, self._pipeline.admission)
+        self._acks, self._spool_acks = PubackQueue(), SpoolAckTracker()
         self._clock = SystemClock()
         self._last_ms = 0
         self._received = self._accepted = 0  # in this turn
         self._connection = 0
-        self._cuts: dict[int, Cut[Debt]] = {}
-        self._plan = ProbePlan(settings)
+        self._cuts: dict[int, BatchCut[PendingAck]] = {}
+        self._plan = ProbeSchedule(settings)
         self._ready = threading.Event()
 
     @property
@@ -137,9 +147,9 @@ class Shard:
 
     def _open(self) -> None:
         now_ms = self._clock.now_ms()
-        owned = self._territory.partitions
+        owned = self._assignment.partitions
         self._collect_ms = collect_ms(len(owned))
-        self._batchers = {p: Batcher[Debt](p, now_ms, self._collect_ms) for p in owned}
+        self._batchers = {p: Batcher[PendingAck](p, now_ms, self._collect_ms) for p in owned}
         self._watermark = Watermark(self._run_id, now_ms)
         records = self._house.load()
         self._appender = Appender(
@@ -153,7 +163,7 @@ class Shard:
             self._address,
             self.settings.client_id,
             self._filters(),
-            self._territory.probe_topic,
+            self._assignment.probe_topic,
             self._inbox.put,
             self.settings.protocol,
         )
@@ -193,16 +203,16 @@ class Shard:
             self.counters.clock_steps.inc()
             for event in clock_steps(self._run_id, self._own_sites(), step_ms, now_ms):
                 self._say(event, now_ms)
-        for accepted in self._border.release(now_ms):
+        for accepted in self._pipeline.release(now_ms):
             self._accept(accepted, now_ms)
         self._follow(self._house.changes(now_ms), now_ms)
         self._probe(now_ms)
         self._write(cut_together(self._batchers.values(), now_ms, self._collect_ms // 2))
         self._answer()
         if self._house.tick(now_ms):
-            self.counters.skewed_clocks.set(len(self._border.clocks.skews_ms()))
+            self.counters.skewed_clocks.set(len(self._pipeline.clocks.skews_ms()))
         self._count()
-        self.counters.holding.set(self._border.held)
+        self.counters.holding.set(self._pipeline.deferred)
         self.counters.watermark_lag_ms.set(self._watermark.lag_ms(now_ms))
 
     def _handle(self, signal: Signal | _Durable | _LogFailed, now_ms: int) -> None:
@@ -227,75 +237,75 @@ class Shard:
         self._received = self._accepted = 0
 
     def _full(self) -> bool:
-        """Whether the log is so far behind that no more messages are taken; TCP then slows the broker down."""
+        """Return whether the log is so far behind that no more messages are taken; TCP then slows the broker down."""
         return sum(len(b) for b in self._batchers.values()) >= self.settings.inbox_messages
 
     def _idle_s(self) -> float:
-        """How long nothing needs doing, unless a signal comes."""
+        """Return how long nothing needs doing, unless a signal comes."""
         now_ms = self._clock.now_ms()
         due = [due_ms for b in self._batchers.values() if (due_ms := b.due_ms(now_ms)) is not None]
         if self._connection:
             due.append(self._plan.due_ms)
-        if self._border.held:
+        if self._pipeline.deferred:
             due.append(now_ms + 20)
         return min(max((min(due, default=now_ms + 250) - now_ms) / 1000, 0.0), MAX_WAIT_S)
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
     def _arrived(self, arrival: Arrival, now_ms: int) -> None:
-        if self._plan.stood_still(now_ms) and self._watermark.mark_ms:
+        if self._plan.broker_stalled(now_ms) and self._watermark.mark_ms:
             _log.warning("the broker stood still", from_ms=self._watermark.mark_ms)
             self._interrupted(self._watermark.mark_ms, now_ms)  # what devices told it meanwhile may come behind a probe
         self._plan.heard(now_ms)
         receipt = self._acks.received(arrival.mid, arrival.connection) if arrival.qos else None
-        if arrival.topic == self._territory.probe_topic:
+        if arrival.topic == self._assignment.probe_topic:
             self._probe_returned(arrival.payload)
-            self._finish(Debt(receipt))
+            self._finish(PendingAck(receipt))
             return
         self._received += 1
         timely = self._watermark.mark_ms > 0 and self._watermark.lag_ms(now_ms) < TIMELY_MS
-        self._settle(self._border.take(arrival, receipt, now_ms, timely=timely), now_ms)
+        self._settle(self._pipeline.take(arrival, receipt, now_ms, timely=timely), now_ms)
 
-    def _settle(self, outcome: Outcome, now_ms: int) -> None:
+    def _settle(self, outcome: MessageOutcome, now_ms: int) -> None:
         match outcome:
             case Accepted():
                 self._accept(outcome, now_ms)
-            case Held():
+            case Deferred():
                 self.counters.held.inc()
-                if outcome.debt.receipt is not None:
-                    self._acks.detach(outcome.debt.receipt)
+                if outcome.pending_ack.receipt is not None:
+                    self._acks.detach(outcome.pending_ack.receipt)
             case Refused():
                 self._refuse(outcome, now_ms)
             case Skipped():
                 if outcome.reason is not SkipReason.NOT_FOR_INGEST:
                     self.counters.skipped.labels(outcome.reason).inc()
                 if outcome.lane is not None:
-                    self._gots.repeat(outcome.lane, now_ms)
-                self._finish(outcome.debt)
+                    self._spool_acks.repeat(outcome.lane, now_ms)
+                self._finish(outcome.pending_ack)
 
     def _accept(self, accepted: Accepted, now_ms: int) -> None:
         self._accepted += 1
-        self._batchers[accepted.partition].add(accepted.event, accepted.debt, now_ms)
+        self._batchers[accepted.partition].add(accepted.event, accepted.pending_ack, now_ms)
         self._plan.accepted(now_ms, life_safety=is_life_safety(accepted.event))
 
     def _refuse(self, refused: Refused, now_ms: int) -> None:
         self.counters.rejected.labels(refused.reason).inc()
-        self._house.bury(refused, now_ms)
+        self._house.dead_letter(refused, now_ms)
         if self._on_refused is not None:
             self._on_refused(refused)
-        if refused.debt.row is not None:  # answered in its lane's order, so after the rows before it
-            self._batchers[refused.partition].follow(refused.debt, now_ms)
+        if refused.pending_ack.row is not None:  # answered in its lane's order, so after the rows before it
+            self._batchers[refused.partition].follow(refused.pending_ack, now_ms)
         else:
-            self._finish(refused.debt)
+            self._finish(refused.pending_ack)
 
     # --- the log ------------------------------------------------------------------------------------------------------
 
-    def _write(self, cuts: Sequence[Cut[Debt]]) -> None:
+    def _write(self, cuts: Sequence[BatchCut[PendingAck]]) -> None:
         batches = []
         for cut in cuts:
             if cut.batch is None:
-                for debt in cut.receipts:
-                    self._finish(debt)
+                for pending_ack in cut.receipts:
+                    self._finish(pending_ack)
             else:
                 self._cuts[cut.batch.partition] = cut
                 batches.append(cut.batch)
@@ -305,15 +315,15 @@ class Shard:
     def _durable(self, batches: Sequence[Batch]) -> None:
         for batch in batches:
             self._batchers[batch.partition].appended()
-            for debt in self._cuts.pop(batch.partition).receipts:
-                self._finish(debt)
+            for pending_ack in self._cuts.pop(batch.partition).receipts:
+                self._finish(pending_ack)
         self._house.durable(batches)
 
-    def _finish(self, debt: Debt) -> None:
-        if debt.receipt is not None:
-            self._acks.finish(debt.receipt)
-        if debt.row is not None:
-            self._gots.durable(debt.row.key, debt.row.seq)
+    def _finish(self, pending_ack: PendingAck) -> None:
+        if pending_ack.receipt is not None:
+            self._acks.finish(pending_ack.receipt)
+        if pending_ack.row is not None:
+            self._spool_acks.durable(pending_ack.row.key, pending_ack.row.seq)
 
     def _answer(self) -> None:
         if not self._connection:
@@ -321,7 +331,7 @@ class Shard:
         mids = self._acks.take(self._connection)
         if mids:
             self._session.ack(self._connection, mids)
-        for topic, payload in self._gots.take():
+        for topic, payload in self._spool_acks.take():
             self._session.publish(topic, payload)
 
     # --- the session --------------------------------------------------------------------------------------------------
@@ -349,7 +359,7 @@ class Shard:
 
     def _say(self, event: AnyEvent, now_ms: int) -> None:
         """Put an event of ingest itself, or a configuration record, among what was accepted."""
-        self._batchers[self._territory.partition(event.site_id)].add(event, Debt(), now_ms)
+        self._batchers[self._assignment.partition(event.site_id)].add(event, PendingAck(), now_ms)
 
     def _probe(self, now_ms: int) -> None:
         if not self._connection or now_ms < self._plan.due_ms:
@@ -362,7 +372,7 @@ class Shard:
         self._plan.sent(now_ms)
         probe = msgspec.json.encode(self._watermark.send(now_ms))
         self._session.publish(
-            self._territory.probe_topic, probe, retain=True
+            self._assignment.probe_topic, probe, retain=True
         )  # an owner that comes back learns of a later one
 
     def _probe_returned(self, payload: bytes) -> None:
@@ -383,13 +393,13 @@ class Shard:
 
     def _follow(self, records: Sequence[Configuration], now_ms: int) -> None:
         for record in records:
-            if self._territory.owns(record.site_id):
+            if self._assignment.owns(record.site_id):
                 self._say(msgspec.structs.replace(record, at_ms=now_ms, received_ms=now_ms), now_ms)
         if any(isinstance(record, SiteConfigured) for record in records):
             self._session.subscribe(self._filters())
 
     def _own_sites(self) -> list[tuple[str, str]]:
-        return self._territory.sites(self._border.admission.sites().items())
+        return self._assignment.sites(self._pipeline.admission.sites().items())
 
     def _filters(self) -> list[str]:
-        return self._territory.filters(self._border.admission.sites().items())
+        return self._assignment.filters(self._pipeline.admission.sites().items())

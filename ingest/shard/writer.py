@@ -1,4 +1,4 @@
-"""The one thread that appends to the log: takes cuts, makes them durable, reports them. Tries again for ever."""
+"""The one thread that appends to the log: takes cuts, makes them durable, reports them. Tries again forever."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Appender:
     Args:
         log: the log; only this thread calls it.
         on_durable: called in that thread with each group, after its append returned.
-        on_failure: called in that thread once with an error that trying again cannot mend; the thread then ends.
+        on_failure: called in that thread once with an error that trying again cannot fix; the thread then ends.
         counters: the shard's.
     """
 
@@ -64,7 +64,7 @@ class Appender:
                 if not self._append(group):
                     return
                 self._on_durable(group)
-        except Exception as error:  # noqa: BLE001 - the border of the thread: the shard ends with this error
+        except Exception as error:  # noqa: BLE001 - the boundary of the thread: the shard ends with this error
             self._on_failure(error)
 
     def _append(self, group: Sequence[Batch]) -> bool:

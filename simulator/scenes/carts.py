@@ -14,7 +14,7 @@ _BLACK: Colour = (48, 48, 52)
 
 
 def wheelchair(rng: Random) -> Mesh:
-    """A wheelchair; one in four is electric, with a battery box below the seat and a joystick."""
+    """Return a wheelchair; one in four is electric, with a battery box below the seat and a joystick."""
     chair, cloth = MeshBuilder(), rng.choice((_BLACK, (110, 60, 30), (60, 60, 150), (70, 90, 60)))
     electric = rng.random() < 0.25
     radius = 0.18 if electric else 0.3
@@ -49,7 +49,7 @@ def wheelchair(rng: Random) -> Mesh:
 
 
 def pram(rng: Random) -> Mesh:
-    """A pram or pushchair: four small wheels, a tub, a hood and a push bar at the back."""
+    """Return a pram or pushchair: four small wheels, a tub, a hood and a push bar at the back."""
     cart, paint = MeshBuilder(), some_paint(rng)
     wheel, tall = rng.uniform(0.09, 0.14), rng.uniform(0.0, 0.1)
     for side in (-1.0, 1.0):
@@ -71,7 +71,7 @@ def pram(rng: Random) -> Mesh:
 
 
 def toy_vehicle(rng: Random) -> Mesh:
-    """A child's vehicle: a ride-on car, a ride-on motorcycle, or a kick scooter."""
+    """Return a child's vehicle: a ride-on car, a ride-on motorcycle, or a kick scooter."""
     return rng.choice((_toy_car, _toy_car, _toy_motorcycle, _kick_scooter))(rng)
 
 

@@ -11,7 +11,7 @@ from simulator.scenes.gate import GateScene
 from simulator.scenes.lift import LiftScene
 from simulator.scenes.lobby import LobbyScene
 from simulator.scenes.painter import Image
-from simulator.scenes.truth import Calibration, Episode, Labelled
+from simulator.scenes.truth import Calibration, Labelled, SceneEpisode
 
 
 class Scene(Protocol):
@@ -23,17 +23,17 @@ class Scene(Protocol):
     width: int
     height: int
     duration_ms: int
-    episodes: list[Episode]
+    episodes: list[SceneEpisode]
     calibration: Calibration | None
     line_xyxy: tuple[float, float, float, float] | None
     zone_xy: tuple[tuple[float, float], ...]
 
     def render(self, t_ms: int) -> Image:
-        """The frame at ``t_ms``: BGR, (height, width, 3)."""
+        """Return the frame at ``t_ms``: BGR, (height, width, 3)."""
         ...
 
     def truth(self, t_ms: int) -> tuple[Labelled, ...]:
-        """The labelled boxes at ``t_ms``."""
+        """Return the labelled boxes at ``t_ms``."""
         ...
 
 
@@ -47,7 +47,7 @@ SCENES: dict[str, Callable[[int, float], Scene]] = {
 
 
 def make_scene(name: str, seed: int, seconds: float, cast: Sequence[ObjectLabel] = ()) -> Scene:
-    """A scene by name; ``cast`` limits what comes into a lift or lobby.
+    """Return a scene by name; ``cast`` limits what comes into a lift or lobby.
 
     Raises:
         ValueError: The name is not a scene's, the length is not 5–600 s, or the scene takes no cast.

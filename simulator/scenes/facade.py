@@ -13,7 +13,7 @@ from simulator.scenes.facade_motion import GRAVITY_M_S2, Bird, Cloth, Fall, Mote
 from simulator.scenes.painter import Image
 from simulator.scenes.sensor import Sensor
 from simulator.scenes.trees import Tree, grow
-from simulator.scenes.truth import Calibration, Episode, Labelled
+from simulator.scenes.truth import Calibration, Labelled, SceneEpisode
 
 _CLOTHS = ((235, 235, 240), (60, 70, 200), (190, 140, 70), (90, 160, 220), (120, 90, 160), (200, 215, 180))
 
@@ -33,7 +33,7 @@ class FacadeScene:
         self.duration_ms = round(seconds * 1000)
         self.facade = some_facade(rng)
         self.calibration: Calibration | None = self.facade.calibration()
-        self.episodes: list[Episode] = []
+        self.episodes: list[SceneEpisode] = []
         self.falls: list[Fall] = []
         self._cloths = [self._cloth(rng, place) for place in hanging_places(self.facade, rng, 5)]
         self._sensor = Sensor(seed, self.width, self.height)
@@ -51,7 +51,7 @@ class FacadeScene:
         return _grove(Random(f"facade trees {self.seed}"))
 
     def render(self, t_ms: int) -> Image:
-        """The frame at ``t_ms``, BGR (360, 640, 3)."""
+        """Return the frame at ``t_ms``, BGR (360, 640, 3)."""
         image, share = self._empty.copy(), t_ms / max(1, self.duration_ms)
         for cloth in self._cloths:
             cloth.draw(image, self.facade, share)
@@ -99,7 +99,7 @@ class FacadeScene:
         return swing / len(self._gusts)
 
     def _light(self, share: float) -> float:
-        """A slow change and one passing cloud."""
+        """Return a slow change and one passing cloud."""
         at, depth = self._cloud
         cloud = math.exp(-(((share - at) * self.duration_ms / 1000 / 2.5) ** 2))
         return 1.0 + 0.03 * math.sin(2 * math.pi * share) - depth * cloud
@@ -125,9 +125,9 @@ class FacadeScene:
             self._motes.append(some_mote(rng, at, self.width, self.height))
             at += rng.randrange(1200, 4500)
         self.episodes += [
-            Episode("bird", b.from_ms, b.to_ms, (ObjectLabel.ANIMAL,), (b.object_id,)) for b in self._birds
+            SceneEpisode("bird", b.from_ms, b.to_ms, (ObjectLabel.ANIMAL,), (b.object_id,)) for b in self._birds
         ]
-        self.episodes += [Episode(m.kind, m.from_ms, m.to_ms) for m in self._motes]
+        self.episodes += [SceneEpisode(m.kind, m.from_ms, m.to_ms) for m in self._motes]
         self.episodes.sort(key=lambda episode: (episode.from_ms, episode.kind))
 
     def _add_fall(self, fall: Fall) -> None:
@@ -143,11 +143,13 @@ class FacadeScene:
             "size_m": fall.size_m,
             "gravity_ms2": GRAVITY_M_S2,
         }
-        self.episodes.append(Episode("fall", fall.from_ms, fall.to_ms, (ObjectLabel.OTHER,), (fall.object_id,), facts))
+        self.episodes.append(
+            SceneEpisode("fall", fall.from_ms, fall.to_ms, (ObjectLabel.OTHER,), (fall.object_id,), facts)
+        )
 
 
 def _grove(rng: Random) -> list[Tree]:
-    """A tree in either lower corner, and sometimes a low one between them."""
+    """Return a tree in either lower corner, and sometimes a low one between them."""
     left, right = rng.randrange(110, 190), rng.randrange(110, 190)
     trees = [
         grow(rng, 0, left, rng.randrange(90, 170), HEIGHT_PX),

@@ -19,7 +19,7 @@ _CURTAINS: tuple[Colour, ...] = ((200, 205, 215), (120, 150, 190), (160, 140, 12
 
 
 def draw_backdrop(facade: Facade, rng: Random, seed: int) -> Image:
-    """The empty facade, BGR, without trees."""
+    """Return the empty facade, BGR, without trees."""
     small = facade.camera
     camera = Pinhole(small.eye, small.target, small.focal_px * 2, small.width * 2, small.height * 2)
     image = _sky(camera.width, camera.height, rng)
@@ -33,7 +33,7 @@ def draw_backdrop(facade: Facade, rng: Random, seed: int) -> Image:
 
 
 def _sky(width: int, height: int, rng: Random) -> Image:
-    """A gradient with soft clouds."""
+    """Return a gradient with soft clouds."""
     top, low = np.array([225.0, 185.0, 140.0], np.float32), np.array([240.0, 228.0, 212.0], np.float32)
     small_width, small_height = width // 4, height // 4
     share = np.linspace(0, 1, small_height, dtype=np.float32)[:, None, None]
@@ -149,7 +149,7 @@ def _upright(centre: float, half: float, low: float, high: float, z: float) -> l
 
 
 def hanging_places(facade: Facade, rng: Random, count: int) -> list[tuple[float, float, float]]:
-    """Where laundry hangs: (x, height, z) of the upper edge, under balcony ceilings or on railings."""
+    """Return where laundry hangs: (x, height, z) of the upper edge, under balcony ceilings or on railings."""
     bay = 2 * facade.half_width_m / facade.bays
     shown = facade.floors_shown()
     places = []

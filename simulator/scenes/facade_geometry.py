@@ -9,7 +9,7 @@ from random import Random
 import numpy as np
 
 from simulator.scenes.pinhole import Pinhole
-from simulator.scenes.truth import Calibration, StoreyEdge
+from simulator.scenes.truth import Calibration, CalibrationEdge
 
 WIDTH_PX, HEIGHT_PX = 640, 360
 BALCONY_M = 1.3
@@ -38,13 +38,13 @@ class Facade:
         return 0.4 + floor * self.storey_m
 
     def pixel(self, x: float, height_m: float, z: float | None = None) -> tuple[float, float]:
-        """Where a point of the balconies' plane (or of depth ``z``) stands on the picture, px."""
+        """Return where a point of the balconies' plane (or of depth ``z``) stands on the picture, px."""
         at = np.array([(x, height_m, self.front_z if z is None else z)])
         pixels, _ = self.camera.project(at)
         return float(pixels[0, 0]), float(pixels[0, 1])
 
     def row(self, floor: int) -> float:
-        """The picture row of a storey's slab, px."""
+        """Return the picture row of a storey's slab, px."""
         return self.pixel(0.0, self.slab_m(floor))[1]
 
     def scale(self, height_m: float) -> float:
@@ -53,10 +53,10 @@ class Facade:
         return x1 - x0
 
     def calibration(self) -> Calibration:
-        """The lowest, a middle and the highest slab edge that the picture shows."""
+        """Return the lowest, a middle and the highest slab edge that the picture shows."""
         shown = [k for k in range(self.storeys) if 4 <= self.row(k) <= HEIGHT_PX - 4]
         low, middle, high = shown[0], shown[len(shown) // 2], shown[-1]
-        edges = [StoreyEdge(k + 1, round(self.row(k), 2), round(self.slab_m(k), 2)) for k in (low, middle, high)]
+        edges = [CalibrationEdge(k + 1, round(self.row(k), 2), round(self.slab_m(k), 2)) for k in (low, middle, high)]
         return Calibration((edges[0], edges[1], edges[2]), self.storey_m)
 
     def floors_shown(self) -> list[int]:
@@ -65,7 +65,7 @@ class Facade:
 
 
 def some_facade(rng: Random) -> Facade:
-    """A random building of 12 to 15 storeys, 18 to 23 m away."""
+    """Return a random building of 12 to 15 storeys, 18 to 23 m away."""
     distance, up = rng.uniform(18.0, 23.0), math.radians(rng.uniform(33.0, 37.0))
     camera = Pinhole(
         (0.0, EYE_M, 0.0), (0.0, EYE_M + distance * math.tan(up), distance), rng.uniform(420, 470), WIDTH_PX, HEIGHT_PX

@@ -50,7 +50,7 @@ class Fall:
         return self.x + self.across * t, self.height_m - self.v0 * t - GRAVITY_M_S2 * t * t / 2
 
     def outline(self, facade: Facade, t_ms: float) -> list[tuple[float, float]]:
-        """Its corners on the picture, px."""
+        """Return its corners on the picture, px."""
         x, height = self.where(t_ms)
         cx, cy = facade.pixel(x, height)
         scale, turn = facade.scale(height) * self.size_m / 2, self.spin * (t_ms - self.from_ms) / 1000
@@ -65,7 +65,7 @@ class Fall:
 
 
 def some_fall(rng: Random, facade: Facade, from_ms: int, object_id: int) -> Fall:
-    """A thing dropped over a railing of an upper storey, in sight for at least three storeys."""
+    """Return a thing dropped over a railing of an upper storey, in sight for at least three storeys."""
     shown = facade.floors_shown()
     floor = rng.choice([k for k in shown if k >= shown[0] + 4] or shown[-1:])
     height, v0 = facade.slab_m(floor) + 1.1, rng.uniform(0.0, 1.5)
@@ -96,7 +96,7 @@ def some_fall(rng: Random, facade: Facade, from_ms: int, object_id: int) -> Fall
 
 
 def _height_at_bottom(facade: Facade) -> float:
-    """The height in the balconies' plane that the picture's lower edge shows."""
+    """Return the height in the balconies' plane that the picture's lower edge shows."""
     low, high = 0.0, facade.slab_m(facade.storeys)
     for _ in range(40):
         middle = (low + high) / 2
@@ -120,7 +120,7 @@ class Bird:
     beat_hz: float
 
     def where(self, t_ms: float) -> tuple[float, float]:
-        """Its body on the picture, px."""
+        """Return its body on the picture, px."""
         t = (t_ms - self.from_ms) / 1000
         share = (t_ms - self.from_ms) / (self.to_ms - self.from_ms)
         bump = math.sin(math.pi * min(1.0, max(0.0, share))) ** 2
@@ -140,7 +140,7 @@ class Bird:
 
 
 def some_bird(rng: Random, from_ms: int, object_id: int, width: int) -> Bird:
-    """A bird that enters at one side and leaves at the other."""
+    """Return a bird that enters at one side and leaves at the other."""
     speed, rightward = rng.uniform(110, 260), rng.random() < 0.5
     lasts = (width + 60) / speed
     return Bird(
@@ -174,7 +174,7 @@ class Mote:
     colour: Colour
 
     def where(self, t_ms: float) -> tuple[float, float]:
-        """Its middle on the picture, px."""
+        """Return its middle on the picture, px."""
         t = (t_ms - self.from_ms) / 1000
         turn = 2 * math.pi * self.hertz * t
         x = self.x + self.speed_x * t + self.swing * math.sin(turn) + 0.4 * self.swing * math.sin(2.7 * turn + 1)
@@ -197,7 +197,7 @@ class Mote:
 
 
 def some_mote(rng: Random, from_ms: int, width: int, height: int) -> Mote:
-    """An insect or a leaf."""
+    """Return an insect or a leaf."""
     if rng.random() < 0.4:
         path = (rng.uniform(0, width), rng.uniform(0, height), rng.uniform(-260, 260), rng.uniform(-130, 130))
         return Mote(

@@ -11,10 +11,10 @@ import numpy as np
 from contracts.events import ObjectLabel
 from simulator.scenes.mesh import Colour, Mesh, MeshBuilder, shaded
 from simulator.scenes.painter import Image, Item, items_of, paint
-from simulator.scenes.parties import Party, Path, Waypoint, members
+from simulator.scenes.parties import Party, WalkPath, Waypoint, members
 from simulator.scenes.pinhole import Pinhole
 from simulator.scenes.room import RoomScene, lit, painted
-from simulator.scenes.truth import Episode
+from simulator.scenes.truth import SceneEpisode
 
 LINE_Z_M = 3.0
 _LANES_X = (-0.75, 0.75)
@@ -45,7 +45,7 @@ class GateScene(RoomScene):
         self._script(rng)
 
     def backdrop(self, t_ms: int) -> Image:  # fence and flaps are painted by compose
-        """The street and the yard."""
+        """Return the street and the yard."""
         return self._empty.copy()
 
     def compose(self, image: Image, items: Sequence[Item], t_ms: int) -> None:
@@ -95,20 +95,20 @@ class GateScene(RoomScene):
             start += rng.randrange(4200, 7500)
 
     def _passage(self, rng: Random, start: int, speed: float, lane: int, *, inward: bool, tailgating: bool) -> int:
-        """One person through a lane; returns when the line is crossed."""
+        """Return one person through a lane; returns when the line is crossed."""
         x = _LANES_X[lane] + rng.uniform(-0.08, 0.08)
         z0, z1 = (_FAR_Z_M, _NEAR_Z_M) if inward else (_NEAR_Z_M, _FAR_Z_M)
         end = start + round(abs(z1 - z0) / speed * 1000)
         crossing = start + round(abs(LINE_Z_M - z0) / speed * 1000)
         yaw = math.pi if inward else 0.0
         spread = x + rng.uniform(-0.7, 0.7)
-        path = Path(
+        path = WalkPath(
             (Waypoint(start, spread, z0, yaw), Waypoint(crossing, x, LINE_Z_M, yaw), Waypoint(end, spread, z1, yaw))
         )
         party = Party(path, members(ObjectLabel.PERSON, rng, 1 + len(self.parties)))
         facts = {"cross_ms": float(crossing), "inward": float(inward), "tailgating": float(tailgating)}
         self.parties.append(party)
-        self.episodes.append(Episode("passage", start, end, party.labels(), (party.members[0].object_id,), facts))
+        self.episodes.append(SceneEpisode("passage", start, end, party.labels(), (party.members[0].object_id,), facts))
         return crossing
 
 

@@ -21,10 +21,10 @@ from simulator.scenes.lift_cabin import (
 )
 from simulator.scenes.mesh import MeshBuilder, shaded
 from simulator.scenes.painter import Image, Item, items_of, paint
-from simulator.scenes.parties import NEGATIVES, Party, Path, Waypoint, members
+from simulator.scenes.parties import NEGATIVES, Party, WalkPath, Waypoint, members
 from simulator.scenes.pinhole import Pinhole
 from simulator.scenes.room import RoomScene, floor_zone, lit, painted
-from simulator.scenes.truth import Episode
+from simulator.scenes.truth import SceneEpisode
 
 DOOR_MS = 1100
 _LANDING_Z_M = 4.4
@@ -57,11 +57,11 @@ class LiftScene(RoomScene):
         self._script(rng, tuple(cast), side)
 
     def backdrop(self, t_ms: int) -> Image:  # doors and display are painted by compose
-        """The cabin with the landing behind its open door."""
+        """Return the cabin with the landing behind its open door."""
         return self._empty.copy()
 
     def compose(self, image: Image, items: Sequence[Item], t_ms: int) -> None:
-        """What is on the landing first, the cabin and its doors over it, then what is inside."""
+        """Paint the landing first, the cabin and its doors over it, then what is inside."""
         outside = [item for item in items if item.z_m > DOOR_Z_M]
         if outside:
             cabin = image.copy()
@@ -81,7 +81,7 @@ class LiftScene(RoomScene):
             mask[wall == 0] = 0
 
     def door_open(self, t_ms: int) -> float:
-        """How far the doors are open, 0–1."""
+        """Return how far the doors are open, 0–1."""
         for start, end in self._doors:
             if start <= t_ms <= end:
                 return min(1.0, (t_ms - start) / DOOR_MS, (end - t_ms) / DOOR_MS)
@@ -144,7 +144,7 @@ class LiftScene(RoomScene):
         labels = tuple(label for party in parties for label in party.labels())
         ids = tuple(member.object_id for party in parties for member in party.members)
         self.parties += parties
-        self.episodes.append(Episode("ride", enter, leave + _WALK_MS, labels, ids, {"open_ms": float(dwell)}))
+        self.episodes.append(SceneEpisode("ride", enter, leave + _WALK_MS, labels, ids, {"open_ms": float(dwell)}))
 
     def _party(
         self,
@@ -160,7 +160,7 @@ class LiftScene(RoomScene):
         """In through the door, a stand, and out: people alone turn round, things are drawn out backwards."""
         door, late = rng.uniform(-0.06, 0.06), order * 500
         inward, outward = math.pi, 0.0 if turns else math.pi
-        path = Path((
+        path = WalkPath((
             Waypoint(enter + late, door, _LANDING_Z_M, inward),
             Waypoint(enter + late + 1300, door, DOOR_Z_M, inward),
             Waypoint(enter + late + 2100, *spot, inward),

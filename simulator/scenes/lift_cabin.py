@@ -20,7 +20,7 @@ _POSTERS: tuple[Colour, ...] = ((60, 90, 210), (190, 140, 60), (90, 170, 110), (
 
 
 def build_cabin(rng: Random) -> tuple[Mesh, Colour]:
-    """The cabin's walls, floor, rail, panel and poster; and the colour of its doors."""
+    """Return the cabin's walls, floor, rail, panel and poster; and the colour of its doors."""
     steel, floor = rng.choice(_STEELS), rng.choice(_FLOORS)
     cabin = MeshBuilder()
     _floor(cabin, floor)
@@ -35,7 +35,7 @@ def build_cabin(rng: Random) -> tuple[Mesh, Colour]:
 
 
 def build_landing(rng: Random) -> Mesh:
-    """What is seen through the open doors: a floor with tiles, a wall, a bin."""
+    """Return what is seen through the open doors: a floor with tiles, a wall, a bin."""
     tile, wall = (
         rng.choice(((150, 160, 168), (120, 128, 135), (165, 170, 172))),
         rng.choice(((185, 195, 200), (160, 175, 190))),
@@ -53,7 +53,7 @@ def build_landing(rng: Random) -> Mesh:
 
 
 def display_corner(camera: Pinhole) -> tuple[int, int]:
-    """Where the floor number stands on the picture, px."""
+    """Return where the floor number stands on the picture, px."""
     pixels, _ = camera.project(np.array([(HALF_WIDTH_M - 0.33, 1.72, DOOR_Z_M - 0.01)], float))
     return int(pixels[0, 0]) - 2, int(pixels[0, 1])
 

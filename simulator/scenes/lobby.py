@@ -10,10 +10,10 @@ from random import Random
 from contracts.events import ObjectLabel
 from simulator.scenes.mesh import Colour, Mesh, MeshBuilder, shaded
 from simulator.scenes.painter import Image
-from simulator.scenes.parties import NEGATIVES, Party, Path, Waypoint, members, standing
+from simulator.scenes.parties import NEGATIVES, Party, WalkPath, Waypoint, members, standing
 from simulator.scenes.pinhole import Pinhole
 from simulator.scenes.room import RoomScene, floor_zone, lit, painted
-from simulator.scenes.truth import Episode
+from simulator.scenes.truth import SceneEpisode
 
 _ENDS = ((0.3, 9.4), (3.4, 4.6), (-3.3, 6.4), (2.6, 0.4), (-2.4, 0.6))
 """Entrance, lift, stairs, and out of the picture below on either side."""
@@ -37,7 +37,7 @@ class LobbyScene(RoomScene):
         self._script(rng, tuple(cast))
 
     def backdrop(self, t_ms: int) -> Image:  # the hall does not change
-        """The empty hall."""
+        """Return the empty hall."""
         return self._empty.copy()
 
     def _script(self, rng: Random, cast: tuple[ObjectLabel, ...]) -> None:
@@ -51,7 +51,7 @@ class LobbyScene(RoomScene):
             last = min(party.path.points[-1].t_ms, self.duration_ms - 800)
             self.parties.append(party)
             ids = tuple(member.object_id for member in party.members)
-            self.episodes.append(Episode("walk", start, last, party.labels(), ids))
+            self.episodes.append(SceneEpisode("walk", start, last, party.labels(), ids))
             start += rng.randrange(2500, 7000) + (5000 if rng.random() < 0.2 else 0)
 
     def _crossing(self, rng: Random, label: ObjectLabel, start: int) -> Party:
@@ -67,13 +67,13 @@ class LobbyScene(RoomScene):
             points.append(Waypoint(t_ms + took - 250, x0 + (x1 - x0) * 0.96, z0 + (z1 - z0) * 0.96, yaw))
             t_ms += took
         points.append(Waypoint(t_ms, *places[-1], points[-1].yaw))
-        return Party(Path(tuple(points)), members(label, rng, 1 + 10 * len(self.episodes)))
+        return Party(WalkPath(tuple(points)), members(label, rng, 1 + 10 * len(self.episodes)))
 
     def _parked(self, rng: Random, label: ObjectLabel, start: int) -> Party:
-        """A thing that somebody left by the wall; it is there at once, as after a cut in a recording."""
+        """Return a thing that somebody left by the wall; it is there at once, as after a cut in a recording."""
         x, z, yaw = rng.uniform(-2.6, -1.6), rng.uniform(3.2, 6.0), rng.uniform(-0.5, 0.5)
         until = min(start + rng.randrange(6000, 14_000), self.duration_ms - 800)
-        path = Path((Waypoint(start, x, z, yaw), Waypoint(until, x, z, yaw)))
+        path = WalkPath((Waypoint(start, x, z, yaw), Waypoint(until, x, z, yaw)))
         return Party(path, (standing(label, rng, 1 + 10 * len(self.episodes)),))
 
 

@@ -19,7 +19,7 @@ Colour = tuple[int, int, int]
 RING_POINTS = 22
 
 
-class Kind(enum.IntEnum):
+class SolidKind(enum.IntEnum):
     """How a shape is painted."""
 
     TUBE = 0  # a line of given radius through its points
@@ -35,7 +35,7 @@ class Shape:
     ``cull`` marks an outward face of a closed solid, wound so that it is seen clockwise in the picture from outside.
     """
 
-    kind: Kind
+    kind: SolidKind
     first: int
     last: int
     colour: Colour
@@ -63,23 +63,23 @@ class MeshBuilder:
     shapes: list[Shape] = field(default_factory=list)
 
     def tube(self, points: Sequence[Vec], radius_m: float, colour: Colour, *, closed: bool = False) -> Self:
-        """A bent tube (frame, handlebar, spoke)."""
-        return self._add(Kind.TUBE, points, colour, radius_m, closed=closed)
+        """Return a bent tube (frame, handlebar, spoke)."""
+        return self._add(SolidKind.TUBE, points, colour, radius_m, closed=closed)
 
     def limb(self, p: Vec, q: Vec, radius_m: float, radius2_m: float, colour: Colour) -> Self:
-        """A tapered capsule (arm, leg, torso, fairing)."""
-        return self._add(Kind.LIMB, (p, q), colour, radius_m, radius2_m)
+        """Return a tapered capsule (arm, leg, torso, fairing)."""
+        return self._add(SolidKind.LIMB, (p, q), colour, radius_m, radius2_m)
 
     def ball(self, centre: Vec, radius_m: float, colour: Colour) -> Self:
-        """A sphere."""
-        return self._add(Kind.BALL, (centre,), colour, radius_m)
+        """Return a sphere."""
+        return self._add(SolidKind.BALL, (centre,), colour, radius_m)
 
     def plate(self, points: Sequence[Vec], colour: Colour, *, cull: bool = False) -> Self:
-        """A flat polygon, seen from both sides unless ``cull``."""
-        return self._add(Kind.PLATE, points, colour, cull=cull)
+        """Return a flat polygon, seen from both sides unless ``cull``."""
+        return self._add(SolidKind.PLATE, points, colour, cull=cull)
 
     def wheel(self, centre: Vec, radius_m: float, tyre_m: float, tyre: Colour, hub: Colour, spokes: int = 0) -> Self:
-        """A wheel standing in the x-y plane: a hub disc (``spokes`` 0) or spokes, and its tyre."""
+        """Return a wheel standing in the x-y plane: a hub disc (``spokes`` 0) or spokes, and its tyre."""
         x, y, z = centre
         rim = [
             (x + radius_m * math.cos(a), y + radius_m * math.sin(a), z)
@@ -96,7 +96,7 @@ class MeshBuilder:
         return self.tube(rim, tyre_m, tyre, closed=True).ball(centre, tyre_m * 1.1, hub)
 
     def box(self, centre: Vec, size: Vec, colour: Colour, *, pitch: float = 0.0) -> Self:
-        """A box with ``size`` along x, y, z, turned by ``pitch`` (radians, nose up) about its own centre."""
+        """Return a box with ``size`` along x, y, z, turned by ``pitch`` (radians, nose up) about its own centre."""
         cosine, sine = math.cos(pitch), math.sin(pitch)
         corners = []
         for sx, sy, sz in _CORNERS:
@@ -109,7 +109,7 @@ class MeshBuilder:
         return self
 
     def prism(self, profile: Sequence[tuple[float, float]], half_width_m: float, colour: Colour) -> Self:
-        """A side profile (x, y), convex, counter-clockwise, extruded to ``±half_width_m``."""
+        """Return a side profile (x, y), convex, counter-clockwise, extruded to ``±half_width_m``."""
         left = [(x, y, -half_width_m) for x, y in profile]
         right = [(x, y, half_width_m) for x, y in profile]
         self.plate(right[::-1], colour, cull=True).plate(left, colour, cull=True)
@@ -119,7 +119,7 @@ class MeshBuilder:
         return self
 
     def build(self, scale: float = 1.0) -> Mesh:
-        """The finished mesh, ``scale`` times as large."""
+        """Return the finished mesh, ``scale`` times as large."""
         shapes = tuple(self.shapes)
         if scale != 1.0:
             shapes = tuple(_scaled(shape, scale) for shape in shapes)
@@ -129,7 +129,7 @@ class MeshBuilder:
 
     def _add(
         self,
-        kind: Kind,
+        kind: SolidKind,
         points: Sequence[Vec],
         colour: Colour,
         radius_m: float = 0.0,
@@ -165,6 +165,6 @@ def placed(mesh: Mesh, x: float, z: float, yaw: float, y: float = 0.0) -> Floats
 
 
 def shaded(colour: Colour, factor: float) -> Colour:
-    """The colour ``factor`` times as bright, clipped."""
+    """Return the colour ``factor`` times as bright, clipped."""
     blue, green, red = colour
     return (min(255, int(blue * factor)), min(255, int(green * factor)), min(255, int(red * factor)))

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from simulator.scenes.mesh import Colour, Kind, Mesh, Shape, shaded
+from simulator.scenes.mesh import Colour, Mesh, Shape, SolidKind, shaded
 from simulator.scenes.pinhole import NEAR_M, Floats, Pinhole
 
 Image = npt.NDArray[np.uint8]
@@ -41,7 +41,7 @@ class Item:
 
 
 def items_of(mesh: Mesh, world: Floats, camera: Pinhole) -> list[Item]:
-    """The shapes of a placed mesh that the camera may see; those reaching behind the lens are left out.
+    """Return the shapes of a placed mesh that the camera may see; those reaching behind the lens are left out.
 
     Big flat plates that reach behind it are cut at the lens instead: walls and floors of a room.
     """
@@ -54,20 +54,20 @@ def items_of(mesh: Mesh, world: Floats, camera: Pinhole) -> list[Item]:
     for shape, near, distance, z_m in zip(mesh.shapes, nearest, distances, places_z, strict=True):
         part = slice(shape.first, shape.last)
         if near < NEAR_M:
-            if shape.kind is Kind.PLATE and not shape.cull and float(depth[part].max()) > NEAR_M:
+            if shape.kind is SolidKind.PLATE and not shape.cull and float(depth[part].max()) > NEAR_M:
                 items.append(_cut_plate(shape, world[part], depth[part], camera))
             continue
         points = fixed[part]
         if shape.cull and not _faces_camera(points):
             continue
         scale = camera.focal_px / distance
-        light = _light(world[part]) if shape.kind is Kind.PLATE else 1.0
+        light = _light(world[part]) if shape.kind is SolidKind.PLATE else 1.0
         items.append(Item(distance, z_m, shape, points, shape.radius_m * scale, shape.radius2_m * scale, light))
     return items
 
 
 def bounds_of(items: Iterable[Item]) -> tuple[float, float, float, float] | None:
-    """The box (x0, y0, x1, y1) in px around all items, not clipped; None without items."""
+    """Return the box (x0, y0, x1, y1) in px around all items, not clipped; None without items."""
     lows, highs = [], []
     for item in items:
         reach = max(item.radius_px, item.radius2_px)
@@ -95,9 +95,9 @@ def stamp(mask: Image, items: Sequence[Item], value: int, divisor: int) -> None:
     """Fill the items' outlines with ``value`` into a mask that is ``divisor`` times smaller than the picture."""
     for item in items:
         points = item.pixels // divisor
-        if item.shape.kind is Kind.PLATE:
+        if item.shape.kind is SolidKind.PLATE:
             cv2.fillConvexPoly(mask, points, value, cv2.LINE_8, SHIFT)
-        elif item.shape.kind is Kind.BALL:
+        elif item.shape.kind is SolidKind.BALL:
             _disc(mask, points[0], item.radius_px / divisor, (value, value, value))
         else:
             width = max(1, round(2 * max(item.radius_px, item.radius2_px) / divisor))
@@ -105,7 +105,7 @@ def stamp(mask: Image, items: Sequence[Item], value: int, divisor: int) -> None:
 
 
 def _cut_plate(shape: Shape, corners: Floats, depth: Floats, camera: Pinhole) -> Item:
-    """The part of a plate that lies before the lens."""
+    """Return the part of a plate that lies before the lens."""
     kept: list[Floats] = []
     for i in range(len(corners)):
         j = (i + 1) % len(corners)
@@ -121,7 +121,7 @@ def _cut_plate(shape: Shape, corners: Floats, depth: Floats, camera: Pinhole) ->
 
 
 def _faces_camera(points: Ints) -> bool:
-    """Whether a culled face's first three corners turn the way an outside view shows them."""
+    """Return whether a culled face's first three corners turn the way an outside view shows them."""
     (ax, ay), (bx, by), (cx, cy) = points[0], points[1], points[2]
     return bool((int(bx) - ax) * (int(cy) - ay) - (int(by) - ay) * (int(cx) - ax) > 0)
 
@@ -187,8 +187,8 @@ def _disc(image: Image, centre: Ints, radius: float, colour: Colour) -> None:
 
 
 _PAINTERS = {
-    Kind.TUBE: _paint_tube,
-    Kind.LIMB: _paint_limb,
-    Kind.PLATE: _paint_plate,
-    Kind.BALL: _paint_ball,
+    SolidKind.TUBE: _paint_tube,
+    SolidKind.LIMB: _paint_limb,
+    SolidKind.PLATE: _paint_plate,
+    SolidKind.BALL: _paint_ball,
 }

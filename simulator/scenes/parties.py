@@ -36,13 +36,13 @@ class Waypoint:
 
 
 @dataclass(frozen=True)
-class Path:
+class WalkPath:
     """Waypoints in order of time; straight and even between them. Before the first and after the last: not there."""
 
     points: tuple[Waypoint, ...]
 
     def covers(self, t_ms: int) -> bool:
-        """Whether the party is in the scene at this time."""
+        """Return whether the party is in the scene at this time."""
         return self.points[0].t_ms <= t_ms <= self.points[-1].t_ms
 
     def at(self, t_ms: int) -> tuple[Waypoint, float, float]:
@@ -74,11 +74,11 @@ class Member:
 class Party:
     """Members moving together."""
 
-    path: Path
+    path: WalkPath
     members: tuple[Member, ...]
 
     def labels(self) -> tuple[ObjectLabel, ...]:
-        """The members' labels, in order."""
+        """Return the members' labels, in order."""
         return tuple(member.label for member in self.members)
 
     def placed(self, t_ms: int) -> list[tuple[Member, Mesh, Floats]]:
@@ -97,7 +97,7 @@ class Party:
 
 
 def members(label: ObjectLabel, rng: Random, first_id: int) -> tuple[Member, ...]:
-    """A thing with the people that belong to it (or a person alone), with ids from ``first_id`` on."""
+    """Return a thing with the people that belong to it (or a person alone), with ids from ``first_id`` on."""
     side = rng.choice((-1.0, 1.0))
     thing = _thing(label, rng, first_id)
     match label:
@@ -119,7 +119,7 @@ def members(label: ObjectLabel, rng: Random, first_id: int) -> tuple[Member, ...
 
 
 def standing(label: ObjectLabel, rng: Random, object_id: int) -> Member:
-    """A thing left by itself."""
+    """Return a thing left by itself."""
     return _thing(label, rng, object_id)
 
 

@@ -30,7 +30,7 @@ _TROUSERS: tuple[Colour, ...] = (
 
 @dataclass(frozen=True)
 class Look:
-    """What a person looks like; lengths in metres."""
+    """The look of a person; lengths in metres."""
 
     height_m: float
     girth: float
@@ -45,7 +45,7 @@ class Look:
 
 
 def some_look(rng: Random, *, child: bool = False) -> Look:
-    """A random person."""
+    """Return a random person."""
     return Look(
         height_m=rng.uniform(0.95, 1.35) if child else rng.uniform(1.52, 1.84),
         girth=rng.uniform(0.88, 1.18),
@@ -61,7 +61,7 @@ def some_look(rng: Random, *, child: bool = False) -> Look:
 
 
 def person(look: Look, phase: float, swing: float, *, reach: float = 0.0, seated: bool = False) -> Mesh:
-    """A person at the origin looking along x.
+    """Return a person at the origin looking along x.
 
     Args:
         look: The person.

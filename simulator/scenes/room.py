@@ -12,7 +12,7 @@ from simulator.scenes.painter import Image, Item, bounds_of, items_of, paint, pa
 from simulator.scenes.parties import Member, Party
 from simulator.scenes.pinhole import Floats, Pinhole
 from simulator.scenes.sensor import Sensor
-from simulator.scenes.truth import Calibration, Episode, Labelled
+from simulator.scenes.truth import Calibration, Labelled, SceneEpisode
 
 MASK_DIVISOR = 4
 MIN_VISIBLE = 0.05
@@ -36,12 +36,12 @@ class RoomScene:
         self.camera = camera
         self.width, self.height = camera.width, camera.height
         self.parties: list[Party] = []
-        self.episodes: list[Episode] = []
+        self.episodes: list[SceneEpisode] = []
         self._sensor = Sensor(seed, camera.width, camera.height)
         self._latest: tuple[int, list[Placed]] = (-1, [])
 
     def render(self, t_ms: int) -> Image:
-        """The frame at ``t_ms``, BGR (height, width, 3)."""
+        """Return the frame at ``t_ms``, BGR (height, width, 3)."""
         image = self.backdrop(t_ms)
         placed = self._placed(t_ms)
         self._shadows(image, placed)
@@ -49,7 +49,7 @@ class RoomScene:
         return self._sensor.see(image, t_ms, self.light(t_ms))
 
     def truth(self, t_ms: int) -> tuple[Labelled, ...]:
-        """The labelled boxes at ``t_ms``; what is hidden altogether or out of the picture is left out."""
+        """Return the labelled boxes at ``t_ms``; what is hidden altogether or out of the picture is left out."""
         placed = self._placed(t_ms)
         shares = self._visible(placed, t_ms)
         out = []
@@ -60,7 +60,7 @@ class RoomScene:
         return tuple(out)
 
     def backdrop(self, t_ms: int) -> Image:
-        """A fresh picture of the empty room at ``t_ms``."""
+        """Return a fresh picture of the empty room at ``t_ms``."""
         raise NotImplementedError
 
     def compose(self, image: Image, items: Sequence[Item], t_ms: int) -> None:
@@ -71,7 +71,7 @@ class RoomScene:
         """Clear from a small mask what the room itself hides. Nothing by default."""
 
     def light(self, t_ms: int) -> float:
-        """The light at ``t_ms`` over the usual light."""
+        """Return the light at ``t_ms`` over the usual light."""
         return 1.0
 
     def _placed(self, t_ms: int) -> list[Placed]:
@@ -124,14 +124,14 @@ class RoomScene:
 
 
 def painted(camera: Pinhole, mesh: Mesh, colour: tuple[int, int, int]) -> Image:
-    """An empty room drawn once from its own mesh."""
+    """Return an empty room drawn once from its own mesh."""
     image = np.full((camera.height, camera.width, 3), colour, np.uint8)
     paint_in_order(image, items_of(mesh, mesh.points, camera))
     return image
 
 
 def lit(image: Image, strength: float, seed: int) -> Image:
-    """A lamp's fall-off and a little texture over a flat picture."""
+    """Return a lamp's fall-off and a little texture over a flat picture."""
     height, width = image.shape[:2]
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
     centre = (width * (0.35 + 0.3 * ((seed * 37) % 100) / 100), height * 0.35)
@@ -143,7 +143,7 @@ def lit(image: Image, strength: float, seed: int) -> Image:
 
 
 def floor_zone(camera: Pinhole, corners: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-    """The picture's part above a floor with these corners (x, z), px, down to the picture's lower edge."""
+    """Return the picture's part above a floor with these corners (x, z), px, down to the picture's lower edge."""
     pixels, _ = camera.project(np.array([(x, 0.0, z) for x, z in corners], float))
     low, high = (0, 0), (camera.width, camera.height)
     points = [*np.clip(pixels, low, high), np.array((0, camera.height)), np.array(high)]
@@ -152,7 +152,7 @@ def floor_zone(camera: Pinhole, corners: list[tuple[float, float]]) -> tuple[tup
 
 
 def _footprint(world: Floats) -> Floats:
-    """The outline of what stands below half a metre, on the floor."""
+    """Return the outline of what stands below half a metre, on the floor."""
     low = world[world[:, 1] < 0.6]
     source = low if len(low) else world
     (x0, _, z0), (x1, _, z1) = source.min(axis=0), source.max(axis=0)

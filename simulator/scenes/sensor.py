@@ -34,7 +34,7 @@ class Sensor:
         self._noise += np.array([-warm, 0, warm], np.int16)  # a colour cast costs nothing here
 
     def see(self, image: Image, t_ms: int, light: float = 1.0) -> Image:
-        """The picture as the sensor gives it at ``t_ms`` under ``light`` times the scene's usual light."""
+        """Return the picture as the sensor gives it at ``t_ms`` under ``light`` times the scene's usual light."""
         if abs(light - 1.0) > 0.002:
             image = cv2.convertScaleAbs(image, alpha=light).astype(np.uint8, copy=False)
         seen = cv2.LUT(image, self._table)

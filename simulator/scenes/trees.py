@@ -45,7 +45,7 @@ class _Leaf:
 
 
 def grow(rng: Random, left: int, width: int, height: int, frame_height: int) -> Tree:
-    """A crown whose lower edge is below the picture; ``width`` × ``height`` px, its left edge at ``left``."""
+    """Return a crown whose lower edge is below the picture; ``width`` × ``height`` px, its left edge at ``left``."""
     leaves = sorted(
         (_leaf(rng, width, height) for _ in range(int(width * height / 26))), key=lambda leaf: sum(leaf.colour)
     )

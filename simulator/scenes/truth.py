@@ -18,7 +18,7 @@ class Labelled(msgspec.Struct, frozen=True):
     visible: float = 1.0
 
 
-class Episode(msgspec.Struct, frozen=True):
+class SceneEpisode(msgspec.Struct, frozen=True):
     """Something scripted, from its first to its last moment. ``facts`` are numbers that depend on ``kind``.
 
     ``fall``: floor (the ground is 1), start_floor (the same with its fraction), drop_m (in sight), height_m (of its
@@ -35,7 +35,7 @@ class Episode(msgspec.Struct, frozen=True):
     facts: dict[str, float] = {}
 
 
-class StoreyEdge(msgspec.Struct, frozen=True):
+class CalibrationEdge(msgspec.Struct, frozen=True):
     """A floor slab: its storey (the ground is floor 1), pixel row (0 at the top) and height above ground, m."""
 
     floor: int
@@ -44,9 +44,9 @@ class StoreyEdge(msgspec.Struct, frozen=True):
 
 
 class Calibration(msgspec.Struct, frozen=True):
-    """What an engineer clicks for a camera that looks up: three storey edges, and the height of a storey."""
+    """The calibration of a camera that looks up: three clicked storey edges, and the height of a storey."""
 
-    edges: tuple[StoreyEdge, StoreyEdge, StoreyEdge]
+    edges: tuple[CalibrationEdge, CalibrationEdge, CalibrationEdge]
     storey_m: float
 
 
@@ -70,7 +70,7 @@ class SceneTruth(msgspec.Struct, frozen=True, tag="scene", tag_field="kind"):
     height: int
     fps: float
     duration_ms: int
-    episodes: tuple[Episode, ...]
+    episodes: tuple[SceneEpisode, ...]
     calibration: Calibration | None = None
     line_xyxy: tuple[float, float, float, float] | None = None
     zone_xy: tuple[tuple[float, float], ...] = ()
@@ -85,7 +85,7 @@ def write_truth(truth: SceneTruth, path: Path) -> None:
 
 
 def read_truth(path: Path) -> SceneTruth:
-    """The inverse of ``write_truth``. Raises msgspec.DecodeError on anything else."""
+    """Return the inverse of ``write_truth``. Raises msgspec.DecodeError on anything else."""
     head, *rest = path.read_bytes().splitlines()
     frames = tuple(msgspec.json.decode(line, type=FrameTruth) for line in rest)
     return msgspec.structs.replace(msgspec.json.decode(head, type=SceneTruth), frames=frames)

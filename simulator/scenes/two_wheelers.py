@@ -17,18 +17,18 @@ _SADDLES: tuple[Colour, ...] = ((35, 35, 40), (40, 60, 100), (60, 60, 65))
 
 
 def some_paint(rng: Random) -> Colour:
-    """A random paint, each a little different."""
+    """Return a random paint, each a little different."""
     blue, green, red = (min(250, max(15, int(c * rng.uniform(0.8, 1.15)))) for c in rng.choice(PAINTS))
     return (blue, green, red)
 
 
 def e_bike(rng: Random) -> Mesh:
-    """An e-bike: a scooter with fairings (most), or a pedal e-bike with a battery box behind the seat tube."""
+    """Return an e-bike: a scooter with fairings (most), or a pedal e-bike with a battery box behind the seat tube."""
     return _scooter(rng) if rng.random() < 0.62 else _pedal_e_bike(rng)
 
 
 def bicycle(rng: Random) -> Mesh:
-    """A bicycle: thin wheels with spokes, diamond or step-through frame, no box."""
+    """Return a bicycle: thin wheels with spokes, diamond or step-through frame, no box."""
     bike, paint = MeshBuilder(), some_paint(rng)
     radius, low = rng.uniform(0.31, 0.35), rng.random() < 0.4
     base = rng.uniform(0.5, 0.54)

@@ -14,13 +14,13 @@ from simulator.scenes.truth import FrameTruth, SceneTruth
 
 
 def frame_times_ms(scene: Scene) -> Iterator[int]:
-    """The time of each frame of a scene at its own rate."""
+    """Yield the time of each frame of a scene at its own rate."""
     count = int(scene.duration_ms * scene.fps / 1000)
     return (round(index * 1000 / scene.fps) for index in range(count))
 
 
 def truth_of(scene: Scene, times_ms: Sequence[int] = ()) -> SceneTruth:
-    """Everything that is true of a scene; boxes for ``times_ms``, or for every frame."""
+    """Return everything that is true of a scene; boxes for ``times_ms``, or for every frame."""
     frames = tuple(FrameTruth(t_ms, scene.truth(t_ms)) for t_ms in (times_ms or frame_times_ms(scene)))
     return _head(scene, frames)
 

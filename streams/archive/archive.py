@@ -20,7 +20,7 @@ import msgspec
 from contracts.batch import Batch
 from contracts.erasure import Eraser, Erasure
 from contracts.events import ConfigurationRecord
-from streams.archive.catalogue import Catalogue, Segment
+from streams.archive.catalogue import ArchiveCatalogue, Segment
 from streams.archive.cutter import erased_rows
 from streams.archive.keys import SiteKeys, new_nonce
 from streams.archive.segment import (
@@ -55,7 +55,7 @@ class Archive:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.keys = SiteKeys(key_file or folder / KEY_FILE)
-        self.catalogue = Catalogue(folder / "archive.db")
+        self.catalogue = ArchiveCatalogue(folder / "archive.db")
         self._threads = threading.RLock()
         self._depth = 0
 
@@ -83,7 +83,7 @@ class Archive:
         return Eraser(self.catalogue.erasures())
 
     def path(self, segment: Segment) -> Path:
-        """Its file."""
+        """Return its file."""
         return self.folder / segment.name
 
     # --- writing ------------------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ class Archive:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def read(self, segment: Segment) -> Iterator[Content]:
-        """What the segment holds.
+        """Return what the segment holds.
 
         Raises:
             SegmentBroken: it was damaged or is gone.
@@ -133,7 +133,7 @@ class Archive:
             yield from read_parts(file, head, self.keys.of(head.site_id), segment.name)
 
     def read_open(self, head: SegmentHead) -> Iterator[Content]:
-        """What is archived of a site-day that has no segment yet."""
+        """Return what is archived of a site-day that has no segment yet."""
         key = self.keys.of(head.site_id)
         for number, sealed in enumerate(self.catalogue.parts(file_name(head))):
             part = open_part(sealed, number, head, key)
@@ -141,7 +141,7 @@ class Archive:
                 yield part
 
     def verify(self, segment: Segment) -> None:
-        """Nothing, when every byte of the segment is what was written.
+        """Raise unless every byte of the segment is what was written.
 
         Raises:
             SegmentBroken: saying what is wrong.
@@ -225,7 +225,7 @@ class Archive:
 
 
 def without(part: Content, eraser: Eraser) -> Content:
-    """The part without what is erased. Its batches stay, emptied if need be: they carry time."""
+    """Return the part without what is erased. Its batches stay, emptied if need be: they carry time."""
     if isinstance(part, ConfigurationPart):
         kept = (eraser.event(record) for record in part.records)
         return ConfigurationPart(tuple(row for row in kept if isinstance(row, ConfigurationRecord)))
@@ -240,7 +240,7 @@ def _batch_without(batch: Batch, eraser: Eraser) -> Batch:
 
 
 def _differences(before: Content, after: Content) -> int:
-    """How many events and rows are others now, or gone."""
+    """Return how many events and rows are others now, or gone."""
     return len(_contents(before) - _contents(after))
 
 

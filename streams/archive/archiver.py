@@ -58,7 +58,7 @@ class Archiver:
         self._eraser = Eraser(())
 
     def needed_from(self) -> int:
-        """The first position of the log that is still needed."""
+        """Return the first position of the log that is still needed."""
         cursor = self._archive.catalogue.cursor(self._log_id, self._partition)
         return 0 if cursor is None else cursor.position
 
@@ -182,7 +182,7 @@ class Archiver:
 
 
 def _batch_of(data: bytes) -> Batch:
-    """The record's batch; one that cannot be read says nothing, as the rules' reader reports."""
+    """Return the record's batch; one that cannot be read says nothing, as the rules' reader reports."""
     try:
         return decode_batch(data)
     except Rejected:

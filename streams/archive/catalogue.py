@@ -60,7 +60,7 @@ class Cursor(msgspec.Struct, frozen=True):
     watermark_ms: int = 0
 
 
-class Catalogue:
+class ArchiveCatalogue:
     """One ``archive.db``. Several processes may use it, one writing at a time under the archive's lock."""
 
     def __init__(self, path: Path) -> None:
@@ -73,7 +73,7 @@ class Catalogue:
     # --- how far a partition is ---------------------------------------------------------------------------------------
 
     def cursor(self, log_id: str, partition: int) -> Cursor | None:
-        """How far the partition is archived; None when nothing is."""
+        """Return how far the partition is archived; None when nothing is."""
         with undamaged(self._db):
             row = self._db.execute(
                 "SELECT position, day, watermark_ms FROM cursors WHERE log_id = ? AND partition = ?",
@@ -82,7 +82,7 @@ class Catalogue:
         return None if row is None else Cursor(*row)
 
     def rows(self, log_id: str, partition: int) -> list[Configuration]:
-        """The configuration in force there."""
+        """Return the configuration in force there."""
         with undamaged(self._db):
             rows = self._db.execute(
                 "SELECT body FROM rows WHERE log_id = ? AND partition = ?", (log_id, partition)
@@ -99,7 +99,7 @@ class Catalogue:
         return [_DAY.decode(body) for (body,) in rows]
 
     def open_heads(self) -> list[SegmentHead]:
-        """The heads of every site-day that has no segment yet."""
+        """Return the heads of every site-day that has no segment yet."""
         with undamaged(self._db):
             rows = self._db.execute("SELECT site_id, day, log_id, partition FROM open_days").fetchall()
         return [SegmentHead(site_id=s, day=d, log_id=log, partition=p) for s, d, log, p in rows]
@@ -147,7 +147,7 @@ class Catalogue:
     # --- parts and segments -------------------------------------------------------------------------------------------
 
     def parts(self, name: str) -> Iterator[bytes]:
-        """The sealed parts of an open segment, in order."""
+        """Yield the sealed parts of an open segment, in order."""
         with undamaged(self._db):
             rows = self._db.execute("SELECT sealed FROM open_parts WHERE name = ? ORDER BY number", (name,))
             for (sealed,) in rows:
@@ -214,7 +214,7 @@ class Catalogue:
                     )
 
     def erasures(self) -> list[Erasure]:
-        """Everything that was erased."""
+        """Return everything that was erased."""
         with undamaged(self._db):
             rows = self._db.execute("SELECT site_id, kind, digest, before_ms FROM erasures").fetchall()
         return [Erasure(s, ReferenceKind(k), d, int(b)) for s, k, d, b in rows]

@@ -33,7 +33,7 @@ class OpenDay(msgspec.Struct):
     told_ms: int = 0
 
 
-class Cut(msgspec.Struct, frozen=True):
+class DayPart(msgspec.Struct, frozen=True):
     """One part of a site-day, ready to be sealed under ``number``."""
 
     site_id: str
@@ -62,10 +62,10 @@ class Cutter:
         self.changed_rows: dict[RowKey, Configuration | None] = {}
         self._batches: dict[tuple[str, str], list[Batch]] = {}
         self._sizes: dict[tuple[str, str], int] = {}
-        self._parts: list[Cut] = []
+        self._parts: list[DayPart] = []
 
     def begins_day(self, batch: Batch) -> bool:
-        """Whether ``batch`` lies in a later day than those before it: what is open must be ended first."""
+        """Return whether ``batch`` lies in a later day than those before it: what is open must be ended first."""
         return bool(self.day) and day_of(batch) > self.day
 
     def take(self, batch: Batch, eraser: Eraser) -> None:
@@ -95,8 +95,8 @@ class Cutter:
         """The site-day is sealed."""
         del self.open[day.site_id, day.day]
 
-    def drain(self) -> list[Cut]:
-        """The parts of everything taken since the last call, each site-day's in order."""
+    def drain(self) -> list[DayPart]:
+        """Return the parts of everything taken since the last call, each site-day's in order."""
         for key in list(self._batches):
             self._end_part(key)
         parts, self._parts, self.waiting = self._parts, [], 0
@@ -134,7 +134,7 @@ class Cutter:
         self._cut(self.open[key], BatchesPart(tuple(batches)))
 
     def _cut(self, day: OpenDay, part: ConfigurationPart | BatchesPart) -> None:
-        self._parts.append(Cut(day.site_id, day.day, day.parts, part))
+        self._parts.append(DayPart(day.site_id, day.day, day.parts, part))
         day.parts += 1
 
     def _in_force(self, site_id: str) -> Iterator[Configuration]:
@@ -166,7 +166,7 @@ def key_of(record: Configuration) -> RowKey:
 
 
 def erased_rows(rows: Iterable[Configuration], eraser: Eraser) -> dict[RowKey, Configuration | None]:
-    """The rows that name what is erased, and what is left of each."""
+    """Return the rows that name what is erased, and what is left of each."""
     left: dict[RowKey, Configuration | None] = {}
     for row in rows:
         kept = eraser.event(row)

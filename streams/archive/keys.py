@@ -24,7 +24,7 @@ class SiteKeys:
         self.path = path
 
     def of(self, site_id: str) -> bytes:
-        """The site's key.
+        """Return the site's key.
 
         Raises:
             ConfigurationError: the file has none: it is another archive's, or the site was erased.
@@ -38,7 +38,7 @@ class SiteKeys:
         return found
 
     def make(self, site_id: str) -> bytes:
-        """The site's key, made at random when it has none yet."""
+        """Return the site's key, made at random when it has none yet."""
         keys = self._read()
         if site_id not in keys:
             keys[site_id] = os.urandom(KEY_BYTES)

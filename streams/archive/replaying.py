@@ -32,7 +32,7 @@ class SegmentFile(msgspec.Struct, frozen=True):
 
 
 def is_segment(path: Path) -> bool:
-    """Whether the file is a segment of an archive."""
+    """Return whether the file is a segment of an archive."""
     try:
         with path.open("rb") as file:
             return file.read(len(MAGIC)) == MAGIC
@@ -41,7 +41,7 @@ def is_segment(path: Path) -> bool:
 
 
 def segment_file(path: Path) -> SegmentFile:
-    """The segment in ``path``.
+    """Return the segment in ``path``.
 
     Raises:
         SegmentBroken: when it is none.
@@ -51,7 +51,7 @@ def segment_file(path: Path) -> SegmentFile:
 
 
 def run_segments(files: Iterable[SegmentFile], keys: SiteKeys, rules: Sequence[Rule[Any]]) -> Iterator[Output]:
-    """The outputs of the segments, by site, and as decided within a site.
+    """Yield the outputs of the segments, by site, and as decided within a site.
 
     Raises:
         ConfigurationError: two segments of one site and day, or no key for a site. SegmentBroken: one is damaged.
@@ -68,7 +68,7 @@ def run_segments(files: Iterable[SegmentFile], keys: SiteKeys, rules: Sequence[R
 
 
 def batches_of_segment(file: SegmentFile, keys: SiteKeys) -> Iterator[Batch]:
-    """What a segment gives the engine: the configuration in force, as of the day's begin, then its batches.
+    """Return what a segment gives the engine: the configuration in force, as of the day's begin, then its batches.
 
     Rows that the engine has from the day before are known to it by their versions.
     """

@@ -44,7 +44,7 @@ class SegmentBroken(Permanent):
 
 
 class SegmentHead(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be read without the key: whose it is, which day (``YYYYMMDD``, UTC) and which partition of which log."""
+    """The part that is readable without the key: site, day (``YYYYMMDD``, UTC), log and partition."""
 
     v: int = SEGMENT_VERSION
     site_id: Id
@@ -80,7 +80,7 @@ def file_name(head: SegmentHead) -> str:
 
 
 def encode_head(head: SegmentHead) -> bytes:
-    """The bytes before the first part."""
+    """Return the bytes before the first part."""
     text = msgspec.json.encode(head)
     return MAGIC + _LENGTH.pack(len(text)) + text
 
@@ -92,7 +92,7 @@ def seal_part(part: Part, number: int, head: SegmentHead, key: bytes, nonce: byt
 
 
 def open_part(sealed: bytes, number: int, head: SegmentHead, key: bytes) -> Part:
-    """The part that :func:`seal_part` sealed.
+    """Return the part that :func:`seal_part` sealed.
 
     Raises:
         SegmentBroken: it is not this part of this segment, or the key is another.
@@ -112,12 +112,12 @@ def open_part(sealed: bytes, number: int, head: SegmentHead, key: bytes) -> Part
 
 
 def framed(sealed: bytes) -> bytes:
-    """A sealed part as it stands in the file."""
+    """Return a sealed part as it stands in the file."""
     return _LENGTH.pack(len(sealed)) + sealed
 
 
 def read_head(file: BinaryIO, name: str) -> SegmentHead:
-    """The head of an open file; the file then stands at its first part.
+    """Return the head of an open file; the file then stands at its first part.
 
     Raises:
         SegmentBroken: when it is no segment, or one of a newer program.
@@ -134,7 +134,7 @@ def read_head(file: BinaryIO, name: str) -> SegmentHead:
 
 
 def read_parts(file: BinaryIO, head: SegmentHead, key: bytes, name: str) -> Iterator[ConfigurationPart | BatchesPart]:
-    """The parts after the head, each as soon as it is read; the last one's count is checked.
+    """Yield the parts after the head, each as soon as it is read; the last one's count is checked.
 
     Raises:
         SegmentBroken: while iterating, before anything damaged is given.
@@ -152,7 +152,7 @@ def read_parts(file: BinaryIO, head: SegmentHead, key: bytes, name: str) -> Iter
 
 
 def _frame(file: BinaryIO, name: str) -> bytes | None:
-    """The next length and as many bytes; None at the end of the file."""
+    """Return the next length and as many bytes; None at the end of the file."""
     length = file.read(_LENGTH.size)
     if not length:
         return None

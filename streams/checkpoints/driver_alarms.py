@@ -6,7 +6,7 @@ import enum
 
 
 class DriverAlarm(enum.StrEnum):
-    """What is wrong. Closed: each is an operator alarm or a line in the log of the process, never a finding."""
+    """The troubles of a driver. Closed: each is an operator alarm or a log line of the process, never a finding."""
 
     LOG_GAP = "log_gap"  # records that were never judged are gone from the log
     LOG_BROKEN = "log_broken"  # the log, its snapshots or findings contradict each other

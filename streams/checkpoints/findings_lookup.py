@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 from contracts.findings import Finding
 from contracts.names import partition_of
-from streams.checkpoints.findings_topic import decode_said
-from streams.checkpoints.sqlite_lookup import Kept, rests_on
+from streams.checkpoints.findings_topic import decode_findings_record
+from streams.checkpoints.sqlite_lookup import StoredFinding, rests_on
 from streams.kafka import KafkaRecord, KafkaTail
 
 READ_RECORDS = 500
@@ -15,8 +15,8 @@ EARLIER_MS = 60_000
 """A finding is sent after it is due; clocks of hosts may disagree by less than this."""
 
 
-class KafkaLook:
-    """See :class:`streams.checkpoints.sqlite_lookup.FindingLook`.
+class KafkaLookup:
+    """See :class:`streams.checkpoints.sqlite_lookup.FindingLookup`.
 
     Args:
         partitions: how many the topic has.
@@ -26,7 +26,7 @@ class KafkaLook:
     def __init__(self, partitions: int, tail: Callable[[int], KafkaTail]) -> None:
         self._partitions, self._tail = partitions, tail
 
-    def find(self, finding_id: str, like: Finding | None = None) -> Kept | None:
+    def find(self, finding_id: str, like: Finding | None = None) -> StoredFinding | None:
         """By way of ``like`` (the same finding, without the time) from about when it was due; else reads everything."""
         if like is not None:
             partition = partition_of(like.site_id, self._partitions)
@@ -35,20 +35,20 @@ class KafkaLook:
             found = (kept for partition in range(self._partitions) for kept in self._all(partition))
         return next((kept for kept in found if kept.finding.finding_id == finding_id), None)
 
-    def resting_on(self, event_id: str) -> list[Kept]:
+    def resting_on(self, event_id: str) -> list[StoredFinding]:
         """Reads everything: an id may stand anywhere in a finding's facts. Repeats of dead workers are left out."""
-        found: dict[str, Kept] = {}
+        found: dict[str, StoredFinding] = {}
         for partition in range(self._partitions):
             for kept in self._all(partition):
                 if rests_on(kept.finding, event_id):
                     found.setdefault(kept.finding.finding_id, kept)
         return list(found.values())
 
-    def _all(self, partition: int, offset: int | None = None) -> Iterator[Kept]:
+    def _all(self, partition: int, offset: int | None = None) -> Iterator[StoredFinding]:
         for record in self._records(partition, offset):
-            said = decode_said(record.value or b"")
+            said = decode_findings_record(record.value or b"")
             if isinstance(said, Finding):
-                yield Kept(said, record.timestamp_ms)
+                yield StoredFinding(said, record.timestamp_ms)
 
     def _records(self, partition: int, offset: int | None) -> Iterator[KafkaRecord]:
         tail = self._tail(partition)

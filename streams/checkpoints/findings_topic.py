@@ -19,7 +19,7 @@ _SCAN = 500
 
 
 class PartitionAlarm(msgspec.Struct, frozen=True):
-    """What people must hear of a partition; ``detail`` is codes and numbers, no personal data."""
+    """An alarm about a partition; ``detail`` is codes and numbers, no personal data."""
 
     alarm: DriverAlarm
     partition: int
@@ -28,22 +28,22 @@ class PartitionAlarm(msgspec.Struct, frozen=True):
 
     @property
     def subject(self) -> str:
-        """What the alarm is about, for those who keep one row for each."""
+        """The subject of the alarm, for those who keep one row for each."""
         return f"partition-{self.partition}"
 
 
-Said = Finding | Rejudge | PartitionAlarm
-_KINDS: dict[str, type[Said]] = {"finding": Finding, "rejudge": Rejudge, "alarm": PartitionAlarm}
+FindingsRecord = Finding | Rejudge | PartitionAlarm
+_KINDS: dict[str, type[FindingsRecord]] = {"finding": Finding, "rejudge": Rejudge, "alarm": PartitionAlarm}
 _TAGS = {kind: tag for tag, kind in _KINDS.items()}
 
 
-def encode_said(said: Said) -> bytes:
-    """A record's value: its kind and itself, as msgpack."""
+def encode_findings_record(said: FindingsRecord) -> bytes:
+    """Return a record's value: its kind and itself, as msgpack."""
     return _ENCODER.encode((_TAGS[type(said)], said))
 
 
-def decode_said(value: bytes) -> Said | None:
-    """What the value says; None for a kind that a newer program has added.
+def decode_findings_record(value: bytes) -> FindingsRecord | None:
+    """Return what the value says; None for a kind that a newer program has added.
 
     Raises:
         LogBroken: it cannot be read.
@@ -57,7 +57,7 @@ def decode_said(value: bytes) -> Said | None:
 
 
 class KafkaFindings:
-    """One partition's findings by number, as :class:`streams.checkpoints.sqlite.EngineStore` gives them."""
+    """One partition's findings by number, as :class:`streams.checkpoints.sqlite.SqliteCheckpointStore` gives them."""
 
     def __init__(self, cluster: KafkaCluster, topic: str, partition: int, tails: KafkaTails | None = None) -> None:
         self._cluster, self._topic, self._partition = cluster, topic, partition
@@ -69,11 +69,11 @@ class KafkaFindings:
         return f"kafka/{self._cluster.topic_id(self._topic)}/{self._partition}"
 
     def end(self) -> int:
-        """The number of the newest record (0: there is none)."""
+        """Return the number of the newest record (0: there is none)."""
         return self._tail.end()
 
-    def said_after(self, n: int, limit: int, wait_s: float = 0.0) -> list[tuple[int, Said]]:
-        """At most ``limit`` records with a number above ``n``, in order; empty only at the end.
+    def records_after(self, n: int, limit: int, wait_s: float = 0.0) -> list[tuple[int, FindingsRecord]]:
+        """Return at most ``limit`` records with a number above ``n``, in order; empty only at the end.
 
         Raises:
             LogBroken: they are gone, the topic was truncated or made again, or one cannot be read.
@@ -82,7 +82,7 @@ class KafkaFindings:
         offset = n or self._tail.begin()
         while records := self._tail.read(offset, limit, wait_s):
             self._kept_ms = {record.offset + 1: record.timestamp_ms for record in records}
-            said = [(record.offset + 1, decode_said(record.value or b"")) for record in records]
+            said = [(record.offset + 1, decode_findings_record(record.value or b"")) for record in records]
             known = [(number, one) for number, one in said if one is not None]
             if known:
                 return known
@@ -90,13 +90,13 @@ class KafkaFindings:
         return []
 
     def kept_ms(self, numbers: Sequence[int]) -> dict[int, int]:
-        """When each of those read last was sent, epoch ms UTC."""
+        """Return when each of those read last was sent, epoch ms UTC."""
         return {n: self._kept_ms[n] for n in numbers if n in self._kept_ms}
 
     def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:
-        """At most ``limit`` findings with a number above ``n``, in order; empty only when there are none."""
+        """Return at most ``limit`` findings with a number above ``n``, in order; empty only when there are none."""
         found: list[tuple[int, Finding]] = []
-        while not found and (said := self.said_after(n, max(limit, _SCAN))):
+        while not found and (said := self.records_after(n, max(limit, _SCAN))):
             found = [(number, one) for number, one in said if isinstance(one, Finding)]
             n = said[-1][0]
         return found[:limit]
@@ -104,6 +104,6 @@ class KafkaFindings:
 
 _ENCODER = msgspec.msgpack.Encoder()
 _PAIR = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw])
-_DECODERS: dict[type[Said], msgspec.msgpack.Decoder[Said]] = {
+_DECODERS: dict[type[FindingsRecord], msgspec.msgpack.Decoder[FindingsRecord]] = {
     kind: msgspec.msgpack.Decoder(kind) for kind in _KINDS.values()
 }

@@ -15,12 +15,12 @@ import msgspec
 
 from contracts.errors import LogBroken, Permanent, Transient
 from contracts.findings import Output
-from streams.checkpoints.findings_topic import encode_said
+from streams.checkpoints.findings_topic import encode_findings_record
 from streams.engine.snapshot import SnapshotRow
 from streams.kafka import KafkaCluster, KafkaRecord, KafkaSender, KafkaTails, SendFuture
 from streams.topics import TopicNames
 
-SETTLE_S = 130.0
+FLUSH_S = 130.0
 """A little more than the sender tries a record itself, so that its own error comes first."""
 MAX_UNDER_WAY = 10_000
 _FAILED, _SKIPPED = "failed", "skipped"
@@ -31,7 +31,7 @@ class FindingLost(Permanent):
     """A finding was handed over and could not be kept: nothing may follow it; a new driver decides it again."""
 
 
-class Failure(msgspec.Struct, frozen=True, array_like=True):
+class FailedPosition(msgspec.Struct, frozen=True, array_like=True):
     """How often feeding a position raised an uncaught error, and the last one."""
 
     times: int
@@ -43,10 +43,10 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
     data: bytes
 
 
-class KafkaKeep:
+class KafkaCheckpointStore:
     """One partition's keep over ``sender`` (shared by all partitions of a worker) and ``tails``. Thread-safe.
 
-    See :class:`streams.checkpoints.port.EngineKeep`.
+    See :class:`streams.checkpoints.port.CheckpointStore`.
     """
 
     def __init__(
@@ -60,22 +60,22 @@ class KafkaKeep:
         self._lost: FindingLost | None = None
         self._next: int | None = None  # the next offset of the snapshots topic to look at
         self._manifests: dict[str, bytes] = {}
-        self._failed: dict[int, Failure] = {}
+        self._failed: dict[int, FailedPosition] = {}
         self._given_up: set[int] = set()
 
     def append_findings(self, outputs: Sequence[Output]) -> int:
-        """Send at once, in order. When an earlier one was lost nothing follows it: this keep is at its end."""
+        """Send at once, in order. When an earlier one was lost nothing follows it: this store is at its end."""
         with self._lock:
             while self._under_way and (self._under_way[0].done or len(self._under_way) > MAX_UNDER_WAY):
                 self._wait(self._under_way[0])
                 self._under_way.popleft()
             self._check()
             for output in outputs:
-                future = self._sender.send(self._names.findings, self._partition, encode_said(output))
+                future = self._sender.send(self._names.findings, self._partition, encode_findings_record(output))
                 self._under_way.append(future)
         return len(outputs)
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Wait until every finding handed over is durable."""
         with self._lock:
             waiting = list(self._under_way)
@@ -89,7 +89,7 @@ class KafkaKeep:
         sent = [self._send(f"{digest}/{self._partition}/{row.site_id}", _row_value(row)) for row in rows]
         sent.append(self._send(f"{digest}/{self._partition}", manifest))
         for future in sent:
-            future.wait(SETTLE_S)
+            future.wait(FLUSH_S)
 
     def load(self, digest: str) -> tuple[list[SnapshotRow], bytes | None]:
         """Read the partition to its end at this moment: the rows and the manifest of this version."""
@@ -100,20 +100,20 @@ class KafkaKeep:
             return list(rows.values()), self._manifests.get(digest)
 
     def manifests(self) -> Mapping[str, bytes]:
-        """The manifest of every version, by digest, as they stand now."""
+        """Return the manifest of every version, by digest, as they stand now."""
         with self._lock:
             self._follow()
             return dict(self._manifests)
 
     def forget(self, digest: str) -> None:
         """Take back the manifest of this version."""
-        self._send(f"{digest}/{self._partition}", None).wait(SETTLE_S)
+        self._send(f"{digest}/{self._partition}", None).wait(FLUSH_S)
 
     def note_failure(self, position: int, detail: str) -> int:
         """Record that feeding ``position`` raised an uncaught error; how often it has now."""
         times = self.failures().get(position, 0) + 1
-        value = msgspec.msgpack.encode(Failure(times, detail[:2000]))
-        self._send(f"{_FAILED}/{self._partition}/{position}", value).wait(SETTLE_S)
+        value = msgspec.msgpack.encode(FailedPosition(times, detail[:2000]))
+        self._send(f"{_FAILED}/{self._partition}/{position}", value).wait(FLUSH_S)
         return times
 
     def failures(self) -> Mapping[int, int]:
@@ -130,12 +130,12 @@ class KafkaKeep:
         """Try ``position`` again from now on; whether it had failed."""
         known = position in self.failures()
         if known:
-            self._send(f"{_FAILED}/{self._partition}/{position}", None).wait(SETTLE_S)
+            self._send(f"{_FAILED}/{self._partition}/{position}", None).wait(FLUSH_S)
         return known
 
     def skip(self, position: int) -> None:
         """Treat this record as unreadable from the next opening on; said by a person."""
-        self._send(f"{_SKIPPED}/{self._partition}/{position}", b"\x01").wait(SETTLE_S)
+        self._send(f"{_SKIPPED}/{self._partition}/{position}", b"\x01").wait(FLUSH_S)
 
     def skipped(self) -> frozenset[int]:
         """Positions that a person has given up."""
@@ -149,7 +149,7 @@ class KafkaKeep:
 
     def _wait(self, future: SendFuture) -> None:
         try:
-            future.wait(SETTLE_S)
+            future.wait(FLUSH_S)
         except (Transient, Permanent) as error:
             with self._lock:
                 self._lost = FindingLost(f"a finding of partition {self._partition} could not be kept: {error}")
@@ -184,7 +184,7 @@ class KafkaKeep:
 
 
 def row_in(record: KafkaRecord) -> SnapshotRow | None:
-    """The site's row that a record of the snapshots topic carries; None for every other record.
+    """Return the site's row that a record of the snapshots topic carries; None for every other record.
 
     Raises:
         LogBroken: it cannot be read.
@@ -215,4 +215,4 @@ def _row_of(site_id: str, digest: str, value: bytes) -> SnapshotRow:
 
 
 _ROW = msgspec.msgpack.Decoder(_Row)
-_FAILURE = msgspec.msgpack.Decoder(Failure)
+_FAILURE = msgspec.msgpack.Decoder(FailedPosition)

@@ -9,11 +9,11 @@ from contracts.findings import Output
 from streams.engine.snapshot import SnapshotRow
 
 
-class EngineKeep(Protocol):
-    """What a partition's driver keeps. Any snapshot is right, so an older writer's rows may mix with a newer one's."""
+class CheckpointStore(Protocol):
+    """A store of a driver's findings and snapshots. Any snapshot is right: rows of older and newer writers may mix."""
 
     def append_findings(self, outputs: Sequence[Output]) -> int:
-        """Hand over outputs in order; how many findings may be new. They are durable after :meth:`settle`.
+        """Hand over outputs in order; how many findings may be new. They are durable after :meth:`flush`.
 
         Raises:
             Transient: the store cannot be written now; none of them was taken.
@@ -22,7 +22,7 @@ class EngineKeep(Protocol):
         """
         ...
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Return when everything handed over is durable. Raises as :meth:`append_findings`."""
         ...
 
@@ -31,11 +31,11 @@ class EngineKeep(Protocol):
         ...
 
     def load(self, digest: str) -> tuple[list[SnapshotRow], bytes | None]:
-        """The rows and the manifest kept for this version; nothing when there are none."""
+        """Return the rows and the manifest kept for this version; nothing when there are none."""
         ...
 
     def manifests(self) -> Mapping[str, bytes]:
-        """The manifest of every version, by digest, as they stand now."""
+        """Return the manifest of every version, by digest, as they stand now."""
         ...
 
     def forget(self, digest: str) -> None:

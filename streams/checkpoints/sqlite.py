@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITH
 _AT_ONCE = 1_000
 
 
-class EngineStore:
+class SqliteCheckpointStore:
     """Findings in order of decision, and what an engine needs to start again. Thread-safe, one writing process."""
 
     def __init__(self, path: Path) -> None:
@@ -63,7 +63,7 @@ class EngineStore:
             return sum(self._keep(output) for output in outputs)
 
     def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:
-        """At most ``limit`` findings with a number above ``n``, in order."""
+        """Return at most ``limit`` findings with a number above ``n``, in order."""
         with self._lock, undamaged(self._db):
             rows = self._db.execute(
                 "SELECT n, body FROM findings WHERE n > ? ORDER BY n LIMIT ?", (n, limit)
@@ -71,7 +71,7 @@ class EngineStore:
         return [(int(number), _FINDING.decode(body)) for number, body in rows]
 
     def kept_ms(self, numbers: Sequence[int]) -> dict[int, int]:
-        """When each of these findings was kept, epoch ms UTC; those of which it is not known are left out."""
+        """Return when each of these findings was kept, epoch ms UTC; those of which it is not known are left out."""
         marks = ",".join("?" * len(numbers))
         with self._lock, undamaged(self._db):
             query = f"SELECT n, kept_ms FROM findings WHERE n IN ({marks}) AND kept_ms > 0"
@@ -92,11 +92,11 @@ class EngineStore:
             )
             db.execute("INSERT OR REPLACE INTO manifests VALUES (?, ?)", (digest, manifest))
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Nothing is left to wait for: :meth:`append_findings` is durable on return."""
 
     def manifests(self) -> dict[str, bytes]:
-        """The manifest of every version of the rules, by digest."""
+        """Return the manifest of every version of the rules, by digest."""
         with self._lock, undamaged(self._db):
             return dict(self._db.execute("SELECT digest, body FROM manifests").fetchall())
 
@@ -106,7 +106,7 @@ class EngineStore:
             db.execute("DELETE FROM manifests WHERE digest = ?", (digest,))
 
     def load(self, digest: str) -> tuple[list[SnapshotRow], bytes | None]:
-        """The rows and the manifest kept for this version of the rules; nothing when there are none."""
+        """Return the rows and the manifest kept for this version of the rules; nothing when there are none."""
         with self._lock, undamaged(self._db):
             rows = self._db.execute(
                 "SELECT site_id, digest, position, data FROM snapshots WHERE digest = ? ORDER BY site_id", (digest,)
@@ -205,7 +205,7 @@ class EngineStore:
         return changed
 
     def snapshots(self) -> list[SnapshotRow]:
-        """Every row of every version."""
+        """Return every row of every version."""
         with self._lock, undamaged(self._db):
             rows = self._db.execute("SELECT site_id, digest, position, data FROM snapshots").fetchall()
         return [SnapshotRow(site_id=s, digest=d, position=int(p), data=b) for s, d, p, b in rows]

@@ -25,7 +25,7 @@ _ENVELOPE_BYTES = 64
 def batches_of(
     events: Iterable[AnyEvent], partitions: int, *, max_events: int = MAX_BATCH_EVENTS, max_bytes: int = MAX_BATCH_BYTES
 ) -> Iterator[Batch]:
-    """The batches of a file's events, given in order of acceptance. See the module's text.
+    """Yield the batches of a file's events, given in order of acceptance. See the module's text.
 
     A ``received_ms`` below its predecessor's does not go back: the event stays in the running slice.
     """
@@ -64,7 +64,7 @@ class _Packer:
         self._bytes += size
 
     def close(self, watermark_ms: int) -> Batch:
-        """The batch of what is waiting, possibly nothing."""
+        """Return the batch of what is waiting, possibly nothing."""
         batch = Batch(partition=self._partition, watermark_ms=watermark_ms, events=tuple(self._events))
         self._events, self._bytes = [], 0
         return batch

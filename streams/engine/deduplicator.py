@@ -1,4 +1,4 @@
-"""Dedupe marks of one site: what it has taken. The engine drops doubles, since it alone knows the log.
+"""Deduplication of one site: what it has taken. The engine drops duplicates, since it alone knows the log.
 
 See docs/protocol.md#duplicates.
 """
@@ -36,7 +36,7 @@ class LaneMark(msgspec.Struct, frozen=True, array_like=True):
     seq: int
 
 
-class MarksRow(msgspec.Struct, frozen=True, array_like=True):
+class DedupRow(msgspec.Struct, frozen=True, array_like=True):
     """The marks as a snapshot keeps them; ``ids`` are packed to 8 bytes each, oldest first."""
 
     config_version: int
@@ -51,12 +51,12 @@ def is_telemetry(event: Event) -> bool:
     return not (isinstance(event, EnvironmentSampled) and event.alarm)
 
 
-class Marks:
-    """What one site has taken."""
+class Deduplicator:
+    """The events that one site has taken, to recognise duplicates."""
 
     __slots__ = ("_config_version", "_ids", "_lanes")
 
-    def __init__(self, row: MarksRow | None = None) -> None:
+    def __init__(self, row: DedupRow | None = None) -> None:
         self._config_version = row.config_version if row else 0
         self._ids: dict[str, dict[bytes, None]] = {}
         self._lanes: dict[str, dict[tuple[str, str], int]] = {}
@@ -66,16 +66,16 @@ class Marks:
                 box: {(mark.spool_id, mark.lane): mark.seq for mark in marks} for box, marks in row.lanes.items()
             }
 
-    def row(self) -> MarksRow:
-        """The marks for a snapshot."""
-        return MarksRow(
+    def row(self) -> DedupRow:
+        """Return the marks for a snapshot."""
+        return DedupRow(
             self._config_version,
             {source: b"".join(ids) for source, ids in self._ids.items()},
             {box: tuple(LaneMark(*lane, seq) for lane, seq in lanes.items()) for box, lanes in self._lanes.items()},
         )
 
     def is_new(self, event: Event) -> bool:
-        """Whether ``event`` was not taken before; marks it as taken."""
+        """Return whether ``event`` was not taken before; marks it as taken."""
         if event.spool is not None:
             return self._is_new_row(event)
         if isinstance(event, ConfigurationRecord):

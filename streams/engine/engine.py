@@ -23,24 +23,31 @@ from contracts.findings import Finding, Output, content_of
 from contracts.names import partition_of
 from detectors.core.rule import Rule
 from streams.engine.finding_emitter import unreadable
-from streams.engine.manifest import Manifest, check_manifest, covered, decode_manifest, encode_manifest, first_to_read
-from streams.engine.rulebook import Rulebook, RuleClass
+from streams.engine.manifest import (
+    PartitionManifest,
+    check_manifest,
+    covered,
+    decode_manifest,
+    encode_manifest,
+    first_to_read,
+)
+from streams.engine.rulebook import LatenessGroup, Rulebook
 from streams.engine.site_state import NEVER, SiteState, is_late_telemetry
 from streams.engine.snapshot import SiteRow, SnapshotRow, decode_row, encode_site, load_site
 
 
-class Counts(msgspec.Struct):
-    """What passed through since this engine was made; for metrics, no part of the state."""
+class EngineCounts(msgspec.Struct):
+    """Counts since this engine was made; for metrics, no part of the state."""
 
     events: int = 0
-    doubles: int = 0
+    duplicates: int = 0
     late: int = 0
     late_telemetry: int = 0
     thresholds_passed_over: int = 0
     """Records of a site's own number that no rule reads or that is out of its range; the number before it holds."""
 
 
-class Anchor(msgspec.Struct, frozen=True):
+class SnapshotAnchor(msgspec.Struct, frozen=True):
     """A record that snapshots rest on: the driver re-reads it on opening; another hash means ``log_replaced``."""
 
     position: int
@@ -51,8 +58,8 @@ class Engine:
     """All rules over all sites of one partition."""
 
     def __init__(self, rules: Sequence[Rule[Any]], *, partition: int, partitions: int, log_id: str) -> None:
-        self.counts = Counts()
-        self.anchors: tuple[Anchor, ...] = ()
+        self.counts = EngineCounts()
+        self.anchors: tuple[SnapshotAnchor, ...] = ()
         self._book = Rulebook(rules)
         self._partition, self._partitions, self._log_id = partition, partitions, log_id
         self._count = itertools.count().__next__
@@ -66,13 +73,13 @@ class Engine:
 
     @property
     def digest(self) -> str:
-        """What names these rules and the schemas of their states."""
+        """The digest of these rules and the schemas of their states."""
         return self._book.digest
 
     @property
     def versions(self) -> dict[str, int]:
         """The version of each rule, by name."""
-        return {name: unit.version for name, unit in self._book.units.items()}
+        return {name: unit.version for name, unit in self._book.rules.items()}
 
     @property
     def next_position(self) -> int:
@@ -80,7 +87,7 @@ class Engine:
         return self._next
 
     def feed(self, batch: Batch, position: int) -> list[Output]:
-        """The outputs that the record at ``position`` decides, in order; [] when it was fed before.
+        """Return the outputs that the record at ``position`` decides, in order; [] when it was fed before.
 
         Raises:
             LogBroken: positions are missing before it, it is another partition's, or one id has two contents.
@@ -111,7 +118,7 @@ class Engine:
         return ""
 
     def unreadable(self, position: int, detail: str) -> list[Output]:
-        """The finding for a record that is no batch of it; the position advances. Raises as :meth:`feed`."""
+        """Return the finding for a record that is no batch of it; the position advances. Raises as :meth:`feed`."""
         if not self._is_next(position):
             return []
         self._wake(position)
@@ -153,7 +160,7 @@ class Engine:
         return row
 
     def manifest(self, record_hash: bytes = b"", *, drained: bool = False) -> bytes:
-        """What says which rows stand and how far they reach; to be kept after (or with) the rows it lists.
+        """Return what says which rows stand and how far they reach; to be kept after (or with) the rows it lists.
 
         ``drained`` hands the partition over to another version of the rules: no record may be fed any more.
 
@@ -164,7 +171,7 @@ class Engine:
             raise LogBroken(f"{len(self._dirty)} sites have changed since their rows; a drain saves every site first")
         position = self._next - 1
         return encode_manifest(
-            Manifest(
+            PartitionManifest(
                 log_id=self._log_id,
                 partition=self._partition,
                 partitions=self._partitions,
@@ -208,7 +215,9 @@ class Engine:
         self._asleep.sort(reverse=True)
         self._wake(self._next)
         anchors = {(c.position, c.record_hash) for c in contents} | {(known.position, known.record_hash)}
-        self.anchors = tuple(Anchor(position, record_hash) for position, record_hash in sorted(anchors) if record_hash)
+        self.anchors = tuple(
+            SnapshotAnchor(position, record_hash) for position, record_hash in sorted(anchors) if record_hash
+        )
         return self._next
 
     def _is_next(self, position: int) -> bool:
@@ -216,18 +225,18 @@ class Engine:
             raise LogBroken(f"positions {self._next} to {position - 1} are missing; fill the gap from the log")
         return position == self._next
 
-    def _take(self, event: AnyEvent, classes: Sequence[RuleClass], position: int, out: list[Output]) -> None:
+    def _take(self, event: AnyEvent, classes: Sequence[LatenessGroup], position: int, out: list[Output]) -> None:
         site = self._sites.get(event.site_id)
         if site is None:
             site = self._new_site(event.site_id)
         elif site.covered >= position:
             return
         self.counts.events += 1
-        if not site.marks.is_new(event):
-            self.counts.doubles += 1
+        if not site.deduplicator.is_new(event):
+            self.counts.duplicates += 1
             return
-        if site.desk.position != position:
-            site.desk.begin(position, out)
+        if site.emitter.position != position:
+            site.emitter.begin(position, out)
         if type(event) is ThresholdConfigured:
             self.counts.thresholds_passed_over += not self._book.is_followed(event)
         late = site.take(event, classes)
@@ -247,7 +256,7 @@ class Engine:
             if site.queued_ms != at_ms:
                 continue  # an earlier entry has taken its place
             site.queued_ms = NEVER
-            site.desk.begin(position, out)
+            site.emitter.begin(position, out)
             if site.release(watermark_ms) and not site.dirty:
                 self._changed(site, position)
             self._queue(site)
@@ -255,11 +264,11 @@ class Engine:
     def _queue(self, site: SiteState) -> None:
         if site.queue and site.queue[0][0] < site.queued_ms:
             site.queued_ms = site.queue[0][0]
-            heappush(self._due, (site.queued_ms, site.desk.site_id))
+            heappush(self._due, (site.queued_ms, site.emitter.site_id))
 
     def _changed(self, site: SiteState, position: int) -> None:
         site.dirty = True
-        self._dirty[site.desk.site_id] = position
+        self._dirty[site.emitter.site_id] = position
 
     def _new_site(self, site_id: str) -> SiteState:
         if partition_of(site_id, self._partitions) != self._partition:

@@ -25,7 +25,7 @@ def names_in_snapshot(row: SnapshotRow, eraser: Eraser, site_id: str) -> bool:
         for table in (view.visitors, view.vehicles, view.consents):
             if any(eraser.event(each) is not each for each in table.values()):
                 return True
-    if any(eraser.event(event) is not event for waiting in content.classes for event in waiting.events):
+    if any(eraser.event(event) is not event for waiting in content.groups for event in waiting.events):
         return True
     states = [(state.key, msgspec.msgpack.decode(state.state)) for rows in content.states.values() for state in rows]
     return _any_word(states, eraser, site_id)

@@ -22,7 +22,7 @@ from contracts.findings import (
 from contracts.rules import RuleFacts
 from detectors.core.rule import Draft
 from detectors.core.site_view import SiteView
-from streams.engine.rulebook import Unit
+from streams.engine.rulebook import BoundRule
 
 MAX_KEY = 80
 FAILED = "rule_failed"
@@ -37,7 +37,7 @@ ENGINE_FACTS: dict[str, RuleFacts] = {
 """What the engine itself finds, beside its rules: by the name that stands in the finding's ``rule``."""
 
 
-class Failure(enum.StrEnum):
+class RuleFailure(enum.StrEnum):
     """How a rule broke its contract (docs/protocol.md#rules-that-fail)."""
 
     RAISED = "raised"
@@ -50,16 +50,16 @@ class Failure(enum.StrEnum):
     BAD_FINDING = "bad_finding"
 
 
-class Misbehaved(Exception):  # noqa: N818 - never leaves the engine: it becomes a finding
+class RuleContractError(Exception):
     """A rule broke its contract."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: RuleFailure) -> None:
         super().__init__(failure)
         self.failure = failure
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """What decided: an event, or the deadline ``at_ms`` (``event_id`` None)."""
+    """The trigger of a decision: an event, or the deadline ``at_ms`` (``event_id`` None)."""
 
     at_ms: int
     due_ms: int
@@ -69,12 +69,19 @@ class Cause(msgspec.Struct, frozen=True):
     late_by_ms: int = 0
 
 
-def cause_of(event: Event, bound_ms: int, late_by_ms: int) -> Cause:
-    """The cause of what an event decides."""
-    return Cause(event.at_ms, event.received_ms + bound_ms, event.origin, event.place_id, event.event_id, late_by_ms)
+def cause_of(event: Event, max_out_of_orderness_ms: int, late_by_ms: int) -> Cause:
+    """Return the cause of what an event decides."""
+    return Cause(
+        event.at_ms,
+        event.received_ms + max_out_of_orderness_ms,
+        event.origin,
+        event.place_id,
+        event.event_id,
+        late_by_ms,
+    )
 
 
-class Desk:
+class FindingEmitter:
     """One site's outputs of the record being fed. ``number`` counts within site and record.
 
     Counting per site keeps numbers the same when, after a restart, the record is skipped for other sites.
@@ -95,18 +102,20 @@ class Desk:
             self.number = 0
         self.out = out
 
-    def findings(self, unit: Unit, key: str, drafts: Sequence[Draft], view: SiteView, cause: Cause) -> list[Finding]:
-        """The findings of one outcome, not yet handed in.
+    def findings(
+        self, bound_rule: BoundRule, key: str, drafts: Sequence[Draft], view: SiteView, cause: Cause
+    ) -> list[Finding]:
+        """Return the findings of one outcome, not yet handed in.
 
         Raises:
             Misbehaved: a draft does not make a finding that can be read back, or two have one id.
         """
-        made = [self._finding(unit, key, draft, view, cause, n) for n, draft in enumerate(drafts)]
+        made = [self._finding(bound_rule, key, draft, view, cause, n) for n, draft in enumerate(drafts)]
         if len({finding.finding_id for finding in made}) < len(made):
-            raise Misbehaved(Failure.BAD_FINDING)
+            raise RuleContractError(RuleFailure.BAD_FINDING)
         return made
 
-    def hand_in(self, findings: Sequence[Finding]) -> None:
+    def emit(self, findings: Sequence[Finding]) -> None:
         """Make ``findings`` output of the record."""
         self.out.extend(findings)
         self.number += len(findings)
@@ -125,16 +134,16 @@ class Desk:
         )
         self.number += 1
 
-    def failed(self, unit: Unit, key: str, error: Exception, cause: Cause) -> None:
-        """Hand in ``rule_failed``. Its due time rests on the cause's own time, so a double says the same."""
-        failure = error.failure if isinstance(error, Misbehaved) else Failure.RAISED
+    def failed(self, bound_rule: BoundRule, key: str, error: Exception, cause: Cause) -> None:
+        """Hand in ``rule_failed``. Its due time rests on the cause's own time, so a duplicate says the same."""
+        failure = error.failure if isinstance(error, RuleContractError) else RuleFailure.RAISED
         key = str(key).encode("utf-8", "replace").decode()  # what a broken rule calls a key may be anything
-        facts = [Fact(code="failed_rule", value=unit.name), Fact(code="failed_key", value=key[:MAX_KEY])]
+        facts = [Fact(code="failed_rule", value=bound_rule.name), Fact(code="failed_key", value=key[:MAX_KEY])]
         event_ids = () if cause.event_id is None else (cause.event_id,)
         facts.append(Fact(code="failure", value=failure.value, event_ids=event_ids))
-        if failure is Failure.RAISED:
+        if failure is RuleFailure.RAISED:
             facts.append(Fact(code="error_type", value=type(error).__name__[:MAX_KEY]))
-        key = f"{unit.name}/{key}"[:MAX_KEY]
+        key = f"{bound_rule.name}/{key}"[:MAX_KEY]
         identity = finding_id(self.site_id, FAILED, key, cause.at_ms, cause.event_id, 0)
         finding = Finding(
             finding_id=identity,
@@ -149,26 +158,28 @@ class Desk:
             onset_ms=cause.at_ms,
             onset_event_id=cause.event_id,
             decided_ms=cause.at_ms,
-            due_ms=cause.at_ms + unit.bound_ms,
+            due_ms=cause.at_ms + bound_rule.max_out_of_orderness_ms,
             severity=ENGINE_FACTS[FAILED].severity,
             facts=tuple(facts),
             origin=cause.origin,
-            rule_version=unit.version,
+            rule_version=bound_rule.version,
             position=self.position,
             number=self.number,
         )
-        self.hand_in((finding,))
+        self.emit((finding,))
 
-    def _finding(self, unit: Unit, key: str, draft: Draft, view: SiteView, cause: Cause, ahead: int) -> Finding:
+    def _finding(
+        self, bound_rule: BoundRule, key: str, draft: Draft, view: SiteView, cause: Cause, ahead: int
+    ) -> Finding:
         episode = draft.episode
-        onset = (self.site_id, unit.name, key, episode.onset_ms, episode.event_id)
-        facts = unit.facts
+        onset = (self.site_id, bound_rule.name, key, episode.onset_ms, episode.event_id)
+        facts = bound_rule.facts
         finding = Finding(
             finding_id=finding_id(*onset, episode.nth),
             open_id=finding_id(*onset, 0),
             nth=episode.nth,
             site_id=self.site_id,
-            rule=unit.name,
+            rule=bound_rule.name,
             key=key,
             phase=draft.phase,
             subject=draft.subject,
@@ -188,7 +199,7 @@ class Desk:
             late_by_ms=cause.late_by_ms,
             origin=cause.origin,
             config_version=view.config_version,
-            rule_version=unit.version,
+            rule_version=bound_rule.version,
             position=self.position,
             number=self.number + ahead,
         )
@@ -196,15 +207,15 @@ class Desk:
 
 
 def _readable(finding: Finding) -> Finding:
-    """The finding as its readers will see it; findings are rare, so the check costs nothing that matters."""
+    """Return the finding as its readers will see it; findings are rare, so the check costs nothing that matters."""
     try:
         return _DECODER.decode(_ENCODER.encode(finding))
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
-        raise Misbehaved(Failure.BAD_FINDING) from None
+        raise RuleContractError(RuleFailure.BAD_FINDING) from None
 
 
 def unreadable(partition: int, position: int, detail: str) -> Finding:
-    """The finding for a record that is no batch: it belongs to no site, so its partition stands in for one."""
+    """Return the finding for a record that is no batch: it belongs to no site, so its partition stands in for one."""
     name = f"partition-{partition}"
     identity = finding_id(name, UNREADABLE, str(position), 0, None, 0)
     return Finding(

@@ -16,7 +16,7 @@ from streams.engine.engine import Engine
 def run_file(
     events: Iterable[AnyEvent], rules: Sequence[Rule[Any]], *, partitions: int = 1, max_events: int = MAX_BATCH_EVENTS
 ) -> Iterator[Output]:
-    """The outputs of ``events``, given in order of acceptance with ``received_ms`` set.
+    """Yield the outputs of ``events``, given in order of acceptance with ``received_ms`` set.
 
     They come a slice at a time, by site within a slice, and as decided within a site: so their order, like all of them
     but ``position`` and ``number``, depends neither on the number of partitions nor on the sizes of batches.

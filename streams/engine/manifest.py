@@ -15,7 +15,7 @@ MANIFEST_VERSION = 2
 """1 knew no ``drained``."""
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class PartitionManifest(msgspec.Struct, frozen=True, kw_only=True):
     """``through``: the last position up to which no site has changed since its row. ``sites``: each one's row position.
 
     ``record_hash`` is the driver's hash of the record at ``position`` (the last one fed); empty when not given.
@@ -37,14 +37,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     sites: dict[str, int]
 
 
-def decode_manifest(data: bytes) -> Manifest:
-    """The manifest in ``data``.
+def decode_manifest(data: bytes) -> PartitionManifest:
+    """Return the manifest in ``data``.
 
     Raises:
         LogBroken: when it cannot be read or is of a newer schema.
     """
     try:
-        version = msgspec.msgpack.decode(data, type=_Versioned).v
+        version = msgspec.msgpack.decode(data, type=_ManifestVersion).v
         if version > MANIFEST_VERSION:
             raise LogBroken(f"manifest has schema {version}, this program reads ≤ {MANIFEST_VERSION}")
         return _DECODER.decode(data)
@@ -52,12 +52,12 @@ def decode_manifest(data: bytes) -> Manifest:
         raise LogBroken(f"manifest of {len(data)} bytes cannot be read: {error}") from None
 
 
-def encode_manifest(manifest: Manifest) -> bytes:
-    """The manifest as bytes."""
+def encode_manifest(manifest: PartitionManifest) -> bytes:
+    """Return the manifest as bytes."""
     return msgspec.msgpack.encode(manifest)
 
 
-def check_manifest(manifest: Manifest, *, log_id: str, partition: int, partitions: int, digest: str) -> None:
+def check_manifest(manifest: PartitionManifest, *, log_id: str, partition: int, partitions: int, digest: str) -> None:
     """Refuse a manifest that is not of this log, this partition and these rules.
 
     Raises:
@@ -77,7 +77,7 @@ def check_manifest(manifest: Manifest, *, log_id: str, partition: int, partition
         raise LogBroken(f"snapshots are of rules {manifest.digest}, these are {digest}")
 
 
-def covered(positions: Mapping[str, int], manifest: Manifest) -> dict[str, int]:
+def covered(positions: Mapping[str, int], manifest: PartitionManifest) -> dict[str, int]:
     """Up to where each site's row covers the log: a row as new as the manifest says covers up to ``through`` too."""
     return {
         site_id: max(position, manifest.through) if position >= manifest.sites.get(site_id, position + 1) else position
@@ -85,20 +85,20 @@ def covered(positions: Mapping[str, int], manifest: Manifest) -> dict[str, int]:
     }
 
 
-def first_to_read(positions: Mapping[str, int], manifest: Manifest) -> int:
+def first_to_read(positions: Mapping[str, int], manifest: PartitionManifest) -> int:
     """The position to read from: after ``through``, or earlier for rows that are older than listed, or missing."""
     return min((manifest.through, *_behind(positions, manifest))) + 1
 
 
-def _behind(positions: Mapping[str, int], manifest: Manifest) -> Iterable[int]:
+def _behind(positions: Mapping[str, int], manifest: PartitionManifest) -> Iterable[int]:
     for site_id, listed in manifest.sites.items():
         position = positions.get(site_id, -1)
         if position < listed:
             yield position
 
 
-class _Versioned(msgspec.Struct):
+class _ManifestVersion(msgspec.Struct):
     v: int = MANIFEST_VERSION
 
 
-_DECODER = msgspec.msgpack.Decoder(Manifest)
+_DECODER = msgspec.msgpack.Decoder(PartitionManifest)

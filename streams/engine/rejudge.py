@@ -18,7 +18,7 @@ import msgspec
 from contracts.events import BacklogDrained, Event, Lane
 from streams.engine.deduplicator import is_telemetry
 from streams.engine.release_order import AGAIN, REQUESTS, WINDOW, Entry
-from streams.engine.rulebook import Unit
+from streams.engine.rulebook import BoundRule
 
 QUIET_MS = 10_000
 """A drain that has sent nothing for so long is taken as over."""
@@ -27,8 +27,8 @@ STRAYS = ""
 """The drain name of events that belong to none."""
 
 
-class Span(msgspec.Struct, array_like=True):
-    """What one rule missed, first to last, in event time."""
+class MissedSpan(msgspec.Struct, array_like=True):
+    """The time that one rule missed, first to last, in event time."""
 
     from_ms: int
     to_ms: int
@@ -38,11 +38,11 @@ class Window(msgspec.Struct, array_like=True):
     """One drain's open window. ``queued_ms``: where the site's queue holds it; kept lazily, like a slot's deadline."""
 
     due_ms: int
-    spans: dict[str, Span]
+    spans: dict[str, MissedSpan]
     queued_ms: int | None = None
 
 
-class Again(msgspec.Struct, frozen=True, array_like=True):
+class RepeatRequest(msgspec.Struct, frozen=True, array_like=True):
     """A second request, waiting."""
 
     rule: str
@@ -55,11 +55,11 @@ class RejudgeRow(msgspec.Struct, frozen=True, array_like=True):
 
     last_request_ms: int
     windows: dict[str, Window]
-    again: tuple[Again, ...]
+    again: tuple[RepeatRequest, ...]
 
 
-class Request(msgspec.Struct, frozen=True):
-    """What is asked: ``rules`` over ``from_ms…to_ms``."""
+class RejudgeRequest(msgspec.Struct, frozen=True):
+    """A request to judge ``rules`` again over ``from_ms…to_ms``."""
 
     rules: tuple[str, ...]
     from_ms: int
@@ -67,11 +67,11 @@ class Request(msgspec.Struct, frozen=True):
 
 
 def drain_of(event: Event) -> str:
-    """The drain an event would belong to: its spool, else its source."""
+    """Return the drain an event would belong to: its spool, else its source."""
     return event.source_id if event.spool is None else f"{event.spool.box_id}/{event.spool.spool_id}"
 
 
-class Rejudging:
+class RejudgeSchedule:
     """One site's windows."""
 
     __slots__ = ("_again", "_count", "_last_request_ms", "_queue", "_windows")
@@ -81,7 +81,7 @@ class Rejudging:
         self._count = count
         self._last_request_ms = 0
         self._windows: dict[str, Window] = {}
-        self._again: set[Again] = set()
+        self._again: set[RepeatRequest] = set()
 
     def window_of(self, event: Event) -> str | None:
         """The window a late event belongs to; None for late telemetry outside a drain, which is not judged again."""
@@ -98,7 +98,7 @@ class Rejudging:
         for rule in rules:
             span = window.spans.get(rule)
             if span is None:
-                window.spans[rule] = Span(event.at_ms, event.at_ms)
+                window.spans[rule] = MissedSpan(event.at_ms, event.at_ms)
             else:
                 span.from_ms, span.to_ms = min(span.from_ms, event.at_ms), max(span.to_ms, event.at_ms)
         earliest_ms = self._last_request_ms + STRAYS_EVERY_MS if name == STRAYS else 0
@@ -111,8 +111,8 @@ class Rejudging:
             if window is not None:
                 self._set_due(name, window, event.received_ms)
 
-    def due(self, entry: Entry, units: Mapping[str, Unit]) -> list[Request]:
-        """The requests of a popped entry, in order; none when its window has moved."""
+    def due(self, entry: Entry, units: Mapping[str, BoundRule]) -> list[RejudgeRequest]:
+        """Return the requests of a popped entry, in order; none when its window has moved."""
         if entry[2] == AGAIN:
             return self._due_again(entry[7], entry[0])
         name = entry[3]
@@ -130,12 +130,12 @@ class Rejudging:
         return _requests(window.spans)
 
     def row(self) -> RejudgeRow:
-        """The bookkeeping for a snapshot."""
+        """Return the bookkeeping for a snapshot."""
         windows = {name: Window(w.due_ms, w.spans) for name, w in sorted(self._windows.items())}
         again = tuple(sorted(self._again, key=msgspec.structs.astuple))
         return RejudgeRow(self._last_request_ms, windows, again)
 
-    def load(self, row: RejudgeRow, units: Mapping[str, Unit]) -> None:
+    def load(self, row: RejudgeRow, units: Mapping[str, BoundRule]) -> None:
         """Take the bookkeeping of a snapshot."""
         self._last_request_ms = row.last_request_ms
         for name, window in row.windows.items():
@@ -151,27 +151,29 @@ class Rejudging:
             window.queued_ms = due_ms
             heappush(self._queue, (due_ms, REQUESTS, WINDOW, name, 0, "", self._count(), None))
 
-    def _plan_again(self, rule: str, span: Span, asked_ms: int, units: Mapping[str, Unit]) -> None:
-        unit = units[rule]
-        if span.to_ms + 2 * unit.horizon_ms + unit.bound_ms > asked_ms:  # else the first request reads it all
-            self._queue_again(Again(rule, span.from_ms, span.to_ms), unit)
+    def _plan_again(self, rule: str, span: MissedSpan, asked_ms: int, units: Mapping[str, BoundRule]) -> None:
+        bound_rule = units[rule]
+        if (
+            span.to_ms + 2 * bound_rule.horizon_ms + bound_rule.max_out_of_orderness_ms > asked_ms
+        ):  # else the first request reads it all
+            self._queue_again(RepeatRequest(rule, span.from_ms, span.to_ms), bound_rule)
 
-    def _queue_again(self, again: Again, unit: Unit) -> None:
+    def _queue_again(self, again: RepeatRequest, bound_rule: BoundRule) -> None:
         if again not in self._again:
             self._again.add(again)
-            release_ms = again.to_ms + 2 * unit.horizon_ms + unit.bound_ms
+            release_ms = again.to_ms + 2 * bound_rule.horizon_ms + bound_rule.max_out_of_orderness_ms
             entry = (release_ms, REQUESTS, AGAIN, again.rule, again.from_ms, "", self._count(), again)
             heappush(self._queue, entry)
 
-    def _due_again(self, again: Again, due_ms: int) -> list[Request]:
+    def _due_again(self, again: RepeatRequest, due_ms: int) -> list[RejudgeRequest]:
         self._again.discard(again)
         self._last_request_ms = max(self._last_request_ms, due_ms)
-        return [Request((again.rule,), again.from_ms, again.to_ms)]
+        return [RejudgeRequest((again.rule,), again.from_ms, again.to_ms)]
 
 
-def _requests(spans: Mapping[str, Span]) -> list[Request]:
-    """One request for all rules that missed the same span, in order of time."""
+def _requests(spans: Mapping[str, MissedSpan]) -> list[RejudgeRequest]:
+    """Return one request for all rules that missed the same span, in order of time."""
     by_span: dict[tuple[int, int], list[str]] = {}
     for rule, span in sorted(spans.items()):
         by_span.setdefault((span.from_ms, span.to_ms), []).append(rule)
-    return [Request(tuple(rules), *span) for span, rules in sorted(by_span.items())]
+    return [RejudgeRequest(tuple(rules), *span) for span, rules in sorted(by_span.items())]

@@ -23,7 +23,7 @@ REQUESTS = 1_000_000
 
 
 class Frontier(msgspec.Struct, frozen=True, array_like=True):
-    """What a site's class (or source) last released, as a snapshot keeps it; ``at_ms`` without the bound."""
+    """The last release of a site's class (or source), as a snapshot keeps it; ``at_ms`` without the bound."""
 
     at_ms: int
     kind: int
@@ -32,12 +32,12 @@ class Frontier(msgspec.Struct, frozen=True, array_like=True):
     third: str
 
 
-def frontier_of(entry: Entry, bound_ms: int) -> Frontier:
-    """The part of a released entry that lateness is judged by."""
-    return Frontier(entry[0] - bound_ms, entry[2], entry[3], entry[4], entry[5])
+def frontier_of(entry: Entry, max_out_of_orderness_ms: int) -> Frontier:
+    """Return the part of a released entry that lateness is judged by."""
+    return Frontier(entry[0] - max_out_of_orderness_ms, entry[2], entry[3], entry[4], entry[5])
 
 
-def entry_of(frontier: Frontier, bound_ms: int, index: int) -> Entry:
-    """The entry to compare with; its arrival is before any other's."""
+def entry_of(frontier: Frontier, max_out_of_orderness_ms: int, index: int) -> Entry:
+    """Return the entry to compare with; its arrival is before any other's."""
     f = frontier
-    return (f.at_ms + bound_ms, index, f.kind, f.first, f.second, f.third, -1, None)
+    return (f.at_ms + max_out_of_orderness_ms, index, f.kind, f.first, f.second, f.third, -1, None)

@@ -20,29 +20,29 @@ from contracts.events import Event, Origin
 from contracts.findings import Finding
 from detectors.core.rule import MAX_KEYS, MAX_STATE_BYTES
 from detectors.core.site_view import SiteView
-from streams.engine.finding_emitter import MAX_KEY, Cause, Desk, Failure, Misbehaved, cause_of
+from streams.engine.finding_emitter import MAX_KEY, Cause, FindingEmitter, RuleContractError, RuleFailure, cause_of
 from streams.engine.release_order import DEADLINE, Entry
-from streams.engine.rulebook import Unit
+from streams.engine.rulebook import BoundRule
 
 
 class StateRow(msgspec.Struct, frozen=True, array_like=True):
-    """One key's state in a snapshot. ``struck``: its deadline failed, and it has none until its next event."""
+    """One key's state in a snapshot. ``deadline_failed``: its deadline failed, and it has none until its next event."""
 
     key: str
     state: msgspec.Raw
-    struck: bool
+    deadline_failed: bool
     source_id: str
     origin: Origin
 
 
-class Slot:
+class KeyedState:
     """One key's state. ``source_id`` and ``origin`` are those of the event that last changed it.
 
     ``queued_ms`` is the deadline under which the queue holds it: a deadline that moves later is put off when the
     earlier one comes up, so a key has one entry however often its deadline moves.
     """
 
-    __slots__ = ("deadline_ms", "origin", "queued_ms", "source_id", "state", "struck")
+    __slots__ = ("deadline_failed", "deadline_ms", "origin", "queued_ms", "source_id", "state")
 
     def __init__(self, state: msgspec.Struct, source_id: str, origin: Origin) -> None:
         self.state = state
@@ -50,38 +50,40 @@ class Slot:
         self.origin = origin
         self.deadline_ms: int | None = None
         self.queued_ms: int | None = None
-        self.struck = False
+        self.deadline_failed = False
 
 
-class Judge:
+class RuleRunner:
     """One rule's states of one site."""
 
     __slots__ = (
         "_count",
         "_deadline_ms",
-        "_desk",
+        "_emitter",
         "_index",
         "_initial",
         "_keys_of",
         "_queue",
         "_rule_on_event",
-        "slots",
-        "unit",
+        "bound_rule",
+        "states",
     )
 
-    def __init__(self, unit: Unit, index: int, desk: Desk, queue: list[Entry], count: Callable[[], int]) -> None:
-        self.unit = unit
-        self.slots: dict[str, Slot] = {}
+    def __init__(
+        self, bound_rule: BoundRule, index: int, emitter: FindingEmitter, queue: list[Entry], count: Callable[[], int]
+    ) -> None:
+        self.bound_rule = bound_rule
+        self.states: dict[str, KeyedState] = {}
         self._index = index
-        self._desk = desk
+        self._emitter = emitter
         self._queue = queue
         self._count = count
-        rule = unit.rule
+        rule = bound_rule.rule
         self._keys_of, self._initial = rule.keys_of, rule.initial
         self._rule_on_event, self._deadline_ms = rule.on_event, rule.deadline_ms
 
     def keys_of(self, event: Event, view: SiteView, late_by_ms: int = 0) -> Sequence[str]:
-        """The keys the rule names for ``event``; none when it fails, which is handed in."""
+        """Return the keys the rule names for ``event``; none when it fails, which is handed in."""
         try:
             keys = self._keys_of(event, view)
             if len(keys) > 1:
@@ -89,8 +91,10 @@ class Judge:
             return keys
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001 - the border to rules: whatever they raise is a finding
-            self._desk.failed(self.unit, "", error, cause_of(event, self.unit.bound_ms, late_by_ms))
+        except Exception as error:  # noqa: BLE001 - the boundary to rules: whatever they raise is a finding
+            self._emitter.failed(
+                self.bound_rule, "", error, cause_of(event, self.bound_rule.max_out_of_orderness_ms, late_by_ms)
+            )
             return ()
 
     def on_event(self, event: Event, view: SiteView, late_by_ms: int = 0) -> None:
@@ -98,116 +102,122 @@ class Judge:
         for key in self.keys_of(event, view, late_by_ms):
             self._on_event(key, event, view, late_by_ms)
 
-    def on_deadline(self, key: str, slot: Slot, due_ms: int, view: SiteView) -> None:
+    def on_deadline(self, key: str, keyed: KeyedState, due_ms: int, view: SiteView) -> None:
         """Give a due deadline to its key."""
-        unit = self.unit
-        cause = Cause(due_ms, due_ms + unit.bound_ms, slot.origin, self._desk.site_id)
-        slot.queued_ms = None
+        bound_rule = self.bound_rule
+        cause = Cause(due_ms, due_ms + bound_rule.max_out_of_orderness_ms, keyed.origin, self._emitter.site_id)
+        keyed.queued_ms = None
         try:
-            outcome = unit.rule.on_deadline(slot.state, due_ms, view)
+            outcome = bound_rule.rule.on_deadline(keyed.state, due_ms, view)
             state = outcome.state
             deadline_ms = None
             if state is not None:
                 deadline_ms = self._checked(state)
                 if deadline_ms is not None and deadline_ms <= due_ms:
-                    raise Misbehaved(Failure.DEADLINE_NOT_LATER)
-            findings = self._desk.findings(unit, key, outcome.drafts, view, cause) if outcome.drafts else ()
+                    raise RuleContractError(RuleFailure.DEADLINE_NOT_LATER)
+            findings = self._emitter.findings(bound_rule, key, outcome.drafts, view, cause) if outcome.drafts else ()
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001 - the border to rules: whatever they raise is a finding
-            slot.deadline_ms, slot.struck = None, True
-            self._desk.failed(unit, key, error, cause)
+        except Exception as error:  # noqa: BLE001 - the boundary to rules: whatever they raise is a finding
+            keyed.deadline_ms, keyed.deadline_failed = None, True
+            self._emitter.failed(bound_rule, key, error, cause)
             return
-        self._desk.hand_in(findings)
+        self._emitter.emit(findings)
         if state is None:
-            del self.slots[key]
+            del self.states[key]
         else:
-            slot.state = state
-            self.schedule(key, slot, deadline_ms)
+            keyed.state = state
+            self.schedule(key, keyed, deadline_ms)
 
     def erase(self, site_id: str, eraser: Eraser) -> None:
         """Forget the keys that name what was erased: an erasure covers all that came before it."""
-        for key in [key for key in self.slots if eraser.text(site_id, key, 0) != key]:
-            self._forget(key, self.slots[key])
+        for key in [key for key in self.states if eraser.text(site_id, key, 0) != key]:
+            self._forget(key, self.states[key])
 
-    def put_off(self, key: str, slot: Slot) -> None:
-        """The queue's entry for ``slot`` came up, but its deadline has moved: queue it again."""
-        slot.queued_ms = None
-        self.schedule(key, slot, slot.deadline_ms)
+    def postpone(self, key: str, keyed: KeyedState) -> None:
+        """The queue's entry for ``keyed`` came up, but its deadline has moved: queue it again."""
+        keyed.queued_ms = None
+        self.schedule(key, keyed, keyed.deadline_ms)
 
-    def schedule(self, key: str, slot: Slot, deadline_ms: int | None) -> None:
+    def schedule(self, key: str, keyed: KeyedState, deadline_ms: int | None) -> None:
         """Set the slot's deadline, and queue it unless an earlier entry will find it."""
-        slot.deadline_ms = deadline_ms
-        if deadline_ms is not None and (slot.queued_ms is None or deadline_ms < slot.queued_ms):
-            slot.queued_ms = deadline_ms
-            name, release_ms = self.unit.name, deadline_ms + self.unit.bound_ms
-            heappush(self._queue, (release_ms, self._index, DEADLINE, name, key, "", self._count(), slot))
+        keyed.deadline_ms = deadline_ms
+        if deadline_ms is not None and (keyed.queued_ms is None or deadline_ms < keyed.queued_ms):
+            keyed.queued_ms = deadline_ms
+            name, release_ms = self.bound_rule.name, deadline_ms + self.bound_rule.max_out_of_orderness_ms
+            heappush(self._queue, (release_ms, self._index, DEADLINE, name, key, "", self._count(), keyed))
 
     def rows(self) -> tuple[StateRow, ...]:
-        """The states for a snapshot, in order of key."""
+        """Return the states for a snapshot, in order of key."""
         return tuple(
-            StateRow(key, msgspec.Raw(_ENCODER.encode(slot.state)), slot.struck, slot.source_id, slot.origin)
-            for key, slot in sorted(self.slots.items())
+            StateRow(
+                key, msgspec.Raw(_ENCODER.encode(keyed.state)), keyed.deadline_failed, keyed.source_id, keyed.origin
+            )
+            for key, keyed in sorted(self.states.items())
         )
 
     def load(self, rows: Sequence[StateRow]) -> None:
         """Take the states of a snapshot; deadlines follow from them."""
-        decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(self.unit.state_type)
+        decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(self.bound_rule.state_type)
         for row in rows:
-            slot = Slot(decoder.decode(row.state), row.source_id, row.origin)
-            slot.struck = row.struck
-            self.slots[row.key] = slot
-            self.schedule(row.key, slot, None if row.struck else self.unit.rule.deadline_ms(slot.state))
+            keyed = KeyedState(decoder.decode(row.state), row.source_id, row.origin)
+            keyed.deadline_failed = row.deadline_failed
+            self.states[row.key] = keyed
+            self.schedule(
+                row.key, keyed, None if row.deadline_failed else self.bound_rule.rule.deadline_ms(keyed.state)
+            )
 
     def _on_event(self, key: str, event: Event, view: SiteView, late_by_ms: int) -> None:
-        slot: Slot | None = None
+        keyed: KeyedState | None = None
         findings: Sequence[Finding] = ()
         try:
-            slot = self.slots.get(key)
-            before = self._initial(_key(key)) if slot is None else slot.state
+            keyed = self.states.get(key)
+            before = self._initial(_key(key)) if keyed is None else keyed.state
             outcome = self._rule_on_event(before, event, view)
             state = outcome.state
             deadline_ms = None
-            if slot is not None and state is before and not slot.struck:
-                deadline_ms = slot.deadline_ms  # a function of the state, which is the same
+            if keyed is not None and state is before and not keyed.deadline_failed:
+                deadline_ms = keyed.deadline_ms  # a function of the state, which is the same
             elif state is not None:
                 deadline_ms = self._checked(state)
                 if deadline_ms is not None and deadline_ms < event.at_ms:
-                    raise Misbehaved(Failure.DEADLINE_BEFORE_EVENT)
+                    raise RuleContractError(RuleFailure.DEADLINE_BEFORE_EVENT)
             if outcome.drafts:
-                cause = cause_of(event, self.unit.bound_ms, late_by_ms)
-                findings = self._desk.findings(self.unit, key, outcome.drafts, view, cause)
+                cause = cause_of(event, self.bound_rule.max_out_of_orderness_ms, late_by_ms)
+                findings = self._emitter.findings(self.bound_rule, key, outcome.drafts, view, cause)
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001 - the border to rules: whatever they raise is a finding
-            self._desk.failed(self.unit, key, error, cause_of(event, self.unit.bound_ms, late_by_ms))
+        except Exception as error:  # noqa: BLE001 - the boundary to rules: whatever they raise is a finding
+            self._emitter.failed(
+                self.bound_rule, key, error, cause_of(event, self.bound_rule.max_out_of_orderness_ms, late_by_ms)
+            )
             return
         if findings:
-            self._desk.hand_in(findings)
+            self._emitter.emit(findings)
         if state is None:
-            self._forget(key, slot)
-        elif slot is None:
-            slot = self.slots[key] = Slot(state, event.source_id, event.origin)
-            self.schedule(key, slot, deadline_ms)
-        elif state is not before or slot.struck:
-            if state != slot.state:
-                slot.source_id, slot.origin = event.source_id, event.origin
-            slot.state, slot.struck = state, False
-            self.schedule(key, slot, deadline_ms)
+            self._forget(key, keyed)
+        elif keyed is None:
+            keyed = self.states[key] = KeyedState(state, event.source_id, event.origin)
+            self.schedule(key, keyed, deadline_ms)
+        elif state is not before or keyed.deadline_failed:
+            if state != keyed.state:
+                keyed.source_id, keyed.origin = event.source_id, event.origin
+            keyed.state, keyed.deadline_failed = state, False
+            self.schedule(key, keyed, deadline_ms)
 
-    def _forget(self, key: str, slot: Slot | None) -> None:
-        if slot is not None:
-            slot.queued_ms = None  # what the queue still holds for it is void
-            del self.slots[key]
+    def _forget(self, key: str, keyed: KeyedState | None) -> None:
+        if keyed is not None:
+            keyed.queued_ms = None  # what the queue still holds for it is void
+            del self.states[key]
 
     def _checked(self, state: msgspec.Struct) -> int | None:
         """The deadline of a state that may be kept. Encoding it at every change costs a quarter of a microsecond."""
-        if state.__class__ is not self.unit.state_type:
-            raise Misbehaved(Failure.WRONG_STATE)
+        if state.__class__ is not self.bound_rule.state_type:
+            raise RuleContractError(RuleFailure.WRONG_STATE)
         _ENCODER.encode_into(state, _BUFFER)
         if len(_BUFFER) > MAX_STATE_BYTES:
             del _BUFFER[MAX_STATE_BYTES:]
-            raise Misbehaved(Failure.STATE_TOO_LARGE)
+            raise RuleContractError(RuleFailure.STATE_TOO_LARGE)
         deadline_ms = self._deadline_ms(state)
         if deadline_ms is not None and deadline_ms.__class__ is not int:
             raise TypeError("a deadline is whole milliseconds")
@@ -216,14 +226,14 @@ class Judge:
 
 def _check_keys(keys: Sequence[str]) -> None:
     if len(keys) > MAX_KEYS:
-        raise Misbehaved(Failure.TOO_MANY_KEYS)
+        raise RuleContractError(RuleFailure.TOO_MANY_KEYS)
     if any(before >= after for before, after in itertools.pairwise(keys)):
-        raise Misbehaved(Failure.BAD_KEY)  # unsorted, or twice the same
+        raise RuleContractError(RuleFailure.BAD_KEY)  # unsorted, or twice the same
 
 
 def _key(key: str) -> str:
     if not 0 < len(key) <= MAX_KEY:
-        raise Misbehaved(Failure.BAD_KEY)
+        raise RuleContractError(RuleFailure.BAD_KEY)
     return key
 
 

@@ -42,16 +42,26 @@ ROW_VERSION = 1
 """Schema of a snapshot row; part of the digest."""
 
 
-class Unit:
+class BoundRule:
     """One rule with what the engine asks of it at every event, looked up once."""
 
-    __slots__ = ("bound_ms", "facts", "horizon_ms", "instant", "name", "rejudged", "rule", "state_type", "version")
+    __slots__ = (
+        "facts",
+        "horizon_ms",
+        "instant",
+        "max_out_of_orderness_ms",
+        "name",
+        "rejudged",
+        "rule",
+        "state_type",
+        "version",
+    )
 
     def __init__(self, rule: Rule[Any]) -> None:
         self.rule = rule
         self.name = rule.name
         self.version = rule.version
-        self.bound_ms = rule.bound_ms
+        self.max_out_of_orderness_ms = rule.max_out_of_orderness_ms
         self.instant = rule.instant
         self.state_type = rule.state_type
         self.facts = rule.facts
@@ -60,17 +70,17 @@ class Unit:
         self.rejudged = remembered and not rule.receipt and not rule.instant
 
 
-class RuleClass:
+class LatenessGroup:
     """All rules with one bound, in order of their names. ``by_kind``: the units that accept a kind."""
 
-    __slots__ = ("bound_ms", "by_kind", "index", "per_source", "units")
+    __slots__ = ("by_kind", "index", "max_out_of_orderness_ms", "per_source", "rules")
 
-    def __init__(self, index: int, bound_ms: int, units: Sequence[Unit]) -> None:
+    def __init__(self, index: int, max_out_of_orderness_ms: int, bound_rules: Sequence[BoundRule]) -> None:
         self.index = index
-        self.bound_ms = bound_ms
-        self.per_source = bound_ms <= PER_SOURCE_BOUND_MS
-        self.units = tuple(units)
-        self.by_kind = {kind: _accepting(units, kind) for kind in EVENT_TYPES.values()}
+        self.max_out_of_orderness_ms = max_out_of_orderness_ms
+        self.per_source = max_out_of_orderness_ms <= PER_SOURCE_BOUND_MS
+        self.rules = tuple(bound_rules)
+        self.by_kind = {kind: _accepting(bound_rules, kind) for kind in EVENT_TYPES.values()}
 
 
 class Rulebook:
@@ -83,19 +93,20 @@ class Rulebook:
     """
 
     def __init__(self, rules: Iterable[Rule[Any]]) -> None:
-        units = sorted((Unit(rule) for rule in rules), key=lambda unit: unit.name)
-        _check(units)
-        bounds = sorted({unit.bound_ms for unit in units})
-        self.units = {unit.name: unit for unit in units}
-        self.classes = tuple(
-            RuleClass(n, bound, [u for u in units if u.bound_ms == bound]) for n, bound in enumerate(bounds)
+        bound_rules = sorted((BoundRule(rule) for rule in rules), key=lambda bound_rule: bound_rule.name)
+        _check(bound_rules)
+        bounds = sorted({bound_rule.max_out_of_orderness_ms for bound_rule in bound_rules})
+        self.rules = {bound_rule.name: bound_rule for bound_rule in bound_rules}
+        self.groups = tuple(
+            LatenessGroup(n, bound, [u for u in bound_rules if u.max_out_of_orderness_ms == bound])
+            for n, bound in enumerate(bounds)
         )
-        routes = {kind: _taking(self.classes, kind) for kind in EVENT_TYPES.values()}
-        self.routes: dict[type[Event], tuple[RuleClass, ...]] = {
+        routes = {kind: _taking(self.groups, kind) for kind in EVENT_TYPES.values()}
+        self.routes: dict[type[Event], tuple[LatenessGroup, ...]] = {
             kind: classes for kind, classes in routes.items() if classes or kind is BacklogDrained
         }
-        self.digest = _digest(units)
-        declared = [t for unit in units for t in (*unit.facts.thresholds, *unit.facts.reads)]
+        self.digest = _digest(bound_rules)
+        declared = [t for bound_rule in bound_rules for t in (*bound_rule.facts.thresholds, *bound_rule.facts.reads)]
         self._thresholds = {threshold.key: threshold for threshold in declared}
 
     def passes_over(self, record: ThresholdConfigured) -> bool:
@@ -118,31 +129,34 @@ class Rulebook:
         return threshold is not None and not threshold.allows(value)
 
 
-def _taking(classes: Iterable[RuleClass], kind: type[Event]) -> tuple[RuleClass, ...]:
+def _taking(classes: Iterable[LatenessGroup], kind: type[Event]) -> tuple[LatenessGroup, ...]:
     return tuple(c for c in classes if kind in VIEW_KINDS or c.by_kind[kind])
 
 
-def _accepting(units: Iterable[Unit], kind: type[Event]) -> tuple[Unit, ...]:
-    return tuple(unit for unit in units if issubclass(kind, unit.rule.accepts))
+def _accepting(bound_rules: Iterable[BoundRule], kind: type[Event]) -> tuple[BoundRule, ...]:
+    return tuple(bound_rule for bound_rule in bound_rules if issubclass(kind, bound_rule.rule.accepts))
 
 
-def _check(units: Sequence[Unit]) -> None:
-    for before, after in itertools.pairwise(units):
+def _check(bound_rules: Sequence[BoundRule]) -> None:
+    for before, after in itertools.pairwise(bound_rules):
         if before.name == after.name:
             raise ConfigurationError(f"two rules are called {after.name!r}; a rule's name is part of every finding id")
-    for unit in units:
-        if unit.bound_ms < 0:
-            raise ConfigurationError(f"rule {unit.name}: bound_ms is {unit.bound_ms}, expected 0 or more")
+    for bound_rule in bound_rules:
+        if bound_rule.max_out_of_orderness_ms < 0:
+            raise ConfigurationError(
+                f"rule {bound_rule.name}: max_out_of_orderness_ms is "
+                f"{bound_rule.max_out_of_orderness_ms}, expected 0 or more"
+            )
 
 
-def _digest(units: Sequence[Unit]) -> str:
+def _digest(bound_rules: Sequence[BoundRule]) -> str:
     """24 hex digits over the rules, their constants, their states as they are stored, the view and the row."""
     described: list[object] = [ROW_VERSION, SiteView.__struct_fields__]
-    for unit in units:
-        rule = unit.rule
+    for bound_rule in bound_rules:
+        rule = bound_rule.rule
         kinds = sorted(
             str(kind.__struct_config__.tag) for kind in EVENT_TYPES.values() if issubclass(kind, rule.accepts)
         )
-        constants = (rule.name, rule.version, rule.bound_ms, rule.horizon_ms, rule.instant, rule.receipt)
+        constants = (rule.name, rule.version, rule.max_out_of_orderness_ms, rule.horizon_ms, rule.instant, rule.receipt)
         described.append((constants, kinds, hashed_schema(rule.name, rule.state_type)))
     return hashlib.blake2b(msgspec.json.encode(described, order="sorted"), digest_size=12).hexdigest()

@@ -1,4 +1,4 @@
-"""One site inside the engine: buffers in front of the rules, their states, dedupe marks, clocks and views.
+"""One site inside the engine: buffers in front of the rules, their states, deduplicator, clocks and views.
 
 ``take`` judges lateness and fills the queue; ``release`` gives the rules what lies before a watermark, in one order of
 time (streams/engine/release_order.py). Both are pure functions of what the log brought this site.
@@ -20,27 +20,31 @@ from contracts.events import (
     ThresholdConfigured,
 )
 from detectors.core.site_view import SiteView, apply_record, pass_over
-from streams.engine.deduplicator import Marks, is_telemetry
-from streams.engine.finding_emitter import Desk
-from streams.engine.rejudge import Rejudging
+from streams.engine.deduplicator import Deduplicator, is_telemetry
+from streams.engine.finding_emitter import FindingEmitter
+from streams.engine.rejudge import RejudgeSchedule
 from streams.engine.release_order import DEADLINE, EVENT, Entry
-from streams.engine.rule_runner import Judge, Slot
-from streams.engine.rulebook import VIEW_KINDS, Rulebook, RuleClass
+from streams.engine.rule_runner import KeyedState, RuleRunner
+from streams.engine.rulebook import VIEW_KINDS, LatenessGroup, Rulebook
 
 NEVER = 1 << 62
 
 
-class SiteClass:
-    """One class of one site: its view, its judges, and what it last released (``clocks``: per source, ≤ 200 ms)."""
+class SiteLatenessGroup:
+    """One class of one site: its view, its runners, and what it last released (``clocks``: per source, ≤ 200 ms)."""
 
-    __slots__ = ("book", "clocks", "frontier", "judges", "view")
+    __slots__ = ("book", "clocks", "frontier", "runners", "view")
 
-    def __init__(self, book: RuleClass, site_id: str, judges: dict[str, Judge]) -> None:
+    def __init__(self, book: LatenessGroup, site_id: str, runners: dict[str, RuleRunner]) -> None:
         self.book = book
         self.view = SiteView(site_id=site_id)
         self.frontier: Entry | None = None
         self.clocks: dict[str, Entry] = {}
-        self.judges = {kind: tuple(judges[u.name] for u in units) for kind, units in book.by_kind.items() if units}
+        self.runners = {
+            kind: tuple(runners[u.name] for u in bound_rules)
+            for kind, bound_rules in book.by_kind.items()
+            if bound_rules
+        }
 
     def deadline_released(self, entry: Entry, source_id: str) -> None:
         """Note that a deadline was released on behalf of ``source_id``. One that a late event set may lie behind."""
@@ -62,55 +66,55 @@ class SiteState:
     __slots__ = (
         "_book",
         "_count",
-        "classes",
         "covered",
-        "desk",
+        "deduplicator",
         "dirty",
-        "judges",
-        "marks",
+        "emitter",
+        "groups",
         "queue",
         "queued_ms",
         "rejudging",
+        "runners",
     )
 
     def __init__(self, site_id: str, book: Rulebook, count: Callable[[], int]) -> None:
         self.queue: list[Entry] = []
-        self.desk = Desk(site_id)
-        self.marks = Marks()
-        self.rejudging = Rejudging(self.queue, count)
-        self.judges = {
-            unit.name: Judge(unit, rule_class.index, self.desk, self.queue, count)
-            for rule_class in book.classes
-            for unit in rule_class.units
+        self.emitter = FindingEmitter(site_id)
+        self.deduplicator = Deduplicator()
+        self.rejudging = RejudgeSchedule(self.queue, count)
+        self.runners = {
+            bound_rule.name: RuleRunner(bound_rule, group.index, self.emitter, self.queue, count)
+            for group in book.groups
+            for bound_rule in group.rules
         }
-        self.classes = tuple(SiteClass(rule_class, site_id, self.judges) for rule_class in book.classes)
+        self.groups = tuple(SiteLatenessGroup(group, site_id, self.runners) for group in book.groups)
         self.covered = -1
         self.queued_ms = NEVER
         self.dirty = False
         self._book = book
         self._count = count
 
-    def take(self, event: AnyEvent, classes: Sequence[RuleClass]) -> int:
+    def take(self, event: AnyEvent, classes: Sequence[LatenessGroup]) -> int:
         """Buffer an event that is new, or treat it as late; in how many classes it was late (or stored)."""
         if isinstance(event, BacklogDrained):
             self.rejudging.drained(event)
         late = 0
         for book in classes:
             entry = self.entry(event, book)
-            site_class = self.classes[book.index]
-            last = site_class.clocks.get(event.source_id) if book.per_source else site_class.frontier
+            site_group = self.groups[book.index]
+            last = site_group.clocks.get(event.source_id) if book.per_source else site_group.frontier
             if event.stored or (last is not None and entry < last):  # before what was last released: late
-                self._late(site_class, event)
+                self._late(site_group, event)
                 late += 1
             else:
                 heappush(self.queue, entry)
         return late
 
-    def entry(self, event: AnyEvent, book: RuleClass) -> Entry:
-        """The event's place in the queue for one class; a record's version stands in for its seq."""
+    def entry(self, event: AnyEvent, book: LatenessGroup) -> Entry:
+        """Return the event's place in the queue for one class; a record's version stands in for its seq."""
         seq = event.version if isinstance(event, ConfigurationRecord) else event.seq
         order = -1 if seq is None else seq
-        release_ms = event.at_ms + book.bound_ms
+        release_ms = event.at_ms + book.max_out_of_orderness_ms
         return (release_ms, book.index, EVENT, event.source_id, order, event.event_id, self._count(), event)
 
     def release(self, watermark_ms: int) -> bool:
@@ -129,18 +133,18 @@ class SiteState:
 
     def _release_event(self, entry: Entry) -> None:
         event = entry[7]
-        site_class = self.classes[entry[1]]
-        if site_class.book.per_source:
-            site_class.clocks[entry[3]] = entry  # never before what it replaces: then the event had been late
+        site_group = self.groups[entry[1]]
+        if site_group.book.per_source:
+            site_group.clocks[entry[3]] = entry  # never before what it replaces: then the event had been late
         else:
-            site_class.frontier = entry
-        kind, view = event.__class__, site_class.view
+            site_group.frontier = entry
+        kind, view = event.__class__, site_group.view
         if kind in VIEW_KINDS:
             self._fold(view, event)
             if isinstance(event, ReferenceErased):
-                self._erase(site_class, event)
-        for judge in site_class.judges.get(kind, ()):
-            judge.on_event(event, view)
+                self._erase(site_group, event)
+        for runner in site_group.runners.get(kind, ()):
+            runner.on_event(event, view)
 
     def _fold(self, view: SiteView, event: AnyEvent) -> None:
         """Take a record over, unless it sets a number that its rule may not have: then the one before holds."""
@@ -149,42 +153,42 @@ class SiteState:
         else:
             apply_record(view, event)
 
-    def _erase(self, site_class: SiteClass, record: ReferenceErased) -> None:
+    def _erase(self, site_group: SiteLatenessGroup, record: ReferenceErased) -> None:
         """States whose key names what was erased end here, without a finding."""
         eraser = Eraser([erasure_of(record)])
-        for unit in site_class.book.units:
-            self.judges[unit.name].erase(record.site_id, eraser)
+        for bound_rule in site_group.book.rules:
+            self.runners[bound_rule.name].erase(record.site_id, eraser)
 
     def _release_deadline(self, entry: Entry) -> bool:
-        slot: Slot = entry[7]
-        site_class = self.classes[entry[1]]
-        due_ms = entry[0] - site_class.book.bound_ms
-        if slot.queued_ms != due_ms:
+        keyed: KeyedState = entry[7]
+        site_group = self.groups[entry[1]]
+        due_ms = entry[0] - site_group.book.max_out_of_orderness_ms
+        if keyed.queued_ms != due_ms:
             return False
-        judge, key = self.judges[entry[3]], cast(str, entry[4])
-        if slot.deadline_ms != due_ms:
-            judge.put_off(key, slot)
+        runner, key = self.runners[entry[3]], cast(str, entry[4])
+        if keyed.deadline_ms != due_ms:
+            runner.postpone(key, keyed)
             return False
-        site_class.deadline_released(entry, slot.source_id)
-        judge.on_deadline(key, slot, due_ms, site_class.view)
+        site_group.deadline_released(entry, keyed.source_id)
+        runner.on_deadline(key, keyed, due_ms, site_group.view)
         return True
 
     def _release_requests(self, entry: Entry) -> bool:
-        requests = self.rejudging.due(entry, self._book.units)
+        requests = self.rejudging.due(entry, self._book.rules)
         for request in requests:
-            self.desk.request(request.rules, request.from_ms, request.to_ms)
+            self.emitter.request(request.rules, request.from_ms, request.to_ms)
         return bool(requests)
 
-    def _late(self, site_class: SiteClass, event: AnyEvent) -> None:
+    def _late(self, site_group: SiteLatenessGroup, event: AnyEvent) -> None:
         """Instant rules take a late event at once; for the others it widens a window to judge again."""
         if event.__class__ in VIEW_KINDS:
-            self._fold(site_class.view, event)  # configuration is never late unless clocks broke; it is never lost
+            self._fold(site_group.view, event)  # configuration is never late unless clocks broke; it is never lost
         missed = []
-        for judge in site_class.judges.get(type(event), ()):
-            if judge.unit.instant:
-                judge.on_event(event, site_class.view, event.received_ms - event.at_ms)
-            elif judge.unit.rejudged and judge.keys_of(event, site_class.view):
-                missed.append(judge.unit.name)
+        for runner in site_group.runners.get(type(event), ()):
+            if runner.bound_rule.instant:
+                runner.on_event(event, site_group.view, event.received_ms - event.at_ms)
+            elif runner.bound_rule.rejudged and runner.keys_of(event, site_group.view):
+                missed.append(runner.bound_rule.name)
         if missed:
             window = self.rejudging.window_of(event)
             if window is not None:
@@ -192,5 +196,5 @@ class SiteState:
 
 
 def is_late_telemetry(event: Event, late: int) -> bool:
-    """Whether an event that was late in ``late`` classes only goes to results."""
+    """Return whether an event that was late in ``late`` classes only goes to results."""
     return late > 0 and is_telemetry(event)

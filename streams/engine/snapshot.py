@@ -11,12 +11,12 @@ import msgspec
 from contracts.errors import LogBroken, Permanent
 from contracts.events import AnyEvent
 from detectors.core.site_view import SiteView
-from streams.engine.deduplicator import Marks, MarksRow
+from streams.engine.deduplicator import Deduplicator, DedupRow
 from streams.engine.rejudge import RejudgeRow
 from streams.engine.release_order import EVENT, Frontier, entry_of, frontier_of
 from streams.engine.rule_runner import StateRow
 from streams.engine.rulebook import ROW_VERSION, VIEW_KINDS, Rulebook
-from streams.engine.site_state import SiteClass, SiteState
+from streams.engine.site_state import SiteLatenessGroup, SiteState
 
 MAX_ROW_BYTES = 8 * 1024 * 1024
 _LEVEL = 1  # a third of level 6's time for 1.15 times its size
@@ -32,10 +32,10 @@ class SnapshotRow(msgspec.Struct, frozen=True):
     data: bytes
 
 
-class ClassRow(msgspec.Struct, frozen=True, array_like=True):
+class LatenessGroupRow(msgspec.Struct, frozen=True, array_like=True):
     """One class: which of the row's views it has, what it last released, and its buffer in order."""
 
-    bound_ms: int
+    max_out_of_orderness_ms: int
     view: int
     frontier: Frontier | None
     clocks: dict[str, Frontier]
@@ -51,36 +51,36 @@ class SiteRow(msgspec.Struct, frozen=True, array_like=True):
     position: int
     record_hash: bytes
     views: tuple[SiteView, ...]
-    classes: tuple[ClassRow, ...]
+    groups: tuple[LatenessGroupRow, ...]
     states: dict[str, tuple[StateRow, ...]]
-    marks: MarksRow
+    dedup: DedupRow
     rejudging: RejudgeRow
 
 
 def encode_site(site: SiteState, *, log_id: str, position: int, record_hash: bytes, digest: str) -> SnapshotRow:
-    """The row of a site that has seen the log up to ``position``.
+    """Return the row of a site that has seen the log up to ``position``.
 
     Raises:
         Permanent: when it is over 8 MiB; a site within 5,000 devices is not.
     """
-    views, numbers = _distinct([site_class.view for site_class in site.classes])
+    views, numbers = _distinct([site_group.view for site_group in site.groups])
     row = SiteRow(
         ROW_VERSION,
-        site.desk.site_id,
+        site.emitter.site_id,
         log_id,
         position,
         record_hash,
         views,
-        tuple(_class_row(site, c, view) for c, view in zip(site.classes, numbers, strict=True)),
-        {name: rows for name, judge in site.judges.items() if (rows := judge.rows())},
-        site.marks.row(),
+        tuple(_class_row(site, c, view) for c, view in zip(site.groups, numbers, strict=True)),
+        {name: rows for name, runner in site.runners.items() if (rows := runner.rows())},
+        site.deduplicator.row(),
         site.rejudging.row(),
     )
     return encode_row(row, digest)
 
 
 def encode_row(content: SiteRow, digest: str) -> SnapshotRow:
-    """The content as a store keeps it.
+    """Return the content as a store keeps it.
 
     Raises:
         Permanent: when it is over 8 MiB; a site within 5,000 devices is not.
@@ -92,7 +92,7 @@ def encode_row(content: SiteRow, digest: str) -> SnapshotRow:
 
 
 def decode_row(row: SnapshotRow) -> SiteRow:
-    """The content of a stored row.
+    """Return the content of a stored row.
 
     Raises:
         LogBroken: when it is damaged, of another site or position than its label says, or of a newer schema.
@@ -112,48 +112,52 @@ def decode_row(row: SnapshotRow) -> SiteRow:
 
 
 def load_site(content: SiteRow, book: Rulebook, count: Callable[[], int]) -> SiteState:
-    """The site that a row describes; its queue is made anew from its buffers and states."""
+    """Return the site that a row describes; its queue is made anew from its buffers and states."""
     site = SiteState(content.site_id, book, count)
-    by_bound = {row.bound_ms: row for row in content.classes}
-    for site_class in site.classes:
-        row = by_bound.get(site_class.book.bound_ms) or _begun(content.classes, site_class.book.bound_ms)
-        _load_class(site, site_class, row, _allowed(content.views[row.view], book))
+    by_bound = {row.max_out_of_orderness_ms: row for row in content.groups}
+    for site_group in site.groups:
+        row = by_bound.get(site_group.book.max_out_of_orderness_ms) or _begun(
+            content.groups, site_group.book.max_out_of_orderness_ms
+        )
+        _load_class(site, site_group, row, _allowed(content.views[row.view], book))
     for name, rows in content.states.items():
-        if name in site.judges:
-            site.judges[name].load(rows)
-    site.marks = Marks(content.marks)
-    site.rejudging.load(content.rejudging, book.units)
+        if name in site.runners:
+            site.runners[name].load(rows)
+    site.deduplicator = Deduplicator(content.dedup)
+    site.rejudging.load(content.rejudging, book.rules)
     return site
 
 
-def _class_row(site: SiteState, site_class: SiteClass, view: int) -> ClassRow:
-    bound_ms, index = site_class.book.bound_ms, site_class.book.index
-    last = site_class.frontier
+def _class_row(site: SiteState, site_group: SiteLatenessGroup, view: int) -> LatenessGroupRow:
+    max_out_of_orderness_ms, index = site_group.book.max_out_of_orderness_ms, site_group.book.index
+    last = site_group.frontier
     waiting = sorted(entry for entry in site.queue if entry[2] == EVENT and entry[1] == index)
-    return ClassRow(
-        bound_ms,
+    return LatenessGroupRow(
+        max_out_of_orderness_ms,
         view,
-        None if last is None else frontier_of(last, bound_ms),
-        {source: frontier_of(entry, bound_ms) for source, entry in site_class.clocks.items()},
+        None if last is None else frontier_of(last, max_out_of_orderness_ms),
+        {source: frontier_of(entry, max_out_of_orderness_ms) for source, entry in site_group.clocks.items()},
         tuple(entry[7] for entry in waiting),
     )
 
 
-def _load_class(site: SiteState, site_class: SiteClass, row: ClassRow, view: SiteView) -> None:
-    book = site_class.book
-    site_class.view = _copy(view)
+def _load_class(site: SiteState, site_group: SiteLatenessGroup, row: LatenessGroupRow, view: SiteView) -> None:
+    book = site_group.book
+    site_group.view = _copy(view)
     if row.frontier is not None:
-        site_class.frontier = entry_of(row.frontier, book.bound_ms, book.index)
-    site_class.clocks = {source: entry_of(last, book.bound_ms, book.index) for source, last in row.clocks.items()}
+        site_group.frontier = entry_of(row.frontier, book.max_out_of_orderness_ms, book.index)
+    site_group.clocks = {
+        source: entry_of(last, book.max_out_of_orderness_ms, book.index) for source, last in row.clocks.items()
+    }
     for event in row.events:
         heappush(site.queue, site.entry(event, book))
 
 
-def _begun(rows: Sequence[ClassRow], bound_ms: int) -> ClassRow:
+def _begun(rows: Sequence[LatenessGroupRow], max_out_of_orderness_ms: int) -> LatenessGroupRow:
     """A class that an earlier version did not have: it knows the site and its time as the one nearest to it does."""
-    nearest = min(rows, key=lambda row: abs(row.bound_ms - bound_ms))
+    nearest = min(rows, key=lambda row: abs(row.max_out_of_orderness_ms - max_out_of_orderness_ms))
     records = tuple(event for event in nearest.events if event.__class__ in VIEW_KINDS)
-    return msgspec.structs.replace(nearest, bound_ms=bound_ms, events=records)
+    return msgspec.structs.replace(nearest, max_out_of_orderness_ms=max_out_of_orderness_ms, events=records)
 
 
 def _distinct(views: Sequence[SiteView]) -> tuple[tuple[SiteView, ...], list[int]]:
@@ -174,18 +178,18 @@ def _allowed(view: SiteView, book: Rulebook) -> SiteView:
 
 
 def _copy(view: SiteView) -> SiteView:
-    """A view whose tables are its own: each class folds its records at its own time."""
+    """Return a view whose tables are its own: each class folds its records at its own time."""
     tables = {name: dict(value) for name, value in msgspec.structs.asdict(view).items() if isinstance(value, dict)}
     return msgspec.structs.replace(view, **tables)
 
 
 def _check_version(site_id: str, raw: bytes) -> None:
-    version = msgspec.msgpack.decode(raw, type=_Versioned).v
+    version = msgspec.msgpack.decode(raw, type=_RowVersion).v
     if version > ROW_VERSION:
         raise LogBroken(f"snapshot of site {site_id} has schema {version}, this program reads ≤ {ROW_VERSION}")
 
 
-class _Versioned(msgspec.Struct, array_like=True):
+class _RowVersion(msgspec.Struct, array_like=True):
     v: int
 
 

@@ -38,7 +38,7 @@ _REFUSED = (
 
 
 def parse_kafka_url(url: str) -> list[str]:
-    """The ``host:port`` of every broker named in ``kafka://host:port[,host:port…]``.
+    """Return the ``host:port`` of every broker named in ``kafka://host:port[,host:port…]``.
 
     Raises:
         ConfigurationError: it is no such URL.
@@ -88,11 +88,11 @@ class KafkaCluster:
     # --- topics -------------------------------------------------------------------------------------------------------
 
     def brokers(self) -> int:
-        """How many brokers there are."""
+        """Return how many brokers there are."""
         return len(self._ask("its brokers", lambda admin: admin.describe_cluster())["brokers"])
 
     def topic_id(self, topic: str) -> str:
-        """What tells this topic from another one of the same name; a topic that is made again has another.
+        """Return what tells this topic from another one of the same name; a topic that is made again has another.
 
         Raises:
             ConfigurationError: there is no such topic.
@@ -100,7 +100,7 @@ class KafkaCluster:
         return str(self._described(topic)["topic_id"])
 
     def partitions(self, topic: str) -> int:
-        """How many partitions a topic has.
+        """Return how many partitions a topic has.
 
         Raises:
             ConfigurationError: there is no such topic.
@@ -108,7 +108,7 @@ class KafkaCluster:
         return len(self._described(topic)["partitions"])
 
     def topic_state(self, topic: str) -> TopicState | None:
-        """A topic with its whole configuration, None when there is no such topic."""
+        """Return a topic with its whole configuration, None when there is no such topic."""
         found = self._describe(topic)
         if found is None:
             return None
@@ -151,7 +151,7 @@ class KafkaCluster:
     # --- records ------------------------------------------------------------------------------------------------------
 
     def group_members(self, group: str) -> int:
-        """How many consumers are in a group at this moment."""
+        """Return how many consumers are in a group at this moment."""
         found = self._ask(f"about group {group}", lambda admin: admin.describe_groups([group]))
         described = found[group] if isinstance(found, Mapping) else found[0]
         members = described["members"] if isinstance(described, Mapping) else described.members
@@ -162,7 +162,7 @@ class KafkaCluster:
         return KafkaSender(self, compress=compress)
 
     def tail(self, topic: str, partition: int) -> KafkaTail:
-        """A reader of one partition with a connection of its own; closed with the cluster."""
+        """Return a reader of one partition with a connection of its own; closed with the cluster."""
         return self.tails()(topic, partition)
 
     def tails(self) -> KafkaTails:
@@ -233,7 +233,7 @@ class KafkaCluster:
         return Permanent(f"{where} refuses ({what}): {told}")
 
     def _ask(self, what: str, question: Callable[[Any], Any], expected: type[Exception] | None = None) -> Any:
-        """The answer to one question; asked again while the brokers are unsettled, as long as it may take."""
+        """Return the answer to one question; asked again while the brokers are unsettled, as long as it may take."""
         deadline_s = time.monotonic() + self.answer_s
         while True:
             try:

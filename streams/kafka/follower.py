@@ -49,7 +49,7 @@ class KafkaFollower(KafkaTails):
         self._ahead: dict[Any, _Ahead] = {}
 
     def __call__(self, topic: str, partition: int) -> KafkaTail:
-        """A reader of this partition over this connection."""
+        """Return a reader of this partition over this connection."""
         tail = KafkaTail(self, topic, partition)
         with self._lock:
             self._readers.add(tail.at)
@@ -100,7 +100,7 @@ class KafkaFollower(KafkaTails):
         return found
 
     def _taken(self, consumer: Any, at: Any, offset: int, limit: int) -> list[KafkaRecord]:
-        """What waits here from this offset on; makes room for more."""
+        """Return what waits here from this offset on; makes room for more."""
         ahead = self._ahead.get(at)
         if ahead is None or not ahead.go_to(offset):
             return []
@@ -111,7 +111,7 @@ class KafkaFollower(KafkaTails):
         return found
 
     def _turned(self, consumer: Any, at: Any, offset: int) -> _Ahead:
-        """What waits here of a partition, which is being fetched from this offset on."""
+        """Return what waits here of a partition, which is being fetched from this offset on."""
         ahead = self._ahead.get(at)
         if ahead is not None and ahead.go_to(offset):
             return ahead
@@ -122,7 +122,7 @@ class KafkaFollower(KafkaTails):
         return ahead
 
     def _fetch(self, consumer: Any, wait_s: float, records: int) -> None:
-        """What comes of any partition, to where its reader finds it."""
+        """Return what comes of any partition, to where its reader finds it."""
         fetched = consumer.poll(timeout_ms=math.ceil(wait_s * 1000), max_records=records)
         for at, came in fetched.items():
             ahead = self._ahead[at]
@@ -157,7 +157,7 @@ class KafkaFollower(KafkaTails):
             consumer.pause(at)
 
     def _end_seen(self, at: Any, offset: int) -> int:
-        """The end, or what it was no longer ago than is allowed, but never before what was read already."""
+        """Return the end, or what it was no longer ago than is allowed, but never before what was read already."""
         asked_s, ends = self._ends.get(at.topic, (-math.inf, {}))
         if self._monotonic_s() - asked_s > self._stale_s or ends.get(at, -1) < offset:
             ends = self._ask_ends(sorted(other for other in self._readers if other.topic == at.topic))
@@ -166,7 +166,7 @@ class KafkaFollower(KafkaTails):
 
 
 class _Ahead:
-    """What was fetched of one partition and waits for its reader: everything from ``start`` on, holes apart."""
+    """Records fetched of one partition that wait for its reader: everything from ``start`` on, holes apart."""
 
     def __init__(self, start: int) -> None:
         self.start = start
@@ -185,14 +185,14 @@ class _Ahead:
         return True
 
     def take(self, limit: int) -> list[KafkaRecord]:
-        """The first ``limit`` of them, away from here."""
+        """Return the first ``limit`` of them, away from here."""
         found = [self._pop() for _ in range(min(limit, len(self._records)))]
         if found:
             self.start = found[-1].offset + 1
         return found
 
     def add(self, records: list[Any]) -> None:
-        """What comes next, as the client gives it."""
+        """Return what comes next, as the client gives it."""
         for record in records:
             kept = KafkaRecord(record.offset, record.key, record.value, record.timestamp)
             self._records.append(kept)

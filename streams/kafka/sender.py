@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from streams.kafka.cluster import KafkaCluster
 
 DELIVERY_S = 120.0
-"""How long a sent record is tried again inside the client, where doubles are impossible, before it counts as lost."""
+"""How long a sent record is tried again inside the client, where duplicates are impossible, before it counts as lost.
+"""
 BUFFER_BYTES = 32 * 1024 * 1024
 """Sent and not acknowledged, of one sender; more waits. The client itself has no bound."""
 LINGER_MS = 5  # what is sent for many partitions in a row is one request, not one each
@@ -96,7 +97,7 @@ class KafkaSender:
         self.check()
 
     def check(self) -> None:
-        """Nothing, unless something sent since the last call was lost: the first such error, as :meth:`flush`."""
+        """Raise if something sent since the last call was lost: the first such error, as :meth:`flush`."""
         with self._room:
             failed, self._failed = self._failed, None
         if failed is not None:

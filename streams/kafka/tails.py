@@ -43,21 +43,21 @@ class KafkaTails:
         self._at: tuple[Any, int] | None = None  # the partition it is set to, and the offset that comes next
 
     def __call__(self, topic: str, partition: int) -> KafkaTail:
-        """A reader of this partition over this connection."""
+        """Return a reader of this partition over this connection."""
         return KafkaTail(self, topic, partition)
 
     def begin(self, at: Any) -> int:
-        """The first offset held."""
+        """Return the first offset held."""
         with self._asked(f"where {name_of(at)} begins") as consumer:
             return int(consumer.beginning_offsets([at], timeout_ms=int(self.cluster.answer_s * 1000))[at])
 
     def end(self, at: Any) -> int:
-        """The offset of the next record."""
+        """Return the offset of the next record."""
         with self._asked(f"where {name_of(at)} ends") as consumer:
             return int(consumer.end_offsets([at], timeout_ms=int(self.cluster.answer_s * 1000))[at])
 
     def ends(self, topic: str, partitions: Collection[int]) -> dict[int, int]:
-        """The offset of the next record of each, asked for together."""
+        """Return the offset of the next record of each, asked for together."""
         found = self._ask_ends([TopicPartition(topic, partition) for partition in partitions]) if partitions else {}
         return {at.partition: end for at, end in found.items()}
 
@@ -94,7 +94,7 @@ class KafkaTails:
         self._at = (at, offset)
 
     def _poll(self, consumer: Any, at: Any, offset: int, end: int, limit: int, wait_s: float) -> list[KafkaRecord]:
-        """What comes within ``wait_s``; beyond it only what is known to be there is waited for."""
+        """Return what comes within ``wait_s``; beyond it only what is known to be there is waited for."""
         deadline_s = time.monotonic() + max(wait_s, 0.0) + self.cluster.answer_s
         while True:
             if offset < end or wait_s > 0:
@@ -117,7 +117,7 @@ class KafkaTails:
             return {at: int(end) for at, end in ends.items()}
 
     def _out_of_range(self, at: Any, offset: int) -> LogBroken:
-        """What to say of an offset that the brokers do not have."""
+        """Return what to say of an offset that the brokers do not have."""
         begin, end = self.begin(at), self.end(at)
         if offset < begin:
             return LogBroken(f"{name_of(at)}: offset {offset} is gone, the first one held is {begin}")
@@ -156,15 +156,15 @@ class KafkaTail:
         self._tails, self.at = tails, TopicPartition(topic, partition)
 
     def begin(self) -> int:
-        """The first offset still held (= :meth:`end` when nothing is)."""
+        """Return the first offset still held (= :meth:`end` when nothing is)."""
         return self._tails.begin(self.at)
 
     def end(self) -> int:
-        """The offset the next record will get."""
+        """Return the offset the next record will get."""
         return self._tails.end(self.at)
 
     def read(self, offset: int, limit: int, wait_s: float = 0.0) -> list[KafkaRecord]:
-        """At most ``limit`` records from ``offset`` on, in order; compacted topics have holes.
+        """Return at most ``limit`` records from ``offset`` on, in order; compacted topics have holes.
 
         Empty only at the end: when there is nothing beyond ``offset``, and nothing came within ``wait_s``.
 
@@ -180,5 +180,5 @@ class KafkaTail:
 
 
 def name_of(at: Any) -> str:
-    """A partition as people read it."""
+    """Return a partition as people read it."""
     return f"{at.topic}/{at.partition}"

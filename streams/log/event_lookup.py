@@ -16,7 +16,7 @@ EARLIER_MS = 30_000
 """A record's time may lie this much before what its events say: the watermark waits for its proof."""
 
 
-class Found(msgspec.Struct, frozen=True):
+class LoggedEvent(msgspec.Struct, frozen=True):
     """An event, and the record that holds it. ``record_ms`` is when that was written (0: not known)."""
 
     event: AnyEvent
@@ -25,8 +25,8 @@ class Found(msgspec.Struct, frozen=True):
     record_ms: int
 
 
-def find_event(log: LogReader, event_id: str, *, site_id: str | None = None, from_ms: int = 0) -> Found | None:
-    """The first event of this id in the log (doubles come later), or None.
+def find_event(log: LogReader, event_id: str, *, site_id: str | None = None, from_ms: int = 0) -> LoggedEvent | None:
+    """The first event of this id in the log (duplicates come later), or None.
 
     Args:
         log: one partition.
@@ -38,12 +38,12 @@ def find_event(log: LogReader, event_id: str, *, site_id: str | None = None, fro
     for record, batch in _batches(log, start):
         for event in batch.events:
             if event.event_id == event_id and site_id in {None, event.site_id}:
-                return Found(event, batch.partition, record.position, record.at_ms)
+                return LoggedEvent(event, batch.partition, record.position, record.at_ms)
     return None
 
 
 def position_at(log: LogReader, at_ms: int) -> int:
-    """The position from which on records may hold what was received at ``at_ms`` or later; by halving."""
+    """Return the position from which on records may hold what was received at ``at_ms`` or later; by halving."""
     low, high = log.begin(), log.end()
     while low < high:
         middle = (low + high) // 2
@@ -56,7 +56,7 @@ def position_at(log: LogReader, at_ms: int) -> int:
 
 
 def time_of(batch: Batch) -> int:
-    """When the batch was written, as it says itself: 0 when it says nothing."""
+    """Return when the batch was written, as it says itself: 0 when it says nothing."""
     return max([batch.watermark_ms, *(event.received_ms for event in batch.events)])
 
 

@@ -34,7 +34,7 @@ class LogWriter(Protocol):
         ...
 
     def last_watermark_ms(self) -> int:
-        """The highest watermark in the log, 0 when it is empty."""
+        """Return the highest watermark in the log, 0 when it is empty."""
         ...
 
 
@@ -42,19 +42,19 @@ class LogReader(Protocol):
     """A partition's records by position."""
 
     def identity(self) -> str:
-        """What tells this log from another one of the same name."""
+        """Return what tells this log from another one of the same name."""
         ...
 
     def begin(self) -> int:
-        """The first position still held (= ``end()`` when nothing is)."""
+        """Return the first position still held (= ``end()`` when nothing is)."""
         ...
 
     def end(self) -> int:
-        """The position the next record will get."""
+        """Return the position the next record will get."""
         ...
 
     def read(self, position: int, limit: int) -> list[LogRecord]:
-        """At most ``limit`` records from ``position`` on, contiguous; empty at the end.
+        """Return at most ``limit`` records from ``position`` on, contiguous; empty at the end.
 
         Raises:
             LogBroken: when ``position`` lies before ``begin()`` or records in between are missing.

@@ -16,23 +16,23 @@ import datetime
 import email.utils
 
 from contracts.errors import LinliError, Transient
-from streams.results.target import Misconfigured, Refused, TooLarge
+from streams.results.target import PointsRefused, StoreMisconfigured, TooLarge
 
 _OUTLIVED = "beyond retention policy"
 
 
 def failure_of(status: int, body: str, retry_after: str | None, now_ms: int) -> LinliError | None:
-    """The error that an answer stands for; None when the points are kept, or older than the server keeps any."""
+    """Return the error that an answer stands for; None when the points are kept, or older than the server keeps any."""
     said = f"InfluxDB answered {status}: {' '.join(body.split())[:200] or 'nothing more'}"
     if 200 <= status < 300:
         return None
     if status in {400, 422}:
-        return None if _OUTLIVED in body and "dropped=" in body else Refused(said)
+        return None if _OUTLIVED in body and "dropped=" in body else PointsRefused(said)
     if status == 413:
         return TooLarge(said)
     if status in {401, 403, 404, 405}:
         hint = "check results.url, results.token_file and results.password_file"
-        return Misconfigured(f"{said}; {hint}")
+        return StoreMisconfigured(f"{said}; {hint}")
     return Transient(said, retry_after_s(retry_after, now_ms))
 
 

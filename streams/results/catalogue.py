@@ -12,8 +12,8 @@ import msgspec
 from contracts.hops import HOP_BOUNDS_MS
 
 
-class Kind(enum.StrEnum):
-    """The type of a field; one name has one type for ever, or InfluxDB refuses the points."""
+class FieldKind(enum.StrEnum):
+    """The type of a field; one name has one type forever, or InfluxDB refuses the points."""
 
     INTEGER = "integer"
     FLOAT = "float"
@@ -23,7 +23,7 @@ class Kind(enum.StrEnum):
 class Field(msgspec.Struct, frozen=True):
     """One field of a measurement."""
 
-    kind: Kind
+    kind: FieldKind
     meaning: str
 
 
@@ -36,20 +36,20 @@ class Measurement(msgspec.Struct, frozen=True):
 
 
 def _integer(meaning: str) -> Field:
-    return Field(Kind.INTEGER, meaning)
+    return Field(FieldKind.INTEGER, meaning)
 
 
 def _float(meaning: str) -> Field:
-    return Field(Kind.FLOAT, meaning)
+    return Field(FieldKind.FLOAT, meaning)
 
 
-def within(bound_ms: int) -> str:
-    """The name of the field that counts latencies up to ``bound_ms``.
+def within(limit_ms: int) -> str:
+    """Return the name of the field that counts latencies up to ``limit_ms``.
 
     >>> within(300)
     'within_300'
     """
-    return f"within_{bound_ms}"
+    return f"within_{limit_ms}"
 
 
 _N = _integer("1: sums count")
@@ -61,7 +61,7 @@ CATALOGUE: dict[str, Measurement] = {
         {
             "n": _N,
             "confidence": _float("0–1"),
-            "verified": Field(Kind.BOOLEAN, "it does not rest on unproven absence"),
+            "verified": Field(FieldKind.BOOLEAN, "it does not rest on unproven absence"),
             "late_by_ms": _integer("how late its deciding event came, ms"),
         },
     ),
@@ -88,7 +88,7 @@ CATALOGUE: dict[str, Measurement] = {
             "heard": _integer("devices heard in these five minutes"),
             "offline": _integer("devices whose last word was that they are not connected"),
             "unhealthy": _integer("devices that say they are not well"),
-            "events": _integer("events accepted, doubles included"),
+            "events": _integer("events accepted, duplicates included"),
             "stored": _integer("of them, from a box's backlog"),
         },
     ),

@@ -17,10 +17,10 @@ from contracts.batch import decode_batch
 from contracts.errors import LogBroken, Rejected, Transient
 from contracts.findings import FindingsReader
 from streams.log.port import LogReader, LogRecord
-from streams.results.log_measures import LATE_MS, LogMeasures, SiteBook, quarter_key
+from streams.results.log_measures import LATE_MS, InventoryLookup, LogMeasures, quarter_key
 from streams.results.points import Point, finding_point, loss_point
 from streams.results.sender import OnAlarm, ResultsAlarm
-from streams.results.spool import Spool, Step
+from streams.results.spool import PointSpool, SourceBatch
 
 LOG = structlog.get_logger("linli.results")
 READ_RECORDS = 64  # few at a time: the embedded log lends its lock to a reader
@@ -30,7 +30,7 @@ ROUND_S = 2.0
 FORGET_EVERY_S = 3_600.0
 
 
-class Source(Protocol):
+class PointSource(Protocol):
     """Something that is followed."""
 
     @property
@@ -38,8 +38,8 @@ class Source(Protocol):
         """Its name in the spool."""
         ...
 
-    def step(self, spool: Spool) -> Step | None:
-        """What comes after the spool's cursor; None when nothing does.
+    def step(self, spool: PointSpool) -> SourceBatch | None:
+        """Return what comes after the spool's cursor; None when nothing does.
 
         Raises:
             Transient: it cannot be read now.
@@ -71,8 +71,8 @@ class FindingsSource:
         self._begin = begin
         self._identity = ""
 
-    def step(self, spool: Spool) -> Step | None:
-        """See :class:`Source`."""
+    def step(self, spool: PointSpool) -> SourceBatch | None:
+        """See :class:`PointSource`."""
         self._identity = self._identity or self._reader.identity()
         after = spool.cursor(self.name, self._identity) or 0
         try:
@@ -82,11 +82,11 @@ class FindingsSource:
             if after >= begin:
                 raise
             loss = lost(self.name, self._identity, after, begin, self._clock_ms(), self._on_alarm)
-            return Step(self.name, self._identity, begin, [loss], more=True)
+            return SourceBatch(self.name, self._identity, begin, [loss], more=True)
         if not rows:
             return None
         points = [finding_point(finding) for _, finding in rows]
-        return Step(self.name, self._identity, rows[-1][0], points, more=len(rows) == READ_FINDINGS)
+        return SourceBatch(self.name, self._identity, rows[-1][0], points, more=len(rows) == READ_FINDINGS)
 
 
 class LogSource:
@@ -101,7 +101,7 @@ class LogSource:
     def __init__(
         self,
         reader: LogReader,
-        book: SiteBook,
+        book: InventoryLookup,
         clock_ms: Callable[[], int],
         on_alarm: OnAlarm,
         *,
@@ -120,8 +120,8 @@ class LogSource:
         self._measures: LogMeasures | None = None
         self._at = -1
 
-    def step(self, spool: Spool) -> Step | None:
-        """See :class:`Source`."""
+    def step(self, spool: PointSpool) -> SourceBatch | None:
+        """See :class:`PointSource`."""
         self._identity = self._identity or self._reader.identity()
         kept = spool.cursor(self.name, self._identity)
         position = first_position(self._reader, self._since_ms) if kept is None else kept
@@ -135,13 +135,13 @@ class LogSource:
                 raise
             self._measures = None
             loss = lost(self.name, self._identity, position, begin, self._clock_ms(), self._on_alarm)
-            return Step(self.name, self._identity, begin, [loss], more=True)
+            return SourceBatch(self.name, self._identity, begin, [loss], more=True)
         if not records and kept is not None:
             return None
         points = self._fold(self._measures, records)
         self._at = position + len(records)
         rows, more = self._measures.rows(), len(records) == self._limit
-        return Step(self.name, self._identity, self._at, points, rows, more=more)
+        return SourceBatch(self.name, self._identity, self._at, points, rows, more=more)
 
     def _fold(self, measures: LogMeasures, records: Sequence[LogRecord]) -> list[Point]:
         points = []
@@ -153,7 +153,7 @@ class LogSource:
         return points
 
 
-class Feeder:
+class PointCollector:
     """Follows the sources into the spool.
 
     Args:
@@ -163,8 +163,8 @@ class Feeder:
 
     def __init__(
         self,
-        spool: Spool,
-        sources: Sequence[Source],
+        spool: PointSpool,
+        sources: Sequence[PointSource],
         clock_ms: Callable[[], int],
         on_alarm: OnAlarm,
         *,
@@ -199,8 +199,8 @@ class Feeder:
         while self.step() and time.monotonic() < end_s:
             pass
 
-    def _ask(self, source: Source) -> Step | None:
-        """A step of a source; a source that contradicts itself is said, and does not hold up the others."""
+    def _ask(self, source: PointSource) -> SourceBatch | None:
+        """Return a step of a source; a source that contradicts itself is said, and does not hold up the others."""
         try:
             return source.step(self._spool)
         except Transient as error:
@@ -210,8 +210,8 @@ class Feeder:
             self._on_alarm(ResultsAlarm.DROPPED, f"{source.name}: {error}")
         return None
 
-    def _keep(self, steps: Sequence[Step]) -> bool:
-        """Whether the spool has them now."""
+    def _keep(self, steps: Sequence[SourceBatch]) -> bool:
+        """Return whether the spool has them now."""
         try:
             dropped = self._spool.append(steps, self._clock_ms())
         except Transient as error:

@@ -11,7 +11,7 @@ from contracts.hops import HOP_BOUNDS_MS
 from streams.results.catalogue import within
 
 
-class Spread(msgspec.Struct, array_like=True):
+class LatencyHistogram(msgspec.Struct, array_like=True):
     """How many latencies fell into each class, their sum and the highest. ``counts`` has one class above the bounds."""
 
     counts: list[int] = msgspec.field(default_factory=lambda: [0] * (len(HOP_BOUNDS_MS) + 1))
@@ -39,7 +39,7 @@ class Spread(msgspec.Struct, array_like=True):
 
 
 def percentile_ms(fields: Mapping[str, float], share: float) -> float:
-    """The latency that ``share`` of those counted stay within, ms, read off the classes by straight lines.
+    """Return the latency that ``share`` of those counted stay within, ms, read off the classes by straight lines.
 
     ``fields`` are those of ``hops``, of one point or summed up (``max_ms``: the highest). 0.0 where none was counted.
 

@@ -22,18 +22,18 @@ from contracts.errors import LinliError, Permanent, Transient
 from contracts.secrets import Secret
 from streams.results.answers import failure_of
 from streams.results.influx_url import InfluxAddress
-from streams.results.influxql import Answer, rows_of, text_of
+from streams.results.influxql import QueryResponse, rows_of, text_of
 from streams.results.lines import lines_of
 from streams.results.points import Point
-from streams.results.query import Query, Row
+from streams.results.query import Query, ResultRow
 from system.clock import wall_ms
 
 TIMEOUT_S = 10.0  # an order to stop waits for it
-_ANSWER = msgspec.json.Decoder(Answer)
+_ANSWER = msgspec.json.Decoder(QueryResponse)
 _NONE = Secret("")
 
 
-class Credentials(msgspec.Struct, frozen=True):
+class InfluxCredentials(msgspec.Struct, frozen=True):
     """A token (2.x, 3), or user and password (1.x); empty where the server asks for none."""
 
     token: Secret = _NONE
@@ -48,9 +48,9 @@ class _Writer(Protocol):
 
 
 class Influx:
-    """A :class:`streams.results.target.Target` and :class:`streams.results.query.ResultsStore`. Connects when used."""
+    """A :class:`streams.results.target.PointStore` that also answers queries. Connects when used."""
 
-    def __init__(self, address: InfluxAddress, credentials: Credentials, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, address: InfluxAddress, credentials: InfluxCredentials, *, timeout_s: float = TIMEOUT_S) -> None:
         self._address = address
         self._credentials = credentials
         self._timeout_s = timeout_s
@@ -64,7 +64,7 @@ class Influx:
         self._made = address.version != 1
 
     def write(self, points: Sequence[Point]) -> None:
-        """See :class:`streams.results.target.Target`."""
+        """See :class:`streams.results.target.PointStore`."""
         try:
             self._make_database()
             failure = self._writer.post(lines_of(points))
@@ -73,12 +73,12 @@ class Influx:
         if failure is not None:
             raise failure
 
-    def select(self, query: Query) -> list[Row]:
+    def select(self, query: Query) -> list[ResultRow]:
         """See :class:`streams.results.query.ResultsStore`."""
         return rows_of(query, self.ask(text_of(query)))
 
-    def ask(self, statement: str) -> Answer:
-        """The answer to an InfluxQL statement, times in epoch ms.
+    def ask(self, statement: str) -> QueryResponse:
+        """Return the answer to an InfluxQL statement, times in epoch ms.
 
         Raises:
             Transient: the server is away or busy.
@@ -97,7 +97,7 @@ class Influx:
         found = _ANSWER.decode(answer.data)
         wrong = found.error or next((result.error for result in found.results if result.error), "")
         if wrong.startswith("database not found"):  # the first write makes it
-            return Answer()
+            return QueryResponse()
         if wrong:
             raise Permanent(f"InfluxDB refuses {statement[:200]!r}: {wrong}")
         return found
@@ -138,7 +138,7 @@ class _LineWriter:
 class _ClientWriter:
     """``/api/v2/write`` of InfluxDB 2.x and 3 through influxdb-client."""
 
-    def __init__(self, address: InfluxAddress, credentials: Credentials, timeout_s: float) -> None:
+    def __init__(self, address: InfluxAddress, credentials: InfluxCredentials, timeout_s: float) -> None:
         self._bucket = address.database
         self._org = address.org or "-"  # 3 Core has none and does not look
         self._client = InfluxDBClient(
@@ -170,7 +170,7 @@ def _failure(status: int, body: bytes | str, headers: Mapping[str, str]) -> Linl
     return failure_of(status, text, headers.get("Retry-After"), wall_ms())
 
 
-def _headers(credentials: Credentials) -> dict[str, str]:
+def _headers(credentials: InfluxCredentials) -> dict[str, str]:
     if credentials.token:
         return {"Authorization": f"Token {credentials.token.reveal()}"}
     if credentials.user:

@@ -36,7 +36,7 @@ class InfluxAddress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_influx(url: str) -> InfluxAddress:
-    """The parts of an ``influx://`` URL.
+    """Return the parts of an ``influx://`` URL.
 
     >>> parse_influx("influx://127.0.0.1/linli?version=1").base
     'http://127.0.0.1:8086'

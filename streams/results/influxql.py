@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from streams.results.query import PERCENT, Column, Fold, Query, Row
+from streams.results.query import PERCENT, Aggregation, Column, Query, ResultRow
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -25,7 +25,7 @@ class Result(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class QueryResponse(msgspec.Struct, frozen=True):
     """The JSON of ``/query``."""
 
     results: list[Result] = []
@@ -33,7 +33,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def text_of(query: Query) -> str:
-    """The query as a statement; times in ms, so that it is asked with ``epoch=ms``."""
+    """Return the query as a statement; times in ms, so that it is asked with ``epoch=ms``."""
     columns = ", ".join(_column(column) for column in query.columns)
     conditions = [f"time >= {query.span.from_ms}ms", f"time < {query.span.to_ms}ms"]
     conditions += [f"{_name(tag)} = {_text(wanted)}" for tag, wanted in query.where]
@@ -43,27 +43,27 @@ def text_of(query: Query) -> str:
     return f"SELECT {columns} FROM {_name(query.measurement)} WHERE {' AND '.join(conditions)}{group}{fill}"
 
 
-def rows_of(query: Query, answer: Answer) -> list[Row]:
-    """The rows of an answer, by tags and then by time."""
+def rows_of(query: Query, answer: QueryResponse) -> list[ResultRow]:
+    """Return the rows of an answer, by tags and then by time."""
     rows = [row for result in answer.results for series in result.series for row in _rows(query, series)]
     return sorted(rows, key=lambda row: ([row.tags[tag] for tag in query.by], row.at_ms))
 
 
-def _rows(query: Query, series: Series) -> Iterable[Row]:
+def _rows(query: Query, series: Series) -> Iterable[ResultRow]:
     names = [column.name for column in query.columns]
     tags = {tag: series.tags.get(tag, "") for tag in query.by}
     for at_ms, *values in series.values:
         if any(value is not None for value in values):
             found = {name: value or 0 for name, value in zip(names, values, strict=True)}
-            yield Row(tags, int(at_ms) if query.every_ms else 0, found)
+            yield ResultRow(tags, int(at_ms) if query.every_ms else 0, found)
 
 
 def _column(column: Column) -> str:
-    match column.fold:
-        case Fold.SUM | Fold.MAX | Fold.MEAN:
-            call = f"{column.fold.value}({_name(column.field)})"
-        case Fold.P50 | Fold.P95 | Fold.P99:
-            call = f"percentile({_name(column.field)}, {PERCENT[column.fold]})"
+    match column.aggregation:
+        case Aggregation.SUM | Aggregation.MAX | Aggregation.MEAN:
+            call = f"{column.aggregation.value}({_name(column.field)})"
+        case Aggregation.P50 | Aggregation.P95 | Aggregation.P99:
+            call = f"percentile({_name(column.field)}, {PERCENT[column.aggregation]})"
     return f"{call} AS {_name(column.name)}"
 
 

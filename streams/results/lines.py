@@ -15,7 +15,7 @@ _TAG = str.maketrans({",": r"\,", " ": r"\ ", "=": r"\=", "\n": r"\ ", "\r": r"\
 
 
 def line_of(point: Point) -> str:
-    r"""One point, time in nanoseconds.
+    r"""Return one point, time in nanoseconds.
 
     >>> line_of(Point("findings", (("rule", "x y"), ("site", "s1")), {"n": 1, "confidence": 0.5}, 7))
     'findings,rule=x\\ y,site=s1 n=1i,confidence=0.5 7'

@@ -26,7 +26,7 @@ from contracts.events import (
 )
 from contracts.hops import Hop
 from contracts.places import Place
-from streams.results.histogram import Spread
+from streams.results.histogram import LatencyHistogram
 from streams.results.points import FieldValue, Point, hop_point, point
 from streams.results.power import QUARTER_MS, Quarter, circuit_of, quarter_of
 
@@ -37,37 +37,37 @@ _NO_DEVICE = frozenset({CONFIG_SOURCE, INGEST_SOURCE})
 _TO_ACCEPTED, _TO_DURABLE = Hop.DEVICE_TO_ACCEPTED.value, Hop.ACCEPTED_TO_DURABLE.value
 
 
-class SiteBook(Protocol):
+class InventoryLookup(Protocol):
     """The inventory, as far as results need it; unknown ids give None."""
 
     def device(self, site_id: str, device_id: str) -> DeviceConfigured | None:
-        """One device."""
+        """Return one device."""
         ...
 
     def devices(self, site_id: str) -> list[DeviceConfigured]:
-        """The site's devices."""
+        """Return the site's devices."""
         ...
 
     def place(self, site_id: str, place_id: str) -> Place | None:
-        """One place."""
+        """Return one place."""
         ...
 
 
-class SiteOpen(msgspec.Struct):
-    """What is not closed yet of one site. ``counts``: class → (events, stored)."""
+class SiteAccumulator(msgspec.Struct):
+    """The open aggregates of one site. ``counts``: class → (events, stored)."""
 
     heard: set[str] = msgspec.field(default_factory=set)
     offline: set[str] = msgspec.field(default_factory=set)
     unhealthy: set[str] = msgspec.field(default_factory=set)
     counts: dict[str, list[int]] = msgspec.field(default_factory=dict)
-    hops: dict[str, Spread] = msgspec.field(default_factory=dict)
+    hops: dict[str, LatencyHistogram] = msgspec.field(default_factory=dict)
 
 
-class PartitionOpen(msgspec.Struct):
-    """What is not closed yet of a partition. ``quarters``: those to be written when they close, key → beginning."""
+class PartitionAccumulator(msgspec.Struct):
+    """The open aggregates of a partition. ``quarters``: those to be written when they close, key → beginning."""
 
     time_ms: int = 0
-    sites: dict[str, SiteOpen] = msgspec.field(default_factory=dict)
+    sites: dict[str, SiteAccumulator] = msgspec.field(default_factory=dict)
     quarters: dict[str, int] = msgspec.field(default_factory=dict)
     too_late: int = 0
 
@@ -81,12 +81,12 @@ class LogMeasures:
         load: a row of state kept before, or None.
     """
 
-    def __init__(self, name: str, book: SiteBook, load: Callable[[str], bytes | None]) -> None:
+    def __init__(self, name: str, book: InventoryLookup, load: Callable[[str], bytes | None]) -> None:
         self._name = name
         self._book = book
         self._load = load
         kept = load(name)
-        self._open = msgspec.msgpack.decode(kept, type=PartitionOpen) if kept else PartitionOpen()
+        self._open = msgspec.msgpack.decode(kept, type=PartitionAccumulator) if kept else PartitionAccumulator()
         self._quarters: dict[str, Quarter] = {}
         self._changed: dict[str, Quarter] = {}
 
@@ -101,7 +101,7 @@ class LogMeasures:
         return self._open.too_late
 
     def feed(self, batch: Batch, durable_ms: int | None = None) -> list[Point]:
-        """The points that are complete with this batch.
+        """Return the points that are complete with this batch.
 
         Args:
             durable_ms: when the log says that the record was kept, epoch ms, where it says so.
@@ -113,7 +113,7 @@ class LogMeasures:
         return self._close(before_ms, self._open.time_ms)
 
     def rows(self) -> dict[str, bytes]:
-        """The rows of state that changed since the last call, to be kept with the position."""
+        """Return the rows of state that changed since the last call, to be kept with the position."""
         found = {key: msgspec.msgpack.encode(quarter) for key, quarter in self._changed.items()}
         self._changed.clear()
         self._quarters = {key: q for key, q in self._quarters.items() if key in self._open.quarters}
@@ -125,17 +125,17 @@ class LogMeasures:
             return
         site = self._open.sites.get(event.site_id)
         if site is None:
-            site = self._open.sites[event.site_id] = SiteOpen()
+            site = self._open.sites[event.site_id] = SiteAccumulator()
         device = self._book.device(event.site_id, event.source_id)
         self._count(site, event, device)
         if not event.stored:
-            _spread(site, _TO_ACCEPTED).add(event.received_ms - event.at_ms)
+            _histogram(site, _TO_ACCEPTED).add(event.received_ms - event.at_ms)
         if durable_ms is not None:
-            _spread(site, _TO_DURABLE).add(durable_ms - event.received_ms)
+            _histogram(site, _TO_DURABLE).add(durable_ms - event.received_ms)
         if isinstance(event, PowerSampled):
             self._sample(event, device)
 
-    def _count(self, site: SiteOpen, event: Event, device: DeviceConfigured | None) -> None:
+    def _count(self, site: SiteAccumulator, event: Event, device: DeviceConfigured | None) -> None:
         if device is None:
             return
         name = device.device_class.value
@@ -182,7 +182,9 @@ class LogMeasures:
         if before_ms and before_ms // MINUTE_MS < now_ms // MINUTE_MS:
             minute_ms = before_ms - before_ms % MINUTE_MS
             for site_id, site in sorted(self._open.sites.items()):
-                found += [hop_point(site_id, Hop(hop), spread, minute_ms) for hop, spread in sorted(site.hops.items())]
+                found += [
+                    hop_point(site_id, Hop(hop), histogram, minute_ms) for hop, histogram in sorted(site.hops.items())
+                ]
                 site.hops.clear()
             found += self._close_quarters(now_ms)
         if before_ms and before_ms // DEVICES_MS < now_ms // DEVICES_MS:
@@ -200,7 +202,7 @@ class LogMeasures:
             found += self._quarter(key).points(key.rpartition("/")[2], bucket_ms)
         return found
 
-    def _devices(self, site_id: str, site: SiteOpen, at_ms: int) -> list[Point]:
+    def _devices(self, site_id: str, site: SiteAccumulator, at_ms: int) -> list[Point]:
         classes: dict[str, list[str]] = {}
         for device in self._book.devices(site_id):
             classes.setdefault(device.device_class.value, []).append(device.device_id)
@@ -212,11 +214,11 @@ class LogMeasures:
 
 @lru_cache(maxsize=4_096)
 def quarter_key(bucket_ms: int, site_id: str) -> str:
-    """The name of the row of state of a site's quarter hour."""
+    """Return the name of the row of state of a site's quarter hour."""
     return f"power/{bucket_ms:013d}/{site_id}"
 
 
-def _health(site: SiteOpen, device_class: str, ids: list[str]) -> dict[str, FieldValue]:
+def _health(site: SiteAccumulator, device_class: str, ids: list[str]) -> dict[str, FieldValue]:
     events, stored = site.counts.get(device_class, (0, 0))
     return {
         "known": len(ids),
@@ -228,11 +230,11 @@ def _health(site: SiteOpen, device_class: str, ids: list[str]) -> dict[str, Fiel
     }
 
 
-def _spread(site: SiteOpen, hop: str) -> Spread:
-    spread = site.hops.get(hop)
-    if spread is None:  # a new one to be thrown away costs more than all else that is done with an event
-        spread = site.hops[hop] = Spread()
-    return spread
+def _histogram(site: SiteAccumulator, hop: str) -> LatencyHistogram:
+    histogram = site.hops.get(hop)
+    if histogram is None:  # a new one to be thrown away costs more than all else that is done with an event
+        histogram = site.hops[hop] = LatencyHistogram()
+    return histogram
 
 
 def _mark(marked_ids: set[str], device_id: str, *, marked: bool) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from contracts.findings import Finding
 from contracts.hops import Hop
 from contracts.incident_measurements import DeliveryAttempted, FindingTaken, IncidentChanged
-from streams.results.histogram import Spread
+from streams.results.histogram import LatencyHistogram
 
 NS_PER_MS = 1_000_000
 FieldValue = bool | int | float
@@ -35,12 +35,12 @@ class Point(msgspec.Struct, frozen=True, array_like=True):
 
 
 def point(measurement: str, tags: Mapping[str, str], fields: dict[str, FieldValue], at_ms: int, key: str = "") -> Point:
-    """A point at ``at_ms``; tags without a value are left out."""
+    """Return a point at ``at_ms``; tags without a value are left out."""
     return Point(measurement, tuple(sorted((k, v) for k, v in tags.items() if v)), fields, at_ms * NS_PER_MS, key)
 
 
 def finding_point(finding: Finding) -> Point:
-    """A finding, at the event time that decided it."""
+    """Return a finding, at the event time that decided it."""
     tags = {
         "site": finding.site_id,
         "rule": finding.rule,
@@ -58,7 +58,7 @@ def finding_point(finding: Finding) -> Point:
 
 
 def incident_point(change: IncidentChanged) -> Point:
-    """A change of an incident, at its time."""
+    """Return a change of an incident, at its time."""
     tags = {
         "site": change.site_id,
         "rule": change.rule,
@@ -72,19 +72,19 @@ def incident_point(change: IncidentChanged) -> Point:
 
 
 def taken_point(taken: FindingTaken) -> Point:
-    """How long after its due time a finding was taken in by an incident."""
+    """Return how long after its due time a finding was taken in by an incident."""
     took_ms = taken.taken_ms - taken.due_ms
     return single_hop(taken.site_id, Hop.DUE_TO_INCIDENT, took_ms, taken.taken_ms, taken.finding_id)
 
 
 def delivered_point(attempt: DeliveryAttempted) -> Point:
-    """How long a delivery that succeeded took since its row was written."""
+    """Return how long a delivery that succeeded took since its row was written."""
     done_ms, key = attempt.at_ms + attempt.took_ms, f"{attempt.delivery_id}/{attempt.nth}"
     return single_hop(attempt.site_id, Hop.INCIDENT_TO_DELIVERED, done_ms - attempt.created_ms, done_ms, key)
 
 
 def delivery_point(attempt: DeliveryAttempted) -> Point:
-    """An attempt, at the time it began."""
+    """Return an attempt, at the time it began."""
     tags = {
         "site": attempt.site_id,
         "receiver": attempt.receiver,
@@ -97,14 +97,14 @@ def delivery_point(attempt: DeliveryAttempted) -> Point:
     return point("deliveries", tags, fields, attempt.at_ms, f"attempt/{attempt.delivery_id}/{attempt.nth}")
 
 
-def hop_point(site_id: str, hop: Hop, latencies: Spread, at_ms: int, key: str = "") -> Point:
+def hop_point(site_id: str, hop: Hop, latencies: LatencyHistogram, at_ms: int, key: str = "") -> Point:
     """Latencies of one hop; with a ``key`` where they are a single one's."""
     return point("hops", {"site": site_id, "hop": hop.value}, latencies.fields(), at_ms, key)
 
 
 def single_hop(site_id: str, hop: Hop, took_ms: int, at_ms: int, key: str) -> Point:
-    """One latency of one hop."""
-    latencies = Spread()
+    """Return one latency of one hop."""
+    latencies = LatencyHistogram()
     latencies.add(took_ms)
     return hop_point(site_id, hop, latencies, at_ms, f"{hop.value}/{key}")
 

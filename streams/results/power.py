@@ -59,7 +59,7 @@ class Quarter(msgspec.Struct):
         return meter.add(event.at_ms % QUARTER_MS // 1000, event.power_w)
 
     def points(self, site_id: str, bucket_ms: int) -> list[Point]:
-        """Its points, at the beginning of the quarter."""
+        """Return its points, at the beginning of the quarter."""
         found = []
         for circuit, meters in sorted(self.circuits.items()):
             building, _, use = circuit.partition("/")
@@ -81,7 +81,7 @@ def circuit_of(device: DeviceConfigured | None, place: Place | None) -> str | No
 
 
 def quarter_of(at_ms: int) -> int:
-    """The beginning of the quarter hour that ``at_ms`` lies in."""
+    """Return the beginning of the quarter hour that ``at_ms`` lies in."""
     return at_ms - at_ms % QUARTER_MS
 
 

@@ -19,15 +19,15 @@ from streams.results.catalogue import within
 from streams.results.histogram import percentile_ms
 
 
-class Span(msgspec.Struct, frozen=True):
+class TimeRange(msgspec.Struct, frozen=True):
     """From ``from_ms`` on and before ``to_ms``, epoch ms."""
 
     from_ms: int
     to_ms: int
 
 
-class Fold(enum.StrEnum):
-    """What is made of a field's values. A percentile is the nearest rank's value, as InfluxQL has it."""
+class Aggregation(enum.StrEnum):
+    """An aggregation of a field's values. A percentile is the nearest rank's value, as InfluxQL has it."""
 
     SUM = "sum"
     MAX = "max"
@@ -37,19 +37,19 @@ class Fold(enum.StrEnum):
     P99 = "p99"
 
 
-PERCENT = {Fold.P50: 50, Fold.P95: 95, Fold.P99: 99}
+PERCENT = {Aggregation.P50: 50, Aggregation.P95: 95, Aggregation.P99: 99}
 
 
 class Column(msgspec.Struct, frozen=True):
     """A fold of a field."""
 
-    fold: Fold
+    aggregation: Aggregation
     field: str
 
     @property
     def name(self) -> str:
         """``sum_n``, and so on: the column's name in a row."""
-        return f"{self.fold.value}_{self.field}"
+        return f"{self.aggregation.value}_{self.field}"
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,13 +57,13 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     measurement: str
     columns: tuple[Column, ...]
-    span: Span
+    span: TimeRange
     by: tuple[str, ...] = ()
     where: tuple[tuple[str, str], ...] = ()
     every_ms: int = 0
 
 
-class Row(msgspec.Struct, frozen=True):
+class ResultRow(msgspec.Struct, frozen=True):
     """One row. ``at_ms``: the interval's beginning (multiples of it since 1970), 0 without intervals."""
 
     tags: dict[str, str]
@@ -74,8 +74,8 @@ class Row(msgspec.Struct, frozen=True):
 class ResultsStore(Protocol):
     """Answers queries."""
 
-    def select(self, query: Query) -> list[Row]:
-        """The rows, by tags in the order of ``by``, then by time; without a point there is no row.
+    def select(self, query: Query) -> list[ResultRow]:
+        """Return the rows, by tags in the order of ``by``, then by time; without a point there is no row.
 
         Raises:
             Transient: the store is away.
@@ -129,16 +129,16 @@ class Results:
     def __init__(self, store: ResultsStore) -> None:
         self._store = store
 
-    def findings_per_hour(self, span: Span, site_id: str | None = None) -> list[Count]:
-        """Findings that opened an episode, per rule and hour."""
+    def findings_per_hour(self, span: TimeRange, site_id: str | None = None) -> list[Count]:
+        """Return findings that opened an episode, per rule and hour."""
         return self._per_hour("findings", span, site_id, ("phase", "open"))
 
-    def incidents_per_hour(self, span: Span, site_id: str | None = None) -> list[Count]:
-        """Incidents opened, per rule and hour."""
+    def incidents_per_hour(self, span: TimeRange, site_id: str | None = None) -> list[Count]:
+        """Return incidents opened, per rule and hour."""
         return self._per_hour("incidents", span, site_id, ("change", "opened"))
 
-    def delivery_latency(self, span: Span, site_id: str | None = None) -> list[Latency]:
-        """Per receiver: from a delivery's row to its receipt."""
+    def delivery_latency(self, span: TimeRange, site_id: str | None = None) -> list[Latency]:
+        """Return per receiver: from a delivery's row to its receipt."""
         columns = (_column("sum", "n"), *(_column(fold, "age_ms") for fold in ("p50", "p99", "max")))
         where = _where(site_id, ("outcome", "delivered"))
         query = Query(measurement="deliveries", columns=columns, span=span, by=("receiver",), where=where)
@@ -148,15 +148,15 @@ class Results:
             for row in self._store.select(query)
         ]
 
-    def hop_latency(self, span: Span, site_id: str | None = None) -> list[Latency]:
-        """Per hop: its latencies, percentiles read off their classes."""
+    def hop_latency(self, span: TimeRange, site_id: str | None = None) -> list[Latency]:
+        """Return per hop: its latencies, percentiles read off their classes."""
         fields = ("n", *(within(bound) for bound in HOP_BOUNDS_MS))
         columns = (*(_column("sum", field) for field in fields), _column("max", "max_ms"))
         query = Query(measurement="hops", columns=columns, span=span, by=("hop",), where=_where(site_id))
         return [_latency(row) for row in self._store.select(query)]
 
-    def device_health(self, span: Span, site_id: str, every_ms: int = 300_000) -> list[DeviceFigures]:
-        """Per class and interval."""
+    def device_health(self, span: TimeRange, site_id: str, every_ms: int = 300_000) -> list[DeviceFigures]:
+        """Return per class and interval."""
         columns = tuple(_column("max", name) for name in ("known", "heard", "offline", "unhealthy"))
         columns += (_column("sum", "events"),)
         query = Query(
@@ -167,8 +167,8 @@ class Results:
             for row in self._store.select(query)
         ]
 
-    def power(self, span: Span, site_id: str, every_ms: int = 900_000) -> list[PowerFigures]:
-        """Per building, kind of circuit and interval (a multiple of a quarter hour)."""
+    def power(self, span: TimeRange, site_id: str, every_ms: int = 900_000) -> list[PowerFigures]:
+        """Return per building, kind of circuit and interval (a multiple of a quarter hour)."""
         columns = (_column("mean", "mean_w"), _column("sum", "energy_kwh"))
         by = ("building", "circuit")
         query = Query(measurement="power", columns=columns, span=span, by=by, where=_where(site_id), every_ms=every_ms)
@@ -177,7 +177,7 @@ class Results:
             for row in self._store.select(query)
         ]
 
-    def _per_hour(self, measurement: str, span: Span, site_id: str | None, only: tuple[str, str]) -> list[Count]:
+    def _per_hour(self, measurement: str, span: TimeRange, site_id: str | None, only: tuple[str, str]) -> list[Count]:
         query = Query(
             measurement=measurement,
             columns=(_column("sum", "n"),),
@@ -191,7 +191,7 @@ class Results:
 
 
 def nearest_rank(values: Sequence[float], percent: int) -> float:
-    """The percentile as InfluxQL takes it: the value at rank floor(n · percent / 100 + 0.5), at least the first.
+    """Return the percentile as InfluxQL takes it: the value at rank floor(n · percent / 100 + 0.5), at least the first.
 
     >>> nearest_rank([30, 10, 20, 40], 50)
     20
@@ -201,14 +201,14 @@ def nearest_rank(values: Sequence[float], percent: int) -> float:
 
 
 def _column(fold: str, field: str) -> Column:
-    return Column(Fold(fold), field)
+    return Column(Aggregation(fold), field)
 
 
 def _where(site_id: str | None, *only: tuple[str, str]) -> tuple[tuple[str, str], ...]:
     return (("site", site_id), *only) if site_id is not None else only
 
 
-def _latency(row: Row) -> Latency:
+def _latency(row: ResultRow) -> Latency:
     fields: Mapping[str, float] = {name.partition("_")[2]: value for name, value in row.values.items()}
     p50, p99 = (percentile_ms(fields, share) for share in (0.5, 0.99))
     return Latency(row.tags["hop"], int(fields["n"]), p50, p99, fields["max_ms"])

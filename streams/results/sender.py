@@ -11,8 +11,8 @@ import structlog
 
 from contracts.errors import Transient
 from streams.results.points import Point
-from streams.results.spool import Spool
-from streams.results.target import Misconfigured, Target, write_isolating
+from streams.results.spool import PointSpool
+from streams.results.target import PointStore, StoreMisconfigured, write_isolating
 
 LOG = structlog.get_logger("linli.results")
 BATCH_POINTS = 5_000
@@ -23,7 +23,7 @@ IDLE_S = 1.0
 
 
 class ResultsAlarm(enum.StrEnum):
-    """What is wrong with the results; each has an end but for what was lost."""
+    """The troubles of the results; each has an end but for what was lost."""
 
     MISCONFIGURED = "misconfigured"  # the store takes nothing from us
     AWAY = "away"  # it does not answer, or asks for time
@@ -44,15 +44,15 @@ class Backoff(msgspec.Struct, frozen=True):
         """The store's own wish where it has one (≤ 1 h), else 1, 2, 4 … 60 s; 30 s for what waits for a person."""
         if error.retry_after_s is not None:
             return min(max(error.retry_after_s, 0.05), 3_600.0)
-        if isinstance(error, Misconfigured):
+        if isinstance(error, StoreMisconfigured):
             return MISCONFIGURED_WAIT_S
         return float(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(self.failures, 10)))
 
 
-class Sender:
+class ResultsSender:
     """Writes what the spool holds. One a spool."""
 
-    def __init__(self, spool: Spool, target: Target, clock_ms: Callable[[], int], on_alarm: OnAlarm) -> None:
+    def __init__(self, spool: PointSpool, target: PointStore, clock_ms: Callable[[], int], on_alarm: OnAlarm) -> None:
         self._spool = spool
         self._target = target
         self._clock_ms = clock_ms
@@ -101,7 +101,7 @@ class Sender:
 
     def _tell(self, error: Transient, wait_s: float) -> None:
         LOG.warning("results_not_written", why=str(error), again_in_s=wait_s)
-        alarm = ResultsAlarm.MISCONFIGURED if isinstance(error, Misconfigured) else ResultsAlarm.AWAY
+        alarm = ResultsAlarm.MISCONFIGURED if isinstance(error, StoreMisconfigured) else ResultsAlarm.AWAY
         if self._standing is not alarm:
             self._clear()
         self._standing = alarm

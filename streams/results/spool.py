@@ -1,8 +1,8 @@
 """The disk spool before a store of results: what is to be written, with the cursors of the sources it came from.
 
 A step of a source (points, its new cursor, its state) is kept whole, and those of a round in one transaction, so that
-a crash neither loses nor doubles. Points leave in the order in which they came. Over its quota the oldest go, counted
-and declared. One process, two threads.
+a crash neither loses nor duplicates. Points leave in the order in which they came. Over its quota the oldest go,
+counted and declared. One process, two threads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 
 from contracts.durations import DAY_MS
 from streams.results.points import NS_PER_MS, Point, loss_point
-from streams.results.target import Bad
+from streams.results.target import RejectedPoint
 from streams.sqlite_file import connect, transaction, undamaged
 
 SCHEMA = """
@@ -41,8 +41,8 @@ PLACED_MS = 35 * DAY_MS  # longer than any event may be late (30 days)
 _POINTS = msgspec.msgpack.Decoder(list[Point])
 
 
-class Step(msgspec.Struct, frozen=True):
-    """What one source has come to: points, and where it goes on. ``more``: it stopped for the bound, not at the end."""
+class SourceBatch(msgspec.Struct, frozen=True):
+    """One batch of a source: points, and where it goes on. ``more``: it stopped for the bound, not at the end."""
 
     source: str
     identity: str
@@ -71,7 +71,7 @@ class Depth(msgspec.Struct, frozen=True):
     dropped: int
 
 
-class Spool:
+class PointSpool:
     """One spool file. Thread-safe.
 
     Args:
@@ -86,18 +86,18 @@ class Spool:
             self._size = int(self._db.execute("SELECT coalesce(sum(bytes), 0) FROM queue").fetchone()[0])
 
     def cursor(self, source: str, identity: str) -> int | None:
-        """Where this source goes on; None when it was never read, or is another one of the same name."""
+        """Return where this source goes on; None when it was never read, or is another one of the same name."""
         with self._lock, undamaged(self._db):
             row = self._db.execute("SELECT identity, cursor FROM sources WHERE name = ?", (source,)).fetchone()
         return int(row[1]) if row is not None and row[0] == identity else None
 
     def state(self, key: str) -> bytes | None:
-        """A row of state, or None."""
+        """Return a row of state, or None."""
         with self._lock, undamaged(self._db):
             row = self._db.execute("SELECT body FROM state WHERE key = ?", (key,)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def append(self, steps: Sequence[Step], now_ms: int) -> int:
+    def append(self, steps: Sequence[SourceBatch], now_ms: int) -> int:
         """Keep a step of each of these sources, all of it durably or nothing; how many points the quota dropped for it.
 
         Raises:
@@ -112,7 +112,7 @@ class Spool:
             return self._keep_quota(now_ms)
 
     def oldest(self, max_points: int) -> list[Chunk]:
-        """The oldest chunks, at least one if there is any, together at most ``max_points``."""
+        """Return the oldest chunks, at least one if there is any, together at most ``max_points``."""
         with self._lock, undamaged(self._db):
             rows = self._db.execute("SELECT n, points, added_ms, bytes, body FROM queue ORDER BY n LIMIT 64").fetchall()
         chunks: list[Chunk] = []
@@ -124,7 +124,7 @@ class Spool:
             count += points
         return chunks
 
-    def done(self, chunks: Sequence[Chunk], bad: Sequence[Bad], now_ms: int) -> None:
+    def done(self, chunks: Sequence[Chunk], bad: Sequence[RejectedPoint], now_ms: int) -> None:
         """These chunks are with the store; ``bad`` of their points are kept aside with the reason."""
         with self._writing() as db:
             for chunk in chunks:
@@ -136,15 +136,15 @@ class Spool:
                 db.execute("DELETE FROM rejected WHERE n <= (SELECT max(n) FROM rejected) - ?", (MAX_REJECTED,))
                 _count(db, "rejected", len(bad))
 
-    def rejected(self, limit: int) -> list[tuple[int, Bad]]:
-        """The newest points that the store refused, with the time it did."""
+    def rejected(self, limit: int) -> list[tuple[int, RejectedPoint]]:
+        """Return the newest points that the store refused, with the time it did."""
         with self._lock, undamaged(self._db):
             query = "SELECT at_ms, reason, body FROM rejected ORDER BY n DESC LIMIT ?"
             rows = self._db.execute(query, (limit,)).fetchall()
-        return [(int(at), Bad(msgspec.msgpack.decode(body, type=Point), reason)) for at, reason, body in rows]
+        return [(int(at), RejectedPoint(msgspec.msgpack.decode(body, type=Point), reason)) for at, reason, body in rows]
 
     def depth(self) -> Depth:
-        """How much waits."""
+        """Return how much waits."""
         with self._lock, undamaged(self._db):
             query = "SELECT total(points), total(bytes), coalesce(min(added_ms), 0) FROM queue"
             points, size, oldest_ms = self._db.execute(query).fetchone()

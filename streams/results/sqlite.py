@@ -11,7 +11,7 @@ from pathlib import Path
 from contracts.durations import DAY_MS
 from contracts.errors import Transient
 from streams.results.points import NS_PER_MS, Point
-from streams.results.query import PERCENT, Column, Fold, Query, Row, nearest_rank
+from streams.results.query import PERCENT, Aggregation, Column, Query, ResultRow, nearest_rank
 from streams.sqlite_file import connect, transaction, undamaged
 
 SCHEMA = """
@@ -28,19 +28,19 @@ PRUNE_EVERY_S = 3_600.0
 
 
 class SqliteResults:
-    """A :class:`streams.results.target.Target` and :class:`streams.results.query.ResultsStore`. Thread-safe."""
+    """A :class:`streams.results.target.PointStore` and :class:`streams.results.query.ResultsStore`. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self._db = connect(path, SCHEMA)
         self._lock = threading.Lock()
 
     def write(self, points: Sequence[Point]) -> None:
-        """See :class:`streams.results.target.Target`."""
+        """See :class:`streams.results.target.PointStore`."""
         rows = [(p.measurement, p.at_ns, json.dumps(dict(p.tags)), json.dumps(p.fields)) for p in points]
         with self._lock, transaction(self._db) as db:
             db.executemany(_PUT, rows)
 
-    def select(self, query: Query) -> list[Row]:
+    def select(self, query: Query) -> list[ResultRow]:
         """See :class:`streams.results.query.ResultsStore`."""
         sql, values = _sql(query)
         with self._lock, undamaged(self._db):
@@ -51,7 +51,7 @@ class SqliteResults:
             at_ms = key[-1] if query.every_ms else 0
             columns = zip(*(row[keys:] for row in group), strict=True)
             folded = {c.name: _fold(c, values) for c, values in zip(query.columns, columns, strict=True)}
-            rows.append(Row(dict(zip(query.by, key[:-1], strict=True)), at_ms, folded))
+            rows.append(ResultRow(dict(zip(query.by, key[:-1], strict=True)), at_ms, folded))
         return rows
 
     def prune(self, before_ms: int) -> int:
@@ -113,16 +113,16 @@ def _sql(query: Query) -> tuple[str, list[object]]:
 
 
 def _fold(column: Column, found: Sequence[float | None]) -> float:
-    """One column of a group; 0 where no point has the field."""
+    """Return one column of a group; 0 where no point has the field."""
     values = [value for value in found if value is not None]
     if not values:
         return 0
-    match column.fold:
-        case Fold.SUM:
+    match column.aggregation:
+        case Aggregation.SUM:
             return sum(values)
-        case Fold.MAX:
+        case Aggregation.MAX:
             return max(values)
-        case Fold.MEAN:
+        case Aggregation.MEAN:
             return sum(values) / len(values)
-        case Fold.P50 | Fold.P95 | Fold.P99:
-            return nearest_rank(values, PERCENT[column.fold])
+        case Aggregation.P50 | Aggregation.P95 | Aggregation.P99:
+            return nearest_rank(values, PERCENT[column.aggregation])

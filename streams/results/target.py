@@ -1,7 +1,7 @@
 """The stores that results are written to, as a port: what they may answer, and what follows from it.
 
-``Transient``: nothing is known to be kept; write the same again later. ``Refused``: they are wrong, at least one of
-them. ``TooLarge``: fewer at a time. A write is idempotent: a point replaces the one of its series and time.
+``Transient``: nothing is known to be kept; write the same again later. ``PointsRefused``: they are wrong, at least one
+of them. ``TooLarge``: fewer at a time. A write is idempotent: a point replaces the one of its series and time.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from contracts.errors import Permanent, Transient
 from streams.results.points import Point
 
 
-class Misconfigured(Transient):
+class StoreMisconfigured(Transient):
     """The store does not take anything from us: credentials, database or address. It waits for a person."""
 
 
-class Refused(Permanent):
+class PointsRefused(Permanent):
     """The store says that something is wrong with these points."""
 
 
@@ -27,7 +27,7 @@ class TooLarge(Permanent):
     """The store takes fewer bytes at a time."""
 
 
-class Target(Protocol):
+class PointStore(Protocol):
     """Keeps points."""
 
     def write(self, points: Sequence[Point]) -> None:
@@ -42,14 +42,14 @@ class Target(Protocol):
         ...
 
 
-class Bad(msgspec.Struct, frozen=True):
+class RejectedPoint(msgspec.Struct, frozen=True):
     """A point that the store does not take, and why."""
 
     point: Point
     reason: str
 
 
-def write_isolating(target: Target, points: Sequence[Point]) -> list[Bad]:
+def write_isolating(target: PointStore, points: Sequence[Point]) -> list[RejectedPoint]:
     """Write ``points``; those that the store refuses are found by halving, so that their neighbours are kept.
 
     Raises:
@@ -59,9 +59,9 @@ def write_isolating(target: Target, points: Sequence[Point]) -> list[Bad]:
         return []
     try:
         target.write(points)
-    except (Refused, TooLarge) as error:
+    except (PointsRefused, TooLarge) as error:
         if len(points) == 1:
-            return [Bad(points[0], str(error))]
+            return [RejectedPoint(points[0], str(error))]
         half = len(points) // 2
         return [*write_isolating(target, points[:half]), *write_isolating(target, points[half:])]
     return []

@@ -33,7 +33,7 @@ class ReaderSettings(msgspec.Struct, frozen=True, kw_only=True):
     group: str
 
 
-class Receiver(Protocol):
+class PartitionListener(Protocol):
     """Who is told what Faust decides and delivers. Called on the event loop; must not raise."""
 
     def assigned(self, partitions: Iterable[int]) -> None:
@@ -60,12 +60,12 @@ class FaustReader:
     ``member``: it has its assignment of the running generation, which may be empty.
     """
 
-    def __init__(self, settings: ReaderSettings, receiver: Receiver) -> None:
+    def __init__(self, settings: ReaderSettings, receiver: PartitionListener) -> None:
         self.member = False
         self._receiver = receiver
         self._topic = settings.topic
         self._app = make_app(settings)
-        self._agent = self._app.agent(self._channel(), name="judge")(self._judge)
+        self._agent = self._app.agent(self._channel(), name="judge")(self._deliver)
         self._app.on_partitions_revoked.connect(self._on_revoked)
         self._app.on_partitions_assigned.connect(self._on_assigned)
 
@@ -79,7 +79,7 @@ class FaustReader:
         await self._app.start()
 
     def check(self) -> None:
-        """Nothing, while Faust works.
+        """Raise unless Faust works.
 
         Raises:
             RuntimeError: a part of it has crashed, and it would do nothing any more.
@@ -97,7 +97,7 @@ class FaustReader:
             self._topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", internal=False
         )
 
-    async def _judge(self, stream: Any) -> None:
+    async def _deliver(self, stream: Any) -> None:
         delivered = self._receiver.delivered
         since = 0
         async for event in stream.events():
@@ -122,7 +122,7 @@ class FaustReader:
 
 
 def make_app(settings: ReaderSettings) -> Any:
-    """A Faust application of its own: any number of them may run on a host, from one folder."""
+    """Return a Faust application of its own: any number of them may run on a host, from one folder."""
     logging.getLogger("faust").setLevel(logging.WARNING)
     logging.getLogger("mode").setLevel(logging.WARNING)
     logging.getLogger("aiokafka").setLevel(logging.WARNING)

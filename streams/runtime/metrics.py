@@ -8,10 +8,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from streams.runtime.progress import PartitionProgress
-from streams.runtime.worker import Owned
+from streams.runtime.worker import OwnedPartition
 
 _PER_PARTITION = ("partition",)
-_COUNTERS: dict[str, tuple[str, Callable[[Owned], float]]] = {
+_COUNTERS: dict[str, tuple[str, Callable[[OwnedPartition], float]]] = {
     "linli_streams_records": ("records fed", lambda owned: owned.driver.counts.records),
     "linli_streams_events": ("events judged", lambda owned: owned.driver.engine.counts.events),
     "linli_streams_findings": ("findings sent", lambda owned: owned.driver.counts.findings),
@@ -26,7 +26,7 @@ _COUNTERS: dict[str, tuple[str, Callable[[Owned], float]]] = {
 
 
 class WorkerMetrics(Collector):
-    """What a worker does, per partition that it owns now; a partition that moves starts again at 0 elsewhere.
+    """Metrics of a worker per partition that it owns now; a partition that moves starts again at 0 elsewhere.
 
     Args:
         owned: the partitions.
@@ -36,14 +36,14 @@ class WorkerMetrics(Collector):
 
     def __init__(
         self,
-        owned: Callable[[], Iterable[Owned]],
+        owned: Callable[[], Iterable[OwnedPartition]],
         progress: Callable[[], Mapping[int, PartitionProgress]],
         wall_ms: Callable[[], int],
     ) -> None:
         self._owned, self._progress, self._wall_ms = owned, progress, wall_ms
 
     def collect(self) -> Iterator[Metric]:
-        """The figures now."""
+        """Yield the figures now."""
         owned = list(self._owned())
         for name, (text, value) in _COUNTERS.items():
             counter = CounterMetricFamily(name, text, labels=_PER_PARTITION)

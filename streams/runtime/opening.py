@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.checkpoints.port import EngineKeep
+from streams.checkpoints.port import CheckpointStore
 from streams.engine.engine import Engine
 from streams.engine.manifest import decode_manifest, encode_manifest
 from streams.engine.snapshot import SnapshotRow
 from streams.runtime.upgrade import copied, reopened, succeeding, takeover
 
 
-class Opening(msgspec.Struct, frozen=True):
+class RestorePoint(msgspec.Struct, frozen=True):
     """Rows and manifest to restore. ``to_claim``: the manifest must be kept before the first finding.
 
     ``source`` is the digest of the version whose rows these are copies of, empty for one's own; ``cut``: that version
@@ -28,8 +28,8 @@ class Opening(msgspec.Struct, frozen=True):
     cut: bool = False
 
 
-def find_opening(keep: EngineKeep, engine: Engine, *, accept_cut: bool) -> Opening:
-    """What ``engine`` goes on from. Nothing is written.
+def find_restore_point(keep: CheckpointStore, engine: Engine, *, accept_cut: bool) -> RestorePoint:
+    """Return what ``engine`` goes on from. Nothing is written.
 
     Raises:
         Superseded: a newer version has the partition.
@@ -41,11 +41,11 @@ def find_opening(keep: EngineKeep, engine: Engine, *, accept_cut: bool) -> Openi
     if taken.source is not None:
         rows, _ = keep.load(taken.source)
         first = succeeding(manifests[taken.source], engine.digest, engine.versions)
-        return Opening(
+        return RestorePoint(
             copied(rows, engine.digest), encode_manifest(first), to_claim=True, source=taken.source, cut=taken.cut
         )
     rows, manifest = keep.load(engine.digest)
     known = None if manifest is None else decode_manifest(manifest)
     if known is not None and known.drained:
-        return Opening(rows, encode_manifest(reopened(known)), to_claim=True)
-    return Opening(rows, manifest)
+        return RestorePoint(rows, encode_manifest(reopened(known)), to_claim=True)
+    return RestorePoint(rows, manifest)

@@ -19,13 +19,13 @@ from contracts.errors import LogBroken, Rejected
 from contracts.findings import Finding, Output
 from contracts.hops import Hop, HopTimes
 from streams.checkpoints.driver_alarms import DriverAlarm
-from streams.checkpoints.port import EngineKeep
+from streams.checkpoints.port import CheckpointStore
 from streams.engine.engine import Engine
-from streams.engine.manifest import Manifest, decode_manifest
+from streams.engine.manifest import PartitionManifest, decode_manifest
 from streams.engine.snapshot import SnapshotRow
 from streams.log.port import LogReader, LogRecord
-from streams.runtime.opening import Opening, find_opening
-from streams.runtime.snapshot_schedule import SNAPSHOT_EVERY_S, RowTurns
+from streams.runtime.opening import RestorePoint, find_restore_point
+from streams.runtime.snapshot_schedule import SNAPSHOT_EVERY_S, SnapshotSchedule
 from streams.runtime.upgrade import check_not_superseded, check_still_drained
 from system.clock import wall_ms
 
@@ -43,7 +43,7 @@ class PartitionStopped(LogBroken):
 
 
 class DriverCounts(msgspec.Struct):
-    """What passed through since this driver was made; for metrics."""
+    """Counts since this driver was made; for metrics."""
 
     records: int = 0
     findings: int = 0
@@ -53,13 +53,15 @@ class DriverCounts(msgspec.Struct):
 
 
 class DecisionTimes(msgspec.Struct):
-    """How long it took until findings were handed to the keep. Several drivers of a process may count in one."""
+    """How long it took until findings were handed to the checkpoint store. Several drivers of a process may count in
+    one.
+    """
 
     due: HopTimes = msgspec.field(default_factory=lambda: HopTimes(Hop.DUE_TO_DECIDED))
     durable: HopTimes = msgspec.field(default_factory=lambda: HopTimes(Hop.DURABLE_TO_DECIDED))
 
 
-class Saving(msgspec.Struct, frozen=True):
+class Checkpoint(msgspec.Struct, frozen=True):
     """Rows and the manifest that lists them, taken from the engine and not kept yet."""
 
     rows: tuple[SnapshotRow, ...]
@@ -67,12 +69,14 @@ class Saving(msgspec.Struct, frozen=True):
 
 
 class PartitionDriver:
-    """Feeds one partition of a log to one engine. ``on_findings`` is called after new ones were handed to the keep."""
+    """Feeds one partition of a log to one engine. ``on_findings`` is called after new ones were handed to the
+    checkpoint store.
+    """
 
     def __init__(
         self,
         log: LogReader,
-        keep: EngineKeep,
+        checkpoints: CheckpointStore,
         engine: Engine,
         *,
         on_findings: Callable[[], None] = lambda: None,
@@ -89,11 +93,11 @@ class PartitionDriver:
         self.watermark_ms = 0
         self.abandoned = False  # set by the owner that has lost the partition: whatever goes on here may end
         self._log = log
-        self._keep = keep
+        self._checkpoints = checkpoints
         self._engine = engine
         self._on_findings = on_findings
         self.on_alarm = on_alarm
-        self._turns = RowTurns(monotonic_s)
+        self._schedule = SnapshotSchedule(monotonic_s)
         self._accept_cut = accept_cut
         self._decided: list[Output] = []
         self._last: LogRecord | None = None  # fed last; None: what ``_known_hash`` says
@@ -109,11 +113,11 @@ class PartitionDriver:
 
     @property
     def engine(self) -> Engine:
-        """What is fed; to be looked at only."""
+        """The engine that is fed; to be looked at only."""
         return self._engine
 
     def sites_due(self, elapsed_s: float) -> int | None:
-        """How many changed sites a turn after ``elapsed_s`` must save, so that each has its turn in time.
+        """Return how many changed sites a turn after ``elapsed_s`` must save, so that each has its turn in time.
 
         None: it is too early for a turn. A turn that saves less than a site a time would save some far too often.
         """
@@ -132,8 +136,8 @@ class PartitionDriver:
             Permanent: the version before has not drained.
             Transient: the store cannot be written now.
         """
-        self._failed, self._skipped = dict(self._keep.failures()), self._keep.skipped()
-        opening = find_opening(self._keep, self._engine, accept_cut=self._accept_cut)
+        self._failed, self._skipped = dict(self._checkpoints.failures()), self._checkpoints.skipped()
+        opening = find_restore_point(self._checkpoints, self._engine, accept_cut=self._accept_cut)
         start = self._engine.restore(opening.rows, opening.manifest)
         self._check_anchors(start)
         self._claim(opening, start)
@@ -187,7 +191,7 @@ class PartitionDriver:
             if not records:
                 break
             fed += records
-            if self._turns.since_s() >= SNAPSHOT_EVERY_S:
+            if self._schedule.since_s() >= SNAPSHOT_EVERY_S:
                 self.save()
         return fed
 
@@ -198,10 +202,10 @@ class PartitionDriver:
             Transient: the store cannot be written now; what it holds still stands.
         """
         self._keep_decided()
-        saving = self.collect(most_sites)
-        if saving is not None:
-            self.check(saving)
-            self.keep(saving)
+        checkpoint = self.prepare(most_sites)
+        if checkpoint is not None:
+            self.check(checkpoint)
+            self.commit(checkpoint)
 
     def drain(self) -> None:
         """Save every changed site and mark the partition as drained: another version may go on from here.
@@ -211,44 +215,44 @@ class PartitionDriver:
         self._keep_decided()
         if self.position:
             rows = self._rows(self._engine.changed_sites())
-            saving = Saving(rows, self._engine.manifest(self._record_hash(), drained=True))
-            self.check(saving)
-            self.keep(saving)
+            checkpoint = Checkpoint(rows, self._engine.manifest(self._record_hash(), drained=True))
+            self.check(checkpoint)
+            self.commit(checkpoint)
 
-    def collect(self, most_sites: int) -> Saving | None:
+    def prepare(self, most_sites: int) -> Checkpoint | None:
         """The rows whose turn it is, taken from the engine: to be kept at any later time, also in another thread.
 
         None when nothing was fed since the last time; above all before anything was: a log that is still empty has no
         name yet that would last.
         """
         changed = self._engine.changed_sites()[:most_sites]
-        rows = self._rows(self._turns.take(changed, self._engine.site_ids()))
+        rows = self._rows(self._schedule.take(changed, self._engine.site_ids()))
         if not rows and self.position == self._saved:
             return None
         self._saved = self.position
-        return Saving(rows, self._engine.manifest(self._record_hash()))
+        return Checkpoint(rows, self._engine.manifest(self._record_hash()))
 
-    def check(self, saving: Saving) -> None:
-        """Nothing, while the partition is still this version's and the log still the same one.
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Raise unless the partition is still this version's and the log still the same one.
 
         Raises:
             Superseded: another version of the rules has taken the partition over.
             LogBroken: the record last fed is no longer in the log.
             Transient: the log or the store does not answer now.
         """
-        own = decode_manifest(saving.manifest)
+        own = decode_manifest(checkpoint.manifest)
         self._check_owner(own)
         self._check_record(own.position, own.record_hash)
 
-    def keep(self, saving: Saving) -> None:
-        """Keep what :meth:`collect` gave, after the findings that it covers are durable.
+    def commit(self, checkpoint: Checkpoint) -> None:
+        """Keep what :meth:`prepare` gave, after the findings that it covers are durable.
 
         Raises:
             Transient: the store cannot be written now.
         """
-        self._keep.settle()
-        self._keep.save(saving.rows, saving.manifest, self._engine.digest)
-        self.counts.saved_bytes += sum(len(row.data) for row in saving.rows)
+        self._checkpoints.flush()
+        self._checkpoints.save(checkpoint.rows, checkpoint.manifest, self._engine.digest)
+        self.counts.saved_bytes += sum(len(row.data) for row in checkpoint.rows)
 
     def _rows(self, site_ids: list[str]) -> tuple[SnapshotRow, ...]:
         record_hash = self._record_hash()
@@ -258,20 +262,20 @@ class PartitionDriver:
         """Of the record fed last, empty when it is not known; asked for by a row, not for each record."""
         return self._known_hash if self._last is None else hash_of(self._last)
 
-    def _claim(self, opening: Opening, start: int) -> None:
+    def _claim(self, opening: RestorePoint, start: int) -> None:
         """Make it known that this version decides from here on, before its first finding."""
         if opening.manifest is None or not opening.to_claim:
             return
         digest = self._engine.digest
-        self._keep.save(opening.rows if opening.source else [], opening.manifest, digest)
+        self._checkpoints.save(opening.rows if opening.source else [], opening.manifest, digest)
         try:
             self._check_owner(decode_manifest(opening.manifest))
             if opening.source and not opening.cut:
-                before = self._keep.manifests().get(opening.source)
+                before = self._checkpoints.manifests().get(opening.source)
                 check_still_drained(None if before is None else decode_manifest(before))
         except Exception:  # whatever it was: it is raised again, and the claim must not outlive it
             if opening.source:
-                self._keep.forget(digest)  # nothing was decided under it
+                self._checkpoints.forget(digest)  # nothing was decided under it
             raise
         if opening.cut and start < self._log.end():
             self.on_alarm(
@@ -280,8 +284,8 @@ class PartitionDriver:
                 f"twice, now by {digest}",
             )
 
-    def _check_owner(self, own_manifest: Manifest) -> None:
-        check_not_superseded(map(decode_manifest, self._keep.manifests().values()), own_manifest)
+    def _check_owner(self, own_manifest: PartitionManifest) -> None:
+        check_not_superseded(map(decode_manifest, self._checkpoints.manifests().values()), own_manifest)
 
     def _fill(self, position: int) -> None:
         """Read exactly what lies before ``position``."""
@@ -310,7 +314,7 @@ class PartitionDriver:
     def _keep_decided(self) -> None:
         if not self._decided:
             return
-        new = self._keep.append_findings(self._decided)
+        new = self._checkpoints.append_findings(self._decided)
         if new and self._live:
             self._time_decided()
         self._decided.clear()
@@ -344,7 +348,7 @@ class PartitionDriver:
             )
 
     def _hash_at(self, position: int) -> bytes:
-        """The hash of the record there, empty when there is none."""
+        """Return the hash of the record there, empty when there is none."""
         records = self._log.read(position, 1)
         return hash_of(records[0]) if records else b""
 
@@ -359,8 +363,8 @@ class PartitionDriver:
             outputs = self._decode_and_feed(record)
         except LogBroken:
             raise
-        except Exception as error:  # the border of the engine: noted beside the snapshots, then the process ends
-            self._keep.note_failure(record.position, repr(error))
+        except Exception as error:  # the boundary of the engine: noted beside the snapshots, then the process ends
+            self._checkpoints.note_failure(record.position, repr(error))
             raise
         self._last = record
         self.counts.records += 1
@@ -383,5 +387,5 @@ class PartitionDriver:
 
 
 def hash_of(record: LogRecord) -> bytes:
-    """What tells a record from another one at the same position."""
+    """Return what tells a record from another one at the same position."""
     return hashlib.blake2b(record.data, digest_size=16).digest()

@@ -33,7 +33,7 @@ class PartitionProgress(msgspec.Struct, frozen=True):
 
 
 class WorkerProgress(msgspec.Struct, frozen=True):
-    """What a worker reports every second. ``member``: it has its assignment, which may be empty."""
+    """A worker's report of every second. ``member``: it has its assignment, which may be empty."""
 
     member: bool
     partitions: Mapping[int, PartitionProgress] = {}
@@ -54,7 +54,7 @@ class Watchdog:
         self._heard_s = self._member_s = now_s
         self._moved: dict[int, tuple[int, float]] = {}
 
-    def hear(self, report: WorkerProgress, now_s: float) -> None:
+    def observe(self, report: WorkerProgress, now_s: float) -> None:
         """Take a report."""
         self._heard_s = now_s
         if report.member or report.waits_for:
@@ -66,8 +66,8 @@ class Watchdog:
             moved[number] = (partition.position, now_s if excused or partition.position != position else since_s)
         self._moved = moved
 
-    def judge(self, now_s: float) -> Stuck | None:
-        """Why the worker is stuck; None while it is not."""
+    def check(self, now_s: float) -> Stuck | None:
+        """Return why the worker is stuck; None while it is not."""
         if now_s - self._heard_s > SILENT_S:
             return Stuck(f"it has said nothing for {now_s - self._heard_s:.0f} s")
         if now_s - self._member_s > HOMELESS_S:
@@ -82,10 +82,10 @@ class Watchdog:
 
 
 def encode_progress(report: WorkerProgress) -> bytes:
-    """One line."""
+    """Return one line."""
     return msgspec.json.encode(report) + b"\n"
 
 
 def decode_progress(line: bytes) -> WorkerProgress:
-    """What :func:`encode_progress` gave."""
+    """Return what :func:`encode_progress` gave."""
     return msgspec.json.decode(line, type=WorkerProgress)

@@ -13,7 +13,7 @@ SNAPSHOT_EVERY_S = 10.0  # each changed site: a smaller number costs more rows, 
 REFRESH_S = 1800.0  # every site at least hourly: a row is old after half of it, its turn comes within the rest
 
 
-class RowTurns:
+class SnapshotSchedule:
     """Remembers when each site's row was last taken. ``monotonic_s`` only spaces rows; any row is right."""
 
     def __init__(self, monotonic_s: Callable[[], float]) -> None:
@@ -26,7 +26,7 @@ class RowTurns:
         return self._monotonic_s() - self._last_s
 
     def take(self, changed: Sequence[str], site_ids: Sequence[str]) -> list[str]:
-        """The sites of this turn: ``changed``, and some of ``site_ids`` (oldest rows first) whose row is old."""
+        """Return the sites of this turn: ``changed``, and some of ``site_ids`` (oldest rows first) whose row is old."""
         now_s = self._monotonic_s()
         turn_s = max(now_s - self._last_s, SNAPSHOT_EVERY_S)
         old = old_rows(site_ids, self._taken_s, now_s=now_s, turn_s=turn_s)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from contracts.errors import Permanent
-from streams.engine.manifest import MANIFEST_VERSION, Manifest
+from streams.engine.manifest import MANIFEST_VERSION, PartitionManifest
 from streams.engine.snapshot import SnapshotRow
 
 
@@ -31,8 +31,8 @@ class Takeover(msgspec.Struct, frozen=True):
     cut: bool = False
 
 
-def takeover(manifests: Mapping[str, Manifest], digest: str, *, accept_cut: bool = False) -> Takeover:
-    """How the version ``digest`` opens a partition in which ``manifests`` (by digest) are kept.
+def takeover(manifests: Mapping[str, PartitionManifest], digest: str, *, accept_cut: bool = False) -> Takeover:
+    """Return how the version ``digest`` opens a partition in which ``manifests`` (by digest) are kept.
 
     Raises:
         Superseded: a version of a higher generation has the partition.
@@ -53,8 +53,8 @@ def takeover(manifests: Mapping[str, Manifest], digest: str, *, accept_cut: bool
     return Takeover(newest.digest, cut=not newest.drained)
 
 
-def check_not_superseded(manifests: Iterable[Manifest], own: Manifest) -> None:
-    """Nothing, while no other version has taken the partition over.
+def check_not_superseded(manifests: Iterable[PartitionManifest], own: PartitionManifest) -> None:
+    """Raise unless no other version has taken the partition over.
 
     Raises:
         Superseded: one has.
@@ -64,8 +64,8 @@ def check_not_superseded(manifests: Iterable[Manifest], own: Manifest) -> None:
             raise Superseded(_superseded(manifest, own.digest))
 
 
-def check_still_drained(manifest: Manifest | None) -> None:
-    """Nothing, while the version that was taken over from has not begun again meanwhile.
+def check_still_drained(manifest: PartitionManifest | None) -> None:
+    """Raise unless the version that was taken over from has not begun again meanwhile.
 
     Raises:
         Permanent: it has.
@@ -75,28 +75,28 @@ def check_still_drained(manifest: Manifest | None) -> None:
 
 
 def copied(rows: Iterable[SnapshotRow], digest: str) -> list[SnapshotRow]:
-    """The rows under another version's digest."""
+    """Return the rows under another version's digest."""
     return [msgspec.structs.replace(row, digest=digest) for row in rows]
 
 
-def succeeding(manifest: Manifest, digest: str, versions: dict[str, int]) -> Manifest:
-    """The first manifest of the version that takes over from ``manifest``."""
+def succeeding(manifest: PartitionManifest, digest: str, versions: dict[str, int]) -> PartitionManifest:
+    """Return the first manifest of the version that takes over from ``manifest``."""
     return msgspec.structs.replace(
         reopened(manifest), digest=digest, versions=versions, generation=manifest.generation + 1
     )
 
 
-def reopened(manifest: Manifest) -> Manifest:
-    """The manifest without its drained mark: from here on something may be decided again."""
+def reopened(manifest: PartitionManifest) -> PartitionManifest:
+    """Return the manifest without its drained mark: from here on something may be decided again."""
     return msgspec.structs.replace(manifest, v=MANIFEST_VERSION, drained=False)
 
 
-def _age(manifest: Manifest) -> tuple[int, str]:
+def _age(manifest: PartitionManifest) -> tuple[int, str]:
     """Of two versions with one generation (both took over at once) every worker prefers the same."""
     return (manifest.generation, manifest.digest)
 
 
-def _superseded(newer: Manifest, digest: str) -> str:
+def _superseded(newer: PartitionManifest, digest: str) -> str:
     return (
         f"partition {newer.partition}: rules {newer.digest} (generation {newer.generation}) have taken over; these are "
         f"{digest}. Install the newer version here. Going back on purpose: stop the newer version's workers and start "

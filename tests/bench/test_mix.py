@@ -14,7 +14,7 @@ from contracts.events import AnyEvent, DeviceConfigured
 from contracts.findings import Finding, Phase
 from contracts.names import partition_of
 from detectors.registry import all_rules
-from ingest.pipeline.pipeline import Accepted, Arrival, Border
+from ingest.pipeline.pipeline import Accepted, Arrival, IngestPipeline
 from ingest.settings import ShardSettings
 from streams.engine.engine import Engine
 
@@ -48,7 +48,7 @@ def test_the_same_seed_gives_the_same_messages() -> None:
     assert first == second
 
 
-def test_every_message_passes_the_border_and_every_rule_has_its_findings_and_incidents() -> None:
+def test_every_message_passes_the_pipeline_and_every_rule_has_its_incidents() -> None:
     lived, shares = _lived(Mix(RATE, START_MS))
     assert {share: count / shares.total() for share, count in shares.items()} == pytest.approx(SHARES, abs=0.01)
     engine = Engine(all_rules(), partition=0, partitions=1, log_id="test")
@@ -62,16 +62,16 @@ def test_every_message_passes_the_border_and_every_rule_has_its_findings_and_inc
     assert all(count >= 5 * SECONDS / 60 for count in per_minute.values())
     live = sum(event.received_ms >= START_MS for event in lived)
     assert len(found) / live > FINDINGS * 0.8  # what began near the end is not over yet
-    assert engine.counts.late == engine.counts.doubles == 0
+    assert engine.counts.late == engine.counts.duplicates == 0
     strangers = [one for one in found if one.rule == "stranger_entry" and one.due_ms >= START_MS + 40_000]
     assert all(one.verified for one in strangers)  # every gate has said by then that it lives
 
 
 def _lived(mix: Mix) -> tuple[list[AnyEvent], Counter[str]]:
-    """History and a hundred seconds of it, through ingest's border, as it would be accepted at once."""
-    border = Border(ShardSettings(mqtt_url="mqtt://127.0.0.1"), "run")
+    """History and a hundred seconds of it, through ingest's pipeline, as it would be accepted at once."""
+    pipeline = IngestPipeline(ShardSettings(mqtt_url="mqtt://127.0.0.1"), "run")
     for record in mix.records():
-        border.admission.apply_config(record)
+        pipeline.admission.apply_config(record)
     events, shares, counts, streams = mix.history(), Counter[str](), Counter[str](), mix.streams()
     for tick in range(SECONDS * 10):
         now_ms = START_MS + tick * 100
@@ -79,7 +79,7 @@ def _lived(mix: Mix) -> tuple[list[AnyEvent], Counter[str]]:
             for line, number in due([stream], tick / 10, (tick + 1) / 10):
                 counts[line.speaker] += 1
                 payload = line.payload("r1", counts[line.speaker], now_ms, number)
-                outcome = border.take(
+                outcome = pipeline.take(
                     Arrival(line.topic.decode(), payload, line.qos, 1, line.retain, 1), None, now_ms, timely=True
                 )
                 assert isinstance(outcome, Accepted), outcome

@@ -11,7 +11,7 @@ import msgspec
 from app.settings.settings import Settings
 from app.wiring.district import log_partitions, open_cluster, topic_names
 from contracts.errors import LinliError
-from streams.checkpoints.kafka import KafkaKeep
+from streams.checkpoints.kafka import KafkaCheckpointStore
 from streams.engine.manifest import decode_manifest
 
 LOOK_S = 1.0
@@ -85,7 +85,7 @@ class ProgressWatch:
         with open_cluster(self._settings, "chaos-watch") as cluster:
             tails, sender = cluster.tails(), cluster.producer()
             partitions = range(log_partitions(cluster, self._settings))
-            keeps = {p: KafkaKeep(cluster, names, p, sender=sender, tails=tails) for p in partitions}
+            keeps = {p: KafkaCheckpointStore(cluster, names, p, sender=sender, tails=tails) for p in partitions}
             while not self._over.wait(LOOK_S):
                 for partition, keep in keeps.items():
                     positions = [decode_manifest(body).position + 1 for body in keep.manifests().values()]

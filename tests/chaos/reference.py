@@ -44,12 +44,12 @@ def _read(reader: KafkaLogReader) -> list[Batch]:
 
 
 def events_in(log: Log) -> list[AnyEvent]:
-    """Every event in the log, doubles included."""
+    """Every event in the log, duplicates included."""
     return [event for batches in log.values() for batch in batches for event in batch.events]
 
 
 def judged(log: Log) -> list[Finding]:
-    """What an undisturbed run finds in this very log: each partition's in order."""
+    """Return what an undisturbed run finds in this very log: each partition's in order."""
     found: list[Finding] = []
     for partition, batches in log.items():
         engine = Engine(all_rules(), partition=partition, partitions=len(log), log_id="reference")
@@ -74,7 +74,7 @@ def applied(log: Log) -> Counter[tuple[str, str]]:
 
 
 def parsed(lines: bytes) -> list[Finding]:
-    """What ``linli findings export --json`` or ``linli replay --json`` printed."""
+    """Return what ``linli findings export --json`` or ``linli replay --json`` printed."""
     return [_FINDING.decode(line) for line in lines.splitlines()]
 
 

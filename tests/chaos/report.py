@@ -48,7 +48,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What InfluxDB counts; it was waited for until this is what it should be."""
 
     def wrong(self) -> list[str]:
-        """What must not be; empty when all is well."""
+        """Return what must not be; empty when all is well."""
         checks = {
             "events": not (self.events.lost or self.events.applied_twice or self.events.unconfirmed),
             "findings": self.findings.none(),

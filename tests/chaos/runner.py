@@ -75,7 +75,7 @@ class Runner:
         self.restarts: Counter[str] = Counter()
 
     def run(self, faults: Sequence[Fault], seconds: float) -> None:
-        """Carry all of them out and return after ``seconds``, or when the last one is mended. Blocks."""
+        """Carry all of them out and return after ``seconds``, or when the last one is fixed. Blocks."""
         self._began_s = time.monotonic()
         for fault in faults:
             self._at(fault.at_s, lambda fault=fault: self._begin(fault))  # type: ignore[misc]
@@ -152,7 +152,7 @@ class Runner:
         return _nothing
 
     def _look_at_mending(self) -> None:
-        """What is whole again has happened, up to now."""
+        """Return what is whole again has happened, up to now."""
         for mending in list(self._mending):
             if mending.whole(self._district):
                 self._mending.remove(mending)

@@ -8,7 +8,7 @@ import time
 import msgspec
 
 from contracts.names import Channel
-from simulator.publish import Publisher
+from simulator.publish import EventPublisher
 from system.clock import wall_ms
 from tests.chaos.life import Life, stamped
 
@@ -30,7 +30,7 @@ class Talker:
 
     def __init__(self, url: str, life: Life, seconds: float) -> None:
         self.start_ms = 0
-        self._publisher = Publisher(url, "linli-chaos-devices")
+        self._publisher = EventPublisher(url, "linli-chaos-devices")
         self._stream = life.stream(f"{wall_ms():x}", seconds)
         self._stop = threading.Event()
         self._failure: Exception | None = None

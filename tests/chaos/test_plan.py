@@ -41,7 +41,7 @@ def test_life_is_a_pure_function_of_its_seed() -> None:
     assert Life(2, 2).file(START_MS, 30) != Life(3, 2).file(START_MS, 30)
 
 
-def test_undisturbed_exactly_the_muted_canaries_and_those_never_heard_are_silent() -> None:
+def test_undisturbed_only_the_muted_canaries_and_those_never_heard_are_silent() -> None:
     mutes = mutes_of(7, 3, 120, 40)
     outputs = run_file(Life(7, 3, mutes=mutes).file(START_MS, 120), all_rules())
     found = [output for output in outputs if isinstance(output, Finding)]

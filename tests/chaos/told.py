@@ -19,7 +19,7 @@ from incidents.intake.intake import Intake
 from incidents.store.schema import deliveries, findings, incidents
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
-from streams.results.query import Results, Span
+from streams.results.query import Results, TimeRange
 from tests.support.folders import fast_folder
 
 _COMPARED = (
@@ -113,14 +113,14 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 def kept_in_results(settings: Settings, since_ms: int) -> Kept:
-    """What InfluxDB has of openings and incidents; nothing while it is away or empty.
+    """Return what InfluxDB has of openings and incidents; nothing while it is away or empty.
 
     Raises:
         LinliError: it does not answer.
     """
     store = open_results(settings)
     try:
-        results, span = Results(store), Span(since_ms - HOUR_MS, since_ms + 24 * HOUR_MS)
+        results, span = Results(store), TimeRange(since_ms - HOUR_MS, since_ms + 24 * HOUR_MS)
         openings, opened = results.findings_per_hour(span), results.incidents_per_hour(span)
     finally:
         store.close()

@@ -14,7 +14,7 @@ from contracts.findings import Phase, Severity
 from contracts.names import DeviceClass
 from detectors.registry import rule_facts
 from incidents.store.operator_alarms import AlarmCode, raise_alarm
-from inventory.last_seen import Heard
+from inventory.last_seen import LastSeen
 from tests.console.support import HEADERS, PASSWORD, PEOPLE, World
 from tests.incidents.builders import SHA_A, T0, make_finding, still
 
@@ -371,10 +371,10 @@ def test_devices_show_when_they_were_last_heard_and_how_they_are(world: World) -
             **base, version=20 + n, device_id=name, device_class=DeviceClass.CAM, silent_after_ms=60_000
         )
         world.directory.apply(record)
-    world.health.tell("s1", "cam-1", Heard(T0 - 1000, online=True))
-    world.health.tell("s1", "cam-2", Heard(T0 - 61_000))
-    world.health.tell("s1", "cam-3", Heard(T0 - 1000, online=False))
-    world.health.tell("s1", "gate-1", Heard(T0 - 1000, healthy=False))
+    world.health.tell("s1", "cam-1", LastSeen(T0 - 1000, online=True))
+    world.health.tell("s1", "cam-2", LastSeen(T0 - 61_000))
+    world.health.tell("s1", "cam-3", LastSeen(T0 - 1000, online=False))
+    world.health.tell("s1", "gate-1", LastSeen(T0 - 1000, healthy=False))
     rows = world.client("wang").get("/api/v1/devices?lang=en").json()["devices"]
     states = {row["device_id"]: row["state_text"] for row in rows}
     assert states == {

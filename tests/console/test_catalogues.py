@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pytest
 
 from app.wiring.rule_facts import finding_facts
-from console.catalogue import LANGUAGES, Catalogue, catalogue, choose_language
+from console.catalogue import LANGUAGES, MessageCatalogue, catalogue, choose_language
 from console.page_files import page_files
 from contracts.errors import RejectReason
 from contracts.events import Origin
@@ -38,7 +38,7 @@ def test_both_catalogues_have_the_same_keys_and_placeholders() -> None:
 
 
 @pytest.mark.parametrize("words", WORDS, ids=LANGUAGES)
-def test_every_code_has_its_word(words: Catalogue) -> None:
+def test_every_code_has_its_word(words: MessageCatalogue) -> None:
     groups: dict[str, Iterable[str]] = {
         "scenario": finding_facts(),
         "sentence": finding_facts(),
@@ -66,7 +66,7 @@ def test_every_code_has_its_word(words: Catalogue) -> None:
 
 
 @pytest.mark.parametrize("words", WORDS, ids=LANGUAGES)
-def test_every_fact_becomes_a_phrase_with_its_value_and_limit(words: Catalogue) -> None:
+def test_every_fact_becomes_a_phrase_with_its_value_and_limit(words: MessageCatalogue) -> None:
     for code, unit in FACT_UNITS.items():
         phrase = words.fact(Fact(code=code, value=12.5, unit=unit, limit=7.25))
         assert "12.5" in phrase and "7.25" in phrase
@@ -76,7 +76,7 @@ def test_every_fact_becomes_a_phrase_with_its_value_and_limit(words: Catalogue) 
 
 
 @pytest.mark.parametrize("words", WORDS, ids=LANGUAGES)
-def test_every_sentence_can_be_filled(words: Catalogue) -> None:
+def test_every_sentence_can_be_filled(words: MessageCatalogue) -> None:
     for rule in finding_facts():
         assert "{" not in words.text(f"sentence.{rule}", place="P", device="D")
 

@@ -135,7 +135,7 @@ def test_only_who_may_see_the_incident_and_pictures_may_look(world: World) -> No
     assert world.client("wang").get(f"/api/v1/evidence/{SHA}?incident=another").status_code == 404
 
 
-def test_a_look_is_logged_once_with_who_and_why(world: World) -> None:
+def test_a_view_is_logged_once_with_who_and_why(world: World) -> None:
     incident_id = _name(world)
     _put(world, 0, len(CLIP))
     client = world.client("wang")

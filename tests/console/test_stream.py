@@ -1,4 +1,4 @@
-"""The live feed over a real server: resume without gaps or doubles, scope, resync, and an end."""
+"""The live feed over a real server: resume without gaps or duplicates, scope, resync, and an end."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Post:
         self.store: Store = make_store(folder)
         self.clock = ManualClock()
         settings = msgspec.convert({"name": receiver.name, **profile}, ReceiverProfile)
-        self.outbox = Outbox(self.store, receiver, settings, clock_ms=self.clock, dice=lambda: 1.0)
+        self.outbox = Outbox(self.store, receiver, settings, clock_ms=self.clock, jitter=lambda: 1.0)
         self.intake = Intake(self.store, make_directory(), finding_facts(), [receiver.name], clock_ms=self.clock)
         self.actions = Actions(self.store, (receiver.name,), clock_ms=self.clock)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contracts.errors import Permanent, Transient
 from contracts.incidents import DeliveryState
-from delivery.backoff import LONGEST_MS, Outcome, after_attempt
+from delivery.backoff import LONGEST_MS, AttemptOutcome, after_attempt
 from delivery.receiver import Receipt
 from delivery.recording_receiver import RecordingReceiver
 from tests.delivery.post import Post
@@ -42,12 +42,12 @@ def test_what_nobody_accepts_for_three_days_is_given_up_with_an_alarm(tmp_path: 
 
 
 @given(
-    outcomes=st.lists(st.sampled_from(list(Outcome)), min_size=1, max_size=60),
-    dice=st.floats(0, 1),
+    outcomes=st.lists(st.sampled_from(list(AttemptOutcome)), min_size=1, max_size=60),
+    jitter=st.floats(0, 1),
     retry_after_s=st.none() | st.floats(0, 86_400),
 )
 def test_a_delivery_waits_longer_but_boundedly_and_settles_once(
-    outcomes: list[Outcome], dice: float, retry_after_s: float | None
+    outcomes: list[AttemptOutcome], jitter: float, retry_after_s: float | None
 ) -> None:
     now_ms, settled = T0, False
     for attempt, outcome in enumerate(outcomes, start=1):
@@ -58,7 +58,7 @@ def test_a_delivery_waits_longer_but_boundedly_and_settles_once(
             created_ms=T0,
             give_up_ms=72 * 3_600_000,
             retry_after_s=retry_after_s,
-            dice=dice,
+            jitter=jitter,
         )
         settled = step.state is not DeliveryState.PENDING
         if settled:
@@ -67,7 +67,7 @@ def test_a_delivery_waits_longer_but_boundedly_and_settles_once(
         assert floor_ms <= step.due_ms - now_ms <= max(LONGEST_MS, floor_ms)
         assert step.due_ms <= T0 + 72 * 3_600_000
         now_ms = step.due_ms
-    ends = {Outcome.DELIVERED, Outcome.REJECTED}
+    ends = {AttemptOutcome.DELIVERED, AttemptOutcome.REJECTED}
     assert settled or not ends & set(outcomes)
 
 

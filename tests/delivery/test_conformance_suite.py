@@ -15,7 +15,7 @@ from delivery.conformance.cases import CASES
 from delivery.conformance.suite import CHECKS, ConformanceError, check_case
 from delivery.deliveries import Delivery
 from delivery.http import exchange
-from delivery.http.exchange import Answer, HttpPeer
+from delivery.http.exchange import HttpPeer, HttpResponse
 from delivery.receiver import Receipt
 from delivery.receivers.webhook import client, mapping
 
@@ -34,14 +34,14 @@ def believe_anyone(_ca_file: object) -> ssl.SSLContext:
     return context
 
 
-def follow_redirects(peer: HttpPeer, headers: Mapping[str, str], body: bytes) -> Answer:
+def follow_redirects(peer: HttpPeer, headers: Mapping[str, str], body: bytes) -> HttpResponse:
     parts = vars(peer)["_address"]
     request = urllib.request.Request(parts.geturl(), body, dict(headers))
     with urllib.request.urlopen(request, timeout=30) as response:
-        return Answer(response.status, None, response.read(), complete=True)
+        return HttpResponse(response.status, None, response.read(), complete=True)
 
 
-def repeat_what_the_peer_says(_peer: HttpPeer, _headers: object, _body: bytes) -> Answer:
+def repeat_what_the_peer_says(_peer: HttpPeer, _headers: object, _body: bytes) -> HttpResponse:
     raise Transient("the peer said what-the-peer-said")
 
 

@@ -14,7 +14,7 @@ from contracts.errors import Permanent, Transient
 from contracts.findings import Phase
 from delivery import outbox
 from delivery.deliveries import Delivery
-from delivery.receiver import Misconfigured, Receipt
+from delivery.receiver import Receipt, ReceiverMisconfigured
 from delivery.recording_receiver import RecordingReceiver
 from incidents.store.operator_alarms import AlarmCode
 from incidents.store.schema import alarms, attempts, deliveries
@@ -36,7 +36,7 @@ _MEANT: dict[str, Callable[[], Receipt]] = {
     "unreadable": lambda: Receipt.UNREADABLE,
     "down": lambda: _fail(Transient("down")),
     "refused": lambda: _fail(Permanent("no")),
-    "misconfigured": lambda: _fail(Misconfigured("status 401")),
+    "misconfigured": lambda: _fail(ReceiverMisconfigured("status 401")),
 }
 
 
@@ -69,7 +69,7 @@ def test_together_or_one_at_a_time_each_incident_s_news_and_every_row_is_the_sam
 
 
 def _told(answers: list[str], doors: list[int], *, together: bool) -> tuple[dict[str, list[str]], list[object]]:
-    """What was sent, by incident, and written of the life of some incidents; in few steps or one attempt a step."""
+    """Return what was sent, by incident, and written of some incidents; in few steps or one attempt a step."""
     receiver = Moody(answers)
     with fast_folder() as folder:
         post = Post(folder, receiver)

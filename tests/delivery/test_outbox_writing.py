@@ -14,7 +14,7 @@ from delivery.deliveries import Delivery
 from delivery.due import MOST_AT_ONCE
 from delivery.outbox import Outbox
 from delivery.profiles import ReceiverProfile
-from delivery.receiver import Misconfigured, Receipt
+from delivery.receiver import Receipt, ReceiverMisconfigured
 from delivery.recording_receiver import RecordingReceiver
 from tests.delivery.post import Post
 from tests.incidents.builders import T0, make_finding
@@ -56,11 +56,11 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("unhurried")
-def test_rows_that_are_due_together_are_written_down_in_one_transaction_up_to_a_bound(tmp_path: Path) -> None:
+def test_rows_due_together_are_written_in_one_transaction_up_to_a_bound(tmp_path: Path) -> None:
     receiver, commits = RecordingReceiver("hook"), list[int]()
     post = Post(tmp_path, receiver)
     post.take(*(make_finding(key=f"door-{n}", onset_ms=T0 + n) for n in range(MOST_AT_ONCE + 2)))
-    post.store.bell.listen(lambda: commits.append(len(receiver.got)))
+    post.store.commit_signal.subscribe(lambda: commits.append(len(receiver.got)))
     assert [post.outbox.step() for _ in range(3)] == [MOST_AT_ONCE, 2, 0]
     assert commits == [MOST_AT_ONCE, MOST_AT_ONCE + 2]
     assert {state for _, state, _ in post.states()} == {"delivered"}
@@ -68,7 +68,7 @@ def test_rows_that_are_due_together_are_written_down_in_one_transaction_up_to_a_
 
 
 @pytest.mark.usefixtures("unhurried")
-def test_what_was_sent_by_a_process_that_died_before_it_wrote_is_sent_again_with_the_same_keys(
+def test_attempts_of_a_process_that_died_unwritten_are_repeated_with_the_same_keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receiver = RecordingReceiver("hook")
@@ -87,7 +87,7 @@ def test_what_was_sent_by_a_process_that_died_before_it_wrote_is_sent_again_with
 
 
 @pytest.mark.usefixtures("unhurried")
-def test_a_receiver_that_becomes_another_process_s_is_told_no_more_and_what_it_was_told_is_written(
+def test_a_receiver_lost_to_another_process_is_left_and_its_attempts_are_written(
     tmp_path: Path,
 ) -> None:
     receiver = RecordingReceiver("hook")
@@ -108,8 +108,8 @@ def test_no_attempt_begins_when_those_before_took_long(tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("answers", "alarms"),
     [
-        ([Misconfigured("status 401"), Receipt.CONFIRMED], []),
-        ([Receipt.CONFIRMED, Misconfigured("status 401")], ["receiver_failing"]),
+        ([ReceiverMisconfigured("status 401"), Receipt.CONFIRMED], []),
+        ([Receipt.CONFIRMED, ReceiverMisconfigured("status 401")], ["receiver_failing"]),
         ([Permanent("no"), Transient("down")], ["delivery_rejected"]),
     ],
 )

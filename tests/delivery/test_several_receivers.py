@@ -19,7 +19,7 @@ from delivery.profiles import ReceiverProfile
 from delivery.receiver import Receipt, Receiver
 from delivery.recording_receiver import RecordingReceiver
 from incidents.intake.intake import Intake
-from incidents.monitor.stuck_work_monitor import Auditor
+from incidents.monitor.stuck_work_monitor import StuckWorkMonitor
 from incidents.store.operator_alarms import standing_alarms
 from incidents.store.schema import deliveries
 from incidents.store.store import Store
@@ -42,7 +42,7 @@ class District:
 
     def outbox(self, receiver: Receiver, **profile: object) -> Outbox:
         settings = msgspec.convert({"name": receiver.name, **profile}, ReceiverProfile)
-        return Outbox(self.store, receiver, settings, clock_ms=self.clock, dice=lambda: 1.0)
+        return Outbox(self.store, receiver, settings, clock_ms=self.clock, jitter=lambda: 1.0)
 
     def states(self) -> dict[str, list[str]]:
         with self.store.read() as connection:
@@ -111,7 +111,7 @@ def test_what_waits_is_counted_for_each_by_its_name(district: District) -> None:
 def test_the_alarms_of_one_say_nothing_of_the_other(district: District) -> None:
     district.outbox(RecordingReceiver("police")).step()
     district.clock.advance(61_000)
-    Auditor(district.store, NAMES, clock_ms=district.clock).step()
+    StuckWorkMonitor(district.store, NAMES, clock_ms=district.clock).step()
     assert [alarm for alarm in district.alarms() if "delivery" in alarm[0]] == [("delivery_overdue", "grid")]
 
 

@@ -128,7 +128,7 @@ def test_a_device_speaks_below_its_own_prefix_only(running: DistrictBroker) -> N
         start=1,
     ):
         box = Client(running, running.password(BOX))
-        box.publish(foreign, qos=0)  # mosquitto may well hang up on it; with QoS 1 it would be said again for ever
+        box.publish(foreign, qos=0)  # mosquitto may well hang up on it; with QoS 1 it would be said again forever
         box.publish(own[0])
         ingest.wait_times(own[0], number)
         box.close()

@@ -14,7 +14,7 @@ import yaml
 
 import streams
 from streams.results.catalogue import CATALOGUE
-from streams.results.influx import Credentials, Influx
+from streams.results.influx import Influx, InfluxCredentials
 from streams.results.influx_url import parse_influx
 from streams.results.points import incident_point, loss_point
 from tests.streams.results.factories import DAY, T, a_day, change
@@ -86,7 +86,7 @@ def test_a_real_influxdb_answers_every_panel_with_data(tmp_path: Path) -> None:
         points.append(incident_point(told))
     points.append(incident_point(msgspec.structs.replace(change(2_000), severity="critical")))
     with influxd(tmp_path) as server:
-        store = Influx(parse_influx(f"influx://127.0.0.1:{server.port}/linli?version=1"), Credentials())
+        store = Influx(parse_influx(f"influx://127.0.0.1:{server.port}/linli?version=1"), InfluxCredentials())
         store.write(through_spool(points))
         empty = [where for where, text in QUESTIONS.items() if not _rows(store, text)]
         store.close()
@@ -94,7 +94,7 @@ def test_a_real_influxdb_answers_every_panel_with_data(tmp_path: Path) -> None:
 
 
 def _rows(store: Influx, text: str) -> list[object]:
-    """What a panel shows of the day, as Grafana would ask for it."""
+    """Return what a panel shows of the day, as Grafana would ask for it."""
     within = f"time >= {DAY.from_ms}ms AND time < {DAY.to_ms}ms"
     text = text.replace("$timeFilter", within).replace("$__interval", "10m").replace("/^$site$/", "/.*/")
     assert "$" not in text, text

@@ -70,7 +70,7 @@ def broker(port: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 class Platform:
     """Keeps rows as the platform's log and engine together would, and acknowledges them.
 
-    ``kept``: every row taken, once, in order. ``messages``: everything that came, doubles too. ``answering`` False
+    ``kept``: every row taken, once, in order. ``messages``: everything that came, duplicates too. ``answering`` False
     takes rows without a word, like a platform that dies before its append is durable.
     """
 

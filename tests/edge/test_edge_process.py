@@ -62,7 +62,7 @@ def spooled(folder: Path) -> list[str]:
         connection.close()
 
 
-def test_kill_9_of_the_box_and_of_the_broker_loses_nothing_spooled_and_repeats_nothing(tmp_path: Path) -> None:
+def test_kill_9_of_box_and_broker_loses_nothing_spooled_and_repeats_nothing(tmp_path: Path) -> None:
     port = free_port()
     config = write_config(tmp_path, port, write_video(tmp_path / "v.mp4", 20))
     with broker(port, tmp_path):

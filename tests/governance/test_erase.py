@@ -33,14 +33,14 @@ from evidence.files import EvidenceFiles
 from evidence.store import erase_evidence, is_erased
 from evidence.uploads import Uploads
 from governance.erasing import erase, verify
-from governance.erasure_answers import Answer, Outcome
-from governance.retention import LogKeeper
+from governance.erasure_answers import ErasureOutcome, ErasureResult
+from governance.retention import LogRetention
 from identity.box_credentials import Box
 from incidents.alerts.actions import Actions, Command
 from incidents.store.schema import incidents
 from incidents.store.store import Store
 from inventory.inventory import Inventory
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.engine.engine import Engine
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.partition_driver import PartitionDriver
@@ -87,7 +87,7 @@ class _Planted:
         begun = [msgspec.structs.replace(row, received_ms=self.yesterday_ms) for row in rows]
         seen = passage("y1", self.yesterday_ms + 10_000, evidence=(still(sha_of(SEEN)),))
         events: list[AnyEvent] = [*begun, seen, passage("y2", self.yesterday_ms + 60_000, OTHER)]
-        with closing(DayLog(self.folder)) as log, closing(EngineStore(self.folder / "engine.db")) as store:
+        with closing(DayLog(self.folder)) as log, closing(SqliteCheckpointStore(self.folder / "engine.db")) as store:
             load_events(log, events)
             driver = PartitionDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity()))
             driver.open()
@@ -114,15 +114,15 @@ def _linli(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, timeout=120, check=False)
 
 
-def _answers(folder: Path, at_ms: int, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Erasure, list[Answer]]]:
-    """What looking again would say at another time."""
+def _answers(folder: Path, at_ms: int, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Erasure, list[ErasureResult]]]:
+    """Return what looking again would say at another time."""
     for name, value in run_settings(folder, "mqtt://127.0.0.1:1", 0, "").items():
         monkeypatch.setenv(name, value)
     with open_stores(load_settings(), lambda: at_ms) as stores:
         return list(verify(stores))
 
 
-def test_a_reference_planted_everywhere_is_erased_everywhere_and_the_log_lets_go_of_it_in_time(
+def test_a_reference_is_erased_everywhere_and_ages_out_of_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planted = _Planted(tmp_path)
@@ -163,7 +163,7 @@ def test_a_reference_planted_everywhere_is_erased_everywhere_and_the_log_lets_go
     _log_forgets(tmp_path)
     assert places(tmp_path) == set()
     ((_, answers),) = _answers(tmp_path, wall_ms() + 40 * DAY_MS, monkeypatch)
-    assert {answer.outcome for answer in answers} == {Outcome.CLEAN}
+    assert {answer.outcome for answer in answers} == {ErasureOutcome.CLEAN}
 
 
 def _box_forgets(planted: _Planted) -> None:
@@ -177,7 +177,7 @@ def _log_forgets(folder: Path) -> None:
     future_ms = wall_ms() + 10 * DAY_MS
     with (
         closing(DayLog(folder)) as log,
-        closing(EngineStore(folder / "engine.db")) as engine_store,
+        closing(SqliteCheckpointStore(folder / "engine.db")) as engine_store,
         closing(Store(f"sqlite:///{folder / 'incidents.db'}")) as store,
     ):
         log.append([Batch(partition=0, watermark_ms=future_ms)])
@@ -185,7 +185,7 @@ def _log_forgets(folder: Path) -> None:
         driver = PartitionDriver(log, engine_store, engine)
         driver.open()
         driver.save(most_sites=100)
-        LogKeeper(
+        LogRetention(
             log,
             engine_store,
             store,
@@ -249,9 +249,9 @@ def test_an_erasure_that_was_killed_before_the_files_went_deletes_them_the_next_
                 erase(stores, erasure)
         assert stores.files.has(sha_of(SEEN))
         ((_, answers),) = verify(stores)
-        assert [a.outcome for a in answers if a.store == "evidence"] == [Outcome.STILL_THERE]
+        assert [a.outcome for a in answers if a.store == "evidence"] == [ErasureOutcome.STILL_THERE]
         answered = {answer.store: answer.outcome for answer in erase(stores, erasure)}
-        assert answered["evidence"] is Outcome.ERASED
+        assert answered["evidence"] is ErasureOutcome.ERASED
         assert not stores.files.has(sha_of(SEEN))
         again = {answer.store: answer.outcome for answer in erase(stores, erasure)}
-        assert set(again.values()) == {Outcome.CLEAN, Outcome.AGES_OUT}
+        assert set(again.values()) == {ErasureOutcome.CLEAN, ErasureOutcome.AGES_OUT}

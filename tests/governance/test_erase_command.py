@@ -23,10 +23,10 @@ from contracts.batch import Batch
 from contracts.erasure import Erasure, digest_of
 from contracts.events import ReferenceKind
 from contracts.names import partition_of
-from governance.topic_erasure import Topics
+from governance.topic_erasure import TopicEraser
 from incidents.store.schema import incidents
 from incidents.store.store import Store
-from streams.checkpoints.findings_topic import encode_said
+from streams.checkpoints.findings_topic import encode_findings_record
 from system.clock import wall_ms
 from tests.governance.planted import (
     OTHER,
@@ -78,7 +78,7 @@ class _Living:
         self.store: Store = opened.enter_context(closing(Store(self.database_url)))
         self.settings = run_settings(folder, self.mosquitto.url, 0, "") | self.lying.settings
         self.settings |= district_settings(folder, self.database_url, kafka.url) | {"LINLI_INVENTORY_URL": ""}
-        self.topics: Topics = opened.enter_context(closing(open_topics(load_settings(None, self.settings))))
+        self.topics: TopicEraser = opened.enter_context(closing(open_topics(load_settings(None, self.settings))))
         self._plant()
 
     def _plant(self) -> None:
@@ -90,7 +90,7 @@ class _Living:
         seen = passage("y1", yesterday_ms, evidence=(still(sha_of(SEEN)),))
         other = passage("y2", yesterday_ms + 1, OTHER)
         self.lying.append([Batch(partition=self.partition, watermark_ms=yesterday_ms, events=(seen, other))])
-        said = encode_said(planted_finding(yesterday_ms))
+        said = encode_findings_record(planted_finding(yesterday_ms))
         self.lying._sender.send(self.lying.names.findings, self.partition, said).wait(10.0)
 
     def speak(self) -> None:
@@ -159,7 +159,7 @@ def _start(living: _Living, opened: ExitStack) -> dict[str, Child]:
     }
 
 
-def test_killed_half_way_and_run_again_it_leaves_nothing_but_what_ages_out_and_says_so(living: _Living) -> None:
+def test_killed_half_way_and_run_again_it_leaves_only_what_ages_out(living: _Living) -> None:
     everywhere = {"topic log", "topic findings", "topic snapshots", "public.findings", "public.incidents"}
     everywhere |= {"inventory.changes", "segments", "dead-letters"}  # today's of the archive is not flushed yet
     with ExitStack() as opened:

@@ -20,11 +20,11 @@ from contracts.events import ConsentRecorded, ReferenceKind
 from contracts.findings import Subject, SubjectKind
 from contracts.names import partition_of
 from governance.erasing import erase, verify
-from governance.erasure_answers import Outcome
+from governance.erasure_answers import ErasureOutcome
 from governance.retention import Retention
 from incidents.intake.intake import Intake
 from incidents.store.store import Store
-from streams.checkpoints.findings_topic import encode_said
+from streams.checkpoints.findings_topic import encode_findings_record
 from system.clock import wall_ms
 from tests.governance.planted import REF, tables_naming
 from tests.incidents.builders import make_directory, make_finding
@@ -60,7 +60,7 @@ def test_a_reference_is_gone_from_postgresql_at_once_and_from_the_topics_by_a_da
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
         lying.append([Batch(partition=partition, watermark_ms=T0, events=(access("e", 0, person_ref=REF),))])
-        lying._sender.send(lying.names.findings, partition, encode_said(finding)).wait(10.0)
+        lying._sender.send(lying.names.findings, partition, encode_findings_record(finding)).wait(10.0)
         stores = opened.enter_context(open_stores(load_settings(), wall_ms))
         consent = ConsentRecorded(event_id="", site_id="s1", source_id="config", place_id="s1", at_ms=1, version=0,
                                   subject_ref=REF, purpose="absence", granted=True)  # fmt: skip
@@ -69,9 +69,9 @@ def test_a_reference_is_gone_from_postgresql_at_once_and_from_the_topics_by_a_da
         assert {"public.findings", "public.incidents", "inventory.changes"} <= tables_naming(store)
         answers = {answer.store: answer for answer in erase(stores, erasure)}
         assert tables_naming(store) == set()
-        assert {answers[name].outcome for name in ("inventory", "incidents")} == {Outcome.ERASED}
+        assert {answers[name].outcome for name in ("inventory", "incidents")} == {ErasureOutcome.ERASED}
         for name in ("log", "findings"):
-            assert answers[name].outcome is Outcome.AGES_OUT
+            assert answers[name].outcome is ErasureOutcome.AGES_OUT
             assert abs((answers[name].due_ms or 0) - now_ms - 9 * DAY_MS) < DAY_MS
         again = Intake(store, make_directory("s1"), finding_facts(), ["hook"], source="b")
         taken = again.take([(1, finding), (2, Eraser([erasure]).finding(finding))])
@@ -79,11 +79,11 @@ def test_a_reference_is_gone_from_postgresql_at_once_and_from_the_topics_by_a_da
         assert tables_naming(store) == set()
         stores.clock_ms = lambda: now_ms + 11 * DAY_MS
         ((_, late),) = verify(stores)
-        assert {a.store for a in late if a.outcome is Outcome.STILL_THERE} == {"log", "findings"}
+        assert {a.store for a in late if a.outcome is ErasureOutcome.STILL_THERE} == {"log", "findings"}
         for topic in (lying.names.log, lying.names.findings):
             lying.delete_before(topic, partition, 1)
         ((_, gone),) = verify(stores)
-        assert {answer.outcome for answer in gone} == {Outcome.CLEAN}
+        assert {answer.outcome for answer in gone} == {ErasureOutcome.CLEAN}
 
 
 def test_of_several_processes_one_does_retention_and_another_when_it_ends(store: Store) -> None:
@@ -91,10 +91,10 @@ def test_of_several_processes_one_does_retention_and_another_when_it_ends(store:
     stops = [threading.Event(), threading.Event()]
     threads = []
     for name, stop in zip(("a", "b"), stops, strict=True):
-        claims = store.claims()
+        leases = store.leases()
         keep = Retention({"incidents": lambda _now_ms, name=name: turns.append(name)})  # type: ignore[misc]
-        threads.append(threading.Thread(target=claims.run, args=(stop,)))
-        mine = lambda claims=claims: claims.mine("retention")  # noqa: E731
+        threads.append(threading.Thread(target=leases.run, args=(stop,)))
+        mine = lambda leases=leases: leases.holds("retention")  # noqa: E731
         threads.append(threading.Thread(target=keep.run, args=(stop, 0.05), kwargs={"mine": mine}))
     try:
         for thread in threads:

@@ -18,7 +18,7 @@ from contracts.batch import Batch
 from contracts.findings import Finding
 from governance.topic_erasure import ORPHANED_MS, is_over
 from streams.engine.engine import Engine
-from streams.engine.manifest import Manifest
+from streams.engine.manifest import PartitionManifest
 from streams.kafka import KafkaRecord
 from streams.log.kafka.kafka_log import KafkaLogReader
 from streams.runtime.partition_driver import PartitionDriver
@@ -84,7 +84,7 @@ def _on_disk(kafka: RunningKafka, lying: District, value: bytes) -> bool:
 
 @pytest.mark.service
 @pytest.mark.patient
-def test_rows_of_every_version_are_gone_after_compaction_and_not_before_and_the_rules_decide_the_same(
+def test_rows_of_all_versions_go_with_compaction_and_the_rules_decide_the_same(
     kafka: RunningKafka, tmp_path: Path
 ) -> None:
     life: list[Batch] = []
@@ -149,8 +149,8 @@ def _contents(found: list[Finding]) -> list[tuple[str, str, int, int]]:
     return [(each.finding_id, each.key, each.onset_ms, each.decided_ms) for each in found]
 
 
-def _manifest(generation: int, position: int) -> Manifest:
-    return Manifest(
+def _manifest(generation: int, position: int) -> PartitionManifest:
+    return PartitionManifest(
         log_id=LOG_ID,
         partition=0,
         partitions=1,

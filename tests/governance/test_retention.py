@@ -28,11 +28,11 @@ from evidence.store import settle_evidence
 from evidence.uploads import Uploads
 from governance import audit
 from governance.erasing import erase
-from governance.erasure_answers import Answer, Outcome
+from governance.erasure_answers import ErasureOutcome, ErasureResult
 from governance.erasure_stores import Stores
 from governance.holds import add_hold, end_hold
 from governance.incident_retention import totals
-from governance.retention import IncidentKeeper, LogKeeper, Retention, SegmentKeeper
+from governance.retention import IncidentRetention, LogRetention, Retention, SegmentRetention
 from incidents.alerts.actions import Actions, Command
 from incidents.intake.intake import Intake
 from incidents.store.operator_alarms import AlarmCode, clear_alarm, raise_alarm, standing_alarms
@@ -41,7 +41,7 @@ from incidents.store.schema import alarms, attempts, deliveries, findings, incid
 from incidents.store.store import Store
 from ingest.shard.dead_letters import DeadLetters, dead_letter
 from streams.archive.archive import Archive
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
 from streams.log.sqlite.days import utc_day
 from system.clock import wall_ms
@@ -66,7 +66,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def _told(store: Store, action: str) -> list[dict[str, object]]:
-    """What the audit log says was deleted."""
+    """Return what the audit log says was deleted."""
     with store.read() as connection:
         entries = [entry for entry, _ in audit.entries(connection) if entry.action == action]
         assert audit.first_broken(connection) is None
@@ -90,14 +90,18 @@ class _Days:
     """A log of a record a day, with a finding each, and what keeps it."""
 
     def __init__(self, folder: Path, store: Store, *, max_bytes: int = 0) -> None:
-        self.log, self.engine_store, self.store = DayLog(folder / "log"), EngineStore(folder / "engine.db"), store
+        self.log, self.engine_store, self.store = (
+            DayLog(folder / "log"),
+            SqliteCheckpointStore(folder / "engine.db"),
+            store,
+        )
         self.needed, self.taken = {"rules": 100, "archive": 100}, 100
         for day in range(10):
             at_ms = TODAY_MS + day * DAY_MS
             event = access(f"e{day}", at_ms - T0)
             self.log.append([Batch(partition=0, watermark_ms=at_ms, events=(event,))])
             self.engine_store.append_findings([make_finding(onset_ms=at_ms, position=day)])
-        self.keeper = LogKeeper(
+        self.keeper = LogRetention(
             self.log,
             self.engine_store,
             store,
@@ -134,9 +138,7 @@ def test_days_of_the_log_go_after_their_time_and_findings_with_them(tmp_path: Pa
         assert not any((tmp_path / "log" / str(row["of"])).exists() for row in told)
 
 
-def test_the_log_is_bounded_by_size_and_whoever_still_reads_raises_an_alarm_until_it_has(
-    tmp_path: Path, store: Store
-) -> None:
+def test_the_log_is_bounded_by_size_and_a_slow_reader_raises_an_alarm(tmp_path: Path, store: Store) -> None:
     with closing(_Days(tmp_path, store, max_bytes=1)) as days:
         days.needed["archive"] = 4
         days.keeper(TODAY_MS)
@@ -160,7 +162,7 @@ def test_segments_go_by_their_sites_days_unless_the_site_is_held(tmp_path: Path,
         log.append([Batch(partition=0, watermark_ms=T0, events=events)])
         log.append([Batch(partition=0, watermark_ms=T0 + DAY_MS)])
         archive_all(archive, log)
-        keeper, hold = SegmentKeeper(archive, store, days=30, site_days={"s2": 2}), _hold(store, "s3")
+        keeper, hold = SegmentRetention(archive, store, days=30, site_days={"s2": 2}), _hold(store, "s3")
 
         def sites() -> list[str]:
             return [segment.head.site_id for segment in archive.catalogue.segments()]
@@ -210,7 +212,7 @@ def test_closed_incidents_go_whole_after_their_time_and_leave_their_number_and_c
         delivery = connection.execute(select(deliveries.c.delivery_id).where(deliveries.c.incident_id == old)).scalar()
         row = {"delivery_id": delivery, "nth": 1, "at_ms": 1, "took_ms": 1, "outcome": "retry", "detail": ""}
         connection.execute(insert(attempts).values(row))
-    hold, keeper = _hold(store, "s1", kept), IncidentKeeper(store, days=365)
+    hold, keeper = _hold(store, "s1", kept), IncidentRetention(store, days=365)
     keeper(TODAY_MS + 365 * DAY_MS)
     assert _ids(store) == {old, live, kept}
     keeper(TODAY_MS + 365 * DAY_MS + 1)
@@ -246,7 +248,7 @@ def test_sessions_end_and_cleared_alarms_are_forgotten(tmp_path: Path, store: St
             count = [connection.execute(select(func.count()).select_from(t)).scalar() for t in (sessions, alarms)]
         return count[0], count[1]
 
-    keeper = IncidentKeeper(store, days=365)
+    keeper = IncidentRetention(store, days=365)
     keeper(TODAY_MS)
     assert rows() == (1, 2)
     keeper(TODAY_MS + 1)
@@ -276,7 +278,7 @@ def test_evidence_goes_after_its_time_unless_an_incident_that_names_it_is_held(t
     assert _told(store, "retention.evidence") == [{"of": "evidence", "files": 1, "verified": True}]
 
 
-# --- what boxes and the border keep -----------------------------------------------------------------------------------
+# --- what boxes and the pipeline keep ---------------------------------------------------------------------------------
 
 
 def test_a_dead_letter_lasts_72_hours(tmp_path: Path) -> None:
@@ -328,10 +330,10 @@ def _stores(folder: Path, opened: ExitStack, monkeypatch: pytest.MonkeyPatch) ->
     return opened.enter_context(open_stores(load_settings(), lambda: TODAY_MS + DAY_MS))
 
 
-def _erased(stores: Stores) -> dict[str, Answer]:
+def _erased(stores: Stores) -> dict[str, ErasureResult]:
     kind = ReferenceKind.PERSON
     return {
-        answer.store if answer.outcome is not Outcome.HELD else f"{answer.store}, held": answer
+        answer.store if answer.outcome is not ErasureOutcome.HELD else f"{answer.store}, held": answer
         for answer in erase(stores, Erasure("s1", kind, digest_of("s1", kind, REF), TODAY_MS + DAY_MS))
     }
 
@@ -360,13 +362,13 @@ def test_a_held_incident_keeps_the_reference_until_the_hold_ends(
         first = _erased(stores)
         assert hold in first["incidents, held"].detail
         assert hold in first["archive, held"].detail
-        assert first["incidents"].outcome is Outcome.ERASED
+        assert first["incidents"].outcome is ErasureOutcome.ERASED
         assert _refs(stores.store) == [REF, "erased"]
         _end(stores.store, hold)
         second = _erased(stores)
         assert {name for name in second if name.endswith("held")} == set()
-        assert second["archive"].outcome is Outcome.ERASED
-        assert second["log"].outcome is Outcome.AGES_OUT
+        assert second["archive"].outcome is ErasureOutcome.ERASED
+        assert second["log"].outcome is ErasureOutcome.AGES_OUT
         assert _refs(stores.store) == ["erased", "erased"]
         again = Intake(stores.store, make_directory("s1"), finding_facts(), clock_ms=clock, source="again")
         kind = ReferenceKind.PERSON

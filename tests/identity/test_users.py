@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from contracts.errors import ConfigurationError
 from contracts.incidents import AlertAction
 from governance import audit
-from identity.login_throttle import Throttle
+from identity.login_throttle import LoginThrottle
 from identity.passwords import hash_password, is_password, random_password
-from identity.roles import ACTION_RIGHTS, RIGHTS, Person, Right, Role
+from identity.roles import ACTION_RIGHTS, RIGHTS, Principal, Right, Role
 from identity.users import LoginRefused, Users
-from incidents.alerts.actions import PEOPLES_ACTIONS
+from incidents.alerts.actions import HUMAN_ACTIONS
 from tests.incidents.builders import ManualClock, make_store
 
 pytestmark = pytest.mark.usefixtures("on_both")
@@ -33,7 +33,7 @@ def test_the_first_run_makes_admin_with_a_random_password_once(users: Users) -> 
     assert password is not None and len(password) == 20
     assert users.first_run() is None
     _, session = users.log_in("admin", password, "")
-    assert session.person == Person("admin", {"*": Role.ADMIN})
+    assert session.person == Principal("admin", {"*": Role.ADMIN})
 
 
 def test_a_changed_password_ends_the_sessions(users: Users) -> None:
@@ -83,7 +83,7 @@ def test_a_taken_name_is_refused(users: Users) -> None:
     users.add("wang", PASSWORD, {"s1": Role.OPERATOR})
     with pytest.raises(ConfigurationError, match="exists"):
         users.add("wang", PASSWORD, {"*": Role.ADMIN})
-    assert users.people() == [Person("wang", {"s1": Role.OPERATOR})]
+    assert users.people() == [Principal("wang", {"s1": Role.OPERATOR})]
 
 
 @pytest.mark.parametrize("command", ["set_password", "remove"])
@@ -103,7 +103,7 @@ def test_a_password_is_its_hash_and_nothing_else_is() -> None:
 
 
 def test_a_throttled_key_waits_longer_each_time_and_is_forgotten_after_an_hour() -> None:
-    throttle, waits = Throttle(2), []
+    throttle, waits = LoginThrottle(2), []
     for n in range(6):
         throttle.failed("wang", n)
         waits.append(throttle.wait_ms("wang", n))
@@ -115,7 +115,7 @@ def test_a_throttled_key_waits_longer_each_time_and_is_forgotten_after_an_hour()
 
 
 def test_every_action_of_people_needs_a_right_that_some_role_has() -> None:
-    assert set(ACTION_RIGHTS) == set(PEOPLES_ACTIONS) == set(AlertAction) - {AlertAction.RETRACT}
+    assert set(ACTION_RIGHTS) == set(HUMAN_ACTIONS) == set(AlertAction) - {AlertAction.RETRACT}
     assert set(ACTION_RIGHTS.values()) <= set().union(*RIGHTS.values())
     assert Right.ACT not in RIGHTS[Role.VIEWER] and Right.VIEW_EVIDENCE not in RIGHTS[Role.VIEWER]
 
@@ -128,7 +128,7 @@ def test_every_action_of_people_needs_a_right_that_some_role_has() -> None:
 def test_the_scope_of_a_right_is_exactly_where_a_person_has_it(
     grants: dict[str, Role], right: Right, site: str
 ) -> None:
-    person = Person("x", grants)
+    person = Principal("x", grants)
     assert (site in person.sites(right)) == person.may(right, site)
     if person.sites(right).empty:
         assert not person.may(right, site)

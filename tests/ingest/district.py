@@ -148,7 +148,7 @@ class Life(threading.Thread):
 
 
 def moment(n: int, site_id: str) -> list[AnyEvent]:
-    """What happens at a site at its turn ``n``."""
+    """Return what happens at a site at its turn ``n``."""
     at_ms = now_ms()
     state = DoorState.OPEN if n // len(SITES) % 2 == 0 else DoorState.CLOSED
     events: list[AnyEvent] = [door(f"e{n}", at_ms=at_ms, seq=n, site_id=site_id, state=state)]
@@ -185,7 +185,7 @@ def without_doubles(batches: Sequence[Batch]) -> list[Batch]:
 
 
 def judged(log: dict[int, list[Batch]]) -> Judged:
-    """What the rules find in it, by site."""
+    """Return what the rules find in it, by site."""
     outputs = []
     for partition, batches in log.items():
         engine = Engine(all_rules(), partition=partition, partitions=len(log), log_id="log")

@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""Writes the fixtures of this folder with the program of commit d579f9d: what it left must open for ever.
+"""Writes the fixtures of this folder with the program of commit d579f9d: what it left must open forever.
 
 Run it in a worktree of that commit, with the Python that its packages are installed for (Java and mvn for the broker):
 
@@ -66,9 +66,9 @@ from detectors.registry import all_rules
 from streams.daylog import DayLog
 from streams.drivers.embedded import EmbeddedDriver
 from streams.engine import Engine
-from streams.engine_store import EngineStore
+from streams.engine_store import SqliteCheckpointStore
 folder = Path("linli-data")
-log, store = DayLog(folder), EngineStore(folder / "engine.db")
+log, store = DayLog(folder), SqliteCheckpointStore(folder / "engine.db")
 EmbeddedDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity())).open()
 store.close()
 log.close()

@@ -31,7 +31,7 @@ from contracts.events import EVENT_TYPES, AnyEvent
 from contracts.findings import Finding, Rejudge, finding_id, retract_id
 from contracts.names import partition_of
 from contracts.secrets import Secret
-from delivery.deliveries import Message
+from delivery.deliveries import DeliveryMessage
 from delivery.outbox import Outbox
 from delivery.profiles import ReceiverProfile
 from delivery.receivers.webhook.client import Webhook
@@ -44,21 +44,21 @@ from incidents.store.schema import metadata
 from incidents.store.store import Store
 from ingest.counters import Counters
 from ingest.pipeline.event_file import EventFile
-from ingest.pipeline.shard_assignment import Territory
+from ingest.pipeline.shard_assignment import ShardAssignment
 from ingest.settings import ShardSettings
 from ingest.shard.dead_letters import DeadLetters
 from inventory.directory import MemoryDirectory
 from inventory.inventory import Inventory
 from simulator.files import write_events
-from simulator.generate import Request, generate
+from simulator.generate import SimulationRequest, generate
 from streams.archive.archive import Archive
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.engine.engine import Engine
 from streams.engine.in_memory_run import run_file
-from streams.engine.manifest import Manifest, decode_manifest
+from streams.engine.manifest import PartitionManifest, decode_manifest
 from streams.engine.rulebook import Rulebook
 from streams.log.sqlite.day_log import DayLog
-from streams.results.spool import Spool as ResultsSpool
+from streams.results.spool import PointSpool as ResultsSpool
 from streams.results.sqlite import SqliteResults
 from streams.runtime.metrics import WorkerMetrics
 from streams.runtime.partition_driver import PartitionDriver
@@ -74,7 +74,7 @@ def rules() -> dict[str, dict[str, Any]]:
     return {
         rule.name: {
             "version": rule.version,
-            "bound_ms": rule.bound_ms,
+            "max_out_of_orderness_ms": rule.max_out_of_orderness_ms,
             "horizon_ms": rule.horizon_ms,
             "instant": rule.instant,
             "receipt": rule.receipt,
@@ -109,7 +109,7 @@ def partition(site_id: str, partitions: int) -> int:
 def simulated(seed: int, days: int, sites: int) -> tuple[bytes, bytes]:
     """Events and findings as ``linli simulate`` and ``linli replay --json`` write them."""
     file = io.BytesIO()
-    write_events(generate(Request(seed=seed, days=days, sites=sites)).events, file)
+    write_events(generate(SimulationRequest(seed=seed, days=days, sites=sites)).events, file)
     outputs = run_file(EventFile().events(io.BytesIO(file.getvalue())), all_rules())
     found = [msgspec.json.encode(output) + b"\n" for output in outputs if isinstance(output, Finding)]
     return file.getvalue(), b"".join(found)
@@ -124,7 +124,13 @@ def make_every_file(folder: Path) -> dict[str, Path]:
         log = DayLog(folder)
         log.append([Batch(partition=0, watermark_ms=1)])
         archive, letters = Archive(folder / "archive"), DeadLetters(folder / "dead-letters")
-        stores: list[Any] = [log, archive, letters, EngineStore(folder / "engine.db"), Inventory(folder / "config.db")]
+        stores: list[Any] = [
+            log,
+            archive,
+            letters,
+            SqliteCheckpointStore(folder / "engine.db"),
+            Inventory(folder / "config.db"),
+        ]
         stores += [Store(f"sqlite:///{folder / 'incidents.db'}"), SqliteResults(folder / "results.db")]
         stores += [ResultsSpool(folder / "results-spool.db"), BoxDb(folder / "box.db")]
         for store in stores:
@@ -158,8 +164,8 @@ def schemas() -> dict[str, dict[str, Any]]:
         "batch": Batch,
         "finding": Finding,
         "rejudge": Rejudge,
-        "message to a receiver": Message,
-        "manifest": Manifest,
+        "message to a receiver": DeliveryMessage,
+        "manifest": PartitionManifest,
         "acknowledgement to a box": SpoolAcknowledgement,
     }
     return {name: msgspec.json.schema(kind) for name, kind in types.items()}
@@ -171,9 +177,9 @@ def mqtt_names() -> dict[str, Any]:
     alone, one_of_two = ShardSettings(mqtt_url=""), ShardSettings(mqtt_url="", listen_all=False)
     return {
         "channels": {name: [one["address"], one["parameters"]] for name, one in channels.items()},
-        "probe": Territory(alone).probe_topic,
-        "all": Territory(alone).filters([("s1", "s1")]),
-        "of a site": Territory(one_of_two).filters([("s1", "s1")]),
+        "probe": ShardAssignment(alone).probe_topic,
+        "all": ShardAssignment(alone).filters([("s1", "s1")]),
+        "of a site": ShardAssignment(one_of_two).filters([("s1", "s1")]),
     }
 
 
@@ -265,7 +271,7 @@ def append_events(folder: Path, lines: Path) -> None:
 def judge_to_the_end(folder: Path) -> list[str]:
     """Open the rules over a folder, judge its log to its end and keep what that gives; the alarms that were raised."""
     alarms: list[str] = []
-    with closing(DayLog(folder)) as log, closing(EngineStore(folder / "engine.db")) as store:
+    with closing(DayLog(folder)) as log, closing(SqliteCheckpointStore(folder / "engine.db")) as store:
         engine = Engine(all_rules(), partition=0, partitions=1, log_id=log.identity())
         driver = PartitionDriver(log, store, engine, on_alarm=lambda alarm, detail: alarms.append(f"{alarm} {detail}"))
         driver.open()
@@ -275,7 +281,7 @@ def judge_to_the_end(folder: Path) -> list[str]:
 
 def newest_manifest(folder: Path) -> tuple[str, bool]:
     """The digest of the newest manifest that is kept, and whether its version drained."""
-    with closing(EngineStore(folder / "engine.db")) as store:
+    with closing(SqliteCheckpointStore(folder / "engine.db")) as store:
         manifests = [decode_manifest(body) for body in store.manifests().values()]
     newest = max(manifests, key=lambda manifest: manifest.generation)
     return newest.digest, newest.drained
@@ -292,7 +298,7 @@ def audit_is_whole(file: Path) -> bool:
 
 def judge_kafka(url: str, prefix: str, log_id: str) -> list[str]:
     """What a worker does with each partition of a log that counts as ``log_id``; the alarms that were raised."""
-    from streams.checkpoints.kafka import KafkaKeep
+    from streams.checkpoints.kafka import KafkaCheckpointStore
     from streams.kafka import KafkaCluster
     from streams.log.kafka.kafka_log import KafkaLogReader
     from streams.runtime.partition_driver import PartitionDriver
@@ -304,7 +310,7 @@ def judge_kafka(url: str, prefix: str, log_id: str) -> list[str]:
         for number in range(count):
             driver = PartitionDriver(
                 KafkaLogReader(cluster, names.log, number, tails),
-                KafkaKeep(cluster, names, number, sender=sender, tails=tails),
+                KafkaCheckpointStore(cluster, names, number, sender=sender, tails=tails),
                 Engine(all_rules(), partition=number, partitions=count, log_id=log_id),
                 on_alarm=lambda alarm, detail: alarms.append(f"{alarm} {detail}"),
             )

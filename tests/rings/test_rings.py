@@ -65,7 +65,7 @@ def test_no_layer_imports_one_above_or_beside_it(graph: grimp.ImportGraph, impor
 
 ROOMS = [
     ("console.api.present", "from streams.log.port import LogReader", "streams.log.port.LogReader"),
-    ("console.api.present", "from inventory.last_seen_log import HeardLog", "inventory.last_seen_log.HeardLog"),
+    ("console.api.present", "from inventory.last_seen_log import LastSeenLog", "inventory.last_seen_log.LastSeenLog"),
     ("ingest.shard.shard", "from incidents.store.store import Store", "incidents.store.store.Store"),
     ("ingest.pipeline.decode", "import streams.log.port", "streams.log.port"),
     ("edge.run", "import streams.topics", "streams.topics"),

@@ -13,7 +13,7 @@ from app.wiring.log_loading import load_events
 from contracts.events import AnyEvent
 from contracts.findings import Finding, Output
 from detectors.registry import all_rules
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.engine.batching import batches_of
 from streams.engine.engine import Engine
 from streams.engine.in_memory_run import run_file
@@ -21,8 +21,8 @@ from streams.log.port import LogReader, LogRecord
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.faust_app import FaustReader, ReaderSettings
 from streams.runtime.partition_driver import PartitionDriver
-from streams.runtime.worker import Worker
-from tests.streams.memory import MemoryKeep, MemoryLog
+from streams.runtime.worker import PartitionWorker
+from tests.streams.memory import MemoryCheckpointStore, MemoryLog
 
 FAUST_PARTITIONS = 3
 Judged = dict[str, list[Finding]]
@@ -111,8 +111,8 @@ class _Until:
 async def _through_faust(events: Sequence[AnyEvent]) -> list[Output]:
     batches = list(batches_of(events, FAUST_PARTITIONS, max_events=40))
     logs = [MemoryLog([b for b in batches if b.partition == number]) for number in range(FAUST_PARTITIONS)]
-    keeps = [MemoryKeep() for _ in logs]
-    worker = Worker(lambda n: PartitionDriver(logs[n], keeps[n], _engine(n)))
+    keeps = [MemoryCheckpointStore() for _ in logs]
+    worker = PartitionWorker(lambda n: PartitionDriver(logs[n], keeps[n], _engine(n)))
     reader = FaustReader(ReaderSettings(servers=("127.0.0.1:1",), topic="log", group="in-process"), worker)
     running = asyncio.ensure_future(worker.run())
     worker.assigned(range(FAUST_PARTITIONS))
@@ -147,13 +147,13 @@ def _deliveries(rng: random.Random, ends: Sequence[int]) -> Iterator[tuple[int, 
                 yield from ((number, again) for again in range(back, position + 1))
 
 
-def _open(log: LogReader, folder: Path) -> tuple[PartitionDriver, EngineStore]:
-    store = EngineStore(folder / "engine.db")
+def _open(log: LogReader, folder: Path) -> tuple[PartitionDriver, SqliteCheckpointStore]:
+    store = SqliteCheckpointStore(folder / "engine.db")
     engine = Engine(all_rules(), partition=0, partitions=1, log_id=log.identity())
     return PartitionDriver(log, store, engine), store
 
 
-def _close(log: DayLog, store: EngineStore) -> Judged:
+def _close(log: DayLog, store: SqliteCheckpointStore) -> Judged:
     judged = per_site([finding for _, finding in store.findings_after(0, 10_000_000)])
     store.close()
     log.close()

@@ -11,7 +11,7 @@ import pytest
 
 from contracts.events import AnyEvent
 from contracts.names import partition_of
-from simulator.generate import Request, generate
+from simulator.generate import SimulationRequest, generate
 from tests.detectors.golden import events_of
 from tests.runtimes.runtimes import Judged, in_memory
 from tests.runtimes.test_same_findings import SCENARIOS
@@ -25,7 +25,7 @@ PARTITIONS = 3
 @cache
 def _events() -> list[AnyEvent]:
     """The day, and each scenario as sites of their own, in order of acceptance."""
-    files = [generate(Request(seed=5, days=1, sites=8)).events]
+    files = [generate(SimulationRequest(seed=5, days=1, sites=8)).events]
     files += [[_moved(event, number) for event in events_of(name)] for number, name in enumerate(SCENARIOS)]
     return sorted(itertools.chain(*files), key=lambda event: event.received_ms)
 

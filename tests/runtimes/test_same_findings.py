@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from contracts.events import AnyEvent
-from simulator.generate import Request, generate
+from simulator.generate import SimulationRequest, generate
 from tests.detectors.golden import FOLDER, events_of, findings_of
 from tests.runtimes.runtimes import RUNTIMES, Judged, in_memory, per_site
 from tests.support.folders import fast_folder
@@ -19,12 +19,12 @@ DAY = "a simulated day"
 
 @cache
 def _simulated_day() -> tuple[AnyEvent, ...]:
-    return tuple(generate(Request(seed=5, days=1, sites=8)).events)
+    return tuple(generate(SimulationRequest(seed=5, days=1, sites=8)).events)
 
 
 @cache
 def _reference(name: str) -> Judged:
-    """What is right: for a scenario what its file says, for the simulated day what ``linli replay`` finds."""
+    """Return what is right: for a scenario what its file says, for the simulated day what ``linli replay`` finds."""
     if name == DAY:
         return in_memory(_events(name), Path())
     return per_site(findings_of(name))

@@ -11,7 +11,7 @@ import pytest
 from contracts.durations import HOUR_MS, MINUTE_MS
 from simulator import appliances
 from simulator.chargers import Pack, charger_load, draw_charge
-from simulator.loads import Load, Span, flat
+from simulator.loads import Load, LoadSpan, flat
 
 START_MS = 1_773_633_600_000
 DAY_END_MS = START_MS + 24 * HOUR_MS
@@ -22,7 +22,7 @@ def _watts(load: Load, from_ms: int, to_ms: int, step_ms: int = 30_000) -> list[
 
 
 def test_a_span_runs_straight_or_dies_away_and_is_nothing_outside() -> None:
-    load = Load("x", 1.0, 0.0, [Span(0, 100, 10, 20), Span(200, 300, 50, 0, tau_ms=10)])
+    load = Load("x", 1.0, 0.0, [LoadSpan(0, 100, 10, 20), LoadSpan(200, 300, 50, 0, tau_ms=10)])
 
     assert [load.power_w(t) for t in (-1, 0, 50, 100, 150, 200)] == [0, 10, 15, 0, 0, 50]
     assert load.power_w(299) < 0.01

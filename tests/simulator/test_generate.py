@@ -30,7 +30,7 @@ from contracts.names import is_id
 from detectors.registry import rule_facts, thresholds
 from simulator.community import LONGEST_SILENCE_MS
 from simulator.files import write_events
-from simulator.generate import DEFAULT_START_MS, PENDING_DEVICE, QUIET_MS, Request, generate
+from simulator.generate import DEFAULT_START_MS, PENDING_DEVICE, QUIET_MS, SimulationRequest, generate
 from simulator.inventory import THRESHOLDS
 from simulator.truth import Truth
 from tests.simulator.worlds import world
@@ -45,11 +45,11 @@ def _bytes(events: list[AnyEvent]) -> bytes:
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not() -> None:
-    again = generate(Request(seed=3, sites=2))
+    again = generate(SimulationRequest(seed=3, sites=2))
 
     assert _bytes(again.events) == _bytes(world().events)
     assert again.truths == world().truths
-    assert _bytes(generate(Request(seed=4, sites=2)).events) != _bytes(world().events)
+    assert _bytes(generate(SimulationRequest(seed=4, sites=2)).events) != _bytes(world().events)
 
 
 @pytest.mark.slow
@@ -65,7 +65,7 @@ def test_bytes_do_not_depend_on_the_processes_hash_seed(tmp_path: Path) -> None:
 
 
 def test_a_site_is_the_same_whichever_others_are_generated_with_it() -> None:
-    alone = generate(Request(seed=3, sites=1)).events
+    alone = generate(SimulationRequest(seed=3, sites=1)).events
 
     assert [e for e in world().events if e.site_id == "site-01"] == alone
 
@@ -176,7 +176,7 @@ def test_meters_report_often_under_load_and_seldom_otherwise() -> None:
 @pytest.mark.slow
 def test_a_day_of_eight_communities_fits_its_budget_and_covers_six_rules() -> None:
     began = time.monotonic()
-    big = generate(Request(seed=1, sites=8))
+    big = generate(SimulationRequest(seed=1, sites=8))
     took_s = time.monotonic() - began
     expected = Counter(t.rule for t in big.truths if t.expected)
 
@@ -187,7 +187,7 @@ def test_a_day_of_eight_communities_fits_its_budget_and_covers_six_rules() -> No
 
 
 def test_several_days_repeat_the_rhythm_and_end_in_one_tail() -> None:
-    two_days = generate(Request(seed=3, days=2, sites=1))
+    two_days = generate(SimulationRequest(seed=3, days=2, sites=1))
     one_day = [e for e in world().events if e.site_id == "site-01"]
 
     assert 1.6 * len(one_day) < len(two_days.events) < 2.4 * len(one_day)
@@ -196,7 +196,7 @@ def test_several_days_repeat_the_rhythm_and_end_in_one_tail() -> None:
 
 def test_a_start_moves_everything_with_it() -> None:
     start_ms = DEFAULT_START_MS + 7 * DAY_MS + 90 * MINUTE_MS
-    moved = generate(Request(seed=3, sites=1, start_ms=start_ms, origin=Origin.DRILL))
+    moved = generate(SimulationRequest(seed=3, sites=1, start_ms=start_ms, origin=Origin.DRILL))
 
     assert moved.events[0].received_ms == start_ms
     assert {e.origin for e in moved.events} == {Origin.DRILL}

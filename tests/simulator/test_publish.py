@@ -18,7 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from contracts.errors import ConfigurationError, Transient
 from contracts.events import DeviceReported, Lane, SpoolMark
 from contracts.names import Topic, parse_topic
-from simulator.publish import Publisher, publish_all
+from simulator.publish import EventPublisher, publish_all
 
 MOSQUITTO = shutil.which("mosquitto")
 SITE = "site-01"
@@ -98,7 +98,7 @@ def _stream(count: int) -> list[Due]:
 @pytest.mark.service
 def test_rows_that_ingest_did_not_acknowledge_are_sent_again_until_it_does(broker: str) -> None:
     ingest = StandIn(broker, deaf=60)
-    publisher = Publisher(broker, "simulator-test")
+    publisher = EventPublisher(broker, "simulator-test")
     publisher.start()
     try:
         sent = publish_all(publisher, _stream(30), stop=lambda: False)
@@ -116,7 +116,7 @@ def test_rows_that_ingest_did_not_acknowledge_are_sent_again_until_it_does(broke
 
 @pytest.mark.service
 def test_without_ingest_the_rows_stay_unconfirmed_and_nothing_else_does(broker: str) -> None:
-    publisher = Publisher(broker, "simulator-test")
+    publisher = EventPublisher(broker, "simulator-test")
     publisher.start()
     try:
         publish_all(publisher, _stream(5), stop=lambda: False)
@@ -130,7 +130,7 @@ def test_events_wait_until_they_are_due_and_stop_ends_the_stream() -> None:
     now = [0.0]
     sent: list[tuple[float, str]] = []
 
-    class Recorder(Publisher):
+    class Recorder(EventPublisher):
         def send(self, topic: Topic, event: object) -> None:
             sent.append((now[0], str(topic)))
 
@@ -148,7 +148,7 @@ def test_events_wait_until_they_are_due_and_stop_ends_the_stream() -> None:
 
 def test_a_url_that_is_none_is_refused_with_what_is_expected() -> None:
     with pytest.raises(ConfigurationError, match=r"mqtt://\[user"):
-        Publisher("http://127.0.0.1", "x")
+        EventPublisher("http://127.0.0.1", "x")
 
 
 def test_no_broker_is_a_transient_error() -> None:
@@ -157,4 +157,4 @@ def test_no_broker_is_a_transient_error() -> None:
         port = probe.getsockname()[1]
 
         with pytest.raises(Transient, match="no MQTT broker"):
-            Publisher(f"mqtt://127.0.0.1:{port}", "x").start()
+            EventPublisher(f"mqtt://127.0.0.1:{port}", "x").start()

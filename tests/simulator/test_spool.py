@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from contracts.events import AnyEvent, BacklogDrained, Lane, ObjectFell, SpoolMark
 from simulator.faults import FaultKind
-from simulator.generate import Request, script_site
+from simulator.generate import SimulationRequest, script_site
 from tests.simulator.worlds import world
 
 
@@ -62,7 +62,7 @@ def test_a_fall_during_an_outage_takes_the_live_lane_and_is_stored() -> None:
 
 
 def test_nothing_of_a_box_arrives_while_it_is_offline() -> None:
-    script = script_site(Request(seed=3, sites=2), 0)
+    script = script_site(SimulationRequest(seed=3, sites=2), 0)
     for fault in script.faults:
         if fault.kind is FaultKind.OFFLINE:
             during = [

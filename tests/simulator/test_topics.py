@@ -15,8 +15,8 @@ from contracts.events import (
     SpoolMark,
 )
 from contracts.names import Channel, DeviceClass, Topic, parse_topic
-from simulator.lanes import HeldRows
-from simulator.topics import Got, parse_got, payload_of, quality_of, timed, topic_of
+from simulator.lanes import UnackedRows
+from simulator.topics import SpoolAckReceived, parse_spool_ack, payload_of, quality_of, timed, topic_of
 from tests.simulator.worlds import world
 
 SITE = "site-01"
@@ -83,9 +83,9 @@ def test_a_timed_stream_starts_now_keeps_order_and_shrinks_with_speed() -> None:
 
 
 def test_a_held_row_names_the_oldest_one_still_held() -> None:
-    held = HeldRows()
+    held = UnackedRows()
     sent = [held.hold(*_sent(seq), now_s=0.0) for seq in (1, 2, 3)]
-    held.forget(Got(SITE, "box-b1", "sp-1", Lane.LIVE, 2), now_s=1.0)
+    held.forget(SpoolAckReceived(SITE, "box-b1", "sp-1", Lane.LIVE, 2), now_s=1.0)
     fourth = held.hold(*_sent(4), now_s=1.0)
 
     assert [e.spool.first for e in sent if e.spool] == [1, 1, 1]
@@ -94,11 +94,11 @@ def test_a_held_row_names_the_oldest_one_still_held() -> None:
     assert len(held) == 2
 
 
-def test_a_lane_that_does_not_move_is_sent_again_from_its_first_row_and_not_at_once_twice() -> None:
-    held = HeldRows()
+def test_a_stalled_lane_is_sent_again_from_its_first_row_but_not_twice_at_once() -> None:
+    held = UnackedRows()
     for seq in (1, 2, 3):
         held.hold(*_sent(seq), now_s=0.0)
-    held.forget(Got(SITE, "box-b1", "sp-1", Lane.LIVE, 1), now_s=5.0)
+    held.forget(SpoolAckReceived(SITE, "box-b1", "sp-1", Lane.LIVE, 1), now_s=5.0)
 
     assert held.again(7.0, waited_s=3.0) == []
     assert [event.event_id for _, event in held.again(8.0, waited_s=3.0)] == ["e2", "e3"]
@@ -106,22 +106,22 @@ def test_a_lane_that_does_not_move_is_sent_again_from_its_first_row_and_not_at_o
 
 
 def test_an_acknowledgement_of_another_spool_or_a_scripted_resend_changes_nothing() -> None:
-    held = HeldRows()
+    held = UnackedRows()
     for seq in (1, 2, 1):
         held.hold(*_sent(seq), now_s=0.0)
-    held.forget(Got(SITE, "box-b1", "sp-2", Lane.LIVE, 9), now_s=0.0)
-    held.forget(Got(SITE, "box-b1", "sp-1", Lane.BACKLOG, 9), now_s=0.0)
+    held.forget(SpoolAckReceived(SITE, "box-b1", "sp-2", Lane.LIVE, 9), now_s=0.0)
+    held.forget(SpoolAckReceived(SITE, "box-b1", "sp-1", Lane.BACKLOG, 9), now_s=0.0)
 
     assert len(held) == 2
 
 
 def test_boxes_of_one_name_at_two_sites_have_a_lane_each() -> None:
-    held = HeldRows()
+    held = UnackedRows()
     for seq in (1, 2):
         topic, event = _sent(seq)
         held.hold(topic, event, now_s=0.0)
         held.hold(topic, msgspec.structs.replace(event, site_id="elsewhere"), now_s=0.0)
-    held.forget(Got(SITE, "box-b1", "sp-1", Lane.LIVE, 2), now_s=0.0)
+    held.forget(SpoolAckReceived(SITE, "box-b1", "sp-1", Lane.LIVE, 2), now_s=0.0)
 
     assert [(event.site_id, event.event_id) for _, event in held.again(9.0, waited_s=3.0)] == [
         ("elsewhere", "e1"),
@@ -139,13 +139,13 @@ def test_boxes_of_one_name_at_two_sites_have_a_lane_each() -> None:
     ],
 )
 def test_what_is_no_acknowledgement_is_none(topic: str, payload: bytes) -> None:
-    assert parse_got(topic, payload) is None
+    assert parse_spool_ack(topic, payload) is None
 
 
 def test_an_acknowledgement_is_read() -> None:
-    got = parse_got("linli/v1/s/edge/b/got", b'{"spool_id": "x", "lane": "live", "through_seq": 7}')
+    got = parse_spool_ack("linli/v1/s/edge/b/got", b'{"spool_id": "x", "lane": "live", "through_seq": 7}')
 
-    assert got == Got("s", "b", "x", Lane.LIVE, 7)
+    assert got == SpoolAckReceived("s", "b", "x", Lane.LIVE, 7)
 
 
 def test_a_device_nobody_knows_speaks_as_a_gate() -> None:

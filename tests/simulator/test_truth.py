@@ -39,7 +39,7 @@ def _truths(rule: str, *, expected: bool) -> list[Truth]:
 
 
 @pytest.mark.parametrize("expected", [True, False])
-def test_more_people_come_in_than_credentials_were_shown_exactly_where_a_stranger_is_expected(
+def test_more_people_than_credentials_come_in_exactly_where_a_stranger_is_expected(
     expected: bool,
 ) -> None:
     for truth in _truths("stranger_entry", expected=expected):
@@ -57,7 +57,7 @@ def _granted_in(event: Event) -> bool:
     return isinstance(event, AccessAttempted) and event.granted and event.direction is Direction.IN
 
 
-def test_an_expected_ebike_stays_ten_seconds_and_a_near_miss_is_another_thing_or_one_glimpse() -> None:
+def test_an_expected_ebike_stays_ten_seconds_and_a_near_miss_does_not() -> None:
     for truth in _truths("indoor_ebike", expected=True):
         seen = [e for e in _events(truth, ObjectObserved) if isinstance(e, ObjectObserved)]
         assert max(e.dwell_ms for e in seen if e.label is ObjectLabel.E_BIKE) >= 10_000

@@ -11,7 +11,7 @@ from contracts.events import AnyEvent
 from contracts.findings import Finding
 from detectors.registry import all_rules, rule_facts
 from simulator.demo_script import DemoScript
-from simulator.generate import Request, generate
+from simulator.generate import SimulationRequest, generate
 from tests.simulator.judging import judge, opened
 from tests.simulator.worlds import world
 
@@ -31,7 +31,7 @@ def test_a_day_of_two_communities_is_found_completely_and_nothing_else() -> None
 
 @pytest.mark.slow
 def test_two_days_are_found_completely_and_nothing_else() -> None:
-    days = generate(Request(seed=11, days=2, sites=1))
+    days = generate(SimulationRequest(seed=11, days=2, sites=1))
     verdict = judge(days.truths, opened(days.events, all_rules()))
 
     assert not verdict.missed, verdict.table()
@@ -49,7 +49,7 @@ def _demo(seed: int) -> tuple[DemoScript, list[Finding]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_in_the_demo_four_rules_fire_live_within_ninety_seconds_and_the_past_is_no_flood(seed: int) -> None:
+def test_in_the_demo_four_rules_fire_within_ninety_seconds_and_the_past_is_no_flood(seed: int) -> None:
     demo, opens = _demo(seed)
     live = {o.rule for o in opens if END_MS + SETUP_MS <= o.decided_ms <= END_MS + SETUP_MS + 90_000}
     past = [o for o in opens if o.decided_ms < END_MS]

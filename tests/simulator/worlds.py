@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 
-from simulator.generate import Request, World, generate
+from simulator.generate import SimulationRequest, World, generate
 
 
 @functools.cache
 def world(seed: int = 3, sites: int = 2) -> World:
     """One day of ``sites`` communities."""
-    return generate(Request(seed=seed, sites=sites))
+    return generate(SimulationRequest(seed=seed, sites=sites))

@@ -1,4 +1,4 @@
-"""Bytes that earlier versions wrote. They are never changed, only added to: a reader must take them for ever."""
+"""Bytes that earlier versions wrote. They are never changed, only added to: a reader must take them forever."""
 
 from __future__ import annotations
 

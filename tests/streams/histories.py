@@ -1,4 +1,4 @@
-"""What sites live through, as logs: with doubles, late and stored events, drains, configuration and broken rules."""
+"""What sites live through, as logs: with duplicates, late and stored events, drains, configuration and broken rules."""
 
 from __future__ import annotations
 

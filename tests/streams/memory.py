@@ -41,8 +41,8 @@ class MemoryLog:
         return records
 
 
-class MemoryKeep:
-    """What an :class:`EngineKeep` holds; findings once each, as their reader takes them."""
+class MemoryCheckpointStore:
+    """What an :class:`CheckpointStore` holds; findings once each, as their reader takes them."""
 
     def __init__(self) -> None:
         self.outputs: list[Output] = []
@@ -62,7 +62,7 @@ class MemoryKeep:
         self.writes += ["finding"] * len(new)
         return len(new)
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         self.writes.append("settle")
 
     def save(self, rows: Sequence[SnapshotRow], manifest: bytes, digest: str) -> None:
@@ -98,7 +98,7 @@ class MemoryKeep:
         self._skipped.add(position)
 
     def put_old_things_back(self, rng: random.Random) -> None:
-        """What a worker that was paused for long does: it writes rows and manifests of any earlier moment."""
+        """Return what a worker that was paused for long does: it writes rows and manifests of any earlier moment."""
         for key, rows in self._row_history.items():
             if rng.random() < 0.5:
                 self.rows[key] = rng.choice(rows)

@@ -49,7 +49,7 @@ class _Base:
     horizon_ms: ClassVar[int | None] = 60_000
     instant: ClassVar[bool] = False
     receipt: ClassVar[bool] = False
-    bound_ms: ClassVar[int] = 0
+    max_out_of_orderness_ms: ClassVar[int] = 0
     facts: ClassVar[RuleFacts] = RuleFacts(severity=Severity.INFO)
     state_type = Count
 
@@ -84,7 +84,7 @@ class Held(_Base):
 
     name: ClassVar[str] = "held"
     accepts: ClassVar[tuple[type[Event], ...]] = (DoorChanged,)
-    bound_ms: ClassVar[int] = 200
+    max_out_of_orderness_ms: ClassVar[int] = 200
     facts: ClassVar[RuleFacts] = RuleFacts(severity=Severity.INFO, thresholds=(HELD,))
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
@@ -115,7 +115,7 @@ class Tailgate(_Base):
 
     name: ClassVar[str] = "tailgate"
     accepts: ClassVar[tuple[type[Event], ...]] = (AccessAttempted, PassageObserved)
-    bound_ms: ClassVar[int] = 2_000
+    max_out_of_orderness_ms: ClassVar[int] = 2_000
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
         return (event.place_id,)
@@ -174,7 +174,7 @@ class Gathering(_Base):
 
     name: ClassVar[str] = "gathering"
     accepts: ClassVar[tuple[type[Event], ...]] = (ObjectObserved,)
-    bound_ms: ClassVar[int] = 2_000
+    max_out_of_orderness_ms: ClassVar[int] = 2_000
     horizon_ms: ClassVar[int | None] = None
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:

@@ -23,9 +23,9 @@ from contracts.batch import Batch
 from contracts.events import AnyEvent
 from contracts.findings import Finding
 from streams.checkpoints.findings_topic import KafkaFindings, PartitionAlarm
-from streams.checkpoints.kafka import KafkaKeep
+from streams.checkpoints.kafka import KafkaCheckpointStore
 from streams.engine.batching import batches_of
-from streams.engine.manifest import Manifest, decode_manifest
+from streams.engine.manifest import PartitionManifest, decode_manifest
 from streams.kafka import KafkaCluster
 from streams.log.kafka.kafka_log import KafkaLogWriter
 from streams.topics import topic_specs
@@ -132,11 +132,11 @@ class District:
         until(lambda: self.cluster.create_topic(specs[0]), "the topic to be made")
 
     def alarms(self) -> list[PartitionAlarm]:
-        """What workers told people."""
+        """Return what workers told people."""
         said = [
             one
             for partition in range(self.partitions)
-            for _, one in KafkaFindings(self.cluster, self.names.findings, partition).said_after(0, 100_000)
+            for _, one in KafkaFindings(self.cluster, self.names.findings, partition).records_after(0, 100_000)
         ]
         return [one for one in said if isinstance(one, PartitionAlarm)]
 
@@ -176,11 +176,11 @@ class District:
 
         self.cluster._ask("to forget workers", remove_all)
 
-    def keep(self, partition: int) -> KafkaKeep:
-        """What is kept of a partition."""
-        return KafkaKeep(self.cluster, self.names, partition, sender=self._sender, tails=self._tails)
+    def keep(self, partition: int) -> KafkaCheckpointStore:
+        """Return what is kept of a partition."""
+        return KafkaCheckpointStore(self.cluster, self.names, partition, sender=self._sender, tails=self._tails)
 
-    def manifests(self, partition: int) -> list[Manifest]:
+    def manifests(self, partition: int) -> list[PartitionManifest]:
         """Of every version of the rules."""
         return [decode_manifest(body) for body in self.keep(partition).manifests().values()]
 

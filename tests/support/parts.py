@@ -108,7 +108,7 @@ class LinliProcess:
         return self._child is not None and self._child.running()
 
     def said(self) -> str:
-        """What it has said in this life."""
+        """Return what it has said in this life."""
         return "" if self._child is None else self._child.tail(10_000_000)
 
     def exit_code(self) -> int:

@@ -94,7 +94,7 @@ class StrictInflux:
         return Handler
 
     def problem(self, path: str, query: dict[str, list[str]], headers: dict[str, str]) -> str:
-        """What a real server would not like about a write."""
+        """Return what a real server would not like about a write."""
         if headers.get("Content-Encoding") != "gzip":
             return "not compressed"
         if query.get("precision") != ["ns"]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from app.operations.doctor.machine import BEHIND, FIRST_SNAPSHOT_S, failed, newest, standing, unsaved
-from app.operations.doctor.report import Check, Level, Line, age, fail, ok, warn
+from app.operations.doctor.report import Check, CheckResult, Level, age, fail, ok, warn
 from app.settings.settings import Settings
 from app.wiring.district import log_partitions, open_cluster, topic_names, wanted_topics
 from app.wiring.stores import incidents_url
@@ -14,7 +14,7 @@ from contracts.durations import DAY_MS
 from incidents.store.counters import current
 from incidents.store.database import open_database
 from streams.checkpoints.findings_topic import KafkaFindings
-from streams.checkpoints.kafka import KafkaKeep
+from streams.checkpoints.kafka import KafkaCheckpointStore
 from streams.engine.manifest import decode_manifest
 from streams.kafka import KafkaCluster
 from streams.log.kafka.kafka_log import KafkaLogReader
@@ -36,7 +36,7 @@ def checks_of(settings: Settings) -> list[Check]:
     ]
 
 
-def topics(settings: Settings) -> Iterator[Line]:
+def topics(settings: Settings) -> Iterator[CheckResult]:
     """As ``linli topics check``."""
     with open_cluster(settings, "linli-doctor") as cluster:
         brokers = cluster.brokers()
@@ -53,7 +53,7 @@ def topics(settings: Settings) -> Iterator[Line]:
         yield warn("kafka", f"{brokers} brokers: when one is lost the log waits, or is lost", "run three or more")
 
 
-def partitions(settings: Settings) -> Iterator[Line]:
+def partitions(settings: Settings) -> Iterator[CheckResult]:
     """Snapshots belong to the log, reach into it, and nothing has stopped a partition. One line if all is well."""
     names, retention_ms = topic_names(settings), settings.log.retention_days * DAY_MS
     with open_cluster(settings, "linli-doctor") as cluster, ExitStack() as opened:
@@ -64,7 +64,7 @@ def partitions(settings: Settings) -> Iterator[Line]:
         wrong = new = 0
         for partition in range(count):
             log = KafkaLogReader(cluster, names.log, partition, tails)
-            keep = KafkaKeep(cluster, names, partition, sender=sender, tails=tails)
+            keep = KafkaCheckpointStore(cluster, names, partition, sender=sender, tails=tails)
             manifest = newest([decode_manifest(body) for body in keep.manifests().values()])
             what, begin, end = f"partition {partition}", log.begin(), log.end()  # last: what is saved lies before it
             if manifest is None:
@@ -88,7 +88,7 @@ def _and_new(count: int) -> str:
     return f", {count} of them new: a first snapshot comes within {FIRST_SNAPSHOT_S} s" if count else ""
 
 
-def _overtaken(what: str, log: KafkaLogReader, through: int, retention_ms: int) -> Iterator[Line]:
+def _overtaken(what: str, log: KafkaLogReader, through: int, retention_ms: int) -> Iterator[CheckResult]:
     written_ms = log.read(through, 1)[0].at_ms
     late_ms = wall_ms() - written_ms
     if late_ms > NEARLY * retention_ms:
@@ -96,7 +96,7 @@ def _overtaken(what: str, log: KafkaLogReader, through: int, retention_ms: int) 
         yield fail(what, detail, "start workers, or lengthen log.retention_days and run `linli topics create`")
 
 
-def workers(settings: Settings) -> Iterator[Line]:
+def workers(settings: Settings) -> Iterator[CheckResult]:
     """Somebody works on the partitions."""
     with open_cluster(settings, "linli-doctor") as cluster:
         members = cluster.group_members(f"{topic_names(settings).prefix}streams")
@@ -106,8 +106,8 @@ def workers(settings: Settings) -> Iterator[Line]:
         yield ok("workers", f"{members} in the group")
 
 
-def readers(settings: Settings) -> Iterator[Line]:
-    """How far the incidents have read the findings."""
+def readers(settings: Settings) -> Iterator[CheckResult]:
+    """Yield how far the incidents have read the findings."""
     database = open_database(incidents_url(settings))
     with open_cluster(settings, "linli-doctor") as cluster, ExitStack() as opened:
         opened.callback(database.close)
@@ -125,7 +125,7 @@ def readers(settings: Settings) -> Iterator[Line]:
         yield from _reading(cluster, behind, lost)
 
 
-def _reading(cluster: KafkaCluster, behind: int, lost: list[int]) -> Iterator[Line]:
+def _reading(cluster: KafkaCluster, behind: int, lost: list[int]) -> Iterator[CheckResult]:
     if lost:
         gone = f"findings of partitions {lost} at {','.join(cluster.servers)} were dropped before incidents read them"
         yield fail("readers", gone, "`linli docs runbook`: records were dropped before they were judged")

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.operations.doctor.report import Check, Line, age, fail, ok, warn
+from app.operations.doctor.report import Check, CheckResult, age, fail, ok, warn
 from app.settings.kinds import without_password
 from app.settings.secret_files import files_named, read_secret, read_secret_if_named, receiver_files
 from app.settings.settings import Settings
@@ -24,7 +24,7 @@ from incidents.store.operator_alarms import standing_alarms
 from incidents.store.schema import deliveries, schema_version
 from ingest.session.broker_check import MESSAGES, kept_while_away
 from ingest.settings import broker_address
-from streams.results.query import Results, Span
+from streams.results.query import Results, TimeRange
 from system.clock import wall_ms
 
 LOW_SPACE, LOWEST_SPACE = 0.15, 0.05
@@ -38,16 +38,16 @@ def checks_of(settings: Settings) -> list[Check]:
     start = "look at its log; `linli check-config` says which setting names it and where that came from"
     return [
         Check("secrets", lambda: secrets(settings), "create the file, readable by Linli's account only"),
-        Check("mqtt", lambda: mqtt(settings), f"start the broker, or mend mqtt.url, password_file, ca_file; {start}"),
-        Check("incidents", lambda: incidents(settings), f"start the database, or mend incidents.url; {start}"),
-        Check("inventory", lambda: inventory(settings), f"start the database, or mend inventory.url; {start}"),
+        Check("mqtt", lambda: mqtt(settings), f"start the broker, or fix mqtt.url, password_file, ca_file; {start}"),
+        Check("incidents", lambda: incidents(settings), f"start the database, or fix incidents.url; {start}"),
+        Check("inventory", lambda: inventory(settings), f"start the database, or fix inventory.url; {start}"),
         Check("evidence", lambda: evidence(settings), "make the folder writable by Linli's account"),
-        Check("results", lambda: results(settings), f"start it, or mend results.url and its credentials; {start}"),
+        Check("results", lambda: results(settings), f"start it, or fix results.url and its credentials; {start}"),
     ]
 
 
-def secrets(settings: Settings) -> Iterator[Line]:
-    """Every file that a setting names can be read, and by nobody else."""
+def secrets(settings: Settings) -> Iterator[CheckResult]:
+    """Yield every file that a setting names can be read, and by nobody else."""
     named = files_named(settings) | receiver_files(settings)
     for key, path in named.items():
         read_secret(path, key)
@@ -57,7 +57,7 @@ def secrets(settings: Settings) -> Iterator[Line]:
     yield ok("secrets", f"{len(named)} files named and readable")
 
 
-def mqtt(settings: Settings) -> Iterator[Line]:
+def mqtt(settings: Settings) -> Iterator[CheckResult]:
     """The broker takes us, and keeps what comes while ingest is away."""
     shown = without_password(settings.mqtt.url)
     password = read_secret_if_named(settings.mqtt.password_file, "mqtt.password_file")
@@ -73,7 +73,7 @@ def mqtt(settings: Settings) -> Iterator[Line]:
         yield ok("mqtt", f"{shown} takes us and keeps what comes while we are away")
 
 
-def incidents(settings: Settings) -> Iterator[Line]:
+def incidents(settings: Settings) -> Iterator[CheckResult]:
     """Schema, alarms, deliveries, and the server's clock."""
     url = incidents_url(settings)
     if _missing_file(url):
@@ -93,11 +93,11 @@ def incidents(settings: Settings) -> Iterator[Line]:
 
 
 def _missing_file(url: str) -> bool:
-    """Whether this is a database in a file that is not there: opening it would make it."""
+    """Return whether this is a database in a file that is not there: opening it would make it."""
     return url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists()
 
 
-def _schema(database: Database) -> Iterator[Line]:
+def _schema(database: Database) -> Iterator[CheckResult]:
     with database.read() as connection:
         known = migrations(connection.dialect.name)[-1].version
         version = connection.execute(select(func.max(schema_version.c.version))).scalar() or 0
@@ -109,7 +109,7 @@ def _schema(database: Database) -> Iterator[Line]:
         yield ok("incidents", f"{database.where} answers, schema {version}")
 
 
-def _open_matters(database: Database) -> Iterator[Line]:
+def _open_matters(database: Database) -> Iterator[CheckResult]:
     now_ms = wall_ms()
     with database.read() as connection:
         alarms = standing_alarms(connection)
@@ -126,7 +126,7 @@ def _open_matters(database: Database) -> Iterator[Line]:
             yield warn("deliveries", late, "see that an incidents process runs and the receiver answers")
 
 
-def _clock(database: Database) -> Line:
+def _clock(database: Database) -> CheckResult:
     with database.read() as connection:
         before_ms = wall_ms()
         theirs_ms = int(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp()) * 1000").scalar() or 0)
@@ -134,15 +134,15 @@ def _clock(database: Database) -> Line:
     return clock_line("PostgreSQL's host", theirs_ms - ours_ms)
 
 
-def clock_line(whose: str, off_ms: int) -> Line:
-    """How far another clock is from ours."""
+def clock_line(whose: str, off_ms: int) -> CheckResult:
+    """Return how far another clock is from ours."""
     detail, remedy = f"the clock of {whose} is {off_ms:+d} ms from ours", "synchronise both (chrony, systemd-timesyncd)"
     if abs(off_ms) > SKEW_FAIL_MS:
         return fail("clock", detail, remedy)
     return warn("clock", detail, remedy) if abs(off_ms) > SKEW_WARN_MS else ok("clock", detail)
 
 
-def inventory(settings: Settings) -> Iterator[Line]:
+def inventory(settings: Settings) -> Iterator[CheckResult]:
     """Sites and devices are known: without them nothing is accepted."""
     url = inventory_url(settings)
     if _missing_file(url):
@@ -160,13 +160,13 @@ def inventory(settings: Settings) -> Iterator[Line]:
         yield ok("inventory", f"{sites} sites, {devices} devices, {waiting} unknown devices knocking")
 
 
-def evidence(settings: Settings) -> Iterator[Line]:
+def evidence(settings: Settings) -> Iterator[CheckResult]:
     """Uploads have somewhere to go."""
     yield from folder("evidence", settings.evidence.folder)
 
 
-def folder(what: str, path: Path) -> Iterator[Line]:
-    """A folder that must be writable, and have room."""
+def folder(what: str, path: Path) -> Iterator[CheckResult]:
+    """Yield a folder that must be writable, and have room."""
     there = path
     while not there.exists() and there != there.parent:
         there = there.parent
@@ -184,8 +184,8 @@ def folder(what: str, path: Path) -> Iterator[Line]:
         yield ok(what, detail)
 
 
-def results(settings: Settings) -> Iterator[Line]:
-    """The store of results answers a question. Losing it loses no incident."""
+def results(settings: Settings) -> Iterator[CheckResult]:
+    """Yield the store of results answers a question. Losing it loses no incident."""
     url = settings.results.url
     if _missing_file(url):
         yield warn("results", f"{url} is not there yet", "it is made when the deployment first runs")
@@ -193,7 +193,7 @@ def results(settings: Settings) -> Iterator[Line]:
     store = open_results(settings)
     try:
         now_ms = wall_ms()
-        counts = Results(store).incidents_per_hour(Span(now_ms - HOUR_MS, now_ms))
+        counts = Results(store).incidents_per_hour(TimeRange(now_ms - HOUR_MS, now_ms))
     finally:
         store.close()
     yield ok("results", f"{url} answers, {len(counts)} figures in the last hour")

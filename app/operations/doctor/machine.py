@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app.operations.doctor.everywhere import clock_line, folder
-from app.operations.doctor.report import Check, Line, age, fail, ok, warn
+from app.operations.doctor.report import Check, CheckResult, age, fail, ok, warn
 from app.settings.settings import Settings
 from app.wiring.folder_lock import FolderLock
 from contracts.errors import ConfigurationError
-from streams.checkpoints.sqlite_lookup import EngineLook
-from streams.engine.manifest import Manifest, decode_manifest
+from streams.checkpoints.sqlite_lookup import EngineLookup
+from streams.engine.manifest import PartitionManifest, decode_manifest
 from streams.log.port import LogReader
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.partition_driver import MAX_ATTEMPTS
@@ -35,8 +35,8 @@ def checks_of(settings: Settings) -> list[Check]:
     ]
 
 
-def process(path: Path) -> Iterator[Line]:
-    """Whether ``linli run`` holds the folder."""
+def process(path: Path) -> Iterator[CheckResult]:
+    """Yield whether ``linli run`` holds the folder."""
     if not path.exists():
         yield fail("process", f"{path} is not there: nothing has run here", "linli inventory load FILE; linli run")
         return
@@ -47,7 +47,7 @@ def process(path: Path) -> Iterator[Line]:
         yield ok("process", str(held).partition(";")[0])
 
 
-def log(path: Path) -> Iterator[Line]:
+def log(path: Path) -> Iterator[CheckResult]:
     """The day files continue each other, and time goes on."""
     days = DayLog(path, readonly=True)
     try:
@@ -66,12 +66,12 @@ def log(path: Path) -> Iterator[Line]:
         yield ok("log", f"{detail}, time is {age(behind_ms)} old")
 
 
-def rules(path: Path) -> Iterator[Line]:
+def rules(path: Path) -> Iterator[CheckResult]:
     """The snapshots belong to this log, reach into it, and nothing has stopped the rules."""
     if not (path / "engine.db").exists():
         yield warn("rules", "no engine.db yet", "linli run")
         return
-    days, look = DayLog(path, readonly=True), EngineLook(path / "engine.db")
+    days, look = DayLog(path, readonly=True), EngineLookup(path / "engine.db")
     try:
         manifest = newest([decode_manifest(body) for body in look.manifests()])
         if manifest is None:
@@ -87,12 +87,12 @@ def rules(path: Path) -> Iterator[Line]:
         look.close()
 
 
-def newest(manifests: list[Manifest]) -> Manifest | None:
+def newest(manifests: list[PartitionManifest]) -> PartitionManifest | None:
     """Of the versions' manifests that of the one in force."""
     return max(manifests, key=lambda manifest: (manifest.generation, manifest.position), default=None)
 
 
-def unsaved(what: str, log: LogReader, now_ms: int) -> Iterator[Line]:
+def unsaved(what: str, log: LogReader, now_ms: int) -> Iterator[CheckResult]:
     """How a partition stands that has no snapshot. No line while there is nothing to judge."""
     begin, end = log.begin(), log.end()
     first = log.read(0, 1) if begin == 0 else []  # what retention has shortened is not new
@@ -104,8 +104,8 @@ def unsaved(what: str, log: LogReader, now_ms: int) -> Iterator[Line]:
 
 
 def standing(
-    what: str, manifest: Manifest, begin: int, end: int, *, log_id: str, partition: int, partitions: int
-) -> Iterator[Line]:
+    what: str, manifest: PartitionManifest, begin: int, end: int, *, log_id: str, partition: int, partitions: int
+) -> Iterator[CheckResult]:
     """How the snapshots of a partition stand to its log. A line only where something is to be said, or all is well."""
     if manifest.log_id != log_id:
         yield fail(
@@ -128,7 +128,7 @@ def standing(
         yield ok(what, f"{end - 1 - manifest.position} records behind the log")
 
 
-def failed(what: str, position: int, times: int) -> Line:
-    """A position that raised uncaught errors."""
+def failed(what: str, position: int, times: int) -> CheckResult:
+    """Return a position that raised uncaught errors."""
     detail, remedy = f"feeding position {position} failed {times} times", "linli streams failures says how"
     return fail(what, detail, remedy) if times >= MAX_ATTEMPTS else warn(what, detail, remedy)

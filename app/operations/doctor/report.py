@@ -19,7 +19,7 @@ class Level(enum.StrEnum):
     FAIL = "fail"
 
 
-class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+class CheckResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """One finding of the doctor. ``remedy`` is what to do, empty where nothing needs doing."""
 
     level: Level
@@ -32,27 +32,27 @@ class Check(msgspec.Struct, frozen=True):
     """One thing to look at; ``remedy`` is for when looking itself fails."""
 
     what: str
-    look: Callable[[], Iterable[Line]]
+    look: Callable[[], Iterable[CheckResult]]
     remedy: str
 
 
-def ok(what: str, detail: str) -> Line:
+def ok(what: str, detail: str) -> CheckResult:
     """All is well."""
-    return Line(Level.OK, what, detail)
+    return CheckResult(Level.OK, what, detail)
 
 
-def warn(what: str, detail: str, remedy: str) -> Line:
+def warn(what: str, detail: str, remedy: str) -> CheckResult:
     """It works, and should be looked at."""
-    return Line(Level.WARN, what, detail, remedy)
+    return CheckResult(Level.WARN, what, detail, remedy)
 
 
-def fail(what: str, detail: str, remedy: str) -> Line:
+def fail(what: str, detail: str, remedy: str) -> CheckResult:
     """It does not work, or soon will not."""
-    return Line(Level.FAIL, what, detail, remedy)
+    return CheckResult(Level.FAIL, what, detail, remedy)
 
 
-def lines_of(checks: Sequence[Check]) -> Iterable[Line]:
-    """Every check's lines, in order; one that cannot be made is a line itself."""
+def lines_of(checks: Sequence[Check]) -> Iterable[CheckResult]:
+    """Return every check's lines, in order; one that cannot be made is a line itself."""
     for check in checks:
         try:
             yield from check.look()
@@ -60,14 +60,14 @@ def lines_of(checks: Sequence[Check]) -> Iterable[Line]:
             yield fail(check.what, str(error), check.remedy)
 
 
-def text_of(line: Line) -> str:
-    """The line for people."""
+def text_of(line: CheckResult) -> str:
+    """Return the line for people."""
     remedy = f"\n      → {line.remedy}" if line.remedy else ""
     return f"{line.level:5} {line.what}: {line.detail}{remedy}"
 
 
 def age(ms: int) -> str:
-    """A duration for people.
+    """Return a duration for people.
 
     >>> age(90_000), age(7_200_000), age(172_800_000)
     ('90 s', '2.0 h', '2.0 days')

@@ -13,31 +13,31 @@ import msgspec
 
 from contracts.errors import ConfigurationError
 from contracts.names import partition_of
-from streams.engine.manifest import Manifest, decode_manifest
+from streams.engine.manifest import PartitionManifest, decode_manifest
 from streams.engine.snapshot import SnapshotRow, decode_row, encode_row
 
 
-class End(msgspec.Struct, frozen=True):
+class LogEnd(msgspec.Struct, frozen=True):
     """The last record of a partition of the new log."""
 
     position: int
     record_hash: bytes
 
 
-class State(msgspec.Struct, frozen=True):
-    """What is kept of a partition of the old log whose engine has seen all of it."""
+class PartitionState(msgspec.Struct, frozen=True):
+    """The state of a partition of the old log whose engine has seen all of it."""
 
     rows: Sequence[SnapshotRow]
-    manifest: Manifest
+    manifest: PartitionManifest
 
 
-def newest_of(manifests: Iterable[bytes]) -> Manifest | None:
-    """The one written last by the newest version of the rules, if there is any."""
+def newest_of(manifests: Iterable[bytes]) -> PartitionManifest | None:
+    """Return the one written last by the newest version of the rules, if there is any."""
     known = map(decode_manifest, manifests)
     return max(known, key=lambda manifest: (manifest.generation, manifest.position), default=None)
 
 
-def check_drained(manifest: Manifest | None, end: int, rules: str) -> Manifest:
+def check_drained(manifest: PartitionManifest | None, end: int, rules: str) -> PartitionManifest:
     """The manifest, when the engine has seen the whole log and will decide nothing more; ``rules`` is what runs it.
 
     Raises:
@@ -52,9 +52,9 @@ def check_drained(manifest: Manifest | None, end: int, rules: str) -> Manifest:
 
 
 def carried(
-    states: Sequence[State], *, log_id: str, partitions: int, ends: Mapping[int, End]
-) -> dict[int, tuple[list[SnapshotRow], Manifest]]:
-    """Rows and manifest of every partition of the new log that has sites.
+    states: Sequence[PartitionState], *, log_id: str, partitions: int, ends: Mapping[int, LogEnd]
+) -> dict[int, tuple[list[SnapshotRow], PartitionManifest]]:
+    """Return rows and manifest of every partition of the new log that has sites.
 
     Args:
         states: of every partition of the old log that has one, drained.
@@ -82,8 +82,8 @@ def carried(
 
 
 def _manifest(
-    old: Manifest, rows: Sequence[SnapshotRow], log_id: str, partitions: int, partition: int, end: End
-) -> Manifest:
+    old: PartitionManifest, rows: Sequence[SnapshotRow], log_id: str, partitions: int, partition: int, end: LogEnd
+) -> PartitionManifest:
     return msgspec.structs.replace(
         old,
         log_id=log_id,

@@ -67,7 +67,7 @@ def copy_incidents(source: Store, target: Store, origin: str) -> dict[str, Table
 
 
 def is_done(target: Store, origin: str) -> bool:
-    """Whether everything of ``origin`` was copied before."""
+    """Return whether everything of ``origin`` was copied before."""
     with target.read() as reading:
         return current(reading, f"{_OURS}{origin}") == DONE
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from app.operations.migration.carry import State, check_drained, newest_of
-from app.operations.migration.machine import Done
+from app.operations.migration.carry import PartitionState, check_drained, newest_of
+from app.operations.migration.machine import MigrationResult
 from app.operations.migration.new_log import NewLog
-from app.operations.migration.rehash import Source, rehashed
+from app.operations.migration.rehash import SourcePartition, rehashed
 from app.settings.settings import Settings
 from app.wiring.district import log_partitions, open_cluster, topic_names
 from app.wiring.stores import open_incidents
 from contracts.errors import ConfigurationError
 from incidents.store.counters import current
 from streams.checkpoints.findings_topic import KafkaFindings
-from streams.checkpoints.kafka import KafkaKeep
+from streams.checkpoints.kafka import KafkaCheckpointStore
 from streams.kafka import KafkaCluster, KafkaSender, KafkaTails
 from streams.log.kafka.kafka_log import KafkaLogReader, KafkaLogWriter
 
@@ -26,7 +26,9 @@ LAGS_MS = 60_000
 """Time in partitions that become one may lie this far apart where the log ends; quiet ones are told it every second."""
 
 
-def migrate_district(old: Settings, new: Settings, on_progress: Callable[[str], None] = lambda _line: None) -> Done:
+def migrate_district(
+    old: Settings, new: Settings, on_progress: Callable[[str], None] = lambda _line: None
+) -> MigrationResult:
     """Copy the log; safe to repeat after a kill.
 
     Args:
@@ -53,7 +55,7 @@ def migrate_district(old: Settings, new: Settings, on_progress: Callable[[str], 
         copies = into.fill(rehashed(log.sources(), into.partitions, sites), on_progress)
         if log.ends() != ends:
             raise ConfigurationError("something has written into the old log meanwhile: end it, then migrate again")
-        return Done(log=copies, carried_sites=into.carry(states))
+        return MigrationResult(log=copies, carried_sites=into.carry(states))
 
 
 class _OldLog:
@@ -77,11 +79,11 @@ class _OldLog:
     def findings(self) -> list[KafkaFindings]:
         return [KafkaFindings(self._cluster, self._names.findings, p, self._tails) for p in range(self.partitions)]
 
-    def sources(self) -> list[Source]:
-        return [Source(log, self._keep(number).skipped()) for number, log in enumerate(self._logs)]
+    def sources(self) -> list[SourcePartition]:
+        return [SourcePartition(log, self._keep(number).skipped()) for number, log in enumerate(self._logs)]
 
-    def states(self) -> list[State]:
-        """The rules' state of all partitions at the log's end, where one does not begin at its beginning."""
+    def states(self) -> list[PartitionState]:
+        """Return the rules' state of all partitions at the log's end, where one does not begin at its beginning."""
         if not any(log.begin() for log in self._logs):
             return []
         states = []
@@ -89,7 +91,7 @@ class _OldLog:
             if log.end():
                 keep = self._keep(number)
                 manifest = check_drained(newest_of(keep.manifests().values()), log.end(), "`linli streams run`")
-                states.append(State(keep.load(manifest.digest)[0], manifest))
+                states.append(PartitionState(keep.load(manifest.digest)[0], manifest))
         return states
 
     def check_time(self) -> None:
@@ -107,8 +109,8 @@ class _OldLog:
                 "partitions, where none waits for another"
             )
 
-    def _keep(self, partition: int) -> KafkaKeep:
-        return KafkaKeep(self._cluster, self._names, partition, sender=self._sender, tails=self._tails)
+    def _keep(self, partition: int) -> KafkaCheckpointStore:
+        return KafkaCheckpointStore(self._cluster, self._names, partition, sender=self._sender, tails=self._tails)
 
 
 def _check_taken(new: Settings, findings: Sequence[KafkaFindings]) -> None:

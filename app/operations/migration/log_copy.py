@@ -20,7 +20,7 @@ APPEND_BATCHES = 500
 
 
 class PartitionCopy(msgspec.Struct):
-    """What a partition of the new log holds of the old one: how many records, and a digest over all of them."""
+    """A partition's copy in the new log: how many records, and a digest over all of them."""
 
     records: int = 0
     digest: bytes = b""
@@ -31,7 +31,7 @@ class PartitionCopy(msgspec.Struct):
         self.digest = hashlib.blake2b(self.digest + data, digest_size=16).digest()
 
 
-class Target(msgspec.Struct, frozen=True):
+class CopyTarget(msgspec.Struct, frozen=True):
     """The new log."""
 
     partitions: int
@@ -40,7 +40,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 def copy_log(
-    batches: Iterable[Batch], target: Target, on_progress: Callable[[int], None] = lambda _records: None
+    batches: Iterable[Batch], target: CopyTarget, on_progress: Callable[[int], None] = lambda _records: None
 ) -> dict[int, PartitionCopy]:
     """Append what ``target`` lacks of ``batches``, and read everything back; what each partition holds of them.
 
@@ -74,7 +74,7 @@ def copy_log(
 
 
 class _Held:
-    """What a partition held when the copying began, read in order to be compared."""
+    """A partition's content when the copying began, read in order to be compared."""
 
     def __init__(self, log: LogReader) -> None:
         if log.begin():

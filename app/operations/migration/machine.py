@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from app.operations.migration.carry import State, check_drained, newest_of
+from app.operations.migration.carry import PartitionState, check_drained, newest_of
 from app.operations.migration.database_copy import copy_incidents, copy_inventory, is_done
 from app.operations.migration.log_copy import PartitionCopy
 from app.operations.migration.new_log import NewLog
-from app.operations.migration.rehash import Source, rehashed
+from app.operations.migration.rehash import SourcePartition, rehashed
 from app.settings.settings import Settings
 from app.settings.stores import sqlite_path
 from app.wiring.district import open_cluster
@@ -24,13 +24,13 @@ from app.wiring.stores import inventory_url, open_incidents, open_inventory_tabl
 from contracts.errors import ConfigurationError
 from incidents.store.store import Store
 from inventory.tables import SqliteTables
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.kafka import KafkaCluster
 from streams.log.sqlite.day_log import DayLog
 
 
-class Done(msgspec.Struct, frozen=True):
-    """What a migration came to. ``before``: it had been done already, and nothing was looked at."""
+class MigrationResult(msgspec.Struct, frozen=True):
+    """The result of a migration. ``before``: it had been done already, and nothing was looked at."""
 
     before: bool = False
     inventory_changes: int = 0
@@ -41,7 +41,7 @@ class Done(msgspec.Struct, frozen=True):
 
 def migrate_machine(
     machine: Settings, district: Settings, on_progress: Callable[[str], None] = lambda _line: None
-) -> Done:
+) -> MigrationResult:
     """Copy everything; safe to repeat after a kill.
 
     Args:
@@ -63,7 +63,7 @@ def migrate_machine(
         target = open_incidents(district)
         opened.callback(target.close)
         if is_done(target, log.identity()):
-            return Done(before=True)
+            return MigrationResult(before=True)
         changes = _inventory(machine, district, opened)
         on_progress(f"inventory: {changes} changes")
         cluster = opened.enter_context(open_cluster(district, "linli-migrate"))
@@ -71,7 +71,7 @@ def migrate_machine(
         source = Store(f"sqlite:///{_existing(sqlite_path('incidents.url', machine.incidents.url), 'incidents.url')}")
         opened.callback(source.close)
         tables = copy_incidents(source, target, log.identity())
-        return Done(
+        return MigrationResult(
             inventory_changes=changes,
             log=copies,
             tables={name: copy.rows for name, copy in tables.items()},
@@ -91,23 +91,23 @@ def _log(
     log: DayLog, folder: Path, cluster: KafkaCluster, district: Settings, on_progress: Callable[[str], None]
 ) -> tuple[Mapping[int, PartitionCopy], int]:
     new = NewLog(cluster, district)
-    store = EngineStore(_existing(folder / "engine.db", "log.url"))
+    store = SqliteCheckpointStore(_existing(folder / "engine.db", "log.url"))
     try:
         states, skipped = _states(store, log), store.skipped()
     finally:
         store.close()
     sites = [row.site_id for state in states for row in state.rows]
-    copies = new.fill(rehashed([Source(log, skipped)], new.partitions, sites), on_progress)
+    copies = new.fill(rehashed([SourcePartition(log, skipped)], new.partitions, sites), on_progress)
     return copies, new.carry(states)
 
 
-def _states(store: EngineStore, log: DayLog) -> list[State]:
-    """The rules' state at the log's end, where the log does not begin at its beginning."""
+def _states(store: SqliteCheckpointStore, log: DayLog) -> list[PartitionState]:
+    """Return the rules' state at the log's end, where the log does not begin at its beginning."""
     if not log.begin():
         return []
     manifest = check_drained(newest_of(store.manifests().values()), log.end(), "`linli run`")
     rows, _ = store.load(manifest.digest)
-    return [State(rows, manifest)]
+    return [PartitionState(rows, manifest)]
 
 
 def _existing(path: Path, key: str) -> Path:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from app.operations.migration.carry import End, State, carried
-from app.operations.migration.log_copy import PartitionCopy, Target, copy_log
+from app.operations.migration.carry import LogEnd, PartitionState, carried
+from app.operations.migration.log_copy import CopyTarget, PartitionCopy, copy_log
 from app.settings.settings import Settings
 from app.wiring.district import log_partitions, topic_names
 from contracts.batch import Batch
 from contracts.errors import ConfigurationError
 from contracts.names import partition_of
-from streams.checkpoints.kafka import KafkaKeep
+from streams.checkpoints.kafka import KafkaCheckpointStore
 from streams.engine.manifest import encode_manifest
 from streams.kafka import KafkaCluster
 from streams.log.kafka.kafka_log import KafkaLogReader, KafkaLogWriter
@@ -30,7 +30,9 @@ class NewLog:
         tails = self._cluster.tails()
         writer = KafkaLogWriter(self._cluster, self._names.log, range(self.partitions))
         try:
-            target = Target(self.partitions, lambda p: KafkaLogReader(self._cluster, self._names.log, p, tails), writer)
+            target = CopyTarget(
+                self.partitions, lambda p: KafkaLogReader(self._cluster, self._names.log, p, tails), writer
+            )
             copies = copy_log(batches, target, lambda records: on_progress(f"log: {records} records"))
         finally:
             writer.close()
@@ -39,7 +41,7 @@ class NewLog:
         on_progress(f"log: {records} records in {len(copies)} partitions, read back")
         return copies
 
-    def carry(self, states: Sequence[State]) -> int:
+    def carry(self, states: Sequence[PartitionState]) -> int:
         """Put the rules' state behind the last record, unless it is there; of how many sites it is."""
         if not states:
             return 0
@@ -51,7 +53,7 @@ class NewLog:
             log_id = self._cluster.topic_id(self._names.log)
             moved = carried(states, log_id=log_id, partitions=self.partitions, ends=ends)
             for partition, (rows, manifest) in moved.items():
-                keep = KafkaKeep(self._cluster, self._names, partition, sender=sender, tails=tails)
+                keep = KafkaCheckpointStore(self._cluster, self._names, partition, sender=sender, tails=tails)
                 if manifest.digest not in keep.manifests():
                     keep.save(rows, encode_manifest(manifest), manifest.digest)
         finally:
@@ -60,8 +62,8 @@ class NewLog:
         return len(sites)
 
 
-def _end_of(log: KafkaLogReader) -> End:
+def _end_of(log: KafkaLogReader) -> LogEnd:
     last = log.end() - 1
     if last < 0:
         raise ConfigurationError("nothing is left of the log, so there is nothing the rules' state could lie behind")
-    return End(last, hash_of(log.read(last, 1)[0]))
+    return LogEnd(last, hash_of(log.read(last, 1)[0]))

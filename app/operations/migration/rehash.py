@@ -22,15 +22,15 @@ from contracts.names import partition_of
 from streams.log.port import LogReader
 
 
-class Source(msgspec.Struct, frozen=True):
+class SourcePartition(msgspec.Struct, frozen=True):
     """A partition of the old log. ``skipped``: positions that a person has given up."""
 
     log: LogReader
     skipped: frozenset[int] = frozenset()
 
 
-def rehashed(sources: Sequence[Source], partitions: int, sites: Iterable[str] = ()) -> Iterator[Batch]:
-    """The records of ``sources`` (every partition of a log, in order) as batches of ``partitions`` new ones.
+def rehashed(sources: Sequence[SourcePartition], partitions: int, sites: Iterable[str] = ()) -> Iterator[Batch]:
+    """Yield the records of ``sources`` (every partition of a log, in order) as batches of ``partitions`` new ones.
 
     Time reaches a partition from its first site on, so that each site hears of it exactly as before: what was late
     stays late. A partition whose log ends earlier than others' holds back those that it shares a new one with.
@@ -71,7 +71,7 @@ def _merged(feeding: Sequence[_Reading], partitions: int, begun: set[int]) -> It
 class _Reading:
     """An old partition being read. ``proven_ms`` is how far time was in it before what comes next."""
 
-    def __init__(self, source: Source, number: int, partitions: int) -> None:
+    def __init__(self, source: SourcePartition, number: int, partitions: int) -> None:
         self.proven_ms = 0
         self._batches = _batches(source, number, partitions)
         self._next = next(self._batches, None)
@@ -82,7 +82,7 @@ class _Reading:
         return self._next is None
 
     def run(self) -> list[Batch]:
-        """The next records, up to the first one whose time is not behind what was proven.
+        """Return the next records, up to the first one whose time is not behind what was proven.
 
         A record behind it (a shard that has just begun says 0) releases less than time would allow: nothing of another
         source may come before time is where it was.
@@ -97,7 +97,7 @@ class _Reading:
         return run
 
 
-def _batches(source: Source, number: int, partitions: int) -> Iterator[Batch]:
+def _batches(source: SourcePartition, number: int, partitions: int) -> Iterator[Batch]:
     for record in records_of(source.log):
         if record.position in source.skipped:
             continue

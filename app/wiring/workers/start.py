@@ -17,7 +17,7 @@ from app.wiring.workers.supervisor import CRASHED, Supervisor
 from app.wiring.workers.worker import WorkerSettings, run_worker
 from contracts.errors import ConfigurationError, LinliError
 from streams.checkpoints.driver_alarms import DriverAlarm
-from streams.checkpoints.findings_topic import PartitionAlarm, encode_said
+from streams.checkpoints.findings_topic import PartitionAlarm, encode_findings_record
 from streams.checkpoints.kafka import FindingLost
 from streams.runtime.progress import Stuck
 from system.clock import wall_ms
@@ -41,7 +41,7 @@ def start_worker(settings: Settings, *, accept_cut: bool = False, report_to: int
 
 
 def code_of(failure: Exception | None) -> int:
-    """The exit code of a worker that ended so: 0 drained, 1 or 2 for a person to mend, 70 to be started again."""
+    """The exit code of a worker that ended so: 0 drained, 1 or 2 for a person to fix, 70 to be started again."""
     match failure:
         case None:
             return 0
@@ -69,6 +69,6 @@ def _tell(settings: Settings, stuck: Stuck) -> None:
     try:
         with open_cluster(settings, "linli-streams-supervisor") as cluster:
             sender = cluster.producer()
-            sender.send(topic_names(settings).findings, partition, encode_said(alarm)).wait(10.0)
+            sender.send(topic_names(settings).findings, partition, encode_findings_record(alarm)).wait(10.0)
     except LinliError as error:
         LOG.error("alarm_not_sent", alarm=alarm.alarm.value, detail=alarm.detail, reason=str(error))

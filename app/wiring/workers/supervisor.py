@@ -1,6 +1,6 @@
 """Keeps one worker going in this process group: replaced when it crashes or stands still, ended in order when we are.
 
-What a person has to mend (exit codes 1 and 2 of the worker) ends the supervisor too, with the same code.
+What a person has to fix (exit codes 1 and 2 of the worker) ends the supervisor too, with the same code.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import structlog
 from streams.runtime.progress import Stuck, Watchdog, decode_progress
 
 LOG = structlog.get_logger("linli")
-CRASHED = 70  # EX_SOFTWARE: an uncaught error; 1 and 2 are what a person must mend
+CRASHED = 70  # EX_SOFTWARE: an uncaught error; 1 and 2 are what a person must fix
 LEAVE_S = 25.0
 """How long a worker may take to end in order: two drains' time."""
 PERSISTS = 3
@@ -42,7 +42,7 @@ class Supervisor:
         self._faults = 0
 
     def run(self) -> int:
-        """Until SIGTERM, Ctrl-C or something that a person must mend; the exit code. Only in the main thread."""
+        """Until SIGTERM, Ctrl-C or something that a person must fix; the exit code. Only in the main thread."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         while True:
@@ -85,13 +85,13 @@ class Supervisor:
             if select.select([read], [], [], 0.5)[0]:
                 *lines, line = (line + os.read(read, 65_536)).split(b"\n")
                 for report in lines:
-                    watchdog.hear(decode_progress(report), time.monotonic())
+                    watchdog.observe(decode_progress(report), time.monotonic())
             now_s = time.monotonic()
             if self._stopping:
                 left_s = left_s or now_s + LEAVE_S
                 stuck = Stuck("it did not end in time") if now_s > left_s else None
             else:
-                stuck = watchdog.judge(now_s)
+                stuck = watchdog.check(now_s)
             if stuck is not None:
                 child.kill()
                 return stuck
@@ -109,7 +109,7 @@ class Supervisor:
 
 
 def _last_code(stuck: Stuck | None, code: int) -> int:
-    """How we end that were asked to: as the worker did; 1 when it had to be killed, and so has not drained."""
+    """Return how we end that were asked to: as the worker did; 1 when it had to be killed, and so has not drained."""
     if stuck is not None:
         LOG.error("worker_not_drained", reason=stuck.why)
         return 1

@@ -19,15 +19,15 @@ from prometheus_client import CollectorRegistry
 from app.wiring.engine import engine_of
 from contracts.errors import ConfigurationError, LinliError, LogBroken, Transient
 from streams.checkpoints.driver_alarms import DriverAlarm
-from streams.checkpoints.findings_topic import PartitionAlarm, encode_said
-from streams.checkpoints.kafka import KafkaKeep
+from streams.checkpoints.findings_topic import PartitionAlarm, encode_findings_record
+from streams.checkpoints.kafka import KafkaCheckpointStore
 from streams.kafka import KafkaCluster, KafkaSender
 from streams.log.kafka.kafka_log import KafkaLogReader
 from streams.runtime.faust_app import FaustReader, ReaderSettings
 from streams.runtime.metrics import WorkerMetrics
 from streams.runtime.partition_driver import DecisionTimes, PartitionDriver
 from streams.runtime.progress import PartitionProgress, WorkerProgress, encode_progress
-from streams.runtime.worker import Worker
+from streams.runtime.worker import PartitionWorker
 from streams.topics import TopicNames
 from system.clock import wall_ms
 
@@ -52,7 +52,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     accept_cut: bool = False
 
 
-class Partitions:
+class DriverFactory:
     """Makes drivers: connections are shared, since most of the time nobody reads."""
 
     def __init__(self, cluster: KafkaCluster, settings: WorkerSettings, times: DecisionTimes | None = None) -> None:
@@ -66,11 +66,11 @@ class Partitions:
         self._ends = cluster.tails()
 
     def driver(self, partition: int) -> PartitionDriver:
-        """A new one, not opened."""
+        """Return a new one, not opened."""
         names, tails = self._settings.names, self._tails[partition % CONNECTIONS]
         return PartitionDriver(
             KafkaLogReader(self._cluster, names.log, partition, tails),
-            KafkaKeep(self._cluster, names, partition, sender=self._sender, tails=tails),
+            KafkaCheckpointStore(self._cluster, names, partition, sender=self._sender, tails=tails),
             engine_of(self._log_id, partition=partition, partitions=self.count),
             on_alarm=lambda alarm, detail: self.alarm(partition, alarm, detail),
             accept_cut=self._settings.accept_cut,
@@ -78,7 +78,7 @@ class Partitions:
         )
 
     def ends(self, partitions: Collection[int]) -> dict[int, int]:
-        """Where the log of each of them ends."""
+        """Return where the log of each of them ends."""
         return self._ends.ends(self._settings.names.log, partitions)
 
     def flush(self) -> None:
@@ -87,7 +87,7 @@ class Partitions:
             self._sender.flush(FLUSH_S)
 
     def check_log(self) -> None:
-        """Nothing, while the log is the topic that it was at the start.
+        """Raise unless the log is the topic that it was at the start.
 
         Raises:
             LogBroken: it is another one of the same name. The group would only learn of it minutes later: until then
@@ -106,7 +106,7 @@ class Partitions:
         """Tell people: on the findings topic, from where incidents take it; never as a finding."""
         LOG.error(alarm.value, partition=partition, detail=detail)
         said = PartitionAlarm(alarm, partition, detail, wall_ms())
-        self._sender.send(self._settings.names.findings, partition, encode_said(said))
+        self._sender.send(self._settings.names.findings, partition, encode_findings_record(said))
 
 
 class WorkerProcess:
@@ -129,9 +129,9 @@ class WorkerProcess:
         self._seen: dict[int, PartitionProgress] = {}
         self._waits_for = ""
         self._broken: LogBroken | None = None
-        self._partitions: Partitions | None = None
+        self._partitions: DriverFactory | None = None
         self._reader: FaustReader | None = None
-        self._worker: Worker | None = None
+        self._worker: PartitionWorker | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``; then drain, leave the group, and return.
@@ -149,20 +149,20 @@ class WorkerProcess:
         finally:
             self._ended.set()
 
-    async def _connect(self, stop: asyncio.Event) -> Partitions | None:
+    async def _connect(self, stop: asyncio.Event) -> DriverFactory | None:
         """Wait until the brokers answer; says which do not."""
         while not stop.is_set():
             try:
-                return await asyncio.to_thread(Partitions, self._cluster, self._settings, self._times)
+                return await asyncio.to_thread(DriverFactory, self._cluster, self._settings, self._times)
             except Transient as error:
                 self._waits_for = str(error)
                 LOG.warning("waiting", reason=str(error))
                 await _wait(stop, error.retry_after_s or RETRY_S)
         return None
 
-    async def _live(self, partitions: Partitions, stop: asyncio.Event) -> None:
+    async def _live(self, partitions: DriverFactory, stop: asyncio.Event) -> None:
         names = self._settings.names
-        worker = Worker(partitions.driver, on_alarm=partitions.alarm)
+        worker = PartitionWorker(partitions.driver, on_alarm=partitions.alarm)
         settings = ReaderSettings(servers=tuple(self._cluster.servers), topic=names.log, group=f"{names.prefix}streams")
         reader = FaustReader(settings, worker)
         self._partitions, self._worker, self._reader, self._waits_for = partitions, worker, reader, ""
@@ -259,7 +259,7 @@ def run_worker(
         failure: Exception | None = None
         try:
             await WorkerProcess(settings, report_to=report_to, registry=registry, times=times).run(stop)
-        except Exception as error:  # noqa: BLE001 - the border of the process: it ends with its code
+        except Exception as error:  # noqa: BLE001 - the boundary of the process: it ends with its code
             failure = error
         code = code_of(failure)
         sys.stderr.flush()
@@ -269,8 +269,8 @@ def run_worker(
     raise AssertionError("never reached")
 
 
-async def drained(worker: Worker, cluster: KafkaCluster) -> None:
-    """Nothing, once every partition is marked as drained.
+async def drained(worker: PartitionWorker, cluster: KafkaCluster) -> None:
+    """Wait until every partition is marked as drained.
 
     Raises:
         Transient: the brokers do not take it.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from delivery.backoff import Outcome
+from delivery.backoff import AttemptOutcome
 from delivery.conformance.case import Case
 from delivery.conformance.moves import Move, answer, drip, end_sending, flood, head, hold, read, reset, say
 
 
 def _instead(what: str, *moves: Move) -> Case:
-    return Case(name=f"{what} instead of an answer", script=(read, *moves), outcome=Outcome.RETRY)
+    return Case(name=f"{what} instead of an answer", script=(read, *moves), outcome=AttemptOutcome.RETRY)
 
 
 def _endless(what: str, *moves: Move) -> Case:
-    return Case(name=what, script=(read, *moves), outcome=Outcome.RETRY, is_cut=True)
+    return Case(name=what, script=(read, *moves), outcome=AttemptOutcome.RETRY, is_cut=True)
 
 
 ANSWERS = (
@@ -39,22 +39,24 @@ ANSWERS = (
     Case(
         name="an interim answer before the answer",
         script=(read, say(head(100)), answer(200)),
-        outcome=Outcome.DELIVERED,
+        outcome=AttemptOutcome.DELIVERED,
     ),
     Case(
         name="an answer, and one direction closed",
         script=(read, answer(200), end_sending, hold),
-        outcome=Outcome.DELIVERED,
+        outcome=AttemptOutcome.DELIVERED,
     ),
-    Case(name="an answer, and a connection left open", script=(read, answer(200), hold), outcome=Outcome.DELIVERED),
+    Case(
+        name="an answer, and a connection left open", script=(read, answer(200), hold), outcome=AttemptOutcome.DELIVERED
+    ),
     Case(
         name="two answers to one request count as the first",
         script=(read, answer(200), answer(500)),
-        outcome=Outcome.DELIVERED,
+        outcome=AttemptOutcome.DELIVERED,
     ),
     Case(
         name="headers that make no sense are passed over",
         script=(read, answer(200, "no colon here", "X-\x01: \x02", "Retry-After: soon")),
-        outcome=Outcome.DELIVERED,
+        outcome=AttemptOutcome.DELIVERED,
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 
-from delivery.backoff import Outcome
+from delivery.backoff import AttemptOutcome
 from delivery.conformance.case import Case
 from delivery.conformance.moves import PEER_TEXT, Move, PeerSide, answer, drip, flood, head, hold, read, reset, say
 
@@ -24,7 +24,7 @@ _NO_RECEIPTS = {
 
 
 def _unread(name: str, *moves: Move) -> Case:
-    return Case(name=name, script=(read, *moves), outcome=Outcome.UNREADABLE)
+    return Case(name=name, script=(read, *moves), outcome=AttemptOutcome.UNREADABLE)
 
 
 def _chunked(side: PeerSide) -> None:
@@ -60,11 +60,11 @@ BODIES = (
     _unread("a success with a body of a terabyte", say(head(200, f"Content-Length: {1 << 40}")), flood(b" " * 65_536)),
     Case(name="a success with no body", script=(read, answer(200, body=b"")), outcome=None),
     Case(name="a success with blanks", script=(read, answer(200, body=b" \r\n ")), outcome=None),
-    Case(name="a body that ends with the connection", script=(read, _until_closed), outcome=Outcome.DELIVERED),
-    Case(name="a body in chunks", script=(read, say(_CHUNKED), _chunked), outcome=Outcome.DELIVERED),
-    Case(name="more than was announced is not read", script=(read, _too_much), outcome=Outcome.DELIVERED),
+    Case(name="a body that ends with the connection", script=(read, _until_closed), outcome=AttemptOutcome.DELIVERED),
+    Case(name="a body in chunks", script=(read, say(_CHUNKED), _chunked), outcome=AttemptOutcome.DELIVERED),
+    Case(name="more than was announced is not read", script=(read, _too_much), outcome=AttemptOutcome.DELIVERED),
     *(
-        Case(name=f"chunks that {what}", script=(read, say(_CHUNKED + chunks)), outcome=Outcome.RETRY)
+        Case(name=f"chunks that {what}", script=(read, say(_CHUNKED + chunks)), outcome=AttemptOutcome.RETRY)
         for what, chunks in {
             "break off": b"ff\r\nhalf",
             "do not come": b"",
@@ -73,7 +73,7 @@ BODIES = (
         }.items()
     ),
     *(
-        Case(name=f"a body that {what}", script=(read, *moves), outcome=Outcome.RETRY, is_cut=True)
+        Case(name=f"a body that {what}", script=(read, *moves), outcome=AttemptOutcome.RETRY, is_cut=True)
         for what, moves in {
             "stops in its middle": (say(head(200, "Content-Length: 99") + b"half"), hold),
             "drips": (say(head(200, "Content-Length: 9999")), drip(b" ")),
@@ -83,6 +83,6 @@ BODIES = (
     Case(
         name="a reset in the middle of a body",
         script=(read, say(head(200, "Content-Length: 99") + b"half"), reset),
-        outcome=Outcome.RETRY,
+        outcome=AttemptOutcome.RETRY,
     ),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from delivery.backoff import Outcome
+from delivery.backoff import AttemptOutcome
 from delivery.conformance.case import Case
 from delivery.conformance.moves import answer, read, redirect
 from delivery.http.statuses import LONGEST_RETRY_AFTER_S
@@ -24,13 +24,13 @@ _TOO_LONG = ("86401", "999999999999", "9" * 400)
 _UNREADABLE = ("", "soon", "-1", "1.5", "1e9", "7, 8", "Mon, 23 Nov 2026 03:34:20 GMT", "0x10", "inf", "nan")
 
 
-def _each(statuses: Iterable[int], outcome: Outcome | None) -> list[Case]:
+def _each(statuses: Iterable[int], outcome: AttemptOutcome | None) -> list[Case]:
     return [Case(name=f"a status of {status}", script=(read, answer(status)), outcome=outcome) for status in statuses]
 
 
 def _asking(header: str, retry_after_s: float | None, status: int = 503) -> Case:
     shown = header if len(header) < 40 else f"{len(header)} digits"
-    outcome = Outcome.MISCONFIGURED if status == 401 else Outcome.RETRY
+    outcome = AttemptOutcome.MISCONFIGURED if status == 401 else AttemptOutcome.RETRY
     script = (read, answer(status, f"Retry-After: {header}"))
     return Case(
         name=f"a {status} that asks to wait {shown!r}", script=script, outcome=outcome, retry_after_s=retry_after_s
@@ -38,11 +38,11 @@ def _asking(header: str, retry_after_s: float | None, status: int = 503) -> Case
 
 
 STATUSES = (
-    *_each(_DELIVERED, Outcome.DELIVERED),
+    *_each(_DELIVERED, AttemptOutcome.DELIVERED),
     *_each(_NO_BODY, None),
-    *_each(_MISCONFIGURED, Outcome.MISCONFIGURED),
-    *_each(_RETRY, Outcome.RETRY),
-    *_each(_REJECTED, Outcome.REJECTED),
+    *_each(_MISCONFIGURED, AttemptOutcome.MISCONFIGURED),
+    *_each(_RETRY, AttemptOutcome.RETRY),
+    *_each(_REJECTED, AttemptOutcome.REJECTED),
     *(_asking(header, seconds) for header, seconds in _ASKED.items()),
     *(_asking(header, LONGEST_RETRY_AFTER_S) for header in _TOO_LONG),
     *(_asking(header, None) for header in _UNREADABLE),
@@ -52,18 +52,18 @@ STATUSES = (
         Case(
             name=f"a {status} to another server is not followed",
             script=(read, redirect(status)),
-            outcome=Outcome.MISCONFIGURED,
+            outcome=AttemptOutcome.MISCONFIGURED,
         )
         for status in _REDIRECTS
     ),
     Case(
         name="a redirect that leads back to itself is not followed",
         script=(read, redirect(307, to="/")),
-        outcome=Outcome.MISCONFIGURED,
+        outcome=AttemptOutcome.MISCONFIGURED,
     ),
     Case(
         name="a redirect to a file of this machine is not followed",
         script=(read, redirect(302, to="file:///etc/hostname")),
-        outcome=Outcome.MISCONFIGURED,
+        outcome=AttemptOutcome.MISCONFIGURED,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from delivery.backoff import Outcome
+from delivery.backoff import AttemptOutcome
 from delivery.conformance.case import Case, Way
 from delivery.conformance.certificates import Shown
 from delivery.conformance.moves import Move, drip, end_sending, hold, read, reset, say
@@ -17,17 +17,19 @@ _NOT_BELIEVED = {
 
 def _not_tls(what: str, *script: Move, is_cut: bool = False) -> Case:
     name = f"{what} where TLS is expected"
-    return Case(name=name, script=script, outcome=Outcome.RETRY, way=Way.TLS_TO_PLAIN, is_cut=is_cut, is_told=False)
+    return Case(
+        name=name, script=script, outcome=AttemptOutcome.RETRY, way=Way.TLS_TO_PLAIN, is_cut=is_cut, is_told=False
+    )
 
 
 def _slow(name: str, *script: Move) -> Case:
-    return Case(name=name, script=script, outcome=Outcome.RETRY, way=Way.TLS, is_cut=True)
+    return Case(name=name, script=script, outcome=AttemptOutcome.RETRY, way=Way.TLS, is_cut=True)
 
 
 TLS = (
-    Case(name="a certificate that holds", outcome=Outcome.DELIVERED, way=Way.TLS),
+    Case(name="a certificate that holds", outcome=AttemptOutcome.DELIVERED, way=Way.TLS),
     *(
-        Case(name=name, outcome=Outcome.RETRY, way=Way.TLS, shown=shown, is_told=False)
+        Case(name=name, outcome=AttemptOutcome.RETRY, way=Way.TLS, shown=shown, is_told=False)
         for shown, name in _NOT_BELIEVED.items()
     ),
     _not_tls("plain HTTP", say(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")),

@@ -29,7 +29,7 @@ class SignedRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sign(secret: bytes, request: SignedRequest) -> str:
-    """The signature as 64 hex digits.
+    """Return the signature as 64 hex digits.
 
     >>> sign(b"s", SignedRequest(timestamp="1", nonce="n", method="POST", path="/", body=b""))[:8]
     '25dcdd06'
@@ -47,7 +47,7 @@ class Verifier:
         self._nonces: OrderedDict[str, int] = OrderedDict()
 
     def refusal(self, request: SignedRequest, signature: str, now_s: int) -> str | None:
-        """Why the request is refused (``timestamp``, ``signature`` or ``replay``), or None when it is good."""
+        """Return why the request is refused (``timestamp``, ``signature`` or ``replay``), or None when it is good."""
         if not request.timestamp.isascii() or not request.timestamp.isdigit():
             return "timestamp"
         if abs(int(request.timestamp) - now_s) > WINDOW_S:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from delivery.deliveries import Message
+from delivery.deliveries import DeliveryMessage
 from delivery.receivers.webhook.signature import (
     NONCE_HEADER,
     SIGNATURE_HEADER,
@@ -28,7 +28,7 @@ PATH = "/linli"
 _MAX_BODY = 256 * 1024
 
 
-class Script(msgspec.Struct, frozen=True):
+class ScriptedResponse(msgspec.Struct, frozen=True):
     """How the next request is answered instead of properly. ``delay_s`` passes before, ``drip_s`` between bytes."""
 
     status: int = 200
@@ -52,8 +52,8 @@ class StandIn:
         self._verifier = Verifier(secret)
         self._now_s = now_s
         self._lock = threading.Lock()
-        self._script: list[Script] = []
-        self.accepted: dict[str, Message] = {}
+        self._script: list[ScriptedResponse] = []
+        self.accepted: dict[str, DeliveryMessage] = {}
         self.bodies: dict[str, bytes] = {}
         self.refused: Counter[str] = Counter()
         self.repeats = 0
@@ -85,13 +85,13 @@ class StandIn:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.stop()
 
-    def answer_next(self, *script: Script) -> None:
+    def answer_next(self, *script: ScriptedResponse) -> None:
         """Answer the next requests as scripted, one after another."""
         with self._lock:
             self._script.extend(script)
 
     def told_incidents(self) -> set[str]:
-        """The incidents of which at least one delivery was accepted."""
+        """Return the incidents of which at least one delivery was accepted."""
         with self._lock:
             return {message.incident.incident_id for message in self.accepted.values()}
 
@@ -113,8 +113,8 @@ class StandIn:
                 return 401, b""
             return self._count(request.body, key)
 
-    def next_script(self) -> Script | None:
-        """The scripted answer to the request that just came, if there is one."""
+    def next_script(self) -> ScriptedResponse | None:
+        """Return the scripted answer to the request that just came, if there is one."""
         with self._lock:
             return self._script.pop(0) if self._script else None
 
@@ -124,7 +124,7 @@ class StandIn:
 
     def _count(self, body: bytes, key: str) -> tuple[int, bytes]:
         try:
-            message = msgspec.json.decode(body, type=Message)
+            message = msgspec.json.decode(body, type=DeliveryMessage)
         except msgspec.DecodeError:
             self.refused["body"] += 1
             return 400, b""
@@ -157,7 +157,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         self._play(script, body)
 
-    def _play(self, script: Script, body: bytes) -> None:
+    def _play(self, script: ScriptedResponse, body: bytes) -> None:
         if script.accept:
             self._judge(body)
         if not self.server.stand_in.wait(script.delay_s):

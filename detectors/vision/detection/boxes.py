@@ -1,4 +1,4 @@
-"""Arithmetic on boxes: overlap, suppression of doubles, anchor points. All boxes are (N, 4) xyxy, float."""
+"""Arithmetic on boxes: overlap, suppression of duplicates, anchor points. All boxes are (N, 4) xyxy, float."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def area(xyxy: Floats) -> Floats:
     return np.asarray(np.clip(xyxy[:, 2:] - xyxy[:, :2], 0, None).prod(axis=1), np.float32)
 
 
-def suppress(found: Detections, overlap: float, limit: int = 300) -> Detections:
-    """``found`` without doubles: of boxes of one class that overlap more than ``overlap``, the best. Best first."""
+def non_max_suppression(found: Detections, iou_threshold: float, limit: int = 300) -> Detections:
+    """``found`` without duplicates: of boxes of one class that overlap more than ``overlap``, the best. Best first."""
     best_first = np.argsort(-found.score, kind="stable")[: limit * 10]
     found = found.where(best_first)
     apart = found.xyxy + (found.class_id * _CLASS_GAP_PX)[:, None].astype(np.float32)
@@ -33,7 +33,7 @@ def suppress(found: Detections, overlap: float, limit: int = 300) -> Detections:
     for i in range(len(found)):
         if len(kept) == limit:
             break
-        if not kept or iou(apart[i : i + 1], apart[kept]).max() <= overlap:
+        if not kept or iou(apart[i : i + 1], apart[kept]).max() <= iou_threshold:
             kept.append(i)
     return found.where(np.asarray(kept, np.int64))
 
@@ -46,6 +46,6 @@ def anchors(xyxy: Floats, *, foot: bool) -> npt.NDArray[np.float64]:
 
 
 def clipped(xyxy: Floats, width: int, height: int) -> Floats:
-    """The boxes cut to a picture of ``width`` × ``height``."""
+    """Return the boxes cut to a picture of ``width`` × ``height``."""
     limits = np.asarray([width, height, width, height], np.float32)
     return np.asarray(np.clip(xyxy, 0, limits), np.float32)

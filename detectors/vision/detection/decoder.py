@@ -47,7 +47,7 @@ class Decoder(Protocol):
         classes: int,
         min_score: float,
     ) -> Detections:
-        """Return the objects scored at least ``min_score``: boxes in the picture, without doubles, best first.
+        """Return the objects scored at least ``min_score``: boxes in the picture, without duplicates, best first.
 
         Raises:
             ValueError: as :meth:`check_outputs`, for the tensors as they are.

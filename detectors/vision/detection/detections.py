@@ -32,7 +32,7 @@ class Detections(msgspec.Struct, frozen=True):
         return len(self.score)
 
     def where(self, keep: npt.NDArray[np.bool_] | Ints) -> Detections:
-        """The rows that ``keep`` selects, a mask or indices."""
+        """Return the rows that ``keep`` selects, a mask or indices."""
         return Detections(self.xyxy[keep], self.score[keep], self.class_id[keep], self.track_id[keep])
 
 
@@ -40,7 +40,7 @@ class Detector(Protocol):
     """Finds objects in a picture."""
 
     def detect(self, frame: Image) -> Detections:
-        """What is in ``frame``; untracked."""
+        """Detect the objects in ``frame``; untracked."""
         ...
 
 

@@ -13,14 +13,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from detectors.vision.detection.boxes import suppress
+from detectors.vision.detection.boxes import non_max_suppression
 from detectors.vision.detection.decoder import Shape
 from detectors.vision.detection.detections import Detections, Floats, Image, detections
 from detectors.vision.detection.letterbox import Letterbox, letterbox
 
 MEAN = np.asarray([103.53, 116.28, 123.675], np.float32)
 DEVIATION = np.asarray([57.375, 57.12, 58.395], np.float32)
-OVERLAP = 0.5
+IOU_THRESHOLD = 0.5
 _SMALLEST_STRIDE = 8
 
 
@@ -55,7 +55,7 @@ def check_outputs(shapes: Sequence[Shape], width: int, height: int, *, classes: 
 def decode(
     outputs: Sequence[Floats], width: int, height: int, fit: Letterbox, *, classes: int, min_score: float
 ) -> Detections:
-    """Return the objects scored at least ``min_score``: boxes in the picture, without doubles, best first.
+    """Return the objects scored at least ``min_score``: boxes in the picture, without duplicates, best first.
 
     Score maps are those ``classes`` wide; each kind of map comes from the finest stride on.
 
@@ -73,7 +73,7 @@ def decode(
         scores.append(found[1])
         labels.append(found[2])
     every = detections(fit.back(np.concatenate(boxes)), np.concatenate(scores), np.concatenate(labels))
-    return suppress(every, OVERLAP)
+    return non_max_suppression(every, IOU_THRESHOLD)
 
 
 def _levels(width: int, height: int) -> Iterator[tuple[int, int, int]]:

@@ -12,14 +12,14 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from detectors.vision.detection.boxes import suppress
+from detectors.vision.detection.boxes import non_max_suppression
 from detectors.vision.detection.decoder import Shape, fits
 from detectors.vision.detection.detections import Detections, Floats, Image, detections
 from detectors.vision.detection.letterbox import Letterbox, letterbox
 
 STRIDES = (8, 16, 32)
 PAD = 114
-OVERLAP = 0.45
+IOU_THRESHOLD = 0.45
 _MAX_LOG_SIZE = 10.0  # exp of more is no box, and overflows
 
 
@@ -45,7 +45,7 @@ def check_outputs(shapes: Sequence[Shape], width: int, height: int, *, classes: 
 def decode(
     outputs: Sequence[Floats], width: int, height: int, fit: Letterbox, *, classes: int, min_score: float
 ) -> Detections:
-    """Return the objects scored at least ``min_score``: boxes in the picture, without doubles, best first.
+    """Return the objects scored at least ``min_score``: boxes in the picture, without duplicates, best first.
 
     Raises:
         ValueError: when the tensor does not belong to such an input, or to so many classes.
@@ -60,12 +60,12 @@ def decode(
     centre = (raw[:, :2] + cells) * strides
     half = np.exp(np.minimum(raw[:, 2:4], _MAX_LOG_SIZE)) * strides / 2
     boxes = fit.back(np.concatenate([centre - half, centre + half], axis=1).astype(np.float32))
-    return suppress(detections(boxes, score[keep], class_id[keep]), OVERLAP)
+    return non_max_suppression(detections(boxes, score[keep], class_id[keep]), IOU_THRESHOLD)
 
 
 @lru_cache(maxsize=8)
 def _grid(width: int, height: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Per cell its (x, y) index, (A, 2), and its stride, (A, 1), in the order of the output."""
+    """Return per cell its (x, y) index, (A, 2), and its stride, (A, 1), in the order of the output."""
     cells, strides = [], []
     for stride in STRIDES:
         columns, rows = width // stride, height // stride

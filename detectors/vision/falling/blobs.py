@@ -36,7 +36,7 @@ class Blobs(msgspec.Struct, frozen=True):
 
 
 def find_blobs(motion: MotionFrame) -> Blobs:
-    """The blobs of ``motion``: at least ``MIN_AREA_PX``, neighbours joined, at most ``MAX_BLOBS``."""
+    """Return the blobs of ``motion``: at least ``MIN_AREA_PX``, neighbours joined, at most ``MAX_BLOBS``."""
     # connected on the coarse grid of cells (fifteen times faster), measured on the pixels
     _, labels = cv2.connectedComponents((motion.cells > 0).astype(np.uint8), connectivity=8)
     x, y = _places(motion.mask)

@@ -20,14 +20,14 @@ import numpy.typing as npt
 from detectors.vision.falling.blobs import find_blobs
 from detectors.vision.falling.frame_difference import CELL_PX, FrameDifference, Luma, MotionFrame
 from detectors.vision.falling.free_fall import FallFit
-from detectors.vision.falling.merge import Group, Groups, span_of
+from detectors.vision.falling.merge import FallGroup, FallGroups, span_of
 from detectors.vision.falling.stitch import Stitcher
 from detectors.vision.falling.tracklets import Linker, Sighting, Tracklet
 from detectors.vision.falling.verdict import (
     MIN_TRAVEL_PART,
+    CameraView,
+    FallVerdict,
     Reason,
-    Scene,
-    Verdict,
     judge,
     size_px,
 )
@@ -119,7 +119,7 @@ class FallingAnalyser:
         return self._due(at_ms)
 
     def flush(self) -> list[FallingObject]:
-        """The falls still open at the end of the stream."""
+        """Return the falls still open at the end of the stream."""
         if not self._shape:
             return []
         for track in self._linker.flush():
@@ -127,7 +127,7 @@ class FallingAnalyser:
         return [self._describe(group) for group in self._groups.complete(math.inf)]
 
     def take_rejected(self) -> list[RejectedTrack]:
-        """The rejected tracklets since the last call, at most the newest ``MAX_EXPLAINED``."""
+        """Return the rejected tracklets since the last call, at most the newest ``MAX_EXPLAINED``."""
         taken = list(self._rejected)
         self._rejected.clear()
         return taken
@@ -139,9 +139,9 @@ class FallingAnalyser:
         # whole cells of the noise map; at most three rows and columns are cut off
         height, width = (side // self._factor // CELL_PX * CELL_PX for side in (height, width))
         perspective = calibrate(self._geometry, luma.shape[0] // self._factor)
-        self._scene = Scene(width, height, perspective, self._geometry.storey_height_m)
+        self._scene = CameraView(width, height, perspective, self._geometry.storey_height_m)
         self._difference, self._linker = FrameDifference(), Linker(height)
-        self._stitcher, self._groups = Stitcher(height), Groups(width)
+        self._stitcher, self._groups = Stitcher(height), FallGroups(width)
         self._last_motion_ms = -1.0
         self._begun_ms = self._now_ms
 
@@ -183,7 +183,7 @@ class FallingAnalyser:
         ]
         return [self._describe(group) for group in self._groups.complete(now_ms, falling)]
 
-    def _describe(self, group: Group) -> FallingObject:
+    def _describe(self, group: FallGroup) -> FallingObject:
         verdict = group.best()
         fit = verdict.fit
         assert fit is not None  # a fall has a fit: judge() gives none without
@@ -211,7 +211,7 @@ class FallingAnalyser:
         )
 
     def _floor(self, fit: FallFit) -> tuple[float | None, float | None]:
-        """The floor of origin, where the object would have been at rest, and its error, in storeys."""
+        """Return the floor of origin, where the object would have been at rest, and its error, in storeys."""
         if fit.rest_height_m is None or fit.rest_error_m is None:
             return None, None
         storey = self._geometry.storey_height_m
@@ -253,12 +253,12 @@ def _scaled(seen: Sighting, factor: int) -> Sighting:
     )
 
 
-def _score(verdict: Verdict) -> float:
+def _score(verdict: FallVerdict) -> float:
     """1 for a curve without error, 0.5 at the largest error allowed; a suspected fall has half of it."""
     return round((1.0 - 0.5 * min(verdict.error_part, 1.0)) * (0.5 if verdict.suspected else 1.0), 3)
 
 
-def _explained(verdict: Verdict, factor: int) -> RejectedTrack:
+def _explained(verdict: FallVerdict, factor: int) -> RejectedTrack:
     first, last, fit = verdict.sightings[0], verdict.sightings[-1], verdict.fit
     return RejectedTrack(
         reason=verdict.reason or Reason.TOO_SHORT,

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from detectors.vision.falling.stabiliser import Steadier
+from detectors.vision.falling.stabiliser import Stabiliser
 from detectors.vision.frame_clock import SteadyClock
 
 Luma: TypeAlias = npt.NDArray[np.uint8]
@@ -60,7 +60,7 @@ class _Picture(msgspec.Struct, frozen=True):
 
 
 def is_repeat(luma: Luma, before: Luma) -> bool:
-    """Whether ``luma`` is the same picture as ``before``, sent or encoded once more."""
+    """Return whether ``luma`` is the same picture as ``before``, sent or encoded once more."""
     if float(cv2.norm(luma, before, cv2.NORM_L1)) >= REPEAT_MEAN_LEVELS * luma.size:
         return False
     return float(_in_cells(np.asarray(cv2.absdiff(luma, before), np.uint8)).max()) < REPEAT_PATCH_LEVELS
@@ -78,7 +78,7 @@ class FrameDifference:
         self._clock = SteadyClock()
         self._after_repeat = False
         self._newest: Luma | None = None
-        self._steadier = Steadier()
+        self._stabiliser = Stabiliser()
         self._noise = NoiseMap()
         self.repeats = 0
 
@@ -93,7 +93,7 @@ class FrameDifference:
             return []
         taken_ms = self._clock.time_of(at_ms, after_repeat=self._after_repeat)
         self._after_repeat, self._newest = False, luma
-        steady = self._steadier.steadied(luma, taken_ms)
+        steady = self._stabiliser.stabilised(luma, taken_ms)
         self._pictures.append(_Picture(taken_ms, steady, _light_of(steady)))
         return [self._motion(*triple) for triple in self._ready()]
 

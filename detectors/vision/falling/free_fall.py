@@ -51,16 +51,16 @@ class FallFit(msgspec.Struct, frozen=True, kw_only=True):
     rest_error_m: float | None
 
 
-class Path(msgspec.Struct, frozen=True):
+class SightingPath(msgspec.Struct, frozen=True):
     """A track's sightings: times (N,) s from the first, columns and rows (N,) px from the picture's centre, y down."""
 
     t_s: Floats
     x_px: Floats
     y_px: Floats
 
-    def only(self, keep: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Path:
-        """The sightings marked in ``keep``; times stay those of the whole track."""
-        return Path(self.t_s[keep], self.x_px[keep], self.y_px[keep])
+    def only(self, keep: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> SightingPath:
+        """Return the sightings marked in ``keep``; times stay those of the whole track."""
+        return SightingPath(self.t_s[keep], self.x_px[keep], self.y_px[keep])
 
 
 # --- uncalibrated -----------------------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ class _Curves(msgspec.Struct, frozen=True):
     cost_px2: Floats
 
 
-def _curves(path: Path, speed_ms: Floats, approach: Floats) -> _Curves:
+def _curves(path: SightingPath, speed_ms: Floats, approach: Floats) -> _Curves:
     t = path.t_s[None, :] - path.t_s[0]
     s = speed_ms[:, None] * t + 0.5 * GRAVITY_MS2 * t**2
     drop = np.maximum(s[:, -1], 0.01)  # tossed up and not yet down again: no fall, and no division by zero
@@ -105,7 +105,7 @@ _GRID = np.meshgrid(_SPEEDS, _APPROACHES, indexing="ij")
 _STEPS = np.linspace(-1.0, 1.0, 5)
 
 
-def _best_curve(path: Path) -> tuple[_Curves, int, _Curves]:
+def _best_curve(path: SightingPath) -> tuple[_Curves, int, _Curves]:
     """The best curve (arrays and index) and the coarse grid it was refined from."""
     coarse = found = _curves(path, _GRID[0].ravel(), _GRID[1].ravel())
     best = int(np.argmin(found.cost_px2))
@@ -121,18 +121,18 @@ def _best_curve(path: Path) -> tuple[_Curves, int, _Curves]:
     return found, best, coarse
 
 
-def _fallen(path: Path, speed_ms: float) -> Floats:
+def _fallen(path: SightingPath, speed_ms: float) -> Floats:
     t = path.t_s - path.t_s[0]
     return np.asarray(speed_ms * t + 0.5 * GRAVITY_MS2 * t**2)
 
 
-def _rows(curves: _Curves, k: int, path: Path) -> Floats:
+def _rows(curves: _Curves, k: int, path: SightingPath) -> Floats:
     s = _fallen(path, float(curves.speed_ms[k]))
     return np.asarray((curves.a[k] + curves.b[k] * s) / (1.0 - curves.c[k] * s))
 
 
-def fit_uncalibrated(whole: Path) -> FallFit | None:
-    """The best free fall through ``whole`` for an unknown camera; None with too few sightings."""
+def fit_uncalibrated(whole: SightingPath) -> FallFit | None:
+    """Return the best free fall through ``whole`` for an unknown camera; None with too few sightings."""
     if len(whole.t_s) < MIN_SIGHTINGS:
         return None
     curves, k, coarse = _best_curve(whole)
@@ -144,7 +144,7 @@ def fit_uncalibrated(whole: Path) -> FallFit | None:
     return _describe(curves, k, coarse, path)
 
 
-def _describe(curves: _Curves, k: int, coarse: _Curves, path: Path) -> FallFit:
+def _describe(curves: _Curves, k: int, coarse: _Curves, path: SightingPath) -> FallFit:
     a, b, c, v0, drop = (float(v[k]) for v in (curves.a, curves.b, curves.c, curves.speed_ms, curves.drop_m))
     cost = float(curves.cost_px2[k])
     scale = (b + a * c) / (1.0 - c * drop) ** 2
@@ -180,7 +180,7 @@ def _bend(rows_px: Floats, t_s: Floats) -> float:
 
 
 def _spread(coarse: _Curves, cost: float, speed_ms: float, drop_m: float) -> tuple[float, float]:
-    """How far v₀ and the drop may be off: over the coarse curves within 1.5 times the best error (+ 0.5 px)."""
+    """Return how far v₀ and the drop may be off: over the coarse curves within 1.5 times the best error (+ 0.5 px)."""
     alike = coarse.cost_px2 <= (1.5 * cost**0.5 + 0.5) ** 2
     if not alike.any():
         return 0.0, 0.0
@@ -190,7 +190,7 @@ def _spread(coarse: _Curves, cost: float, speed_ms: float, drop_m: float) -> tup
     )
 
 
-def _sideways(path: Path, nearness: Floats) -> tuple[float, float]:
+def _sideways(path: SightingPath, nearness: Floats) -> tuple[float, float]:
     """Sideways speed (px/s at the end) and RMS error of x = (x₀ + u·t)·p: straight in the world, p = nearness."""
     t = path.t_s - path.t_s[0]
     columns = np.stack([nearness, t * nearness], axis=1)
@@ -211,8 +211,8 @@ def _inliers(miss_px: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
 # --- calibrated -------------------------------------------------------------------------------------------------------
 
 
-def fit_calibrated(whole: Path, perspective: Perspective, centre_row_px: float) -> FallFit | None:
-    """The free fall through ``whole`` with heights known: g is measured. None when it leaves the wall."""
+def fit_calibrated(whole: SightingPath, perspective: Perspective, centre_row_px: float) -> FallFit | None:
+    """Return the free fall through ``whole`` with heights known: g is measured. None when it leaves the wall."""
     heights = perspective.height_m(whole.y_px + centre_row_px)
     if len(heights) < MIN_SIGHTINGS or not np.all(np.isfinite(heights)):
         return None

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from detectors.vision.falling.tracklets import Sighting
-from detectors.vision.falling.verdict import Verdict
+from detectors.vision.falling.verdict import FallVerdict
 
 # A pane's mirror image and what breaks off stay within this part of the picture's width.
 NEAR_PART = 0.15
@@ -26,7 +26,7 @@ SETTLE_MS, HOLD_MS = 450, 1_500
 REMEMBER_MS = 3_000
 
 
-class Span(msgspec.Struct, frozen=True):
+class FallSpan(msgspec.Struct, frozen=True):
     """Where and when something fell: from/to ms, its leftmost and rightmost column, its first and last row, px."""
 
     from_ms: float
@@ -37,15 +37,15 @@ class Span(msgspec.Struct, frozen=True):
     last_row_px: float
 
 
-def span_of(sightings: Sequence[Sighting]) -> Span:
-    """The span of a tracklet's sightings."""
+def span_of(sightings: Sequence[Sighting]) -> FallSpan:
+    """Return the span of a tracklet's sightings."""
     columns = [s.x for s in sightings]
     first, last = sightings[0], sightings[-1]
-    return Span(first.at_ms, last.at_ms, min(columns), max(columns), first.y, last.y)
+    return FallSpan(first.at_ms, last.at_ms, min(columns), max(columns), first.y, last.y)
 
 
-def same_fall(one: Span, other: Span, width_px: int) -> bool:
-    """Whether two spans belong to one fall."""
+def same_fall(one: FallSpan, other: FallSpan, width_px: int) -> bool:
+    """Return whether two spans belong to one fall."""
     apart_px = max(one.left_px, other.left_px) - min(one.right_px, other.right_px)
     if apart_px > NEAR_PART * width_px:
         return False
@@ -56,9 +56,9 @@ def same_fall(one: Span, other: Span, width_px: int) -> bool:
     return shared_ms >= SHARED_PART * shorter_ms or (shared_ms >= -JOIN_MS and goes_on)
 
 
-def joined(one: Span, other: Span) -> Span:
-    """The span of both."""
-    return Span(
+def joined(one: FallSpan, other: FallSpan) -> FallSpan:
+    """Return the span of both."""
+    return FallSpan(
         min(one.from_ms, other.from_ms),
         max(one.to_ms, other.to_ms),
         min(one.left_px, other.left_px),
@@ -68,26 +68,26 @@ def joined(one: Span, other: Span) -> Span:
     )
 
 
-class Group(msgspec.Struct):
+class FallGroup(msgspec.Struct):
     """The tracklets of one fall so far; ``published`` once its event is out."""
 
-    span: Span
-    verdicts: list[Verdict]
+    span: FallSpan
+    verdicts: list[FallVerdict]
     published: bool = False
 
-    def best(self) -> Verdict:
+    def best(self) -> FallVerdict:
         """The tracklet that stands for the fall: one that passes gravity, then the one that went furthest down."""
         return max(self.verdicts, key=lambda v: (not v.suspected, v.sightings[-1].y - v.sightings[0].y))
 
 
-class Groups:
+class FallGroups:
     """Verdicts in, groups out when they are complete."""
 
     def __init__(self, width_px: int) -> None:
         self._width_px = width_px
-        self._groups: list[Group] = []
+        self._groups: list[FallGroup] = []
 
-    def add(self, verdict: Verdict) -> None:
+    def add(self, verdict: FallVerdict) -> None:
         """Put a fall's tracklet into its group; a fall already published takes late pieces silently."""
         span = span_of(verdict.sightings)
         for group in self._groups:
@@ -95,9 +95,9 @@ class Groups:
                 group.span = joined(group.span, span)
                 group.verdicts.append(verdict)
                 return
-        self._groups.append(Group(span, [verdict]))
+        self._groups.append(FallGroup(span, [verdict]))
 
-    def complete(self, now_ms: float, falling: Sequence[Span] = ()) -> list[Group]:
+    def complete(self, now_ms: float, falling: Sequence[FallSpan] = ()) -> list[FallGroup]:
         """Groups that are over by ``now_ms``, each once.
 
         A group is over ``SETTLE_MS`` after its last sighting; while one of ``falling``, tracklets still going down, may
@@ -109,7 +109,7 @@ class Groups:
         self._groups = [g for g in self._groups if not g.published or g.span.to_ms > now_ms - REMEMBER_MS]
         return done
 
-    def _is_over(self, group: Group, now_ms: float, falling: Sequence[Span]) -> bool:
+    def _is_over(self, group: FallGroup, now_ms: float, falling: Sequence[FallSpan]) -> bool:
         over_ms = now_ms - group.span.to_ms
         held = any(same_fall(group.span, span, self._width_px) for span in falling)
         return over_ms >= (HOLD_MS if held else SETTLE_MS)

@@ -22,14 +22,14 @@ Profiles: TypeAlias = npt.NDArray[np.float32]
 
 STRIPS = 5
 SMOOTH_PX = 61  # wider structure is light, not walls
-# Below this a shift costs more in interpolation than it mends; above it somebody turned the camera.
+# Below this a shift costs more in interpolation than it gains; above it somebody turned the camera.
 MIN_SHIFT_PX, MAX_SHIFT_PX = 0.12, 4.0
 MIN_SLOPE = 0.02  # mean square of the profile's slope, levels² per px²: an empty sky shows no shake
 REST_MS = 1_000  # slower than this is drift, not shake
 FOLLOW_MS = 1_500  # how fast the reference follows the day's light
 
 
-class Steadier:
+class Stabiliser:
     """Pictures in, pictures shifted back onto the first out. All have one size."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Steadier:
         self._rest = np.zeros(2)  # (x, y) px from the reference where the camera points when it does not shake
         self._at_ms = 0.0
 
-    def steadied(self, luma: Luma, at_ms: float) -> Luma:
+    def stabilised(self, luma: Luma, at_ms: float) -> Luma:
         """``luma``, moved by the camera's shake; itself when there is none."""
         passed_ms, self._at_ms = min(max(at_ms - self._at_ms, 0.0), 500.0), at_ms
         down, across = _profiles(luma, 1), _profiles(luma, 0)
@@ -77,7 +77,7 @@ def _profiles(luma: Luma, axis: int) -> Profiles:
 
 
 def _shift(now: Profiles, reference: Profiles) -> float:
-    """How far (px) ``now`` lies behind ``reference``, the median over the strips that have structure."""
+    """Return how far (px) ``now`` lies behind ``reference``, the median over the strips that have structure."""
     shifts = [_strip_shift(a, b) for a, b in zip(now, reference, strict=True)]
     known = [s for s in shifts if s is not None]
     return float(np.median(known)) if len(known) > STRIPS // 2 else 0.0
@@ -98,6 +98,6 @@ def _strip_shift(now: npt.NDArray[np.float32], reference: npt.NDArray[np.float32
 
 
 def _moved(profiles: Profiles, by_px: float) -> Profiles:
-    """The profiles moved along by a part of a pixel; what comes in from outside repeats the end."""
+    """Return the profiles moved along by a part of a pixel; what comes in from outside repeats the end."""
     places = np.arange(profiles.shape[1], dtype=np.float32) - by_px
     return np.stack([np.interp(places, np.arange(profiles.shape[1]), p) for p in profiles]).astype(np.float32)

@@ -30,7 +30,7 @@ class Stitcher:
         self._pieces: list[Tracklet] = []
 
     def wholes(self, piece: Tracklet) -> list[Tracklet]:
-        """The longer tracklets that end in ``piece``, longest first; remembers it and them."""
+        """Return the longer tracklets that end in ``piece``, longest first; remembers it and them."""
         if len(piece.sightings) < MIN_SIGHTINGS or piece.duration_ms < MIN_PIECE_MS or piece.vy <= 0:
             return []
         joined = [_joined(earlier, piece) for earlier in self._pieces if self._leads_to(earlier, piece)]

@@ -94,7 +94,7 @@ class Linker:
         return ended
 
     def flush(self) -> list[Tracklet]:
-        """Everything still open, as ended."""
+        """Return everything still open, as ended."""
         ended = [t for t in self.tracks if len(t.sightings) > 1]
         self.tracks = []
         return ended
@@ -176,7 +176,7 @@ class Linker:
 
 
 def _patience_ms(track: Tracklet) -> float:
-    """How long a tracklet may go unseen: a young one no longer than it has been seen."""
+    """Return how long a tracklet may go unseen: a young one no longer than it has been seen."""
     return min(MAX_UNSEEN_MS, max(track.duration_ms, SEED_MS))
 
 

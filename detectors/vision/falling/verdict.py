@@ -12,7 +12,7 @@ from detectors.vision.falling.free_fall import (
     GRAVITY_MS2,
     MIN_SIGHTINGS,
     FallFit,
-    Path,
+    SightingPath,
     fit_calibrated,
     fit_uncalibrated,
 )
@@ -80,8 +80,8 @@ class Reason(enum.StrEnum):
     WRONG_SIZE = "wrong_size"
 
 
-class Scene(msgspec.Struct, frozen=True):
-    """What a verdict needs to know of the camera: picture size px, its perspective if known, a storey's height m."""
+class CameraView(msgspec.Struct, frozen=True):
+    """The facts of a camera that a verdict needs: picture size px, perspective if known, a storey's height m."""
 
     width_px: int
     height_px: int
@@ -89,7 +89,7 @@ class Scene(msgspec.Struct, frozen=True):
     storey_height_m: float
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class FallVerdict(msgspec.Struct, frozen=True):
     """``reason`` None: a fall (``suspected``: one that fails gravity). ``sightings`` are the part that was judged."""
 
     reason: Reason | None
@@ -109,13 +109,13 @@ def allowed_px(sightings: tuple[Sighting, ...]) -> float:
     return MAX_ERROR_PX + MAX_ERROR_SIZES * size_px(sightings) + MAX_ERROR_PART * travel_px
 
 
-def judge(track: Tracklet, scene: Scene, frame_ms: float) -> Verdict:
-    """The verdict on a finished tracklet; ``frame_ms`` is the usual time between pictures."""
+def judge(track: Tracklet, scene: CameraView, frame_ms: float) -> FallVerdict:
+    """Return the verdict on a finished tracklet; ``frame_ms`` is the usual time between pictures."""
     sightings = tuple(track.sightings)
     reason = _too_little(sightings, scene, frame_ms)
     if reason is not None:
-        return Verdict(reason, suspected=False, fit=None, sightings=sightings)
-    best = Verdict(Reason.NOT_FREE_FALL, suspected=False, fit=None, sightings=sightings)
+        return FallVerdict(reason, suspected=False, fit=None, sightings=sightings)
+    best = FallVerdict(Reason.NOT_FREE_FALL, suspected=False, fit=None, sightings=sightings)
     for tail in _TAIL_PARTS:
         verdicts = _judge_heads(sightings, tail, scene, frame_ms)
         falls = [verdict for verdict in verdicts if verdict.reason is None]
@@ -125,7 +125,7 @@ def judge(track: Tracklet, scene: Scene, frame_ms: float) -> Verdict:
     return _suspect(best, scene)
 
 
-def _judge_heads(sightings: tuple[Sighting, ...], tail: float, scene: Scene, frame_ms: float) -> list[Verdict]:
+def _judge_heads(sightings: tuple[Sighting, ...], tail: float, scene: CameraView, frame_ms: float) -> list[FallVerdict]:
     """Verdicts without the last ``tail`` (a part of the time) and without more and more of the first."""
     first, duration = sightings[0].at_ms, sightings[-1].at_ms - sightings[0].at_ms
     verdicts = []
@@ -137,14 +137,14 @@ def _judge_heads(sightings: tuple[Sighting, ...], tail: float, scene: Scene, fra
     return verdicts
 
 
-def _longest_clean(falls: list[Verdict]) -> Verdict:
-    """The longest part whose error is near the best one's: a hand before the release bends the whole curve."""
+def _longest_clean(falls: list[FallVerdict]) -> FallVerdict:
+    """Return the longest part whose error is near the best one's: a hand before the release bends the whole curve."""
     least = min(v.error_part for v in falls)
     clean = [v for v in falls if v.error_part <= CLEAN_FACTOR * least + CLEAN_PART]
     return max(clean, key=lambda v: len(v.sightings))
 
 
-def _too_little(sightings: tuple[Sighting, ...], scene: Scene, frame_ms: float) -> Reason | None:
+def _too_little(sightings: tuple[Sighting, ...], scene: CameraView, frame_ms: float) -> Reason | None:
     if len(sightings) < MIN_SIGHTINGS:
         return Reason.TOO_SHORT
     duration_ms = sightings[-1].at_ms - sightings[0].at_ms
@@ -158,15 +158,15 @@ def _too_little(sightings: tuple[Sighting, ...], scene: Scene, frame_ms: float) 
     return None
 
 
-def _judge_part(sightings: tuple[Sighting, ...], scene: Scene) -> Verdict:
+def _judge_part(sightings: tuple[Sighting, ...], scene: CameraView) -> FallVerdict:
     fit = _fit(sightings, scene)
     reason = Reason.NOT_FREE_FALL if fit is None else _wrong(fit, sightings, scene)
-    return Verdict(reason, suspected=False, fit=fit, sightings=sightings)
+    return FallVerdict(reason, suspected=False, fit=fit, sightings=sightings)
 
 
-def _fit(sightings: tuple[Sighting, ...], scene: Scene) -> FallFit | None:
+def _fit(sightings: tuple[Sighting, ...], scene: CameraView) -> FallFit | None:
     start_ms = sightings[0].at_ms
-    path = Path(
+    path = SightingPath(
         np.array([(s.at_ms - start_ms) / 1000.0 for s in sightings]),
         np.array([s.x - scene.width_px / 2 for s in sightings]),
         np.array([s.y - scene.height_px / 2 for s in sightings]),
@@ -176,7 +176,7 @@ def _fit(sightings: tuple[Sighting, ...], scene: Scene) -> FallFit | None:
     return fit_calibrated(path, scene.perspective, scene.height_px / 2)
 
 
-def _wrong(fit: FallFit, sightings: tuple[Sighting, ...], scene: Scene) -> Reason | None:
+def _wrong(fit: FallFit, sightings: tuple[Sighting, ...], scene: CameraView) -> Reason | None:
     allowed = allowed_px(sightings)
     duration_s = (sightings[-1].at_ms - sightings[0].at_ms) / 1000.0
     unknown, two_storeys_m = scene.perspective is None, MIN_STOREYS * scene.storey_height_m
@@ -195,7 +195,7 @@ def _wrong(fit: FallFit, sightings: tuple[Sighting, ...], scene: Scene) -> Reaso
 
 
 def _least_gravity_ms2(fit: FallFit, duration_s: float) -> float:
-    """What air, clicks and the error of measuring leave of g for the lightest thing at this mean speed."""
+    """Return what air, clicks and the error of measuring leave of g for the lightest thing at this mean speed."""
     mean_ms = min(fit.drop_m / duration_s, LIGHTEST_TERMINAL_MS)
     left = GRAVITY_MS2 * (1.0 - (mean_ms / LIGHTEST_TERMINAL_MS) ** 2) * (1.0 - SCALE_ERROR_PART)
     return max(left - 2.0 * fit.gravity_error_ms2, MIN_GRAVITY_MS2)
@@ -209,8 +209,8 @@ def _gravity_is_wrong(fit: FallFit, duration_s: float) -> bool:
     )
 
 
-def _suspect(verdict: Verdict, scene: Scene) -> Verdict:
-    """The same verdict, or *suspected* when the way down was long and fast though not gravity's."""
+def _suspect(verdict: FallVerdict, scene: CameraView) -> FallVerdict:
+    """Return the same verdict, or *suspected* when the way down was long and fast though not gravity's."""
     fit = verdict.fit
     if fit is None or scene.perspective is None or verdict.reason is not Reason.WRONG_GRAVITY:
         return verdict
@@ -223,11 +223,11 @@ def _suspect(verdict: Verdict, scene: Scene) -> Verdict:
     smooth = verdict.error_part <= 1.0
     steep = fit.sideways_ms * duration_s <= 0.5 * fit.drop_m
     if deep and fast and downwards and small and smooth and steep:
-        return Verdict(None, suspected=True, fit=fit, sightings=sightings)
+        return FallVerdict(None, suspected=True, fit=fit, sightings=sightings)
     return verdict
 
 
 def size_px(sightings: tuple[Sighting, ...]) -> float:
-    """The object's size near the end of its way: the root of its blob's area, px."""
+    """Return the object's size near the end of its way: the root of its blob's area, px."""
     tail = sightings[len(sightings) * 2 // 3 :]
     return float(np.sqrt(np.median([s.area for s in tail])))

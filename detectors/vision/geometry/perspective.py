@@ -30,7 +30,7 @@ class Perspective(msgspec.Struct, frozen=True):
     c: float
 
     def row_px(self, height_m: Floats) -> Floats:
-        """Rows (N,) of heights (N,) in metres above the ground."""
+        """Return rows (N,) of heights (N,) in metres above the ground."""
         return (self.a + self.b * height_m) / (1.0 + self.c * height_m)
 
     def height_m(self, row_px: Floats) -> Floats:
@@ -41,12 +41,12 @@ class Perspective(msgspec.Struct, frozen=True):
         return np.where(beyond > 0, heights, np.nan)
 
     def px_per_m(self, height_m: Floats) -> Floats:
-        """How many rows a metre takes at each height; positive."""
+        """Return how many rows a metre takes at each height; positive."""
         return np.asarray(abs(self.b - self.a * self.c) / (1.0 + self.c * height_m) ** 2)
 
 
 def calibrate(geometry: FacadeGeometry, height_px: int) -> Perspective | None:
-    """The perspective of a stream ``height_px`` high; None when the camera is not calibrated.
+    """Return the perspective of a stream ``height_px`` high; None when the camera is not calibrated.
 
     Raises:
         ConfigurationError: the edges contradict each other or are not one wall's.

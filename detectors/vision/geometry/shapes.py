@@ -57,22 +57,22 @@ class Mask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def polygon_px(polygon: Polygon, width: int, height: int) -> npt.NDArray[np.int32]:
-    """The polygon's corners in pixels, (N, 2) int32."""
+    """Return the polygon's corners in pixels, (N, 2) int32."""
     return np.rint(np.asarray(polygon, float) * (width, height)).astype(np.int32)
 
 
 def check_zone(zone: Zone, where: str) -> list[str]:
-    """What is wrong with a zone, one sentence each."""
+    """Return the faults of a zone, one sentence each."""
     return [*_check_id(zone.place_id, where), *_check_polygon(zone.polygon, f"{where} zone {zone.place_id!r}")]
 
 
 def check_mask(mask: Mask, where: str) -> list[str]:
-    """What is wrong with a privacy mask, one sentence each."""
+    """Return the faults of a privacy mask, one sentence each."""
     return _check_polygon(mask.polygon, f"{where} mask")
 
 
 def check_line(line: Line, where: str) -> list[str]:
-    """What is wrong with a line, one sentence each."""
+    """Return the faults of a line, one sentence each."""
     where = f"{where} line {line.place_id!r}"
     wrong = [f"{where}: point {p} lies outside the picture (0–1)" for p in (line.start, line.end) if not _in_picture(p)]
     if line.start == line.end:

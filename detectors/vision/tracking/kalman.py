@@ -29,7 +29,7 @@ class BoxFilter:
         self._pp, self._pv, self._vv = (_MEASURED * height) ** 2, 0.0, (_FIRST_SPEED * height) ** 2
 
     def predicted(self, at_ms: int) -> Floats:
-        """The box expected at ``at_ms``: (4,) xyxy. Changes nothing."""
+        """Return the box expected at ``at_ms``: (4,) xyxy. Changes nothing."""
         return _as_xyxy(self._place + self._speed * self._step_s(at_ms))
 
     def update(self, xyxy: Floats, at_ms: int) -> None:

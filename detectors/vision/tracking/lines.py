@@ -104,7 +104,7 @@ def clear_side(point: Px, start: Px, end: Px, margin_px: float) -> int:
 
 
 def cuts(a: Px, b: Px, start: Px, end: Px) -> bool:
-    """Whether the way from ``a`` to ``b`` cuts the line from ``start`` to ``end`` itself."""
+    """Return whether the way from ``a`` to ``b`` cuts the line from ``start`` to ``end`` itself."""
     return _cross(start, end, a) * _cross(start, end, b) <= 0 and _cross(a, b, start) * _cross(a, b, end) <= 0
 
 

@@ -57,7 +57,7 @@ class FollowingAnalyser:
         self._found: Detections | None = None
 
     def process(self, frame: Image, at_ms: int) -> list[Observation]:
-        """What this picture completes; nothing between two looks of the detector."""
+        """Return the observations that this picture completes; none between two runs of the detector."""
         if self._looked_ms is not None and at_ms - self._looked_ms < self._interval_ms:
             return []
         self._looked_ms = at_ms

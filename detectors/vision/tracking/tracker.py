@@ -65,7 +65,7 @@ class Tracker:
         self._tracks: list[Track] = []
 
     def update(self, found: Detections, at_ms: int) -> Detections:
-        """The believed tracks seen in this picture, with their ids and classes, in order of id.
+        """Return the believed tracks seen in this picture, with their ids and classes, in order of id.
 
         Args:
             found: what the detector saw; weak detections are welcome.

@@ -53,7 +53,7 @@ class ZoneWatch:
         self._stays: dict[int, _Stay] = {}
 
     def update(self, tracks: Detections, at_ms: int, width: int, height: int) -> list[ObjectInZone]:
-        """What changed with these tracks, in order of track id.
+        """Return what changed with these tracks, in order of track id.
 
         Args:
             tracks: the believed tracks of one picture of ``width`` × ``height``.
@@ -109,7 +109,7 @@ class ZoneWatch:
 
 
 def _phase(stay: _Stay, at_ms: int, config: ZoneConfig) -> TrackPhase | None:
-    """What there is to say about a stay now; None: nothing."""
+    """Return what there is to say about a stay now; None: nothing."""
     if at_ms - stay.inside_ms >= config.leave_ms:
         return TrackPhase.LEFT if stay.said_ms is not None else None
     if stay.inside_ms != at_ms or stay.inside_ms - stay.first_ms < config.enter_ms:

@@ -64,7 +64,7 @@ class KafkaLogWriter:
         return positions
 
     def last_watermark_ms(self) -> int:
-        """The highest watermark near the ends of the owned partitions, 0 when nothing there tells the time."""
+        """Return the highest watermark near the ends of the owned partitions, 0 when nothing there tells the time."""
         tails = self._cluster.tails()
         try:
             return max((_watermark_ms(tails, self._topic, p) for p in sorted(self._partitions)), default=0)
@@ -122,19 +122,19 @@ class KafkaLogReader:
         self._name = f"{topic}/{partition}"
 
     def identity(self) -> str:
-        """The topic's id: a topic that was deleted and made again is another log."""
+        """Return the topic's id: a topic that was deleted and made again is another log."""
         return self._cluster.topic_id(self._topic)
 
     def begin(self) -> int:
-        """The first position still held."""
+        """Return the first position still held."""
         return self._tail.begin()
 
     def end(self) -> int:
-        """The position the next record will get."""
+        """Return the position the next record will get."""
         return self._tail.end()
 
     def read(self, position: int, limit: int, wait_s: float = 0.0) -> list[LogRecord]:
-        """At most ``limit`` contiguous records from ``position`` on; ``wait_s`` is how long to wait at the end.
+        """Return at most ``limit`` contiguous records from ``position`` on; ``wait_s`` is how long to wait at the end.
 
         Raises:
             LogBroken: ``position`` lies before the beginning or beyond the end, or records in between are missing.
@@ -152,7 +152,7 @@ class KafkaLogReader:
 
 
 def _goes_on(future: SendFuture) -> bool:
-    """Whether a record may still arrive, or has: sending it again could make a double."""
+    """Return whether a record may still arrive, or has: sending it again could make a duplicate."""
     if not future.done:
         return True
     try:
@@ -163,7 +163,7 @@ def _goes_on(future: SendFuture) -> bool:
 
 
 def _watermark_ms(tails: KafkaTails, topic: str, partition: int) -> int:
-    """The highest watermark of the last records; a writer appends 0 only before its first probe came back."""
+    """Return the highest watermark of the last records; a writer appends 0 only before its first probe came back."""
     tail = tails(topic, partition)
     end, begin = tail.end(), tail.begin()
     step = _LOOK_STEP

@@ -59,16 +59,16 @@ class DayLog:
         return self._identity
 
     def begin(self) -> int:
-        """The first position still held."""
+        """Return the first position still held."""
         with self._lock:
             return self._files[0].first if self._files else self._end
 
     def end(self) -> int:
-        """The position the next record will get."""
+        """Return the position the next record will get."""
         return self._end
 
     def last_watermark_ms(self) -> int:
-        """The highest watermark in the log, 0 when it is empty."""
+        """Return the highest watermark in the log, 0 when it is empty."""
         return self._watermark_ms
 
     def append(self, batches: Sequence[Batch]) -> list[int]:
@@ -101,7 +101,7 @@ class DayLog:
         return records
 
     def days(self) -> list[LogDay]:
-        """The day files, oldest first."""
+        """Return the day files, oldest first."""
         with self._lock:
             return [LogDay(f.path.name, f.day, f.end(), f.size_bytes()) for f in self._files]
 
@@ -202,7 +202,7 @@ class _DayFile:
 
 
 def _inflate(body: bytes) -> bytes:
-    """The record's bytes; a damaged row is handed on as it lies, so that the engine reports it and goes on."""
+    """Return the record's bytes; a damaged row is handed on as it lies, so that the engine reports it and goes on."""
     try:
         return zlib.decompress(body)
     except zlib.error:
@@ -216,7 +216,7 @@ def _of_partition_0(batch: Batch) -> Batch:
 
 
 def read_days(folder: Path) -> Iterator[tuple[str, LogRecord]]:
-    """Every record of a folder's day files with its file's day, read beside the process that writes them."""
+    """Yield every record of a folder's day files with its file's day, read beside the process that writes them."""
     for path in sorted(folder.glob("log-????????.db")):
         db = connect(path, readonly=True)
         try:

@@ -29,7 +29,7 @@ class DayPlan(msgspec.Struct, frozen=True):
 
 
 def day_of(batch: Batch) -> str:
-    """The UTC day (``YYYYMMDD``) of what the batch says last: its watermark or its newest event."""
+    """Return the UTC day (``YYYYMMDD``) of what the batch says last: its watermark or its newest event."""
     newest = max((event.received_ms for event in batch.events), default=0)
     return utc_day(max(batch.watermark_ms, newest))
 
@@ -44,7 +44,7 @@ def utc_day(at_ms: int) -> str:
 
 
 def day_begin_ms(day: str) -> int:
-    """The first moment of a UTC day ``YYYYMMDD``, epoch ms.
+    """Return the first moment of a UTC day ``YYYYMMDD``, epoch ms.
 
     >>> day_begin_ms("19700102")
     86400000

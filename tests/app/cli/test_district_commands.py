@@ -50,7 +50,7 @@ def test_a_shard_that_is_none_is_a_usage_error(
     assert "expected i/n with i from 0 to n - 1" in capsys.readouterr().err
 
 
-def test_the_name_of_a_shards_session_holds_its_division_so_that_none_is_resumed_by_another() -> None:
+def test_a_shards_session_name_holds_its_division_so_none_resumes_anothers() -> None:
     plain = load_settings(environ={})
     named = load_settings(environ={"LINLI_MQTT_CLIENT_ID": "north"})
     assert client_id_of(plain, 0, 1) == "linli-ingest-0"

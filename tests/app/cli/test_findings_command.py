@@ -15,8 +15,8 @@ from contracts.errors import ConfigurationError
 from contracts.findings import Finding
 from detectors.registry import all_rules
 from ingest.pipeline.event_file import EventFile
-from simulator.generate import Request, generate
-from streams.checkpoints.sqlite import EngineStore
+from simulator.generate import SimulationRequest, generate
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.engine.engine import Engine
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.partition_driver import PartitionDriver
@@ -28,8 +28,8 @@ pytestmark = pytest.mark.slow
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A simulated day as a file of events; ``log.url`` names a folder in which ``linli run`` has judged it."""
     file, folder = tmp_path / "events.jsonl", tmp_path / "data"
-    file.write_bytes(b"\n".join(map(msgspec.json.encode, generate(Request(seed=3, days=1, sites=1)).events)))
-    log, store = DayLog(folder), EngineStore(folder / "engine.db")
+    file.write_bytes(b"\n".join(map(msgspec.json.encode, generate(SimulationRequest(seed=3, days=1, sites=1)).events)))
+    log, store = DayLog(folder), SqliteCheckpointStore(folder / "engine.db")
     with file.open("rb") as lines:
         load_events(log, EventFile().events(lines))
     PartitionDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity())).open()

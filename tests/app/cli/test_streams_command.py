@@ -10,13 +10,13 @@ from click.testing import CliRunner, Result
 from app.cli.streams import command
 from app.wiring.folder_lock import FolderLock
 from contracts.errors import ConfigurationError
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LINLI_LOG_URL", f"sqlite:///{tmp_path / 'data'}")
-    store = EngineStore(tmp_path / "data" / "engine.db")
+    store = SqliteCheckpointStore(tmp_path / "data" / "engine.db")
     store.note_failure(7, "ZeroDivisionError('first')")
     store.note_failure(7, "ZeroDivisionError('again')")
     store.note_failure(9, "KeyError('x')")

@@ -14,7 +14,7 @@ from app.demo.audit import BOX_FILE, Published, Report, audit
 from app.wiring.rule_facts import finding_facts
 from contracts.errors import RejectReason
 from contracts.events import AnyEvent, Lane, SpoolMark
-from delivery.deliveries import Message, summary_of
+from delivery.deliveries import DeliveryMessage, summary_of
 from delivery.receivers.webhook.stand_in import StandIn
 from edge.spool.box_db import BoxDb
 from edge.spool.spool import Spool
@@ -23,7 +23,7 @@ from incidents.store.records import DeliveryKind, Incident, incident_of
 from incidents.store.schema import incidents
 from incidents.store.store import Store
 from ingest.shard.dead_letters import DeadLetters, dead_letter
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
 from tests.incidents.builders import T0 as ONSET_MS
 from tests.incidents.builders import ManualClock, make_directory, make_finding, make_store, still
@@ -53,7 +53,9 @@ class Stage:
 
     def tell(self, incident: Incident, kind: DeliveryKind = DeliveryKind.OPENED, key: str = "") -> None:
         """The receiver accepts news of ``incident``."""
-        message = Message(delivery_id=key or f"{kind}-{incident.incident_id}", kind=kind, incident=summary_of(incident))
+        message = DeliveryMessage(
+            delivery_id=key or f"{kind}-{incident.incident_id}", kind=kind, incident=summary_of(incident)
+        )
         self.receiver.accepted[message.delivery_id] = message
 
     def report(self) -> Report:
@@ -69,7 +71,7 @@ class Stage:
             make_finding(key="door-2"),
             make_finding(key="door-3", rule="smoke_or_heat", onset_ms=ONSET_MS - 60_000),
         ]
-        engine_store = EngineStore(self.folder / "engine.db")
+        engine_store = SqliteCheckpointStore(self.folder / "engine.db")
         engine_store.append_findings(decided)
         store = make_store(self.folder)
         clock = ManualClock(ONSET_MS + 700)
@@ -178,7 +180,7 @@ def test_a_rows_number_missing_in_a_lane_is_lost(stage: Stage) -> None:
     assert (report.lost, report.lost_from["boxes"]) == (5, 5)
 
 
-def test_a_row_that_the_box_gave_up_and_the_log_does_not_have_is_lost_also_at_the_end_of_its_lane(stage: Stage) -> None:
+def test_a_row_the_box_dropped_and_the_log_lacks_is_lost_even_at_its_lanes_end(stage: Stage) -> None:
     spool_id = box_with(stage.folder, rows=5, got_through=4)
     for seq in (1, 2, 3):
         stage.publish(boxed(spool_id, Lane.LIVE, seq), logged=True)

@@ -13,7 +13,7 @@ from app.cli.doctor import command
 from app.operations.doctor import machine
 from app.operations.doctor.district import partitions
 from app.operations.doctor.everywhere import clock_line
-from app.operations.doctor.report import Check, Level, Line, fail, lines_of, ok
+from app.operations.doctor.report import Check, CheckResult, Level, fail, lines_of, ok
 from app.settings.loading import load_settings
 from app.wiring.folder_lock import FolderLock
 from contracts.batch import Batch
@@ -26,9 +26,9 @@ from ingest.session.broker import free_port
 from ingest.session.broker_check import kept_while_away
 from ingest.settings import BrokerAddress
 from inventory.inventory import Inventory
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.engine.engine import Engine
-from streams.engine.manifest import Manifest
+from streams.engine.manifest import PartitionManifest
 from streams.log.port import LogRecord
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.partition_driver import PartitionDriver
@@ -50,12 +50,12 @@ def settings_of(folder: Path, port: int = 0) -> dict[str, str]:
     }
 
 
-def doctor(settings: dict[str, str]) -> tuple[int, dict[str, list[Line]]]:
+def doctor(settings: dict[str, str]) -> tuple[int, dict[str, list[CheckResult]]]:
     """The exit code, and the lines by what they are about."""
     result = CliRunner().invoke(command, ["--json"], env=settings)
-    found: dict[str, list[Line]] = {}
+    found: dict[str, list[CheckResult]] = {}
     for text in result.stdout.splitlines():
-        line = msgspec.json.decode(text, type=Line)
+        line = msgspec.json.decode(text, type=CheckResult)
         found.setdefault(line.what, []).append(line)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, found
@@ -69,7 +69,7 @@ def lived(tmp_path: Path) -> Path:
     inventory.put([record for record in records if not isinstance(record, ThresholdConfigured)])  # of the tests' rules
     inventory.close()
     Store(f"sqlite:///{tmp_path / 'incidents.db'}").close()
-    log, store = DayLog(tmp_path), EngineStore(tmp_path / "engine.db")
+    log, store = DayLog(tmp_path), SqliteCheckpointStore(tmp_path / "engine.db")
     now_ms = wall_ms()
     log.append([Batch(partition=0, watermark_ms=now_ms, events=tuple(configuration()))])
     driver = PartitionDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity()))
@@ -143,7 +143,9 @@ def test_a_secret_that_everybody_may_read_is_said_and_one_that_is_missing_fails(
     assert doctor(settings)[1]["secrets"][0].level is Level.FAIL
 
 
-MANIFEST = Manifest(log_id="l", partition=2, partitions=24, digest="d", versions={}, through=90, position=99, sites={})
+MANIFEST = PartitionManifest(
+    log_id="l", partition=2, partitions=24, digest="d", versions={}, through=90, position=99, sites={}
+)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +218,7 @@ def test_rules_that_have_just_begun_are_well_before_they_saved_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "FIRST_SNAPSHOT_S", 86_400)  # however slow this machine is
-    log, store = DayLog(tmp_path), EngineStore(tmp_path / "engine.db")
+    log, store = DayLog(tmp_path), SqliteCheckpointStore(tmp_path / "engine.db")
     log.append([Batch(partition=0, watermark_ms=wall_ms(), events=())])
     log.close()
     store.close()
@@ -249,7 +251,7 @@ def test_clocks_that_disagree_are_told_by_how_much() -> None:
 
 
 def test_a_check_that_cannot_be_made_is_a_line_and_the_next_one_is_made() -> None:
-    def broken() -> Iterator[Line]:
+    def broken() -> Iterator[CheckResult]:
         yield ok("a", "first")
         raise Transient("nobody answers")
 

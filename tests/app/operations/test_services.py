@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from app.cli.command_line import with_config
 from app.cli.services import placed
 from app.main import linli
-from app.operations.services import Counts, Service, services_of
+from app.operations.services import ProcessCounts, Service, services_of
 from app.operations.systemd import TARGET, units_of
 from app.settings.loading import load_settings
 
@@ -26,11 +26,11 @@ SECRETS = {"LINLI_MQTT_PASSWORD_FILE": "/etc/linli/mqtt", "LINLI_WEBHOOK_SECRET_
 
 
 def _district(**changes: str) -> list[Service]:
-    return services_of(load_settings(None, KAFKA | changes), Counts())
+    return services_of(load_settings(None, KAFKA | changes), ProcessCounts())
 
 
 def test_one_machine_is_one_process_and_a_district_has_one_command_for_each() -> None:
-    (machine,) = services_of(load_settings(None, {}), Counts())
+    (machine,) = services_of(load_settings(None, {}), ProcessCounts())
     assert machine.arguments == ("run",)
     assert [" ".join(service.arguments) for service in _district()] == [
         "ingest run --shard 0/2",
@@ -54,7 +54,9 @@ def commands_of(services: list[Service]) -> list[tuple[str, ...]]:
     return sorted({service.arguments for service in services})
 
 
-@pytest.mark.parametrize("arguments", commands_of([*_district(), *services_of(load_settings(None, {}), Counts())]))
+@pytest.mark.parametrize(
+    "arguments", commands_of([*_district(), *services_of(load_settings(None, {}), ProcessCounts())])
+)
 def test_every_command_it_prints_is_one_with_and_without_a_settings_file(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
@@ -80,7 +82,7 @@ def test_it_prints_a_line_a_process_and_writes_a_unit_each_and_their_target(tmp_
 
 
 def _one_worker() -> list[Service]:
-    return services_of(load_settings(None, KAFKA), Counts(workers=1))
+    return services_of(load_settings(None, KAFKA), ProcessCounts(workers=1))
 
 
 def test_secrets_reach_a_service_as_credentials_and_never_stand_in_the_unit(tmp_path: Path) -> None:
@@ -96,7 +98,7 @@ def test_the_units_in_deploy_are_those_that_the_command_writes() -> None:
     district = load_settings(None, KAFKA | SECRETS)
     machine = load_settings(None, SECRETS)
     for name, settings in {"district": district, "machine": machine}.items():
-        expected = units_of(settings, placed(linli, services_of(settings, Counts()), CONFIG), linli=PROGRAM)
+        expected = units_of(settings, placed(linli, services_of(settings, ProcessCounts()), CONFIG), linli=PROGRAM)
         found = {path.name: path.read_text(encoding="utf-8") for path in (DEPLOY / name).iterdir()}
         assert found == expected
 

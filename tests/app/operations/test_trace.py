@@ -25,7 +25,7 @@ from incidents.intake.intake import Intake
 from incidents.intake.relays import FindingsRelay
 from incidents.store.schema import deliveries, incidents
 from incidents.store.store import Store
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
 from tests.incidents.builders import T0, make_directory, make_finding
 from tests.streams.support import passage
@@ -37,7 +37,7 @@ class Life:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.log = DayLog(folder)
-        self.engine = EngineStore(folder / "engine.db")
+        self.engine = SqliteCheckpointStore(folder / "engine.db")
         self.store = Store(f"sqlite:///{folder / 'incidents.db'}", synchronous="OFF")
         self.receiver = RecordingReceiver("hook")
         self.outbox = Outbox(self.store, self.receiver, ReceiverProfile(name="hook"))

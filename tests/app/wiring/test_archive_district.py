@@ -80,7 +80,7 @@ def _segments(folder: Path) -> list[Path]:
     return sorted((folder / "archive").glob("*/*.seg"))
 
 
-def test_killed_and_started_again_it_makes_segments_that_give_the_findings_of_the_log(
+def test_killed_and_restarted_its_segments_give_the_findings_of_the_log(
     kafka: RunningKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events = _history(tmp_path)
@@ -116,7 +116,7 @@ def test_killed_and_started_again_it_makes_segments_that_give_the_findings_of_th
     assert len(expected) == 3
 
 
-def test_what_the_log_lost_before_it_was_archived_is_an_alarm_and_the_rest_is_archived(
+def test_records_lost_before_archiving_raise_an_alarm_and_the_rest_is_archived(
     kafka: RunningKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with _district(kafka, tmp_path, monkeypatch) as opened:

@@ -79,7 +79,7 @@ def test_records_deleted_under_a_snapshot_s_position_are_a_gap_that_is_said(
     assert _alarms(over, 1) == []
 
 
-def test_a_topic_that_is_made_again_ends_its_worker_and_every_later_one_which_say_why(
+def test_a_recreated_topic_ends_its_worker_and_every_later_one_with_the_reason(
     over: District, life: list[AnyEvent]
 ) -> None:
     with over.workers("worker") as (worker,):
@@ -193,7 +193,7 @@ def _made_again(over: District) -> bool:
 
 def _alarms(over: District, partition: int) -> list[PartitionAlarm]:
     with KafkaCluster(over.url) as cluster:
-        said = KafkaFindings(cluster, over.names.findings, partition).said_after(0, 100_000)
+        said = KafkaFindings(cluster, over.names.findings, partition).records_after(0, 100_000)
     return [one for _, one in said if isinstance(one, PartitionAlarm)]
 
 

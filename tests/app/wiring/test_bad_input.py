@@ -144,7 +144,7 @@ def say_everything(port: int) -> None:
 
 
 def linli(community: RunningCommunity, *arguments: str) -> str:
-    """What a ``linli`` command prints beside the running community."""
+    """Return what a ``linli`` command prints beside the running community."""
     settings = run_settings(community.folder, community.mqtt_url, 0, "")
     done = subprocess.run(
         linli_arguments(*arguments),
@@ -165,7 +165,7 @@ def letters(community: RunningCommunity) -> list[list[str]]:
 
 
 def in_log(folder: Path) -> dict[str, list[Event]]:
-    """What each sensor's alarm became in the log."""
+    """Return what each sensor's alarm became in the log."""
     log = DayLog(folder)
     found: dict[str, list[Event]] = {}
     for record in log.read(0, 1_000_000):
@@ -176,7 +176,7 @@ def in_log(folder: Path) -> dict[str, list[Event]]:
     return found
 
 
-def test_bad_input_is_refused_with_its_reason_and_good_events_between_become_incidents(tmp_path: Path) -> None:
+def test_bad_input_is_refused_with_a_reason_and_good_events_become_incidents(tmp_path: Path) -> None:
     with running_community(tmp_path, inventory()) as community:
         say_everything(int(community.mqtt_url.rsplit(":", 1)[1]))
         expected = len(BAD) + 2

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from app.settings.loading import load_settings
-from app.wiring.community import Community
+from app.wiring.community import CommunityProcess
 from app.wiring.folder_lock import FolderLock
 from app.wiring.ports import free_port, listens
 from app.wiring.run_child import wait_until_ready
@@ -28,7 +28,7 @@ from tests.support.linli_run import HOST, PATIENCE_S, ended, run_here, running, 
 @pytest.mark.parametrize(
     ("kind", "children", "number"), [("mosquitto", 1, signal.SIGTERM), ("amqtt", 0, signal.SIGINT)]
 )
-def test_it_starts_a_broker_and_a_page_on_free_ports_and_a_signal_ends_it_all_in_order(
+def test_it_starts_broker_and_page_on_free_ports_and_a_signal_ends_all_in_order(
     tmp_path: Path, kind: str, children: int, number: signal.Signals
 ) -> None:
     if kind == "mosquitto":
@@ -53,7 +53,7 @@ def test_it_starts_a_broker_and_a_page_on_free_ports_and_a_signal_ends_it_all_in
 
 
 @pytest.mark.service
-def test_a_second_one_on_the_same_folder_refuses_and_a_second_on_another_takes_what_is_free(tmp_path: Path) -> None:
+def test_a_second_one_refuses_the_same_folder_and_takes_free_ports_on_another(tmp_path: Path) -> None:
     need_mosquitto()
     settings = settings_over(tmp_path, mqtt_embedded="mosquitto")
     with running(tmp_path, settings) as first:
@@ -169,7 +169,7 @@ def test_what_ends_a_thread_ends_it_all_and_is_told_as_what_it_is(
 ) -> None:
     for name, value in settings_over(tmp_path).items():
         monkeypatch.setenv(name, value)
-    community = Community(load_settings())
+    community = CommunityProcess(load_settings())
 
     def fails(_stop: threading.Event) -> None:
         raise error

@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import select
 
 from app.settings.loading import load_settings
-from app.wiring.community import Community
+from app.wiring.community import CommunityProcess
 from contracts.events import AnyEvent, EnvironmentSampled
 from detectors.registry import all_rules
 from incidents.store.operator_alarms import Alarm, AlarmCode, standing_alarms
 from incidents.store.schema import incidents
 from incidents.store.store import Store
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.engine.engine import Engine
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.partition_driver import PartitionDriver
@@ -45,7 +45,7 @@ def write_alarms(folder: Path, days: range) -> None:
 
 def taken_over(folder: Path) -> set[str]:
     """The places with incidents, after everything in the log was judged and handed over."""
-    community = Community(load_settings())
+    community = CommunityProcess(load_settings())
     community.rules.partition.open()
     while community.intake.step():
         pass
@@ -59,7 +59,7 @@ def taken_over(folder: Path) -> set[str]:
 
 def judge(folder: Path) -> None:
     """Judge the whole log and keep every snapshot, as ``linli run`` does when it ends."""
-    log, store = DayLog(folder), EngineStore(folder / "engine.db")
+    log, store = DayLog(folder), SqliteCheckpointStore(folder / "engine.db")
     driver = PartitionDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity()))
     driver.open()
     driver.save()
@@ -68,7 +68,7 @@ def judge(folder: Path) -> None:
 
 
 def alarms_in(folder: Path) -> list[Alarm]:
-    """What the page shows as wrong with Linli itself."""
+    """Return what the page shows as wrong with Linli itself."""
     store = Store(f"sqlite:///{folder / 'incidents.db'}")
     with store.read() as connection:
         found = standing_alarms(connection)
@@ -124,13 +124,13 @@ def test_days_removed_before_they_were_judged_are_a_loud_gap_and_the_rest_is_jud
         assert "log_gap" in child.tail()
         wait_for(child, lambda: "first_run" in child.tail(), "start behind the gap")
         assert child.stop() == 0, child.tail()
-    store = EngineStore(tmp_path / "engine.db")
+    store = SqliteCheckpointStore(tmp_path / "engine.db")
     assert [alarm.code for alarm in alarms_in(tmp_path)] == [AlarmCode.LOG_GAP]
     assert len(store.load(Engine(all_rules(), partition=0, partitions=1, log_id="").digest)[0]) == 1
     store.close()
 
 
-def test_a_new_engine_store_is_handed_over_from_its_start_though_the_old_one_had_come_further(
+def test_a_new_engine_store_is_read_from_its_start_though_the_old_one_was_further(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in settings_over(tmp_path).items():

@@ -25,8 +25,8 @@ from delivery.receivers.webhook.stand_in import StandIn
 from incidents.intake.intake import Intake
 from incidents.store.schema import deliveries, findings, incidents
 from incidents.store.store import Store
-from streams.checkpoints.findings_topic import encode_said
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.findings_topic import encode_findings_record
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.kafka import KafkaCluster
 from tests.incidents.builders import T0, make_directory, make_finding
 from tests.support.district_run import district_settings, logged_in, process, receiver_of
@@ -59,7 +59,7 @@ class District:
     def __init__(self, folder: Path, server: Postgres, receiver: StandIn) -> None:
         self.folder, self.server, self.receiver = folder, server, receiver
         self.url = server.url(server.create())
-        self.found = EngineStore(folder / "engine.db")
+        self.found = SqliteCheckpointStore(folder / "engine.db")
         self.settings = district_settings(folder, self.url, f"sqlite:///{folder}", receiver)
         self.lives = 0
 
@@ -89,7 +89,7 @@ def district(folder: Path) -> Iterator[District]:
 
 
 def held(store: Store) -> dict[str, Any]:
-    """What must be the same however often it was interrupted."""
+    """Return what must be the same however often it was interrupted."""
     with store.read() as connection:
         rows = connection.execute(select(incidents)).mappings().all()
         known = connection.execute(select(findings.c.finding_id, findings.c.incident_id)).all()
@@ -115,7 +115,7 @@ def ready(children: Sequence[Child]) -> None:
         wait_for(child, lambda child=child: "ready" in child.tail(), "ready")  # type: ignore[misc]
 
 
-def test_partitions_of_the_findings_topic_are_shared_and_a_dead_process_s_are_taken_over(
+def test_findings_partitions_are_shared_and_a_dead_process_s_are_taken_over(
     kafka: RunningKafka, tmp_path: Path
 ) -> None:
     names, lives = make_topics(kafka.url, partitions=3), 9
@@ -127,7 +127,7 @@ def test_partitions_of_the_findings_topic_are_shared_and_a_dead_process_s_are_ta
         def say(numbers: range) -> None:
             for number in numbers:
                 for finding in life(number):
-                    sender.send(names.findings, number % 3, encode_said(finding))
+                    sender.send(names.findings, number % 3, encode_findings_record(finding))
             sender.flush(30)
 
         with (
@@ -158,7 +158,7 @@ def all_settled(store: Store) -> bool:
         return connection.execute(select(deliveries).where(deliveries.c.state == "pending")).first() is None
 
 
-def test_a_database_killed_and_back_and_an_instance_killed_lose_and_double_nothing(tmp_path: Path) -> None:
+def test_killing_database_and_instance_loses_nothing_and_duplicates_nothing(tmp_path: Path) -> None:
     with district(tmp_path) as made, made.incidents("one") as one, made.incidents("two") as two:
         ready([one, two])
         made.live(10)
@@ -184,7 +184,7 @@ def test_a_database_killed_and_back_and_an_instance_killed_lose_and_double_nothi
         assert left.stop() == 0, left.tail()
 
 
-def test_a_process_waits_for_its_servers_and_says_for_which_and_a_signal_ends_it_waiting(tmp_path: Path) -> None:
+def test_a_process_waits_for_its_servers_by_name_and_a_signal_ends_the_waiting(tmp_path: Path) -> None:
     with district(tmp_path) as made:
         made.server.stop()
         with made.incidents("incidents") as waiting:

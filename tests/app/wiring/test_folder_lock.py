@@ -22,7 +22,7 @@ with FolderLock(Path(sys.argv[1])):
 """
 
 
-def test_the_second_is_refused_and_told_who_holds_the_folder_and_which_setting_names_it(tmp_path: Path) -> None:
+def test_the_second_is_told_who_holds_the_folder_and_which_setting_names_it(tmp_path: Path) -> None:
     with FolderLock(tmp_path), pytest.raises(ConfigurationError) as refused:
         FolderLock(tmp_path, "[box] data").__enter__()
     assert str(refused.value) == (

@@ -14,7 +14,7 @@ import pytest
 from contracts.events import DeviceReported
 from contracts.names import Channel, DeviceClass, Topic
 from inventory.file_import import parse_inventory
-from simulator.publish import Publisher
+from simulator.publish import EventPublisher
 from system.clock import wall_ms
 from tests.edge.models import shared_manifest
 from tests.edge.platform import wait_for
@@ -119,7 +119,7 @@ end = [0.62, 0.0]
 
 def gate_lives(community: RunningCommunity) -> None:
     """The gate says that it lives and shows no credential: so whoever passes has none, proven."""
-    gate = Publisher(community.mqtt_url, "gate-1")
+    gate = EventPublisher(community.mqtt_url, "gate-1")
     gate.start()
     now_ms = wall_ms()
     event = DeviceReported(event_id="alive-1", site_id="s1", source_id="gate-1", place_id="door-1", at_ms=now_ms, seq=1)

@@ -94,7 +94,7 @@ def test_incidents_and_inventory_share_one_database_without_meeting(tmp_path: Pa
 
 @pytest.mark.service
 @pytest.mark.patient
-def test_people_and_inventory_are_edited_in_postgresql_too_and_a_server_that_is_away_is_named(
+def test_people_and_inventory_are_edited_in_postgresql_and_an_absent_server_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "secret").write_text(PASSWORD, encoding="utf-8")

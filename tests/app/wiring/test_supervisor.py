@@ -47,7 +47,7 @@ sys.exit(Supervisor(worker, print).run())
 
 @pytest.fixture(autouse=True)
 def _signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What the supervisor does to this process's signals is undone; it has no patience here."""
+    """Return what the supervisor does to this process's signals is undone; it has no patience here."""
     monkeypatch.setattr(progress, "SILENT_S", 8.0)
     monkeypatch.setattr(supervisor_module, "MAX_PAUSE_S", 0.0)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -74,12 +74,12 @@ class Run:
 
 
 @pytest.mark.parametrize("code", [0, 1, 2])
-def test_what_a_person_must_mend_ends_it_with_the_same_code(tmp_path: Path, code: int) -> None:
+def test_what_a_person_must_fix_ends_it_with_the_same_code(tmp_path: Path, code: int) -> None:
     run = Run(tmp_path, str(code))
     assert (run.supervisor.run(), run.lives(), run.alarms) == (code, 1, [])
 
 
-def test_one_that_crashes_or_is_killed_is_replaced_and_an_alarm_is_raised_when_it_persists(tmp_path: Path) -> None:
+def test_a_crashed_or_killed_one_is_replaced_and_an_alarm_tells_when_it_persists(tmp_path: Path) -> None:
     run = Run(tmp_path, str(CRASHED), "killed", "killed", "1")
     assert (run.supervisor.run(), run.lives()) == (1, 4)
     assert run.alarms == [Stuck("it ended with code -9")]

@@ -78,7 +78,7 @@ def test_one_that_is_kept_begins_anew_after_what_may_pass_and_ends_with_the_rest
     assert (threads.join(timeout_s=WAIT_S), threads.failure) == ([], None)
 
 
-def test_one_that_is_kept_ends_all_the_same_with_what_does_not_pass_and_while_it_waits(
+def test_a_kept_thread_ends_with_a_lasting_error_and_while_it_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(app.wiring.threads, "PAUSES_S", (3_600.0,))

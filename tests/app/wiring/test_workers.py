@@ -17,7 +17,7 @@ from contracts.batch import Batch, encode_batch
 from contracts.events import AnyEvent
 from contracts.findings import Finding
 from ingest.pipeline.event_file import EventFile
-from simulator.generate import Request, generate
+from simulator.generate import SimulationRequest, generate
 from streams.checkpoints.driver_alarms import DriverAlarm
 from streams.engine.batching import batches_of
 from streams.engine.manifest import encode_manifest
@@ -41,7 +41,7 @@ class Day(NamedTuple):
 def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
     folder = tmp_path_factory.mktemp("day")
     file = folder / "day.jsonl"
-    file.write_bytes(b"\n".join(map(msgspec.json.encode, generate(Request(seed=7, days=1, sites=3)).events)))
+    file.write_bytes(b"\n".join(map(msgspec.json.encode, generate(SimulationRequest(seed=7, days=1, sites=3)).events)))
     with file.open("rb") as lines:
         events = list(EventFile().events(lines))
     return Day(file, events, by_site(linli({}, folder, "replay", "--json", str(file))))
@@ -54,7 +54,7 @@ def over(kafka: RunningKafka, tmp_path: Path) -> Iterator[District]:
 
 
 def linli(settings: dict[str, str], folder: Path, *arguments: str) -> bytes:
-    """What a command prints."""
+    """Return what a command prints."""
     return subprocess.run(
         linli_arguments(*arguments), env=environment(settings), cwd=folder, check=True, capture_output=True, timeout=120
     ).stdout
@@ -119,7 +119,7 @@ def test_poison_is_a_finding_and_a_log_made_again_or_a_newer_snapshot_is_loud(ov
     assert DriverAlarm.LOG_BROKEN in {alarm.alarm for alarm in over.alarms()}
 
 
-def test_a_wrong_number_of_partitions_is_refused_and_brokers_that_are_away_are_named_and_waited_for(
+def test_a_wrong_number_of_partitions_is_refused_and_absent_brokers_are_waited_for(
     over: District,
 ) -> None:
     away = over.settings | {"LINLI_LOG_URL": "kafka://127.0.0.1:9"}
@@ -136,9 +136,7 @@ def test_a_wrong_number_of_partitions_is_refused_and_brokers_that_are_away_are_n
             waiting.kill()
 
 
-def test_an_update_goes_on_where_the_version_before_drained_and_cuts_it_off_only_when_told_to(
-    over: District, day: Day
-) -> None:
+def test_an_update_continues_a_drained_version_and_cuts_others_off_only_when_told(over: District, day: Day) -> None:
     """One story, since every start of a worker costs seconds."""
 
     def judged() -> dict[str, list[Finding]]:

@@ -6,7 +6,7 @@ import pytest
 
 from contracts.errors import Permanent, Transient
 from delivery.http.statuses import raise_for_status, retry_after_s
-from delivery.receiver import Misconfigured
+from delivery.receiver import ReceiverMisconfigured
 
 
 @pytest.mark.parametrize("status", [200, 204, 299])
@@ -18,7 +18,7 @@ def test_a_success_raises_nothing(status: int) -> None:
     ("status", "error"),
     [
         *[(status, Transient) for status in (100, 429, 500, 599, 999)],
-        *[(status, Misconfigured) for status in (302, 401)],
+        *[(status, ReceiverMisconfigured) for status in (302, 401)],
         *[(status, Permanent) for status in (400, 499, 501, 505)],
     ],
 )

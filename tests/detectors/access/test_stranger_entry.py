@@ -212,7 +212,7 @@ def test_a_gate_that_is_not_proven_live_leaves_the_finding_unverified() -> None:
     assert not found.draft.verified
 
 
-def test_a_gate_that_said_it_is_offline_leaves_the_finding_unverified_until_it_is_heard() -> None:
+def test_an_offline_gate_leaves_the_finding_unverified_until_it_is_heard() -> None:
     script = Script()
     offline = script.state(at(1), "gate1", "door1", online=False)
     found = judge(script, offline, script.passage(at(2), 1), script.passage(at(90), 2))

@@ -319,7 +319,7 @@ LOOK_ALIKES: dict[str, Callable[[random.Random, float], Load]] = {
 
 
 def household(rng: random.Random, hours: float) -> list[Load]:
-    """What runs beside a charger: a fridge, a router, and often light, a television and a kettle."""
+    """Return what runs beside a charger: a fridge, a router, and often light, a television and a kettle."""
     loads = [fridge(rng, hours), router(rng, hours)]
     loads += [make(rng, hours) for make in (television, kettle, rice_cooker) if rng.random() < 0.5]
     return loads

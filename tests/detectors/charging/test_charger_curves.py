@@ -104,7 +104,7 @@ def test_no_look_alike_ever_fires(name: str, factor: bool) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("factor", [True, False])
-def test_a_household_of_look_alikes_fires_hardly_ever_and_never_as_more_than_a_suspicion(factor: bool) -> None:
+def test_a_household_of_look_alikes_fires_rarely_and_only_as_a_suspicion(factor: bool) -> None:
     """Fridge, router and two to five more at once, for twelve hours: two fridges can relieve each other for an hour."""
     fired, severe = set(), []
     for seed in range(SEEDS):

@@ -79,7 +79,7 @@ def after_plug_min(decided: Decided) -> float:
 # --- stages -----------------------------------------------------------------------------------------------------------
 
 
-def test_power_factor_suspects_after_the_plateau_and_the_tail_confirms_but_power_alone_stays_unverified() -> None:
+def test_power_factor_suspects_the_tail_confirms_and_power_alone_stays_unverified() -> None:
     found = judge(charge())
     assert stages(found) == [("open", "suspected"), ("update", "confirmed"), ("close", None)]
     opened, confirmed, closed = found

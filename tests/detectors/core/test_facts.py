@@ -7,11 +7,11 @@ from pathlib import Path
 
 import streams.engine.finding_emitter
 from detectors.core.facts import FACT_UNITS, FACT_VALUES
-from streams.engine.finding_emitter import Failure
+from streams.engine.finding_emitter import RuleFailure
 
 
 def test_every_failure_has_its_word() -> None:
-    assert set(FACT_VALUES["failure"]) == set(Failure)
+    assert set(FACT_VALUES["failure"]) == set(RuleFailure)
 
 
 def test_every_code_the_engine_states_is_in_the_table() -> None:

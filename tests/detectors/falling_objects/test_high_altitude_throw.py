@@ -72,7 +72,7 @@ def test_an_uncalibrated_camera_says_no_floor_and_is_less_sure() -> None:
     assert (found.draft.confidence, found.draft.subject.ref) == (0.7, "facade1")
 
 
-def test_falls_of_one_camera_are_episodes_of_their_own_in_any_order_and_leave_no_state() -> None:
+def test_falls_of_one_camera_are_separate_episodes_in_any_order_without_state() -> None:
     script = Script()
     harness = Harness(HighAltitudeThrow())
     harness.feed([script.fell(5_000)])

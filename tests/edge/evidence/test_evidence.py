@@ -11,7 +11,7 @@ import pytest
 from contracts.errors import ConfigurationError, Permanent
 from detectors.vision.geometry.shapes import Mask
 from edge.capture.ring import FrameRing, decode_jpeg
-from edge.evidence.cutter import BEFORE_MS, Cut, cut
+from edge.evidence.cutter import BEFORE_MS, EvidenceCut, cut
 from edge.evidence.evidence_store import EvidenceDisk, usage
 from edge.evidence.redact import redacted
 from tests.edge.factories import noise_frame
@@ -20,8 +20,8 @@ QUOTA = 10_000_000
 NOBODY = np.zeros((0, 4), np.float32)
 
 
-def still(data: bytes, at_ms: int = 1_000_000) -> Cut:
-    return Cut(kind="still", mime="image/jpeg", data=data, from_ms=at_ms, to_ms=at_ms)
+def still(data: bytes, at_ms: int = 1_000_000) -> EvidenceCut:
+    return EvidenceCut(kind="still", mime="image/jpeg", data=data, from_ms=at_ms, to_ms=at_ms)
 
 
 def filled_ring(seconds: int, *, start_ms: int = 1_000_000) -> FrameRing:

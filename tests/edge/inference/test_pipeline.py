@@ -29,7 +29,7 @@ from edge.capture.capture import Frame, read_video
 from edge.capture.ring import FrameRing, decode_jpeg
 from edge.evidence.evidence_store import EvidenceDisk, usage
 from edge.evidence.recorder import Recorder
-from edge.inference.analysers import Watch, build_watch
+from edge.inference.analysers import AnalyserSet, build_analysers
 from edge.inference.manifest import LoadedModel, load_manifest, load_model
 from edge.inference.onnx import OnnxDetector
 from edge.inference.pipeline import Pipeline
@@ -187,8 +187,8 @@ def one_person_model() -> LoadedModel:
     return LoadedModel(manifest, b"")
 
 
-def watching(camera: CameraConfig, first_track_id: int = 1) -> Watch:
-    return build_watch(
+def watching(camera: CameraConfig, first_track_id: int = 1) -> AnalyserSet:
+    return build_analysers(
         camera,
         model=one_person_model(),
         make_detector=lambda _model, _score: PersonEverywhere(),
@@ -218,7 +218,7 @@ def test_pictures_are_redacted_before_they_are_kept() -> None:
 def test_tracks_are_numbered_from_the_time_and_anew_after_the_clock_was_set_back() -> None:
     begun: list[int] = []
 
-    def make(first: int) -> Watch:
+    def make(first: int) -> AnalyserSet:
         begun.append(first)
         return watching(ZONED, first)
 
@@ -242,7 +242,7 @@ def test_only_the_listed_analysers_run_and_a_detector_needs_a_model() -> None:
     )
     assert len(watching(both).analysers) == 2
     with pytest.raises(ConfigurationError, match="model is missing"):
-        build_watch(ZONED, model=None, make_detector=lambda _m, _s: PersonEverywhere())
+        build_analysers(ZONED, model=None, make_detector=lambda _m, _s: PersonEverywhere())
 
 
 @pytest.mark.slow
@@ -256,7 +256,7 @@ def test_people_at_a_real_gate_are_counted_one_by_one(tmp_path: Path) -> None:
         line=(Line("door", start=(0.62, 1.0), end=(0.62, 0.0)),),
         zone=(Zone("hall", ((0.2, 0.2), (0.8, 0.2), (0.8, 1.0), (0.2, 1.0)), labels=(ObjectLabel.PERSON,)),),
     )
-    watch = build_watch(camera, model=model, make_detector=lambda m, score: OnnxDetector(m, min_score=score))
+    watch = build_analysers(camera, model=model, make_detector=lambda m, score: OnnxDetector(m, min_score=score))
     frames = itertools.takewhile(lambda frame: frame.at_ms < THREE_PEOPLE_MS, read_video(video))
     seen = [o for f in frames for a in watch.analysers for o in a.process(f.image, f.at_ms)]
     passages = [o for o in seen if isinstance(o, LinePassed)]

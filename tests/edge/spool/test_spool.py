@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from contracts.events import EvidenceRef, Lane
 from edge.spool.box_db import BoxDb
-from edge.spool.lanes import Pace, lane_of
+from edge.spool.lanes import RowTokenBucket, lane_of
 from edge.spool.spool import Spool
-from edge.uplink.sender import WINDOW_ROWS, Acknowledgement, Sender
+from edge.uplink.sender import WINDOW_ROWS, Acknowledgement, SpoolSender
 from edge.uplink.upload_queue import UploadQueue
 from tests.edge.factories import fell, new_spool, reported
 
@@ -30,12 +30,12 @@ def marks(messages: list[bytes]) -> list[tuple[str, int]]:
 
 
 @pytest.fixture
-def sender(tmp_path: Path) -> tuple[Sender, Spool]:
+def sender(tmp_path: Path) -> tuple[SpoolSender, Spool]:
     spool = new_spool(tmp_path)
-    return Sender(spool), spool
+    return SpoolSender(spool), spool
 
 
-def acknowledge(sender: Sender, spool: Spool, lane: Lane, through: int, now_ms: int) -> int:
+def acknowledge(sender: SpoolSender, spool: Spool, lane: Lane, through: int, now_ms: int) -> int:
     return sender.got(Acknowledgement(spool.spool_id, lane, through), now_ms)
 
 
@@ -53,7 +53,7 @@ def test_a_row_takes_its_lane_by_age_and_urgency(age_ms: int, life_safety: bool,
     assert lane_of(100_000, 100_000 + age_ms, life_safety=life_safety).value == lane
 
 
-def test_fresh_rows_go_out_at_once_in_order_and_only_once(sender: tuple[Sender, Spool]) -> None:
+def test_fresh_rows_go_out_at_once_in_order_and_only_once(sender: tuple[SpoolSender, Spool]) -> None:
     sends, spool = sender
     ids = [spool.add(reported(1000 + n)) for n in range(3)]
     sends.connected()
@@ -66,7 +66,9 @@ def test_fresh_rows_go_out_at_once_in_order_and_only_once(sender: tuple[Sender, 
     assert sends.due(1600) == []
 
 
-def test_old_rows_take_the_backlog_marked_stored_while_life_safety_stays_live(sender: tuple[Sender, Spool]) -> None:
+def test_old_rows_take_the_backlog_marked_stored_while_life_safety_stays_live(
+    sender: tuple[SpoolSender, Spool],
+) -> None:
     sends, spool = sender
     spool.add(reported(1000))
     spool.add(fell(1000))
@@ -78,8 +80,8 @@ def test_old_rows_take_the_backlog_marked_stored_while_life_safety_stays_live(se
     assert [row["kind"] for row in decoded(sent)] == ["object_fell", "device_reported", "device_reported"]
 
 
-def test_rows_stay_until_the_platform_has_them_and_a_reconnect_begins_at_the_first_unacknowledged(
-    sender: tuple[Sender, Spool],
+def test_rows_stay_until_acknowledged_and_a_reconnect_begins_at_the_first_open_one(
+    sender: tuple[SpoolSender, Spool],
 ) -> None:
     sends, spool = sender
     for n in range(4):
@@ -98,7 +100,7 @@ def test_rows_stay_until_the_platform_has_them_and_a_reconnect_begins_at_the_fir
 
 
 def test_an_answer_that_does_not_come_makes_the_lane_begin_again_ever_more_patiently(
-    sender: tuple[Sender, Spool],
+    sender: tuple[SpoolSender, Spool],
 ) -> None:
     sends, spool = sender
     spool.add(fell(1000))
@@ -107,7 +109,7 @@ def test_an_answer_that_does_not_come_makes_the_lane_begin_again_ever_more_patie
     assert times == [1000, 7_000, 18_000, 39_000, 80_000, 161_000]
 
 
-def test_an_answer_that_tells_nothing_new_says_that_rows_are_missing(sender: tuple[Sender, Spool]) -> None:
+def test_an_answer_that_tells_nothing_new_says_that_rows_are_missing(sender: tuple[SpoolSender, Spool]) -> None:
     sends, spool = sender
     for n in range(3):
         spool.add(reported(1000 + n))
@@ -124,7 +126,7 @@ def test_an_answer_that_tells_nothing_new_says_that_rows_are_missing(sender: tup
 
 def test_a_row_after_a_gap_waits_until_everything_before_it_is_acknowledged(tmp_path: Path) -> None:
     spool = new_spool(tmp_path, max_rows=100)
-    sends = Sender(spool)
+    sends = SpoolSender(spool)
     sends.connected()
     spool.add(fell(1000))
     for n in range(10):
@@ -142,7 +144,7 @@ def test_a_row_after_a_gap_waits_until_everything_before_it_is_acknowledged(tmp_
 
 
 @pytest.mark.parametrize("wrong", ["another spool", "rows never numbered"])
-def test_an_acknowledgement_that_cannot_be_ours_deletes_nothing(sender: tuple[Sender, Spool], wrong: str) -> None:
+def test_an_acknowledgement_that_cannot_be_ours_deletes_nothing(sender: tuple[SpoolSender, Spool], wrong: str) -> None:
     sends, spool = sender
     spool.add(reported(1000))
     sends.connected()
@@ -152,7 +154,7 @@ def test_an_acknowledgement_that_cannot_be_ours_deletes_nothing(sender: tuple[Se
     assert (sends.ignored_acknowledgements, spool.counts(1100).rows) == (1, 1)
 
 
-def test_the_windows_bound_what_is_under_way(sender: tuple[Sender, Spool]) -> None:
+def test_the_windows_bound_what_is_under_way(sender: tuple[SpoolSender, Spool]) -> None:
     sends, spool = sender
     for n in range(200):
         spool.add(reported(1000 + n))
@@ -167,7 +169,7 @@ def test_the_backlog_is_paced_and_fresh_rows_do_not_wait_behind_it(tmp_path: Pat
     spool = new_spool(tmp_path)
     for n in range(100):
         spool.add(reported(n))
-    sends = Sender(spool, backlog_rows_per_s=5)
+    sends = SpoolSender(spool, backlog_rows_per_s=5)
     sends.connected()
     assert len(sends.due(100_000)) == 5
     spool.add(reported(100_000))
@@ -175,7 +177,7 @@ def test_the_backlog_is_paced_and_fresh_rows_do_not_wait_behind_it(tmp_path: Pat
     assert len(sends.due(100_400)) == 2
 
 
-def test_an_emptied_backlog_is_announced_once_as_drained(sender: tuple[Sender, Spool]) -> None:
+def test_an_emptied_backlog_is_announced_once_as_drained(sender: tuple[SpoolSender, Spool]) -> None:
     sends, spool = sender
     spool.add(reported(0))
     spool.add(reported(1))
@@ -197,7 +199,7 @@ def test_over_quota_the_oldest_go_life_safety_last_and_the_loss_is_declared(tmp_
     spool.add(fell(1))
     for n in range(100):
         spool.add(reported(10 + n))
-    sends = Sender(spool, backlog_rows_per_s=1000)
+    sends = SpoolSender(spool, backlog_rows_per_s=1000)
     sends.connected()
     rows = decoded(sends.due(40_000))
     acknowledge(sends, spool, Lane.BACKLOG, rows[-1]["spool"]["seq"], 40_100)
@@ -242,7 +244,7 @@ def test_a_damaged_database_is_set_aside_and_the_box_goes_on(tmp_path: Path) -> 
 @settings(max_examples=50)
 @given(rate=st.floats(1, 500), steps=st.lists(st.integers(-5_000, 5_000), max_size=30))
 def test_the_pace_never_lets_more_than_its_rate_through(rate: float, steps: list[int]) -> None:
-    pace, now, passed, spent = Pace(rate), 1_000_000, 0, 0
+    pace, now, passed, spent = RowTokenBucket(rate), 1_000_000, 0, 0
     for step in steps:
         now += step
         passed += max(step, 0)
@@ -271,7 +273,7 @@ class _World(RuleBasedStateMachine):
 
     def _open(self) -> None:
         self.spool = new_spool(Path(self._folder.name), now_ms=self.now)
-        self.sender = Sender(self.spool, backlog_rows_per_s=50)
+        self.sender = SpoolSender(self.spool, backlog_rows_per_s=50)
         self.sender.connected()
         self.wire = []
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from contracts.errors import ConfigurationError
 from edge import supervise
 from edge.spool.spool import Spool
-from edge.supervise import Worker
+from edge.supervise import SupervisedThread
 from edge.uplink.mqtt import BrokerConfig, broker_address
-from edge.uplink.publisher import Publisher
-from edge.uplink.sender import Sender
+from edge.uplink.publisher import SpoolPublisher
+from edge.uplink.sender import SpoolSender
 from tests.edge.factories import new_spool, reported
 
 
@@ -46,9 +46,9 @@ def one_row(tmp_path_factory: pytest.TempPathFactory) -> Spool:
 @given(payload=st.one_of(st.binary(max_size=200), st.sampled_from([b"null", b"{}", b'{"spool_id":1}', b"[" * 5000])))
 def test_garbage_instead_of_an_acknowledgement_is_counted_and_deletes_nothing(one_row: Spool, payload: bytes) -> None:
     spool = one_row
-    sender = Sender(spool)
+    sender = SpoolSender(spool)
     before = spool.counts(0).rows
-    Publisher(BrokerConfig(), site_id="s1", box_id="b1", sender=sender, now_ms=lambda: 0)._acknowledged(payload)
+    SpoolPublisher(BrokerConfig(), site_id="s1", box_id="b1", sender=sender, now_ms=lambda: 0)._acknowledged(payload)
     assert (sender.ignored_acknowledgements, spool.counts(0).rows) == (1, before)
 
 
@@ -60,7 +60,7 @@ def test_a_worker_that_fails_begins_again_and_is_counted() -> None:
         if len(tries) < 2:
             raise RuntimeError("the first time")
 
-    worker = Worker("w", body)
+    worker = SupervisedThread("w", body)
     worker.start()
     assert worker.join(60)
     assert (len(tries), worker.failures) == (2, 1)
@@ -74,7 +74,7 @@ def test_a_worker_that_waits_to_begin_again_stops_at_once(monkeypatch: pytest.Mo
         failed.set()
         raise RuntimeError("always")
 
-    worker = Worker("w", body)
+    worker = SupervisedThread("w", body)
     worker.start()
     assert failed.wait(60)
     worker.stop()

@@ -8,12 +8,12 @@ import pytest
 
 from contracts.errors import Transient
 from contracts.events import EvidenceRef
-from edge.evidence.cutter import Cut
+from edge.evidence.cutter import EvidenceCut
 from edge.evidence.evidence_store import EvidenceDisk
 from edge.spool.box_db import BoxDb
 from edge.spool.spool import Spool
 from edge.uplink import upload as upload_module
-from edge.uplink.upload import ConsoleConfig, Step, Uploader, after_head, after_put
+from edge.uplink.upload import ConsoleConfig, Uploader, UploadStep, after_head, after_put
 from edge.uplink.upload_queue import UploadQueue
 from tests.edge.console_server import TOKEN, Console, console_server
 from tests.edge.factories import reported
@@ -31,7 +31,9 @@ class Box:
         self.disk = EvidenceDisk(folder / "e", quota_bytes=10**7)
         db = BoxDb(folder / "box.db")
         self.queue = UploadQueue(db)
-        self.ref: EvidenceRef = self.disk.keep(Cut(kind="clip", mime="video/mp4", data=DATA, from_ms=1, to_ms=2))
+        self.ref: EvidenceRef = self.disk.keep(
+            EvidenceCut(kind="clip", mime="video/mp4", data=DATA, from_ms=1, to_ms=2)
+        )
         Spool(db, box_id="b1", site_id="s1", place_id="b1", now_ms=0).add(reported(1), (self.ref,))
         (folder / "token").write_text(token)
         config = ConsoleConfig(url=url, token_file=str(folder / "token"))
@@ -122,27 +124,27 @@ def test_evidence_that_is_gone_or_damaged_leaves_the_list_and_is_counted(tmp_pat
 @pytest.mark.parametrize(
     ("status", "offset", "step"),
     [
-        (200, 7, Step(finished=False, offset=7)),
-        (200, 10, Step(finished=True, offset=10)),
-        (200, None, Step(finished=False, offset=0)),
-        (404, None, Step(finished=False, offset=0)),
+        (200, 7, UploadStep(finished=False, offset=7)),
+        (200, 10, UploadStep(finished=True, offset=10)),
+        (200, None, UploadStep(finished=False, offset=0)),
+        (404, None, UploadStep(finished=False, offset=0)),
     ],
 )
-def test_what_an_answer_to_head_means(status: int, offset: int | None, step: Step) -> None:
+def test_what_an_answer_to_head_means(status: int, offset: int | None, step: UploadStep) -> None:
     assert after_head(status, offset, 10) == step
 
 
 @pytest.mark.parametrize(
     ("status", "offset", "step"),
     [
-        (201, None, Step(finished=True)),
-        (200, 10, Step(finished=True)),
-        (202, 4, Step(finished=False, offset=4)),
-        (202, None, Step(finished=False, offset=8)),
-        (409, 2, Step(finished=False, offset=2)),
+        (201, None, UploadStep(finished=True)),
+        (200, 10, UploadStep(finished=True)),
+        (202, 4, UploadStep(finished=False, offset=4)),
+        (202, None, UploadStep(finished=False, offset=8)),
+        (409, 2, UploadStep(finished=False, offset=2)),
     ],
 )
-def test_what_an_answer_to_put_means(status: int, offset: int | None, step: Step) -> None:
+def test_what_an_answer_to_put_means(status: int, offset: int | None, step: UploadStep) -> None:
     assert after_put(status, offset, 8) == step
 
 

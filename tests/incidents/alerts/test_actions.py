@@ -12,7 +12,7 @@ from app.wiring.rule_facts import finding_facts
 from contracts.errors import Rejected
 from contracts.incidents import ALERT_TABLE, AlertAction, AlertState, FalseAlarmReason, NotAllowed
 from governance import audit
-from incidents.alerts.actions import PEOPLES_ACTIONS, Actions, Command, Conflict, UnknownIncident
+from incidents.alerts.actions import HUMAN_ACTIONS, Actions, Command, UnknownIncident, VersionConflict
 from incidents.intake.intake import Intake
 from incidents.store.changes import changes_after
 from incidents.store.history import history_of
@@ -56,7 +56,7 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-@pytest.mark.parametrize("action", PEOPLES_ACTIONS)
+@pytest.mark.parametrize("action", HUMAN_ACTIONS)
 @pytest.mark.parametrize("state", list(AlertState))
 def test_every_pair_does_what_the_table_says(bench: Bench, state: AlertState, action: AlertAction) -> None:
     bench.put(state)
@@ -95,7 +95,7 @@ def test_an_action_leaves_history_audit_change_and_news(bench: Bench) -> None:
 
 def test_who_comes_second_is_told_who_was_first(bench: Bench) -> None:
     bench.actions.act("wang", bench.command(AlertAction.SEE))
-    with pytest.raises(Conflict) as caught:
+    with pytest.raises(VersionConflict) as caught:
         bench.actions.act("li", bench.command(AlertAction.HANDLE))
     assert caught.value.first is not None
     assert (caught.value.first.actor, caught.value.first.action) == ("wang", "see")
@@ -114,7 +114,7 @@ def test_the_same_command_again_changes_nothing(bench: Bench) -> None:
 
 def test_the_same_command_by_somebody_else_is_a_conflict(bench: Bench) -> None:
     bench.actions.act("wang", bench.command(AlertAction.HANDLE))
-    with pytest.raises(Conflict):
+    with pytest.raises(VersionConflict):
         bench.actions.act("li", bench.command(AlertAction.HANDLE))
 
 

@@ -17,7 +17,7 @@ from contracts.incidents import AlertAction, AlertState, FalseAlarmReason, incid
 from contracts.rules import REGROUP_DEFAULT_MS
 from evidence.store import evidence_of
 from incidents.alerts.actions import Actions, Command
-from incidents.intake.intake import Intake, Taken
+from incidents.intake.intake import Intake, IntakeResult
 from incidents.store.changes import changes_after
 from incidents.store.history import history_of
 from incidents.store.operator_alarms import standing_alarms
@@ -50,7 +50,7 @@ class Desk:
         self.intake = Intake(self.store, make_directory("s1", "s2"), finding_facts(), ["hook"], clock_ms=self.clock)
         self.actions = Actions(self.store, ("hook",), clock_ms=self.clock)
 
-    def take(self, *findings: Finding) -> Taken:
+    def take(self, *findings: Finding) -> IntakeResult:
         return self.intake.take(list(enumerate(findings, start=self.intake.cursor() + 1)))
 
     def incidents(self) -> list[Incident]:
@@ -321,7 +321,7 @@ def test_what_comes_in_one_batch_is_written_as_if_it_came_one_by_one(tmp_path: P
 
 
 def _eventful() -> list[Finding]:
-    """What may happen within a batch: confirmed, again, too early, contradicting, joined, raised, withdrawn."""
+    """Return what may happen within a batch: confirmed, again, too early, contradicting, joined, raised, withdrawn."""
     subject = make_finding().subject
     late: dict[str, Any] = {"key": "door-3", "phase": Phase.UPDATE}
     return [

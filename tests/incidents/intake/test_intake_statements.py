@@ -13,7 +13,7 @@ from sqlalchemy.engine import Engine
 
 from app.wiring.rule_facts import finding_facts
 from contracts.findings import Finding, Phase
-from incidents.intake.intake import Handed, Intake, take_together
+from incidents.intake.intake import FindingBatch, Intake, take_batches
 from incidents.store.schema import counters, incident_changes, incidents
 from incidents.store.store import Store
 from tests.incidents.builders import T0, ManualClock, make_directory, make_finding, make_store, still
@@ -60,7 +60,7 @@ def _intake(store: Store, source: str = "engine") -> Intake:
     ("make", "opened_before", "each"),
     [(_opening, False, 3), (_joining, True, 0), (_opening, True, 0), (_update, True, 0), (_close, True, 0)],
 )
-def test_a_batch_is_some_statements_for_all_together_and_a_few_for_each_incident_that_it_opens(
+def test_a_batch_takes_a_fixed_number_of_statements_and_a_few_per_opened_incident(
     tmp_path: Path, make: Callable[[int], Finding], opened_before: bool, each: int
 ) -> None:
     intake = _intake(make_store(tmp_path))
@@ -75,10 +75,11 @@ def test_a_batch_is_some_statements_for_all_together_and_a_few_for_each_incident
 def test_what_many_sources_gave_is_asked_and_written_together(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     given = [
-        (_intake(store, f"p{n}"), Handed([(5, make_finding(key=f"door-{n}", onset_ms=T0 + n))])) for n in range(BATCH)
+        (_intake(store, f"p{n}"), FindingBatch([(5, make_finding(key=f"door-{n}", onset_ms=T0 + n))]))
+        for n in range(BATCH)
     ]
     with _counted() as said, store.write() as connection:
-        taken = take_together(connection, given)
+        taken = take_batches(connection, given)
     assert len(said) <= 3 * BATCH + 15, said
     assert [(len(one.opened), one.new) for one in taken] == [(1, 1)] * BATCH
     with store.read() as connection:

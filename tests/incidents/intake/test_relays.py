@@ -21,12 +21,12 @@ from contracts.names import DeviceClass
 from incidents.intake import relays
 from incidents.intake.intake import Intake
 from incidents.intake.relays import FOLLOW_CHANGES, TAKE_FINDINGS, DirectoryRelay, FindingsRelay, SharedRelays
-from incidents.store.leases import Uncontested
+from incidents.store.leases import UncontestedLeases
 from incidents.store.schema import deliveries, episodes, findings, incident_changes, incidents
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
 from inventory.inventory import Inventory
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from tests.incidents.builders import T0, ManualClock, make_directory, make_finding, make_store
 from tests.support.folders import fast_folder
 
@@ -42,7 +42,7 @@ class Dying:
 
     def __init__(self, store: Store, plan: list[str]) -> None:
         self._store, self._plan = store, plan
-        self.bell = store.bell
+        self.bell = store.commit_signal
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -75,14 +75,14 @@ def _rows(connection: Connection, table: Table) -> list[dict[str, Any]]:
     return [dict(row) for row in connection.execute(select(table).order_by(*table.primary_key.columns)).mappings()]
 
 
-def _relay(engine_store: EngineStore, store: Any) -> FindingsRelay:
+def _relay(engine_store: SqliteCheckpointStore, store: Any) -> FindingsRelay:
     intake = Intake(store, make_directory("s1"), finding_facts(), ["hook"], clock_ms=ManualClock())
     return FindingsRelay(engine_store, intake)
 
 
 def _hand_over(folder: Path, lives: Sequence[Sequence[Finding]], fates: Sequence[str]) -> dict[str, Any]:
     """Everything that incidents hold after each life was handed over, the process dying as planned."""
-    engine_store, store, plan = EngineStore(folder / "engine.db"), make_store(folder), list(fates)
+    engine_store, store, plan = SqliteCheckpointStore(folder / "engine.db"), make_store(folder), list(fates)
     relay = _relay(engine_store, Dying(store, plan))
     try:
         for life in lives:
@@ -107,7 +107,7 @@ def clean() -> dict[str, Any]:
 
 @settings(max_examples=25, deadline=None)
 @given(fates=st.lists(st.sampled_from(["ok", "torn", "after"]), max_size=12))
-def test_a_process_that_dies_before_or_after_its_cursor_is_written_hands_everything_over_once(
+def test_a_process_that_dies_around_its_cursors_write_hands_everything_over_once(
     fates: list[str], clean: dict[str, Any]
 ) -> None:
     with fast_folder() as folder:
@@ -118,7 +118,7 @@ def test_a_process_that_dies_before_or_after_its_cursor_is_written_hands_everyth
 
 def test_a_step_takes_a_bound_and_the_end_of_a_run_takes_the_rest() -> None:
     with fast_folder() as folder:
-        engine_store, store = EngineStore(folder / "engine.db"), make_store(folder)
+        engine_store, store = SqliteCheckpointStore(folder / "engine.db"), make_store(folder)
         engine_store.append_findings([make_finding(key=f"door-{n}") for n in range(TAKE_FINDINGS + 3)])
         relay = _relay(engine_store, store)
         assert [relay.step(), relay.step(), relay.step()] == [TAKE_FINDINGS, 3, 0]
@@ -134,9 +134,9 @@ def test_a_step_takes_a_bound_and_the_end_of_a_run_takes_the_rest() -> None:
 def test_findings_are_taken_when_the_relay_is_woken() -> None:
     stop = threading.Event()
     with fast_folder() as folder:
-        engine_store, store = EngineStore(folder / "engine.db"), make_store(folder)
+        engine_store, store = SqliteCheckpointStore(folder / "engine.db"), make_store(folder)
         relay, taken = _relay(engine_store, store), threading.Event()
-        store.bell.listen(taken.set)
+        store.commit_signal.subscribe(taken.set)
         thread = threading.Thread(target=relay.run, args=(stop,))
         thread.start()
         engine_store.append_findings([make_finding()])
@@ -179,15 +179,15 @@ def test_the_directory_follows_the_inventory_change_by_change() -> None:
         inventory.close()
 
 
-def test_shared_relays_take_what_comes_within_their_pace_together_and_do_not_pause_while_there_is_more(
+def test_shared_relays_batch_what_comes_within_their_pace_and_rest_only_when_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(relays, "STEP_S", 3600.0)
     stop, paused, steps = threading.Event(), threading.Event(), list[int]()
     with fast_folder() as folder:
-        engine_store, store = EngineStore(folder / "engine.db"), make_store(folder)
+        engine_store, store = SqliteCheckpointStore(folder / "engine.db"), make_store(folder)
         engine_store.append_findings([make_finding(key=f"door-{n}") for n in range(TAKE_FINDINGS + 3)])
-        shared = SharedRelays({"engine": _relay(engine_store, store)}, Uncontested(), store)
+        shared = SharedRelays({"engine": _relay(engine_store, store)}, UncontestedLeases(), store)
 
         def counted() -> int:
             steps.append(taken := SharedRelays.step(shared))

@@ -21,9 +21,9 @@ from incidents.intake import topic_relay
 from incidents.intake.intake import Intake
 from incidents.store.operator_alarms import standing_alarms
 from incidents.store.store import Store
-from inventory.last_seen_log import HeardFollower
+from inventory.last_seen_log import LastSeenFollower
 from streams.checkpoints.driver_alarms import DriverAlarm
-from streams.checkpoints.findings_topic import PartitionAlarm, Said, encode_said
+from streams.checkpoints.findings_topic import FindingsRecord, PartitionAlarm, encode_findings_record
 from streams.kafka import KafkaCluster
 from streams.log.kafka.kafka_log import KafkaLogWriter
 from streams.topics import TopicNames
@@ -48,9 +48,9 @@ class Topic:
         self.settings: Settings = load_settings(None, environ | {"LINLI_KAFKA_PARTITIONS": str(PARTITIONS)})
         assert topic_names(self.settings) == self.names
 
-    def say(self, partition: int, *said: Said) -> None:
+    def say(self, partition: int, *said: FindingsRecord) -> None:
         for one in said:
-            self.sender.send(self.names.findings, partition, encode_said(one))
+            self.sender.send(self.names.findings, partition, encode_findings_record(one))
         self.sender.flush(30)
 
     def intake(self, source: str) -> Intake:
@@ -103,7 +103,7 @@ def test_findings_are_taken_once_and_what_workers_complain_of_is_an_alarm(topic:
     assert rows == ["s1", "s2", "s2"]
 
 
-def test_findings_that_retention_took_before_they_were_read_are_an_alarm_and_the_rest_is_read(
+def test_findings_gone_before_they_were_read_raise_an_alarm_and_the_rest_is_read(
     topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic.say(0, *(make_finding(key=f"door-{n}") for n in range(3)))
@@ -113,10 +113,10 @@ def test_findings_that_retention_took_before_they_were_read_are_an_alarm_and_the
     relay = next(iter(findings.relays.values()))
     assert isinstance(relay, topic_relay.TopicRelay)
 
-    def gone(_n: int, _limit: int) -> list[tuple[int, Said]]:
+    def gone(_n: int, _limit: int) -> list[tuple[int, FindingsRecord]]:
         raise LogBroken("gone")
 
-    monkeypatch.setattr(relay._findings, "said_after", gone)
+    monkeypatch.setattr(relay._findings, "records_after", gone)
     monkeypatch.setattr(relay, "_begin", lambda: 5)
     assert relay.step() == 2
     findings.close()
@@ -124,7 +124,7 @@ def test_findings_that_retention_took_before_they_were_read_are_an_alarm_and_the
     assert topic.take() == 1
 
 
-def test_a_topic_made_again_ends_the_process_and_a_new_start_reads_it_from_its_beginning(
+def test_a_recreated_topic_ends_the_process_and_a_new_start_reads_it_whole(
     topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(topic_relay, "_LOOK_S", 0.01)
@@ -144,17 +144,17 @@ def test_devices_are_heard_through_the_log_of_others_from_a_while_ago_on(topic: 
         log.append([Batch(partition=0, watermark_ms=LOG_T0 + n * 60_000, events=events)])
     log.append([Batch(partition=1, watermark_ms=LOG_T0, events=(passage("o", 1, site_id="s2"),))])
     logs = open_logs(topic.settings)
-    heard = HeardFollower(logs.readers, LOG_T0 + 9 * 60_000)
+    heard = LastSeenFollower(logs.readers, LOG_T0 + 9 * 60_000)
     while heard.step():
         pass
-    (device,) = heard.heard("s1").values()
+    (device,) = heard.last_seen("s1").values()
     assert (device.last_heard_ms, device.online) == (LOG_T0 + 11 * 60_000, True)
-    assert heard.heard("s2") == {}
+    assert heard.last_seen("s2") == {}
     log.append([Batch(partition=1, watermark_ms=LOG_T0 + 1, events=(passage("p", 2, site_id="s2"),))])
     deadline_s = time.monotonic() + 30.0  # what follows many partitions hears a moment later
-    while not heard.heard("s2"):
+    while not heard.last_seen("s2"):
         heard.step()
         assert time.monotonic() < deadline_s
-    assert len(heard.heard("s2")) == 1
+    assert len(heard.last_seen("s2")) == 1
     logs.close()
     log.close()

@@ -10,7 +10,7 @@ from contracts.findings import Phase
 from contracts.incidents import AlertAction
 from delivery.recording_receiver import RecordingReceiver
 from incidents.alerts.actions import Command
-from incidents.monitor.stuck_work_monitor import PASSING, PASSING_MS, Auditor
+from incidents.monitor.stuck_work_monitor import PASSING, PASSING_MS, StuckWorkMonitor
 from incidents.store.operator_alarms import AlarmCode, raise_alarm, standing_alarms
 from tests.delivery.post import Post
 from tests.incidents.builders import T0, make_finding
@@ -18,9 +18,9 @@ from tests.incidents.builders import T0, make_finding
 pytestmark = pytest.mark.usefixtures("on_both")
 
 
-def test_the_auditor_finds_what_has_no_future_step_and_clears_what_has_ended(tmp_path: Path) -> None:
+def test_the_stuck_work_monitor_finds_what_has_no_next_step_and_clears_what_ended(tmp_path: Path) -> None:
     post = Post(tmp_path, RecordingReceiver("hook"))
-    auditor = Auditor(post.store, ["hook", "police"], clock_ms=post.clock)
+    auditor = StuckWorkMonitor(post.store, ["hook", "police"], clock_ms=post.clock)
     (incident_id,) = post.take(make_finding(rule="smoke_or_heat"))
     post.take(make_finding(nth=3, phase=Phase.UPDATE, key="gap"))
     post.clock.advance(61_000)
@@ -36,7 +36,7 @@ def test_the_auditor_finds_what_has_no_future_step_and_clears_what_has_ended(tmp
 
 def test_what_happened_once_is_cleared_a_week_later_and_what_lasts_is_not(tmp_path: Path) -> None:
     post = Post(tmp_path, RecordingReceiver("hook"))
-    auditor = Auditor(post.store, [], clock_ms=post.clock)
+    auditor = StuckWorkMonitor(post.store, [], clock_ms=post.clock)
     with post.store.write() as connection:
         for code in PASSING:
             raise_alarm(connection, code, "it", "detail", T0)
@@ -55,9 +55,9 @@ def test_what_happened_once_is_cleared_a_week_later_and_what_lasts_is_not(tmp_pa
         }
 
 
-def test_the_auditor_is_quiet_when_all_is_well(tmp_path: Path) -> None:
+def test_the_stuck_work_monitor_is_quiet_when_all_is_well(tmp_path: Path) -> None:
     post = Post(tmp_path, RecordingReceiver("hook"))
     post.take(make_finding())
     post.drain()
-    assert Auditor(post.store, ["hook"], clock_ms=post.clock).step() == []
+    assert StuckWorkMonitor(post.store, ["hook"], clock_ms=post.clock).step() == []
     assert post.alarms() == []

@@ -18,7 +18,7 @@ from identity.users import Users
 from incidents.store import postgresql, schema
 from incidents.store.changes import add_change, changes_after, head
 from incidents.store.counters import allot, allot_day_number
-from incidents.store.leases import Claims
+from incidents.store.leases import Leases
 from incidents.store.migrate import migrations
 from incidents.store.records import ChangeKind
 from incidents.store.store import Store
@@ -89,7 +89,7 @@ def _counters(connection: Connection, order: int) -> None:
 
 
 def _follow(store: Store, done: threading.Event) -> list[tuple[int, str]]:
-    """What a reader sees that goes on after the newest number it has seen, as the feed does."""
+    """Return what a reader sees that goes on after the newest number it has seen, as the feed does."""
     seen: list[tuple[int, str]] = []
     while True:
         ended = done.is_set()
@@ -166,7 +166,7 @@ def test_a_commit_of_another_process_rings_here(tmp_path: Path) -> None:
     rang, stop = threading.Event(), threading.Event()
     following = threading.Thread(target=here.follow, args=(stop,))
     following.start()
-    here.bell.listen(rang.set)
+    here.commit_signal.subscribe(rang.set)
     assert rang.wait(PATIENCE_S)  # once, since something may have come before
     rang.clear()
     with there.write() as connection:
@@ -183,7 +183,7 @@ def test_who_cannot_listen_looks_every_second_and_listens_again(
     server, (name,) = shared_postgres(), [url.rpartition("/")[2]]
     rings, stop = threading.Semaphore(0), threading.Event()
     following = threading.Thread(target=store.follow, args=(stop,))
-    store.bell.listen(rings.release)
+    store.commit_signal.subscribe(rings.release)
     following.start()
     assert rings.acquire(timeout=PATIENCE_S)
     server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
@@ -205,7 +205,7 @@ class Holder:
 
     def __init__(self, url: str) -> None:
         self.store, self.stop = Store(url), threading.Event()
-        self.claims: Claims = self.store.claims()
+        self.claims: Leases = self.store.leases()
         self.thread = threading.Thread(target=self.claims.run, args=(self.stop,))
         self.thread.start()
 
@@ -218,17 +218,17 @@ class Holder:
 def test_a_name_is_one_holder_s_until_it_ends_or_its_session_does(url: str) -> None:
     server, first, second = shared_postgres(), Holder(url), Holder(url)
     try:
-        assert first.claims.mine("a")
-        assert not second.claims.mine("a")
-        assert second.claims.mine("b")  # another name is another matter
+        assert first.claims.holds("a")
+        assert not second.claims.holds("a")
+        assert second.claims.holds("b")  # another name is another matter
         server.execute(
             "SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid "
             f"WHERE l.locktype = 'advisory' AND l.objid = {postgresql.lock_number('claim/a') % 2**32}"
         )
-        assert eventually(lambda: second.claims.mine("a"))
-        assert eventually(lambda: not first.claims.mine("a"))
+        assert eventually(lambda: second.claims.holds("a"))
+        assert eventually(lambda: not first.claims.holds("a"))
         second.end()
-        assert eventually(lambda: first.claims.mine("a") and first.claims.mine("b"))
+        assert eventually(lambda: first.claims.holds("a") and first.claims.holds("b"))
     finally:
         first.end()
         second.end()
@@ -236,10 +236,10 @@ def test_a_name_is_one_holder_s_until_it_ends_or_its_session_does(url: str) -> N
 
 def test_who_has_not_heard_from_the_server_for_long_holds_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(url)
-    claims = store.claims()
-    assert claims.mine("a")
+    claims = store.leases()
+    assert claims.holds("a")
     monkeypatch.setattr(postgresql, "HOLD_S", 0.0)  # as if it had stood still for longer
-    assert not claims.mine("a")
+    assert not claims.holds("a")
     stop = threading.Event()
     stop.set()
     claims.run(stop)
@@ -309,7 +309,7 @@ def test_a_server_killed_in_a_transaction_keeps_nothing_of_it_and_is_found_again
         store.close()
 
 
-def test_a_server_that_was_started_again_is_found_by_the_next_transaction_however_soon_that_is(
+def test_a_restarted_server_is_found_by_the_very_next_transaction(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(postgresql, "_RESTED_S", 3600.0)  # as if no time had passed

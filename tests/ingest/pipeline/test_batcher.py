@@ -14,14 +14,14 @@ from ingest.pipeline.batcher import (
     COLLECT_MS,
     PROVE_BEAT_MS,
     QUIET_BEAT_MS,
+    BatchCut,
     Batcher,
-    Cut,
     cut_together,
 )
 from tests.ingest.builders import NOW_MS, door, reported, smoke
 
 
-def _cut(batcher: Batcher[int], now_ms: int) -> Cut[int]:
+def _cut(batcher: Batcher[int], now_ms: int) -> BatchCut[int]:
     cut = batcher.cut(now_ms)
     assert cut is not None
     return cut
@@ -149,7 +149,7 @@ def test_a_follower_waits_for_what_was_added_before_it_and_needs_no_record() -> 
     assert batcher.cut(NOW_MS + 1_000) is None
 
 
-def _partitions(*cuts: Cut[int]) -> list[int]:
+def _partitions(*cuts: BatchCut[int]) -> list[int]:
     return [cut.batch.partition for cut in cuts if cut.batch is not None]
 
 
@@ -162,7 +162,7 @@ def test_what_is_due_soon_goes_along_with_what_is_due_now() -> None:
     assert _partitions(*cut_together(batchers, NOW_MS + 360, 100)) == [2]
 
 
-def test_a_life_safety_event_goes_without_waiting_for_others_and_without_taking_them_along() -> None:
+def test_a_life_safety_event_goes_without_waiting_and_without_the_others() -> None:
     batchers = [Batcher[int](partition, NOW_MS, 200) for partition in range(2)]
     batchers[0].add(door("a"), 1, NOW_MS)
     batchers[1].add(smoke("b"), 1, NOW_MS + 190)

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from contracts.errors import ConfigurationError
 from contracts.events import Lane
 from contracts.secrets import Secret
-from ingest.pipeline.acks import Acks
-from ingest.pipeline.bounded import Bounded
+from ingest.pipeline.acks import PubackQueue
+from ingest.pipeline.bounded import LruDict
 from ingest.pipeline.ingest_clock import MAX_SLEW, IngestClock
 from ingest.pipeline.lane_guard import LaneKey
-from ingest.pipeline.rate_limits import MAX_HELD, Bench, TokenBuckets
-from ingest.pipeline.spool_acks import GotLedger
+from ingest.pipeline.rate_limits import MAX_DEFERRED, DelayQueue, TokenBuckets
+from ingest.pipeline.spool_acks import SpoolAckTracker
 from ingest.session.watermark import MAX_OUTSTANDING, Probe, TakenOver, Watermark
 from ingest.settings import ShardSettings, broker_address, owned_partitions
 from tests.ingest.builders import NOW_MS
@@ -27,7 +27,7 @@ LANE = LaneKey("s1", "b1", "sp1", Lane.LIVE)
 
 
 def test_pubacks_go_in_order_of_receipt() -> None:
-    acks = Acks()
+    acks = PubackQueue()
     receipts = [acks.received(mid, 1) for mid in (10, 11, 12)]
     acks.finish(receipts[1])
     assert acks.take(1) == []
@@ -38,7 +38,7 @@ def test_pubacks_go_in_order_of_receipt() -> None:
 
 
 def test_what_is_held_back_stops_nobody_and_is_answered_when_it_is_done() -> None:
-    acks = Acks()
+    acks = PubackQueue()
     held, other = acks.received(1, 1), acks.received(2, 1)
     acks.detach(held)
     acks.finish(other)
@@ -49,7 +49,7 @@ def test_what_is_held_back_stops_nobody_and_is_answered_when_it_is_done() -> Non
 
 
 def test_numbers_of_a_connection_that_is_gone_are_never_sent() -> None:
-    acks = Acks()
+    acks = PubackQueue()
     old, held = acks.received(1, 1), acks.received(2, 1)
     acks.detach(held)
     acks.disconnected()
@@ -65,27 +65,27 @@ def test_numbers_of_a_connection_that_is_gone_are_never_sent() -> None:
 
 
 def test_a_box_is_told_once_how_far_its_lane_is_durable() -> None:
-    ledger = GotLedger()
+    tracker = SpoolAckTracker()
     for seq in (1, 2, 3, 2):
-        ledger.durable(LANE, seq)
-    ((topic, payload),) = ledger.take()
+        tracker.durable(LANE, seq)
+    ((topic, payload),) = tracker.take()
     assert topic == "linli/v1/s1/edge/b1/got"
     assert msgspec.json.decode(payload) == {"spool_id": "sp1", "lane": "live", "through_seq": 3}
-    assert ledger.take() == []
+    assert tracker.take() == []
 
 
 def test_the_answer_to_a_gap_is_the_last_one_at_most_once_a_second() -> None:
-    ledger = GotLedger()
-    ledger.repeat(LANE, 0)
-    assert ledger.take() == []
-    ledger.durable(LANE, 5)
-    ledger.take()
+    tracker = SpoolAckTracker()
+    tracker.repeat(LANE, 0)
+    assert tracker.take() == []
+    tracker.durable(LANE, 5)
+    tracker.take()
     for now_ms in (0, 10, 999):
-        ledger.repeat(LANE, now_ms)
-    ((_, payload),) = ledger.take()
+        tracker.repeat(LANE, now_ms)
+    ((_, payload),) = tracker.take()
     assert msgspec.json.decode(payload)["through_seq"] == 5
-    ledger.repeat(LANE, 1_000)
-    assert len(ledger.take()) == 1
+    tracker.repeat(LANE, 1_000)
+    assert len(tracker.take()) == 1
 
 
 # --- rates ------------------------------------------------------------------------------------------------------------
@@ -101,19 +101,19 @@ def test_a_bucket_never_gives_more_than_burst_plus_rate(gaps_ms: list[int]) -> N
     assert given_out <= 10 + passed_ms * 5 / 1000
 
 
-def test_the_bench_is_bounded_per_device_and_keeps_order() -> None:
-    bench: Bench[int] = Bench()
-    assert all(bench.hold(KEY, n) for n in range(MAX_HELD))
-    assert not bench.hold(KEY, -1)
-    assert bench.hold(("s1", "g2"), 1_000)
-    freed = bench.release(TokenBuckets(1, 1_000), NOW_MS)
-    assert freed == [*range(MAX_HELD), 1_000]
-    assert len(bench) == 0
-    assert not bench.waits(KEY)
+def test_the_delay_queue_is_bounded_per_device_and_keeps_order() -> None:
+    queue: DelayQueue[int] = DelayQueue()
+    assert all(queue.defer(KEY, n) for n in range(MAX_DEFERRED))
+    assert not queue.defer(KEY, -1)
+    assert queue.defer(("s1", "g2"), 1_000)
+    freed = queue.release(TokenBuckets(1, 1_000), NOW_MS)
+    assert freed == [*range(MAX_DEFERRED), 1_000]
+    assert len(queue) == 0
+    assert not queue.is_waiting(KEY)
 
 
 def test_bounded_forgets_the_key_used_longest_ago() -> None:
-    rows: Bounded[int, int] = Bounded(3, int)
+    rows: LruDict[int, int] = LruDict(3, int)
     for key in (1, 2, 3, 1, 4):
         rows[key] = key
     assert [key for key, _ in rows.items()] == [3, 1, 4]

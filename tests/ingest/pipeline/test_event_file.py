@@ -1,4 +1,4 @@
-"""A file's lines pass the same border as messages do; what does not is counted with its reason and its line."""
+"""A file's lines pass the same pipeline as messages do; what does not is counted with its reason and its line."""
 
 from __future__ import annotations
 

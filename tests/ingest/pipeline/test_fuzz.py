@@ -32,9 +32,9 @@ from contracts.events import (
     TagSeen,
 )
 from contracts.names import Topic, parse_topic
-from ingest.pipeline.acks import Receipt
+from ingest.pipeline.acks import PendingPuback
 from ingest.pipeline.decode import decode, spool_mark
-from ingest.pipeline.pipeline import Arrival, Border
+from ingest.pipeline.pipeline import Arrival, IngestPipeline
 from ingest.pipeline.scrub import scrub
 from ingest.settings import ShardSettings
 from inventory.file_import import parse_inventory
@@ -169,16 +169,16 @@ def test_the_decoder_raises_only_rejected_and_what_it_accepts_can_be_logged() ->
     _fuzz(one)
 
 
-def test_the_border_gives_every_message_an_end() -> None:
-    border = Border(ShardSettings(mqtt_url="", events_burst=1e9, readings_burst=1e9), "run")
+def test_the_pipeline_gives_every_message_an_end() -> None:
+    pipeline = IngestPipeline(ShardSettings(mqtt_url="", events_burst=1e9, readings_burst=1e9), "run")
     for record in community():
-        border.admission.apply_config(record)
+        pipeline.admission.apply_config(record)
 
     def one(rng: random.Random) -> bool:
         topic, payload = _case(rng)
         arrival = Arrival(topic, payload, 1, 1, retain=rng.random() < 0.1, connection=1)
-        outcome = border.take(arrival, Receipt(1, 1), NOW_MS + rng.randrange(10_000), timely=True)
-        assert outcome.debt.receipt is not None
+        outcome = pipeline.take(arrival, PendingPuback(1, 1), NOW_MS + rng.randrange(10_000), timely=True)
+        assert outcome.pending_ack.receipt is not None
         return hasattr(outcome, "event")
 
     _fuzz(one)

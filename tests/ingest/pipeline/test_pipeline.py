@@ -8,9 +8,19 @@ import pytest
 from contracts.errors import RejectReason
 from contracts.events import Event, Lane
 from contracts.names import partition_of
-from ingest.pipeline.acks import Receipt
+from ingest.pipeline.acks import PendingPuback
 from ingest.pipeline.lane_guard import LaneKey
-from ingest.pipeline.pipeline import Accepted, Arrival, Border, Held, Outcome, Refused, Row, Skipped, SkipReason
+from ingest.pipeline.pipeline import (
+    Accepted,
+    Arrival,
+    Deferred,
+    IngestPipeline,
+    MessageOutcome,
+    Refused,
+    Skipped,
+    SkipReason,
+    SpoolRow,
+)
 from ingest.settings import ShardSettings
 from tests.ingest.builders import NOW_MS, community, door, power, row, smoke, wire
 
@@ -18,27 +28,27 @@ GATE, METER, BOX = "linli/v1/s1/gate/g1/evt", "linli/v1/s1/meter/m1/tele", "linl
 LANE = LaneKey("s1", "b1", "sp1", Lane.LIVE)
 
 
-def _border(**settings: object) -> Border:
-    border = Border(msgspec.convert({"mqtt_url": "mqtt://x", **settings}, ShardSettings), "run")
+def _pipeline(**settings: object) -> IngestPipeline:
+    pipeline = IngestPipeline(msgspec.convert({"mqtt_url": "mqtt://x", **settings}, ShardSettings), "run")
     for record in community():
-        border.admission.apply_config(record)
-    return border
+        pipeline.admission.apply_config(record)
+    return pipeline
 
 
-def _take(border: Border, topic: str, payload: bytes, now_ms: int = NOW_MS) -> Outcome:
+def _take(pipeline: IngestPipeline, topic: str, payload: bytes, now_ms: int = NOW_MS) -> MessageOutcome:
     arrival = Arrival(topic, payload, 1, 7, retain=False, connection=1)
-    return border.take(arrival, Receipt(7, 1), now_ms, timely=True)
+    return pipeline.take(arrival, PendingPuback(7, 1), now_ms, timely=True)
 
 
-def _say(border: Border, event: Event, topic: str = GATE, now_ms: int = NOW_MS) -> Outcome:
-    return _take(border, topic, wire(event), now_ms)
+def _say(pipeline: IngestPipeline, event: Event, topic: str = GATE, now_ms: int = NOW_MS) -> MessageOutcome:
+    return _take(pipeline, topic, wire(event), now_ms)
 
 
 def test_a_good_event_is_accepted_with_the_time_of_its_acceptance() -> None:
-    outcome = _say(_border(), door(seq=3), now_ms=NOW_MS + 40)
+    outcome = _say(_pipeline(), door(seq=3), now_ms=NOW_MS + 40)
     assert isinstance(outcome, Accepted)
     assert outcome.event == msgspec.structs.replace(door(seq=3), received_ms=NOW_MS + 40)
-    assert (outcome.debt.receipt, outcome.debt.row) == (Receipt(7, 1), None)
+    assert (outcome.pending_ack.receipt, outcome.pending_ack.row) == (PendingPuback(7, 1), None)
 
 
 @pytest.mark.parametrize(
@@ -52,19 +62,19 @@ def test_a_good_event_is_accepted_with_the_time_of_its_acceptance() -> None:
     ],
 )
 def test_bad_input_is_refused_and_its_puback_still_owed(topic: str, payload: bytes, reason: RejectReason) -> None:
-    border = _border()
-    outcome = _take(border, topic, payload)
+    pipeline = _pipeline()
+    outcome = _take(pipeline, topic, payload)
     assert isinstance(outcome, Refused)
-    assert (outcome.reason, outcome.debt.receipt, outcome.debt.row) == (reason, Receipt(7, 1), None)
-    assert border.held == 0
+    assert (outcome.reason, outcome.pending_ack.receipt, outcome.pending_ack.row) == (reason, PendingPuback(7, 1), None)
+    assert pipeline.deferred == 0
 
 
 def test_unknown_topics_are_pending_but_their_text_is_not_in_the_reason() -> None:
-    border = _border()
-    outcome = _take(border, "mqtt/face/13800138000/Rec", b"x")
+    pipeline = _pipeline()
+    outcome = _take(pipeline, "mqtt/face/13800138000/Rec", b"x")
     assert isinstance(outcome, Refused)
     assert "138" not in outcome.detail
-    assert [(t.topic, t.count) for t in border.admission.pending_topics()] == [("mqtt/face/13800138000/Rec", 1)]
+    assert [(t.topic, t.count) for t in pipeline.admission.pending_topics()] == [("mqtt/face/13800138000/Rec", 1)]
 
 
 @pytest.mark.parametrize(
@@ -77,89 +87,89 @@ def test_unknown_topics_are_pending_but_their_text_is_not_in_the_reason() -> Non
     ],
 )
 def test_what_is_not_for_ingest_is_passed_over(topic: str, payload: bytes, reason: SkipReason) -> None:
-    outcome = _take(_border(sites=["s1"]), topic, payload)
+    outcome = _take(_pipeline(sites=["s1"]), topic, payload)
     assert isinstance(outcome, Skipped)
     assert outcome.reason is reason
 
 
 def test_another_shards_sites_are_passed_over() -> None:
     mine = partition_of("s1", 8)
-    border = _border(partitions=8, shards=8, index=(mine + 1) % 8, listen_all=False)
-    outcome = _say(border, door())
+    pipeline = _pipeline(partitions=8, shards=8, index=(mine + 1) % 8, listen_all=False)
+    outcome = _say(pipeline, door())
     assert isinstance(outcome, Skipped)
     assert outcome.reason is SkipReason.OTHER_SHARD
 
 
 def test_telemetry_over_its_rate_is_dropped_and_the_rest_of_the_site_is_not() -> None:
-    border = _border(readings_per_s=1, readings_burst=2)
-    outcomes = [_say(border, power(f"p{n}"), METER) for n in range(4)]
+    pipeline = _pipeline(readings_per_s=1, readings_burst=2)
+    outcomes = [_say(pipeline, power(f"p{n}"), METER) for n in range(4)]
     assert [type(o) for o in outcomes] == [Accepted, Accepted, Skipped, Skipped]
-    assert isinstance(_say(border, door()), Accepted)
-    assert isinstance(_say(border, power("p9"), METER, NOW_MS + 1_000), Accepted)
+    assert isinstance(_say(pipeline, door()), Accepted)
+    assert isinstance(_say(pipeline, power("p9"), METER, NOW_MS + 1_000), Accepted)
 
 
-def test_events_over_their_rate_are_held_in_order_and_released_with_the_time_of_release() -> None:
-    border = _border(events_per_s=10, events_burst=1)
-    outcomes = [_say(border, door(f"e{n}", seq=n)) for n in range(4)]
-    assert [type(o) for o in outcomes] == [Accepted, Held, Held, Held]
-    assert border.release(NOW_MS + 50) == []
-    released = border.release(NOW_MS + 250)
+def test_events_over_their_rate_are_deferred_in_order_and_released_with_a_new_time() -> None:
+    pipeline = _pipeline(events_per_s=10, events_burst=1)
+    outcomes = [_say(pipeline, door(f"e{n}", seq=n)) for n in range(4)]
+    assert [type(o) for o in outcomes] == [Accepted, Deferred, Deferred, Deferred]
+    assert pipeline.release(NOW_MS + 50) == []
+    released = pipeline.release(NOW_MS + 250)
     assert [a.event.event_id for a in released] == ["e1", "e2"] or [a.event.event_id for a in released] == ["e1"]
-    rest = border.release(NOW_MS + 1_250)
-    everything = [a.event.event_id for a in [*released, *rest, *border.release(NOW_MS + 2_250)]]
+    rest = pipeline.release(NOW_MS + 1_250)
+    everything = [a.event.event_id for a in [*released, *rest, *pipeline.release(NOW_MS + 2_250)]]
     assert everything == ["e1", "e2", "e3"]
     assert released[0].event.received_ms == NOW_MS + 250
-    assert border.held == 0
+    assert pipeline.deferred == 0
 
 
 def test_a_device_that_never_stops_is_refused_and_life_safety_never_waits() -> None:
-    border = _border(events_per_s=1, events_burst=1)
-    outcomes = [_say(border, door(f"e{n}")) for n in range(600)]
-    assert sum(isinstance(o, Held) for o in outcomes) == 500
+    pipeline = _pipeline(events_per_s=1, events_burst=1)
+    outcomes = [_say(pipeline, door(f"e{n}")) for n in range(600)]
+    assert sum(isinstance(o, Deferred) for o in outcomes) == 500
     assert isinstance(outcomes[-1], Refused)
     assert outcomes[-1].reason is RejectReason.OVER_LIMIT
     for n in range(20):
-        assert isinstance(_say(border, smoke(f"f{n}"), "linli/v1/s1/sensor/smoke-1/evt"), Accepted)
+        assert isinstance(_say(pipeline, smoke(f"f{n}"), "linli/v1/s1/sensor/smoke-1/evt"), Accepted)
 
 
 def test_spool_rows_are_paced_by_their_acknowledgement_alone() -> None:
-    border = _border(events_per_s=1, events_burst=1)
-    outcomes = [_say(border, row(n, stored=True, lane=Lane.BACKLOG), BOX) for n in range(200)]
+    pipeline = _pipeline(events_per_s=1, events_burst=1)
+    outcomes = [_say(pipeline, row(n, stored=True, lane=Lane.BACKLOG), BOX) for n in range(200)]
     assert all(isinstance(o, Accepted) for o in outcomes)
 
 
 def test_a_row_goes_to_the_log_without_first_and_owes_a_got() -> None:
-    outcome = _say(_border(), row(4, first=4), BOX)
+    outcome = _say(_pipeline(), row(4, first=4), BOX)
     assert isinstance(outcome, Accepted)
     assert outcome.event.spool is not None
     assert outcome.event.spool.first is None
-    assert outcome.debt.row == Row(LANE, 4)
+    assert outcome.pending_ack.row == SpoolRow(LANE, 4)
 
 
 def test_a_row_whose_predecessors_are_missing_is_not_taken_until_they_came() -> None:
-    border = _border()
-    gap = _say(border, row(6, first=4), BOX)
+    pipeline = _pipeline()
+    gap = _say(pipeline, row(6, first=4), BOX)
     assert isinstance(gap, Skipped)
-    assert (gap.reason, gap.lane, gap.debt.row) == (SkipReason.LANE_GAP, LANE, None)
-    taken = [_say(border, row(n, first=4), BOX) for n in (4, 5, 6)]
+    assert (gap.reason, gap.lane, gap.pending_ack.row) == (SkipReason.LANE_GAP, LANE, None)
+    taken = [_say(pipeline, row(n, first=4), BOX) for n in (4, 5, 6)]
     assert all(isinstance(o, Accepted) for o in taken)
-    repeated, after_a_declared_loss = _say(border, row(5, first=4), BOX), _say(border, row(9, first=9), BOX)
+    repeated, after_a_declared_loss = _say(pipeline, row(5, first=4), BOX), _say(pipeline, row(9, first=9), BOX)
     assert isinstance(repeated, Accepted)
     assert isinstance(after_a_declared_loss, Accepted)
 
 
 def test_a_refused_row_is_answered_in_its_lane_or_the_lane_would_stick() -> None:
-    border = _border()
-    ancient = _say(border, row(1, at_ms=1), BOX)
-    unreadable = _take(border, BOX, wire(row(2, first=1)).replace(b"0.9", b'"high"'))
+    pipeline = _pipeline()
+    ancient = _say(pipeline, row(1, at_ms=1), BOX)
+    unreadable = _take(pipeline, BOX, wire(row(2, first=1)).replace(b"0.9", b'"high"'))
     assert isinstance(ancient, Refused)
     assert isinstance(unreadable, Refused)
-    assert (ancient.debt.row, unreadable.debt.row) == (Row(LANE, 1), Row(LANE, 2))
-    assert isinstance(_say(border, row(3, first=1), BOX), Accepted)
+    assert (ancient.pending_ack.row, unreadable.pending_ack.row) == (SpoolRow(LANE, 1), SpoolRow(LANE, 2))
+    assert isinstance(_say(pipeline, row(3, first=1), BOX), Accepted)
 
 
 def test_only_a_box_itself_can_have_its_bad_rows_answered() -> None:
     forged = wire(row(2)).replace(b"0.9", b'"high"')
-    outcome = _take(_border(), "linli/v1/s1/edge/b2/evt", forged)
+    outcome = _take(_pipeline(), "linli/v1/s1/edge/b2/evt", forged)
     assert isinstance(outcome, Refused)
-    assert outcome.debt.row is None
+    assert outcome.pending_ack.row is None

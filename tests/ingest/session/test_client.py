@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
-from ingest.session.client import MalformedError, Message, MqttClient, body_of, message_of
+from ingest.session.client import MalformedError, MqttClient, MqttMessage, body_of, message_of
 
 V311, V5 = MQTTProtocolVersion.MQTTv311, MQTTProtocolVersion.MQTTv5
 PINGRESP = b"\xd0\x00"
 MESSAGES = st.builds(
-    lambda topic, payload, mid, retain: Message(topic, payload, int(mid > 0), mid, retain),
+    lambda topic, payload, mid, retain: MqttMessage(topic, payload, int(mid > 0), mid, retain),
     st.binary(min_size=1, max_size=40),
     st.binary(max_size=300),
     st.integers(0, 65_535),
@@ -28,7 +28,7 @@ class Fed(MqttClient):
     """A client that reads ``chunks`` in place of a socket, ``at_once`` of them before there is no more for now."""
 
     def __init__(self, chunks: list[bytes], protocol: MQTTProtocolVersion, at_once: int = 1) -> None:
-        self.heard: list[Message] = []
+        self.heard: list[MqttMessage] = []
         super().__init__(CallbackAPIVersion.VERSION2, protocol=protocol, on_messages=self.heard.extend)
         self._chunks: Iterator[bytes] = iter(chunks)
         self._at_once, self._read = at_once, 0
@@ -43,7 +43,7 @@ class Fed(MqttClient):
         return chunk
 
 
-def packet(message: Message, protocol: MQTTProtocolVersion, properties: bytes = b"") -> bytes:
+def packet(message: MqttMessage, protocol: MQTTProtocolVersion, properties: bytes = b"") -> bytes:
     body = struct.pack("!H", len(message.topic)) + message.topic
     body += struct.pack("!H", message.mid) if message.qos else b""
     body += bytes([len(properties)]) + properties if protocol == V5 else b""
@@ -61,7 +61,7 @@ def packet(message: Message, protocol: MQTTProtocolVersion, properties: bytes = 
     st.booleans(),
 )
 def test_messages_are_the_same_however_the_network_cuts_them(
-    messages: list[Message],
+    messages: list[MqttMessage],
     protocol: MQTTProtocolVersion,
     sizes: list[int],
     pinged: bool,
@@ -78,7 +78,7 @@ def test_messages_are_the_same_however_the_network_cuts_them(
 
 
 def test_what_is_no_mqtt_ends_the_connection_and_what_came_before_it_counts() -> None:
-    message = Message(b"a/b", b"{}", 1, 7, retain=False)
+    message = MqttMessage(b"a/b", b"{}", 1, 7, retain=False)
     for rubbish in (b"\x30\xff\xff\xff\xff\xff", b"\x32\x02\x00\x09", b"\x36\x05\x00\x01a\x00\x01"):
         client = Fed([packet(message, V311), rubbish], V311)
         assert client.loop_read() == MQTTErrorCode.MQTT_ERR_SUCCESS
@@ -87,14 +87,14 @@ def test_what_is_no_mqtt_ends_the_connection_and_what_came_before_it_counts() ->
 
 
 def test_what_comes_in_many_pieces_as_over_tls_is_read_at_once() -> None:
-    messages = [Message(b"a/b", b"{}", 1, mid, retain=False) for mid in range(1, 201)]
+    messages = [MqttMessage(b"a/b", b"{}", 1, mid, retain=False) for mid in range(1, 201)]
     client = Fed([packet(message, V311) for message in messages], V311, at_once=1_000)
     client.loop_read()
     assert client.heard == messages
 
 
 def test_what_came_before_the_end_of_the_stream_counts() -> None:
-    message = Message(b"a/b", b"{}", 1, 7, retain=False)
+    message = MqttMessage(b"a/b", b"{}", 1, 7, retain=False)
     client = Fed([packet(message, V311), b"", b""], V311, at_once=3)
     assert client.loop_read() == MQTTErrorCode.MQTT_ERR_SUCCESS
     assert client.heard == [message]
@@ -102,7 +102,7 @@ def test_what_came_before_the_end_of_the_stream_counts() -> None:
 
 
 def test_what_came_with_rubbish_behind_it_counts() -> None:
-    message = Message(b"a/b", b"{}", 1, 7, retain=False)
+    message = MqttMessage(b"a/b", b"{}", 1, 7, retain=False)
     client = Fed([packet(message, V311) + b"\x32\x02\x00\x09"], V311)
     assert client.loop_read() == MQTTErrorCode.MQTT_ERR_PROTOCOL
     assert client.heard == [message]
@@ -113,7 +113,7 @@ def test_the_end_of_the_stream_is_a_lost_connection() -> None:
 
 
 def test_a_new_connection_does_not_go_on_with_half_a_packet_of_the_old_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    message = Message(b"a/b", b"{}", 1, 7, retain=False)
+    message = MqttMessage(b"a/b", b"{}", 1, 7, retain=False)
     whole = packet(message, V311)
     client = Fed([whole[:4], whole], V311)
     client.loop_read()

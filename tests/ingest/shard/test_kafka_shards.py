@@ -68,9 +68,7 @@ def test_two_shards_share_the_sites_and_nothing_is_there_twice(kafka: RunningKaf
     assert sum(len(found) for found in judged(log).values()) > 0
 
 
-def test_a_kafka_killed_and_paused_in_the_middle_loses_nothing_and_changes_no_finding(
-    broker: RunningKafka, tmp_path: Path
-) -> None:
+def test_killing_and_pausing_kafka_loses_nothing_and_changes_no_finding(broker: RunningKafka, tmp_path: Path) -> None:
     with mosquitto(tmp_path / "m") as mqtt:
         district = District(tmp_path / "d", broker.url, mqtt.url)
         with district.shard() as shard:

@@ -23,7 +23,7 @@ from contracts.events import (
 )
 from contracts.names import DeviceClass
 from ingest.session.broker import Broker, free_port
-from ingest.session.probes import STOOD_STILL_MS
+from ingest.session.probes import BROKER_STALLED_MS
 from ingest.session.session import MqttSession
 from ingest.settings import ShardSettings
 from ingest.shard.recording import RecordingLog
@@ -298,7 +298,7 @@ def test_a_start_below_the_logs_last_watermark_waits(broker: Broker, tmp_path: P
     assert interrupted.to_ms > ahead_ms
 
 
-def test_a_broker_that_comes_back_makes_one_interruption_and_time_stands_still_meanwhile(tmp_path: Path) -> None:
+def test_a_broker_that_comes_back_is_one_interruption_during_which_time_stands(tmp_path: Path) -> None:
     log, port = RecordingLog(), free_port()
     with mosquitto(tmp_path / "m", port) as first:
         running_context = running_shard(first.url, log, tmp_path, client_id="back")
@@ -320,19 +320,19 @@ def test_a_broker_that_comes_back_makes_one_interruption_and_time_stands_still_m
     assert all(b.watermark_ms <= interruptions[0].from_ms for b in log.batches[:at])
 
 
-def test_a_broker_that_stood_still_is_an_interruption_though_the_connection_stands(tmp_path: Path) -> None:
+def test_a_stalled_broker_is_an_interruption_though_the_connection_stands(tmp_path: Path) -> None:
     """What devices told it meanwhile may come behind our probe: their silence must not be counted."""
     log = RecordingLog()
     with mosquitto(tmp_path / "m") as broker, running_shard(broker.url, log, tmp_path, client_id="still") as running:
         assert wait_until(lambda: log.last_watermark_ms() > 0)
         os.kill(broker.pid, signal.SIGSTOP)
-        time.sleep(STOOD_STILL_MS / 1_000 + 0.6)
+        time.sleep(BROKER_STALLED_MS / 1_000 + 0.6)
         stood_ms = log.last_watermark_ms()
         os.kill(broker.pid, signal.SIGCONT)
         assert wait_until(lambda: log.last_watermark_ms() > stood_ms)
         assert running.shard.counters.value("linli_ingest_connected") == 1
     (interrupted,) = [e for e in log.events() if isinstance(e, IngestInterrupted)]
-    assert interrupted.to_ms - interrupted.from_ms > STOOD_STILL_MS
+    assert interrupted.to_ms - interrupted.from_ms > BROKER_STALLED_MS
     at = next(n for n, b in enumerate(log.batches) if interrupted in b.events)
     assert all(b.watermark_ms <= interrupted.from_ms for b in log.batches[:at])
 

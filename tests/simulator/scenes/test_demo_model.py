@@ -35,7 +35,7 @@ def test_the_model_file_is_the_one_its_manifest_names_and_small() -> None:
     assert (manifest.input.width, manifest.input.height) == (WIDTH, HEIGHT)
 
 
-def test_an_e_bike_in_an_unseen_lift_is_found_in_most_looks(detector: OnnxDetector) -> None:
+def test_an_e_bike_in_an_unseen_lift_is_found_in_most_frames(detector: OnnxDetector) -> None:
     for seed in range(UNSEEN_SEED, UNSEEN_SEED + 3):
         assert _share_with(detector, seed, ObjectLabel.E_BIKE, ObjectLabel.E_BIKE) >= 0.8
 

@@ -61,7 +61,7 @@ def archive_all(
 
 
 def replayed(archive: Archive, rules: Sequence[Rule[Any]]) -> list[Output]:
-    """What the rules find in every segment."""
+    """Return what the rules find in every segment."""
     files = [segment_file(archive.path(segment)) for segment in archive.catalogue.segments()]
     return list(run_segments(files, archive.keys, rules))
 

@@ -13,7 +13,7 @@ from contracts.errors import ConfigurationError, LogBroken
 from contracts.events import DeviceConfigured
 from streams.archive.archive import Archive
 from streams.archive.archiver import Archiver
-from streams.archive.catalogue import Catalogue, Segment
+from streams.archive.catalogue import ArchiveCatalogue, Segment
 from streams.archive.cutter import Cutter
 from streams.archive.keys import SiteKeys
 from streams.archive.replaying import run_segments, segment_file
@@ -100,7 +100,7 @@ def test_killed_anywhere_it_goes_on_and_the_segments_hold_the_same(
     folder: Path, archive: Archive, monkeypatch: pytest.MonkeyPatch, place: str, nth: int
 ) -> None:
     log, calls = _log(folder, _life()), 0
-    owner = {"advance": Catalogue, "sealed": Catalogue, "drain": Cutter, "_write": Archive}[place]
+    owner = {"advance": ArchiveCatalogue, "sealed": ArchiveCatalogue, "drain": Cutter, "_write": Archive}[place]
     whole = getattr(owner, place)
 
     def cut(*arguments: object, **more: object) -> object:
@@ -131,11 +131,11 @@ def test_a_segment_that_is_made_again_from_its_parts_has_the_same_bytes(
 ) -> None:
     log = _log(folder, _life())
 
-    def killed(_catalogue: Catalogue, _segment: Segment) -> None:
+    def killed(_catalogue: ArchiveCatalogue, _segment: Segment) -> None:
         raise _Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(Catalogue, "sealed", killed)
+        patched.setattr(ArchiveCatalogue, "sealed", killed)
         with pytest.raises(_Killed):
             archive_all(archive, log)
     (made,) = (folder / "archive").rglob("*.seg")
@@ -205,9 +205,7 @@ class _Overtaken:
         return self._log.read(position, limit)
 
 
-def test_records_that_go_between_looking_and_reading_are_a_gap_and_what_was_taken_is_kept(
-    folder: Path, archive: Archive
-) -> None:
+def test_records_that_go_before_they_are_read_are_a_gap_and_the_rest_is_kept(folder: Path, archive: Archive) -> None:
     log = DayLog(folder / "log")
     log.append([batch(n * 1_000, access(f"e{n}", n * 1_000)) for n in range(6)])
     gaps: list[str] = []

@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 from streams.checkpoints.findings_topic import KafkaFindings
-from streams.checkpoints.kafka import KafkaKeep
-from streams.checkpoints.port import EngineKeep
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.kafka import KafkaCheckpointStore
+from streams.checkpoints.port import CheckpointStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.engine.snapshot import SnapshotRow
 from streams.kafka import KafkaCluster
-from tests.streams.memory import MemoryKeep
+from tests.streams.memory import MemoryCheckpointStore
 from tests.streams.rules import RULES
 from tests.streams.support import access, batch, findings, judge
 from tests.support.kafka import RunningKafka, make_topics
 
 PARTITION = 1
-Opener = Callable[[], EngineKeep]
+Opener = Callable[[], CheckpointStore]
 OUTPUTS = judge(RULES, *(batch(n * 1_000 + 500, access(f"a{n}", n * 1_000, granted=False)) for n in range(3)))
 
 
@@ -30,21 +30,21 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
     with ExitStack() as opened:
         if request.param == "file":
 
-            def in_file() -> EngineKeep:
-                store = EngineStore(tmp_path / "engine.db")
+            def in_file() -> CheckpointStore:
+                store = SqliteCheckpointStore(tmp_path / "engine.db")
                 opened.callback(store.close)
                 return store
 
             yield in_file
         elif request.param == "memory":
-            keep = MemoryKeep()
+            keep = MemoryCheckpointStore()
             yield lambda: keep
         else:
             kafka: RunningKafka = request.getfixturevalue("kafka")
             names = make_topics(kafka.url, partitions=2)
             cluster = opened.enter_context(KafkaCluster(kafka.url))
             sender, tails = cluster.producer(), cluster.tails()
-            yield lambda: KafkaKeep(cluster, names, PARTITION, sender=sender, tails=tails)
+            yield lambda: KafkaCheckpointStore(cluster, names, PARTITION, sender=sender, tails=tails)
 
 
 def row(site_id: str, position: int, digest: str = "d1") -> SnapshotRow:
@@ -101,7 +101,7 @@ def test_findings_are_handed_over_in_order_and_settled(opener: Opener) -> None:
     keep = opener()
     assert keep.append_findings(OUTPUTS[:2]) == 2
     keep.append_findings(OUTPUTS[2:])
-    keep.settle()
+    keep.flush()
     keep.append_findings([])
 
 
@@ -109,12 +109,12 @@ def test_findings_are_handed_over_in_order_and_settled(opener: Opener) -> None:
 @pytest.mark.patient
 def test_findings_on_kafka_are_read_by_number_as_those_of_the_file_are(kafka: RunningKafka, tmp_path: Path) -> None:
     names = make_topics(kafka.url, partitions=2)
-    store = EngineStore(tmp_path / "engine.db")
+    store = SqliteCheckpointStore(tmp_path / "engine.db")
     with KafkaCluster(kafka.url) as cluster:
-        keep = KafkaKeep(cluster, names, PARTITION, sender=cluster.producer(), tails=cluster.tails())
+        keep = KafkaCheckpointStore(cluster, names, PARTITION, sender=cluster.producer(), tails=cluster.tails())
         for kept in (store, keep):
             kept.append_findings(OUTPUTS)
-            kept.settle()
+            kept.flush()
         topic = KafkaFindings(cluster, names.findings, PARTITION)
         for n, limit in ((0, 10), (0, 2), (2, 10), (3, 10)):
             assert topic.findings_after(n, limit) == store.findings_after(n, limit)
@@ -125,11 +125,12 @@ def test_findings_on_kafka_are_read_by_number_as_those_of_the_file_are(kafka: Ru
 
 @pytest.mark.service
 @pytest.mark.patient
-def test_what_a_person_gave_up_on_kafka_stays_given_up_and_a_retry_forgets_the_failure(kafka: RunningKafka) -> None:
+def test_a_position_skipped_on_kafka_stays_skipped_and_a_retry_forgets_the_failure(kafka: RunningKafka) -> None:
     names = make_topics(kafka.url, partitions=2)
     with KafkaCluster(kafka.url) as cluster:
         keeps = [
-            KafkaKeep(cluster, names, PARTITION, sender=cluster.producer(), tails=cluster.tails()) for _ in range(2)
+            KafkaCheckpointStore(cluster, names, PARTITION, sender=cluster.producer(), tails=cluster.tails())
+            for _ in range(2)
         ]
         keeps[0].note_failure(7, "KeyError('x')")
         assert keeps[1].failure_details() == {7: (1, "KeyError('x')")}

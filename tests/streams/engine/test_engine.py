@@ -97,7 +97,7 @@ def test_events_go_before_deadlines_of_the_same_millisecond() -> None:
     assert judge([Held()], log) == []
 
 
-def test_events_of_two_sources_reach_a_fusion_rule_in_event_time_whatever_their_arrival() -> None:
+def test_two_sources_reach_a_fusion_rule_in_event_time_whatever_their_arrival() -> None:
     forth: list[AnyEvent] = [passage("p1", 100, place_id="door1"), access("a1", 50, place_id="door1")]
     assert judge([Tailgate()], batch(60_000, *forth)) == []
     assert judge([Tailgate()], batch(None, forth[0]), batch(60_000, forth[1])) == []
@@ -116,23 +116,23 @@ def test_the_classes_of_a_site_release_in_one_order_of_time() -> None:
     assert [f.rule for f in findings(judge(RULES, batch(60_000, *events)))] == ["gathering", "gathering", "denial"]
 
 
-# --- doubles ----------------------------------------------------------------------------------------------------------
+# --- duplicates -------------------------------------------------------------------------------------------------------
 
 
 def test_an_id_seen_before_is_dropped_within_and_between_batches() -> None:
     denied = access("e1", 1_000, granted=False)
     engine = engine_of([Denial()])
     assert len(feed_all(engine, [batch(None, denied, denied), batch(9_000, denied), batch(10_000, denied)])) == 1
-    assert engine.counts.doubles == 3
+    assert engine.counts.duplicates == 3
 
 
 def test_the_last_64_ids_of_a_source_are_remembered() -> None:
     first = [access(f"e{n}", n, granted=False) for n in range(65)]
     engine = engine_of([Denial()])
     assert len(engine.feed(batch(None, *first, *first[1:]), 0)) == 0
-    assert engine.counts.doubles == 64
+    assert engine.counts.duplicates == 64
     engine.feed(batch(None, first[0]), 1)
-    assert engine.counts.doubles == 64
+    assert engine.counts.duplicates == 64
 
 
 def test_a_spool_row_is_dropped_up_to_its_lanes_high_water_mark() -> None:
@@ -307,7 +307,7 @@ class HeldAtPlace(Held):
         ([door("b0", 5, "d2", state=CLOSED, place_id="x"), door("b1", 10, "d2", state=OPEN, place_id="x")], "d2"),
     ],
 )
-def test_of_two_sources_the_one_that_last_changed_the_key_is_late_behind_its_deadline(
+def test_the_source_that_last_changed_the_key_is_late_behind_its_deadline(
     second: list[AnyEvent], late_source: str
 ) -> None:
     for source_id in ("d1", "d2"):
@@ -326,6 +326,6 @@ def test_readings_without_a_number_leave_no_mark_but_an_alarm_does() -> None:
 
     engine = engine_of([Warmth()])
     engine.feed(batch(None, *readings, *alarms), 0)
-    assert (engine.counts.events, engine.counts.doubles) == (4, 1)
-    assert decode_row(engine.snapshot("s1")).marks.ids.keys() == {"d1"}
-    assert len(decode_row(engine.snapshot("s1")).marks.ids["d1"]) == 8
+    assert (engine.counts.events, engine.counts.duplicates) == (4, 1)
+    assert decode_row(engine.snapshot("s1")).dedup.ids.keys() == {"d1"}
+    assert len(decode_row(engine.snapshot("s1")).dedup.ids["d1"]) == 8

@@ -70,7 +70,7 @@ def test_other_rules_and_other_keys_go_on() -> None:
 
 
 @pytest.mark.parametrize(("reason", "failure"), [("stuck", "deadline_not_later"), ("raise_later", "raised")])
-def test_a_deadline_that_fails_is_struck_out_until_the_keys_next_event(reason: str, failure: str) -> None:
+def test_a_failed_deadline_is_disabled_until_the_keys_next_event(reason: str, failure: str) -> None:
     engine = engine_of([Naughty()])
     (failed,) = findings(feed_all(engine, [batch(9_000, access("e1", 1_000, reason=reason))]))
     assert (failed.onset_ms, failed.onset_event_id, failed.due_ms) == (T0 + 2_000, None, T0 + 2_000)
@@ -80,11 +80,11 @@ def test_a_deadline_that_fails_is_struck_out_until_the_keys_next_event(reason: s
     assert Fact(code="n", value=1.0) in told.facts
 
 
-def test_a_struck_deadline_stays_struck_over_a_restart() -> None:
+def test_a_failed_deadline_stays_disabled_over_a_restart() -> None:
     engine = engine_of([Naughty()])
     feed_all(engine, [batch(9_000, access("e1", 1_000, reason="raise_later"))])
     row = engine.snapshot("s1")
-    assert [state.struck for state in decode_row(row).states["naughty"]] == [True]
+    assert [state.deadline_failed for state in decode_row(row).states["naughty"]] == [True]
     again = engine_of([Naughty()])
     again.restore([row], engine.manifest())
     assert feed_all(again, [batch(50_000)]) == []

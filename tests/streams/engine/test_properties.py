@@ -145,7 +145,7 @@ class Archive(msgspec.Struct):
 
 
 def _covers(engine: Engine, rows: Sequence[SnapshotRow], site_id: str) -> int:
-    """What a site's row itself covers; the manifest may only say more, of sites that did not change."""
+    """Return what a site's row itself covers; the manifest may only say more, of sites that did not change."""
     return max((row.position for row in rows if row.site_id == site_id), default=-1) if engine.site_ids() else -1
 
 
@@ -156,7 +156,7 @@ def _final(engine: Engine) -> dict[str, SiteRow]:
 
 @RELAXED
 @given(st.integers(0, 2**32))
-def test_a_restart_from_any_mixture_of_older_rows_and_manifests_goes_on_as_if_nothing_had_happened(seed: int) -> None:
+def test_a_restart_from_any_mixture_of_old_rows_and_manifests_changes_nothing(seed: int) -> None:
     rng = random.Random(seed)
     log = history(seed, 90)
     clean_engine = engine_of(small_rules())
@@ -210,9 +210,9 @@ def test_saving_at_any_moment_changes_nothing(seed: int) -> None:
 class Witness(Held):
     """Notes the time and source of every event it is given."""
 
-    def __init__(self, name: str, bound_ms: int, accepts: tuple[type[Event], ...]) -> None:
+    def __init__(self, name: str, max_out_of_orderness_ms: int, accepts: tuple[type[Event], ...]) -> None:
         self.name = name  # type: ignore[misc]
-        self.bound_ms = bound_ms  # type: ignore[misc]
+        self.max_out_of_orderness_ms = max_out_of_orderness_ms  # type: ignore[misc]
         self.accepts = accepts  # type: ignore[misc]
         self.given: list[Event] = []
 
@@ -223,7 +223,7 @@ class Witness(Held):
 
 @RELAXED
 @given(st.integers(0, 2**32))
-def test_rules_that_wait_are_given_everything_in_event_time_and_nothing_late_or_stored(seed: int) -> None:
+def test_waiting_rules_get_everything_in_event_time_and_nothing_late_or_stored(seed: int) -> None:
     kinds = (AccessAttempted, ObjectObserved, DeviceReported)
     fusion, single = Witness("fusion", 2_000, kinds), Witness("single", 200, kinds)
     judge([fusion, single, Gathering()], *history(seed, 120))

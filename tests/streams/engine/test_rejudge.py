@@ -90,7 +90,7 @@ def test_strays_wait_until_ten_minutes_after_the_sites_last_request() -> None:
     ]
 
 
-def test_rules_of_receipt_instant_ones_and_those_that_forget_nothing_are_not_judged_again() -> None:
+def test_receipt_rules_instant_rules_and_unforgetting_ones_are_not_judged_again() -> None:
     stored: list[AnyEvent] = [
         of(DeviceReported, "r", 0, stored=True, seq=1, received_ms=60_000),
         access("a", 0, granted=False, stored=True, received_ms=60_000),

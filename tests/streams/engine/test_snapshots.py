@@ -12,7 +12,7 @@ import pytest
 from contracts.errors import LogBroken, Permanent
 from contracts.events import BacklogDrained, DoorState, IngestInterrupted, Lane, SpoolMark
 from streams.engine import snapshot
-from streams.engine.engine import Anchor, Engine
+from streams.engine.engine import Engine, SnapshotAnchor
 from streams.engine.manifest import decode_manifest
 from streams.engine.snapshot import SnapshotRow, decode_row
 from tests.streams.golden import GOLDEN_ROW
@@ -62,13 +62,13 @@ def test_a_row_of_schema_1_can_still_be_read() -> None:
     assert content.v == 1
     assert (content.site_id, content.position, content.log_id) == ("s1", 2, "log1")
     assert content.views[0].thresholds == {"held.held_ms": 9_000.0}
-    assert [[event.event_id for event in row.events] for row in content.classes] == [[], [], ["b1", "p1"]]
+    assert [[event.event_id for event in row.events] for row in content.groups] == [[], [], ["b1", "p1"]]
     assert {rule: [state.key for state in states] for rule, states in content.states.items()} == {
         "denial": ["d1"],
         "held": ["d1"],
         "silence": ["d1"],
     }
-    assert (sorted(content.marks.ids), list(content.marks.lanes)) == (["c1", "d1", "ingest"], ["box1"])
+    assert (sorted(content.dedup.ids), list(content.dedup.lanes)) == (["c1", "d1", "ingest"], ["box1"])
     assert list(content.rejudging.windows) == ["box1/sp1"]
 
 
@@ -117,7 +117,7 @@ def test_a_batch_that_brings_a_site_nothing_does_not_change_it() -> None:
     assert engine.changed_sites() == ["s2"]
 
 
-def test_through_is_the_last_position_at_which_no_clean_site_has_changed_since_its_row() -> None:
+def test_through_is_the_last_position_no_clean_site_has_changed_after() -> None:
     engine = engine_of(RULES)
     feed_all(engine, [batch(1, access("a", 0)), batch(2), batch(3, access("b", 0, site_id="s2"))])
     assert decode_manifest(engine.manifest()).through == -1
@@ -150,7 +150,7 @@ def test_the_driver_is_told_which_records_snapshots_rest_on() -> None:
     row, manifest = lived.snapshot("s1", b"hash2"), lived.manifest(b"hash2")
     engine = engine_of(RULES)
     engine.restore([row], manifest)
-    assert engine.anchors == (Anchor(2, b"hash2"),)
+    assert engine.anchors == (SnapshotAnchor(2, b"hash2"),)
 
 
 def test_a_row_saved_while_catching_up_keeps_the_position_it_covers() -> None:

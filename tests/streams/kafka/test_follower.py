@@ -86,7 +86,7 @@ def delete_before(kafka: RunningKafka, topic: str, partition: int, offset: int) 
 
 
 def fail(follower: KafkaFollower, with_: Sequence[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the client says the next times it is asked for records."""
+    """Return what the client says the next times it is asked for records."""
     poll, left = follower._consumer.poll, iter(with_)
 
     def failing(**how: Any) -> Any:

@@ -52,7 +52,7 @@ def test_nobody_there_is_transient_and_named() -> None:
     assert [t.name for t in threading.enumerate() if "kafka" in t.name.lower()] == []
 
 
-def test_a_broker_killed_in_the_middle_keeps_what_was_acknowledged_and_the_log_its_identity(
+def test_a_killed_broker_keeps_what_it_acknowledged_and_the_log_its_identity(
     broker: RunningKafka,
 ) -> None:
     names = make_topics(broker.url)
@@ -71,7 +71,9 @@ def test_a_broker_killed_in_the_middle_keeps_what_was_acknowledged_and_the_log_i
         assert (reader.identity(), writer.last_watermark_ms()) == (before, 101)
 
 
-def test_a_paused_broker_is_waited_for_without_doubles(broker: RunningKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_paused_broker_is_waited_for_without_duplicates(
+    broker: RunningKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(kafka_log, "APPEND_S", 0.2)
     names = make_topics(broker.url)
     with KafkaCluster(broker.url) as cluster:

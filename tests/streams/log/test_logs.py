@@ -106,7 +106,7 @@ def test_a_batch_for_a_partition_of_somebody_else_is_refused_and_nothing_is_kept
 
 @pytest.mark.service
 @pytest.mark.patient
-def test_a_topic_made_again_under_its_name_is_another_log_and_an_old_position_is_refused(kafka: RunningKafka) -> None:
+def test_a_recreated_topic_is_another_log_and_an_old_position_is_refused(kafka: RunningKafka) -> None:
     names = make_topics(kafka.url)
     with KafkaCluster(kafka.url) as cluster:
         KafkaLogWriter(cluster, names.log, [0]).append([batch(n) for n in range(1, 6)])

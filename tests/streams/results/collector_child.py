@@ -13,13 +13,13 @@ from pathlib import Path
 
 import click
 
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
-from streams.results.collector import Feeder, FindingsSource, LogSource, Source
-from streams.results.influx import Credentials, Influx
+from streams.results.collector import FindingsSource, LogSource, PointCollector, PointSource
+from streams.results.influx import Influx, InfluxCredentials
 from streams.results.influx_url import parse_influx
-from streams.results.sender import ResultsAlarm, Sender
-from streams.results.spool import Spool
+from streams.results.sender import ResultsAlarm, ResultsSender
+from streams.results.spool import PointSpool
 from system.clock import wall_ms
 from tests.streams.results.factories import meter_book
 
@@ -27,15 +27,18 @@ from tests.streams.results.factories import meter_book
 def main() -> None:
     """Run until killed."""
     folder, url = Path(sys.argv[1]), sys.argv[2]
-    spool = Spool(folder / "spool.db")
-    log, findings = DayLog(folder / "log"), EngineStore(folder / "engine.db")
-    sources: list[Source] = [LogSource(log, meter_book(6), wall_ms, _told), FindingsSource(findings, wall_ms, _told)]
-    feeder = Feeder(spool, sources, wall_ms, _told)
-    sender = Sender(spool, Influx(parse_influx(url), Credentials(), timeout_s=2.0), wall_ms, _told)
+    spool = PointSpool(folder / "spool.db")
+    log, findings = DayLog(folder / "log"), SqliteCheckpointStore(folder / "engine.db")
+    sources: list[PointSource] = [
+        LogSource(log, meter_book(6), wall_ms, _told),
+        FindingsSource(findings, wall_ms, _told),
+    ]
+    collector = PointCollector(spool, sources, wall_ms, _told)
+    sender = ResultsSender(spool, Influx(parse_influx(url), InfluxCredentials(), timeout_s=2.0), wall_ms, _told)
     stop = threading.Event()
     threading.Thread(target=sender.run, args=(stop,), daemon=True).start()
     while True:
-        found = feeder.step()
+        found = collector.step()
         waiting = spool.depth().points
         click.echo("done" if not found and not waiting else f"waiting {waiting}")
         time.sleep(0.01)

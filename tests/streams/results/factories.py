@@ -15,7 +15,7 @@ from contracts.names import DeviceClass
 from contracts.places import Place, PlaceKind, PlaceUse
 from inventory.directory import MemoryDirectory
 from streams.results.points import Point, delivery_point, finding_point, incident_point, point, single_hop
-from streams.results.query import Span
+from streams.results.query import TimeRange
 from tests.incidents.builders import T0, make_finding
 
 HOUR_MS = 3_600_000
@@ -107,7 +107,7 @@ def a_day() -> list[Point]:
     return found
 
 
-DAY = Span(T - HOUR_MS, T + 4 * HOUR_MS)
+DAY = TimeRange(T - HOUR_MS, T + 4 * HOUR_MS)
 
 
 def sample(second: float, power_w: float, meter: str = "m1", **changes: Any) -> PowerSampled:

@@ -21,10 +21,10 @@ from incidents.measurements import SETTLED_MS, attempts_after
 from incidents.store.changes import prune
 from incidents.store.operator_alarms import standing_alarms
 from incidents.store.store import Store
-from streams.results.collector import Feeder, Source
+from streams.results.collector import PointCollector, PointSource
 from streams.results.points import Point
 from streams.results.sender import ResultsAlarm
-from streams.results.spool import Spool
+from streams.results.spool import PointSpool
 from tests.incidents.builders import T0, ManualClock, make_directory, make_finding, make_store
 from tests.support.folders import fast_folder
 
@@ -41,7 +41,7 @@ class World:
         self.intake = Intake(self.store, make_directory(), finding_facts(), ["hook"], clock_ms=self.clock)
         self.actions = Actions(self.store, ("hook",), clock_ms=self.clock)
         self.outbox = Outbox(self.store, receiver, ReceiverProfile(name="hook"), clock_ms=self.clock)
-        self.spool = Spool(folder / "spool.db")
+        self.spool = PointSpool(folder / "spool.db")
         self._taken = 0
 
     def take(self, *findings: Finding) -> list[str]:
@@ -51,9 +51,9 @@ class World:
 
     def follow(self) -> list[Point]:
         """Everything that is queued once both sources are read to their end."""
-        sources: list[Source] = [IncidentsSource(self.store), AttemptsSource(self.store, self.clock)]
-        feeder = Feeder(self.spool, sources, self.clock, operator_alarm(self.store, self.clock))
-        while feeder.step():
+        sources: list[PointSource] = [IncidentsSource(self.store), AttemptsSource(self.store, self.clock)]
+        collector = PointCollector(self.spool, sources, self.clock, operator_alarm(self.store, self.clock))
+        while collector.step():
             pass
         return [p for chunk in self.spool.oldest(10**9) for p in chunk.points]
 

@@ -19,16 +19,16 @@ import streams
 from contracts.errors import Transient
 from contracts.secrets import Secret
 from ingest.session.broker import free_port
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
 from streams.results.catalogue import CATALOGUE
-from streams.results.collector import Feeder, FindingsSource, LogSource, Source
-from streams.results.influx import Credentials, Influx
+from streams.results.collector import FindingsSource, LogSource, PointCollector, PointSource
+from streams.results.influx import Influx, InfluxCredentials
 from streams.results.influx_url import parse_influx
 from streams.results.points import Point, point
-from streams.results.sender import Sender
-from streams.results.spool import Spool
-from streams.results.target import Misconfigured
+from streams.results.sender import ResultsSender
+from streams.results.spool import PointSpool
+from streams.results.target import StoreMisconfigured
 from tests.incidents.builders import make_finding
 from tests.streams.results.factories import Keeping, Kept, T, batch, meter_book, sample
 from tests.support.influx import Server, influxd, victoria_metrics
@@ -60,14 +60,14 @@ def test_killed_while_the_server_dies_too_the_points_are_those_of_a_clean_run(tm
 def test_a_server_with_passwords_takes_ours_and_no_other(tmp_path: Path) -> None:
     with influxd(tmp_path, auth=True) as server:
         _ask(server, "CREATE USER admin WITH PASSWORD 'right one' WITH ALL PRIVILEGES")
-        right = Credentials(user="admin", password=Secret("right one"))
-        for credentials, taken in ((Credentials(), False), (right, True)):
+        right = InfluxCredentials(user="admin", password=Secret("right one"))
+        for credentials, taken in ((InfluxCredentials(), False), (right, True)):
             store = Influx(parse_influx(f"influx://127.0.0.1:{server.port}/linli?version=1"), credentials)
             if taken:
                 store.write(_some())
                 assert store.ask('SELECT count("n") FROM "losses"').results[0].series[0].values[0][1] == 3
             else:
-                with pytest.raises(Misconfigured, match="401"):
+                with pytest.raises(StoreMisconfigured, match="401"):
                     store.write(_some())
                 with pytest.raises(Transient):
                     store.ask("SHOW DATABASES")
@@ -77,7 +77,7 @@ def test_a_server_with_passwords_takes_ours_and_no_other(tmp_path: Path) -> None
 def test_what_influxdb_2_is_written_arrives_whole(tmp_path: Path) -> None:
     with victoria_metrics(tmp_path) as server:
         url = f"influx://127.0.0.1:{server.port}/linli?version=2&org=linli"
-        store = Influx(parse_influx(url), Credentials(token=Secret("any")))
+        store = Influx(parse_influx(url), InfluxCredentials(token=Secret("any")))
         for _ in range(2):
             store.write(_some())
         store.close()
@@ -93,7 +93,7 @@ def test_what_influxdb_2_is_written_arrives_whole(tmp_path: Path) -> None:
 
 def test_a_server_that_was_never_there_is_named() -> None:
     port = free_port()
-    store = Influx(parse_influx(f"influx://127.0.0.1:{port}/linli?version=1"), Credentials())
+    store = Influx(parse_influx(f"influx://127.0.0.1:{port}/linli?version=1"), InfluxCredentials())
     with pytest.raises(Transient, match=f"127.0.0.1:{port} does not answer"):
         store.write(_some())
     store.close()
@@ -109,23 +109,23 @@ def _live(folder: Path) -> None:
     log.append([batch(n * 2.0, *(sample(n * 2.0, n % 700, f"d{m}") for m in range(6))) for n in range(3_600)])
     log.append([batch(7_200.0)])
     log.close()
-    store = EngineStore(folder / "engine.db")
+    store = SqliteCheckpointStore(folder / "engine.db")
     store.append_findings([make_finding(key=f"door-{n}", onset_ms=T + n // 4) for n in range(3_000)])
     store.close()
 
 
 def _clean(folder: Path) -> Kept:
-    """What an undisturbed run writes."""
-    log, findings = DayLog(folder / "log"), EngineStore(folder / "engine.db")
-    spool, target = Spool(folder / "clean.db"), Keeping()
-    sources: list[Source] = [
+    """Return what an undisturbed run writes."""
+    log, findings = DayLog(folder / "log"), SqliteCheckpointStore(folder / "engine.db")
+    spool, target = PointSpool(folder / "clean.db"), Keeping()
+    sources: list[PointSource] = [
         LogSource(log, meter_book(6), lambda: T, _nobody),
         FindingsSource(findings, lambda: T, _nobody),
     ]
-    feeder = Feeder(spool, sources, lambda: T, _nobody)
-    while feeder.step():
+    collector = PointCollector(spool, sources, lambda: T, _nobody)
+    while collector.step():
         pass
-    sender = Sender(spool, target, lambda: T, _nobody)
+    sender = ResultsSender(spool, target, lambda: T, _nobody)
     while sender.step():
         pass
     for opened in (log, findings, spool):

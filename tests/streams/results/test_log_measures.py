@@ -14,7 +14,7 @@ from contracts.batch import Batch
 from contracts.events import DeviceReported, DeviceStateChanged, Event, PowerSampled
 from contracts.names import DeviceClass
 from contracts.places import Place, PlaceKind, PlaceUse
-from streams.results.catalogue import CATALOGUE, Kind
+from streams.results.catalogue import CATALOGUE, FieldKind
 from streams.results.log_measures import LATE_MS, LogMeasures
 from streams.results.points import Point
 from streams.results.power import MIN_DWELLINGS, circuit_of
@@ -185,11 +185,11 @@ def _final(points: Sequence[Point]) -> dict[object, object]:
 def test_every_point_is_in_the_catalogue_with_its_tags_and_types() -> None:
     life = Life(6)
     points = [*a_day(), *life.feed(*_batches(_lived(1), []))]
-    kinds = {Kind.INTEGER: int, Kind.FLOAT: float, Kind.BOOLEAN: bool}
+    kinds = {FieldKind.INTEGER: int, FieldKind.FLOAT: float, FieldKind.BOOLEAN: bool}
     assert {p.measurement for p in points} | {"losses"} == set(CATALOGUE)
     for p in points:
         known = CATALOGUE[p.measurement]
         assert {name for name, _ in p.tags} <= set(known.tags)
         for name, value in p.fields.items():
             assert isinstance(value, kinds[known.fields[name].kind]), (p.measurement, name, value)
-            assert isinstance(value, bool) == (known.fields[name].kind is Kind.BOOLEAN)
+            assert isinstance(value, bool) == (known.fields[name].kind is FieldKind.BOOLEAN)

@@ -14,7 +14,7 @@ import pytest
 from app.settings.loading import load_settings
 from app.wiring.children import Child
 from app.wiring.folder_lock import FolderLock
-from app.wiring.process import Parts
+from app.wiring.process import ProcessContext
 from app.wiring.results_process import wire_results
 from app.wiring.rule_facts import finding_facts
 from app.wiring.run_child import wait_until_ready
@@ -25,12 +25,12 @@ from contracts.names import partition_of
 from incidents.intake.intake import Intake
 from incidents.store.store import Store
 from inventory.inventory import Inventory
-from streams.checkpoints.findings_topic import encode_said
+from streams.checkpoints.findings_topic import encode_findings_record
 from streams.kafka import KafkaCluster
 from streams.log.kafka.kafka_log import KafkaLogWriter
-from streams.results.influx import Credentials, Influx
+from streams.results.influx import Influx, InfluxCredentials
 from streams.results.influx_url import parse_influx
-from streams.results.query import Results, Span
+from streams.results.query import Results, TimeRange
 from streams.results.sqlite import SqliteResults
 from system.clock import wall_ms
 from tests.incidents.builders import make_directory, make_finding, make_store
@@ -74,7 +74,7 @@ class District:
         ]
         for finding in [*found, *found]:
             where = partition_of(finding.site_id, PARTITIONS)
-            sender.send(self.names.findings, where, encode_said(finding))
+            sender.send(self.names.findings, where, encode_findings_record(finding))
         sender.flush(30)
         sender.close()
         self.intake.take(list(enumerate(found, start=self.sent + 1)))
@@ -82,9 +82,9 @@ class District:
 
     def counted(self) -> tuple[int, int]:
         """Findings and incidents in the store of results."""
-        store = Influx(parse_influx(self.url), Credentials())
+        store = Influx(parse_influx(self.url), InfluxCredentials())
         try:
-            results, span = Results(store), Span(self.now_ms - HOUR_MS, self.now_ms + HOUR_MS)
+            results, span = Results(store), TimeRange(self.now_ms - HOUR_MS, self.now_ms + HOUR_MS)
             findings, incidents = results.findings_per_hour(span), results.incidents_per_hour(span)
         except LinliError:
             return (0, 0)
@@ -137,7 +137,7 @@ def test_a_spool_in_use_and_one_machines_log_are_refused_before_anything_is_aske
     def refused(log_url: str) -> str:
         environ = {"LINLI_LOG_URL": log_url, "LINLI_RESULTS_SPOOL": str(tmp_path / "spool.db")}
         with ExitStack() as opened, pytest.raises(ConfigurationError) as caught:
-            wire_results(load_settings(None, environ), Parts(Threads(), opened))
+            wire_results(load_settings(None, environ), ProcessContext(Threads(), opened))
         return str(caught.value)
 
     with FolderLock(tmp_path, "results.spool", "results.lock"):
@@ -163,7 +163,7 @@ def test_one_machine_carries_its_results_itself(tmp_path: Path) -> None:
 def _opened(folder: Path) -> int:
     store = SqliteResults(folder / "results.db")
     try:
-        counts = Results(store).incidents_per_hour(Span(wall_ms() - HOUR_MS, wall_ms() + HOUR_MS))
+        counts = Results(store).incidents_per_hour(TimeRange(wall_ms() - HOUR_MS, wall_ms() + HOUR_MS))
     finally:
         store.close()
     return sum(count.count for count in counts)

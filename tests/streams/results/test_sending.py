@@ -14,13 +14,13 @@ from contracts.errors import Transient
 from contracts.secrets import Secret
 from ingest.session.broker import free_port
 from streams.results.answers import failure_of, retry_after_s
-from streams.results.influx import Credentials, Influx
+from streams.results.influx import Influx, InfluxCredentials
 from streams.results.influx_url import parse_influx
 from streams.results.lines import line_of
 from streams.results.points import Point, point
-from streams.results.sender import Backoff, ResultsAlarm, Sender
-from streams.results.spool import Spool, Step
-from streams.results.target import Misconfigured, Refused, Target, TooLarge
+from streams.results.sender import Backoff, ResultsAlarm, ResultsSender
+from streams.results.spool import PointSpool, SourceBatch
+from streams.results.target import PointsRefused, PointStore, StoreMisconfigured, TooLarge
 from tests.streams.results.factories import Keeping, T
 from tests.support.folders import fast_folder
 from tests.support.strict_influx import StrictInflux, Verdict
@@ -31,13 +31,15 @@ VERSIONS = ["version=1", "version=2&org=linli", "version=3"]
 class Way:
     """A spool, a store and what the operators were told."""
 
-    def __init__(self, folder: Path, target: Target) -> None:
-        self.spool = Spool(folder / "spool.db")
+    def __init__(self, folder: Path, target: PointStore) -> None:
+        self.spool = PointSpool(folder / "spool.db")
         self.told: list[tuple[ResultsAlarm, str]] = []
-        self.sender = Sender(self.spool, target, lambda: T, lambda alarm, detail: self.told.append((alarm, detail)))
+        self.sender = ResultsSender(
+            self.spool, target, lambda: T, lambda alarm, detail: self.told.append((alarm, detail))
+        )
 
     def put(self, points: list[Point], cursor: int = 1) -> None:
-        self.spool.append([Step("test", "one", cursor, points)], T)
+        self.spool.append([SourceBatch("test", "one", cursor, points)], T)
 
     def run_until(self, done: Callable[[], bool]) -> None:
         """Run the sender's thread until ``done``."""
@@ -58,7 +60,9 @@ class Way:
 @contextmanager
 def way_to(port: int, version: str, timeout_s: float = 10.0) -> Iterator[Way]:
     target = Influx(
-        parse_influx(f"influx://127.0.0.1:{port}/linli?{version}"), Credentials(Secret("secret")), timeout_s=timeout_s
+        parse_influx(f"influx://127.0.0.1:{port}/linli?{version}"),
+        InfluxCredentials(Secret("secret")),
+        timeout_s=timeout_s,
     )
     with fast_folder() as folder:
         way = Way(folder, target)
@@ -143,7 +147,7 @@ def test_wrong_credentials_alarm_and_keep_everything(version: str, status: int) 
     answers = [Verdict(status, "unauthorized access"), Verdict()]
     with StrictInflux(lambda _lines: answers.pop(0)) as server, way_to(server.port, version) as way:
         way.put(losses(2))
-        with pytest.raises(Misconfigured, match=r"results\.token_file"):
+        with pytest.raises(StoreMisconfigured, match=r"results\.token_file"):
             way.sender.step()
         way.put(losses(4)[2:], cursor=2)
         assert way.spool.depth().points == 4
@@ -193,13 +197,13 @@ def test_the_thread_goes_on_by_itself_and_the_alarm_ends() -> None:
     [
         (204, "", type(None)),
         (200, "{}", type(None)),
-        (400, "unable to parse", Refused),
-        (422, "failure writing points", Refused),
+        (400, "unable to parse", PointsRefused),
+        (422, "failure writing points", PointsRefused),
         (422, "partial write: points beyond retention policy dropped=1", type(None)),
         (413, "", TooLarge),
-        (401, "", Misconfigured),
-        (403, "", Misconfigured),
-        (404, "database not found", Misconfigured),
+        (401, "", StoreMisconfigured),
+        (403, "", StoreMisconfigured),
+        (404, "database not found", StoreMisconfigured),
         (429, "", Transient),
         (500, "timeout", Transient),
         (503, "", Transient),
@@ -221,4 +225,4 @@ def test_retry_after_is_read_as_seconds_and_as_a_date() -> None:
 
 def test_waits_grow_to_a_minute_and_a_person_is_waited_for() -> None:
     assert [Backoff(n).wait_s(Transient("x")) for n in (0, 1, 2, 6, 50)] == [1.0, 2.0, 4.0, 60.0, 60.0]
-    assert Backoff(0).wait_s(Misconfigured("x")) == 30.0
+    assert Backoff(0).wait_s(StoreMisconfigured("x")) == 30.0

@@ -15,9 +15,9 @@ from contracts.errors import ConfigurationError
 from streams.results.catalogue import CATALOGUE
 from streams.results.influx_url import InfluxAddress, parse_influx
 from streams.results.points import point
-from streams.results.spool import Spool, Step
+from streams.results.spool import PointSpool, SourceBatch
 from streams.results.sqlite import SqliteResults
-from streams.results.target import Bad
+from streams.results.target import RejectedPoint
 from tests.streams.results.factories import T
 
 
@@ -71,10 +71,10 @@ def test_the_command_shows_what_waits_and_what_was_refused(tmp_path: Path, monke
     path = tmp_path / "spool.db"
     monkeypatch.setenv("LINLI_RESULTS_SPOOL", str(path))
     assert "nothing has run here yet" in str(CliRunner().invoke(command, ["status"]).exception)
-    spool = Spool(path)
+    spool = PointSpool(path)
     points = [point("losses", {"cause": "log"}, {"n": n}, T + n) for n in range(2)]
-    spool.append([Step("f", "one", 1, points)], T)
-    spool.done([], [Bad(points[0], "field type conflict")], T)
+    spool.append([SourceBatch("f", "one", 1, points)], T)
+    spool.done([], [RejectedPoint(points[0], "field type conflict")], T)
     spool.close()
     status = CliRunner().invoke(command, ["status"])
     assert dict(line.split("\t") for line in status.stdout.splitlines())["waiting"] == "2"

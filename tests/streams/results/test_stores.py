@@ -11,20 +11,20 @@ from typing import Protocol
 import pytest
 
 from contracts.durations import HOUR_MS
-from streams.results.influx import Credentials, Influx
+from streams.results.influx import Influx, InfluxCredentials
 from streams.results.influx_url import parse_influx
 from streams.results.points import Point, point
-from streams.results.query import Column, Fold, Query, Results, ResultsStore, Row, Span
+from streams.results.query import Aggregation, Column, Query, ResultRow, Results, ResultsStore, TimeRange
 from streams.results.sender import newest_of
-from streams.results.spool import Spool, Step
+from streams.results.spool import PointSpool, SourceBatch
 from streams.results.sqlite import SqliteResults
-from streams.results.target import Target
+from streams.results.target import PointStore
 from tests.streams.results.factories import DAY, T, a_day
 from tests.support.folders import fast_folder
 from tests.support.influx import Server, influxd
 
 
-class Store(Target, ResultsStore, Protocol):
+class Store(PointStore, ResultsStore, Protocol):
     """What is tested."""
 
 
@@ -46,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @contextmanager
 def influx_store(server: Server, database: str) -> Iterator[Store]:
-    store = Influx(parse_influx(f"influx://127.0.0.1:{server.port}/{database}?version=1"), Credentials())
+    store = Influx(parse_influx(f"influx://127.0.0.1:{server.port}/{database}?version=1"), InfluxCredentials())
     try:
         yield store
     finally:
@@ -72,8 +72,8 @@ def spooled() -> list[Point]:
 
 def through_spool(points: list[Point]) -> list[Point]:
     with fast_folder() as folder:
-        spool = Spool(Path(folder) / "spool.db")
-        spool.append([Step("test", "one", 1, points)], T)
+        spool = PointSpool(Path(folder) / "spool.db")
+        spool.append([SourceBatch("test", "one", 1, points)], T)
         found = [p for chunk in spool.oldest(100_000) for p in chunk.points]
         spool.close()
     return newest_of(found)
@@ -118,17 +118,17 @@ def test_nothing_written_gives_no_rows(store: Store) -> None:
 
 def test_a_span_takes_its_beginning_and_not_its_end(store: Store) -> None:
     store.write([point("losses", {"cause": "log"}, {"n": 1}, T), point("losses", {"cause": "log"}, {"n": 2}, T + 1000)])
-    query = Query(measurement="losses", columns=(Column(Fold.SUM, "n"),), span=Span(T, T + 1000))
-    assert store.select(query) == [Row({}, 0, {"sum_n": 1})]
+    query = Query(measurement="losses", columns=(Column(Aggregation.SUM, "n"),), span=TimeRange(T, T + 1000))
+    assert store.select(query) == [ResultRow({}, 0, {"sum_n": 1})]
 
 
 def test_a_tag_with_quotes_and_spaces_is_found_again(store: Store) -> None:
     odd = 'it\'s, "1=2" here'
     store.write([point("losses", {"cause": odd}, {"n": 7}, T)])
     query = Query(
-        measurement="losses", columns=(Column(Fold.SUM, "n"),), span=DAY, by=("cause",), where=(("cause", odd),)
+        measurement="losses", columns=(Column(Aggregation.SUM, "n"),), span=DAY, by=("cause",), where=(("cause", odd),)
     )
-    assert store.select(query) == [Row({"cause": odd}, 0, {"sum_n": 7})]
+    assert store.select(query) == [ResultRow({"cause": odd}, 0, {"sum_n": 7})]
 
 
 @pytest.mark.service

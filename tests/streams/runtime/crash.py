@@ -10,7 +10,7 @@ from typing import Any
 
 from contracts.batch import Batch
 from contracts.findings import Finding
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.engine.engine import Engine
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.partition_driver import PartitionDriver
@@ -27,7 +27,7 @@ class Life:
         self.folder = folder
         self._left = die_in
         self.log = DayLog(folder)
-        self.store = EngineStore(folder / "engine.db")
+        self.store = SqliteCheckpointStore(folder / "engine.db")
         engine = Engine(rules, partition=0, partitions=1, log_id=self.log.identity())
         self.driver = PartitionDriver(self.log, self.store, engine)
         for connection in (self.store._db, *(f._db for f in self.log._files)):

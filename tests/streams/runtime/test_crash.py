@@ -12,7 +12,7 @@ import pytest
 
 from contracts.batch import Batch
 from contracts.findings import Finding
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from tests.streams.histories import history
 from tests.streams.rules import small_rules
 from tests.streams.runtime.crash import Crash, Life
@@ -71,7 +71,7 @@ def test_a_process_killed_fifteen_times_finds_what_an_undisturbed_one_finds() ->
             _kill_after(folder / "killed", batches=rng.randint(*STEPS_A_LIFE))
         with _start(folder / "killed") as last:
             assert last.wait(120) == 0
-        store = EngineStore(folder / "killed" / "engine.db")
+        store = SqliteCheckpointStore(folder / "killed" / "engine.db")
         after = [finding for _, finding in store.findings_after(0, 1_000_000)]
         store.close()
     assert by_site(after) == by_site(clean)

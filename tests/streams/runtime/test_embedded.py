@@ -16,7 +16,7 @@ from contracts.batch import Batch
 from contracts.errors import LogBroken, Permanent, Transient
 from contracts.findings import Finding, Output
 from streams.checkpoints.driver_alarms import DriverAlarm
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.engine.engine import Engine
 from streams.engine.manifest import decode_manifest
 from streams.log.sqlite.day_log import DayLog
@@ -42,7 +42,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.log = DayLog(folder)
-        self.store = EngineStore(folder / "engine.db")
+        self.store = SqliteCheckpointStore(folder / "engine.db")
         self.alarms: list[tuple[DriverAlarm, str]] = []
         self.alarmed = threading.Event()
         self.told = 0
@@ -64,7 +64,7 @@ class Bench:
         """Close and open the files, as a restart does."""
         self.close()
         self.log = DayLog(self.folder)
-        self.store = EngineStore(self.folder / "engine.db")
+        self.store = SqliteCheckpointStore(self.folder / "engine.db")
 
     def close(self) -> None:
         """Close the files."""
@@ -130,7 +130,7 @@ def test_a_restart_goes_on_behind_its_snapshots_and_decides_nothing_again(bench:
     assert bench.told == 2
 
 
-def test_a_start_without_any_record_keeps_nothing_so_that_the_next_start_can_read_the_log(bench: Bench) -> None:
+def test_a_start_without_records_keeps_nothing_and_the_next_can_read_the_log(bench: Bench) -> None:
     driver = bench.driver()
     driver.open()
     driver.save()
@@ -280,7 +280,7 @@ def test_changed_sites_are_saved_oldest_change_first_and_the_bound_holds(bench: 
     assert bench.rows(_digest()) == {"s3": 3, "s1": 3, "s2": 3}
 
 
-def test_a_quiet_sites_row_is_renewed_within_the_hour_so_that_retention_never_overtakes_it(bench: Bench) -> None:
+def test_a_quiet_sites_row_is_renewed_hourly_so_retention_never_overtakes_it(bench: Bench) -> None:
     bench.log.append([denials([1], "quiet")])
     driver = bench.driver()
     driver.open()

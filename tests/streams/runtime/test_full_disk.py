@@ -14,10 +14,10 @@ import pytest
 
 from contracts.errors import RejectReason, Transient
 from ingest.shard.dead_letters import DeadLetters, dead_letter
-from streams.checkpoints.sqlite import EngineStore
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
 from streams.results.points import point
-from streams.results.spool import Spool, Step
+from streams.results.spool import PointSpool, SourceBatch
 from tests.streams.rules import small_rules
 from tests.streams.support import T0, access, batch, engine_of
 
@@ -79,7 +79,7 @@ def test_the_log_of_batches_refuses_whole_appends_and_goes_on_with_the_same_one(
 
 
 def test_findings_that_could_not_be_kept_are_kept_by_the_next_try(small_disk: Path) -> None:
-    store = EngineStore(small_disk / "engine.db")
+    store = SqliteCheckpointStore(small_disk / "engine.db")
     engine = engine_of(small_rules())
     found = [engine.feed(batch(n * 10_000, access(f"a{n}", n * 10_000, granted=False)), n) for n in range(1_000)]
     ballast = _fill(small_disk)
@@ -92,12 +92,12 @@ def test_findings_that_could_not_be_kept_are_kept_by_the_next_try(small_disk: Pa
 
 
 def test_the_spool_of_results_keeps_neither_points_nor_cursor_of_what_had_no_room(small_disk: Path) -> None:
-    spool = Spool(small_disk / "spool.db")
+    spool = PointSpool(small_disk / "spool.db")
     ballast = _fill(small_disk)
 
     def step(n: int) -> int:
         points = [point("p", {"site": f"s{k}"}, {"n": k}, T0 + n * 1_000 + k, f"{n}/{k}") for k in range(200)]
-        return spool.append([Step("log", "id", n + 1, points)], T0)
+        return spool.append([SourceBatch("log", "id", n + 1, points)], T0)
 
     refused = _fill_by(step)
     assert (spool.cursor("log", "id") or 0) == refused

@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 from streams.runtime.metrics import WorkerMetrics
 from streams.runtime.partition_driver import PartitionDriver
 from streams.runtime.progress import PartitionProgress
-from streams.runtime.worker import Owned
-from tests.streams.memory import MemoryKeep, MemoryLog
+from streams.runtime.worker import OwnedPartition
+from tests.streams.memory import MemoryCheckpointStore, MemoryLog
 from tests.streams.rules import RULES
 from tests.streams.support import T0, access, batch, engine_of
 
@@ -18,8 +18,8 @@ from tests.streams.support import T0, access, batch, engine_of
 def test_figures_are_read_from_the_partitions_when_somebody_asks() -> None:
     log = MemoryLog([batch(500, access("a", 0, granted=False)), batch(1_000)], visible=1)
 
-    async def owned() -> Owned:
-        return Owned(0, PartitionDriver(log, MemoryKeep(), engine_of(RULES)), 0.0)
+    async def owned() -> OwnedPartition:
+        return OwnedPartition(0, PartitionDriver(log, MemoryCheckpointStore(), engine_of(RULES)), 0.0)
 
     one = asyncio.run(owned())
     one.driver.open()

@@ -17,14 +17,16 @@ from streams.checkpoints.driver_alarms import DriverAlarm
 from streams.engine.manifest import decode_manifest
 from streams.runtime.partition_driver import PartitionDriver, PartitionStopped
 from tests.streams.histories import history
-from tests.streams.memory import MemoryKeep, MemoryLog
+from tests.streams.memory import MemoryCheckpointStore, MemoryLog
 from tests.streams.rules import RULES, small_rules
 from tests.streams.support import access, batch, by_site, engine_of, feed_all, findings, judge
 
 RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
-def driver_of(log: MemoryLog, keep: MemoryKeep, alarms: list[tuple[DriverAlarm, str]] | None = None) -> PartitionDriver:
+def driver_of(
+    log: MemoryLog, keep: MemoryCheckpointStore, alarms: list[tuple[DriverAlarm, str]] | None = None
+) -> PartitionDriver:
     """A driver with the small rules, opened; its clock stands still."""
     told = [] if alarms is None else alarms
     driver = PartitionDriver(
@@ -35,7 +37,7 @@ def driver_of(log: MemoryLog, keep: MemoryKeep, alarms: list[tuple[DriverAlarm, 
 
 
 def deliver(driver: PartitionDriver, log: MemoryLog, position: int) -> None:
-    """What a stream library hands over: the record is in the log by then."""
+    """Return what a stream library hands over: the record is in the log by then."""
     log.visible = max(log.visible, position + 1)
     driver.deliver(position, log.records[position])
 
@@ -43,7 +45,7 @@ def deliver(driver: PartitionDriver, log: MemoryLog, position: int) -> None:
 class Life:
     """A worker's turn at the partition: deliveries as a stream library makes them after rebalances, and saves."""
 
-    def __init__(self, log: MemoryLog, keep: MemoryKeep, rng: random.Random) -> None:
+    def __init__(self, log: MemoryLog, keep: MemoryCheckpointStore, rng: random.Random) -> None:
         self._log, self._rng = log, rng
         self._driver = driver_of(log, keep)
 
@@ -78,7 +80,7 @@ class Life:
 def test_deliveries_in_any_order_restarts_and_zombies_give_the_clean_runs_findings(seed: int) -> None:
     rng = random.Random(seed)
     batches = history(seed, 90)
-    log, keep = MemoryLog(batches), MemoryKeep()
+    log, keep = MemoryLog(batches), MemoryCheckpointStore()
     lives: list[Life] = []
     for _ in range(rng.randrange(1, 6)):
         lives.append(Life(log, keep, rng))
@@ -94,7 +96,7 @@ def test_deliveries_in_any_order_restarts_and_zombies_give_the_clean_runs_findin
 def test_a_drain_at_any_moment_leaves_nothing_to_be_decided_again(seed: int) -> None:
     rng = random.Random(seed)
     batches = history(seed, 60)
-    log, keep = MemoryLog(batches, rng.randrange(1, len(batches))), MemoryKeep()
+    log, keep = MemoryLog(batches, rng.randrange(1, len(batches))), MemoryCheckpointStore()
     driver_of(log, keep).drain()
     drained = decode_manifest(keep.kept_manifests[engine_of(small_rules()).digest])
     assert (drained.drained, drained.through, drained.position) == (True, log.visible - 1, log.visible - 1)
@@ -110,12 +112,12 @@ def _log(records: int, visible: int | None = None) -> MemoryLog:
     return MemoryLog(batches, records if visible is None else visible)
 
 
-def _found(keep: MemoryKeep) -> list[str | None]:
+def _found(keep: MemoryCheckpointStore) -> list[str | None]:
     return [finding.onset_event_id for finding in findings(keep.outputs)]
 
 
 def test_a_jump_is_filled_from_the_log_with_exactly_the_missing_positions() -> None:
-    log, keep = _log(9, visible=2), MemoryKeep()
+    log, keep = _log(9, visible=2), MemoryCheckpointStore()
     driver = driver_of(log, keep)
     log.reads.clear()
     deliver(driver, log, 6)
@@ -125,7 +127,7 @@ def test_a_jump_is_filled_from_the_log_with_exactly_the_missing_positions() -> N
 
 
 def test_what_was_fed_is_skipped_however_often_it_is_delivered_again() -> None:
-    log, keep = _log(4), MemoryKeep()
+    log, keep = _log(4), MemoryCheckpointStore()
     driver = driver_of(log, keep)
     for position in (3, 0, 0, 2):
         deliver(driver, log, position)
@@ -134,7 +136,7 @@ def test_what_was_fed_is_skipped_however_often_it_is_delivered_again() -> None:
 
 def test_records_that_are_gone_before_a_jump_are_a_loud_gap_and_the_rest_is_judged() -> None:
     alarms: list[tuple[DriverAlarm, str]] = []
-    log, keep = _log(9, visible=2), MemoryKeep()
+    log, keep = _log(9, visible=2), MemoryCheckpointStore()
     driver = driver_of(log, keep, alarms)
     log.gone = 4
     deliver(driver, log, 6)
@@ -143,7 +145,7 @@ def test_records_that_are_gone_before_a_jump_are_a_loud_gap_and_the_rest_is_judg
 
 
 def test_what_stays_out_is_found_by_looking_at_the_logs_end() -> None:
-    log, keep = _log(5, visible=2), MemoryKeep()
+    log, keep = _log(5, visible=2), MemoryCheckpointStore()
     driver = driver_of(log, keep)
     assert driver.catch_up() == 0
     log.visible = 5
@@ -152,7 +154,7 @@ def test_what_stays_out_is_found_by_looking_at_the_logs_end() -> None:
 
 
 def test_a_log_cut_below_what_was_fed_is_loud_though_deliveries_look_like_repeats() -> None:
-    log, keep = _log(6), MemoryKeep()
+    log, keep = _log(6), MemoryCheckpointStore()
     driver = driver_of(log, keep)
     log.visible = 3
     deliver(driver, log, 2)
@@ -163,7 +165,7 @@ def test_a_log_cut_below_what_was_fed_is_loud_though_deliveries_look_like_repeat
 
 
 def test_a_log_cut_below_its_snapshots_is_loud_on_opening() -> None:
-    log, keep = _log(6), MemoryKeep()
+    log, keep = _log(6), MemoryCheckpointStore()
     driver_of(log, keep).save()
     log.visible = 3
     with pytest.raises(LogBroken, match="log_replaced"):
@@ -171,13 +173,13 @@ def test_a_log_cut_below_its_snapshots_is_loud_on_opening() -> None:
 
 
 def test_a_snapshot_waits_for_the_findings_it_covers() -> None:
-    log, keep = _log(1), MemoryKeep()
+    log, keep = _log(1), MemoryCheckpointStore()
     driver_of(log, keep).save()
     assert keep.writes == ["finding", "settle", f"save {engine_of(small_rules()).digest}"]
 
 
 def test_three_uncaught_errors_stop_the_partition_until_it_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    log, keep = _log(3), MemoryKeep()
+    log, keep = _log(3), MemoryCheckpointStore()
     for times in range(3):
         driver = PartitionDriver(log, keep, engine := engine_of(RULES))
         monkeypatch.setattr(engine, "feed", lambda *_: 1 / 0)
@@ -203,7 +205,7 @@ def test_a_record_that_does_not_belong_here_is_a_finding_and_all_others_are_judg
         ),
         "no batch": b"nothing of ours",
     }
-    log, keep = MemoryLog(batches, visible=7), MemoryKeep()
+    log, keep = MemoryLog(batches, visible=7), MemoryCheckpointStore()
     log.records.insert(3, bad[poison])
     engine = engine_of(small_rules(), partition=home, partitions=2)
     PartitionDriver(log, keep, engine, monotonic_s=lambda: 0.0).open()

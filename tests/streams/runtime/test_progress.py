@@ -20,12 +20,12 @@ Partition = PartitionProgress
 
 
 def judged(report: WorkerProgress, seconds: float, *, last: WorkerProgress | None = None) -> Stuck | None:
-    """What the watchdog thinks of a worker that says the same every second, and ``last`` at the end."""
+    """Return what the watchdog thinks of a worker that says the same every second, and ``last`` at the end."""
     watchdog = Watchdog(0.0)
     for now_s in range(1, int(seconds)):
-        watchdog.hear(report, float(now_s))
-    watchdog.hear(last or report, seconds)
-    return watchdog.judge(seconds)
+        watchdog.observe(report, float(now_s))
+    watchdog.observe(last or report, seconds)
+    return watchdog.check(seconds)
 
 
 def member(**partition: int | str | bool) -> WorkerProgress:
@@ -67,9 +67,9 @@ def test_a_process_outside_its_group_is_stuck_as_after_an_assertion_in_the_assig
 
 def test_silence_is_stuck_but_a_pause_of_twenty_seconds_is_not() -> None:
     watchdog = Watchdog(0.0)
-    watchdog.hear(member(position=1, end=1), 5.0)
-    assert watchdog.judge(25.0) is None
-    stuck = watchdog.judge(5.0 + SILENT_S + 1)
+    watchdog.observe(member(position=1, end=1), 5.0)
+    assert watchdog.check(25.0) is None
+    stuck = watchdog.check(5.0 + SILENT_S + 1)
     assert stuck is not None and "said nothing" in stuck.why
 
 

@@ -17,12 +17,12 @@ from contracts.errors import LogBroken, Permanent
 from contracts.events import DoorState
 from contracts.findings import Finding, Output
 from streams.checkpoints.driver_alarms import DriverAlarm
-from streams.engine.manifest import Manifest, decode_manifest, encode_manifest
+from streams.engine.manifest import PartitionManifest, decode_manifest, encode_manifest
 from streams.engine.snapshot import SnapshotRow
 from streams.runtime.partition_driver import PartitionDriver
 from streams.runtime.upgrade import Superseded, Takeover, succeeding, takeover
 from tests.streams.histories import history
-from tests.streams.memory import MemoryKeep, MemoryLog
+from tests.streams.memory import MemoryCheckpointStore, MemoryLog
 from tests.streams.rules import Denial, Held, Tailgate, small_rules
 from tests.streams.support import access, batch, door, engine_of, findings, judge, threshold
 
@@ -49,7 +49,7 @@ class World:
 
     def __init__(self, batches: Sequence[Any], visible: int | None = None) -> None:
         self.log = MemoryLog(batches, len(batches) if visible is None else visible)
-        self.keep = MemoryKeep()
+        self.keep = MemoryCheckpointStore()
         self.alarms: list[tuple[DriverAlarm, str]] = []
 
     def open(self, version: int, *, accept_cut: bool = False) -> PartitionDriver:
@@ -65,8 +65,8 @@ class World:
         driver.open()
         return driver
 
-    def manifest(self, version: int) -> Manifest:
-        """What is kept of this version."""
+    def manifest(self, version: int) -> PartitionManifest:
+        """Return what is kept of this version."""
         return decode_manifest(self.keep.kept_manifests[digest_of(version)])
 
 
@@ -81,7 +81,7 @@ def denials(records: int) -> World:
 
 
 def ids(outputs: Sequence[Output]) -> list[str]:
-    """What was found, in order, whichever version said it."""
+    """Return what was found, in order, whichever version said it."""
     return [output.finding_id for output in outputs if isinstance(output, Finding)]
 
 
@@ -122,7 +122,7 @@ def test_an_accepted_cut_says_which_positions_are_decided_twice() -> None:
     assert world.manifest(2).generation == 1
 
 
-def test_an_old_version_that_starts_again_after_its_drain_takes_the_mark_back_before_it_decides() -> None:
+def test_a_drained_version_that_starts_again_takes_its_mark_back_before_it_decides() -> None:
     world = denials(6)
     world.open(1).drain()
     world.log.visible = 6
@@ -173,8 +173,8 @@ def test_going_back_is_a_takeover_like_any_other_but_must_be_asked_for() -> None
 
 
 def test_of_two_versions_that_took_over_at_once_every_worker_prefers_the_same() -> None:
-    def manifest(digest: str) -> Manifest:
-        base = Manifest(
+    def manifest(digest: str) -> PartitionManifest:
+        base = PartitionManifest(
             log_id="l", partition=0, partitions=1, digest=digest, versions={}, through=1, position=1, sites={}
         )
         return msgspec.structs.replace(base, generation=3)

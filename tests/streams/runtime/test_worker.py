@@ -18,8 +18,8 @@ from streams.runtime import worker as worker_module
 from streams.runtime.faust_app import FaustReader, ReaderSettings, make_app
 from streams.runtime.partition_driver import PartitionDriver
 from streams.runtime.snapshot_schedule import SNAPSHOT_EVERY_S
-from streams.runtime.worker import Worker
-from tests.streams.memory import MemoryKeep, MemoryLog
+from streams.runtime.worker import PartitionWorker
+from tests.streams.memory import MemoryCheckpointStore, MemoryLog
 from tests.streams.rules import RULES
 from tests.streams.support import access, batch, findings
 
@@ -43,13 +43,13 @@ class World:
 
     def __init__(self, records: int = 6, visible: int = 2) -> None:
         batches = [batch(n * 1_000 + 500, access(f"a{n}", n * 1_000, granted=False)) for n in range(records)]
-        self.log, self.keep = MemoryLog(batches, visible), MemoryKeep()
+        self.log, self.keep = MemoryLog(batches, visible), MemoryCheckpointStore()
         self.alarms: list[tuple[int, DriverAlarm]] = []
         self.made: list[int] = []
         self.now_s = 0.0
         self.looks = 0
         self.fails_at = -1
-        self.worker = Worker(
+        self.worker = PartitionWorker(
             self._driver,
             on_alarm=lambda partition, alarm, _detail: self.alarms.append((partition, alarm)),
             monotonic_s=self._look,
@@ -78,7 +78,7 @@ class World:
         engine.fails_at = self.fails_at
         if partition == 0:
             return PartitionDriver(self.log, self.keep, engine, monotonic_s=lambda: self.now_s)
-        return PartitionDriver(MemoryLog([]), MemoryKeep(), engine)
+        return PartitionDriver(MemoryLog([]), MemoryCheckpointStore(), engine)
 
 
 def live(story: Callable[[World], Awaitable[None]], **world: int) -> World:
@@ -112,11 +112,11 @@ def test_what_is_delivered_while_a_partition_is_opened_comes_after_it() -> None:
 
 
 @pytest.mark.parametrize(("put_by_bytes", "read_again"), [(1_000_000, False), (1, True)])
-def test_what_is_delivered_while_a_thread_has_the_partition_is_put_by_unless_it_is_too_much(
+def test_deliveries_to_an_offloaded_partition_are_buffered_up_to_a_bound(
     put_by_bytes: int, read_again: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading it from the log would take as long as it takes for more to come, and so on."""
-    monkeypatch.setattr(worker_module, "PUT_BY_BYTES", put_by_bytes)
+    monkeypatch.setattr(worker_module, "MAX_BUFFERED_BYTES", put_by_bytes)
 
     async def story(world: World) -> None:
         await until(lambda: world.position() == 2 and world.worker.owned()[0].idle())
@@ -285,7 +285,7 @@ def test_nothing_is_saved_in_its_turn_any_more_once_a_worker_drains(monkeypatch:
     assert manifest.drained
 
 
-def test_changed_sites_are_saved_in_turns() -> None:
+def test_changed_sites_are_saved_by_schedule() -> None:
     async def story(world: World) -> None:
         await until(lambda: world.position() == 2 and world.worker.owned()[0].idle())
         world.now_s += SNAPSHOT_EVERY_S + 0.5  # one site: its turn comes when a whole one is due

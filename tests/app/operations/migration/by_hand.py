@@ -15,7 +15,7 @@ from incidents.intake.topic_relay import TopicRelay
 from incidents.store.schema import counters
 from incidents.store.store import Store
 from streams.checkpoints.findings_topic import KafkaFindings
-from streams.checkpoints.kafka import KafkaKeep
+from streams.checkpoints.kafka import KafkaCheckpointStore
 from streams.engine.engine import Engine
 from streams.kafka import KafkaCluster
 from streams.log.kafka.kafka_log import KafkaLogReader
@@ -27,14 +27,14 @@ RECEIVER = "hook"
 
 
 def judge(cluster: KafkaCluster, names: TopicNames) -> set[str]:
-    """What a worker does with every partition, and drains them; the ids of all findings of the district."""
+    """Return what a worker does with every partition, and drains them; the ids of all findings of the district."""
     tails, sender = cluster.tails(), cluster.producer()
     partitions = cluster.partitions(names.log)
     log_id, found = cluster.topic_id(names.log), set[str]()
     for number in range(partitions):
         engine = Engine(all_rules(), partition=number, partitions=partitions, log_id=log_id)
         log = KafkaLogReader(cluster, names.log, number, tails)
-        driver = PartitionDriver(log, KafkaKeep(cluster, names, number, sender=sender, tails=tails), engine)
+        driver = PartitionDriver(log, KafkaCheckpointStore(cluster, names, number, sender=sender, tails=tails), engine)
         driver.open()
         driver.drain()
         said = KafkaFindings(cluster, names.findings, number, tails).findings_after(0, 100_000)
@@ -45,7 +45,7 @@ def judge(cluster: KafkaCluster, names: TopicNames) -> set[str]:
 
 
 def take(cluster: KafkaCluster, names: TopicNames, store: Store) -> int:
-    """What ``linli incidents run`` does with every partition of the findings; how many it read."""
+    """Return what ``linli incidents run`` does with every partition of the findings; how many it read."""
     tails, taken = cluster.tails(), 0
     for number in range(cluster.partitions(names.findings)):
         source = KafkaFindings(cluster, names.findings, number, tails)

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from app.cli.migrate import command
 from app.operations.migration import growth, log_copy
-from app.operations.migration.rehash import Source, rehashed
+from app.operations.migration.rehash import SourcePartition, rehashed
 from contracts.batch import Batch
 from contracts.errors import ConfigurationError
 from contracts.events import AnyEvent
@@ -20,7 +20,7 @@ from detectors.registry import all_rules
 from identity.users import Users
 from incidents.store.schema import incidents
 from incidents.store.store import Store
-from simulator.generate import Request, generate
+from simulator.generate import SimulationRequest, generate
 from streams.engine.batching import SLICE_MS, batches_of
 from streams.engine.engine import Engine
 from tests.app.operations.migration.by_hand import deliver, judge, rows_of, take
@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def day() -> Sequence[AnyEvent]:
-    return generate(Request(seed=5, days=1, sites=4)).events
+    return generate(SimulationRequest(seed=5, days=1, sites=4)).events
 
 
 class Grown:
@@ -71,7 +71,7 @@ class Grown:
         deliver(self.store)
 
     def half(self, partitions: int, *, first: bool) -> list[Batch]:
-        """What shards write of the day, before or after noon."""
+        """Return what shards write of the day, before or after noon."""
         noon_ms = self.day[len(self.day) // 2].received_ms // SLICE_MS * SLICE_MS
         batches = list(batches_of(self.day, partitions))
         cut = max(n for n, batch in enumerate(batches, start=1) if 0 < batch.watermark_ms <= noon_ms)
@@ -118,7 +118,7 @@ def found_unmoved(day: Sequence[AnyEvent]) -> set[str]:
     return {output.finding_id for output in outputs if isinstance(output, Finding)}
 
 
-def dies_halfway(sources: Sequence[Source], partitions: int, sites: Sequence[str]) -> Iterator[Batch]:
+def dies_halfway(sources: Sequence[SourcePartition], partitions: int, sites: Sequence[str]) -> Iterator[Batch]:
     """As the process does."""
     batches = list(rehashed(sources, partitions, sites))
     yield from batches[: len(batches) // 2]

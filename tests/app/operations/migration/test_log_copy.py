@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.operations.migration.log_copy import PartitionCopy, Target, copy_log
-from app.operations.migration.rehash import Source, rehashed
+from app.operations.migration.log_copy import CopyTarget, PartitionCopy, copy_log
+from app.operations.migration.rehash import SourcePartition, rehashed
 from app.wiring.log_loading import load_events
 from contracts.batch import Batch, decode_batch, encode_batch
 from contracts.errors import ConfigurationError, Transient
 from contracts.findings import Finding, Output
 from contracts.names import partition_of
 from detectors.registry import all_rules
-from simulator.generate import Request, World, generate
+from simulator.generate import SimulationRequest, World, generate
 from streams.engine.engine import Engine
 from streams.log.port import LogRecord
 from streams.log.sqlite.day_log import DayLog
@@ -67,8 +67,8 @@ class MemoryLog:
     def last_watermark_ms(self) -> int:
         return 0
 
-    def target(self) -> Target:
-        return Target(len(self.partitions), lambda p: MemoryPartition(self.partitions[p]), self)
+    def target(self) -> CopyTarget:
+        return CopyTarget(len(self.partitions), lambda p: MemoryPartition(self.partitions[p]), self)
 
 
 def small_log(folder: Path, sites: int = 4) -> DayLog:
@@ -88,7 +88,7 @@ def records_of(log: DayLog) -> Iterator[Batch]:
 
 
 def findings_of(batches: Sequence[Batch], partitions: int) -> dict[str, list[Finding]]:
-    """What the rules find, partition by partition."""
+    """Return what the rules find, partition by partition."""
     engines = [Engine(all_rules(), partition=p, partitions=partitions, log_id="x") for p in range(partitions)]
     outputs: list[Output] = []
     for batch in batches:
@@ -99,7 +99,7 @@ def findings_of(batches: Sequence[Batch], partitions: int) -> dict[str, list[Fin
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return generate(Request(seed=11, days=1, sites=3))
+    return generate(SimulationRequest(seed=11, days=1, sites=3))
 
 
 @pytest.mark.slow
@@ -107,7 +107,7 @@ def test_the_rules_find_the_same_at_every_site_in_the_copy(tmp_path: Path, world
     log = DayLog(tmp_path)
     load_events(log, world.events)
     batches = list(records_of(log))
-    copied = list(rehashed([Source(log)], PARTITIONS))
+    copied = list(rehashed([SourcePartition(log)], PARTITIONS))
     assert len({batch.partition for batch in copied}) > 1
     found = findings_of(copied, PARTITIONS)
     assert sum(map(len, found.values())) > 50
@@ -115,10 +115,10 @@ def test_the_rules_find_the_same_at_every_site_in_the_copy(tmp_path: Path, world
     log.close()
 
 
-def test_every_event_is_in_its_sites_partition_and_time_reaches_each_from_its_first_site_on(tmp_path: Path) -> None:
+def test_events_are_in_their_sites_partition_and_time_reaches_each_from_its_start(tmp_path: Path) -> None:
     log = small_log(tmp_path)
     originals = list(records_of(log))
-    copied = list(rehashed([Source(log)], PARTITIONS))
+    copied = list(rehashed([SourcePartition(log)], PARTITIONS))
     assert all(partition_of(e.site_id, PARTITIONS) == b.partition for b in copied for e in b.events)
     assert sorted(e.event_id for b in copied for e in b.events) == sorted(
         e.event_id for b in originals for e in b.events
@@ -179,7 +179,7 @@ def test_what_the_district_has_appended_since_does_not_matter() -> None:
 
 def test_a_record_that_cannot_be_read_is_left_out() -> None:
     log = MemoryPartition([encode_batch(Batch(partition=0, watermark_ms=1)), b"torn"])
-    assert list(rehashed([Source(log)], 2, ["s1"])) == [Batch(partition=partition_of("s1", 2), watermark_ms=1)]
+    assert list(rehashed([SourcePartition(log)], 2, ["s1"])) == [Batch(partition=partition_of("s1", 2), watermark_ms=1)]
 
 
 def test_digests_depend_on_the_order() -> None:

@@ -25,8 +25,8 @@ from incidents.store.operator_alarms import standing_alarms
 from incidents.store.schema import findings, incidents
 from incidents.store.store import Store
 from inventory.inventory import Inventory
-from simulator.generate import Request, generate
-from streams.checkpoints.sqlite import EngineStore
+from simulator.generate import SimulationRequest, generate
+from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.engine.engine import Engine
 from streams.kafka import KafkaCluster
 from streams.log.sqlite.day_log import DayLog
@@ -47,11 +47,11 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        world = generate(Request(seed=5, days=1, sites=2))
+        world = generate(SimulationRequest(seed=5, days=1, sites=2))
         inventory = Inventory(folder / "config.db")
         inventory.put([event for event in world.events if isinstance(event, ConfigurationRecord)])
         inventory.close()
-        log, store = DayLog(folder), EngineStore(folder / "engine.db")
+        log, store = DayLog(folder), SqliteCheckpointStore(folder / "engine.db")
         load_events(log, world.events)
         driver = PartitionDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity()))
         driver.open()
@@ -68,7 +68,7 @@ class Machine:
             encoding="utf-8",
         )
 
-    def _tell(self, engine: EngineStore) -> None:
+    def _tell(self, engine: SqliteCheckpointStore) -> None:
         store = Store(f"sqlite:///{self.folder / 'incidents.db'}", synchronous="OFF")
         Users(store).first_run()
         intake = Intake(store, make_directory(), finding_facts(), [RECEIVER], source=engine.identity())
@@ -111,11 +111,11 @@ class Target:
         return result.stdout
 
     def judge(self) -> set[str]:
-        """What workers do; the ids of what is found."""
+        """Return what workers do; the ids of what is found."""
         return judge(self.cluster, self.names)
 
     def take(self, store: Store) -> int:
-        """What ``linli incidents run`` does; how many findings it read."""
+        """Return what ``linli incidents run`` does; how many findings it read."""
         return take(self.cluster, self.names, store)
 
 
@@ -136,7 +136,7 @@ def _count(store: Store, table: object) -> int:
         return int(connection.execute(select(func.count()).select_from(table)).scalar_one())  # type: ignore[arg-type]
 
 
-def test_after_migrating_and_judging_the_whole_log_no_incident_and_no_delivery_is_new(
+def test_after_migrating_and_judging_the_whole_log_no_incident_is_new(
     lived: Machine, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed = []
@@ -167,7 +167,7 @@ def test_after_migrating_and_judging_the_whole_log_no_incident_and_no_delivery_i
         store.close()
 
 
-def test_where_days_of_the_log_are_dropped_the_rules_state_comes_along_and_nothing_is_decided_twice(
+def test_where_days_of_the_log_are_gone_the_state_comes_along_and_nothing_repeats(
     tmp_path: Path, target: Target
 ) -> None:
     lived = Machine(tmp_path)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.operations.migration.rehash import Source, rehashed
+from app.operations.migration.rehash import SourcePartition, rehashed
 from contracts.batch import Batch, encode_batch
 from contracts.findings import Output
 from contracts.names import partition_of
@@ -40,8 +40,8 @@ def lived(seed: int, partition: int, partitions: int) -> list[Batch]:
     ]
 
 
-def sources_of(logs: Sequence[Sequence[Batch]]) -> list[Source]:
-    return [Source(MemoryPartition(list(map(encode_batch, log)))) for log in logs]
+def sources_of(logs: Sequence[Sequence[Batch]]) -> list[SourcePartition]:
+    return [SourcePartition(MemoryPartition(list(map(encode_batch, log)))) for log in logs]
 
 
 def outputs_of(log: Sequence[Batch], partition: int, partitions: int) -> list[Output]:

@@ -13,7 +13,7 @@ from contracts.errors import ConfigurationError
 from contracts.secrets import Secret
 from delivery.receivers.webhook.client import Webhook
 from delivery.receivers.webhook.settings import WebhookSettings
-from delivery.receivers.webhook.stand_in import Script, StandIn
+from delivery.receivers.webhook.stand_in import ScriptedResponse, StandIn
 from tests.delivery.post import Post
 from tests.incidents.builders import T0, make_finding
 
@@ -52,18 +52,18 @@ def test_an_incident_is_told_once_signed_and_without_people_or_rooms(tmp_path: P
 @pytest.mark.parametrize(
     ("script", "outcome", "detail", "due_in_ms"),
     [
-        (Script(status=500), "retry", "status 500", 1000),
-        (Script(status=503, retry_after="7"), "retry", "status 503", 7000),
-        (Script(status=429, retry_after="soon"), "retry", "status 429", 1000),
-        (Script(status=401), "misconfigured", "status 401", 60_000),
-        (Script(status=302), "misconfigured", "status 302", 60_000),
-        (Script(status=200, body=b"<html>login</html>"), "unreadable", "", 1000),
-        (Script(status=200, body=b'{"delivery_id":"another"}'), "unreadable", "", 1000),
-        (Script(status=200, body=b"\x00\xff garbage"), "unreadable", "", 1000),
+        (ScriptedResponse(status=500), "retry", "status 500", 1000),
+        (ScriptedResponse(status=503, retry_after="7"), "retry", "status 503", 7000),
+        (ScriptedResponse(status=429, retry_after="soon"), "retry", "status 429", 1000),
+        (ScriptedResponse(status=401), "misconfigured", "status 401", 60_000),
+        (ScriptedResponse(status=302), "misconfigured", "status 302", 60_000),
+        (ScriptedResponse(status=200, body=b"<html>login</html>"), "unreadable", "", 1000),
+        (ScriptedResponse(status=200, body=b'{"delivery_id":"another"}'), "unreadable", "", 1000),
+        (ScriptedResponse(status=200, body=b"\x00\xff garbage"), "unreadable", "", 1000),
     ],
 )
 def test_what_may_pass_is_tried_again_with_the_same_key(
-    tmp_path: Path, stand_in: StandIn, script: Script, outcome: str, detail: str, due_in_ms: int
+    tmp_path: Path, stand_in: StandIn, script: ScriptedResponse, outcome: str, detail: str, due_in_ms: int
 ) -> None:
     post = Post(tmp_path, make_webhook(stand_in))
     post.take(make_finding())
@@ -83,7 +83,7 @@ def test_what_may_pass_is_tried_again_with_the_same_key(
 def test_a_refusal_settles_the_row_with_an_alarm(tmp_path: Path, stand_in: StandIn, status: int) -> None:
     post = Post(tmp_path, make_webhook(stand_in))
     post.take(make_finding())
-    stand_in.answer_next(Script(status=status))
+    stand_in.answer_next(ScriptedResponse(status=status))
     assert post.drain() == 1
     assert post.states() == [("opened", "rejected", "rejected")]
     assert post.alarms() == ["delivery_rejected"]
@@ -94,7 +94,7 @@ def test_a_refusal_settles_the_row_with_an_alarm(tmp_path: Path, stand_in: Stand
 def test_an_answer_that_got_lost_is_not_told_twice(tmp_path: Path, stand_in: StandIn) -> None:
     post = Post(tmp_path, make_webhook(stand_in))
     post.take(make_finding())
-    stand_in.answer_next(Script(status=500, accept=True))
+    stand_in.answer_next(ScriptedResponse(status=500, accept=True))
     post.drain()
     post.clock.advance(1000)
     post.drain()
@@ -103,8 +103,10 @@ def test_an_answer_that_got_lost_is_not_told_twice(tmp_path: Path, stand_in: Sta
 
 
 @pytest.mark.service
-@pytest.mark.parametrize("script", [Script(delay_s=30.0), Script(body=b"x" * 600, drip_s=0.1)])
-def test_a_slow_peer_ends_at_the_limit_and_is_tried_again(tmp_path: Path, stand_in: StandIn, script: Script) -> None:
+@pytest.mark.parametrize("script", [ScriptedResponse(delay_s=30.0), ScriptedResponse(body=b"x" * 600, drip_s=0.1)])
+def test_a_slow_peer_ends_at_the_limit_and_is_tried_again(
+    tmp_path: Path, stand_in: StandIn, script: ScriptedResponse
+) -> None:
     post = Post(tmp_path, make_webhook(stand_in, timeout_s=0.4))
     post.take(make_finding())
     stand_in.answer_next(script)

@@ -3,14 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detectors.vision.detection.boxes import iou, suppress
+from detectors.vision.detection.boxes import iou, non_max_suppression
 from detectors.vision.detection.detections import detections
 from detectors.vision.detection.letterbox import letterbox
 
 
-def test_doubles_are_suppressed_per_class() -> None:
+def test_duplicates_are_suppressed_per_class() -> None:
     box = (10, 10, 30, 30)
-    found = suppress(
+    found = non_max_suppression(
         detections([box, (11, 10, 31, 30), box, (60, 60, 90, 90)], [0.8, 0.9, 0.7, 0.6], [0, 0, 1, 0]), 0.45
     )
     assert [(round(float(s), 1), int(c)) for s, c in zip(found.score, found.class_id, strict=True)] == [

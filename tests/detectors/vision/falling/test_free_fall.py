@@ -9,7 +9,7 @@ import pytest
 
 from bench.camera_model import FacadeCamera
 from bench.falls import free_fall
-from detectors.vision.falling.free_fall import FallFit, Path, fit_calibrated, fit_uncalibrated
+from detectors.vision.falling.free_fall import FallFit, SightingPath, fit_calibrated, fit_uncalibrated
 from detectors.vision.geometry.facade import FacadeGeometry, StoreyEdge
 from detectors.vision.geometry.perspective import calibrate
 
@@ -17,14 +17,14 @@ CAMERA = FacadeCamera(width=1280, height=720, focal_px=800.0, pitch_rad=0.5, eye
 Where = Callable[[float], tuple[float, float, float]]
 
 
-def _path(where: Where, from_s: float, to_s: float, noise_px: float = 0.0, fps: float = 25.0) -> Path:
+def _path(where: Where, from_s: float, to_s: float, noise_px: float = 0.0, fps: float = 25.0) -> SightingPath:
     t = np.arange(from_s, to_s, 1 / fps)
     seen = np.array([CAMERA.project(where(float(s)))[:2] for s in t])
     seen += np.random.default_rng(1).normal(0, noise_px, seen.shape) if noise_px else 0.0
-    return Path(t - t[0], seen[:, 0] - 640, seen[:, 1] - 360)
+    return SightingPath(t - t[0], seen[:, 0] - 640, seen[:, 1] - 360)
 
 
-def _calibrated(path: Path) -> FallFit:
+def _calibrated(path: SightingPath) -> FallFit:
     rows = [(f, CAMERA.project((0.0, (f - 1) * 3.0, 16.0))[1]) for f in (2.0, 5.0, 9.0)]
     perspective = calibrate(FacadeGeometry(storey_edges=tuple(StoreyEdge(*r) for r in rows)), 720)
     assert perspective is not None
@@ -33,7 +33,7 @@ def _calibrated(path: Path) -> FallFit:
     return fit
 
 
-def _uncalibrated(path: Path) -> FallFit:
+def _uncalibrated(path: SightingPath) -> FallFit:
     fit = fit_uncalibrated(path)
     assert fit is not None
     return fit
@@ -79,13 +79,13 @@ def test_a_steady_descent_has_no_gravity_with_known_heights(speed_ms: float) -> 
 def test_a_straight_flight_through_the_picture_hardly_bends() -> None:
     t = np.arange(0, 1.2, 0.04)
     noise = np.random.default_rng(2).normal(0, 0.5, len(t))
-    fit = _uncalibrated(Path(t, 100 * t, -300 + 400 * t + noise))
+    fit = _uncalibrated(SightingPath(t, 100 * t, -300 + 400 * t + noise))
     assert fit.bend_px < 10 * fit.error_px
 
 
 def test_strays_are_left_out() -> None:
     clean = _path(HEAVY, 0.1, 1.9, noise_px=0.3)
-    spoilt = Path(clean.t_s, clean.x_px, clean.y_px.copy())
+    spoilt = SightingPath(clean.t_s, clean.x_px, clean.y_px.copy())
     spoilt.y_px[[5, 17, 30]] += (40.0, -35.0, 60.0)
     assert _calibrated(spoilt).gravity_ms2 == pytest.approx(_calibrated(clean).gravity_ms2, abs=0.2)
     assert _uncalibrated(spoilt).error_px < 1.0

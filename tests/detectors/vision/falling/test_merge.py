@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from detectors.vision.falling.merge import Groups, Span
+from detectors.vision.falling.merge import FallGroups, FallSpan
 from detectors.vision.falling.tracklets import Sighting
-from detectors.vision.falling.verdict import Verdict
+from detectors.vision.falling.verdict import FallVerdict
 
 WIDTH = 1000
 
 
 def _fall(
     x: float, from_ms: float, to_ms: float, *, rows: tuple[float, float] = (50, 600), suspected: bool = False
-) -> Verdict:
+) -> FallVerdict:
     ends = [Sighting(from_ms, x, rows[0], 8, 8, 50), Sighting(to_ms, x, rows[1], 8, 8, 50)]
-    return Verdict(None, suspected=suspected, fit=None, sightings=tuple(ends))
+    return FallVerdict(None, suspected=suspected, fit=None, sightings=tuple(ends))
 
 
-def _groups(*verdicts: Verdict) -> list[list[Verdict]]:
-    groups = Groups(WIDTH)
+def _groups(*verdicts: FallVerdict) -> list[list[FallVerdict]]:
+    groups = FallGroups(WIDTH)
     for verdict in verdicts:
         groups.add(verdict)
     return [group.verdicts for group in groups.complete(1e9)]
@@ -47,7 +47,7 @@ def test_the_next_throw_from_the_same_window_is_another_fall() -> None:
 
 
 def test_a_fall_is_complete_once_and_takes_late_pieces_silently() -> None:
-    groups = Groups(WIDTH)
+    groups = FallGroups(WIDTH)
     groups.add(_fall(400, 1000, 2500))
     assert groups.complete(now_ms=2_900) == []
     assert len(groups.complete(now_ms=2_950)) == 1
@@ -56,7 +56,7 @@ def test_a_fall_is_complete_once_and_takes_late_pieces_silently() -> None:
 
 
 def test_a_fall_that_begins_as_something_else_leaves_is_its_own() -> None:
-    groups = Groups(WIDTH)
+    groups = FallGroups(WIDTH)
     groups.add(_fall(400, 1000, 2500))
     assert len(groups.complete(now_ms=3_000)) == 1
     groups.add(_fall(420, 2400, 4000))
@@ -64,7 +64,7 @@ def test_a_fall_that_begins_as_something_else_leaves_is_its_own() -> None:
 
 
 def test_the_track_that_passes_gravity_and_went_furthest_stands_for_the_fall() -> None:
-    groups = Groups(WIDTH)
+    groups = FallGroups(WIDTH)
     mirror, thing = _fall(380, 1000, 2000, rows=(50, 400)), _fall(400, 1000, 2500)
     deeper_but_suspected = _fall(410, 1000, 2600, rows=(20, 700), suspected=True)
     for verdict in (mirror, deeper_but_suspected, thing):
@@ -74,7 +74,7 @@ def test_the_track_that_passes_gravity_and_went_furthest_stands_for_the_fall() -
 
 
 def test_published_falls_are_forgotten() -> None:
-    groups = Groups(WIDTH)
+    groups = FallGroups(WIDTH)
     groups.add(_fall(400, 1000, 2500))
     groups.complete(now_ms=6_000)
     groups.add(_fall(390, 1200, 2600))
@@ -82,9 +82,9 @@ def test_published_falls_are_forgotten() -> None:
 
 
 def test_a_fall_waits_for_what_still_falls_beside_it_but_not_for_ever() -> None:
-    groups = Groups(WIDTH)
+    groups = FallGroups(WIDTH)
     groups.add(_fall(400, 1000, 2500))
-    beside, elsewhere = Span(1100, 3000, 430, 440, 60, 700), Span(1100, 3000, 900, 910, 60, 700)
+    beside, elsewhere = FallSpan(1100, 3000, 430, 440, 60, 700), FallSpan(1100, 3000, 900, 910, 60, 700)
     assert groups.complete(3_000, [beside]) == []
     assert groups.complete(2_900, [elsewhere]) == []
     assert len(groups.complete(4_000, [beside])) == 1

@@ -52,7 +52,7 @@ def test_weak_detections_continue_a_track_but_begin_none() -> None:
     assert [len(fresh.update(seen(person_box(50, 100), score=0.2), n * STEP_MS)) for n in range(5)] == [0] * 5
 
 
-def test_a_bicycle_that_turns_out_an_e_bike_stays_one_track_and_a_person_never_joins_it() -> None:
+def test_a_bicycle_that_turns_out_an_e_bike_stays_one_track_without_its_rider() -> None:
     person, bicycle, e_bike = 0, 1, 2
     tracker = Tracker((0, 1, 1))
     box = (40.0, 40.0, 80.0, 100.0)

@@ -30,7 +30,7 @@ def tracks(*points: tuple[int, float, float], class_id: int = 0) -> Detections:
 
 
 def in_zone(zone: Zone, path: Sequence[tuple[float, float] | None], *, class_id: int = 0) -> list[ObjectInZone]:
-    """What a track says that is at these feet every 200 ms (None: unseen)."""
+    """Return what a track says that is at these feet every 200 ms (None: unseen)."""
     watch, said = ZoneWatch(zone, CLASSES), []
     for n, foot in enumerate(path):
         found = tracks((7, *foot), class_id=class_id) if foot else tracks()
