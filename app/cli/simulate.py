@@ -82,12 +82,8 @@ def command(
         raise ConfigurationError(f"{error.filename} cannot be written: {error.strerror}") from None
     _count(world)
     if mqtt_url is not None:
-        password = _password(password_file)
-        _publish(
-            world,
-            EventPublisher(mqtt_url, f"linli-simulator-{seed}", password=password, ca_file=str(ca_file or "")),
-            speed,
-        )
+        password, ca = _password(password_file), str(ca_file or "")
+        _publish(world, EventPublisher(mqtt_url, f"linli-simulator-{seed}", password=password, ca_file=ca), speed)
 
 
 def _count(world: World) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from app.settings.kinds import SQLITE
-from app.settings.moved import Place, Why, left_behind
+from app.settings.moved import StorePlace, Why, left_behind
 from app.settings.receivers import WEBHOOK, WebhookTable, read_receivers
 from app.settings.settings import Key, Settings, keys, tables
 from contracts.errors import ConfigurationError
@@ -153,7 +153,7 @@ def _beside(key: Key, folder: Path) -> str:
     return f"{prefix}{folder / key.beside_log}"
 
 
-def _places(values: Mapping[str, _Value], written: _File) -> list[Place]:
+def _places(values: Mapping[str, _Value], written: _File) -> list[StorePlace]:
     """Return where each store lies now, and where it lay before stores followed and files had a folder."""
     found = []
     for name, key in keys().items():
@@ -162,9 +162,9 @@ def _places(values: Mapping[str, _Value], written: _File) -> list[Place]:
         now = values[name]
         match now.origin:
             case ValueOrigin.FILE:
-                found.append(Place(name, written.texts[name], key.kind.text(now.value), Why.UNDER_THE_FILE))
+                found.append(StorePlace(name, written.texts[name], key.kind.text(now.value), Why.UNDER_THE_FILE))
             case ValueOrigin.FOLLOWS_LOG:
-                found.append(Place(name, key.kind.text(key.default), key.kind.text(now.value), Why.FOLLOWS_LOG))
+                found.append(StorePlace(name, key.kind.text(key.default), key.kind.text(now.value), Why.FOLLOWS_LOG))
             case _:
                 pass
     return found

@@ -24,7 +24,7 @@ class Why(enum.StrEnum):
     UNDER_THE_FILE = "it is relative to the file"
 
 
-class Place(msgspec.Struct, frozen=True):
+class StorePlace(msgspec.Struct, frozen=True):
     """One store: the texts of where it would have been before and where it is now, and why they differ."""
 
     name: str
@@ -34,7 +34,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def left_behind(
-    places: Iterable[Place], log_folder: Path | None, exists: Callable[[Path], bool] = Path.exists
+    places: Iterable[StorePlace], log_folder: Path | None, exists: Callable[[Path], bool] = Path.exists
 ) -> list[str]:
     """Return a line for each store that is where it was looked for before, and not where it is looked for now.
 

@@ -27,7 +27,7 @@ class OwnBroker:
 
     @property
     def protocol(self) -> str:
-        """What clients should speak; ``auto``: the broker is another's and must be asked."""
+        """Return the protocol that clients should speak; ``auto``: the broker is another's and must be asked."""
         return self._broker.protocol if self._broker is not None else "auto"
 
     def start(self) -> None:

@@ -43,7 +43,7 @@ from ingest.shard.dead_letters import DeadLetters
 from ingest.shard.housekeeping import Housekeeping
 from ingest.shard.inbox import Inbox
 from ingest.shard.system_clock import SystemClock
-from ingest.shard.writer import Appender
+from ingest.shard.writer import Appender, AppendFailed, BatchesAppended
 from inventory.inventory import Inventory
 from streams.log.port import LogWriter
 
@@ -55,18 +55,6 @@ CLOCK_EVERY = 64
 DRAIN_S = 10.0
 _PROBE = msgspec.json.Decoder(Probe)
 _log = structlog.get_logger("ingest.shard.shard")
-
-
-class _Durable(msgspec.Struct, frozen=True):
-    """The log's thread reports: these batches are on disk."""
-
-    batches: Sequence[Batch]
-
-
-class _LogFailed(msgspec.Struct, frozen=True):
-    """The log's thread ended."""
-
-    error: Exception
 
 
 class Shard:
@@ -96,7 +84,7 @@ class Shard:
         self._run_id = secrets.token_hex(4)
         self._assignment = ShardAssignment(settings)
         self._address = broker_address(settings.mqtt_url, settings.password, settings.ca_file)
-        self._inbox: Inbox[Signal | _Durable | _LogFailed] = Inbox(settings.inbox_messages)
+        self._inbox: Inbox[Signal | BatchesAppended | AppendFailed] = Inbox(settings.inbox_messages)
         self._pipeline = IngestPipeline(settings, self._run_id)
         self._house = Housekeeping(settings, inventory, dead_letters, self._pipeline.admission)
         self._acks, self._spool_acks = PubackQueue(), SpoolAckTracker()
@@ -154,8 +142,8 @@ class Shard:
         records = self._house.load()
         self._appender = Appender(
             self._log,
-            lambda batches: self._inbox.put_now(_Durable(batches)),
-            lambda error: self._inbox.put_now(_LogFailed(error)),
+            lambda batches: self._inbox.put_now(BatchesAppended(batches)),
+            lambda error: self._inbox.put_now(AppendFailed(error)),
             self.counters,
         )
         self._appender.start()
@@ -191,7 +179,7 @@ class Shard:
 
     # --- one turn -----------------------------------------------------------------------------------------------------
 
-    def _turn(self, signals: Sequence[Signal | _Durable | _LogFailed]) -> None:
+    def _turn(self, signals: Sequence[Signal | BatchesAppended | AppendFailed]) -> None:
         now_ms = self._clock.now_ms()
         for nth, signal in enumerate(signals, 1):
             self._handle(signal, now_ms)
@@ -215,11 +203,11 @@ class Shard:
         self.counters.holding.set(self._pipeline.deferred)
         self.counters.watermark_lag_ms.set(self._watermark.lag_ms(now_ms))
 
-    def _handle(self, signal: Signal | _Durable | _LogFailed, now_ms: int) -> None:
+    def _handle(self, signal: Signal | BatchesAppended | AppendFailed, now_ms: int) -> None:
         match signal:
             case Arrival():
                 self._arrived(signal, now_ms)
-            case _Durable():
+            case BatchesAppended():
                 self._durable(signal.batches)
             case Connected():
                 self._connected(signal, now_ms)
@@ -227,7 +215,7 @@ class Shard:
                 self._disconnected(signal.reason)
             case Ended():
                 raise (ConfigurationError if signal.configuration else Permanent)(signal.reason)
-            case _LogFailed():
+            case AppendFailed():
                 raise Permanent(f"the log cannot be written: {signal.error}") from signal.error
 
     def _count(self) -> None:

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 
+import msgspec
 import structlog
 
 from contracts.batch import Batch
@@ -17,6 +18,18 @@ from system.clock import wall_ms
 RETRY_MIN_S = 0.1
 RETRY_MAX_S = 5.0
 _log = structlog.get_logger("ingest.shard.writer")
+
+
+class BatchesAppended(msgspec.Struct, frozen=True):
+    """The writer reports to the shard: these batches are on disk."""
+
+    batches: Sequence[Batch]
+
+
+class AppendFailed(msgspec.Struct, frozen=True):
+    """The writer reports to the shard: it has ended."""
+
+    error: Exception
 
 
 class Appender:

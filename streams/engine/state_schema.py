@@ -33,7 +33,7 @@ class Before(msgspec.Struct, frozen=True):
 
 
 def hashed_schema(rule: str, state_type: type[msgspec.Struct]) -> object:
-    """What stands for the state of ``rule`` in the digest: its old JSON Schema while it is unchanged, else as it is."""
+    """Return what stands for a rule's state in the digest: its old JSON Schema while it is unchanged, else as it is."""
     state, before = described(state_type), _before().get(rule)
     return before.schema if before is not None and _same(before.state, state) else state
 

@@ -82,7 +82,7 @@ def test_relative_paths_in_the_file_lie_under_its_folder(tmp_path: Path) -> None
     assert settings.results.spool == tmp_path / "etc" / "data" / "results-spool.db"
 
 
-def test_relative_paths_from_the_environment_and_defaults_lie_under_the_working_directory(tmp_path: Path) -> None:
+def test_relative_paths_of_environment_and_defaults_lie_under_the_working_folder(tmp_path: Path) -> None:
     settings = load_settings(written(tmp_path, "[console]\nport = 1\n"), {"LINLI_MQTT_PASSWORD_FILE": "mqtt"})
     assert settings.mqtt.password_file == Path("mqtt")
     assert settings.log.folder() == Path("linli-data")
