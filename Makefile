@@ -18,7 +18,7 @@ test: $(STAMP)          ## everything, real servers and browser included
 	PY=$(PY) deploy/test.sh
 
 test-fast: $(STAMP)     ## no services, no long runs
-	$(PY) -m pytest -q -m "not service and not slow"
+	$(PY) -m pytest -q -m "not service and not slow" -n auto --dist loadfile
 
 check: $(STAMP)         ## ruff, mypy strict, the rings of imports
 	$(PY) -m ruff check .
