@@ -6,6 +6,7 @@ from importlib.resources import files
 
 import msgspec
 
+from contracts.errors import ConfigurationError
 from contracts.incidents import DeliveryState
 from delivery.deliveries import Delivery, DeliveryMessage
 
@@ -22,9 +23,16 @@ class Golden(msgspec.Struct, frozen=True):
 
 
 def golden_messages(kind: str) -> list[Golden]:
-    """Return all of a kind, by name."""
+    """Return all of a kind, by name.
+
+    Raises:
+        ConfigurationError: there is none; says where they belong.
+    """
     folder = files(f"delivery.receivers.{kind}").joinpath("golden")
-    names = sorted(file.name.removesuffix(".json") for file in folder.iterdir() if file.name.endswith(".json"))
+    there = folder.iterdir() if folder.is_dir() else ()
+    names = sorted(file.name.removesuffix(".json") for file in there if file.name.endswith(".json"))
+    if not names:
+        raise ConfigurationError(f"receiver kind {kind!r}: delivery/receivers/{kind}/golden has no NEWS.json")
     return [
         Golden(
             name,

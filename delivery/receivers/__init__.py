@@ -18,8 +18,9 @@ When adding a kind, for example ``smoke_signal`` (checks name each place that wa
    - ``conformance.py``: its ``ADAPTER``, by which :mod:`delivery.conformance` puts it before a hostile peer.
    - ``stand_in.py``, if the demo or tests of the whole path want a strict other side.
 
-2. A line in :data:`delivery.receivers.kinds.KINDS`; the kind is the folder's name.
-3. ``docs/operations.md``: the kind and its keys under ``[[receiver]]``; ``docs/incidents.md``: what it is told, how it
-   is signed and what its answers mean, when that differs from the webhook's.
+2. A line in :data:`delivery.receivers.kinds.KINDS`; the kind is the folder's name. The mapping in ``[pure]`` of
+   ``tests/rings/rings.toml``.
+3. ``docs/operations.md``: the kind in its list and its keys under ``[[receiver]]``; ``docs/incidents.md``: what it is
+   told, how it is signed and what its answers mean, when that differs from the webhook's.
 4. ``pytest tests/delivery`` runs the conformance suite, the golden messages and the settings of every kind.
 """

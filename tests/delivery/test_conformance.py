@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.resources import files
+from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
 from contracts.errors import ConfigurationError
+from delivery.conformance import golden
 from delivery.conformance.adapter import adapter_of
 from delivery.conformance.bench import Bench
 from delivery.conformance.case import Case
@@ -15,7 +19,9 @@ from delivery.conformance.cases import CASES
 from delivery.conformance.suite import CHECKS, check_case
 from delivery.receivers.kinds import KINDS
 
-PLACES = ("settings.py", "mapping.py", "client.py", "conformance.py", "golden")
+PLACES = ("__init__.py", "settings.py", "mapping.py", "client.py", "conformance.py", "golden")
+
+TESTS = Path(__file__).parent / "receivers"
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +53,42 @@ def test_a_kind_has_all_its_places(kind: str) -> None:
     assert not missing, f"see delivery/receivers/__init__.py for what belongs there: {missing}"
 
 
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_kind_has_tests_of_its_own(kind: str) -> None:
+    assert list((TESTS / kind).glob("test_*.py")), (
+        f"tests/delivery/receivers/{kind}: no test of what is special about it"
+    )
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_the_settings_of_a_kind_are_as_every_kind_has_them(kind: str) -> None:
+    config, fields = KINDS[kind].settings.__struct_config__, get_type_hints(KINDS[kind].settings)
+    where = f"delivery/receivers/{kind}/settings.py"
+    assert config.frozen, f"{where}: frozen=True is missing"
+    assert config.forbid_unknown_fields, f"{where}: forbid_unknown_fields=True is missing"
+    paths = {name for name, type_ in fields.items() if Path in (type_, *get_args(type_))}
+    assert paths == {name for name in fields if name.endswith("_file")}, (
+        f"{where}: *_file fields are Paths, and only they"
+    )
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_the_mapping_of_a_kind_says_that_it_is_pure(kind: str) -> None:
+    says = (import_module(f"delivery.receivers.{kind}.mapping").__doc__ or "").partition("\n")[0]
+    assert "Pure" in says, f"delivery/receivers/{kind}/mapping.py: the first line of its docstring must say it: Pure."
+
+
 def test_every_folder_of_a_receiver_is_a_kind() -> None:
     folders = {entry.name for entry in files("delivery.receivers").iterdir() if entry.joinpath("client.py").is_file()}
     assert folders == set(KINDS), "a line in delivery/receivers/kinds.py is missing, or its folder is"
+
+
+def test_a_kind_without_golden_messages_is_told_where_they_belong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(golden, "files", lambda _package: tmp_path)
+    with pytest.raises(ConfigurationError, match=r"delivery/receivers/pigeon/golden has no NEWS\.json"):
+        golden.golden_messages("pigeon")
 
 
 def test_a_kind_without_an_adapter_is_told_where_it_belongs() -> None:

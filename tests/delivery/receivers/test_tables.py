@@ -11,11 +11,13 @@ from contracts.errors import ConfigurationError
 from contracts.events import Origin
 from contracts.findings import Severity
 from contracts.secrets import Secret
+from delivery.receivers.kinds import KINDS
 from delivery.receivers.opening import open_receivers
 from delivery.receivers.tables import receiver_settings
 from delivery.receivers.webhook.settings import WebhookSettings
 
 FOLDER = Path("/etc/linli")
+ALL_KINDS = ", ".join(KINDS)
 HOOK = {"kind": "webhook", "url": "https://receiver.example/linli", "secret_file": "hook.secret"}
 
 
@@ -59,8 +61,8 @@ def test_no_tables_are_no_receivers() -> None:
 @pytest.mark.parametrize(
     ("table", "problem"),
     [
-        ({"kind": "webhok"}, "kind = 'webhok' is unknown: expected webhook (did you mean 'webhook'?)"),
-        ({}, "kind is missing: expected webhook"),
+        ({"kind": "webhok"}, f"kind = 'webhok' is unknown: expected {ALL_KINDS} (did you mean 'webhook'?)"),
+        ({}, f"kind is missing: expected {ALL_KINDS}"),
         (HOOK | {"urll": 1}, "unknown key 'urll' (did you mean 'url'?)"),
         (HOOK | {"name": "A b"}, "name = 'A b': expected an id"),
         (HOOK | {"name": ""}, "name = '': expected an id"),
