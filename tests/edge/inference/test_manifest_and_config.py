@@ -148,7 +148,7 @@ def test_labels_become_what_linli_calls_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('family = "yolox"', 'family = "yolo9"', "family 'yolo9' is unknown: did you mean 'yolox'"),
+        ('family = "yolox"', 'family = "yoloxx"', "family 'yoloxx' is unknown: did you mean 'yolox'"),
         ('licence = "Apache-2.0"\n', "", "licence"),
         ('file = "m.onnx"', 'file = "../m.onnx"', "plain name"),
         ("width = 64", "width = 0", "width"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from detectors.vision.detection.families import DECODERS, decoder_of
 from tests.detectors.vision.detection.families import CLASSES, DOCS, MADE, SIZE, missing
 
 _ROOT = Path(__file__).resolve().parents[4]
+_PACKAGE = "detectors.vision.detection"
 
 
 def shapes_of(outputs: list[Floats]) -> list[Shape]:
@@ -24,6 +26,12 @@ def test_no_family_lacks_a_tensor_made_by_hand_or_its_row_in_the_docs() -> None:
     assert missing(DECODERS, MADE, (_ROOT / DOCS).read_text(encoding="utf-8")) == []
 
 
+def test_every_module_that_decodes_is_a_family() -> None:
+    there = [import_module(f"{_PACKAGE}.{file.stem}") for file in (_ROOT / _PACKAGE.replace(".", "/")).glob("*.py")]
+    forgotten = [module.__name__ for module in there if hasattr(module, "decode") and module not in DECODERS.values()]
+    assert not forgotten, f"DECODERS in {_PACKAGE}.families has no line for {forgotten}"
+
+
 def test_a_planted_family_is_told_what_it_lacks() -> None:
     assert missing(["ssd"], [], "| `yolox` |") == [
         "family ssd has no tensor made by hand in tests.detectors.vision.detection.families.MADE",
@@ -32,7 +40,7 @@ def test_a_planted_family_is_told_what_it_lacks() -> None:
     assert missing([], ["ssd"], "") == ["ssd is made by hand, but no decoder family"]
 
 
-@pytest.mark.parametrize(("name", "says"), [("yolo9", "did you mean 'yolox'"), ("ssd", "nanodet, picodet, yolox")])
+@pytest.mark.parametrize(("name", "says"), [("yoloxx", "did you mean 'yolox'"), ("ssd", ", ".join(sorted(DECODERS)))])
 def test_an_unknown_family_falls_through_to_no_other(name: str, says: str) -> None:
     with pytest.raises(ConfigurationError, match=f"family '{name}' is unknown: .*{says}"):
         decoder_of(name)
@@ -48,6 +56,14 @@ def test_a_tensor_made_by_hand_is_read(name: str) -> None:
     assert found.class_id.tolist() == [made.class_id]
     assert found.score.tolist() == pytest.approx([made.score])
     assert found.xyxy[0].tolist() == pytest.approx(made.xyxy, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_boxes_come_back_in_pixels_of_a_picture_twice_as_large(name: str) -> None:
+    made, decoder = MADE[name], DECODERS[name]
+    _, fit = decoder.prepare(np.zeros((2 * SIZE, 2 * SIZE, 3), np.uint8), SIZE, SIZE)
+    found = decoder.decode(made.outputs, SIZE, SIZE, fit, classes=CLASSES, min_score=0.5)
+    assert found.xyxy[0].tolist() == pytest.approx([2 * side for side in made.xyxy], abs=1e-3)
 
 
 @pytest.mark.parametrize("name", DECODERS)
