@@ -25,7 +25,11 @@ def area(xyxy: Floats) -> Floats:
 
 
 def non_max_suppression(found: Detections, iou_threshold: float, limit: int = 300) -> Detections:
-    """``found`` without duplicates: of boxes of one class that overlap more than ``overlap``, the best. Best first."""
+    """``found`` without duplicates: of boxes of one class that overlap more than ``overlap``, the best. Best first.
+
+    A box or a score that is no finite number is left out: it would be sent on, and would hide every box after it.
+    """
+    found = found.where(np.isfinite(found.xyxy).all(axis=1) & np.isfinite(found.score))
     best_first = np.argsort(-found.score, kind="stable")[: limit * 10]
     found = found.where(best_first)
     apart = found.xyxy + (found.class_id * _CLASS_GAP_PX)[:, None].astype(np.float32)

@@ -67,6 +67,21 @@ def test_boxes_come_back_in_pixels_of_a_picture_twice_as_large(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_none_makes_no_box_and_no_score_of_its_kind(name: str, value: float) -> None:
+    made, decoder = MADE[name], DECODERS[name]
+    _, fit = decoder.prepare(np.zeros((SIZE, SIZE, 3), np.uint8), SIZE, SIZE)
+    for nth, output in enumerate(made.outputs):
+        for place in np.argwhere(output != 0):
+            outputs = [one.copy() for one in made.outputs]
+            outputs[nth][tuple(place)] = value
+            with np.errstate(all="ignore"):
+                found = decoder.decode(outputs, SIZE, SIZE, fit, classes=CLASSES, min_score=0.5)
+            assert np.isfinite(found.xyxy).all(), f"{name}, {value} at {place} of output {nth}"
+            assert np.isfinite(found.score).all(), f"{name}, {value} at {place} of output {nth}"
+
+
+@pytest.mark.parametrize("name", DECODERS)
 def test_the_shapes_of_a_good_model_pass_and_free_dimensions_too(name: str) -> None:
     shapes = shapes_of(MADE[name].outputs)
     DECODERS[name].check_outputs(shapes, SIZE, SIZE, classes=CLASSES)
