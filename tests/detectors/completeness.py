@@ -92,6 +92,8 @@ def missing(file: RuleFile, rules: Iterable[Rule[Any]], texts: Texts, root: Path
 
 def _unsaid(file: RuleFile, root: Path) -> Iterator[str]:
     where = file.path.relative_to(root)
+    if file.path.stem != file.name:
+        yield f"{where}: the file of {file.name!r} is not called {file.name}.py"
     if not re.match(rf"`{file.name}` \S+: \S", file.text):
         yield f'{where}: the module\'s first line is not "`{file.name}` 中文名: what it finds"'
     for said in SAID:
@@ -124,8 +126,13 @@ def _missing_files(file: RuleFile, root: Path) -> Iterator[str]:
     yield from (f"{place}: not there; it holds {what}" for place, what in needed.items() if not (root / place).exists())
     if not any(f'"{name}"' in path.read_text(encoding="utf-8") for path in (root / "simulator").rglob("*.py")):
         yield f"simulator/: no situation of {name!r} with its truth"
-    if f"| `{name}` |" not in (root / "docs" / "simulator.md").read_text(encoding="utf-8"):
-        yield f"docs/simulator.md: no row for `{name}`"
+    for place, begun, what in (
+        ("tests/detectors/golden.py", f'    "{name}": ', f"no scenario of {name!r} in SCENARIOS"),
+        ("docs/simulator.md", f"| `{name}` |", f"no row for `{name}`"),
+        ("README.md", f"| `{name}` ", f"no row for `{name}` in *What it finds*"),
+    ):
+        if not any(line.startswith(begun) for line in (root / place).read_text(encoding="utf-8").splitlines()):
+            yield f"{place}: {what}"
 
 
 def undeclared(module_values: Mapping[str, object], rules: Iterable[Rule[Any]]) -> list[str]:

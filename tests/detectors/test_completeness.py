@@ -37,7 +37,8 @@ class GateLeftOpen:
 
 @pytest.mark.parametrize("file", FILES, ids=[file.name for file in FILES])
 def test_nothing_of_a_rule_is_missing(file: Any) -> None:
-    assert missing(file, all_rules(), TEXTS, ROOT) == []
+    told = missing(file, all_rules(), TEXTS, ROOT)
+    assert not told, "\n".join(told)
 
 
 def test_every_rule_of_the_registry_has_its_file() -> None:
@@ -47,11 +48,13 @@ def test_every_rule_of_the_registry_has_its_file() -> None:
 @pytest.fixture
 def planted(tmp_path: Path) -> Path:
     """A repository whose only rule has a file and nothing else."""
-    for folder in ("detectors/doors", "detectors/core", "simulator", "docs"):
+    for folder in ("detectors/doors", "detectors/core", "simulator", "docs", "tests/detectors"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "detectors" / "doors" / "gate_left_open.py").write_text(GATE_LEFT_OPEN)
     (tmp_path / "simulator" / "doors.py").write_text('STRANGER = "stranger_entry"\n')
     (tmp_path / "docs" / "simulator.md").write_text("| `stranger_entry` | |\n")
+    (tmp_path / "README.md").write_text("| `stranger_entry` 尾随进入 | |\n")
+    (tmp_path / "tests" / "detectors" / "golden.py").write_text("SCENARIOS = {}\n")
     return tmp_path
 
 
@@ -69,7 +72,9 @@ def test_a_new_rule_is_told_every_place_that_it_lacks(planted: Path) -> None:
         "tests/detectors/doors/test_gate_left_open.py",
         "docs/rules/gate_left_open.md",
         "simulator/",
+        "tests/detectors/golden.py",
         "docs/simulator.md",
+        "README.md",
     ]
     assert "detectors/registry.py: no line for GateLeftOpen" in told
     assert "detectors/doors/gate_left_open.py: GateLeftOpen states no `facts`" in told

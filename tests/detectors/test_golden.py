@@ -34,7 +34,7 @@ def test_neither_partitions_nor_batch_sizes_change_them(name: str, partitions: i
 @EACH
 def test_the_rule_itself_tells_its_story(name: str) -> None:
     told = [finding.phase.value for finding in findings_of(name) if finding.rule == name]
-    assert told == TOLD[name]
+    assert told == TOLD.get(name), f"tests/detectors/test_golden.py: TOLD is another story of {name!r}, or has none"
     assert Phase.RETRACT not in told
 
 

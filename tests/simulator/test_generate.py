@@ -210,7 +210,9 @@ def test_truths_name_places_and_devices_that_exist() -> None:
     def known(truth: Truth) -> bool:
         return (truth.site_id, truth.subject) in names and (truth.site_id, truth.place_id) in names
 
-    assert all(known(t) and t.from_ms < t.to_ms and t.rule in RULES for t in world().truths)
+    assert [t for t in world().truths if not known(t)] == []
+    assert [t for t in world().truths if t.from_ms >= t.to_ms] == []
+    assert {t.rule for t in world().truths} <= RULES
 
 
 def test_the_numbers_that_a_site_has_confirmed_are_the_rules_own_defaults() -> None:

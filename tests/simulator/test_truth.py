@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from contracts.events import (
@@ -36,6 +38,20 @@ def _truths(rule: str, *, expected: bool) -> list[Truth]:
     found = [t for t in world().truths if t.rule == rule and t.expected is expected]
     assert found
     return found
+
+
+def test_the_page_of_the_simulator_names_every_situation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    told = {(t.rule, t.detail) for t in world().truths if "…" not in rows.get(t.rule, "")}
+    unsaid = sorted((rule, detail) for rule, detail in told if f"`{detail}`" not in rows.get(rule, ""))
+    assert unsaid == [], f"docs/simulator.md: the row of the rule lacks {unsaid}"
+
+
+def test_only_falls_have_no_near_miss() -> None:
+    alike = {t.rule for t in world().truths if not t.expected}
+    lacking = sorted({t.rule for t in world().truths} - alike)
+    assert lacking == ["high_altitude_throw"], f"simulator/: no near miss of {lacking}"
 
 
 @pytest.mark.parametrize("expected", [True, False])

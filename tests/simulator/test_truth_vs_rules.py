@@ -26,7 +26,8 @@ def test_a_day_of_two_communities_is_found_completely_and_nothing_else() -> None
 
     assert not verdict.missed, verdict.table()
     assert not verdict.wrong, verdict.table()
-    assert {truth.rule for truth in verdict.found} == RULES
+    found = {truth.rule for truth in verdict.found}
+    assert found == RULES, f"simulator/: no situation of {sorted(RULES - found)} in a day"
 
 
 @pytest.mark.slow
