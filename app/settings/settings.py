@@ -83,11 +83,19 @@ def keys() -> dict[str, Key]:
     for table, kind in tables().items():
         abouts = get_type_hints(kind, include_extras=True)
         for field in msgspec.structs.fields(kind):
-            about: About = abouts[field.name].__metadata__[0]
+            about = _about(abouts[field.name], f"{table}.{field.name}")
             default = field.default_factory() if callable(field.default_factory) else field.default
             key = Key(table, field.name, default, about.meaning, about.kind, about.beside_log)
             found[key.name] = key
     return found
+
+
+def _about(hint: Any, name: str) -> About:
+    """Return what a field says of itself. Raise TypeError where it says nothing."""
+    for note in getattr(hint, "__metadata__", ()):
+        if isinstance(note, About):
+            return note
+    raise TypeError(f"{name}: its field in app/settings needs Annotated[TYPE, About(meaning, kind)]")
 
 
 @cache

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from app.settings.settings import keys
 from tests.pins import reach
 from tests.pins.standing import bare, fallen, golden
 
@@ -82,6 +83,11 @@ def test_topics_of_mqtt_have_the_same_names() -> None:
 @pytest.mark.parametrize("name", golden("schemas"))
 def test_what_goes_over_the_wire_has_the_same_schema(name: str) -> None:
     assert fallen(golden("schemas")[name], schemas().get(name), name) == []
+
+
+def test_every_setting_is_written_down() -> None:
+    missing = sorted(set(keys()) - set(golden("settings")))
+    assert missing == [], "tests/pins/golden/settings.json: add a line for each of these (variable, a value)"
 
 
 def test_settings_may_be_given_by_the_same_variables_and_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
