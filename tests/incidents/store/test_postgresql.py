@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Float, MetaData, select
 
 from contracts.errors import ConfigurationError, Transient
 from identity.users import Users
@@ -22,6 +22,7 @@ from incidents.store.leases import Leases
 from incidents.store.migrate import migrations
 from incidents.store.records import ChangeKind
 from incidents.store.store import Store
+from tests.incidents.store.test_schema import shape
 from tests.support.postgres import running_postgres, shared_postgres
 from tests.support.stores import MADE_MS, make_store, on_both, postgresql_url
 
@@ -55,6 +56,23 @@ def eventually(done: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def test_migrations_make_the_tables_of_the_schema_in_postgresql(store: Store) -> None:
+    made = MetaData()
+    with store.read() as connection:
+        made.reflect(connection)
+    found, wanted = shape(_with_plain_floats(made)), shape(schema.metadata)
+    differing = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+    assert differing == [], "incidents/store: migrations for PostgreSQL and schema.py differ in these tables"
+
+
+def _with_plain_floats(made: MetaData) -> MetaData:
+    """A FLOAT is read back as DOUBLE PRECISION, which is the same."""
+    for column in (column for table in made.tables.values() for column in table.columns):
+        if isinstance(column.type, Float):
+            column.type = Float()
+    return made
 
 
 # --- one order of commits ---------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,26 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.schema import CreateTable
 
 from contracts.errors import ConfigurationError
+from incidents.store import migrate
 from incidents.store.migrate import migrations
 from incidents.store.schema import metadata, schema_version
 from incidents.store.store import Store
 from tests.incidents.builders import make_store
 
+FOLDER = Path(migrate.__file__).with_name("migrations")
+RELEASED = {
+    "0001_first.sql": "1bd09aa8c06a2b38",
+    "0002_append_only.postgresql.sql": "428fbe994c8a69c4",
+    "0002_append_only.sqlite.sql": "c69bd5e5c2ce92e8",
+    "0003_attempts_by_time.sql": "fd221a131bd256ad",
+    "0030_retention.sql": "b5826de0022c2871",
+}
+"""Migrations of released versions and how their SHA-256 begins. A release adds its own."""
+
 POSTGRESQL = make_url("postgresql://").get_dialect()()
 
 
-def _shape(made: MetaData) -> dict[str, object]:
+def shape(made: MetaData) -> dict[str, object]:
     return {
         table.name: (
             {(c.name, str(c.type.compile(POSTGRESQL)), c.nullable, c.primary_key) for c in table.columns},
@@ -38,9 +50,21 @@ def _reflected(folder: Path) -> MetaData:
 
 def test_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
     Store(f"sqlite:///{tmp_path}/incidents.db").close()
-    made, read = _shape(_reflected(tmp_path)), _shape(metadata)
+    made, read = shape(_reflected(tmp_path)), shape(metadata)
     differing = sorted(name for name in {*made, *read} if made.get(name) != read.get(name))
     assert differing == [], "incidents/store: migrations and schema.py do not say the same of these tables"
+
+
+def test_a_released_migration_is_never_changed() -> None:
+    found = {name: hashlib.sha256((FOLDER / name).read_bytes()).hexdigest()[:16] for name in RELEASED}
+    changed = sorted(name for name in RELEASED if found[name] != RELEASED[name])
+    assert changed == [], f"{FOLDER}: databases ran these and never run them again; write a new migration instead"
+
+
+def test_a_new_migration_has_a_higher_number_than_every_released_one() -> None:
+    newest = max(RELEASED)[:4]
+    late = sorted(file.name for file in FOLDER.glob("*.sql") if file.name not in RELEASED and file.name[:4] <= newest)
+    assert late == [], f"{FOLDER}: a database that is at {newest} would never run these; take a higher number"
 
 
 def test_opening_again_changes_nothing(tmp_path: Path) -> None:
