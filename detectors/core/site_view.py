@@ -32,7 +32,8 @@ R = TypeVar("R", VisitorRegistered, VehicleRegistered, ConsentRecorded)
 
 
 class SiteView(msgspec.Struct, kw_only=True):
-    """One site's configuration in force. The engine keeps one per class and applies records to it; rules only read.
+    """One site's configuration in force. The engine keeps one per lateness group and applies records to
+    it; rules only read.
 
     ``config_version`` is the highest version applied. ``interrupted_from_ms``/``to_ms`` is the newest time in which
     ingest was not listening: absence then proves nothing. ``devices_at`` gives the ids of a place's devices, sorted,

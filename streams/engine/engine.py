@@ -100,9 +100,9 @@ class Engine:
         out: list[Output] = []
         routes = self._book.routes
         for event in batch.events:
-            classes = routes.get(event.__class__)
-            if classes is not None:
-                self._take(event, classes, position, out)
+            groups = routes.get(event.__class__)
+            if groups is not None:
+                self._take(event, groups, position, out)
         self._release(batch.watermark_ms, position, out)
         _check_ids(out)
         self._next = position + 1
@@ -225,7 +225,7 @@ class Engine:
             raise LogBroken(f"positions {self._next} to {position - 1} are missing; fill the gap from the log")
         return position == self._next
 
-    def _take(self, event: AnyEvent, classes: Sequence[LatenessGroup], position: int, out: list[Output]) -> None:
+    def _take(self, event: AnyEvent, groups: Sequence[LatenessGroup], position: int, out: list[Output]) -> None:
         site = self._sites.get(event.site_id)
         if site is None:
             site = self._new_site(event.site_id)
@@ -239,7 +239,7 @@ class Engine:
             site.emitter.begin(position, out)
         if type(event) is ThresholdConfigured:
             self.counts.thresholds_passed_over += not self._book.is_followed(event)
-        late = site.take(event, classes)
+        late = site.take(event, groups)
         if late:
             self.counts.late += 1
             self.counts.late_telemetry += is_late_telemetry(event, late)

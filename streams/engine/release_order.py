@@ -1,8 +1,8 @@
 """The one order of time in which a site releases: events, then deadlines of the same millisecond, then requests.
 
-An entry of a site's queue is ``(release_ms, class, kind, first, second, third, n, payload)``: ``release_ms`` is its own
-time plus the bound of its class, so that popping gives the same sequence however the log was cut into batches. Within
-a class events go by (at_ms, source, seq, id), deadlines by (due_ms, rule, key). ``n`` (arrival) separates the rest.
+An entry of a site's queue is ``(release_ms, group, kind, first, second, third, n, payload)``: ``release_ms`` is its own
+time plus the bound of its lateness group, so that popping gives the same sequence however the log was cut into batches.
+In a group events go by (at_ms, source, seq, id), deadlines by (due_ms, rule, key). ``n`` (arrival) separates the rest.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ WINDOW = 2
 AGAIN = 3
 
 REQUESTS = 1_000_000
-"""The class of re-judging requests: after every rule's class of the same release time."""
+"""The group of re-judging requests: after every rule's group of the same release time."""
 
 
 class Frontier(msgspec.Struct, frozen=True, array_like=True):
-    """The last release of a site's class (or source), as a snapshot keeps it; ``at_ms`` without the bound."""
+    """The last release of a site's group (or source), as a snapshot keeps it; ``at_ms`` without the bound."""
 
     at_ms: int
     kind: int

@@ -1,4 +1,4 @@
-"""Which rules wait together (a class: one bound), which kinds reach them, and the digest that names these rules."""
+"""Which rules wait together (a group: one bound), which kinds reach them, and the digest that names these rules."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from detectors.core.site_view import SiteView
 from streams.engine.state_schema import hashed_schema
 
 PER_SOURCE_BOUND_MS = 200
-"""In classes up to this bound lateness is judged per source: single-source and life-safety rules.
+"""In groups up to this bound lateness is judged per source: single-source and life-safety rules.
 
 See docs/protocol.md#lateness.
 """
@@ -36,7 +36,7 @@ MAX_REJUDGED_HORIZON_MS = 6 * HOUR_MS
 VIEW_KINDS = frozenset(
     kind for kind in EVENT_TYPES.values() if issubclass(kind, ConfigurationRecord) or kind is IngestInterrupted
 )
-"""Kinds that every class folds into its SiteView."""
+"""Kinds that every group folds into its SiteView."""
 
 ROW_VERSION = 1
 """Schema of a snapshot row; part of the digest."""
@@ -71,7 +71,7 @@ class BoundRule:
 
 
 class LatenessGroup:
-    """All rules with one bound, in order of their names. ``by_kind``: the units that accept a kind."""
+    """All rules with one bound, in order of their names. ``by_kind``: the rules that accept a kind."""
 
     __slots__ = ("by_kind", "index", "max_out_of_orderness_ms", "per_source", "rules")
 
@@ -86,7 +86,7 @@ class LatenessGroup:
 class Rulebook:
     """The rules of an engine, sorted, so that the order in which they were given plays no part.
 
-    ``routes``: the classes that take a kind; a kind that is not listed leaves no trace.
+    ``routes``: the groups that take a kind; a kind that is not listed leaves no trace.
 
     Raises:
         ConfigurationError: two rules with one name, or a negative bound.
@@ -103,7 +103,7 @@ class Rulebook:
         )
         routes = {kind: _taking(self.groups, kind) for kind in EVENT_TYPES.values()}
         self.routes: dict[type[Event], tuple[LatenessGroup, ...]] = {
-            kind: classes for kind, classes in routes.items() if classes or kind is BacklogDrained
+            kind: groups for kind, groups in routes.items() if groups or kind is BacklogDrained
         }
         self.digest = _digest(bound_rules)
         declared = [t for bound_rule in bound_rules for t in (*bound_rule.facts.thresholds, *bound_rule.facts.reads)]
@@ -129,8 +129,8 @@ class Rulebook:
         return threshold is not None and not threshold.allows(value)
 
 
-def _taking(classes: Iterable[LatenessGroup], kind: type[Event]) -> tuple[LatenessGroup, ...]:
-    return tuple(c for c in classes if kind in VIEW_KINDS or c.by_kind[kind])
+def _taking(groups: Iterable[LatenessGroup], kind: type[Event]) -> tuple[LatenessGroup, ...]:
+    return tuple(group for group in groups if kind in VIEW_KINDS or group.by_kind[kind])
 
 
 def _accepting(bound_rules: Iterable[BoundRule], kind: type[Event]) -> tuple[BoundRule, ...]:

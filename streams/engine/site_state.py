@@ -31,7 +31,7 @@ NEVER = 1 << 62
 
 
 class SiteLatenessGroup:
-    """One class of one site: its view, its runners, and what it last released (``clocks``: per source, ≤ 200 ms)."""
+    """One group of one site: its view, its runners, and what it last released (``clocks``: per source, ≤ 200 ms)."""
 
     __slots__ = ("book", "clocks", "frontier", "runners", "view")
 
@@ -94,12 +94,12 @@ class SiteState:
         self._book = book
         self._count = count
 
-    def take(self, event: AnyEvent, classes: Sequence[LatenessGroup]) -> int:
-        """Buffer an event that is new, or treat it as late; in how many classes it was late (or stored)."""
+    def take(self, event: AnyEvent, groups: Sequence[LatenessGroup]) -> int:
+        """Buffer an event that is new, or treat it as late; in how many groups it was late (or stored)."""
         if isinstance(event, BacklogDrained):
             self.rejudging.drained(event)
         late = 0
-        for book in classes:
+        for book in groups:
             entry = self.entry(event, book)
             site_group = self.groups[book.index]
             last = site_group.clocks.get(event.source_id) if book.per_source else site_group.frontier
@@ -111,7 +111,7 @@ class SiteState:
         return late
 
     def entry(self, event: AnyEvent, book: LatenessGroup) -> Entry:
-        """Return the event's place in the queue for one class; a record's version stands in for its seq."""
+        """Return the event's place in the queue for one group; a record's version stands in for its seq."""
         seq = event.version if isinstance(event, ConfigurationRecord) else event.seq
         order = -1 if seq is None else seq
         release_ms = event.at_ms + book.max_out_of_orderness_ms
@@ -196,5 +196,5 @@ class SiteState:
 
 
 def is_late_telemetry(event: Event, late: int) -> bool:
-    """Return whether an event that was late in ``late`` classes only goes to results."""
+    """Return whether an event that was late in ``late`` groups only goes to results."""
     return late > 0 and is_telemetry(event)

@@ -33,7 +33,7 @@ class SnapshotRow(msgspec.Struct, frozen=True):
 
 
 class LatenessGroupRow(msgspec.Struct, frozen=True, array_like=True):
-    """One class: which of the row's views it has, what it last released, and its buffer in order."""
+    """One lateness group: which of the row's views it has, what it last released, and its buffer in order."""
 
     max_out_of_orderness_ms: int
     view: int
@@ -71,7 +71,7 @@ def encode_site(site: SiteState, *, log_id: str, position: int, record_hash: byt
         position,
         record_hash,
         views,
-        tuple(_class_row(site, c, view) for c, view in zip(site.groups, numbers, strict=True)),
+        tuple(_group_row(site, group, view) for group, view in zip(site.groups, numbers, strict=True)),
         {name: rows for name, runner in site.runners.items() if (rows := runner.rows())},
         site.deduplicator.row(),
         site.rejudging.row(),
@@ -128,7 +128,7 @@ def load_site(content: SiteRow, book: Rulebook, count: Callable[[], int]) -> Sit
     return site
 
 
-def _class_row(site: SiteState, site_group: SiteLatenessGroup, view: int) -> LatenessGroupRow:
+def _group_row(site: SiteState, site_group: SiteLatenessGroup, view: int) -> LatenessGroupRow:
     max_out_of_orderness_ms, index = site_group.book.max_out_of_orderness_ms, site_group.book.index
     last = site_group.frontier
     waiting = sorted(entry for entry in site.queue if entry[2] == EVENT and entry[1] == index)
@@ -154,14 +154,14 @@ def _load_class(site: SiteState, site_group: SiteLatenessGroup, row: LatenessGro
 
 
 def _begun(rows: Sequence[LatenessGroupRow], max_out_of_orderness_ms: int) -> LatenessGroupRow:
-    """A class that an earlier version did not have: it knows the site and its time as the one nearest to it does."""
+    """A group that an earlier version did not have: it knows the site and its time as the one nearest to it does."""
     nearest = min(rows, key=lambda row: abs(row.max_out_of_orderness_ms - max_out_of_orderness_ms))
     records = tuple(event for event in nearest.events if event.__class__ in VIEW_KINDS)
     return msgspec.structs.replace(nearest, max_out_of_orderness_ms=max_out_of_orderness_ms, events=records)
 
 
 def _distinct(views: Sequence[SiteView]) -> tuple[tuple[SiteView, ...], list[int]]:
-    """Views without repetitions, and each one's number among them: classes mostly agree."""
+    """Views without repetitions, and each one's number among them: groups mostly agree."""
     distinct: list[SiteView] = []
     numbers = []
     for view in views:
@@ -178,7 +178,7 @@ def _allowed(view: SiteView, book: Rulebook) -> SiteView:
 
 
 def _copy(view: SiteView) -> SiteView:
-    """Return a view whose tables are its own: each class folds its records at its own time."""
+    """Return a view whose tables are its own: each group folds its records at its own time."""
     tables = {name: dict(value) for name, value in msgspec.structs.asdict(view).items() if isinstance(value, dict)}
     return msgspec.structs.replace(view, **tables)
 
