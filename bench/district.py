@@ -281,7 +281,7 @@ def mean_load(run: Run) -> float:
 
 
 def costs(run: Run) -> Iterator[Figure]:
-    """Return what an event costs each process."""
+    """Yield what an event costs each process."""
     for name, cpu_s in sorted(run.cpu_s.items(), key=lambda item: -item[1]):
         yield Figure(f"CPU µs an event, {name}", f"{us_an_event(run, cpu_s):.1f}")
     yield Figure("CPU µs an event, all but the sender", f"{us_an_event(run, _without_sender_s(run)):.0f}")

@@ -90,7 +90,7 @@ def measure(folder: Path, rate_per_s: float, seconds: float, shards: int) -> Wri
 
 
 def figures(written: Written, shards: int) -> Iterator[Figure]:
-    """Return what it comes to."""
+    """Yield what it comes to."""
     per_s = written.events / written.wall_s
     yield Figure("messages sent, unconfirmed by mosquitto", f"{written.sent.messages:,}, {written.sent.unconfirmed:,}")
     yield Figure("the sender's own CPU, of one core", f"{written.sent.cpu_s / written.wall_s:.0%}")

@@ -189,7 +189,7 @@ class Mix:
         yield Stream("state", len(quiet) / HEARTBEAT_S, [_gate(c, u, DeviceReported) for c, u in quiet])
 
     def _rest(self, share: str, said: Sequence[Stream]) -> Iterator[Stream]:
-        """Return what fills a share up: bicycles in lobbies, sensors' readings."""
+        """Yield what fills a share up: bicycles in lobbies, sensors' readings."""
         left = SHARES[share] * self.rate_per_s - sum(stream.rate_per_s for stream in said if stream.share == share)
         if share == "state":
             calm = self._sensors()[FRESH_PLACES + BUSY_SENSORS :]

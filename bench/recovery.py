@@ -99,7 +99,7 @@ def _wait_shared(district: District, workers: int) -> None:
 
 
 def figures(found: Sequence[Recovery]) -> Iterator[Figure]:
-    """Return what they come to."""
+    """Yield what they come to."""
     each = [ms for one in found for ms in one.by_partition_ms.values()]
     first = [min(one.by_partition_ms.values()) for one in found if one.by_partition_ms]
     p50, p95 = quantile_ms(each, 0.5), quantile_ms(each, 0.95)

@@ -90,7 +90,7 @@ def falling() -> Iterator[Figure]:
 
 
 def edge() -> Iterator[Figure]:
-    """Return what a 720p camera costs a box: decoding, falling objects, detector, evidence."""
+    """Yield what a 720p camera costs a box: decoding, falling objects, detector, evidence."""
     with tempfile.TemporaryDirectory() as folder:
         parts = {p.part: p for p in edge_bench.parts(_film(Path(folder)), MODELS / "demo_scenes.toml", 200)}
     for part in parts.values():
@@ -146,7 +146,7 @@ def recovery() -> Iterator[Figure]:
 
 
 def demo() -> Iterator[Figure]:
-    """Return what a stranger sees of `linli demo`: set-up, first incident, every rule, latency, the end."""
+    """Yield what a stranger sees of `linli demo`: set-up, first incident, every rule, latency, the end."""
     yield from demo_bench.figures(demo_bench.measure(90.0, seed=1))
 
 

@@ -152,7 +152,7 @@ class _Search:
                 self.found.alarms[row.code, row.subject] = (subject, detail)
 
     def _evidence(self) -> None:
-        """Return what incidents about it name and is not gone yet, unless an incident under a hold names it too."""
+        """Find what incidents about it name and is not gone yet, unless an incident under a hold names it too."""
         join = incident_evidence.join(evidence, evidence.c.sha256 == incident_evidence.c.sha256)
         query = select(incident_evidence.c.sha256).select_from(join).where(evidence.c.state != "expired")
         named = query.where(incident_evidence.c.incident_id.in_(self.found.about))

@@ -85,7 +85,7 @@ PASSING = (
 class StuckWorkMonitor:
     """Looks over the whole database.
 
-    What it can fix it mends: a receiver without a row for a live incident (it was configured later) gets one; the
+    What it can fix, it fixes: a receiver without a row for a live incident (it was configured later) gets one; the
     alarm is raised all the same, and cleared at the next look.
 
     Args:

@@ -116,7 +116,7 @@ class Archive:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def read(self, segment: Segment) -> Iterator[Content]:
-        """Return what the segment holds.
+        """Yield what the segment holds.
 
         Raises:
             SegmentBroken: it was damaged or is gone.
@@ -133,7 +133,7 @@ class Archive:
             yield from read_parts(file, head, self.keys.of(head.site_id), segment.name)
 
     def read_open(self, head: SegmentHead) -> Iterator[Content]:
-        """Return what is archived of a site-day that has no segment yet."""
+        """Yield what is archived of a site-day that has no segment yet."""
         key = self.keys.of(head.site_id)
         for number, sealed in enumerate(self.catalogue.parts(file_name(head))):
             part = open_part(sealed, number, head, key)

@@ -68,7 +68,7 @@ def run_segments(files: Iterable[SegmentFile], keys: SiteKeys, rules: Sequence[R
 
 
 def batches_of_segment(file: SegmentFile, keys: SiteKeys) -> Iterator[Batch]:
-    """Return what a segment gives the engine: the configuration in force, as of the day's begin, then its batches.
+    """Yield what a segment gives the engine: the configuration in force, as of the day's begin, then its batches.
 
     Rows that the engine has from the day before are known to it by their versions.
     """

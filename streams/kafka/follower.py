@@ -122,7 +122,7 @@ class KafkaFollower(KafkaTails):
         return ahead
 
     def _fetch(self, consumer: Any, wait_s: float, records: int) -> None:
-        """Return what comes of any partition, to where its reader finds it."""
+        """Take what comes of any partition to where its reader finds it."""
         fetched = consumer.poll(timeout_ms=math.ceil(wait_s * 1000), max_records=records)
         for at, came in fetched.items():
             ahead = self._ahead[at]
@@ -192,7 +192,7 @@ class _Ahead:
         return found
 
     def add(self, records: list[Any]) -> None:
-        """Return what comes next, as the client gives it."""
+        """Add the records that come next, as the client gives them."""
         for record in records:
             kept = KafkaRecord(record.offset, record.key, record.value, record.timestamp)
             self._records.append(kept)
