@@ -67,7 +67,7 @@ def mqtt(settings: Settings) -> Iterator[CheckResult]:
             "mqtt",
             f"{shown} kept {kept} of {MESSAGES} messages for a client that was away: it loses events "
             "whenever ingest is restarted",
-            "give the broker the settings of deploy/mosquitto (max_queued_messages 0)",
+            "set max_queued_messages 0 in the broker's configuration, and restart it",
         )
     else:
         yield ok("mqtt", f"{shown} takes us and keeps what comes while we are away")
