@@ -21,7 +21,7 @@ Description=Linli: {does}
 Wants=network-online.target
 After=network-online.target
 PartOf={target}
-# Tried again for ever: what it waits for (a broker, a database) may be away for long.
+# Tried again forever: what it waits for (a broker, a database) may be away for long.
 StartLimitIntervalSec=0
 
 [Service]

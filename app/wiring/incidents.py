@@ -50,11 +50,11 @@ class IncidentsService:
         facts = finding_facts()
         return Intake(self._store, self._directory, facts, self.names, source=source, times=self._times)
 
-    def start(self, threads: Threads, claims: Leases) -> None:
+    def start(self, threads: Threads, leases: Leases) -> None:
         """Start the stuck-work monitor and the outboxes; each works while this process has the claim on it."""
-        auditor = StuckWorkMonitor(self._store, self.names)
-        threads.keep("auditor", partial(auditor.run, mine=partial(claims.holds, "auditor")))
+        monitor = StuckWorkMonitor(self._store, self.names)
+        threads.keep("auditor", partial(monitor.run, mine=partial(leases.holds, "auditor")))
         for profile, receiver in self._receivers:
             outbox = Outbox(self._store, receiver, profile, times=self._metrics.hop(Hop.INCIDENT_TO_DELIVERED))
-            mine = partial(claims.holds, f"receiver/{profile.name}")
+            mine = partial(leases.holds, f"receiver/{profile.name}")
             threads.keep(f"outbox-{profile.name}", partial(outbox.run, mine=mine))
