@@ -13,6 +13,7 @@ import grimp
 import pytest
 from importlinter.contracts.layers import LayersContract
 
+from tests.rings.__main__ import main
 from tests.rings.rules import check_source, find_violations, layers_of, load_rules
 from tests.rings.source import Source, read_source, read_sources
 
@@ -253,6 +254,13 @@ def test_the_commands_of_make_check_refuse_it_too(copy: Path, module: str, text:
         )
     finally:
         (copy / module).write_text(before, encoding="utf-8")
+
+
+def test_the_command_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    assert "usage: python -m tests.rings [-h] [folder]" in capsys.readouterr().out
 
 
 def _run(folder: Path, *arguments: str) -> int:
