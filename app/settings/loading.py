@@ -11,7 +11,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ from delivery.receivers.tables import ReceiverSettings
 
 DEFAULT_FILE = "linli.toml"
 RECEIVER = "receiver"
-_VARIABLE = re.compile(r"LINLI_([A-Z]+(?:_[A-Z]+)*)")
+_PREFIX = "LINLI_"
+_VARIABLE = re.compile(rf"{_PREFIX}([A-Z]+(?:_[A-Z]+)*)")
 _NO_SETTINGS = {"LINLI_SHARED", "LINLI_FUZZ_CASES"}
 
 
@@ -235,8 +236,15 @@ def _variables(environ: Mapping[str, str], problems: list[str]) -> dict[str, str
         if variable in names:
             found[names[variable]] = text
         elif _VARIABLE.fullmatch(variable) and variable not in _NO_SETTINGS:
-            problems.append(f"environment: {variable} is no setting{_nearest(variable, names)}")
+            problems.append(f"environment: {variable} is no setting{_nearest_variable(variable, names)}")
     return found
+def _nearest_variable(variable: str, known: Iterable[str]) -> str:
+    """Return the variable that was probably meant: what all begin with says nothing, and half alike is not enough."""
+    names = [name.removeprefix(_PREFIX) for name in known]
+    close = difflib.get_close_matches(variable.removeprefix(_PREFIX), names, n=1, cutoff=0.7)
+    return f" (did you mean {_PREFIX + close[0]!r}?)" if close else " (`linli check-config --markdown` prints them all)"
+
+
 
 
 def _nearest(name: str, known: Collection[str]) -> str:

@@ -173,6 +173,21 @@ def test_every_mistake_is_named_at_once_with_the_nearest_name(tmp_path: Path) ->
     assert "'lgo.retention_days' (did you mean 'log.retention_days'?)" in message
     assert "LINLI_LOG_UURL is no setting (did you mean 'LINLI_LOG_URL'?)" in message
     assert "console.port = 'many' (from file): expected a port" in message
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("LINLI_LOG_UURL", "did you mean 'LINLI_LOG_URL'?"),
+        ("LINLI_CONSOLE_PORTS", "did you mean 'LINLI_CONSOLE_PORT'?"),
+        ("LINLI_FOO", "`linli check-config --markdown` prints them all"),
+        ("LINLI_RECEIVER", "`linli check-config --markdown` prints them all"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_like_one_or_like_none(variable: str, said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(None, {variable: "x"})
+    assert str(caught.value) == f"environment: {variable} is no setting ({said})"
+
+
     assert "webhook.url = 'ftp://x' (from environment): expected a URL with http: or https:" in message
     assert message.count("; ") == 4
 
