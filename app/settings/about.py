@@ -16,8 +16,10 @@ class About(msgspec.Struct, frozen=True):
         meaning: what it means, in a line.
         kind: what its value can be.
         beside_log: of a store that follows ``log.url`` unless it is set: its name in that folder.
+        when_empty: what is in force where the value is empty, as people may see it.
     """
 
     meaning: str
     kind: Kind[Any]
     beside_log: str = ""
+    when_empty: str = ""

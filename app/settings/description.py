@@ -14,7 +14,7 @@ _NONE = "(none)"
 def lines_in_force(loaded: Loaded) -> Iterator[str]:
     """Yield a line a key: name, value, origin, meaning, name in the environment; then one a ``[[receiver]]``."""
     for name, key in keys().items():
-        value = key.kind.hide(key.kind.text(key.value(loaded.settings))) or _NONE
+        value = key.kind.hide(key.kind.text(key.value(loaded.settings))) or key.when_empty or _NONE
         yield f"{name:26} {value:40} {loaded.origins[name]:21} {key.meaning} [{key.variable}]"
     for receiver in loaded.settings.receiver:
         origin = loaded.origins["webhook.url"] if receiver.name == WEBHOOK else ValueOrigin.FILE

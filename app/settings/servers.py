@@ -11,6 +11,9 @@ import msgspec
 from app.settings.about import About
 from app.settings.kinds import IDS, OPTIONAL_PATH, PORT, PORT_OR_OFF, PREFIX, TEXT, choice, url, whole
 
+ONLY_SHARD = "linli-ingest-0"
+"""The session at the broker of the only shard of ingest, unless ``mqtt.client_id`` names another."""
+
 
 class BrokerChoice(StrEnum):
     """Which broker is started with ``linli run``."""
@@ -37,7 +40,12 @@ class MqttSettings(msgspec.Struct, frozen=True, kw_only=True):
         About("start a broker here: auto (mosquitto, else built in), mosquitto, amqtt, off", choice(BrokerChoice)),
     ] = BrokerChoice.AUTO
     client_id: Annotated[
-        str, About("the persistent session of this shard (empty: linli-ingest-0; of several, -I-of-N)", TEXT)
+        str,
+        About(
+            f"the persistent session of this shard (empty: {ONLY_SHARD}; of several, -I-of-N)",
+            TEXT,
+            when_empty=ONLY_SHARD,
+        ),
     ] = ""
     password_file: Annotated[Path | None, About("file with user:password for the broker", OPTIONAL_PATH)] = None
     ca_file: Annotated[

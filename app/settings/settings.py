@@ -60,6 +60,7 @@ class Key(msgspec.Struct, frozen=True):
     meaning: str
     kind: Kind[Any]
     beside_log: str
+    when_empty: str
 
     @property
     def name(self) -> str:
@@ -85,7 +86,7 @@ def keys() -> dict[str, Key]:
         for field in msgspec.structs.fields(kind):
             about = _about(abouts[field.name], f"{table}.{field.name}")
             default = field.default_factory() if callable(field.default_factory) else field.default
-            key = Key(table, field.name, default, about.meaning, about.kind, about.beside_log)
+            key = Key(table, field.name, default, about.meaning, about.kind, about.beside_log, about.when_empty)
             found[key.name] = key
     return found
 

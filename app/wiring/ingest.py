@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.settings.secret_files import read_secret_if_named
+from app.settings.servers import ONLY_SHARD
 from app.settings.settings import Settings
 from app.wiring.metrics_server import Metrics
 from ingest.counters import Counters
@@ -17,7 +18,7 @@ def client_id_of(settings: Settings, index: int = 0, shards: int = 1) -> str:
     """
     given = settings.mqtt.client_id
     if shards == 1:
-        return given or "linli-ingest-0"
+        return given or ONLY_SHARD
     return f"{given or 'linli-ingest'}-{index}-of-{shards}"
 
 

@@ -41,6 +41,11 @@ def test_it_prints_every_key_with_its_value_and_origin(tmp_path: Path) -> None:
     assert found["receiver duty"].split()[2:4] == ["webhook", "file"]
 
 
+def test_it_prints_the_session_in_force_where_none_is_named() -> None:
+    assert lines({})["mqtt.client_id"].split()[1:3] == ["linli-ingest-0", "default"]
+    assert lines({"LINLI_MQTT_CLIENT_ID": "north"})["mqtt.client_id"].split()[1:3] == ["north", "environment"]
+
+
 def test_it_shows_no_secret_wherever_one_is_written(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text(SECRET, encoding="utf-8")
