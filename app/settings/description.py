@@ -17,8 +17,13 @@ def lines_in_force(loaded: Loaded) -> Iterator[str]:
         value = key.kind.hide(key.kind.text(key.value(loaded.settings))) or key.when_empty or _NONE
         yield f"{name:26} {value:40} {loaded.origins[name]:21} {key.meaning} [{key.variable}]"
     for receiver in loaded.settings.receiver:
-        origin = loaded.origins["webhook.url"] if receiver.name == WEBHOOK else ValueOrigin.FILE
-        yield f"{f'receiver {receiver.name}':26} {receiver.kind:40} {origin:21} is told of incidents"
+        yield _receiver_line(receiver.name, receiver.kind, ValueOrigin.FILE)
+    if loaded.settings.webhook.url:
+        yield _receiver_line(WEBHOOK, WEBHOOK, loaded.origins["webhook.url"])
+
+
+def _receiver_line(name: str, kind: str, origin: ValueOrigin) -> str:
+    return f"{f'receiver {name}':26} {kind:40} {origin:21} is told of incidents"
 
 
 def keys_as_table() -> str:

@@ -20,7 +20,7 @@ import msgspec
 
 from app.settings.kinds import SQLITE
 from app.settings.moved import StorePlace, Why, left_behind
-from app.settings.receivers import WEBHOOK, WebhookTable, read_receivers
+from app.settings.receivers import WEBHOOK, read_receivers
 from app.settings.settings import Key, Settings, keys, tables
 from contracts.errors import ConfigurationError
 from delivery.receivers.tables import ReceiverSettings
@@ -86,12 +86,10 @@ def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> L
 
 
 def _receivers(written: _File, given: Mapping[str, _Value | None], problems: list[str]) -> tuple[ReceiverSettings, ...]:
-    """Return who is told, after adding what is wrong with it; a wrong ``[webhook]`` has been named already."""
-    fields = {field: given[f"{WEBHOOK}.{field}"] for field in WebhookTable.__struct_fields__}
-    values = {field: value.value for field, value in fields.items() if value is not None}
-    webhook = WebhookTable(**values) if len(values) == len(fields) else WebhookTable()
+    """Return the ``[[receiver]]`` tables, after adding what is wrong with them; a wrong URL was added already."""
+    url = given[f"{WEBHOOK}.url"]
     try:
-        return read_receivers(written.receivers, written.folder, webhook)
+        return read_receivers(written.receivers, written.folder, with_webhook=url is not None and bool(url.value))
     except ConfigurationError as error:
         problems.append(str(error))
         return ()
@@ -238,13 +236,13 @@ def _variables(environ: Mapping[str, str], problems: list[str]) -> dict[str, str
         elif _VARIABLE.fullmatch(variable) and variable not in _NO_SETTINGS:
             problems.append(f"environment: {variable} is no setting{_nearest_variable(variable, names)}")
     return found
+
+
 def _nearest_variable(variable: str, known: Iterable[str]) -> str:
     """Return the variable that was probably meant: what all begin with says nothing, and half alike is not enough."""
     names = [name.removeprefix(_PREFIX) for name in known]
     close = difflib.get_close_matches(variable.removeprefix(_PREFIX), names, n=1, cutoff=0.7)
     return f" (did you mean {_PREFIX + close[0]!r}?)" if close else " (`linli check-config --markdown` prints them all)"
-
-
 
 
 def _nearest(name: str, known: Collection[str]) -> str:

@@ -18,6 +18,9 @@ from delivery.receivers.tables import ReceiverSettings, receiver_settings
 
 WEBHOOK = "webhook"
 """The kind and the name of the receiver in ``[webhook]``; deliveries that are stored bear the name."""
+_ANY_WEBHOOK = {"kind": WEBHOOK, "name": WEBHOOK, "url": "https://localhost", "secret_file": "secret"}
+"""Stands for ``[webhook]`` while the names of tables are judged: what else it says is judged where it is opened."""
+_WITHOUT_HTTP = f"use https, or a [[receiver]] table of kind {WEBHOOK} with allow_http = true"
 
 
 class WebhookTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,26 +44,33 @@ class WebhookTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_receivers(
-    tables: Sequence[Mapping[str, object]], folder: Path, webhook: WebhookTable
+    tables: Sequence[Mapping[str, object]], folder: Path, *, with_webhook: bool
 ) -> tuple[ReceiverSettings, ...]:
-    """Return who is told: the ``[[receiver]]`` tables in their order, then ``[webhook]`` when it has a URL.
+    """Return the receivers of the ``[[receiver]]`` tables, in their order.
 
     Args:
         tables: as they are written.
         folder: what relative paths in them lie under.
-        webhook: typed already, its paths where they lie.
+        with_webhook: whether ``[webhook]`` has a URL, so that no table may have its name.
 
     Raises:
         ConfigurationError: naming everything that is wrong with them.
     """
-    wrong = [] if not webhook.url else _problems_of(webhook)
-    known = [_table_of(webhook)] if webhook.url and not wrong else []
-    try:
-        found = receiver_settings([*tables, *known], folder=folder)
-    except ConfigurationError as error:
-        wrong.append(str(error))
-    if wrong:
+    beside = [_ANY_WEBHOOK] if with_webhook else []
+    return receiver_settings([*tables, *beside], folder=folder)[: len(tables)]
+
+
+def webhook_receiver(webhook: WebhookTable) -> ReceiverSettings:
+    """Return the receiver that ``[webhook]`` describes, for whoever tells it of incidents; its URL is set.
+
+    Every process reads the settings, and few have the secret: so this is asked where receivers are opened.
+
+    Raises:
+        ConfigurationError: naming everything that is wrong with it, by the names of its keys.
+    """
+    if wrong := _problems_of(webhook):
         raise ConfigurationError("; ".join(wrong))
+    (found,) = receiver_settings([_table_of(webhook)], folder=Path())
     return found
 
 
@@ -70,7 +80,7 @@ def _problems_of(webhook: WebhookTable) -> list[str]:
     if webhook.secret_file is None:
         wrong.append("webhook.secret_file is empty: name a file that holds the secret")
     try:
-        parse_address(webhook.url)
+        parse_address(webhook.url, remedy=_WITHOUT_HTTP)
     except ConfigurationError as error:
         wrong.append(f"webhook.{error}")
     return wrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.settings.receivers import webhook_receiver
 from app.settings.secret_files import read_secret
 from app.settings.settings import Settings
 from delivery.profiles import ReceiverProfile
@@ -10,9 +11,10 @@ from delivery.receivers.opening import open_receivers
 
 
 def receivers_of(settings: Settings) -> list[tuple[ReceiverProfile, Receiver]]:
-    """Return the receivers that are configured, each with what it may be told.
+    """Return the receivers that are configured, each with what it may be told: ``[webhook]`` is the last.
 
     Raises:
-        ConfigurationError: a secret cannot be used.
+        ConfigurationError: ``[webhook]`` or a secret cannot be used.
     """
-    return open_receivers(settings.receiver, read_secret)
+    webhook = [webhook_receiver(settings.webhook)] if settings.webhook.url else []
+    return open_receivers([*settings.receiver, *webhook], read_secret)

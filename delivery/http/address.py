@@ -7,9 +7,17 @@ from urllib.parse import SplitResult, urlsplit
 
 from contracts.errors import ConfigurationError
 
+REMEDY = "use https or set allow_http"
+"""What a table of settings with the key ``allow_http`` can do about plain ``http``."""
 
-def parse_address(url: str, *, allow_http: bool = False) -> SplitResult:
+
+def parse_address(url: str, *, allow_http: bool = False, remedy: str = REMEDY) -> SplitResult:
     """Return the parts of a usable address: ``https``, or plain ``http`` to loopback or where it is allowed.
+
+    Args:
+        url: the address.
+        allow_http: whether plain ``http`` may go to other hosts too.
+        remedy: what whoever wrote the address can do where it may not.
 
     Raises:
         ConfigurationError: it cannot be used; shows neither user nor query, which may hold a secret.
@@ -22,7 +30,7 @@ def parse_address(url: str, *, allow_http: bool = False) -> SplitResult:
     if not usable or parts.username or parts.fragment:
         raise ConfigurationError(f"url {shown(parts)!r} is not https://host[:port]/path")
     if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname or ""):
-        raise ConfigurationError(f"url {shown(parts)!r} is not encrypted: use https or set allow_http")
+        raise ConfigurationError(f"url {shown(parts)!r} is not encrypted: {remedy}")
     return parts
 
 

@@ -14,6 +14,7 @@ from app.operations.doctor.report import Check, CheckResult, age, fail, ok, warn
 from app.settings.kinds import without_password
 from app.settings.secret_files import files_named, read_secret, read_secret_if_named, receiver_files
 from app.settings.settings import Settings
+from app.wiring.receivers import receivers_of
 from app.wiring.results import open_results
 from app.wiring.stores import incidents_url, inventory_url, open_inventory
 from contracts.durations import HOUR_MS
@@ -38,6 +39,7 @@ def checks_of(settings: Settings) -> list[Check]:
     start = "look at its log; `linli check-config` says which setting names it and where that came from"
     return [
         Check("secrets", lambda: secrets(settings), "create the file, readable by Linli's account only"),
+        Check("receivers", lambda: receivers(settings), "fix what it names: without it no process delivers"),
         Check("mqtt", lambda: mqtt(settings), f"start the broker, or fix mqtt.url, password_file, ca_file; {start}"),
         Check("incidents", lambda: incidents(settings), f"start the database, or fix incidents.url; {start}"),
         Check("inventory", lambda: inventory(settings), f"start the database, or fix inventory.url; {start}"),
@@ -55,6 +57,12 @@ def secrets(settings: Settings) -> Iterator[CheckResult]:
         if mode & 0o006 and not key.endswith("ca_file"):
             yield warn("secrets", f"{key} may be read by everybody", f"chmod o-rwx {path}")
     yield ok("secrets", f"{len(named)} files named and readable")
+
+
+def receivers(settings: Settings) -> Iterator[CheckResult]:
+    """Yield whether every receiver can be told: its address and its secret may be used. Sends nothing."""
+    names = [profile.name for profile, _ in receivers_of(settings)]
+    yield ok("receivers", f"{len(names)} can be told{': ' if names else ''}{', '.join(names)}")
 
 
 def mqtt(settings: Settings) -> Iterator[CheckResult]:

@@ -110,6 +110,7 @@ def test_what_is_away_or_was_never_there_fails_by_itself_and_the_rest_is_looked_
     assert {what: told[0].level for what, told in lines.items()} == {
         "settings": Level.OK,
         "secrets": Level.OK,
+        "receivers": Level.OK,
         "mqtt": Level.FAIL,
         "incidents": Level.FAIL,
         "inventory": Level.FAIL,
@@ -141,6 +142,29 @@ def test_a_secret_that_everybody_may_read_is_said_and_one_that_is_missing_fails(
     assert doctor(settings)[1]["secrets"][0].level is Level.WARN
     secret.unlink()
     assert doctor(settings)[1]["secrets"][0].level is Level.FAIL
+
+
+@pytest.mark.parametrize(
+    ("webhook", "level", "said"),
+    [
+        ({}, Level.OK, "0 can be told"),
+        ({"URL": "https://h"}, Level.FAIL, "webhook.secret_file is empty"),
+        ({"URL": "http://h", "SECRET_FILE": "hook"}, Level.FAIL, "webhook.url 'http://h' is not encrypted"),
+        ({"URL": "https://h", "SECRET_FILE": "none"}, Level.FAIL, "webhook.secret_file = 'LIVED/none' cannot be read"),
+        ({"URL": "https://h", "SECRET_FILE": "short"}, Level.FAIL, "secret of 5 bytes, at least 16"),
+        ({"URL": "https://h", "SECRET_FILE": "hook"}, Level.OK, "1 can be told: webhook"),
+    ],
+)
+def test_a_receiver_that_no_process_could_tell_fails(
+    lived: Path, webhook: dict[str, str], level: Level, said: str
+) -> None:
+    for name, secret in {"hook": "0123456789abcdef", "short": "tulip"}.items():
+        (lived / name).write_text(secret, encoding="utf-8")
+    given = {name: str(lived / value) if name == "SECRET_FILE" else value for name, value in webhook.items()}
+    _code, lines = doctor(settings_of(lived) | {f"LINLI_WEBHOOK_{name}": value for name, value in given.items()})
+    (line,) = lines["receivers"]
+    assert line.level is level
+    assert said.replace("LIVED", str(lived)) in line.detail
 
 
 MANIFEST = PartitionManifest(

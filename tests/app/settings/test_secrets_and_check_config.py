@@ -41,6 +41,12 @@ def test_it_prints_every_key_with_its_value_and_origin(tmp_path: Path) -> None:
     assert found["receiver duty"].split()[2:4] == ["webhook", "file"]
 
 
+def test_it_prints_the_webhook_of_before_as_a_receiver_also_without_its_secret() -> None:
+    found = lines({"LINLI_WEBHOOK_URL": "http://receiver.example"})
+    assert found["receiver webhook"].split()[2:4] == ["webhook", "environment"]
+    assert "(none)" in found["webhook.secret_file"]
+
+
 def test_it_prints_the_session_in_force_where_none_is_named() -> None:
     assert lines({})["mqtt.client_id"].split()[1:3] == ["linli-ingest-0", "default"]
     assert lines({"LINLI_MQTT_CLIENT_ID": "north"})["mqtt.client_id"].split()[1:3] == ["north", "environment"]

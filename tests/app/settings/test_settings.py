@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.settings.kinds import Kind
 from app.settings.loading import ValueOrigin, load, load_settings
+from app.settings.receivers import webhook_receiver
 from app.settings.servers import BrokerChoice, Language
 from app.settings.settings import Key, Settings, keys
 from contracts.errors import ConfigurationError
@@ -105,14 +106,10 @@ def test_defaults_alone_are_the_struct_without_arguments() -> None:
     assert set(loaded.origins) == set(keys())
 
 
-WITH_SECRET = {"LINLI_WEBHOOK_SECRET_FILE": "/etc/hmac"}
-"""A webhook's URL is refused without it."""
-
-
 @pytest.mark.parametrize("key", keys().values(), ids=list(keys()))
 def test_every_key_from_the_environment_is_the_typed_value(key: Key) -> None:
     text, value = OTHERS[key.name]
-    loaded = load(None, WITH_SECRET | {key.variable: text})
+    loaded = load(None, {key.variable: text})
     assert key.value(loaded.settings) == value != key.default
     assert type(key.value(loaded.settings)) is type(value)
     assert loaded.origins[key.name] is ValueOrigin.ENVIRONMENT
@@ -121,8 +118,7 @@ def test_every_key_from_the_environment_is_the_typed_value(key: Key) -> None:
 @pytest.mark.parametrize("key", keys().values(), ids=list(keys()))
 def test_every_key_from_the_file_is_the_typed_value(tmp_path: Path, key: Key) -> None:
     text, value = OTHERS[key.name]
-    alone = key.name != "webhook.url"
-    loaded = load(written(tmp_path, f'[{key.table}]\n{key.field} = "{text}"\n'), {} if alone else WITH_SECRET)
+    loaded = load(written(tmp_path, f'[{key.table}]\n{key.field} = "{text}"\n'), {})
     assert key.value(loaded.settings) == value
     assert loaded.origins[key.name] is ValueOrigin.FILE
 
@@ -173,6 +169,10 @@ def test_every_mistake_is_named_at_once_with_the_nearest_name(tmp_path: Path) ->
     assert "'lgo.retention_days' (did you mean 'log.retention_days'?)" in message
     assert "LINLI_LOG_UURL is no setting (did you mean 'LINLI_LOG_URL'?)" in message
     assert "console.port = 'many' (from file): expected a port" in message
+    assert "webhook.url = 'ftp://x' (from environment): expected a URL with http: or https:" in message
+    assert message.count("; ") == 4
+
+
 @pytest.mark.parametrize(
     ("variable", "said"),
     [
@@ -186,10 +186,6 @@ def test_a_variable_that_is_no_setting_is_like_one_or_like_none(variable: str, s
     with pytest.raises(ConfigurationError) as caught:
         load_settings(None, {variable: "x"})
     assert str(caught.value) == f"environment: {variable} is no setting ({said})"
-
-
-    assert "webhook.url = 'ftp://x' (from environment): expected a URL with http: or https:" in message
-    assert message.count("; ") == 4
 
 
 def test_every_wrong_value_is_named_at_once() -> None:
@@ -219,14 +215,15 @@ def test_a_kafka_log_has_no_folder() -> None:
 HOOK = '[[receiver]]\nkind = "webhook"\nname = "duty"\nurl = "https://duty.example"\nsecret_file = "duty.secret"\n'
 
 
-def test_receivers_of_the_file_come_first_and_the_webhook_of_before_keeps_its_name(tmp_path: Path) -> None:
+def test_the_webhook_of_before_is_a_receiver_with_its_name(tmp_path: Path) -> None:
     environ = {
         "LINLI_WEBHOOK_URL": "https://receiver.example",
         "LINLI_WEBHOOK_SECRET_FILE": "hook.secret",
         "LINLI_WEBHOOK_ORIGINS": "live,drill",
         "LINLI_WEBHOOK_MIN_SEVERITY": "major",
     }
-    duty, webhook = load_settings(written(tmp_path, HOOK), environ).receiver
+    settings = load_settings(written(tmp_path, HOOK), environ)
+    (duty,), webhook = settings.receiver, webhook_receiver(settings.webhook)
     assert (duty.name, webhook.name, webhook.kind) == ("duty", "webhook", "webhook")
     assert webhook.profile.origins == (Origin.LIVE, Origin.DRILL)
     assert webhook.profile.min_severity is Severity.MAJOR
@@ -240,9 +237,25 @@ def test_receivers_of_the_file_come_first_and_the_webhook_of_before_keeps_its_na
 def test_what_is_wrong_with_receivers_is_named_with_all_the_rest(tmp_path: Path) -> None:
     path = written(tmp_path, HOOK + HOOK + "[console]\nport = -1\n")
     with pytest.raises(ConfigurationError) as caught:
-        load_settings(path, {"LINLI_WEBHOOK_URL": "http://receiver.example"})
+        load_settings(path, {})
     message = str(caught.value)
     assert "console.port = '-1' (from file): expected a port" in message
-    assert "webhook.secret_file is empty" in message
-    assert "webhook.url 'http://receiver.example' is not encrypted" in message
     assert "[[receiver]] 2 (duty): name = 'duty' is that of [[receiver]] 1 too" in message
+
+
+def test_a_table_may_not_have_the_name_of_the_webhook_of_before(tmp_path: Path) -> None:
+    path = written(tmp_path, HOOK.replace("duty", "webhook"))
+    assert [one.name for one in load_settings(path, {}).receiver] == ["webhook"]
+    with pytest.raises(ConfigurationError, match="name = 'webhook' is that of"):
+        load_settings(path, {"LINLI_WEBHOOK_URL": "https://receiver.example"})
+
+
+def test_what_is_wrong_with_the_webhook_of_before_is_said_where_it_is_opened() -> None:
+    webhook = load_settings(None, {"LINLI_WEBHOOK_URL": "http://receiver.example"}).webhook
+    with pytest.raises(ConfigurationError) as caught:
+        webhook_receiver(webhook)
+    assert str(caught.value) == (
+        "webhook.secret_file is empty: name a file that holds the secret; "
+        "webhook.url 'http://receiver.example' is not encrypted: "
+        "use https, or a [[receiver]] table of kind webhook with allow_http = true"
+    )

@@ -63,6 +63,7 @@ def test_without_either_nobody_is_told(tmp_path: Path) -> None:
     ("environ", "tables", "said"),
     [
         (OLD | {"LINLI_WEBHOOK_URL": "http://receiver.example/"}, [], r"webhook\.url .* is not encrypted"),
+        ({"LINLI_WEBHOOK_URL": "https://receiver.example/"}, [], r"webhook\.secret_file is empty"),
         (OLD, [POLICE | {"name": "webhook"}], r"\[\[receiver\]\] 2 .*: name = 'webhook' is that of \[\[receiver\]\] 1"),
         ({}, [POLICE | {"secret_file": "none"}], r"police\.secret_file = .*none' cannot be read: FileNotFoundError"),
         ({}, [POLICE | {"urll": ""}], r"\[\[receiver\]\] 1 \(police\): unknown key 'urll'"),

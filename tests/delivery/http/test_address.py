@@ -43,8 +43,10 @@ def test_a_usable_address_names_what_is_posted_to(url: str, target: str) -> None
 
 def test_plain_http_needs_leave_outside_this_machine() -> None:
     assert parse_address("http://10.0.0.7/x", allow_http=True).hostname == "10.0.0.7"
-    with pytest.raises(ConfigurationError, match="not encrypted"):
+    with pytest.raises(ConfigurationError, match="not encrypted: use https or set allow_http"):
         parse_address("http://10.0.0.7/x")
+    with pytest.raises(ConfigurationError, match="not encrypted: go inside"):
+        parse_address("http://10.0.0.7/x", remedy="go inside")
 
 
 @pytest.mark.parametrize("url", ["https://wang:hush@example.org/x", "http://example.org/x?key=hush"])
