@@ -9,7 +9,7 @@ from unittest.mock import patch
 import msgspec
 
 from app.main import main
-from app.wiring.workers import worker
+from app.wiring import engine
 from detectors.core.rule import Rule
 from detectors.fire.smoke_or_heat import FireState, SmokeOrHeat
 from detectors.registry import all_rules
@@ -33,5 +33,5 @@ def newer_rules(updates: int) -> tuple[Rule[Any], ...]:
 
 if __name__ == "__main__":
     rules = newer_rules(int(sys.argv.pop(1)))
-    with patch.object(worker, "all_rules", lambda: rules):
+    with patch.object(engine, "all_rules", lambda: rules):
         main()
