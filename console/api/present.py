@@ -125,7 +125,7 @@ class Presenter:
         )
 
     def first(self, site_id: str, step: HistoryEntry) -> models.FirstStep:
-        """Who was first, for a conflict."""
+        """Return who was first, for a conflict."""
         return models.FirstStep(
             actor=self._actor(step.actor),
             action=step.action,

@@ -38,8 +38,8 @@ class Sensor:
         if abs(light - 1.0) > 0.002:
             image = cv2.convertScaleAbs(image, alpha=light).astype(np.uint8, copy=False)
         seen = cv2.LUT(image, self._table)
-        dice = Random(f"{self.seed} {t_ms}")
-        x, y = dice.randrange(_SLACK_PX), dice.randrange(_SLACK_PX)
+        chance = Random(f"{self.seed} {t_ms}")
+        x, y = chance.randrange(_SLACK_PX), chance.randrange(_SLACK_PX)
         part = self._noise[y : y + self.height, x : x + self.width]
         return cv2.add(seen, part, dtype=cv2.CV_8U).astype(np.uint8, copy=False)
 
