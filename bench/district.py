@@ -124,7 +124,7 @@ class Run(msgspec.Struct, kw_only=True):
 
 @contextmanager
 def loaded_district(mix: Mix, workers: int) -> Iterator[District]:
-    """A district whose log holds the mix's history, judged to its end, and whose processes wait for messages."""
+    """Yield a district whose log holds the mix's history, judged to its end, and whose processes wait for messages."""
     servers = Plan(partitions=PARTITIONS, console=True, results=True, postgres_as_shipped=True)
     plan = msgspec.structs.replace(servers, workers=workers, incidents=1)
     with running_district(plan) as district:
@@ -175,7 +175,7 @@ def measure(district: District, mix: Mix, seconds: float) -> Run:
 
 @contextmanager
 def sending(district: District, mix: Mix, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
-    """The sender, at work for so long, or until this is left."""
+    """Yield the sender, at work for so long, or until this is left."""
     _say(f"sending {mix.rate_per_s:,.0f} a second")
     arguments = ["--url", district.mqtt_url, "--rate", str(mix.rate_per_s), "--seconds", str(seconds)]
     command = [sys.executable, "-m", "bench.mqtt_load", *arguments, "--start-ms", str(mix.start_ms)]
@@ -366,7 +366,7 @@ def _rates(first: float) -> Iterator[float]:
 
 
 def _wait_judged(district: District) -> None:
-    """Until the workers have read what the log holds and stand at ingest's time."""
+    """Wait until the workers have read what the log holds and stand at ingest's time."""
     end_s = time.monotonic() + JUDGED_S
     while (look := look_at(district)).lag_records or not look.behind_ms or look.behind_ms > MAX_BEHIND_MS:
         if time.monotonic() > end_s:

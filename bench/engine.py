@@ -46,7 +46,7 @@ def measured(events: int, work: Callable[[], object]) -> Speed:
 
 
 def lived(events: int, seed: int) -> list[AnyEvent]:
-    """The first ``events`` of a simulated day of eight communities, configuration included, in order of acceptance."""
+    """Return the first ``events`` of a simulated day of eight communities, with configuration, as accepted."""
     return generate(SimulationRequest(seed=seed, days=1, sites=SITES)).events[:events]
 
 

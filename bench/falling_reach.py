@@ -58,7 +58,7 @@ def fall_of(seed: int, size_px: float, contrast: int) -> Composite:
 
 
 def found_of(size_px: float, contrast: int, seed: int, clips: int) -> dict[str, int]:
-    """In how many of ``clips`` clips the fall was found, per mode."""
+    """Return in how many of ``clips`` clips the fall was found, per mode."""
     found = dict.fromkeys(MODES, 0)
     for k in range(clips):
         clip = fall_of(seed + k, size_px, contrast)

@@ -51,7 +51,7 @@ def free_fall(start: Point, velocity: Point, terminal_ms: float) -> Callable[[fl
 def random_fall(
     random: np.random.Generator, camera: FacadeCamera, begin_s: float, *, min_px: float = 3.0, min_drop_m: float = 6.5
 ) -> Fall | None:
-    """A fall of at least ``min_px`` half-way and ``min_drop_m`` within the picture; None: this camera sees none."""
+    """Draw a fall of at least ``min_px`` half-way and ``min_drop_m`` in the picture; None: this camera sees none."""
     for _ in range(60):
         fall = _try_fall(random, camera, begin_s)
         if fall.size_px >= min_px and fall.drop_in_sight_m >= min_drop_m and fall.end_s - fall.begin_s >= 0.7:

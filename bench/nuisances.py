@@ -47,7 +47,7 @@ def _bird_actor(
 
 
 def bird_straight(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts_s: float) -> list[Actor]:
-    """Across the picture at 7–15 m/s, climbing or sinking up to 60°."""
+    """Draw a bird across the picture at 7–15 m/s, climbing or sinking up to 60°."""
     speed, slope = random.uniform(7, 15), math.radians(random.uniform(-60, 30))
     heading = random.choice([-1.0, 1.0])
     velocity = (heading * speed * math.cos(slope), speed * math.sin(slope), float(random.uniform(-2, 2)))
@@ -73,7 +73,7 @@ def bird_curved(random: np.random.Generator, camera: FacadeCamera, begin_s: floa
 
 
 def bird_diving(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts_s: float) -> list[Actor]:
-    """From flight into a steep glide of 10–20 m/s, flaring out above the ground."""
+    """Draw a bird from flight into a steep glide of 10–20 m/s, flaring out above the ground."""
     start = _somewhere(random, camera, camera.distance_m * random.uniform(0.5, 0.95), (0.05, 0.3))
     speed, steep = random.uniform(9, 20), math.radians(random.uniform(40, 80))
     heading, onset = random.choice([-1.0, 1.0]), random.uniform(0.2, 0.8)
@@ -186,7 +186,7 @@ def snow(random: np.random.Generator, camera: FacadeCamera, begin_s: float, last
 
 
 def _on_ground(random: np.random.Generator, camera: FacadeCamera) -> Point:
-    """A point whose upper part the picture's lowest eighth shows, whatever the camera's pitch (a rise, a gallery)."""
+    """Draw a point whose upper part the picture's lowest eighth shows at any camera pitch (a rise, a gallery)."""
     return camera.world_at(
         float(random.uniform(0.1, 0.9)) * camera.width,
         float(random.uniform(0.88, 1.0)) * camera.height,
@@ -250,7 +250,7 @@ def _on_wall(random: np.random.Generator, camera: FacadeCamera) -> Point:
 
 
 def glint(random: np.random.Generator, camera: FacadeCamera, begin_s: float, _lasts_s: float) -> list[Actor]:
-    """A window is opened: its reflection slides over a few panes, downwards too."""
+    """Draw a window that is opened: its reflection slides over a few panes, downwards too."""
     start = _on_wall(random, camera)
     velocity = (float(random.normal(0, 2)), float(random.uniform(-6, 2)), 0.0)
     shine = float(random.uniform(0.4, 1.2))
@@ -265,7 +265,7 @@ def glint(random: np.random.Generator, camera: FacadeCamera, begin_s: float, _la
 
 
 def laundry(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts_s: float) -> list[Actor]:
-    """Two to five cloths swinging on a line."""
+    """Draw two to five cloths swinging on a line."""
     hook = _on_wall(random, camera)
     cloths = []
     for k in range(int(random.integers(2, 6))):

@@ -89,7 +89,7 @@ def recoveries(district: District, kills: int) -> Iterator[Recovery]:
 
 
 def _wait_shared(district: District, workers: int) -> None:
-    """Until every worker has partitions and nothing waits."""
+    """Wait until every worker has partitions and nothing waits."""
     end_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < end_s:
         shared = sum(bool(owned_by(worker)) for worker in district.processes("worker"))

@@ -76,7 +76,7 @@ class Traffic:
         self._boxes = {(c.site_id, d.device_id): c.box_of(d.device_id) for c in self._communities for d in c.devices}
 
     def records(self) -> list[Configuration]:
-        """The inventory: rooms in which something charges are known for two hours, all other devices since now."""
+        """Return the inventory: rooms where something charges are known for two hours, all other devices since now."""
         old_ms, now_ms = self._start_ms - HISTORY_MS, self._start_ms - 1_000
         known = {(c.site_id, meter.device_id) for c in self._communities for meter in _chargers(c)}
         return [
@@ -180,7 +180,7 @@ def _chargers(community: Community) -> Sequence[Device]:
 
 
 def _failing(community: Community) -> Sequence[Device]:
-    """These only come and go; their readings are not missed by any other rule."""
+    """Return the devices that only come and go; their readings are not missed by any other rule."""
     rooms = [meter for meter in community.of_class(DeviceClass.METER) if meter.consented]
     return rooms[1::CHARGERS]
 
@@ -211,7 +211,7 @@ def charging(meter: Device, start_ms: int, block: int) -> Load:
 
 
 def grace(site_id: str, at_ms: int) -> ThresholdConfigured:
-    """After a last will a device is silent soon."""
+    """Return the threshold by which a device is silent soon after a last will."""
     return ThresholdConfigured(
         event_id="",
         site_id=site_id,

@@ -66,7 +66,7 @@ def erasure_of(record: ReferenceErased) -> Erasure:
 
 
 def was_erased(finding: Finding) -> bool:
-    """Whether a reference was taken out of ``finding``, so that it no longer says what was decided under its id."""
+    """Return whether a reference was taken out of ``finding``: it no longer says what was decided under its id."""
     values = (finding.key, finding.subject.ref, *(fact.value for fact in finding.facts if isinstance(fact.value, str)))
     return any(is_tombstone(token) for value in values for token in _TOKEN.findall(value))
 

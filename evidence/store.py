@@ -76,7 +76,7 @@ def name_evidence(connection: Connection, named: Sequence[NamedEvidence]) -> Non
 def settle_evidence(
     connection: Connection, sha256: str, state: EvidenceState, now_ms: int, *, box_id: str, size_bytes: int, reason: str
 ) -> None:
-    """The bytes arrived (or proved wrong); every incident that names them changes. Present bytes stay present.
+    """Note that the bytes arrived (or proved wrong); every incident naming them changes. Present bytes stay present.
 
     What was erased stays erased, also when its upload was under way.
     """
@@ -101,14 +101,14 @@ def expire_evidence(connection: Connection, now_ms: int) -> list[str]:
 
 
 def mark_expired(connection: Connection, sha256: str, now_ms: int) -> None:
-    """The bytes are not here and will not be any more; every incident that names them changes."""
+    """Note that the bytes are not here and will not be any more; every incident that names them changes."""
     values = {"state": EvidenceState.EXPIRED.value, "settled_ms": now_ms}
     connection.execute(update(evidence).where(evidence.c.sha256 == sha256).values(values))
     _announce(connection, sha256, now_ms)
 
 
 def erase_evidence(connection: Connection, hashes: Iterable[str], now_ms: int) -> None:
-    """These bytes are erased: they are gone, and not taken any more should a box still have them."""
+    """Note that these bytes are erased: gone, and not taken any more should a box still have them."""
     values = {"state": EvidenceState.EXPIRED.value, "reason": ERASED, "settled_ms": now_ms}
     for sha256 in sorted(hashes):
         if _exists(connection, sha256):

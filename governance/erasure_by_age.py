@@ -46,7 +46,7 @@ def find_in_log(stores: Stores, erasure: Erasure) -> tuple[ErasureResult, set[st
 
 
 def _kept_ms(stores: Stores) -> int:
-    """How long what a day of the log began with is there at most: a day is as long as it is open, and one is grace."""
+    """Return how long a day's beginning is in the log at most: a day is as long as it is open, and one is grace."""
     return (stores.log_days + 2) * DAY_MS
 
 

@@ -38,7 +38,7 @@ class TopicMentions(msgspec.Struct):
     evidence: set[str] = msgspec.field(default_factory=set)
 
     def add(self, record: KafkaRecord) -> None:
-        """One more."""
+        """Add one more."""
         self.records += 1
         self.newest_ms = max(self.newest_ms, record.timestamp_ms)
 

@@ -45,7 +45,7 @@ def identity_of(connection: Connection) -> str:
 
 
 def change_batch_after(connection: Connection, seq: int | None, limit: int) -> ChangeBatch:
-    """Up to ``limit`` changes after ``seq``; None begins with the oldest that is held."""
+    """Return up to ``limit`` changes after ``seq``; None begins with the oldest that is held."""
     missed = 0
     if seq is None or not can_resume(connection, seq):
         oldest = connection.execute(select(func.min(incident_changes.c.seq))).scalar()

@@ -132,7 +132,7 @@ class Inventory:
         return int(found[0][0]) if found else 0
 
     def set_followed(self, follower: str, change: int) -> None:
-        """Everything up to ``change`` is durable in ``follower``'s log."""
+        """Note that everything up to ``change`` is durable in ``follower``'s log."""
         with self._tables.write() as rows:
             rows.execute(
                 "INSERT INTO followers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET change = excluded.change",

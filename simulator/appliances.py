@@ -34,7 +34,7 @@ def fridge(rng: random.Random, from_ms: int, to_ms: int) -> Load:
 
 
 def kettle(rng: random.Random, from_ms: int, to_ms: int) -> Load:
-    """Three to six boils a day of two to five minutes."""
+    """Draw three to six boils a day of two to five minutes."""
     watts = rng.uniform(1_400, 1_900)
     starts = _daily(rng, from_ms, to_ms, rng.randint(3, 6), (6.5, 22.5))
     return Load("kettle", 1.0, 0.005, _separate([(s, s + int(rng.uniform(2, 5) * MINUTE_MS)) for s in starts], watts))

@@ -69,7 +69,7 @@ def kitchen_meter(community: Community) -> Device:
 
 
 def _real_devices() -> tuple[Device, ...]:
-    """The box of the demo and its cameras. The box's silence is judged; a camera speaks only when it sees something."""
+    """Return the demo's box and cameras. The box's silence is judged; a camera speaks only when it sees something."""
     box = Device(
         device_id=DEMO_BOX,
         device_class=DeviceClass.EDGE,

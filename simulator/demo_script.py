@@ -119,7 +119,7 @@ class DemoScript:
             heartbeat(script, device, fault.from_ms - 100, script.stream("last_word"))
 
     def _play_sensors(self, script: Script) -> None:
-        """One smoke alarm in the past of each community."""
+        """Play one smoke alarm in the past of each community."""
         rng = script.stream("smoke")
         sensor = script.community.of_class(DeviceClass.SENSOR)[-2]
         alarm_at(script, rng, sensor, script.pick_start(rng, 30 * MINUTE_MS) + 10 * MINUTE_MS)

@@ -30,7 +30,7 @@ def resident(rng: random.Random, unit: Unit) -> Person:
 
 
 def play_scene(rng: random.Random, door: Door, at_ms: int, stranger_share: float) -> None:
-    """One scene: mostly ordinary; with ``stranger_share`` somebody follows a resident in."""
+    """Play one scene: mostly ordinary; with ``stranger_share`` somebody follows a resident in."""
     first, second = resident(rng, door.unit), resident(rng, door.unit)
     if rng.random() < stranger_share:
         door.tailgate(at_ms, first)

@@ -66,7 +66,7 @@ def quality_of(topic: Topic) -> tuple[int, bool]:
 
 
 def payload_of(event: AnyEvent) -> bytes:
-    """The event as its device sends it: without what only ingest sets."""
+    """Return the event as its device sends it: without what only ingest sets."""
     return _JSON.encode(msgspec.structs.replace(event, received_ms=0, device_at_ms=None))
 
 

@@ -90,7 +90,7 @@ def _train(net: Detector, samples: list[Sample], options: argparse.Namespace) ->
 
 
 def _blend(average: nn.Module, net: nn.Module, keep: float) -> None:
-    """A running average of weights and statistics."""
+    """Blend into a running average of weights and statistics."""
     with torch.no_grad():
         current = net.state_dict()
         for name, value in average.state_dict().items():

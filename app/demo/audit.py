@@ -91,7 +91,7 @@ class CountingRule:
         return Outcome(None)
 
     def deadline_ms(self, state: _Applied) -> int | None:
-        """None."""
+        """Return None: it waits for nothing."""
         return None
 
     def on_deadline(self, state: _Applied, due_ms: int, site: SiteView) -> Outcome[_Applied]:

@@ -201,7 +201,7 @@ def _from_step(
     limits: Limits,
     levels_w: Collection[float],
 ) -> Charge | None:
-    """The charge that began with the step into ``start``, judged from the base of the last hour or the last three.
+    """Return the charge begun with the step into ``start``, judged from the base of the last hour or the last three.
 
     What ran before it may have been switched off since, or may still run: the step's own height tells which base it is.
     """
@@ -347,7 +347,7 @@ def _covered(charge: Charge) -> Charge:
 
 
 def _on_plateau(charge: Charge, block: Block) -> Charge:
-    """On the plateau, which may climb: constant current into a rising voltage."""
+    """Return the charge on its plateau, which may climb: constant current into a rising voltage."""
     assert block.power_w is not None
     level_w = charge.level_w + 0.1 * (block.power_w - charge.base_w - charge.level_w)
     return msgspec.structs.replace(

@@ -131,7 +131,7 @@ def verdict_of(
 
 
 def may_be_charger(charge: Charge, site: SiteView) -> bool:
-    """Whether a load of this shape is worth following: not when its power factor is that of lamps and televisions."""
+    """Return whether a load of this shape is worth following: not at the power factor of lamps and televisions."""
     return not _is_corrected(charge, site)
 
 

@@ -87,7 +87,7 @@ def encode_jpeg(image: Image) -> bytes:
 
 
 def decode_jpeg(data: bytes, *, half: bool = False) -> Image:
-    """The picture in a JPEG of our own; at ``half`` its width and height, which costs a third, cut to even sides."""
+    """Return the picture in our own JPEG; at ``half`` its width and height, which costs a third, cut to even sides."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_2 if half else cv2.IMREAD_COLOR)
     if image is None:
         raise ValueError(f"{len(data)} bytes are no JPEG")

@@ -157,7 +157,7 @@ class Spool:
         return deleted
 
     def counts(self, now_ms: int) -> SpoolCounts:
-        """How much waits, how much of it in (or bound for) the backlog, and what quota has dropped since the start."""
+        """Return how much waits, how much of it in (or bound for) the backlog, and what quota dropped so far."""
         with self._db.reading() as connection:
             backlog = connection.execute(
                 "SELECT count(*) FROM row WHERE lane = 'backlog' OR (lane IS NULL AND life_safety = 0 AND at_ms < ?)",
@@ -167,7 +167,7 @@ class Spool:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction; undone, it undoes the count of rows too."""
+        """Yield a transaction's connection; undone, it undoes the count of rows too."""
         try:
             with self._db.transaction() as connection:
                 yield connection

@@ -49,7 +49,7 @@ class Database(Protocol):
         ...
 
     def follow(self, stop: threading.Event, on_commit: Callable[[], None]) -> None:
-        """Until ``stop``: call ``on_commit`` after commits of other processes, or often when they cannot be heard."""
+        """Call ``on_commit`` until ``stop``, after commits of other processes, or often when they cannot be heard."""
         ...
 
     def leases(self) -> Leases:

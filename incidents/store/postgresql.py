@@ -286,7 +286,7 @@ def _rest(record: ConnectionPoolEntry) -> None:
 
 
 def _look_at(connection: Any, record: ConnectionPoolEntry) -> None:
-    """Before a connection of the pool is used: is its server still there?
+    """Check, before a connection of the pool is used, that its server is still there.
 
     A server that ended has said so or hung up, which the socket shows; only what rested for a while, or has something
     to read, is worth asking. To ask before each transaction would cost as much as a statement in it.

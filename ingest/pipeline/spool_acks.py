@@ -40,7 +40,7 @@ class SpoolAckTracker:
         self._untold[key] = through.seq
 
     def repeat(self, key: LaneKey, now_ms: int) -> None:
-        """A lane misses rows: tell its box again how far it is."""
+        """Tell a box again how far its lane is: the lane misses rows."""
         through = self._through[key]
         if through.seq >= 0 and now_ms - through.repeated_ms >= REPEAT_MS:
             through.repeated_ms = now_ms

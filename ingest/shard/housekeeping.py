@@ -63,7 +63,7 @@ class Housekeeping:
         return records
 
     def durable(self, batches: Sequence[Batch]) -> None:
-        """These batches are in the log: remember how far it follows the inventory."""
+        """Remember how far the log follows the inventory, now that these batches are in it."""
         if not self._under_way:
             return
         for batch in batches:

@@ -134,7 +134,7 @@ class Bird:
         return [(x - half, y - lift), (x, y - 1.5), (x + nose, y), (x + half, y - lift), (x, y + 2.0)]
 
     def draw(self, image: Image, t_ms: int) -> None:
-        """A dark silhouette."""
+        """Draw a dark silhouette."""
         if self.from_ms <= t_ms <= self.to_ms:
             _blend(image, [self.outline(t_ms), self.outline(t_ms - SHUTTER_MS)], (60, 55, 55))
 

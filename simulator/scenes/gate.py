@@ -57,7 +57,7 @@ class GateScene(RoomScene):
         return 1.0 + 0.06 * math.sin(2 * math.pi * (t_ms / self.duration_ms + self._clouds))
 
     def _flaps(self, t_ms: int) -> list[Item]:
-        """Two glass flaps a lane, turned by how far the lane is open."""
+        """Return two glass flaps a lane, turned by how far the lane is open."""
         flaps = MeshBuilder()
         for lane, x in enumerate(_LANES_X):
             turn = self._open(lane, t_ms) * 1.4

@@ -79,7 +79,7 @@ def _floor(cabin: MeshBuilder, colour: Colour) -> None:
 
 
 def _wall(cabin: MeshBuilder, x: float, steel: Colour) -> None:
-    """Three sheets a side, each of its own shine."""
+    """Paint three sheets a side, each of its own shine."""
     edges = (-0.4, 0.55, 1.45, DOOR_Z_M)
     for z0, z1, factor in zip(edges, edges[1:], (0.85, 1.02, 0.92), strict=False):
         for i in range(4):

@@ -86,7 +86,7 @@ def encode_head(head: SegmentHead) -> bytes:
 
 
 def seal_part(part: Part, number: int, head: SegmentHead, key: bytes, nonce: bytes) -> bytes:
-    """The part sealed, without its length. ``nonce``: :data:`NONCE_BYTES` at random, never twice with one key."""
+    """Seal the part, without its length. ``nonce``: :data:`NONCE_BYTES` at random, never twice with one key."""
     plain = zlib.compress(_ENCODER.encode(part), _LEVEL)
     return nonce + AESGCM(key).encrypt(nonce, plain, _bound_to(head, number))
 

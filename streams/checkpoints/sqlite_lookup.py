@@ -22,7 +22,7 @@ class FindingLookup(Protocol):
     """Findings as whoever keeps them has them."""
 
     def find(self, finding_id: str, like: Finding | None = None) -> StoredFinding | None:
-        """The finding of this id, or None. ``like`` is the same one as somebody else has it: it is looked for near."""
+        """Return the finding of this id, or None. ``like`` is the same one as somebody else has it: look near it."""
         ...
 
     def resting_on(self, event_id: str) -> list[StoredFinding]:

@@ -26,7 +26,7 @@ class LoggedEvent(msgspec.Struct, frozen=True):
 
 
 def find_event(log: LogReader, event_id: str, *, site_id: str | None = None, from_ms: int = 0) -> LoggedEvent | None:
-    """The first event of this id in the log (duplicates come later), or None.
+    """Return the first event of this id in the log (duplicates come later), or None.
 
     Args:
         log: one partition.

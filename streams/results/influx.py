@@ -132,7 +132,7 @@ class _LineWriter:
         return _failure(answer.status, answer.data, answer.headers)
 
     def close(self) -> None:
-        """The connections are the pool's."""
+        """Do nothing: the connections are the pool's."""
 
 
 class _ClientWriter:

@@ -110,5 +110,5 @@ def single_hop(site_id: str, hop: Hop, took_ms: int, at_ms: int, key: str) -> Po
 
 
 def loss_point(cause: str, count: int, at_ms: int, key: str) -> Point:
-    """Something that results do not hold."""
+    """Return the point that says what results do not hold."""
     return point("losses", {"cause": cause}, {"n": count}, at_ms, f"loss/{key}")

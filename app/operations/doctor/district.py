@@ -26,7 +26,7 @@ NEARLY = 0.5
 
 
 def checks_of(settings: Settings) -> list[Check]:
-    """Those of a district."""
+    """Return the checks of a district."""
     start = "start the brokers that log.url names"
     return [
         Check("kafka", lambda: topics(settings), start),
@@ -37,7 +37,7 @@ def checks_of(settings: Settings) -> list[Check]:
 
 
 def topics(settings: Settings) -> Iterator[CheckResult]:
-    """As ``linli topics check``."""
+    """Check the topics as ``linli topics check`` does."""
     with open_cluster(settings, "linli-doctor") as cluster:
         brokers = cluster.brokers()
         wrong = [
@@ -84,7 +84,7 @@ def partitions(settings: Settings) -> Iterator[CheckResult]:
 
 
 def _and_new(count: int) -> str:
-    """What to say of partitions of which nothing was saved yet, as it must be."""
+    """Return what to say of partitions of which nothing was saved yet, as it must be."""
     return f", {count} of them new: a first snapshot comes within {FIRST_SNAPSHOT_S} s" if count else ""
 
 

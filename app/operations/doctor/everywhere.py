@@ -34,7 +34,7 @@ SKEW_WARN_MS, SKEW_FAIL_MS = 500, 2_000
 
 
 def checks_of(settings: Settings) -> list[Check]:
-    """Those of every deployment."""
+    """Return the checks of every deployment."""
     start = "look at its log; `linli check-config` says which setting names it and where that came from"
     return [
         Check("secrets", lambda: secrets(settings), "create the file, readable by Linli's account only"),
@@ -58,7 +58,7 @@ def secrets(settings: Settings) -> Iterator[CheckResult]:
 
 
 def mqtt(settings: Settings) -> Iterator[CheckResult]:
-    """The broker takes us, and keeps what comes while ingest is away."""
+    """Check that the broker takes us, and keeps what comes while ingest is away."""
     shown = without_password(settings.mqtt.url)
     password = read_secret_if_named(settings.mqtt.password_file, "mqtt.password_file")
     kept = kept_while_away(broker_address(settings.mqtt.url, password, settings.mqtt.ca_file))

@@ -114,7 +114,7 @@ class _OldLog:
 
 
 def _check_taken(new: Settings, findings: Sequence[KafkaFindings]) -> None:
-    """The incidents of the new district must be those of the old one, and know all that was found."""
+    """Raise unless the incidents of the new district are those of the old one, and know all that was found."""
     incidents = open_incidents(new)
     try:
         with incidents.read() as reading:

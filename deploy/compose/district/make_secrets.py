@@ -42,7 +42,7 @@ def make_secrets(folder: Path) -> None:
 
 
 def mosquitto_hash(password: str, salt: bytes) -> str:
-    """The password as ``mosquitto_passwd`` writes it: PBKDF2 with SHA-512."""
+    """Return the password as ``mosquitto_passwd`` writes it: PBKDF2 with SHA-512."""
     made = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, ITERATIONS)
     return f"$7${ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(made).decode()}"
 

@@ -88,7 +88,7 @@ def _joined(at_ms: float, boxes: Floats, centres: Floats, area: Floats, gap_px: 
 
 
 def _groups(boxes: Floats, gap_px: float) -> npt.NDArray[np.intp]:
-    """The group (N,) of each box: boxes within ``gap_px`` of each other, directly or through others, share one."""
+    """Return each box's group (N,): boxes within ``gap_px`` of each other, directly or through others, share one."""
     left, top, right, bottom = boxes
     apart_x = np.maximum(left[:, None], left[None, :]) - np.minimum(right[:, None], right[None, :])
     apart_y = np.maximum(top[:, None], top[None, :]) - np.minimum(bottom[:, None], bottom[None, :])

@@ -106,7 +106,7 @@ _STEPS = np.linspace(-1.0, 1.0, 5)
 
 
 def _best_curve(path: SightingPath) -> tuple[_Curves, int, _Curves]:
-    """The best curve (arrays and index) and the coarse grid it was refined from."""
+    """Return the best curve (arrays and index) and the coarse grid it was refined from."""
     coarse = found = _curves(path, _GRID[0].ravel(), _GRID[1].ravel())
     best = int(np.argmin(found.cost_px2))
     step_ms, step_part = 2.0, 0.1
@@ -170,7 +170,7 @@ def _describe(curves: _Curves, k: int, coarse: _Curves, path: SightingPath) -> F
 
 
 def _honest(error_px: float, sightings: int, unknowns: int) -> float:
-    """The RMS error a curve would have on sightings it was not fitted to."""
+    """Return the RMS error a curve would have on sightings it was not fitted to."""
     return float(error_px * np.sqrt(sightings / max(sightings - unknowns, 1)))
 
 

@@ -76,7 +76,7 @@ class FallGroup(msgspec.Struct):
     published: bool = False
 
     def best(self) -> FallVerdict:
-        """The tracklet that stands for the fall: one that passes gravity, then the one that went furthest down."""
+        """Return the tracklet that stands for the fall: one that passes gravity, then the one furthest down."""
         return max(self.verdicts, key=lambda v: (not v.suspected, v.sightings[-1].y - v.sightings[0].y))
 
 

@@ -104,7 +104,7 @@ class FallVerdict(msgspec.Struct, frozen=True):
 
 
 def allowed_px(sightings: tuple[Sighting, ...]) -> float:
-    """The largest error a fall of this size and length may have."""
+    """Return the largest error a fall of this size and length may have."""
     travel_px = max(sightings[-1].y - sightings[0].y, 0.0)
     return MAX_ERROR_PX + MAX_ERROR_SIZES * size_px(sightings) + MAX_ERROR_PART * travel_px
 

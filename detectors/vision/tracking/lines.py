@@ -43,7 +43,7 @@ class LineWatch:
         self._walkers: dict[int, _Walker] = {}
 
     def update(self, tracks: Detections, at_ms: int, width: int, height: int) -> list[LinePassed]:
-        """Who crossed with these tracks, in their order.
+        """Return who crossed with these tracks, in their order.
 
         Args:
             tracks: the believed tracks of one picture of ``width`` × ``height``.
