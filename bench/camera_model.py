@@ -25,7 +25,7 @@ class FacadeCamera(msgspec.Struct, frozen=True, kw_only=True):
     distance_m: float
 
     def project(self, point: tuple[float, float, float]) -> tuple[float, float, float]:
-        """Column, row (px) and depth (m) of a world point; depth ≤ 0 is behind the lens."""
+        """Return column, row (px) and depth (m) of a world point; depth ≤ 0 is behind the lens."""
         x, up, z = point[0], point[1] - self.eye_m, point[2]
         cos, sin = math.cos(self.pitch_rad), math.sin(self.pitch_rad)
         depth = z * cos + up * sin

@@ -246,7 +246,7 @@ def _decided_ms(district: District) -> dict[str, int]:
 
 
 def incidents_between(district: District, from_ms: int, to_ms: int) -> list[tuple[str, int]]:
-    """(scenario, moment) of every incident that was opened between these moments."""
+    """Return (scenario, moment) of every incident that was opened between these moments."""
     query = select(incidents.c.scenario, incidents.c.opened_ms).where(incidents.c.opened_ms.between(from_ms, to_ms - 1))
     with district.incidents_store() as store, store.read() as connection:
         return [(scenario, opened_ms) for scenario, opened_ms in connection.execute(query)]
@@ -288,7 +288,7 @@ def costs(run: Run) -> Iterator[Figure]:
 
 
 def us_an_event(run: Run, cpu_s: float) -> float:
-    """Processor time by the event."""
+    """Return processor time by the event."""
     return cpu_s / max(run.events, 1) * 1e6
 
 

@@ -51,7 +51,7 @@ def lived(events: int, seed: int) -> list[AnyEvent]:
 
 
 def cut(events: Sequence[AnyEvent], size: int) -> list[Batch]:
-    """Batches of ``size``, each releasing everything its writer had received."""
+    """Return batches of ``size``, each releasing everything its writer had received."""
     batches = []
     for start in range(0, len(events), size):
         after = events[start + size] if start + size < len(events) else events[-1]

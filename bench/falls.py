@@ -31,7 +31,7 @@ class Fall(msgspec.Struct, kw_only=True):
 
 
 def free_fall(start: Point, velocity: Point, terminal_ms: float) -> Callable[[float], Point]:
-    """Position at a time after release, with drag ∝ speed² (``terminal_ms``: where it balances gravity)."""
+    """Return position at a time after release, with drag ∝ speed² (``terminal_ms``: where it balances gravity)."""
     times, places = [0.0], [start]
     place, speed = np.array(start, float), np.array(velocity, float)
     while place[1] > 0.0 and times[-1] < 12.0:

@@ -184,7 +184,7 @@ class Mix:
             yield Stream("gates", per_s, [what(c) for c in self.communities], part * 0.3 * pause_s)
 
     def _heartbeats(self) -> Iterator[Stream]:
-        """Gates that nobody uses must prove that they live, or what passes them stays unverified."""
+        """Yield heartbeats: gates that nobody uses must prove that they live, or what passes them stays unverified."""
         quiet = [(c, u) for c, u in self._units() if _is_quiet(c, u)]
         yield Stream("state", len(quiet) / HEARTBEAT_S, [_gate(c, u, DeviceReported) for c, u in quiet])
 

@@ -78,7 +78,7 @@ def sent(spool: PointSpool, target: PointStore) -> Speed:
 
 
 def measured(records: Sequence[bytes], book: MemoryDirectory, events: int) -> Speed:
-    """Encoded batches into measurements, state kept every 64."""
+    """Measure encoded batches into measurements, state kept every 64."""
     measures, rows = LogMeasures("log/0", book, lambda _key: None), 0
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     for n, record in enumerate(records):

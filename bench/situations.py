@@ -108,7 +108,7 @@ class Situations:
 
 
 def passage(site_id: str, unit: Unit, track_id: int) -> PassageObserved:
-    """Somebody comes in at a unit's door."""
+    """Return that somebody comes in at a unit's door."""
     camera = head(site_id, unit.camera_id("door"), unit.door_id)
     return PassageObserved(**camera, direction=Direction.IN, track_id=track_id, score=0.9)
 

@@ -58,7 +58,7 @@ class Nobody:
         self.records = 0
 
     def assigned(self, partitions: object) -> None:
-        """Says that it is ready."""
+        """Say that it is ready."""
         print("ready", flush=True)
 
     def revoked(self, partitions: object) -> None:
@@ -116,7 +116,7 @@ class Bench:
         ]
 
     def worker(self, name: str) -> Child:
-        """``linli streams run`` without its supervisor, so that its CPU time is one process's."""
+        """Start ``linli streams run`` without its supervisor, so that its CPU time is one process's."""
         return start_child(name, self.folder, "streams", "run", "--no-supervisor", settings=self.settings)
 
     def append(self, batches: Sequence[Batch], pause_s: float = 0.0) -> None:
@@ -170,7 +170,7 @@ def _when_it_answers(folder: Path, port: int) -> Bench:
 
 
 def throughput(bench: Bench, events: int, size: int) -> Cost:
-    """Worker and empty agent over the same records, delivered by Faust."""
+    """Measure worker and empty agent over the same records, delivered by Faust."""
     lives = lived(events, seed=1)
     batches = cut(lives, size)
     bench.append([Batch(partition=n, watermark_ms=0) for n in range(PARTITIONS)])
@@ -197,7 +197,7 @@ def throughput(bench: Bench, events: int, size: int) -> Cost:
 
 
 def recoveries(bench: Bench, kills: int) -> list[float]:
-    """Seconds from the kill of one of two workers until each partition has gone on, while the log grows."""
+    """Return seconds from the kill of one of two workers until each partition has gone on, while the log grows."""
     found = []
     workers = [bench.worker("first"), bench.worker("second")]
     position_ms = 2_000_000_000_000

@@ -116,7 +116,7 @@ def _film(folder: Path) -> Path:
 
 
 def results() -> Iterator[Figure]:
-    """Points a second through the spool into InfluxDB and results.db; events a second measured."""
+    """Measure points a second through the spool into InfluxDB and results.db, and events a second."""
     yield from results_bench.figures(100_000)
 
 

@@ -98,7 +98,7 @@ class Traffic:
         return sorted(received, key=lambda event: event.received_ms)
 
     def live(self) -> Iterator[Due]:
-        """(seconds from now until due, topic, event), without end; the sender sets the time with :func:`stamped`."""
+        """Yield (seconds until due, topic, event), without end; the sender sets the time with :func:`stamped`."""
         actors = [*self._meters(), *self._doors(), *self._cameras(), *self._sensors()]
         for community in self._communities:
             situations = Situations(community, SITES, self._rng, self._tracks)
@@ -168,7 +168,7 @@ class Traffic:
 
 
 def stamped(event: AnyEvent, now_ms: int) -> AnyEvent:
-    """``event`` as it happens now."""
+    """Return ``event`` as it happens now."""
     if isinstance(event, ObjectFell):
         return msgspec.structs.replace(event, at_ms=now_ms, started_ms=now_ms - event.duration_ms)
     return msgspec.structs.replace(event, at_ms=now_ms)

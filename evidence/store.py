@@ -150,7 +150,7 @@ def evidence_of(connection: Connection, incident_id: str) -> list[EvidenceRow]:
 
 
 def incidents_naming(connection: Connection, sha256: str) -> list[tuple[str, str, str]]:
-    """(incident_id, site_id, mime) of every incident that names the bytes."""
+    """Return (incident_id, site_id, mime) of every incident that names the bytes."""
     join = incident_evidence.join(incidents, incidents.c.incident_id == incident_evidence.c.incident_id)
     query = select(incidents.c.incident_id, incidents.c.site_id, incident_evidence.c.mime).select_from(join)
     rows = connection.execute(query.where(incident_evidence.c.sha256 == sha256).order_by(incidents.c.ordinal))
@@ -158,7 +158,7 @@ def incidents_naming(connection: Connection, sha256: str) -> list[tuple[str, str
 
 
 def unnamed_evidence(connection: Connection, before_ms: int | None = None) -> list[tuple[str, str, int]]:
-    """(sha256, box_id, bytes) of what is present but no incident names, if it came before ``before_ms``."""
+    """Return (sha256, box_id, bytes) of what is present but no incident names, if it came before ``before_ms``."""
     join = evidence.outerjoin(incident_evidence, evidence.c.sha256 == incident_evidence.c.sha256)
     query = select(evidence.c.sha256, evidence.c.box_id, evidence.c.size_bytes).select_from(join)
     query = query.where(incident_evidence.c.sha256.is_(None), evidence.c.state == EvidenceState.PRESENT.value)

@@ -68,7 +68,7 @@ def erase_judged(stores: Stores, erasure: Erasure, *, dry: bool, asked_ms: int =
 def _of_topics(
     stores: Stores, topics: TopicEraser, erasure: Erasure, *, dry: bool, asked_ms: int
 ) -> list[ErasureResult]:
-    """Findings go by age, as the log; of snapshots compaction drops what the workers' new rows have replaced."""
+    """Return that findings go by age, as the log; of snapshots compaction drops what workers' new rows replaced."""
     if not dry:
         topics.take_back(erasure, stores.clock_ms())
     findings = _goes_with_its_segment(stores, "findings", topics.findings(erasure), "findings")
@@ -95,7 +95,7 @@ def _events_of(data: bytes) -> Iterable[AnyEvent]:
 
 
 def _engine(stores: Stores, erasure: Erasure, *, dry: bool, asked_ms: int) -> list[ErasureResult]:
-    """Findings get tombstones; a snapshot is written anew by `linli run` once the log has told it to forget."""
+    """Put tombstones in findings; `linli run` writes a snapshot anew once the log has told it to forget."""
     engine = stores.engine_store
     if engine is None:
         return []

@@ -59,7 +59,7 @@ class TopicEraser:
         self._cluster.close()
 
     def log(self, erasure: Erasure) -> TopicMentions:
-        """Records of the log that name it."""
+        """Return records of the log that name it."""
         eraser, found = Eraser([erasure]), TopicMentions()
         for record in self._records(self._names.log, erasure.site_id):
             try:

@@ -47,7 +47,7 @@ def play_building_cameras(script: Script, building: Building) -> None:
 
 
 def _ride(script: Script, rng: random.Random, unit: Unit) -> None:
-    """Someone pushes an e-bike through the lobby and rides up with it in the lift."""
+    """Play someone who pushes an e-bike through the lobby and rides up with it in the lift."""
     start = _free_start(script, rng, unit, 5 * 60_000)
     if start is None:
         return

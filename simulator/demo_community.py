@@ -106,6 +106,6 @@ def demo_inventory(seed: int, at_ms: int) -> list[Configuration]:
 
 
 def versioned(record: Configuration, number: int) -> Configuration:
-    """``record`` as the ``number``-th of its site."""
+    """Return ``record`` as the ``number``-th of its site."""
     assert isinstance(record, ConfigurationRecord)
     return msgspec.structs.replace(record, version=number, event_id=f"config-{number}", received_ms=record.at_ms)

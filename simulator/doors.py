@@ -36,7 +36,7 @@ class Door:
     # --- what ordinary people do --------------------------------------------------------------------------------------
 
     def enter(self, at_ms: int, people: tuple[Person, ...]) -> None:
-        """People come in together, each with a credential of their own."""
+        """Play people who come in together, each with a credential of their own."""
         show_ms = at_ms
         for person in people:
             self._access(show_ms, person.credential, person_ref=person.person_ref)
@@ -44,7 +44,7 @@ class Door:
         self._cross_and_close(at_ms, [self._step(show_ms, n) for n in range(len(people))])
 
     def leave(self, at_ms: int, count: int) -> None:
-        """People go out by the exit button."""
+        """Play people who go out by the exit button."""
         self._access(at_ms, Credential.BUTTON, direction=Direction.OUT)
         self._cross_and_close(at_ms, [self._step(at_ms, n) for n in range(count)], Direction.OUT)
 
@@ -79,7 +79,7 @@ class Door:
     # --- what is wrong ------------------------------------------------------------------------------------------------
 
     def tailgate(self, at_ms: int, person: Person) -> None:
-        """Someone without a credential follows a resident in."""
+        """Play someone without a credential who follows a resident in."""
         self._access(at_ms, person.credential, person_ref=person.person_ref)
         first = self._step(at_ms, 0)
         second = first + self.rng.randint(1_200, 2_600)

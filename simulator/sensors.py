@@ -27,7 +27,7 @@ def play_sensors(script: Script) -> None:
 
 
 def _alarm(script: Script, rng: random.Random, sensor: Device) -> None:
-    """Smoke rises for a minute, the sensor alarms for three, then it clears."""
+    """Play an alarm: smoke rises for a minute, the sensor alarms for three, then it clears."""
     start = _healthy_start(script, rng, sensor)
     if start is not None:
         alarm_at(script, rng, sensor, start)
@@ -47,7 +47,7 @@ def alarm_at(script: Script, rng: random.Random, sensor: Device, start: int, *, 
 
 
 def _cooking(script: Script, rng: random.Random, sensor: Device) -> None:
-    """Haze and warmth below the sensor's own limit."""
+    """Play haze and warmth below the sensor's own limit."""
     start = _healthy_start(script, rng, sensor)
     if start is None:
         return

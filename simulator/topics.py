@@ -61,7 +61,7 @@ def _channel(event: AnyEvent) -> Channel:
 
 
 def quality_of(topic: Topic) -> tuple[int, bool]:
-    """(QoS, retained) of a topic's channel."""
+    """Return (QoS, retained) of a topic's channel."""
     return (0 if topic.channel is Channel.TELE else 1), topic.channel is Channel.STATE
 
 

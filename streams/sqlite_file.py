@@ -100,7 +100,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def undamaged(connection: sqlite3.Connection) -> Iterator[None]:
-    """Reading goes on inside the block.
+    """Guard the reading that goes on inside the block.
 
     Raises:
         Permanent: the file is damaged; says which and what to do.
@@ -113,7 +113,7 @@ def undamaged(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _run(connection: sqlite3.Connection, script: str) -> sqlite3.Connection:
-    """``connection`` after ``script``; closed when that fails."""
+    """Return ``connection`` after ``script``; closed when that fails."""
     try:
         connection.executescript(script)
     except BaseException:

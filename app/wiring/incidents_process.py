@@ -57,7 +57,7 @@ def wire_incidents(settings: Settings, context: ProcessContext) -> None:
 
 
 def lock_exclusively(settings: Settings, context: ProcessContext) -> None:
-    """Incidents in a file have one process that works on them.
+    """Hold the lock of incidents in a file: one process works on them.
 
     Raises:
         ConfigurationError: there is one already; says which.

@@ -62,7 +62,7 @@ def inventory_url(settings: Settings) -> str:
 
 
 def boxes_file(settings: Settings) -> Path:
-    """Whose token is which box's: in the folder of the log, or beside the evidence where the log has none."""
+    """Return the file of boxes' tokens: in the folder of the log, or beside the evidence where the log has none."""
     if not settings.log.on_kafka:
         return settings.log.folder() / BOXES_FILE
     return settings.evidence.folder.parent / BOXES_FILE

@@ -60,7 +60,7 @@ class Reader(msgspec.Struct, frozen=True):
         return self.session.person
 
     def need(self, right: Right, site_id: str) -> None:
-        """Raises ApiError (403) without the right at the site."""
+        """Raise ApiError (403) without the right at the site."""
         if not self.person.may(right, site_id):
             raise ApiError(403, "forbidden")
 

@@ -37,7 +37,7 @@ def devices(
 
 @router.get("/health")
 def health(request: Request, context: ContextIn, words: WordsIn) -> models.HealthOut:
-    """``ok`` or ``degraded`` for everybody; alarms and figures for who may see them."""
+    """Return ``ok`` or ``degraded`` for everybody; alarms and figures for who may see them."""
     with context.store.read() as connection:
         alarms = standing_alarms(connection)
         seq = head(connection)
@@ -65,7 +65,7 @@ def health(request: Request, context: ContextIn, words: WordsIn) -> models.Healt
 
 
 def _may_see(request: Request, context: ConsoleContext) -> bool:
-    """Alarms name incidents of any site, so only who may see every site's health sees them."""
+    """Return whether the reader may see every site's health: alarms name incidents of any site."""
     token = request.cookies.get(COOKIE)
     session = context.users.session_of(token) if token else None
     return session is not None and session.person.sites(Right.VIEW_HEALTH).every

@@ -80,7 +80,7 @@ def _headers(sha256: str, mime: str) -> dict[str, str]:
 def upload_offset(
     sha256: str, request: Request, authorization: Annotated[str | None, Header(max_length=300)] = None
 ) -> Response:
-    """``Upload-Offset``: how many bytes of the box's upload are held."""
+    """Return ``Upload-Offset``: how many bytes of the box's upload are held."""
     box = _box(context_of(request), authorization)
     try:
         offset = context_of(request).uploads.offset(box, check_sha256(sha256))

@@ -45,7 +45,7 @@ def list_incidents(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     order: Annotated[Order, Query(description="urgent: precedence 0 first, then 1, then 2")] = Order.NEWEST,
 ) -> models.IncidentList:
-    """Incidents of the reader's sites, newest opened first, or those that are urgent above the rest."""
+    """Return incidents of the reader's sites, newest opened first, or those that are urgent above the rest."""
     filters = Filters(
         sites=tuple(site),
         scenarios=tuple(scenario),

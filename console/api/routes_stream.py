@@ -36,7 +36,7 @@ async def stream(
     after: Annotated[int | None, Query(ge=0, description="seq of the list that the reader has")] = None,
     last_event_id: Annotated[str | None, Header(pattern=r"^\d{1,18}$")] = None,
 ) -> StreamingResponse:
-    """Changes as they happen: ``incident`` events with the row as it is now, ``resync``, and ``beat`` when quiet."""
+    """Send changes as they happen: ``incident`` events with the row as it is now, ``resync``, ``beat`` when quiet."""
     start = int(last_event_id) if last_event_id is not None else after
     feed = _Feed(context, reader, request.cookies.get(COOKIE, ""))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -51,7 +51,7 @@ class _Feed:
         self._scope = reader.person.sites(Right.VIEW_INCIDENTS)
 
     async def events(self, start: int | None) -> AsyncIterator[bytes]:
-        """Events until the reader leaves, the session ends or the server stops."""
+        """Yield events until the reader leaves, the session ends or the server stops."""
         loop, rang = asyncio.get_running_loop(), asyncio.Event()
         forget = self._context.store.commit_signal.subscribe(lambda: _wake(loop, rang))
         try:

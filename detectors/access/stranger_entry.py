@@ -277,7 +277,7 @@ def _door(state: DoorRecord, event: DoorChanged) -> DoorRecord:
 
 
 def _recent(then_ms: int, at_ms: int) -> int:
-    """``then_ms`` when it is recent, else 0 (not known)."""
+    """Return ``then_ms`` when it is recent, else 0 (not known)."""
     return then_ms if at_ms - then_ms <= RECENT_MS else 0
 
 

@@ -183,7 +183,7 @@ class IndoorEbikeCharging:
         return max(0 if state.curve is None else state.curve.last_ms, seen_ms) + FORGET_MS
 
     def on_deadline(self, state: MeterState, due_ms: int, site: SiteView) -> Outcome[MeterState]:
-        """Forgotten; an open case is closed, unverified."""
+        """Forget the meter; an open case is closed, unverified."""
         return _ended(state, due_ms, "no_samples", site)
 
 

@@ -54,7 +54,7 @@ class Block(msgspec.Struct, frozen=True, gc=False):
 
 
 def reactive_var(power_w: float, power_factor: float | None, volts: float | None, amperes: float | None) -> float:
-    """Reactive (and distortion) power in var; -1 when neither power factor nor voltage and current were measured."""
+    """Return reactive (and distortion) power in var; -1 if neither power factor nor voltage and current are known."""
     if power_factor is None:
         if not volts or amperes is None:
             return -1.0

@@ -139,7 +139,7 @@ class DeviceSilent:
         return state.wake_ms or None
 
     def on_deadline(self, state: SilenceState, due_ms: int, site: SiteView) -> Outcome[SilenceState]:
-        """Silent, or heard since, or nobody was listening."""
+        """State that the device is silent, unless it was heard since, or nobody was listening."""
         silent_ms = _silent_at_ms(state, site)
         if site.interrupted_to_ms > state.last_ms and site.interrupted_from_ms <= due_ms:
             wait_ms = _grace_ms(state, site) if state.offline_ms else state.after_ms

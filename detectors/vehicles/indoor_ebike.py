@@ -182,7 +182,7 @@ class IndoorEbike:
         return state.gone_ms
 
     def on_deadline(self, state: PlaceState, due_ms: int, site: SiteView) -> Outcome[PlaceState]:
-        """Gone."""
+        """End the episode: what was there is gone."""
         if state.episode is None:
             return Outcome(None)
         ended = "not_seen" if state.tracks else "left"

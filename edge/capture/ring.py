@@ -56,7 +56,7 @@ class FrameRing:
                 self._bytes -= len(self._frames.popleft().jpeg)
 
     def between(self, from_ms: int, to_ms: int) -> list[Snapshot]:
-        """Frames of that time, oldest first."""
+        """Return frames of that time, oldest first."""
         with self._lock:
             return [frame for frame in self._frames if from_ms <= frame.at_ms <= to_ms]
 

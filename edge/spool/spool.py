@@ -121,7 +121,7 @@ class Spool:
         return int(found[0]) - 1
 
     def rows(self, lane: Lane, after_seq: int, limit: int) -> list[NumberedRow]:
-        """Numbered rows of ``lane`` not yet acknowledged, beyond ``after_seq``, in order."""
+        """Return numbered rows of ``lane`` not yet acknowledged, beyond ``after_seq``, in order."""
         with self._db.reading() as connection:
             found = connection.execute(
                 "SELECT seq, at_ms, body FROM row WHERE lane = ? AND seq > ? ORDER BY seq LIMIT ?",
@@ -227,7 +227,7 @@ class Spool:
 
 
 def contiguous(rows: Sequence[tuple[str, int, int]]) -> list[list[tuple[str, int, int]]]:
-    """(lane, seq, at_ms) sorted by lane and seq, cut wherever a number is missing.
+    """Return (lane, seq, at_ms) sorted by lane and seq, cut wherever a number is missing.
 
     >>> [len(run) for run in contiguous([("live", 1, 0), ("live", 2, 0), ("live", 4, 0)])]
     [2, 1]

@@ -54,7 +54,7 @@ class SpoolSender:
             state.sent, state.resends = state.acknowledged, 0
 
     def due(self, now_ms: int) -> list[bytes]:
-        """Messages to send now, live before backlog, each lane in order."""
+        """Return messages to send now, live before backlog, each lane in order."""
         return [message for lane in (Lane.LIVE, Lane.BACKLOG) for message in self._lane_due(lane, now_ms)]
 
     def got(self, message: Acknowledgement, now_ms: int) -> int:

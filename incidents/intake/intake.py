@@ -231,7 +231,7 @@ class _Pass:
             self._confirm(finding)
 
     def _confirm(self, finding: Finding) -> None:
-        """Judged again with the data that was missing: the same finding now holds as verified."""
+        """Hold the same finding as verified: it was judged again with the data that was missing."""
         self.unit_of_work.verify(finding.finding_id)
         episode = self.unit_of_work.episodes.get(finding.open_id)
         if episode is not None:

@@ -115,7 +115,7 @@ class IntakeUnitOfWork:
         self._changes.append(Change(seq, incident.incident_id, incident.site_id, kind, at_ms))
 
     def enqueue(self, notifications: Iterable[Notification]) -> None:
-        """Receivers are to be told; the rows are written at the end, of one key only the first."""
+        """Note that receivers are to be told; the rows are written at the end, of one key only the first."""
         for one in notifications:
             self._notifications.setdefault(one.delivery_id, one)
 

@@ -117,7 +117,7 @@ def clear_alarms(connection: Connection, ended: Sequence[tuple[AlarmCode, str]],
 
 
 def standing_alarms(connection: Connection, limit: int = 200) -> list[Alarm]:
-    """Alarms that are not cleared, newest first."""
+    """Return alarms that are not cleared, newest first."""
     query = select(alarms).where(alarms.c.cleared_ms.is_(None)).order_by(alarms.c.last_ms.desc(), alarms.c.subject)
     rows = connection.execute(query.limit(limit))
     return [Alarm(AlarmCode(r.code), r.subject, r.detail, r.first_ms, r.last_ms, r.times) for r in rows]

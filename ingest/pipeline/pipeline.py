@@ -161,7 +161,7 @@ class IngestPipeline:
         return self._take_own(place.topic, arrival, place.partition, pending_ack, now_ms, timely=timely)
 
     def release(self, now_ms: int) -> list[Accepted]:
-        """Held events whose turn has come, accepted now."""
+        """Return held events whose turn has come, accepted now."""
         return [
             Accepted(msgspec.structs.replace(held.event, received_ms=now_ms), held.partition, held.pending_ack)
             for held in self._deferred.release(self._events, now_ms)

@@ -34,7 +34,7 @@ class SpoolAckTracker:
         self._untold: dict[LaneKey, int] = {}
 
     def durable(self, key: LaneKey, seq: int) -> None:
-        """Row ``seq`` of a lane is in the log, or refused, and so is everything taken before it."""
+        """Note that row ``seq`` of a lane is in the log, or refused, and so is everything taken before it."""
         through = self._through[key]
         through.seq = max(through.seq, seq)
         self._untold[key] = through.seq
@@ -47,7 +47,7 @@ class SpoolAckTracker:
             self._untold[key] = through.seq
 
     def take(self) -> list[tuple[str, bytes]]:
-        """(topic, payload) of everything to be told; call it only while connected."""
+        """Return (topic, payload) of everything to be told; call it only while connected."""
         messages = [
             (
                 str(Topic(key.site_id, DeviceClass.EDGE, key.box_id, Channel.GOT)),

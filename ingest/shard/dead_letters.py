@@ -160,7 +160,7 @@ class DeadLetters:
         return self._open(*row) if row else None
 
     def counts(self) -> dict[tuple[str, str], int]:
-        """(reason, source) → letters kept."""
+        """Return (reason, source) → letters kept."""
         with self._lock:
             found = self._db.execute("SELECT reason, source, count(*) FROM letters GROUP BY 1, 2 ORDER BY 3 DESC")
             return {(str(reason), str(source)): int(count) for reason, source, count in found}

@@ -58,7 +58,7 @@ class Inbox(Generic[T]):
             return taken
 
     def close(self) -> None:
-        """Nobody will take any more: let those who wait go."""
+        """Let those who wait go: nobody will take any more."""
         with self._lock:
             self._closed = True
             self._emptied.notify_all()

@@ -66,7 +66,7 @@ class FacadeScene:
         return self._sensor.see(image, t_ms, self._light(share))
 
     def truth(self, t_ms: int) -> tuple[Labelled, ...]:
-        """Falling things (``other``) and birds (``animal``) in the picture at ``t_ms``."""
+        """Return falling things (``other``) and birds (``animal``) in the picture at ``t_ms``."""
         outlines = [
             (ObjectLabel.OTHER, f.object_id, f.outline(self.facade, t_ms))
             for f in self.falls

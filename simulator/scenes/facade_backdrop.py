@@ -144,7 +144,7 @@ def _railing(
 
 
 def _upright(centre: float, half: float, low: float, high: float, z: float) -> list[Vec]:
-    """Corners of a rectangle that faces the camera."""
+    """Return corners of a rectangle that faces the camera."""
     return [(centre - half, low, z), (centre + half, low, z), (centre + half, high, z), (centre - half, high, z)]
 
 

@@ -88,7 +88,7 @@ class LiftScene(RoomScene):
         return 0.0
 
     def _mask(self) -> Image:
-        """255 where the cabin is, 0 in the door's opening."""
+        """Return 255 where the cabin is, 0 in the door's opening."""
         x, top, z = DOOR_HALF_M, DOOR_TOP_M, DOOR_Z_M
         corners, _ = self.camera.project(np.array([(-x, 0, z), (x, 0, z), (x, top, z), (-x, top, z)], float))
         mask = np.full((self.height, self.width), 255, np.uint8)
@@ -113,7 +113,7 @@ class LiftScene(RoomScene):
         cv2.putText(image, f"{floor:2d}", self._display, cv2.FONT_HERSHEY_PLAIN, 0.8, (60, 70, 255), 1, cv2.LINE_AA)
 
     def _script(self, rng: Random, cast: tuple[ObjectLabel, ...], side: float) -> None:
-        """Rides one after another, with an empty cabin between them and at both ends."""
+        """Script rides one after another, with an empty cabin between them and at both ends."""
         first = rng.randrange(2)
         start, ride = 1200, 0
         while True:
@@ -172,5 +172,5 @@ class LiftScene(RoomScene):
         return Party(path, members(label, rng, self._next_id(order)))
 
     def _next_id(self, order: int) -> int:
-        """Ids are ten apart per ride, and five within it, so that every object of a scene has its own."""
+        """Return the next id, ten apart per ride and five within it, so that every object of a scene has its own."""
         return 1 + 10 * len(self.episodes) + 5 * order

@@ -101,7 +101,7 @@ def _front(cabin: MeshBuilder, steel: Colour) -> None:
 
 
 def _panel(cabin: MeshBuilder) -> None:
-    """Buttons and display on the front wall."""
+    """Paint buttons and display on the front wall."""
     x0, x1, z = HALF_WIDTH_M - 0.3, HALF_WIDTH_M - 0.1, DOOR_Z_M - 0.01
     cabin.plate([(x0, 0.85, z), (x1, 0.85, z), (x1, 1.85, z), (x0, 1.85, z)], (60, 64, 68))
     cabin.plate(

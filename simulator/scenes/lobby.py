@@ -78,7 +78,7 @@ class LobbyScene(RoomScene):
 
 
 def _hall(rng: Random) -> Mesh:
-    """Floor, walls, a glass entrance, a lift door, letter boxes and a plant, from back to front."""
+    """Return floor, walls, a glass entrance, a lift door, letter boxes and a plant, from back to front."""
     stone, wall = (
         rng.choice(((165, 172, 178), (130, 140, 150), (175, 170, 160))),
         rng.choice(((190, 200, 208), (175, 188, 200))),
@@ -108,7 +108,7 @@ def _tiles(hall: MeshBuilder, colour: Colour) -> None:
 
 
 def _entrance(hall: MeshBuilder) -> None:
-    """Daylight behind glass doors."""
+    """Paint daylight behind glass doors."""
     hall.plate([(-1.1, 0, 9.49), (1.7, 0, 9.49), (1.7, 2.5, 9.49), (-1.1, 2.5, 9.49)], (250, 245, 235))
     hall.plate([(-1.1, 0, 9.48), (1.7, 0, 9.48), (1.7, 0.7, 9.48), (-1.1, 0.7, 9.48)], (150, 190, 175))
     for x in (-1.1, -0.4, 0.3, 1.0, 1.7):

@@ -45,7 +45,7 @@ class Sensor:
 
 
 def _noise_tile(seed: int, width: int, height: int, sigma: float) -> npt.NDArray[np.int16]:
-    """Mostly luma noise, (height, width, 3)."""
+    """Draw noise (height, width, 3), mostly of luma."""
     source = np.random.default_rng(seed)
     luma = source.normal(0, sigma, (height, width, 1))
     chroma = cv2.blur(source.normal(0, sigma, (height, width, 3)), (3, 3))

@@ -88,7 +88,7 @@ class Archiver:
         return self._log.read(self._position, limit)
 
     def _again(self, turn: Callable[[], T]) -> T:
-        """``turn``, once more whenever the log has let go of what comes next between looking and reading."""
+        """Take ``turn``, once more whenever the log has let go of what comes next between looking and reading."""
         while True:
             try:
                 return turn()

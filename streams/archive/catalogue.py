@@ -90,7 +90,7 @@ class ArchiveCatalogue:
         return [_ROW.decode(body) for (body,) in rows]
 
     def open_days(self, log_id: str, partition: int, *, ended: bool) -> list[OpenDay]:
-        """Site-days that are not over, or those that are but have no segment yet."""
+        """Return site-days that are not over, or those that are but have no segment yet."""
         with undamaged(self._db):
             rows = self._db.execute(
                 "SELECT body FROM open_days WHERE log_id = ? AND partition = ? AND ended = ? ORDER BY site_id, day",
@@ -180,7 +180,7 @@ class ArchiveCatalogue:
             db.execute("DELETE FROM segments WHERE name = ?", (name,))
 
     def segments(self, site_id: str | None = None) -> list[Segment]:
-        """Finished segments, of one site or all, by site and day."""
+        """Return finished segments, of one site or all, by site and day."""
         with undamaged(self._db):
             rows = self._db.execute(
                 "SELECT body FROM segments WHERE ?1 IS NULL OR site_id = ?1 ORDER BY site_id, day, name", (site_id,)

@@ -75,7 +75,7 @@ Part = ConfigurationPart | BatchesPart | EndPart
 
 
 def file_name(head: SegmentHead) -> str:
-    """``site/YYYYMMDD-log.seg``: where a segment lies in the archive's folder. Another log's day is another file."""
+    """Return ``site/YYYYMMDD-log.seg``: a segment's place in the archive. Another log's day is another file."""
     return f"{head.site_id}/{head.day}-{head.log_id[:8]}{SUFFIX}"
 
 

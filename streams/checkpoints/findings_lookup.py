@@ -36,7 +36,7 @@ class KafkaLookup:
         return next((kept for kept in found if kept.finding.finding_id == finding_id), None)
 
     def resting_on(self, event_id: str) -> list[StoredFinding]:
-        """Reads everything: an id may stand anywhere in a finding's facts. Repeats of dead workers are left out."""
+        """Read everything: an id may stand anywhere in a finding's facts. Repeats of dead workers are left out."""
         found: dict[str, StoredFinding] = {}
         for partition in range(self._partitions):
             for kept in self._all(partition):

@@ -127,11 +127,11 @@ class SqliteCheckpointStore:
         return int(row[0])
 
     def failures(self) -> dict[int, int]:
-        """Position → how often feeding it raised an uncaught error."""
+        """Return position → how often feeding it raised an uncaught error."""
         return {position: times for position, (times, _) in self.failure_details().items()}
 
     def failure_details(self) -> dict[int, tuple[int, str]]:
-        """Position → how often feeding it raised an uncaught error, and the last one."""
+        """Return position → how often feeding it raised an uncaught error, and the last one."""
         with self._lock, undamaged(self._db):
             rows = self._db.execute("SELECT position, times, detail FROM failures ORDER BY position").fetchall()
         return {int(position): (int(times), str(detail)) for position, times, detail in rows}
@@ -147,7 +147,7 @@ class SqliteCheckpointStore:
             db.execute("INSERT OR IGNORE INTO skipped VALUES (?)", (position,))
 
     def skipped(self) -> frozenset[int]:
-        """Positions that a person has given up."""
+        """Return positions that a person has given up."""
         with self._lock, undamaged(self._db):
             rows = self._db.execute("SELECT position FROM skipped").fetchall()
         return frozenset(int(position) for (position,) in rows)

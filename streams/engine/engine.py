@@ -140,7 +140,7 @@ class Engine:
         return sorted(self._sites, key=lambda site_id: (self._rows.get(site_id, -1), site_id))
 
     def changed_sites(self) -> list[str]:
-        """Sites that have changed since their last snapshot, longest ago first."""
+        """Return sites that have changed since their last snapshot, longest ago first."""
         return list(self._dirty)
 
     def snapshot(self, site_id: str, record_hash: bytes = b"") -> SnapshotRow:

@@ -154,7 +154,7 @@ class SiteState:
             apply_record(view, event)
 
     def _erase(self, site_group: SiteLatenessGroup, record: ReferenceErased) -> None:
-        """States whose key names what was erased end here, without a finding."""
+        """End states whose key names what was erased, without a finding."""
         eraser = Eraser([erasure_of(record)])
         for bound_rule in site_group.group.rules:
             self.runners[bound_rule.name].erase(record.site_id, eraser)
@@ -180,7 +180,7 @@ class SiteState:
         return bool(requests)
 
     def _late(self, site_group: SiteLatenessGroup, event: AnyEvent) -> None:
-        """Instant rules take a late event at once; for the others it widens a window to judge again."""
+        """Give a late event to instant rules at once; for the others widen a window to judge again."""
         if event.__class__ in VIEW_KINDS:
             self._fold(site_group.view, event)  # configuration is never late unless clocks broke; it is never lost
         missed = []

@@ -161,7 +161,7 @@ def _begun(rows: Sequence[LatenessGroupRow], max_out_of_orderness_ms: int) -> La
 
 
 def _distinct(views: Sequence[SiteView]) -> tuple[tuple[SiteView, ...], list[int]]:
-    """Views without repetitions, and each one's number among them: groups mostly agree."""
+    """Return views without repetitions, and each one's number among them: groups mostly agree."""
     distinct: list[SiteView] = []
     numbers = []
     for view in views:

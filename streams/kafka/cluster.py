@@ -166,11 +166,11 @@ class KafkaCluster:
         return self.tails()(topic, partition)
 
     def tails(self) -> KafkaTails:
-        """Readers that share one connection and take turns: for looking into many partitions, not for waiting."""
+        """Open readers that share one connection and take turns: for looking into many partitions, not for waiting."""
         return KafkaTails(self)
 
     def follower(self, stale_s: float, monotonic_s: Callable[[], float] = time.monotonic) -> KafkaFollower:
-        """Readers that share one connection, and what each fetch brings: for who goes along with many partitions."""
+        """Open readers that share one connection and what a fetch brings: for who goes along with many partitions."""
         return KafkaFollower(self, stale_s, monotonic_s)
 
     def close(self) -> None:

@@ -175,7 +175,7 @@ class PointSpool:
                 raise
 
     def _place(self, points: Sequence[Point]) -> list[Point]:
-        """Points with their own nanosecond each; those that were given one before are left out."""
+        """Return points with their own nanosecond each; those that were given one before are left out."""
         placed = []
         for point in points:
             if not point.key:

@@ -54,7 +54,7 @@ def topics(settings: Settings) -> Iterator[CheckResult]:
 
 
 def partitions(settings: Settings) -> Iterator[CheckResult]:
-    """Snapshots belong to the log, reach into it, and nothing has stopped a partition. One line if all is well."""
+    """Check that snapshots belong to the log, and that no partition is stopped. One line if all is well."""
     names, retention_ms = topic_names(settings), settings.log.retention_days * DAY_MS
     with open_cluster(settings, "linli-doctor") as cluster, ExitStack() as opened:
         count, log_id, tails, sender = log_partitions(cluster, settings), "", cluster.tails(), cluster.producer()
@@ -97,7 +97,7 @@ def _overtaken(what: str, log: KafkaLogReader, through: int, retention_ms: int) 
 
 
 def workers(settings: Settings) -> Iterator[CheckResult]:
-    """Somebody works on the partitions."""
+    """Check that somebody works on the partitions."""
     with open_cluster(settings, "linli-doctor") as cluster:
         members = cluster.group_members(f"{topic_names(settings).prefix}streams")
     if not members:

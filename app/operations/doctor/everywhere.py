@@ -74,7 +74,7 @@ def mqtt(settings: Settings) -> Iterator[CheckResult]:
 
 
 def incidents(settings: Settings) -> Iterator[CheckResult]:
-    """Schema, alarms, deliveries, and the server's clock."""
+    """Check the schema, alarms, deliveries, and the server's clock."""
     url = incidents_url(settings)
     if _missing_file(url):
         yield fail("incidents", f"{url} is not there", "linli run makes it")
@@ -143,7 +143,7 @@ def clock_line(whose: str, off_ms: int) -> CheckResult:
 
 
 def inventory(settings: Settings) -> Iterator[CheckResult]:
-    """Sites and devices are known: without them nothing is accepted."""
+    """Check that sites and devices are known: without them nothing is accepted."""
     url = inventory_url(settings)
     if _missing_file(url):
         yield fail("inventory", f"{url} is not there", "linli inventory load FILE")
@@ -161,7 +161,7 @@ def inventory(settings: Settings) -> Iterator[CheckResult]:
 
 
 def evidence(settings: Settings) -> Iterator[CheckResult]:
-    """Uploads have somewhere to go."""
+    """Check that uploads have somewhere to go."""
     yield from folder("evidence", settings.evidence.folder)
 
 

@@ -95,7 +95,7 @@ class _OldLog:
         return states
 
     def check_time(self) -> None:
-        """Partitions that become one must end at about the same time: the last one holds back the others."""
+        """Raise unless partitions that become one end at about the same time: the last one holds back the others."""
         told = {}
         for number, log in enumerate(self._logs):
             if log.end() > log.begin():

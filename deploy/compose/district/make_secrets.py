@@ -99,7 +99,7 @@ def _pem(certificate: x509.Certificate) -> str:
 
 
 def _once(file: Path, text: str) -> None:
-    """Readable in the volume by whichever account its server runs under; who may mount it is the Compose file's."""
+    """Write it once, readable by whichever account its server runs under; who may mount it is the Compose file's."""
     if not file.exists():
         part = file.with_suffix(".part")
         part.write_text(text, encoding="utf-8")

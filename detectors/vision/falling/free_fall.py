@@ -191,7 +191,7 @@ def _spread(coarse: _Curves, cost: float, speed_ms: float, drop_m: float) -> tup
 
 
 def _sideways(path: SightingPath, nearness: Floats) -> tuple[float, float]:
-    """Sideways speed (px/s at the end) and RMS error of x = (x₀ + u·t)·p: straight in the world, p = nearness."""
+    """Fit sideways speed (px/s at the end) and RMS error of x = (x₀ + u·t)·p: straight in the world, p = nearness."""
     t = path.t_s - path.t_s[0]
     columns = np.stack([nearness, t * nearness], axis=1)
     solved, *_ = np.linalg.lstsq(columns, path.x_px, rcond=None)
@@ -249,7 +249,7 @@ def fit_calibrated(whole: SightingPath, perspective: Perspective, centre_row_px:
 
 
 def _parabola(t_s: Floats, heights_m: Floats, perspective: Perspective) -> tuple[Floats, Floats, Floats]:
-    """(h₀, v₀, g/2), their covariance, and the misses in px: least squares with errors equal in px, not in metres."""
+    """Fit (h₀, v₀, g/2), their covariance, and the misses in px: least squares with errors equal in px, not metres."""
     scales = perspective.px_per_m(heights_m)
     columns = np.stack([np.ones_like(t_s), -t_s, -(t_s**2)], axis=1) * scales[:, None]
     solved, *_ = np.linalg.lstsq(columns, heights_m * scales, rcond=None)

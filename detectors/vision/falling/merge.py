@@ -98,7 +98,7 @@ class FallGroups:
         self._groups.append(FallGroup(span, [verdict]))
 
     def complete(self, now_ms: float, falling: Sequence[FallSpan] = ()) -> list[FallGroup]:
-        """Groups that are over by ``now_ms``, each once.
+        """Return groups that are over by ``now_ms``, each once.
 
         A group is over ``SETTLE_MS`` after its last sighting; while one of ``falling``, tracklets still going down, may
         belong to it, ``HOLD_MS`` after: the mirror image is out of its pane before the thing is on the ground.

@@ -126,7 +126,7 @@ def judge(track: Tracklet, scene: CameraView, frame_ms: float) -> FallVerdict:
 
 
 def _judge_heads(sightings: tuple[Sighting, ...], tail: float, scene: CameraView, frame_ms: float) -> list[FallVerdict]:
-    """Verdicts without the last ``tail`` (a part of the time) and without more and more of the first."""
+    """Return verdicts without the last ``tail`` (a part of the time) and without more and more of the first."""
     first, duration = sightings[0].at_ms, sightings[-1].at_ms - sightings[0].at_ms
     verdicts = []
     for head in _HEAD_PARTS:

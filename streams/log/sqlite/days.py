@@ -35,7 +35,7 @@ def day_of(batch: Batch) -> str:
 
 
 def utc_day(at_ms: int) -> str:
-    """``YYYYMMDD`` of a moment.
+    """Return ``YYYYMMDD`` of a moment.
 
     >>> utc_day(86_400_000)
     '19700102'
