@@ -262,8 +262,10 @@ def translate_error(error: DBAPIError, where: str) -> LinliError | None:
 def is_permanent_refusal(detail: str) -> bool:
     """Return whether a server that says ``detail`` while connecting will go on refusing us.
 
-    >>> is_permanent_refusal('FATAL: password authentication failed for user "linli"'), is_permanent_refusal("Connection
-    refused") (True, False)
+    >>> is_permanent_refusal('FATAL: password authentication failed for user "linli"')
+    True
+    >>> is_permanent_refusal("Connection refused")
+    False
     """
     return "FATAL" in detail and any(words in detail for words in _REFUSALS)
 
