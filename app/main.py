@@ -87,7 +87,7 @@ def linli() -> None:
 
 
 def main() -> None:
-    """Entry point: ends the process with the exit code of its command line."""
+    """End the process with the exit code of its command line: the entry point."""
     sys.exit(exit_code(sys.argv[1:]))
 
 

@@ -42,7 +42,7 @@ class Actor(msgspec.Struct, kw_only=True):
     visible: Callable[[float], float] = _always
 
     def place(self, camera: FacadeCamera, t_s: float) -> tuple[float, float, float] | None:
-        """Column, row and size (px) at a time; None when it is not there or behind the lens."""
+        """Return column, row and size (px) at a time; None when it is not there or behind the lens."""
         if not self.begin_s <= t_s <= self.end_s:
             return None
         column, row, depth = camera.project(self.path(t_s))

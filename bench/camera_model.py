@@ -25,7 +25,7 @@ class FacadeCamera(msgspec.Struct, frozen=True, kw_only=True):
     distance_m: float
 
     def project(self, point: tuple[float, float, float]) -> tuple[float, float, float]:
-        """Column, row (px) and depth (m) of a world point; depth ≤ 0 is behind the lens."""
+        """Return column, row (px) and depth (m) of a world point; depth ≤ 0 is behind the lens."""
         x, up, z = point[0], point[1] - self.eye_m, point[2]
         cos, sin = math.cos(self.pitch_rad), math.sin(self.pitch_rad)
         depth = z * cos + up * sin
@@ -47,7 +47,7 @@ class FacadeCamera(msgspec.Struct, frozen=True, kw_only=True):
         return x, self.eye_m + depth_m * sin - down * cos, depth_m * cos + down * sin
 
     def geometry(self, random: np.random.Generator, click_error_px: float) -> FacadeGeometry:
-        """Three storey edges as an operator would click them, each off by ``click_error_px`` (σ)."""
+        """Return three storey edges as an operator would click them, each off by ``click_error_px`` (σ)."""
         top = self.height_at_row(0.06 * self.height)
         bottom = max(self.height_at_row(0.97 * self.height), 0.0)
         floors = np.round(np.linspace(bottom / STOREY_M + 1.2, min(top, 200.0) / STOREY_M + 0.8, 3), 1)

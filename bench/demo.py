@@ -74,7 +74,7 @@ def _wait_for_set_up(process: subprocess.Popen[str], began_s: float) -> tuple[fl
 
 
 def _first_s(data: Path, set_up_ms: int) -> float | None:
-    """Seconds from set-up to the first finding on the feed that fell due after it."""
+    """Return seconds from set-up to the first finding on the feed that fell due after it."""
     store = Store(f"sqlite:///{data / 'incidents.db'}")
     with store.read() as connection:
         query = select(func.min(findings.c.taken_ms)).where(findings.c.due_ms >= set_up_ms)

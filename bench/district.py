@@ -124,7 +124,7 @@ class Run(msgspec.Struct, kw_only=True):
 
 @contextmanager
 def loaded_district(mix: Mix, workers: int) -> Iterator[District]:
-    """A district whose log holds the mix's history, judged to its end, and whose processes wait for messages."""
+    """Yield a district whose log holds the mix's history, judged to its end, and whose processes wait for messages."""
     servers = Plan(partitions=PARTITIONS, console=True, results=True, postgres_as_shipped=True)
     plan = msgspec.structs.replace(servers, workers=workers, incidents=1)
     with running_district(plan) as district:
@@ -175,7 +175,7 @@ def measure(district: District, mix: Mix, seconds: float) -> Run:
 
 @contextmanager
 def sending(district: District, mix: Mix, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
-    """The sender, at work for so long, or until this is left."""
+    """Yield the sender, at work for so long, or until this is left."""
     _say(f"sending {mix.rate_per_s:,.0f} a second")
     arguments = ["--url", district.mqtt_url, "--rate", str(mix.rate_per_s), "--seconds", str(seconds)]
     command = [sys.executable, "-m", "bench.mqtt_load", *arguments, "--start-ms", str(mix.start_ms)]
@@ -246,7 +246,7 @@ def _decided_ms(district: District) -> dict[str, int]:
 
 
 def incidents_between(district: District, from_ms: int, to_ms: int) -> list[tuple[str, int]]:
-    """(scenario, moment) of every incident that was opened between these moments."""
+    """Return (scenario, moment) of every incident that was opened between these moments."""
     query = select(incidents.c.scenario, incidents.c.opened_ms).where(incidents.c.opened_ms.between(from_ms, to_ms - 1))
     with district.incidents_store() as store, store.read() as connection:
         return [(scenario, opened_ms) for scenario, opened_ms in connection.execute(query)]
@@ -288,7 +288,7 @@ def costs(run: Run) -> Iterator[Figure]:
 
 
 def us_an_event(run: Run, cpu_s: float) -> float:
-    """Processor time by the event."""
+    """Return processor time by the event."""
     return cpu_s / max(run.events, 1) * 1e6
 
 
@@ -366,7 +366,7 @@ def _rates(first: float) -> Iterator[float]:
 
 
 def _wait_judged(district: District) -> None:
-    """Until the workers have read what the log holds and stand at ingest's time."""
+    """Wait until the workers have read what the log holds and stand at ingest's time."""
     end_s = time.monotonic() + JUDGED_S
     while (look := look_at(district)).lag_records or not look.behind_ms or look.behind_ms > MAX_BEHIND_MS:
         if time.monotonic() > end_s:

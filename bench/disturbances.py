@@ -77,7 +77,7 @@ class Disturber:
             patch[:] = (patch * (1 - alpha) + moved * alpha).astype(np.uint8)
 
     def expose(self, picture: Luma, t_s: float) -> Luma:
-        """``picture`` as the sensor gives it: shaken, lit and noisy."""
+        """Return ``picture`` as the sensor gives it: shaken, lit and noisy."""
         shaken = self._shaken(picture)
         gain, offset = self._light(t_s)
         lit = cv2.convertScaleAbs(shaken, alpha=gain, beta=offset) if (gain, offset) != (1.0, 0.0) else shaken
@@ -111,7 +111,7 @@ class Disturber:
 def _foliage(
     random: np.random.Generator, width: int, height: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Grey and cover (0–1) of leaves (height, width)."""
+    """Return grey and cover (0–1) of leaves (height, width)."""
     size = (width, height)
     coarse = random.normal(0, 1, (height // 3 + 1, width // 3 + 1)).astype(np.float32)
     grain = cv2.resize(cv2.GaussianBlur(coarse, (0, 0), 1.0), size, interpolation=cv2.INTER_LINEAR)

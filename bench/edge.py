@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def parts(video: Path, manifest: Path | None, count: int) -> Iterator[Part]:
-    """Every part of a camera's work, over ``count`` frames of ``video``; the detector's with a manifest only."""
+    """Yield every part of a camera's work, over ``count`` frames of ``video``; the detector's with a manifest only."""
     cv2.setNumThreads(1)
     frames, took_ms = decoded(video, count)
     yield part_of("decode", took_ms[1:])
@@ -72,7 +72,7 @@ def parts(video: Path, manifest: Path | None, count: int) -> Iterator[Part]:
 
 
 def decoded(video: Path, count: int) -> tuple[list[Frame], list[float]]:
-    """The first ``count`` frames, and what each cost to decode, ms."""
+    """Return the first ``count`` frames, and what each cost to decode, ms."""
     source, frames, took_ms = read_video(video), [], []
     for _ in itertools.repeat(None, count):
         began_s = time.process_time()

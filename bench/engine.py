@@ -46,12 +46,12 @@ def measured(events: int, work: Callable[[], object]) -> Speed:
 
 
 def lived(events: int, seed: int) -> list[AnyEvent]:
-    """The first ``events`` of a simulated day of eight communities, configuration included, in order of acceptance."""
+    """Return the first ``events`` of a simulated day of eight communities, with configuration, as accepted."""
     return generate(SimulationRequest(seed=seed, days=1, sites=SITES)).events[:events]
 
 
 def cut(events: Sequence[AnyEvent], size: int) -> list[Batch]:
-    """Batches of ``size``, each releasing everything its writer had received."""
+    """Return batches of ``size``, each releasing everything its writer had received."""
     batches = []
     for start in range(0, len(events), size):
         after = events[start + size] if start + size < len(events) else events[-1]

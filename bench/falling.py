@@ -124,7 +124,7 @@ def _describe(clip: Composite) -> str:
 def run(
     falls: int, nuisances: int, seed: int, shared: Path | None, sizes: Sizes = SIZES
 ) -> tuple[dict[str, Tally], Counter[str]]:
-    """Tallies per mode over ``falls`` clips with a fall and ``nuisances`` occurrences, two to a clip."""
+    """Return tallies per mode over ``falls`` clips with a fall and ``nuisances`` occurrences, two to a clip."""
     tallies = {mode: Tally() for mode in MODES}
     shown: Counter[str] = Counter()
     kinds = sorted(NUISANCES)

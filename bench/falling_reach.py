@@ -58,7 +58,7 @@ def fall_of(seed: int, size_px: float, contrast: int) -> Composite:
 
 
 def found_of(size_px: float, contrast: int, seed: int, clips: int) -> dict[str, int]:
-    """In how many of ``clips`` clips the fall was found, per mode."""
+    """Return in how many of ``clips`` clips the fall was found, per mode."""
     found = dict.fromkeys(MODES, 0)
     for k in range(clips):
         clip = fall_of(seed + k, size_px, contrast)
@@ -68,7 +68,7 @@ def found_of(size_px: float, contrast: int, seed: int, clips: int) -> dict[str, 
 
 
 def reach_table(size_m: float, focal_px: float) -> list[str]:
-    """Rows: how many px ``size_m`` is at heights on the wall, for distances; the camera is on the ground."""
+    """Return rows: how many px ``size_m`` is at heights on the wall, for distances; the camera is on the ground."""
     heights = (15, 30, 60, 90)
     rows = ["| distance | " + " | ".join(f"{h} m up" for h in heights) + " |", "|---|" + "---|" * len(heights)]
     for distance in (10, 20, 30, 50):

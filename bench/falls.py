@@ -31,7 +31,7 @@ class Fall(msgspec.Struct, kw_only=True):
 
 
 def free_fall(start: Point, velocity: Point, terminal_ms: float) -> Callable[[float], Point]:
-    """Position at a time after release, with drag ∝ speed² (``terminal_ms``: where it balances gravity)."""
+    """Return position at a time after release, with drag ∝ speed² (``terminal_ms``: where it balances gravity)."""
     times, places = [0.0], [start]
     place, speed = np.array(start, float), np.array(velocity, float)
     while place[1] > 0.0 and times[-1] < 12.0:
@@ -51,7 +51,7 @@ def free_fall(start: Point, velocity: Point, terminal_ms: float) -> Callable[[fl
 def random_fall(
     random: np.random.Generator, camera: FacadeCamera, begin_s: float, *, min_px: float = 3.0, min_drop_m: float = 6.5
 ) -> Fall | None:
-    """A fall of at least ``min_px`` half-way and ``min_drop_m`` within the picture; None: this camera sees none."""
+    """Draw a fall of at least ``min_px`` half-way and ``min_drop_m`` in the picture; None: this camera sees none."""
     for _ in range(60):
         fall = _try_fall(random, camera, begin_s)
         if fall.size_px >= min_px and fall.drop_in_sight_m >= min_drop_m and fall.end_s - fall.begin_s >= 0.7:

@@ -102,7 +102,7 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 def publish(port: int, events: int, rate: float) -> None:
-    """Heartbeats of 200 gates, QoS 1, at ``rate`` a second (0: as fast as the broker takes them)."""
+    """Send heartbeats of 200 gates, QoS 1, at ``rate`` a second (0: as fast as the broker takes them)."""
     client = mqtt.Client(CallbackAPIVersion.VERSION2)
     client.max_inflight_messages_set(500)
     client.connect("127.0.0.1", port)
@@ -226,7 +226,7 @@ def _wait(done: Callable[[], bool], timeout_s: float) -> None:
 
 
 def _quantiles(values_ms: list[int]) -> tuple[float, float]:
-    """(p50, p99); not a number when there are too few."""
+    """Return (p50, p99); not a number when there are too few."""
     if len(values_ms) < 2:
         return math.nan, math.nan
     cuts = statistics.quantiles(values_ms, n=100)

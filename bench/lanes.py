@@ -33,7 +33,7 @@ class Line(msgspec.Struct, frozen=True):
     retain: bool = False
 
     def payload(self, run: str, n: int, now_ms: int, track: int) -> bytes:
-        """It as the device says it now.
+        """Return it as the device says it now.
 
         Args:
             run: a name that no earlier run had, so that no id is used twice.

@@ -108,7 +108,7 @@ class Mix:
         self._failing = across(iter(self._rooms(CHARGING_ROOMS, CHARGING_ROOMS + FAILING_ROOMS)))
 
     def records(self) -> list[Configuration]:
-        """The inventory: rooms in which something charges are known for two hours, all other devices since now."""
+        """Return the inventory: rooms where something charges are known for two hours, all other devices since now."""
         old_ms = self.start_ms - HISTORY_MS
         known = {(community.site_id, meter.device_id) for community, meter in self._charging}
         return [
@@ -154,7 +154,7 @@ class Mix:
         yield Stream("meters", SHARES["meters"] * self.rate_per_s, lines)
 
     def _reading(self, number: int | None, community: Community, meter: Device, at_ms: int) -> Any:
-        """Of a charging room its charger's; of others a standby of 5 to 70 W, which is nothing a rule looks for."""
+        """Return a charging room's charger's reading; for others a standby of 5 to 70 W, which no rule looks for."""
         if number is not None:
             return sampled(
                 community.site_id, meter, [charging(meter, self.start_ms, number % MATURE_BLOCKS)], at_ms, self._rng
@@ -165,7 +165,7 @@ class Mix:
         return msgspec.structs.replace(reading, power_w=power_w, power_factor=0.9)
 
     def _persons(self) -> Iterator[Stream]:
-        """A person is credential, open, passage, closed; one after the other at each door."""
+        """Yield persons, each a credential, open, passage, closed; one after the other at each door."""
         doors = [(c, u) for c, u in self._units() if not _is_quiet(c, u)]
         per_s = AT_STAIRS * SHARES["gates"] * self.rate_per_s / 3
         pause_s = len(doors) / per_s
@@ -184,7 +184,7 @@ class Mix:
             yield Stream("gates", per_s, [what(c) for c in self.communities], part * 0.3 * pause_s)
 
     def _heartbeats(self) -> Iterator[Stream]:
-        """Gates that nobody uses must prove that they live, or what passes them stays unverified."""
+        """Yield heartbeats: gates that nobody uses must prove that they live, or what passes them stays unverified."""
         quiet = [(c, u) for c, u in self._units() if _is_quiet(c, u)]
         yield Stream("state", len(quiet) / HEARTBEAT_S, [_gate(c, u, DeviceReported) for c, u in quiet])
 
@@ -200,7 +200,7 @@ class Mix:
     # --- situations ---------------------------------------------------------------------------------------------------
 
     def _situations(self) -> Iterator[Stream]:
-        """Each kind twice: at places that have one incident, and at those that have it again and again."""
+        """Yield each kind twice: at places that have one incident, and at those that have it again and again."""
         for kind, streams, places in self._kinds():
             yield from streams(1 / FRESH_S, places[:FRESH_PLACES])
             yield from streams(self._again_per_s(kind), places[FRESH_PLACES:])
@@ -225,7 +225,7 @@ class Mix:
     def _stays(
         self, share: str, per_s: float, label: ObjectLabel, units: Places, where: str, sightings: int, from_s: float
     ) -> Iterator[Stream]:
-        """Something enters, is there, and leaves: one stream for each sighting."""
+        """Yield one stream for each sighting: something enters, is there, and leaves."""
         phases = [TrackPhase.ENTERED, *[TrackPhase.PRESENT] * (sightings - 2), TrackPhase.LEFT]
         for n, phase in enumerate(phases):
             dwell_ms = int(n * SIGHTING_S * 1_000)
@@ -283,7 +283,7 @@ def site_ids() -> list[str]:
 
 
 def across(pairs: Iterator[tuple[Community, T]]) -> list[tuple[Community, T]]:
-    """The pairs so ordered that neighbours are of different communities: the first of each, the second of each, …"""
+    """Return the pairs so ordered that neighbours are of different communities: each one's first, its second, …"""
     by_site: dict[str, list[tuple[Community, T]]] = {}
     for community, one in pairs:
         by_site.setdefault(community.site_id, []).append((community, one))

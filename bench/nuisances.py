@@ -47,7 +47,7 @@ def _bird_actor(
 
 
 def bird_straight(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts_s: float) -> list[Actor]:
-    """Across the picture at 7–15 m/s, climbing or sinking up to 60°."""
+    """Draw a bird across the picture at 7–15 m/s, climbing or sinking up to 60°."""
     speed, slope = random.uniform(7, 15), math.radians(random.uniform(-60, 30))
     heading = random.choice([-1.0, 1.0])
     velocity = (heading * speed * math.cos(slope), speed * math.sin(slope), float(random.uniform(-2, 2)))
@@ -56,7 +56,7 @@ def bird_straight(random: np.random.Generator, camera: FacadeCamera, begin_s: fl
 
 
 def bird_curved(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts_s: float) -> list[Actor]:
-    """Circling with a radius of 4–15 m in a tilted plane."""
+    """Draw a bird circling with a radius of 4–15 m in a tilted plane."""
     centre = _somewhere(random, camera, float(random.uniform(20, 50)), (0.15, 0.7))
     radius, speed, tilt = random.uniform(4, 15), random.uniform(6, 12), random.uniform(0.1, 1.0)
     phase, turn = random.uniform(0, 2 * math.pi), random.choice([-1.0, 1.0])
@@ -73,7 +73,7 @@ def bird_curved(random: np.random.Generator, camera: FacadeCamera, begin_s: floa
 
 
 def bird_diving(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts_s: float) -> list[Actor]:
-    """From flight into a steep glide of 10–20 m/s, flaring out above the ground."""
+    """Draw a bird from flight into a steep glide of 10–20 m/s, flaring out above the ground."""
     start = _somewhere(random, camera, camera.distance_m * random.uniform(0.5, 0.95), (0.05, 0.3))
     speed, steep = random.uniform(9, 20), math.radians(random.uniform(40, 80))
     heading, onset = random.choice([-1.0, 1.0]), random.uniform(0.2, 0.8)
@@ -92,7 +92,7 @@ def bird_diving(random: np.random.Generator, camera: FacadeCamera, begin_s: floa
 
 
 def insect(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts_s: float) -> list[Actor]:
-    """5–10 mm at 0.25–1.2 m before the lens, turning at random, some of it out of focus."""
+    """Draw an insect of 5–10 mm at 0.25–1.2 m before the lens, turning at random, some of it out of focus."""
     depth = float(random.uniform(0.25, 1.2))
     start = _somewhere(random, camera, depth, (0.0, 0.6))
     steps = int(lasts_s * 100) + 2
@@ -145,22 +145,22 @@ def _drifting(
 
 
 def leaf(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts_s: float) -> list[Actor]:
-    """Sinking at 0.8–2 m/s, rocking."""
+    """Draw a leaf sinking at 0.8–2 m/s, rocking."""
     return _drifting(random, camera, begin_s, lasts_s, sink=(0.8, 2.0), size=float(random.uniform(0.05, 0.14)))
 
 
 def plastic_bag(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts_s: float) -> list[Actor]:
-    """Carried by the wind, rising or sinking up to 2 m/s."""
+    """Draw a bag carried by the wind, rising or sinking up to 2 m/s."""
     return _drifting(random, camera, begin_s, lasts_s, sink=(-1.0, 2.0), size=float(random.uniform(0.25, 0.45)))
 
 
 def balloon(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts_s: float) -> list[Actor]:
-    """Rising at 1.5–3 m/s."""
+    """Draw a balloon rising at 1.5–3 m/s."""
     return _drifting(random, camera, begin_s, lasts_s, sink=(-3.0, -1.5), size=0.3)
 
 
 def rain(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts_s: float) -> list[Actor]:
-    """60–250 drops at 6–9 m/s, 1.5–15 m before the lens, each in sight once."""
+    """Draw 60–250 drops at 6–9 m/s, 1.5–15 m before the lens, each in sight once."""
     wind = float(random.normal(0, 1.5))
     drops = []
     for _ in range(int(random.integers(60, 250))):
@@ -175,7 +175,7 @@ def rain(random: np.random.Generator, camera: FacadeCamera, begin_s: float, last
 
 
 def snow(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts_s: float) -> list[Actor]:
-    """30–90 flakes at 1–1.6 m/s, 1–12 m before the lens."""
+    """Draw 30–90 flakes at 1–1.6 m/s, 1–12 m before the lens."""
     flakes: list[Actor] = []
     for _ in range(int(random.integers(30, 90))):
         at = begin_s + float(random.uniform(0, 0.6 * lasts_s))
@@ -186,7 +186,7 @@ def snow(random: np.random.Generator, camera: FacadeCamera, begin_s: float, last
 
 
 def _on_ground(random: np.random.Generator, camera: FacadeCamera) -> Point:
-    """A point whose upper part the picture's lowest eighth shows, whatever the camera's pitch (a rise, a gallery)."""
+    """Draw a point whose upper part the picture's lowest eighth shows at any camera pitch (a rise, a gallery)."""
     return camera.world_at(
         float(random.uniform(0.1, 0.9)) * camera.width,
         float(random.uniform(0.88, 1.0)) * camera.height,
@@ -195,7 +195,7 @@ def _on_ground(random: np.random.Generator, camera: FacadeCamera) -> Point:
 
 
 def pedestrian(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts_s: float) -> list[Actor]:
-    """Walking at 0.9–1.8 m/s, in any direction, at the picture's lower edge."""
+    """Draw someone walking at 0.9–1.8 m/s, in any direction, at the picture's lower edge."""
     start, heading = _on_ground(random, camera), random.uniform(0, 2 * math.pi)
     speed, step, grey = random.uniform(0.9, 1.8), random.uniform(1.6, 2.2), _grey(random)
     velocity = (float(speed * math.cos(heading)), 0.0, float(speed * math.sin(heading)))
@@ -218,7 +218,7 @@ def pedestrian(random: np.random.Generator, camera: FacadeCamera, begin_s: float
 
 
 def car(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts_s: float) -> list[Actor]:
-    """Passing at 4–12 m/s at the lower edge, a third of them towards the camera."""
+    """Draw a car passing at 4–12 m/s at the lower edge, a third of them towards the camera."""
     start = _on_ground(random, camera)
     speed, towards = float(random.uniform(4, 12)), random.random() < 0.33
     velocity = (0.2 * speed, 0.0, -0.5 * speed) if towards else (float(random.choice([-1, 1])) * speed, 0.0, 0.0)
@@ -230,7 +230,7 @@ def car(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts
 
 
 def drone(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts_s: float) -> list[Actor]:
-    """Climbing or sinking at 2–6 m/s with a soft start, or crossing."""
+    """Draw a drone climbing or sinking at 2–6 m/s with a soft start, or crossing."""
     start = _somewhere(random, camera, float(random.uniform(10, camera.distance_m)), (0.1, 0.5))
     fall, drift, ramp = random.uniform(-6, 6), random.normal(0, 2), random.uniform(0.5, 1.5)
 
@@ -250,7 +250,7 @@ def _on_wall(random: np.random.Generator, camera: FacadeCamera) -> Point:
 
 
 def glint(random: np.random.Generator, camera: FacadeCamera, begin_s: float, _lasts_s: float) -> list[Actor]:
-    """A window is opened: its reflection slides over a few panes, downwards too."""
+    """Draw a window that is opened: its reflection slides over a few panes, downwards too."""
     start = _on_wall(random, camera)
     velocity = (float(random.normal(0, 2)), float(random.uniform(-6, 2)), 0.0)
     shine = float(random.uniform(0.4, 1.2))
@@ -265,7 +265,7 @@ def glint(random: np.random.Generator, camera: FacadeCamera, begin_s: float, _la
 
 
 def laundry(random: np.random.Generator, camera: FacadeCamera, begin_s: float, lasts_s: float) -> list[Actor]:
-    """Two to five cloths swinging on a line."""
+    """Draw two to five cloths swinging on a line."""
     hook = _on_wall(random, camera)
     cloths = []
     for k in range(int(random.integers(2, 6))):
@@ -308,7 +308,7 @@ def glass_lift(random: np.random.Generator, camera: FacadeCamera, begin_s: float
 
 
 def lamps(random: np.random.Generator, camera: FacadeCamera, begin_s: float, _lasts_s: float) -> list[Actor]:
-    """Windows lit one below the other (someone walks downstairs), and one that blinks."""
+    """Draw windows lit one below the other (someone walks downstairs), and one that blinks."""
     start, pace = _on_wall(random, camera), float(random.uniform(0.15, 0.8))
     lit = []
     for k in range(int(random.integers(3, 8))):

@@ -20,7 +20,7 @@ class Processes:
         self.peak_mb = dict.fromkeys(roots, 0.0)
 
     def cpu_s(self) -> dict[str, float]:
-        """Seconds of processor time so far."""
+        """Return seconds of processor time so far."""
         return {name: sum(_cpu_s(each) for each in _tree(root)) for name, root in self._roots.items()}
 
     def look(self) -> None:

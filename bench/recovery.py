@@ -50,7 +50,7 @@ class FindingsWatch:
         self._next = {p: tail.end() for p, tail in self._tails.items()}
 
     def first_due_after(self, at_ms: int) -> dict[int, int]:
-        """Partition → when its first finding that was due after ``at_ms`` was sent. Waits up to :data:`PATIENCE_S`."""
+        """Return partition → when its first finding due after ``at_ms`` was sent. Waits up to :data:`PATIENCE_S`."""
         found: dict[int, int] = {}
         end_s = time.monotonic() + PATIENCE_S
         while len(found) < len(self._tails) and time.monotonic() < end_s:
@@ -89,7 +89,7 @@ def recoveries(district: District, kills: int) -> Iterator[Recovery]:
 
 
 def _wait_shared(district: District, workers: int) -> None:
-    """Until every worker has partitions and nothing waits."""
+    """Wait until every worker has partitions and nothing waits."""
     end_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < end_s:
         shared = sum(bool(owned_by(worker)) for worker in district.processes("worker"))

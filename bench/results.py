@@ -50,7 +50,7 @@ class Speed(msgspec.Struct, frozen=True):
 
 
 def points_of(count: int) -> list[Point]:
-    """Half findings with keys of their own, half aggregates, over 40 sites."""
+    """Return half findings with keys of their own, half aggregates, over 40 sites."""
     found = []
     for n in range(count // 2):
         site, at_ms = f"s{n % SITES}", T0 + n * 40
@@ -61,7 +61,7 @@ def points_of(count: int) -> list[Point]:
 
 
 def spooled(spool: PointSpool, points: Sequence[Point]) -> Speed:
-    """Into the spool, durably, 500 a step."""
+    """Measure the way into the spool, durably, 500 a step."""
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     for n in range(0, len(points), STEP_POINTS):
         spool.append([SourceBatch("bench", "one", n, points[n : n + STEP_POINTS])], T0)
@@ -69,7 +69,7 @@ def spooled(spool: PointSpool, points: Sequence[Point]) -> Speed:
 
 
 def sent(spool: PointSpool, target: PointStore) -> Speed:
-    """Out of the spool."""
+    """Measure the way out of the spool."""
     sender = ResultsSender(spool, target, lambda: T0, _nobody)
     wall_s, cpu_s, count = time.perf_counter(), time.process_time(), 0
     while taken := sender.step():
@@ -78,7 +78,7 @@ def sent(spool: PointSpool, target: PointStore) -> Speed:
 
 
 def measured(records: Sequence[bytes], book: MemoryDirectory, events: int) -> Speed:
-    """Encoded batches into measurements, state kept every 64."""
+    """Measure encoded batches into measurements, state kept every 64."""
     measures, rows = LogMeasures("log/0", book, lambda _key: None), 0
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     for n, record in enumerate(records):

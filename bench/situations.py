@@ -103,18 +103,18 @@ class Situations:
             yield pause_s - away_s, DeviceStateChanged(**itself, online=False)
 
     def _phase(self, pause_s: float) -> float:
-        """Until an actor's first time, so that all of a kind together are evenly at work from the start."""
+        """Return the time to an actor's first turn: all of a kind together are evenly at work from the start."""
         return self._rng.uniform(1.0, pause_s)
 
 
 def passage(site_id: str, unit: Unit, track_id: int) -> PassageObserved:
-    """Somebody comes in at a unit's door."""
+    """Return that somebody comes in at a unit's door."""
     camera = head(site_id, unit.camera_id("door"), unit.door_id)
     return PassageObserved(**camera, direction=Direction.IN, track_id=track_id, score=0.9)
 
 
 def stay(camera: dict[str, Any], label: ObjectLabel, track_id: int, sightings: int) -> list[ObjectObserved]:
-    """Something enters a zone, is there, and leaves."""
+    """Return the events of something that enters a zone, is there, and leaves."""
     phases = [TrackPhase.ENTERED, *[TrackPhase.PRESENT] * (sightings - 2), TrackPhase.LEFT]
     return [
         ObjectObserved(

@@ -58,19 +58,19 @@ class Nobody:
         self.records = 0
 
     def assigned(self, partitions: object) -> None:
-        """Says that it is ready."""
+        """Say that it is ready."""
         print("ready", flush=True)
 
     def revoked(self, partitions: object) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def delivered(self, partition: int, position: int, data: bytes, written_ms: int = 0) -> None:
-        """One more."""
+        """Count one more."""
         self.records += 1
 
 
 def empty_agent(url: str, topic: str, records: int) -> None:
-    """A process: Faust over the topic with a handler that does nothing, until so many records have come."""
+    """Run Faust over the topic with a handler that does nothing, until so many records have come; for a process."""
 
     async def live() -> None:
         nobody = Nobody()
@@ -86,7 +86,7 @@ def empty_agent(url: str, topic: str, records: int) -> None:
 
 
 def cut(events: Sequence[AnyEvent], size: int) -> list[Batch]:
-    """Each partition's events in batches of ``size``, each releasing everything its writer had received."""
+    """Cut each partition's events into batches of ``size``, each releasing everything its writer had received."""
     batches = []
     for partition in range(PARTITIONS):
         own = [event for event in events if partition_of(event.site_id, PARTITIONS) == partition]
@@ -116,11 +116,11 @@ class Bench:
         ]
 
     def worker(self, name: str) -> Child:
-        """``linli streams run`` without its supervisor, so that its CPU time is one process's."""
+        """Start ``linli streams run`` without its supervisor, so that its CPU time is one process's."""
         return start_child(name, self.folder, "streams", "run", "--no-supervisor", settings=self.settings)
 
     def append(self, batches: Sequence[Batch], pause_s: float = 0.0) -> None:
-        """Into the log."""
+        """Append to the log."""
         writer = KafkaLogWriter(self.cluster, self.names.log, range(PARTITIONS))
         for start in range(0, len(batches), GROUP):
             writer.append(batches[start : start + GROUP])
@@ -139,14 +139,14 @@ class Bench:
         return [self._tails(self.names.log, n).end() for n in range(PARTITIONS)]
 
     def wait(self) -> None:
-        """Until everything is judged."""
+        """Wait until everything is judged."""
         while any(at < end for at, end in zip(self.judged(), self.ends(), strict=True)):
             time.sleep(0.05)
 
 
 @contextmanager
 def broker() -> Iterator[Bench]:
-    """A bench over a broker of its own."""
+    """Yield a bench over a broker of its own."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder, port = Path(name), 19_650
         with (folder / "kafka.log").open("wb") as log:
@@ -170,7 +170,7 @@ def _when_it_answers(folder: Path, port: int) -> Bench:
 
 
 def throughput(bench: Bench, events: int, size: int) -> Cost:
-    """Worker and empty agent over the same records, delivered by Faust."""
+    """Measure worker and empty agent over the same records, delivered by Faust."""
     lives = lived(events, seed=1)
     batches = cut(lives, size)
     bench.append([Batch(partition=n, watermark_ms=0) for n in range(PARTITIONS)])
@@ -197,7 +197,7 @@ def throughput(bench: Bench, events: int, size: int) -> Cost:
 
 
 def recoveries(bench: Bench, kills: int) -> list[float]:
-    """Seconds from the kill of one of two workers until each partition has gone on, while the log grows."""
+    """Return seconds from the kill of one of two workers until each partition has gone on, while the log grows."""
     found = []
     workers = [bench.worker("first"), bench.worker("second")]
     position_ms = 2_000_000_000_000
@@ -218,7 +218,7 @@ def recoveries(bench: Bench, kills: int) -> list[float]:
 
 
 def _settle(bench: Bench, watermark_ms: int) -> None:
-    """Until everything is judged for ten seconds in a row: the group has its shape."""
+    """Wait until everything is judged for ten seconds in a row: the group has its shape."""
     quiet_s = time.monotonic()
     while time.monotonic() - quiet_s < 10.0:
         bench.append([Batch(partition=p, watermark_ms=watermark_ms) for p in range(PARTITIONS)], 0.3)
@@ -232,7 +232,7 @@ def _cpu_s(process: psutil.Process) -> float:
 
 
 def figures(events: int, sizes: Sequence[int], kills: int) -> Iterator[Figure]:
-    """Everything this bench has to say."""
+    """Yield everything this bench has to say."""
     for size in sizes:
         with broker() as bench:
             cost = throughput(bench, events, size)
@@ -255,7 +255,7 @@ def figures(events: int, sizes: Sequence[int], kills: int) -> Iterator[Figure]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=60_000)
     parser.add_argument("--batch", type=int, nargs="*", default=[8, 64])

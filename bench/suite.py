@@ -50,7 +50,7 @@ def _speed(what: str, speed: engine_bench.Speed) -> Figure:
 
 
 def ingest() -> Iterator[Figure]:
-    """From MQTT to a durable log: events a second out of a full queue, and delay at a steady rate."""
+    """Measure the way from MQTT to a durable log: events a second out of a full queue, and delay at a steady rate."""
     with tempfile.TemporaryDirectory() as folder:
         full = ingest_bench.throughput(Path(folder), 20_000)
     yield Figure("events/s of CPU out of a full mosquitto queue", f"{full.events / full.cpu_s:,.0f}")
@@ -116,7 +116,7 @@ def _film(folder: Path) -> Path:
 
 
 def results() -> Iterator[Figure]:
-    """Points a second through the spool into InfluxDB and results.db; events a second measured."""
+    """Measure points a second through the spool into InfluxDB and results.db, and events a second."""
     yield from results_bench.figures(100_000)
 
 
@@ -132,7 +132,7 @@ def streams() -> Iterator[Figure]:
 
 
 def district() -> Iterator[Figure]:
-    """Everything a district is made of, MQTT to incident, for a minute."""
+    """Measure everything a district is made of, MQTT to incident, for a minute."""
     mix = Mix(2_000.0, wall_ms())
     with district_bench.loaded_district(mix, 1) as running:
         run = district_bench.measure(running, mix, 60.0)

@@ -76,7 +76,7 @@ class Traffic:
         self._boxes = {(c.site_id, d.device_id): c.box_of(d.device_id) for c in self._communities for d in c.devices}
 
     def records(self) -> list[Configuration]:
-        """The inventory: rooms in which something charges are known for two hours, all other devices since now."""
+        """Return the inventory: rooms where something charges are known for two hours, all other devices since now."""
         old_ms, now_ms = self._start_ms - HISTORY_MS, self._start_ms - 1_000
         known = {(c.site_id, meter.device_id) for c in self._communities for meter in _chargers(c)}
         return [
@@ -98,7 +98,7 @@ class Traffic:
         return sorted(received, key=lambda event: event.received_ms)
 
     def live(self) -> Iterator[Due]:
-        """(seconds from now until due, topic, event), without end; the sender sets the time with :func:`stamped`."""
+        """Yield (seconds until due, topic, event), without end; the sender sets the time with :func:`stamped`."""
         actors = [*self._meters(), *self._doors(), *self._cameras(), *self._sensors()]
         for community in self._communities:
             situations = Situations(community, SITES, self._rng, self._tracks)
@@ -168,7 +168,7 @@ class Traffic:
 
 
 def stamped(event: AnyEvent, now_ms: int) -> AnyEvent:
-    """``event`` as it happens now."""
+    """Return ``event`` as it happens now."""
     if isinstance(event, ObjectFell):
         return msgspec.structs.replace(event, at_ms=now_ms, started_ms=now_ms - event.duration_ms)
     return msgspec.structs.replace(event, at_ms=now_ms)
@@ -180,7 +180,7 @@ def _chargers(community: Community) -> Sequence[Device]:
 
 
 def _failing(community: Community) -> Sequence[Device]:
-    """These only come and go; their readings are not missed by any other rule."""
+    """Return the devices that only come and go; their readings are not missed by any other rule."""
     rooms = [meter for meter in community.of_class(DeviceClass.METER) if meter.consented]
     return rooms[1::CHARGERS]
 
@@ -211,7 +211,7 @@ def charging(meter: Device, start_ms: int, block: int) -> Load:
 
 
 def grace(site_id: str, at_ms: int) -> ThresholdConfigured:
-    """After a last will a device is silent soon."""
+    """Return the threshold by which a device is silent soon after a last will."""
     return ThresholdConfigured(
         event_id="",
         site_id=site_id,

@@ -46,7 +46,7 @@ class Erasure(msgspec.Struct, frozen=True):
 
 
 def digest_of(site_id: str, kind: ReferenceKind, ref: str) -> str:
-    """32 hex digits that tell a reference of a site without naming it."""
+    """Return 32 hex digits that tell a reference of a site without naming it."""
     return hashlib.blake2b("\x1f".join((site_id, kind, ref)).encode(), digest_size=16).hexdigest()
 
 
@@ -66,7 +66,7 @@ def erasure_of(record: ReferenceErased) -> Erasure:
 
 
 def was_erased(finding: Finding) -> bool:
-    """Whether a reference was taken out of ``finding``, so that it no longer says what was decided under its id."""
+    """Return whether a reference was taken out of ``finding``: it no longer says what was decided under its id."""
     values = (finding.key, finding.subject.ref, *(fact.value for fact in finding.facts if isinstance(fact.value, str)))
     return any(is_tombstone(token) for value in values for token in _TOKEN.findall(value))
 
@@ -82,7 +82,7 @@ class Eraser:
             site[key] = max(site.get(key, 0), erasure.before_ms)
 
     def event(self, event: AnyEvent) -> AnyEvent | None:
-        """``event`` without the references; None when it is about nothing else."""
+        """Return ``event`` without the references; None when it is about nothing else."""
         kept: AnyEvent | None = event
         if event.site_id in self._before:
             match event:
@@ -101,7 +101,7 @@ class Eraser:
         return kept
 
     def finding(self, finding: Finding) -> Finding:
-        """``finding`` without the references: tombstones in its key, subject and facts."""
+        """Return ``finding`` without the references: tombstones in its key, subject and facts."""
         if finding.site_id not in self._before:
             return finding
         at_ms = finding.decided_ms
@@ -116,7 +116,7 @@ class Eraser:
         return msgspec.structs.replace(finding, subject=subject, key=key, facts=facts)
 
     def text(self, site_id: str, text: str, at_ms: int) -> str:
-        """``text`` with a tombstone for every word in it that is one of the references (of any kind)."""
+        """Return ``text`` with a tombstone for every word in it that is one of the references (of any kind)."""
         site = self._before.get(site_id)
         if not site or not text:
             return text

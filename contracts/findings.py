@@ -110,7 +110,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def finding_id(site_id: str, rule: str, key: str, onset_ms: int, onset_event_id: str | None, nth: int) -> str:
-    """The id of a finding: 24 hex digits of a hash of what makes it this one (docs/protocol.md#findings)."""
+    """Return the id of a finding: 24 hex digits of a hash of what makes it this one (docs/protocol.md#findings)."""
     text = "\x1f".join((site_id, rule, key, str(onset_ms), onset_event_id or "due", str(nth)))
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 

@@ -26,7 +26,7 @@ def is_id(text: str) -> bool:
 
 
 def check_id(text: str, what: str) -> str:
-    """``text`` itself when it is a well-formed id.
+    """Return ``text`` itself when it is a well-formed id.
 
     Raises:
         Rejected: with reason ``bad_id``, naming ``what`` and the value (cut to 60 characters).

@@ -33,7 +33,7 @@ class DeliveryStep(msgspec.Struct, frozen=True):
 
 
 def wait_ms(attempt: int, jitter: float) -> int:
-    """How long to wait after attempt number ``attempt`` (from 1): doubling from 1 s to 15 min, half of it jitter.
+    """Return how long to wait after attempt ``attempt`` (from 1): doubling from 1 s to 15 min, half of it jitter.
 
     ``jitter`` is uniform in 0–1.
 

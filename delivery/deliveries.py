@@ -94,7 +94,7 @@ def notification_detail(kind: DeliveryKind, severity: Severity, state: AlertStat
 def add_deliveries(
     connection: Connection, receivers: Iterable[str], incident: Incident, kind: DeliveryKind, now_ms: int
 ) -> None:
-    """One pending row per receiver, due now; news that a receiver already has a row for is left alone."""
+    """Add one pending row per receiver, due now; leave news alone that a receiver already has a row for."""
     notifications = new_notifications(connection, notifications_of(receivers, incident, kind, now_ms))
     write_notifications(connection, [(allot(connection, DELIVERIES), one) for one in notifications])
 
@@ -112,7 +112,7 @@ def notifications_of(
 
 
 def new_notifications(connection: Connection, notifications: Sequence[Notification]) -> list[Notification]:
-    """Those that have no row yet, in their order."""
+    """Return those that have no row yet, in their order."""
     if not notifications:
         return []
     known = set(connection.execute(_KNOWN, {"keys": [one.delivery_id for one in notifications]}).scalars())
@@ -120,7 +120,7 @@ def new_notifications(connection: Connection, notifications: Sequence[Notificati
 
 
 def write_notifications(connection: Connection, numbered: Sequence[tuple[int, Notification]]) -> None:
-    """A pending row, due now, for each with its ordinal."""
+    """Write a pending row, due now, for each with its ordinal."""
     rows = [_row(ordinal, notifications) for ordinal, notifications in numbered]
     if rows:
         connection.execute(insert(deliveries), rows)

@@ -49,7 +49,7 @@ FOLLOW_UPS = frozenset({DeliveryKind.CORRECTED, DeliveryKind.CLOSED})
 def mute_reason(
     profile: ReceiverProfile, incident: Incident, kind: DeliveryKind, *, told: bool, now_ms: int
 ) -> MuteReason | None:
-    """Why ``profile`` is not told, or None when it is. ``told``: an earlier delivery of the incident reached it."""
+    """Return why ``profile`` is not told; None when it is. ``told``: an earlier delivery of the incident reached it."""
     if Origin(incident.origin) not in profile.origins:
         return MuteReason.ORIGIN
     if kind in FOLLOW_UPS:

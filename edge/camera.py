@@ -123,7 +123,7 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
 
 
 def convert(tables: dict[str, Any], kind: type[T], where: str) -> T:
-    """``tables`` as ``kind``.
+    """Return ``tables`` as ``kind``.
 
     Raises:
         ConfigurationError: naming the key, its fault, and the file.

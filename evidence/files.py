@@ -124,7 +124,7 @@ class EvidenceFiles:
         return size
 
     def part_bytes(self, box_id: str) -> int:
-        """Bytes on disk of the box's incomplete uploads."""
+        """Return bytes on disk of the box's incomplete uploads."""
         folder = self._parts / check_id(box_id, "box")
         return sum(path.stat().st_size for path in folder.glob("*.part")) if folder.exists() else 0
 
@@ -164,7 +164,7 @@ class EvidenceFiles:
 
 
 def check_sha256(text: str) -> str:
-    """``text`` itself when it is 64 lower-case hex digits; so it is safe as a file name.
+    """Return ``text`` itself when it is 64 lower-case hex digits; so it is safe as a file name.
 
     Raises:
         Rejected: with reason ``bad_id``.

@@ -175,7 +175,7 @@ class Part:
 
 
 def _chunks(plain: Iterable[bytes]) -> Iterator[bytes]:
-    """``plain`` cut anew into full chunks and a shorter last one; an empty file is one empty chunk."""
+    """Yield ``plain`` cut anew into full chunks and a shorter last one; an empty file is one empty chunk."""
     held, any_yet = bytearray(), False
     for piece in plain:
         held += piece

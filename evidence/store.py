@@ -76,7 +76,7 @@ def name_evidence(connection: Connection, named: Sequence[NamedEvidence]) -> Non
 def settle_evidence(
     connection: Connection, sha256: str, state: EvidenceState, now_ms: int, *, box_id: str, size_bytes: int, reason: str
 ) -> None:
-    """The bytes arrived (or proved wrong); every incident that names them changes. Present bytes stay present.
+    """Note that the bytes arrived (or proved wrong); every incident naming them changes. Present bytes stay present.
 
     What was erased stays erased, also when its upload was under way.
     """
@@ -101,14 +101,14 @@ def expire_evidence(connection: Connection, now_ms: int) -> list[str]:
 
 
 def mark_expired(connection: Connection, sha256: str, now_ms: int) -> None:
-    """The bytes are not here and will not be any more; every incident that names them changes."""
+    """Note that the bytes are not here and will not be any more; every incident that names them changes."""
     values = {"state": EvidenceState.EXPIRED.value, "settled_ms": now_ms}
     connection.execute(update(evidence).where(evidence.c.sha256 == sha256).values(values))
     _announce(connection, sha256, now_ms)
 
 
 def erase_evidence(connection: Connection, hashes: Iterable[str], now_ms: int) -> None:
-    """These bytes are erased: they are gone, and not taken any more should a box still have them."""
+    """Note that these bytes are erased: gone, and not taken any more should a box still have them."""
     values = {"state": EvidenceState.EXPIRED.value, "reason": ERASED, "settled_ms": now_ms}
     for sha256 in sorted(hashes):
         if _exists(connection, sha256):
@@ -150,7 +150,7 @@ def evidence_of(connection: Connection, incident_id: str) -> list[EvidenceRow]:
 
 
 def incidents_naming(connection: Connection, sha256: str) -> list[tuple[str, str, str]]:
-    """(incident_id, site_id, mime) of every incident that names the bytes."""
+    """Return (incident_id, site_id, mime) of every incident that names the bytes."""
     join = incident_evidence.join(incidents, incidents.c.incident_id == incident_evidence.c.incident_id)
     query = select(incidents.c.incident_id, incidents.c.site_id, incident_evidence.c.mime).select_from(join)
     rows = connection.execute(query.where(incident_evidence.c.sha256 == sha256).order_by(incidents.c.ordinal))
@@ -158,7 +158,7 @@ def incidents_naming(connection: Connection, sha256: str) -> list[tuple[str, str
 
 
 def unnamed_evidence(connection: Connection, before_ms: int | None = None) -> list[tuple[str, str, int]]:
-    """(sha256, box_id, bytes) of what is present but no incident names, if it came before ``before_ms``."""
+    """Return (sha256, box_id, bytes) of what is present but no incident names, if it came before ``before_ms``."""
     join = evidence.outerjoin(incident_evidence, evidence.c.sha256 == incident_evidence.c.sha256)
     query = select(evidence.c.sha256, evidence.c.box_id, evidence.c.size_bytes).select_from(join)
     query = query.where(incident_evidence.c.sha256.is_(None), evidence.c.state == EvidenceState.PRESENT.value)

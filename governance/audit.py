@@ -29,7 +29,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     previous_hash: str
 
     def hash(self) -> str:
-        """SHA-256 of the entry with its predecessor's hash, as 64 hex digits."""
+        """Return SHA-256 of the entry with its predecessor's hash, as 64 hex digits."""
         return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
 
 
@@ -51,7 +51,7 @@ def record(connection: Connection, actor: str, action: str, subject: str, detail
 
 
 def entries(connection: Connection, after: int = 0, limit: int = 1000) -> list[tuple[AuditEntry, str]]:
-    """Entries after number ``after`` with their stored hashes, in order."""
+    """Return the entries after number ``after`` with their stored hashes, in order."""
     query = select(audit_log).where(audit_log.c.seq > after).order_by(audit_log.c.seq).limit(limit)
     names = AuditEntry.__struct_fields__
     rows = connection.execute(query).mappings()

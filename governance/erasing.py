@@ -58,7 +58,7 @@ def erase(stores: Stores, erasure: Erasure) -> list[ErasureResult]:
 
 
 def verify(stores: Stores) -> Iterator[tuple[Erasure, list[ErasureResult]]]:
-    """For every erasure ever asked for: what each store says now. Nothing is changed."""
+    """Yield, for every erasure ever asked for, what each store says now. Nothing is changed."""
     with stores.store.read() as connection:
         asked = ordered_erasures(connection)
     for each in asked:
@@ -71,7 +71,7 @@ def verify(stores: Stores) -> Iterator[tuple[Erasure, list[ErasureResult]]]:
 
 
 def _hold_on(stores: Stores, erasure: Erasure) -> str:
-    """The hold that keeps what names the reference: one on the site, or on an incident that names it. "": none."""
+    """Return the hold that keeps what names the reference: one on the site, or on an incident naming it. "": none."""
     with stores.store.read() as connection:
         site = held_now(connection).sites.get(erasure.site_id)
         holds = {str(hold) for hold in find_mentions(connection, erasure).held.values()}
@@ -79,7 +79,7 @@ def _hold_on(stores: Stores, erasure: Erasure) -> str:
 
 
 def _kept(answer: ErasureResult, hold: str) -> ErasureResult:
-    """Under a hold the tables and the archive stay whole: they are what the held incident rests on."""
+    """Return that it is kept. Under a hold tables and archive stay whole: the held incident rests on them."""
     if hold and answer.store in _UNDER_HOLD and answer.outcome in {ErasureOutcome.STILL_THERE, ErasureOutcome.AGES_OUT}:
         return msgspec.structs.replace(answer, outcome=ErasureOutcome.HELD, detail=f"{answer.detail}, by {hold}")
     return answer

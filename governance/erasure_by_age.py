@@ -46,7 +46,7 @@ def find_in_log(stores: Stores, erasure: Erasure) -> tuple[ErasureResult, set[st
 
 
 def _kept_ms(stores: Stores) -> int:
-    """How long what a day of the log began with is there at most: a day is as long as it is open, and one is grace."""
+    """Return how long a day's beginning is in the log at most: a day is as long as it is open, and one is grace."""
     return (stores.log_days + 2) * DAY_MS
 
 
@@ -68,7 +68,7 @@ def erase_judged(stores: Stores, erasure: Erasure, *, dry: bool, asked_ms: int =
 def _of_topics(
     stores: Stores, topics: TopicEraser, erasure: Erasure, *, dry: bool, asked_ms: int
 ) -> list[ErasureResult]:
-    """Findings go by age, as the log; of snapshots compaction drops what the workers' new rows have replaced."""
+    """Return that findings go by age, as the log; of snapshots compaction drops what workers' new rows replaced."""
     if not dry:
         topics.take_back(erasure, stores.clock_ms())
     findings = _goes_with_its_segment(stores, "findings", topics.findings(erasure), "findings")
@@ -95,7 +95,7 @@ def _events_of(data: bytes) -> Iterable[AnyEvent]:
 
 
 def _engine(stores: Stores, erasure: Erasure, *, dry: bool, asked_ms: int) -> list[ErasureResult]:
-    """Findings get tombstones; a snapshot is written anew by `linli run` once the log has told it to forget."""
+    """Put tombstones in findings; `linli run` writes a snapshot anew once the log has told it to forget."""
     engine = stores.engine_store
     if engine is None:
         return []

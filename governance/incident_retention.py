@@ -77,7 +77,7 @@ def delete_expired(connection: Connection, now_ms: int) -> DeletedCounts:
 
 
 def totals(connection: Connection, site_id: str) -> dict[tuple[str, str, str], int]:
-    """(month, scenario, state) → how many incidents were deleted."""
+    """Return (month, scenario, state) → how many incidents were deleted."""
     rows = connection.execute(select(incident_totals).where(incident_totals.c.site_id == site_id))
     found: dict[tuple[str, str, str], int] = {}
     for row in rows:

@@ -58,7 +58,7 @@ class LogRetention:
         self._readers, self._taken = readers, taken
 
     def __call__(self, now_ms: int) -> None:
-        """One turn."""
+        """Take one turn."""
         plan = plan_days(
             self._log.days(),
             oldest_day=utc_day(now_ms - self._days * DAY_MS),
@@ -96,7 +96,7 @@ class SegmentRetention:
         self._days, self._site_days = days, site_days
 
     def __call__(self, now_ms: int) -> None:
-        """One turn."""
+        """Take one turn."""
         with self._store.read() as connection:
             held = held_now(connection)
         sites = set(held.sites) | {hold.site_id for hold in held.incidents.values()}
@@ -119,7 +119,7 @@ class IncidentRetention:
         self._store, self._days = store, days
 
     def __call__(self, now_ms: int) -> None:
-        """One turn."""
+        """Take one turn."""
         while True:
             with self._store.write() as connection:
                 gone = delete_closed_incidents(connection, now_ms - self._days * DAY_MS, now_ms)
@@ -136,7 +136,7 @@ class Retention:
         self._keepers, self._clock_ms = keepers, clock_ms
 
     def step(self) -> None:
-        """One turn of each.
+        """Take one turn of each.
 
         Raises:
             Transient: a store cannot be written now; the next turn does it.
@@ -149,7 +149,7 @@ class Retention:
                 LOG.error("retention_failed", of=name, error=str(error))
 
     def run(self, stop: threading.Event, every_s: float = EVERY_S, *, mine: Callable[[], bool] = lambda: True) -> None:
-        """At once, then every hour until ``stop``, while ``mine`` says that this process is the one that does."""
+        """Run at once, then every hour until ``stop``, while ``mine`` says that this process is the one that does."""
         while not stop.is_set():
             if mine():
                 self.step()

@@ -38,7 +38,7 @@ class TopicMentions(msgspec.Struct):
     evidence: set[str] = msgspec.field(default_factory=set)
 
     def add(self, record: KafkaRecord) -> None:
-        """One more."""
+        """Add one more."""
         self.records += 1
         self.newest_ms = max(self.newest_ms, record.timestamp_ms)
 
@@ -59,7 +59,7 @@ class TopicEraser:
         self._cluster.close()
 
     def log(self, erasure: Erasure) -> TopicMentions:
-        """Records of the log that name it."""
+        """Return records of the log that name it."""
         eraser, found = Eraser([erasure]), TopicMentions()
         for record in self._records(self._names.log, erasure.site_id):
             try:

@@ -14,7 +14,7 @@ MAX_LENGTH = 256
 
 
 def hash_password(password: str) -> str:
-    """``scrypt$n$r$p$salt$hash`` with a new random salt."""
+    """Return ``scrypt$n$r$p$salt$hash`` with a new random salt."""
     salt = os.urandom(16)
     return f"scrypt${_N}${_R}${_P}${salt.hex()}${_scrypt(password, salt, _N, _R, _P).hex()}"
 

@@ -110,7 +110,7 @@ class Users:
             audit.record(connection, actor, "user.remove", name, {}, self._clock_ms())
 
     def people(self) -> list[Principal]:
-        """Everybody, by name."""
+        """Return everybody, by name."""
         with self._store.read() as connection:
             names = connection.execute(select(users.c.name).order_by(users.c.name)).scalars().all()
             return [_person(connection, name) for name in names]
@@ -179,19 +179,19 @@ class Users:
 
 
 def check_name(name: str) -> None:
-    """Raises ConfigurationError unless ``name`` may be a person's."""
+    """Raise ConfigurationError unless ``name`` may be a person's."""
     if _NAME.fullmatch(name) is None or name == SYSTEM:
         raise ConfigurationError(f"user name {name[:60]!r}: 1–40 letters, digits and . _ @ -, and not {SYSTEM!r}")
 
 
 def check_password(password: str) -> None:
-    """Raises ConfigurationError unless ``password`` is long enough."""
+    """Raise ConfigurationError unless ``password`` is long enough."""
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise ConfigurationError(f"password of {len(password)} characters, expected {MIN_LENGTH}–{MAX_LENGTH}")
 
 
 def check_roles(roles: dict[str, Role]) -> None:
-    """Raises ConfigurationError unless there is a role, each at a site id or ``*``."""
+    """Raise ConfigurationError unless there is a role, each at a site id or ``*``."""
     if not roles:
         raise ConfigurationError("a user needs at least one role, such as operator@site-1 or viewer@*")
     for site_id in roles:

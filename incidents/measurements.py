@@ -45,7 +45,7 @@ def identity_of(connection: Connection) -> str:
 
 
 def change_batch_after(connection: Connection, seq: int | None, limit: int) -> ChangeBatch:
-    """Up to ``limit`` changes after ``seq``; None begins with the oldest that is held."""
+    """Return up to ``limit`` changes after ``seq``; None begins with the oldest that is held."""
     missed = 0
     if seq is None or not can_resume(connection, seq):
         oldest = connection.execute(select(func.min(incident_changes.c.seq))).scalar()
@@ -65,7 +65,7 @@ def change_batch_after(connection: Connection, seq: int | None, limit: int) -> C
 def attempts_after(
     connection: Connection, ended_ms: int, now_ms: int, limit: int
 ) -> tuple[int, list[DeliveryAttempted]]:
-    """About ``limit`` attempts that ended after ``ended_ms``, settled by ``now_ms``; and the time up to which."""
+    """Return about ``limit`` attempts ended after ``ended_ms``, settled by ``now_ms``; and the time up to which."""
     end = attempts.c.at_ms + attempts.c.took_ms
     within = (end > ended_ms) & (end <= now_ms - SETTLED_MS) & (attempts.c.at_ms > ended_ms - LONGEST_MS)
     last = select(end).where(within).order_by(end).limit(1)
@@ -125,7 +125,7 @@ def _taken(connection: Connection, found: list[Change]) -> list[FindingTaken]:
 
 
 def _severities(connection: Connection, found: list[Change]) -> dict[str, str]:
-    """incident → the severity of the finding that opened it: its own may have risen since, and a point is forever."""
+    """Return incident → the severity of the finding that opened it: its own may have risen; a point is forever."""
     table = findings.c
     query = select(table.incident_id, table.content).where(table.nth == 0, table.applied.is_(True))
     rows = connection.execute(query.where(table.incident_id.in_({change.incident_id for change in found})))
@@ -139,7 +139,7 @@ def _severities(connection: Connection, found: list[Change]) -> dict[str, str]:
 
 
 def _states(connection: Connection, found: list[Change]) -> dict[tuple[str, int], str]:
-    """(incident, time) → the state that a person's action, or a withdrawal, led to."""
+    """Return (incident, time) → the state that a person's action, or a withdrawal, led to."""
     pairs = {(c.incident_id, c.at_ms) for c in found if c.kind in {ChangeKind.ACTED, ChangeKind.WITHDRAWN}}
     table = incident_actions.c
     query = select(table.incident_id, table.at_ms, table.to_state).order_by(table.incident_id, table.version)

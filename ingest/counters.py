@@ -41,7 +41,7 @@ class Counters:
         self.accepted_durable = HopTimes(Hop.ACCEPTED_TO_DURABLE)
 
     def durable(self, batches: Sequence[Batch], now_ms: int) -> None:
-        """These are in the log since ``now_ms`` (wall time). Called by the log's thread alone."""
+        """Note that these are in the log since ``now_ms`` (wall time). Called by the log's thread alone."""
         self.batches.inc(len(batches))
         self.appended.inc(sum(len(batch.events) for batch in batches))
         said = [event for batch in batches for event in batch.events if event.source_id not in _OWN]
@@ -49,5 +49,5 @@ class Counters:
         self.accepted_durable.add(now_ms - event.received_ms for event in said)
 
     def value(self, name: str, **labels: str) -> float:
-        """The present value of a metric by its exposed name (``…_total`` for counters); 0 when it never moved."""
+        """Return a metric's present value by its exposed name (``…_total`` for counters); 0 when it never moved."""
         return self.registry.get_sample_value(name, labels) or 0.0

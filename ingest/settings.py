@@ -52,7 +52,7 @@ class BrokerAddress(msgspec.Struct, frozen=True):
 
 
 def broker_address(url: str, password: Secret = NO_PASSWORD, ca_file: Path | None = None) -> BrokerAddress:
-    """The parts of ``mqtt[s]://[user[:password]@]host[:port]``; ``password`` (``user:password``) wins over the URL's.
+    """Parse ``mqtt[s]://[user[:password]@]host[:port]``; ``password`` (``user:password``) wins over the URL's.
 
     ``ca_file`` holds the certificates of a private authority; without one the system's authorities are trusted.
 

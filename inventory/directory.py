@@ -136,7 +136,7 @@ def building_of(directory: SiteDirectory, site_id: str, place_id: str) -> str | 
 
 
 def zone_of(directory: SiteDirectory, site_id: str) -> ZoneInfo:
-    """The site's time zone; one that does not exist counts as the default, since an incident must not wait for it."""
+    """Return the site's time zone; for one that does not exist the default, since an incident must not wait for it."""
     try:
         return ZoneInfo(directory.time_zone(site_id))
     except (ZoneInfoNotFoundError, ValueError):

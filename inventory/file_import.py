@@ -97,7 +97,7 @@ def _record(fields: dict[str, Any], where: str, now_ms: int) -> Configuration:
 
 
 def _refuse_unknown(fields: dict[str, Any], record: Configuration, where: str) -> None:
-    """A misspelt key must not be ignored in what a person wrote."""
+    """Raise on a misspelt key: it must not be ignored in what a person wrote."""
     unknown = sorted(set(fields) - set(record.__struct_fields__) - {"kind"})
     if unknown:
         raise ConfigurationError(f"{where}: unknown key {unknown[0]!r}; expected {', '.join(record.__struct_fields__)}")

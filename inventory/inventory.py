@@ -99,7 +99,7 @@ class Inventory:
         return [record for record in self._in_force("site_configured", None) if isinstance(record, SiteConfigured)]
 
     def history(self, limit: int) -> list[tuple[int, str, int, Configuration]]:
-        """(change, actor, when, record), newest first."""
+        """Return (change, actor, when, record), newest first."""
         with self._tables.read() as rows:
             found = rows.execute(
                 "SELECT change, actor, at_ms, body FROM changes ORDER BY change DESC LIMIT ?", (limit,)
@@ -132,7 +132,7 @@ class Inventory:
         return int(found[0][0]) if found else 0
 
     def set_followed(self, follower: str, change: int) -> None:
-        """Everything up to ``change`` is durable in ``follower``'s log."""
+        """Note that everything up to ``change`` is durable in ``follower``'s log."""
         with self._tables.write() as rows:
             rows.execute(
                 "INSERT INTO followers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET change = excluded.change",
@@ -154,7 +154,7 @@ class Inventory:
                 rows.execute("INSERT INTO waiting_topics VALUES (?, ?, ?, ?)", values)
 
     def pending(self) -> tuple[list[PendingDevice], list[PendingTopic]]:
-        """Devices and topics that wait, the ones heard most often first; of what two followers know, the newer word."""
+        """Return devices and topics that wait, the most heard first; of what two followers know, the newer word."""
         with self._tables.read() as rows:
             device_rows = rows.execute("SELECT body FROM waiting_devices ORDER BY last_ms")
             topic_rows = rows.execute("SELECT body FROM waiting_topics ORDER BY last_ms")

@@ -23,7 +23,7 @@ class DeviceHealth(Protocol):
     """When devices were last heard."""
 
     def last_seen(self, site_id: str) -> Mapping[str, LastSeen]:
-        """device_id → what is known; devices never heard may be missing."""
+        """Return device_id → what is known; devices never heard may be missing."""
         ...
 
 

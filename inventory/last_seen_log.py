@@ -57,7 +57,7 @@ class LastSeenFollower(LastSeenTable):
         return any(more)
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop``."""
+        """Run until ``stop``."""
         while not stop.is_set():
             if not self.step():
                 stop.wait(_ROUND_S)
@@ -79,7 +79,7 @@ class LastSeenFollower(LastSeenTable):
 
 
 def first_since(log: LogReader, since_ms: int) -> int:
-    """The first position whose watermark says ``since_ms`` or later, give or take records that say nothing of time."""
+    """Return the first position whose watermark says ``since_ms`` or later, give or take records that say no time."""
     low, high = log.begin(), log.end()
     while low < high:
         middle = (low + high) // 2

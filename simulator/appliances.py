@@ -18,12 +18,12 @@ Make = Callable[[random.Random, int, int], Load]
 
 
 def standby(rng: random.Random, from_ms: int, to_ms: int) -> Load:
-    """Router and clocks: a few watts, always."""
+    """Draw router and clocks: a few watts, always."""
     return Load("standby", 0.6, 0.02, [flat(from_ms, to_ms, rng.uniform(4, 14))])
 
 
 def fridge(rng: random.Random, from_ms: int, to_ms: int) -> Load:
-    """Compressor cycles of 15–28 minutes with pauses of 20–40, and a short surge at each start."""
+    """Draw compressor cycles of 15–28 minutes with pauses of 20–40, and a short surge at each start."""
     watts, spans, at_ms = rng.uniform(75, 125), [], from_ms - rng.randint(0, 40) * MINUTE_MS
     while at_ms < to_ms:
         stop_ms = at_ms + int(rng.uniform(15, 28) * MINUTE_MS)
@@ -34,14 +34,14 @@ def fridge(rng: random.Random, from_ms: int, to_ms: int) -> Load:
 
 
 def kettle(rng: random.Random, from_ms: int, to_ms: int) -> Load:
-    """Three to six boils a day of two to five minutes."""
+    """Draw three to six boils a day of two to five minutes."""
     watts = rng.uniform(1_400, 1_900)
     starts = _daily(rng, from_ms, to_ms, rng.randint(3, 6), (6.5, 22.5))
     return Load("kettle", 1.0, 0.005, _separate([(s, s + int(rng.uniform(2, 5) * MINUTE_MS)) for s in starts], watts))
 
 
 def rice_cooker(rng: random.Random, from_ms: int, to_ms: int) -> Load:
-    """Cooks at full power for 20–30 minutes, then keeps warm in pulses for one to two hours."""
+    """Draw a cooker at full power for 20–30 minutes, then warm in pulses for one to two hours."""
     cook_w, warm_w, spans = rng.uniform(450, 750), rng.uniform(55, 110), []
     for start in _daily(rng, from_ms, to_ms, 1, (10.5, 11.5)) + _daily(rng, from_ms, to_ms, 1, (17.0, 18.0)):
         cooked = start + rng.randint(20, 30) * MINUTE_MS
@@ -86,7 +86,7 @@ def laptop(rng: random.Random, from_ms: int, to_ms: int) -> Load:
 
 
 def lamp(rng: random.Random, from_ms: int, to_ms: int) -> Load:
-    """Halogen light, five flat hours of 100–160 W that end at once: a plateau, but of a pure resistor."""
+    """Draw halogen light, five flat hours of 100–160 W that end at once: a plateau, but of a pure resistor."""
     watts = rng.uniform(100, 160)
     starts = _daily(rng, from_ms, to_ms, 1, (17.5, 18.5))
     return Load("lamp", 0.99, 0.003, _separate([(s, s + int(rng.uniform(4, 5.5) * HOUR_MS)) for s in starts], watts))
@@ -123,7 +123,7 @@ def stair_light(rng: random.Random, from_ms: int, to_ms: int) -> Load:
 
 
 def _daily(rng: random.Random, from_ms: int, to_ms: int, count: int, hours: tuple[float, float]) -> list[int]:
-    """``count`` moments a local day within ``hours``, in order, that lie in the script's time."""
+    """Return ``count`` moments a local day within ``hours``, in order, that lie in the script's time."""
     midnight = (from_ms + TIME_ZONE_OFFSET_MS) // DAY_MS * DAY_MS - TIME_ZONE_OFFSET_MS
     moments = []
     while midnight < to_ms:
@@ -133,7 +133,7 @@ def _daily(rng: random.Random, from_ms: int, to_ms: int, count: int, hours: tupl
 
 
 def _separate(uses: list[tuple[int, int]], watts: float) -> list[LoadSpan]:
-    """Flat pieces of ``uses`` (in order); one that begins before the last has ended is left out."""
+    """Return flat pieces of ``uses`` (in order); one that begins before the last has ended is left out."""
     spans: list[LoadSpan] = []
     for start, end in uses:
         if not spans or start > spans[-1].to_ms:

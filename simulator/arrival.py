@@ -45,7 +45,7 @@ class Arrivals:
         self._taken: list[AnyEvent] = []
 
     def take(self, event: AnyEvent, received_ms: int) -> None:
-        """``event`` was accepted at ``received_ms``."""
+        """Note that ``event`` was accepted at ``received_ms``."""
         self._taken.append(replace(event, received_ms=received_ms, origin=self._origin))
 
     def in_order(self) -> list[AnyEvent]:
@@ -73,7 +73,7 @@ def deliver(script: Script, origin: Origin) -> list[AnyEvent]:
 
 
 def _boxes(script: Script) -> dict[str, str]:
-    """device → the box in whose spool its events are."""
+    """Return device → the box in whose spool its events are."""
     boxes = {device.device_id: script.community.box_of(device.device_id) for device in script.community.devices}
     return {device_id: box_id for device_id, box_id in boxes.items() if box_id is not None}
 
@@ -122,7 +122,7 @@ def _deliver_direct(script: Script, source_id: str, events: list[AnyEvent], arri
 
 
 def clock_skews_ms(community: Community) -> dict[str, int]:
-    """device → how far its clock is off: two meters (one of them ahead), a gate and a sensor of each community."""
+    """Return device → how far its clock is off: two meters (one ahead), a gate and a sensor of each community."""
     meters = community.of_class(DeviceClass.METER)
     return {
         meters[-1].device_id: -8_000,

@@ -18,7 +18,7 @@ GRAVITY_MS2 = 9.81
 
 
 def play_unit_cameras(script: Script, unit: Unit) -> None:
-    """A day's e-bikes, bicycles, prams and wheelchairs in the lift and lobby of ``unit``."""
+    """Play a day's e-bikes, bicycles, prams and wheelchairs in the lift and lobby of ``unit``."""
     rng = script.stream(f"{unit.unit_id}/objects")
     for _ in script.local_days():
         if rng.random() < 0.5:
@@ -30,7 +30,7 @@ def play_unit_cameras(script: Script, unit: Unit) -> None:
 
 
 def play_building_cameras(script: Script, building: Building) -> None:
-    """A day's falls past the facade of ``building``: calibrated ones, suspected ones, and a bird."""
+    """Play a day's falls past the facade of ``building``: calibrated ones, suspected ones, and a bird."""
     rng = script.stream(f"{building.building_id}/falls")
     for _ in script.local_days():
         _fall(script, rng, building, calibrated=True)
@@ -47,7 +47,7 @@ def play_building_cameras(script: Script, building: Building) -> None:
 
 
 def _ride(script: Script, rng: random.Random, unit: Unit) -> None:
-    """Someone pushes an e-bike through the lobby and rides up with it in the lift."""
+    """Play someone who pushes an e-bike through the lobby and rides up with it in the lift."""
     start = _free_start(script, rng, unit, 5 * 60_000)
     if start is None:
         return
@@ -69,7 +69,7 @@ def _look_alike(script: Script, rng: random.Random, unit: Unit, label: ObjectLab
 
 
 def _glimpse(script: Script, rng: random.Random, unit: Unit) -> None:
-    """A detector's single wrong frame: an e-bike of low score that is gone at once."""
+    """Play a detector's single wrong frame: an e-bike of low score that is gone at once."""
     start = _free_start(script, rng, unit, 60_000)
     if start is None:
         return
@@ -80,7 +80,7 @@ def _glimpse(script: Script, rng: random.Random, unit: Unit) -> None:
 
 
 def _free_start(script: Script, rng: random.Random, unit: Unit, needs_ms: int) -> int | None:
-    """A start at a time of day when people are about and the cameras' box has its network; None if none is found."""
+    """Draw a start when people are about and the cameras' box has its network; None if none is found."""
     for _ in range(8):
         start = script.pick_start(rng, needs_ms, (7, 23))
         if all(script.healthy(unit.camera_id(where), start, start + needs_ms) for where in ("lobby", "lift")):
@@ -97,7 +97,7 @@ def track(
     from_ms: int,
     stay_ms: int,
 ) -> None:
-    """A tracked object: entered, about every second present, left."""
+    """Play a tracked object: entered, about every second present, left."""
     number = rng.randint(10_000, 1_000_000)
     score = rng.uniform(0.62, 0.94)
     phases = [(0, TrackPhase.ENTERED)]
@@ -119,7 +119,7 @@ def say_object(
     at_ms: int,
     dwell_ms: int,
 ) -> None:
-    """One observation of one object."""
+    """Say one observation of one object."""
     script.say(
         ObjectObserved(
             **script.header(camera_id, place_id, at_ms),
@@ -138,7 +138,7 @@ def say_object(
 def _fall(
     script: Script, rng: random.Random, building: Building, *, calibrated: bool, at_ms: int | None = None
 ) -> None:
-    """An object thrown from a floor well above two storeys. An outage of the box only delays the news."""
+    """Play an object thrown from a floor well above two storeys. An outage of the box only delays the news."""
     at_ms = at_ms or script.pick_start(rng, 60_000, (7, 24))
     floor = rng.randint(4, building.floors)
     column = building.column_id(rng.randint(1, building.columns))
@@ -167,7 +167,7 @@ def _fall(
 
 
 def _suspected(script: Script, rng: random.Random, building: Building) -> None:
-    """A track that goes far down but fails gravity: a cloth, or a bird."""
+    """Play a track that goes far down but fails gravity: a cloth, or a bird."""
     at_ms = script.pick_start(rng, 60_000, (7, 20))
     column = building.column_id(rng.randint(1, building.columns))
     script.say(

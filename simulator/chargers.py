@@ -70,14 +70,14 @@ def charger_load(rng: random.Random, charge: SimulatedCharge) -> Load:
 
 
 def _lead_tail(rng: random.Random, charge: SimulatedCharge, bulk_w: float) -> list[LoadSpan]:
-    """Absorption sinks to a quarter, then the charger floats at about 10 W until the plug is pulled."""
+    """Return a tail that sinks to a quarter, then floats at about 10 W until the plug is pulled."""
     float_ms = charge.bulk_end_ms + (charge.unplug_ms - charge.bulk_end_ms) * 2 // 3
     taper = LoadSpan(charge.bulk_end_ms, float_ms, bulk_w, bulk_w * rng.uniform(0.2, 0.3), tau_ms=16 * MINUTE_MS)
     return [taper, flat(float_ms, charge.unplug_ms, rng.uniform(7, 12))]
 
 
 def _lithium_tail(rng: random.Random, charge: SimulatedCharge, bulk_w: float) -> list[LoadSpan]:
-    """Constant voltage: the current dies away, then the battery's own electronics cut it off."""
+    """Return a tail at constant voltage: the current dies away, then the battery's own electronics cut it off."""
     cut_ms = charge.bulk_end_ms + rng.randint(35, 55) * MINUTE_MS
     return [
         LoadSpan(charge.bulk_end_ms, cut_ms, bulk_w, 4.0, tau_ms=15 * MINUTE_MS),

@@ -16,7 +16,7 @@ ANCIENT_MS = 40 * DAY_MS
 
 
 def bad_inputs(community: Community, start_ms: int) -> Iterator[tuple[float, Topic, AnyEvent]]:
-    """One bad event every 15 s, without end, in turn: another device's, another site's, from long ago, unknown."""
+    """Yield a bad event every 15 s, without end, in turn: another device's, another site's, from long ago, unknown."""
     gate, other = community.units[0].gate_id, community.units[1].gate_id
     for number in itertools.count():
         at_ms = start_ms + (number + 1) * PAUSE_MS

@@ -69,7 +69,7 @@ def kitchen_meter(community: Community) -> Device:
 
 
 def _real_devices() -> tuple[Device, ...]:
-    """The box of the demo and its cameras. The box's silence is judged; a camera speaks only when it sees something."""
+    """Return the demo's box and cameras. The box's silence is judged; a camera speaks only when it sees something."""
     box = Device(
         device_id=DEMO_BOX,
         device_class=DeviceClass.EDGE,
@@ -106,6 +106,6 @@ def demo_inventory(seed: int, at_ms: int) -> list[Configuration]:
 
 
 def versioned(record: Configuration, number: int) -> Configuration:
-    """``record`` as the ``number``-th of its site."""
+    """Return ``record`` as the ``number``-th of its site."""
     assert isinstance(record, ConfigurationRecord)
     return msgspec.structs.replace(record, version=number, event_id=f"config-{number}", received_ms=record.at_ms)

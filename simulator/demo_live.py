@@ -123,7 +123,7 @@ class LiveSite:
 
 
 def _in_turn(sensors: list[Device], start_ms: int) -> Iterator[tuple[int, Device]]:
-    """(moment, sensor): every sensor once in each heartbeat, evenly spread, without end."""
+    """Yield (moment, sensor): every sensor once in each heartbeat, evenly spread, without end."""
     pause_ms = HEARTBEAT_MS / len(sensors)
     for number in itertools.count():
         yield start_ms + int(number * pause_ms), sensors[number % len(sensors)]
@@ -134,7 +134,7 @@ def _until(stream: Iterator[AnyEvent], until_ms: int) -> Iterator[AnyEvent]:
 
 
 def _due(script: Script, at_ms: int) -> list[AnyEvent]:
-    """Takes what has happened up to ``at_ms`` out of ``script``, in order of time."""
+    """Take what has happened up to ``at_ms`` out of ``script``, in order of time."""
     due = sorted((event for event in script.events if event.at_ms <= at_ms), key=lambda event: event.at_ms)
     script.events = [event for event in script.events if event.at_ms > at_ms]
     script.truths.clear()

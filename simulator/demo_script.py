@@ -119,7 +119,7 @@ class DemoScript:
             heartbeat(script, device, fault.from_ms - 100, script.stream("last_word"))
 
     def _play_sensors(self, script: Script) -> None:
-        """One smoke alarm in the past of each community."""
+        """Play one smoke alarm in the past of each community."""
         rng = script.stream("smoke")
         sensor = script.community.of_class(DeviceClass.SENSOR)[-2]
         alarm_at(script, rng, sensor, script.pick_start(rng, 30 * MINUTE_MS) + 10 * MINUTE_MS)
@@ -169,7 +169,7 @@ class DemoScript:
     # --- what follows -------------------------------------------------------------------------------------------------
 
     def live(self, start_ms: int, *, with_bad: bool = False) -> Iterator[Timed]:
-        """Life from ``start_ms`` on, without end: (seconds until due, topic, event), in order of being due."""
+        """Yield life from ``start_ms`` on, without end: (seconds until due, topic, event), in order of being due."""
         lives = self._lives(start_ms)
         if not with_bad:
             return lives
@@ -190,7 +190,7 @@ class DemoScript:
             yield (event.at_ms - start_ms) / 1_000, topic, named
 
     def _mute(self, community: Community) -> frozenset[str]:
-        """Devices that the simulator must not speak for: the silent one, and the real box."""
+        """Return devices that the simulator must not speak for: the silent one, and the real box."""
         muted = {DEMO_BOX} | {device.device_id for device in community.devices if device.box_id == DEMO_BOX}
         return frozenset(muted | ({self.silent_device.device_id} if community.site_id == SECOND_SITE else set()))
 

@@ -36,7 +36,7 @@ class Door:
     # --- what ordinary people do --------------------------------------------------------------------------------------
 
     def enter(self, at_ms: int, people: tuple[Person, ...]) -> None:
-        """People come in together, each with a credential of their own."""
+        """Play people who come in together, each with a credential of their own."""
         show_ms = at_ms
         for person in people:
             self._access(show_ms, person.credential, person_ref=person.person_ref)
@@ -44,18 +44,18 @@ class Door:
         self._cross_and_close(at_ms, [self._step(show_ms, n) for n in range(len(people))])
 
     def leave(self, at_ms: int, count: int) -> None:
-        """People go out by the exit button."""
+        """Play people who go out by the exit button."""
         self._access(at_ms, Credential.BUTTON, direction=Direction.OUT)
         self._cross_and_close(at_ms, [self._step(at_ms, n) for n in range(count)], Direction.OUT)
 
     def visit(self, at_ms: int, registration_id: str, count: int) -> None:
-        """A registered party comes in on one QR code of its registration."""
+        """Play a registered party that comes in on one QR code of its registration."""
         self._access(at_ms, Credential.QR, registration_id=registration_id)
         self._cross_and_close(at_ms, [self._step(at_ms, n) for n in range(count)])
         self._near_miss(at_ms, "visitor_party")
 
     def deliver(self, at_ms: int) -> None:
-        """A courier is let in from a resident's phone, and leaves five minutes later."""
+        """Play a courier who is let in from a resident's phone, and leaves five minutes later."""
         self._access(at_ms, Credential.REMOTE)
         self._cross_and_close(at_ms, [self._step(at_ms, 0)])
         self._near_miss(at_ms, "remote_opened")
@@ -63,13 +63,13 @@ class Door:
     # --- what only looks wrong ----------------------------------------------------------------------------------------
 
     def deny(self, at_ms: int) -> None:
-        """An unknown face is denied, tries once more, and goes away."""
+        """Play an unknown face that is denied, tries once more, and goes away."""
         self._denied(at_ms, "unknown_face")
         self._denied(at_ms + self.rng.randint(3_000, 6_000), "unknown_face")
         self._near_miss(at_ms, "denied_and_left")
 
     def deny_then_card(self, at_ms: int, person: Person) -> None:
-        """A resident's face is not recognised; the card is."""
+        """Play a resident whose face is not recognised, and whose card is."""
         self._denied(at_ms, "unknown_face")
         card_ms = at_ms + self.rng.randint(4_000, 9_000)
         self._access(card_ms, Credential.CARD, person_ref=person.person_ref)
@@ -79,7 +79,7 @@ class Door:
     # --- what is wrong ------------------------------------------------------------------------------------------------
 
     def tailgate(self, at_ms: int, person: Person) -> None:
-        """Someone without a credential follows a resident in."""
+        """Play someone without a credential who follows a resident in."""
         self._access(at_ms, person.credential, person_ref=person.person_ref)
         first = self._step(at_ms, 0)
         second = first + self.rng.randint(1_200, 2_600)
@@ -87,12 +87,12 @@ class Door:
         self._stranger(first, second, "tailgate")
 
     def denied_tailgate(self, at_ms: int, person: Person) -> None:
-        """An unknown face is denied, waits, and follows the next resident in."""
+        """Play an unknown face that is denied, waits, and follows the next resident in."""
         self._denied(at_ms, "unknown_face")
         self.tailgate(at_ms + self.rng.randint(12_000, 25_000), person)
 
     def hold_open(self, at_ms: int, person: Person) -> None:
-        """A resident holds the door; twenty seconds later somebody else walks in."""
+        """Play a resident who holds the door; twenty seconds later somebody else walks in."""
         self._access(at_ms, person.credential, person_ref=person.person_ref)
         self._door(at_ms + 400, DoorState.OPEN)
         first = self._step(at_ms, 0)
@@ -105,7 +105,7 @@ class Door:
         self._stranger(stranger, stranger, "held_open")
 
     def slip_in(self, at_ms: int) -> None:
-        """A resident leaves by the button and somebody slips in through the open door."""
+        """Play a resident who leaves by the button, and somebody who slips in through the open door."""
         self._access(at_ms, Credential.BUTTON, direction=Direction.OUT)
         out = self._step(at_ms, 0)
         self._door(at_ms + 400, DoorState.OPEN)
@@ -116,7 +116,7 @@ class Door:
         self._stranger(inside, inside, "slip_in")
 
     def overfill(self, at_ms: int, registration_id: str, party_size: int) -> None:
-        """One person more comes in than the registration's party has."""
+        """Play a party of one person more than its registration has."""
         self._access(at_ms, Credential.QR, registration_id=registration_id)
         steps = [self._step(at_ms, n) for n in range(party_size + 1)]
         self._cross_and_close(at_ms, steps)

@@ -39,7 +39,7 @@ HIDING = frozenset({FaultKind.SILENT, FaultKind.LAST_WILL, FaultKind.NEVER_HEARD
 
 
 def plan_faults(rng: random.Random, community: Community, from_ms: int, to_ms: int) -> tuple[Fault, ...]:
-    """A day's faults of one community: a silent meter or sensor, a last will, a flapping gate, two outages of boxes.
+    """Draw a community's faults of a day: a silent meter or sensor, a last will, a flapping gate, two outages of boxes.
 
     Gates with a camera never fall silent here: people would pass them without a credential that anyone heard of.
     """

@@ -97,7 +97,7 @@ def empty_script(seed: str, site_id: str, name: str, request: SimulationRequest)
 
 
 def _faults(rng: random.Random, community: Community, start_ms: int, end_ms: int) -> tuple[Fault, ...]:
-    """Each day's faults; and, in every other community, a sensor that was never connected."""
+    """Draw each day's faults; and, in every other community, a sensor that was never connected."""
     faults: list[Fault] = []
     for day_ms in range(start_ms, end_ms, DAY_MS):
         last_ms = min(day_ms + DAY_MS, end_ms - QUIET_MS)
@@ -109,7 +109,7 @@ def _faults(rng: random.Random, community: Community, start_ms: int, end_ms: int
 
 
 def _pending_device(script: Script) -> None:
-    """A gate that somebody has mounted and nobody has entered in the inventory: ingest lists it as pending."""
+    """Play a gate that somebody has mounted and nobody has entered in the inventory: ingest lists it as pending."""
     for number in range(6):
         script.say(
             DeviceReported(

@@ -23,7 +23,7 @@ GAUGES: dict[DeviceClass, tuple[tuple[str, float, float], ...]] = {
 
 
 def play_health(script: Script) -> None:
-    """Every device's heartbeats to the very end of the file, and what its faults make others say."""
+    """Play every device's heartbeats to the very end of the file, and what its faults make others say."""
     for device in script.community.devices:
         if device.heartbeat_ms:
             _heartbeats(script, device)
@@ -43,7 +43,7 @@ def _heartbeats(script: Script, device: Device) -> None:
 
 
 def heartbeat(script: Script, device: Device, at_ms: int, rng: random.Random) -> None:
-    """One sign of life: a sensor reports the air, everything else reports itself."""
+    """Say one sign of life: a sensor reports the air, everything else reports itself."""
     if device.device_class is DeviceClass.SENSOR:
         air = round(rng.uniform(0.0, 0.4), 2), round(rng.uniform(19, 26), 1)
         say_air(script, device, at_ms, smoke=air[0], temperature=air[1])

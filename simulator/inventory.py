@@ -23,7 +23,7 @@ THRESHOLDS: tuple[tuple[str, str, float], ...] = (
 
 
 def inventory(community: Community, at_ms: int) -> list[Configuration]:
-    """The records that bring ``community`` into being at ``at_ms``; versions are allotted when they are written."""
+    """Return the records that bring ``community`` into being at ``at_ms``; their versions are allotted on writing."""
     site_id = community.site_id
     records: list[Configuration] = [
         SiteConfigured(

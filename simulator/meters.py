@@ -29,7 +29,7 @@ SETTLE_MS = 20 * MINUTE_MS
 
 
 def play_meters(script: Script) -> None:
-    """All readings of all meters in the script's time, with the charges and look-alikes on them."""
+    """Play all readings of all meters in the script's time, with the charges and look-alikes on them."""
     rooms = [m for m in script.community.of_class(DeviceClass.METER) if m.consented]
     charging = script.stream("charges")
     for number, meter in enumerate(rooms):
@@ -48,7 +48,7 @@ def play_meters(script: Script) -> None:
 def _charging_room(
     script: Script, charging: random.Random, rng: random.Random, meter: Device, number: int
 ) -> list[Load]:
-    """A room where an e-bike is charged; every other one has a kettle and a rice cooker on the circuit, or a fridge."""
+    """Return the loads where an e-bike is charged; every other room has a kettle and a rice cooker too, or a fridge."""
     loads = [charge_at(script, charging, meter, day, expected=True) for day in range(script.days)]
     if number % 2:
         shared = rng.choice(((appliances.kettle, appliances.rice_cooker), (appliances.fridge, appliances.kettle)))
@@ -57,7 +57,7 @@ def _charging_room(
 
 
 def _ordinary_room(script: Script, rng: random.Random, meter: Device, number: int) -> list[Load]:
-    """A room with one or two look-alikes, in turn, so that every community has most of them; most have a fridge."""
+    """Return one or two look-alikes, in turn, so that every community has most of them; most rooms have a fridge."""
     kinds = appliances.LOOK_ALIKES
     turn = rng.randrange(len(kinds))
     chosen = [kinds[turn], kinds[(turn + 3) % len(kinds)]]
@@ -74,7 +74,7 @@ def _ordinary_room(script: Script, rng: random.Random, meter: Device, number: in
 
 
 def charge_at(script: Script, rng: random.Random, meter: Device, day: int, *, expected: bool) -> Load:
-    """The ``day``'s full charge on ``meter`` at an hour when people charge, as far as the script's time allows."""
+    """Return the ``day``'s full charge on ``meter`` at an hour when people charge, if the script's time allows."""
     charge = draw_charge(rng, rng.choice(list(Pack)), 0)
     start = script.pick_start(rng, charge.unplug_ms + SETTLE_MS, EVENING, day)
     charge = SimulatedCharge(charge.pack, start, start + charge.bulk_end_ms, start + charge.unplug_ms)
@@ -101,7 +101,7 @@ def _common_circuit(script: Script, meter: Device) -> list[Load]:
 
 
 def report(script: Script, meter: Device, loads: list[Load]) -> None:
-    """A reading on every change that matters, each minute under load, else every five minutes.
+    """Say a reading on every change that matters, each minute under load, else every five minutes.
 
     The last reading falls on the script's end, so that the file's time runs to it.
     """

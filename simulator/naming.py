@@ -35,7 +35,7 @@ class Naming:
         return naming
 
     def name(self, event: AnyEvent, box_id: str | None) -> AnyEvent:
-        """``event`` with its id, and its sequence number or its mark in the spool of ``box_id``."""
+        """Return ``event`` with its id, and its sequence number or its mark in the spool of ``box_id``."""
         if box_id is not None:
             return self._spooled(event, box_id)
         source = (event.site_id, event.source_id)

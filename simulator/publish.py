@@ -94,7 +94,7 @@ class EventPublisher:
         self._resend(RESEND_S)
 
     def unconfirmed(self) -> int:
-        """Messages that the broker, or boxes' rows that ingest, has not confirmed."""
+        """Return messages that the broker, or boxes' rows that ingest, has not confirmed."""
         self._prune()
         with self._moved:
             return len(self._waiting) + len(self._held)

@@ -28,7 +28,7 @@ class Happening(msgspec.Struct, frozen=True):
 
 
 def play_unit(script: Script, unit: Unit) -> None:
-    """All that happens at the door of ``unit`` in the script's time."""
+    """Play all that happens at the door of ``unit`` in the script's time."""
     rng = script.stream(f"{unit.unit_id}/door")
     door = Door(script, rng, unit)
     happenings: list[Happening] = []
@@ -105,7 +105,7 @@ def _visit(script: Script, rng: random.Random, door: Door, room: Room, midnight:
 
 
 def _register(script: Script, room: Room, door_id: str, at_ms: int, party_size: int) -> str | None:
-    """The host registers visitors two hours before they come; None when that lies outside the script's time."""
+    """Register visitors two hours before they come; None when that lies outside the script's time."""
     registered_ms = at_ms - 2 * HOUR_MS
     if not script.holds(registered_ms, at_ms):
         return None

@@ -48,15 +48,15 @@ class Script:
         return event_header(self.site_id, source_id, place_id, at_ms)
 
     def say(self, event: AnyEvent) -> None:
-        """Something happened and its device noticed."""
+        """Say that something happened and its device noticed."""
         self.events.append(event)
 
     def expect(self, rule: str, subject: str, from_ms: int, to_ms: int, detail: str, *, place_id: str = "") -> None:
-        """One episode of ``rule`` is right here."""
+        """Expect one episode of ``rule`` right here."""
         self._truth(rule, subject, place_id, from_ms, to_ms, detail, expected=True)
 
     def near_miss(self, rule: str, subject: str, from_ms: int, to_ms: int, detail: str, *, place_id: str = "") -> None:
-        """It looks like ``rule``'s situation, but is none."""
+        """Note what looks like ``rule``'s situation, but is none."""
         self._truth(rule, subject, place_id, from_ms, to_ms, detail, expected=False)
 
     def _truth(
@@ -92,7 +92,7 @@ class Script:
     def pick_start(
         self, rng: random.Random, duration_ms: int, hours: tuple[float, float] = (0, 24), day: int | None = None
     ) -> int:
-        """A start for something that lasts ``duration_ms``, in the local ``hours`` if the script's time allows it.
+        """Draw a start for something lasting ``duration_ms``, in the local ``hours`` if the script's time allows it.
 
         The hours may run past midnight: (22, 29) is ten in the evening to five in the morning. ``day`` limits it to
         that stretch of 24 hours since the script began, which then holds it whole.

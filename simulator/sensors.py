@@ -16,7 +16,7 @@ READING_MS = 10_000
 
 
 def play_sensors(script: Script) -> None:
-    """A day's smoke of one community: one or two alarms, and cooking that must stay below."""
+    """Play a day's smoke of one community: one or two alarms, and cooking that must stay below."""
     rng = script.stream("smoke")
     sensors = script.community.of_class(DeviceClass.SENSOR)
     for _ in script.local_days():
@@ -27,14 +27,14 @@ def play_sensors(script: Script) -> None:
 
 
 def _alarm(script: Script, rng: random.Random, sensor: Device) -> None:
-    """Smoke rises for a minute, the sensor alarms for three, then it clears."""
+    """Play an alarm: smoke rises for a minute, the sensor alarms for three, then it clears."""
     start = _healthy_start(script, rng, sensor)
     if start is not None:
         alarm_at(script, rng, sensor, start)
 
 
 def alarm_at(script: Script, rng: random.Random, sensor: Device, start: int, *, rise_steps: int = 6) -> None:
-    """The alarm itself, from ``start``; ``rise_steps`` readings before it show smoke rising."""
+    """Play the alarm itself, from ``start``; ``rise_steps`` readings before it show smoke rising."""
     script.alarming.setdefault(sensor.device_id, []).append((start - MINUTE_MS, start + ALARM_MS))
     for step in range(rise_steps):
         rising_ms = start - (rise_steps - step) * READING_MS
@@ -47,7 +47,7 @@ def alarm_at(script: Script, rng: random.Random, sensor: Device, start: int, *, 
 
 
 def _cooking(script: Script, rng: random.Random, sensor: Device) -> None:
-    """Haze and warmth below the sensor's own limit."""
+    """Play haze and warmth below the sensor's own limit."""
     start = _healthy_start(script, rng, sensor)
     if start is None:
         return
@@ -67,7 +67,7 @@ def _healthy_start(script: Script, rng: random.Random, sensor: Device) -> int | 
 def say_air(
     script: Script, sensor: Device, at_ms: int, *, smoke: float, temperature: float, alarm: bool = False
 ) -> None:
-    """One report of a sensor: smoke in % per metre, temperature in °C, and its own judgement."""
+    """Say one report of a sensor: smoke in % per metre, temperature in °C, and its own judgement."""
     script.say(
         EnvironmentSampled(
             **script.header(sensor.device_id, sensor.place_id, at_ms),

@@ -54,7 +54,7 @@ def _outages(script: Script, box_id: str) -> list[Outage]:
 
 
 def _lanes(events: list[AnyEvent], outages: list[Outage]) -> tuple[list[tuple[AnyEvent, int]], list[list[AnyEvent]]]:
-    """(live rows with the earliest time they can be sent, backlog rows of each outage with its reconnect last)."""
+    """Return live rows with the earliest time they can be sent, and each outage's backlog rows, its reconnect last."""
     live: list[tuple[AnyEvent, int]] = []
     backlogs: list[list[AnyEvent]] = [[] for _ in outages]
     for event in events:

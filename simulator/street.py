@@ -15,7 +15,7 @@ STRANGER_SHARE = 0.006
 
 
 def play_street(script: Script, unit: Unit) -> None:
-    """Scenes at the door of ``unit`` over the whole of the script's time, a few minutes apart."""
+    """Play scenes at the door of ``unit`` over the whole of the script's time, a few minutes apart."""
     rng = script.stream(f"{unit.unit_id}/street")
     door = Door(script, rng, unit)
     at_ms = script.from_ms + rng.randint(*PAUSE_S) * 1_000
@@ -25,12 +25,12 @@ def play_street(script: Script, unit: Unit) -> None:
 
 
 def resident(rng: random.Random, unit: Unit) -> Person:
-    """Somebody who lives in ``unit``, with a credential for today."""
+    """Return somebody who lives in ``unit``, with a credential for today."""
     return Person(rng.choice(rng.choice(unit.rooms).people), rng.choice(CREDENTIALS))
 
 
 def play_scene(rng: random.Random, door: Door, at_ms: int, stranger_share: float) -> None:
-    """One scene: mostly ordinary; with ``stranger_share`` somebody follows a resident in."""
+    """Play one scene: mostly ordinary; with ``stranger_share`` somebody follows a resident in."""
     first, second = resident(rng, door.unit), resident(rng, door.unit)
     if rng.random() < stranger_share:
         door.tailgate(at_ms, first)

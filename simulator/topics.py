@@ -61,12 +61,12 @@ def _channel(event: AnyEvent) -> Channel:
 
 
 def quality_of(topic: Topic) -> tuple[int, bool]:
-    """(QoS, retained) of a topic's channel."""
+    """Return (QoS, retained) of a topic's channel."""
     return (0 if topic.channel is Channel.TELE else 1), topic.channel is Channel.STATE
 
 
 def payload_of(event: AnyEvent) -> bytes:
-    """The event as its device sends it: without what only ingest sets."""
+    """Return the event as its device sends it: without what only ingest sets."""
     return _JSON.encode(msgspec.structs.replace(event, received_ms=0, device_at_ms=None))
 
 

@@ -17,7 +17,7 @@ TURN_MS = 6_000
 
 
 def play_turnstile(script: Script) -> None:
-    """A day's people through the main gate, inward by credential, outward by the button."""
+    """Play a day's people through the main gate, inward by credential, outward by the button."""
     rng = script.stream("turnstile")
     days = (script.to_ms - script.from_ms) / DAY_MS
     free_ms = script.from_ms

@@ -74,7 +74,7 @@ def columns(connection: sqlite3.Connection, table: str) -> set[str]:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """One write transaction: committed (and on disk) on leaving, rolled back on any error.
+    """Yield one write transaction: committed (and on disk) on leaving, rolled back on any error.
 
     Raises:
         Transient: the disk is full or the file is locked; nothing was kept.
@@ -100,7 +100,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def undamaged(connection: sqlite3.Connection) -> Iterator[None]:
-    """Reading goes on inside the block.
+    """Guard the reading that goes on inside the block.
 
     Raises:
         Permanent: the file is damaged; says which and what to do.
@@ -113,7 +113,7 @@ def undamaged(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _run(connection: sqlite3.Connection, script: str) -> sqlite3.Connection:
-    """``connection`` after ``script``; closed when that fails."""
+    """Return ``connection`` after ``script``; closed when that fails."""
     try:
         connection.executescript(script)
     except BaseException:
@@ -124,7 +124,7 @@ def _run(connection: sqlite3.Connection, script: str) -> sqlite3.Connection:
 
 @contextmanager
 def _openable(path: Path) -> Iterator[None]:
-    """A file is opened inside the block; also a new one, as of a log's next day."""
+    """Guard the opening of a file inside the block; also of a new one, as of a log's next day."""
     try:
         yield
     except sqlite3.DatabaseError as error:

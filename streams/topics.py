@@ -134,7 +134,7 @@ def differences(spec: TopicSpec, found: TopicState | None) -> list[str]:
 
 
 def _as_good(key: str, found: str, wanted: str) -> bool:
-    """Numbers may be written differently, and more copies in sync than asked for are no fault."""
+    """Compare settings: numbers may be written differently, and more copies in sync than asked for are no fault."""
     if found == wanted:
         return True
     try:

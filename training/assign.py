@@ -24,7 +24,7 @@ class Targets(NamedTuple):
 
 
 def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of (N, 4) and (M, 4): (N, M)."""
+    """Return intersection over union of (N, 4) and (M, 4): (N, M)."""
     low = torch.maximum(a[:, None, :2], b[None, :, :2])
     high = torch.minimum(a[:, None, 2:], b[None, :, 2:])
     inner = (high - low).clamp(min=0).prod(dim=2)
@@ -33,7 +33,7 @@ def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def assign(raw: Tensor, cells: Tensor, strides: Tensor, targets: Targets) -> tuple[Tensor, Tensor, Tensor]:
-    """Cells that learn an object, the object each learns, and the overlap each has now: (P,), (P,), (P,)."""
+    """Return cells that learn an object, the object each learns, and the overlap each has now: (P,), (P,), (P,)."""
     boxes = boxes_of(raw, cells, strides)
     centres = (cells + 0.5) * strides
     middle = (targets.boxes[:, :2] + targets.boxes[:, 2:]) / 2
@@ -83,7 +83,7 @@ def loss_of(raw: Tensor, cells: Tensor, strides: Tensor, batch: list[Targets]) -
 
 
 def _box_loss(boxes: Tensor, wanted: Tensor) -> Tensor:
-    """1 - generalised IoU, summed over pairs (P, 4)."""
+    """Return 1 - generalised IoU, summed over pairs (P, 4)."""
     low, high = torch.maximum(boxes[:, :2], wanted[:, :2]), torch.minimum(boxes[:, 2:], wanted[:, 2:])
     inner = (high - low).clamp(min=0).prod(dim=1)
     union = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1) + (wanted[:, 2:] - wanted[:, :2]).prod(dim=1) - inner + 1e-6

@@ -56,7 +56,7 @@ def scene_for(seed: int) -> Scene:
 
 
 def samples_of(scene: Scene, count: int) -> list[Sample]:
-    """``count`` frames of a scene at random times, most of them with something in them."""
+    """Return ``count`` frames of a scene at random times, most of them with something in them."""
     rng = Random(f"frames {scene.name} {scene.seed}")
     samples = []
     for _ in range(count):

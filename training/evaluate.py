@@ -62,7 +62,7 @@ class Model:
         self._cells, self._strides = _grid()
 
     def detect(self, frame: npt.NDArray[np.uint8], min_score: float) -> list[Found]:
-        """Objects scored at least ``min_score``, best first, duplicates removed per class."""
+        """Return objects scored at least ``min_score``, best first, duplicates removed per class."""
         image, scale = fitted(frame)
         tensor = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
         raw = self._session.run(None, {"images": tensor})[0][0]

@@ -16,7 +16,7 @@ HEAD = 40
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """Convolution, batch norm, ReLU."""
+    """Return convolution, batch norm, ReLU."""
     layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
     return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
@@ -52,7 +52,7 @@ class Head(nn.Module):
             self.boxes.bias[4] = -4.0
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features → raw predictions."""
+        """Return features → raw predictions."""
         x = self.stem(x)
         return torch.cat([self.boxes(self.box_path(x)), self.classes(self.class_path(x))], dim=1)
 
@@ -72,7 +72,7 @@ class Detector(nn.Module):
         self.heads = nn.ModuleList([Head(channels, classes) for channels in (c, d, e)])
 
     def forward(self, images: Tensor) -> Tensor:
-        """Raw predictions, cells of stride 8 first, row by row."""
+        """Return raw predictions, cells of stride 8 first, row by row."""
         x8 = self.stage8(self.stem(images / 128.0 - 1.0))
         x16 = self.stage16(x8)
         x32 = self.stage32(x16)
@@ -90,7 +90,7 @@ class Exported(nn.Module):
         self.detector = detector
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, cells, 5 + C)."""
+        """Return (B, cells, 5 + C)."""
         raw = self.detector(images)
         return torch.cat([raw[..., :4], raw[..., 4:].sigmoid()], dim=2)
 
@@ -106,7 +106,7 @@ def cells_of(width: int, height: int) -> tuple[Tensor, Tensor]:
 
 
 def boxes_of(raw: Tensor, cells: Tensor, strides: Tensor) -> Tensor:
-    """Raw predictions (…, A, ≥4) → boxes xyxy in px of the input (…, A, 4)."""
+    """Return raw predictions (…, A, ≥4) → boxes xyxy in px of the input (…, A, 4)."""
     centre = (raw[..., :2] + cells) * strides
     half = raw[..., 2:4].clamp(max=8.0).exp() * strides / 2
     return torch.cat([centre - half, centre + half], dim=-1)

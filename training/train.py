@@ -55,7 +55,7 @@ def targets_of(sample: Sample) -> Targets:
 
 
 def rate_at(share: float, step: int) -> float:
-    """Warm-up, then a cosine down to a hundredth of the peak. ``share`` is the part of the training done, 0–1."""
+    """Warm up, then follow a cosine to a hundredth of the peak. ``share`` is the part of the training done, 0–1."""
     warm = min(1.0, (step + 1) / WARM_STEPS)
     return PEAK_RATE * warm * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * share)))
 
@@ -90,7 +90,7 @@ def _train(net: Detector, samples: list[Sample], options: argparse.Namespace) ->
 
 
 def _blend(average: nn.Module, net: nn.Module, keep: float) -> None:
-    """A running average of weights and statistics."""
+    """Blend into a running average of weights and statistics."""
     with torch.no_grad():
         current = net.state_dict()
         for name, value in average.state_dict().items():

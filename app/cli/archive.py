@@ -130,7 +130,7 @@ def erase_site(settings: Settings, site: str) -> None:
 
 @contextmanager
 def _lock_exclusively(settings: Settings) -> Iterator[None]:
-    """An embedded log is read by its one process."""
+    """Hold the lock of an embedded log, which is read by its one process."""
     if not settings.log.on_kafka:
         with FolderLock(settings.log.folder()):
             yield

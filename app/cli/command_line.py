@@ -29,7 +29,7 @@ def pass_settings(work: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]
 
 
 def with_config(root: click.Command, arguments: Sequence[str], config: Path | None) -> tuple[str, ...]:
-    """``arguments`` of ``linli`` with ``--config`` where the command takes it; as they are without a ``config``."""
+    """Return ``arguments`` with ``--config`` where the command takes it; as they are without a ``config``."""
     if config is None:
         return tuple(arguments)
     command: click.Command | None = root

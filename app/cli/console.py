@@ -11,7 +11,7 @@ from app.settings.loading import load_settings
 
 @click.group("console")
 def command() -> None:
-    """The page of a district; one machine has it inside `linli run`."""
+    """Serve the page of a district; one machine has it inside `linli run`."""
 
 
 @command.command("run")

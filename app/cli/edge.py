@@ -17,7 +17,7 @@ from app.wiring.folder_lock import FolderLock
 
 @click.group("edge")
 def command() -> None:
-    """The box beside the cameras: frames become observations, spooled until the platform has them.
+    """Run the box beside the cameras: frames become observations, spooled until the platform has them.
 
     A first box: make its token (`linli edge token`), write its configuration, run it (`linli edge run --config FILE`).
     To see what a camera would report on a recording: `linli edge analyze VIDEO --camera FILE`.

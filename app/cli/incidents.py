@@ -11,7 +11,7 @@ from app.settings.loading import load_settings
 
 @click.group("incidents")
 def command() -> None:
-    """Incidents of a district; one machine does this inside `linli run`."""
+    """Serve the incidents of a district; one machine does this inside `linli run`."""
 
 
 @command.command("run")

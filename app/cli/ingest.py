@@ -20,7 +20,7 @@ class ShardNumber(click.ParamType):
     def convert(
         self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int]:
-        """The two numbers."""
+        """Return the two numbers."""
         if isinstance(value, tuple):
             return value
         found = re.fullmatch(r"(\d{1,4})/(\d{1,4})", value)

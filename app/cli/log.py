@@ -22,7 +22,7 @@ PROGRESS_EVERY = 20_000
 
 @click.group("log")
 def command() -> None:
-    """The log of batches that everything is a function of."""
+    """Read and check the log of batches that everything is a function of."""
 
 
 @command.command("load")

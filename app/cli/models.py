@@ -11,7 +11,7 @@ from contracts.errors import ConfigurationError, LinliError, Permanent
 
 @click.group("models")
 def command() -> None:
-    """Vision models behind manifests: file, address, SHA-256, licence, tensors, labels."""
+    """Manage vision models behind manifests: file, address, SHA-256, licence, tensors, labels."""
 
 
 @command.command("check")

@@ -81,7 +81,7 @@ def _open(file: Path) -> BinaryIO:
 
 
 def line_of(finding: Finding) -> str:
-    """One finding for a person to read."""
+    """Return one finding as a line for a person to read."""
     moment = datetime.datetime.fromtimestamp(finding.decided_ms / 1000, tz=datetime.UTC)
     flags = ("" if finding.verified else " unverified") + (
         f" late {finding.late_by_ms} ms" if finding.late_by_ms else ""

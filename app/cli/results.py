@@ -20,7 +20,7 @@ _CONFIG = click.option(
 
 @click.group("results")
 def command() -> None:
-    """Measurements on their way to SQLite or InfluxDB (results.url).
+    """Send measurements on their way to SQLite or InfluxDB (results.url).
 
     They wait in a spool on disk (results.spool) until the store has them, so a store that is away loses nothing. A
     point that the store refuses for good is kept aside with its reason, and its neighbours are written.

@@ -58,5 +58,5 @@ def command(
 
 
 def placed(root: click.Command, services: Sequence[Service], config: Path | None) -> list[Service]:
-    """The services with the settings file in their command lines, as ``root`` (all of ``linli``) takes it."""
+    """Return the services with the settings file in their command lines, as ``root`` (all of ``linli``) takes it."""
     return [msgspec.structs.replace(s, arguments=with_config(root, s.arguments, config)) for s in services]

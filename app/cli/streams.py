@@ -110,7 +110,7 @@ def skip(settings: Settings, position: int, partition: int) -> None:
 
 @contextmanager
 def _book(settings: Settings, partition: int, *, to_write: bool = False) -> Iterator[FailureBook]:
-    """The failures of one partition. On one machine only while `linli run` is not; on Kafka workers look again soon."""
+    """Yield a partition's failures. On one machine only while `linli run` is not; on Kafka workers look again soon."""
     with ExitStack() as opened:
         if is_district(settings):
             from streams.checkpoints.kafka import KafkaCheckpointStore

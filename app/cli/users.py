@@ -78,7 +78,7 @@ def remove(config: Path | None, name: str) -> None:
 
 
 def parse_role(text: str) -> tuple[str, Role]:
-    """``operator@s1`` as (site, role).
+    """Return ``operator@s1`` as (site, role).
 
     Raises:
         ConfigurationError: naming the roles there are.

@@ -78,24 +78,24 @@ class CountingRule:
         self.times: collections.Counter[tuple[str, str]] = collections.Counter()
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
-        """Counts; names no key."""
+        """Count the event; name no key."""
         self.times[event.site_id, event.event_id] += 1
         return ()
 
     def initial(self, key: str) -> _Applied:
-        """Never asked for."""
+        """Return a state that is never asked for."""
         return _Applied()
 
     def on_event(self, state: _Applied, event: Event, site: SiteView) -> Outcome[_Applied]:
-        """Never asked."""
+        """Return an outcome that is never asked for."""
         return Outcome(None)
 
     def deadline_ms(self, state: _Applied) -> int | None:
-        """None."""
+        """Return None: it waits for nothing."""
         return None
 
     def on_deadline(self, state: _Applied, due_ms: int, site: SiteView) -> Outcome[_Applied]:
-        """Never asked."""
+        """Return an outcome that is never asked for."""
         return Outcome(None)
 
 
@@ -162,7 +162,7 @@ def _by_rule(decided: list[Finding]) -> dict[str, int]:
 
 
 def _incidents(folder: Path, live_ms: int) -> tuple[dict[str, str], list[int]]:
-    """incident → scenario, and how long after their due time live findings were on the feed, ms."""
+    """Return incident → scenario, and how long after their due time live findings were on the feed, ms."""
     store = Store(f"sqlite:///{folder / 'incidents.db'}")
     try:
         with store.read() as connection:
@@ -198,7 +198,7 @@ class _LaneOfBox(msgspec.Struct):
 
 
 def _rows_lost(events: list[AnyEvent], box_file: Path) -> int:
-    """Rows that were numbered from 1 on, are held no longer, and are not in the log; lane by lane of each spool."""
+    """Count rows numbered from 1 on, held no longer, and not in the log; lane by lane of each spool."""
     logged: dict[tuple[str, str], set[int]] = collections.defaultdict(set)
     for event in events:
         if event.spool is not None:

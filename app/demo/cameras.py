@@ -40,7 +40,7 @@ class Rendering:
         }
 
     def wait(self) -> dict[str, SceneTruth]:
-        """camera → what its film shows.
+        """Return camera → what its film shows.
 
         Raises:
             Permanent: a film could not be rendered; carries what the renderer said.
@@ -67,7 +67,7 @@ def box_file(folder: Path, truths: Mapping[str, SceneTruth], *, mqtt_url: str, c
 
 
 def clip_cameras(folder: Path) -> list[Path]:
-    """Real clips for the facade camera, sorted by name.
+    """Return real clips for the facade camera, sorted by name.
 
     Raises:
         ConfigurationError: the folder has none.
@@ -131,5 +131,5 @@ def _table(head: str, **values: object) -> str:
 
 
 def _lines(**values: object) -> str:
-    """Lines of TOML: its basic strings, numbers, booleans and arrays are JSON's."""
+    """Return lines of TOML: its basic strings, numbers, booleans and arrays are JSON's."""
     return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())

@@ -52,7 +52,7 @@ def _remembers(rule: Rule[Any]) -> str:
 
 
 def _paragraphs(text: str) -> list[str]:
-    """The paragraphs of a docstring, each one line, with the names in it as Markdown writes them."""
+    """Return the paragraphs of a docstring, each one line, with the names in it as Markdown writes them."""
     joined = [" ".join(part.split()) for part in re.split(r"\n\s*\n", text.strip())]
     return [part.replace("``", "`") for part in joined] or [""]
 

@@ -30,7 +30,7 @@ class ProcessCounts(msgspec.Struct, frozen=True):
 
 
 def services_of(settings: Settings, counts: ProcessCounts) -> list[Service]:
-    """One entry a process, in the order they are started; boxes run beside their cameras and are not among them."""
+    """Return one entry a process, in order of start; boxes run beside their cameras and are not among them."""
     planned = _district(counts) if settings.log.on_kafka else [_MACHINE]
     if settings.metrics.port is None:
         return planned
@@ -55,7 +55,9 @@ def _district(counts: ProcessCounts) -> list[Service]:
         for n in range(counts.workers)
     ]
     incidents = [
-        Service(f"linli-incidents-{n}", "findings to incidents, deliveries, the auditor", ("incidents", "run"))
+        Service(
+            f"linli-incidents-{n}", "findings to incidents, deliveries, the stuck-work monitor", ("incidents", "run")
+        )
         for n in range(counts.incidents)
     ]
     single = [

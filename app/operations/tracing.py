@@ -142,7 +142,7 @@ class Tracer:
         return TracedFinding(kept or StoredFinding(finding, 0), taken_ms)
 
     def _event(self, event_id: str, site_id: str | None, from_ms: int) -> LoggedEvent | None:
-        """From about when it was received; a box may have sent it a good while before what it began was decided."""
+        """Look for it from about when it was received; a box may have sent it long before what it began was decided."""
         for log in self._log_of(site_id):
             found = find_event(log, event_id, site_id=site_id, from_ms=from_ms)
             if found is not None:

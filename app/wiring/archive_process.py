@@ -25,7 +25,7 @@ from system.clock import wall_ms
 LOG = structlog.get_logger("linli")
 
 
-def wire_archive(settings: Settings, parts: ProcessContext) -> None:
+def wire_archive(settings: Settings, context: ProcessContext) -> None:
     """Start everything of this process.
 
     Raises:
@@ -36,19 +36,19 @@ def wire_archive(settings: Settings, parts: ProcessContext) -> None:
             "log.url is one machine's: `linli run` archives it, or `linli archive once` beside none"
         )
     archive = need_archive(settings)
-    parts.on_exit(archive.close)
-    store = parts.wait_for("incidents", lambda: open_incidents(settings))
-    parts.on_exit(store.close)
-    inventory = parts.wait_for("inventory", lambda: open_inventory(settings))
-    parts.on_exit(inventory.close)
-    logs = parts.wait_for("log", lambda: open_logs(settings))
-    parts.on_exit(logs.close)
+    context.on_exit(archive.close)
+    store = context.wait_for("incidents", lambda: open_incidents(settings))
+    context.on_exit(store.close)
+    inventory = context.wait_for("inventory", lambda: open_inventory(settings))
+    context.on_exit(inventory.close)
+    logs = context.wait_for("log", lambda: open_logs(settings))
+    context.on_exit(logs.close)
     archivers = archivers_of(archive, logs.readers, inventory, store, on_sealed=log_sealed)
     metrics = Metrics("archive")
     metrics.serve(settings)
-    parts.on_exit(metrics.close)
-    parts.threads.keep("archive", partial(follow, archivers))
-    parts.threads.keep("retention", Retention({"archive": segment_keeper(settings, archive, store)}).run)
+    context.on_exit(metrics.close)
+    context.threads.keep("archive", partial(follow, archivers))
+    context.threads.keep("retention", Retention({"archive": segment_keeper(settings, archive, store)}).run)
     LOG.info("ready", archive=str(archive.folder), partitions=len(archivers))
 
 

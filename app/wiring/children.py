@@ -76,5 +76,5 @@ def linli_arguments(*arguments: str) -> list[str]:
 
 
 def die_with_parent() -> None:
-    """For a child that has not begun yet (Linux): the kernel asks it to end when the thread that started it ends."""
+    """Have the kernel end a child that has not begun yet when the thread that started it ends (Linux)."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

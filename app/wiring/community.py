@@ -121,7 +121,7 @@ class CommunityProcess:
         return self._server.url
 
     def wait(self) -> None:
-        """Until a signal, :meth:`stop` or a failed thread. In the main thread: a broker ends with who started it."""
+        """Wait for a signal, :meth:`stop` or a failed thread. In the main thread: a broker ends with who started it."""
         self.threads.wait(self._broker.keep)
 
     def stop(self) -> None:

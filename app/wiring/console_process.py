@@ -22,7 +22,7 @@ from system.clock import wall_ms
 LOG = structlog.get_logger("linli")
 
 
-def wire_console(settings: Settings, parts: ProcessContext) -> None:
+def wire_console(settings: Settings, context: ProcessContext) -> None:
     """Start everything of this process.
 
     Raises:
@@ -30,19 +30,19 @@ def wire_console(settings: Settings, parts: ProcessContext) -> None:
     """
     names = [profile.name for profile, _ in receivers_of(settings)]
     boxes = BoxTokens(boxes_file(settings))
-    store, directory = open_stores(settings, parts)
-    parts.wait_for("users", partial(first_run, store))
-    logs = parts.wait_for("log", lambda: open_logs(settings))
-    parts.on_exit(logs.close)
+    store, directory = open_stores(settings, context)
+    context.wait_for("users", partial(first_run, store))
+    logs = context.wait_for("log", lambda: open_logs(settings))
+    context.on_exit(logs.close)
     heard = LastSeenFollower(logs.readers, wall_ms() - LOOK_BACK_MS)
     console = ConsoleService(settings, boxes, store, directory, heard, names)
-    parts.threads.keep("bell", store.follow)
-    parts.threads.keep("heard", heard.run)
-    console.start(parts.threads)
+    context.threads.keep("bell", store.follow)
+    context.threads.keep("heard", heard.run)
+    console.start(context.threads)
     server = console.serve()
-    parts.on_exit(server.stop)
+    context.on_exit(server.stop)
     metrics = Metrics("console")
     metrics.add(IncidentFigures(store))
     metrics.serve(settings)
-    parts.on_exit(metrics.close)
+    context.on_exit(metrics.close)
     LOG.info("ready", page=server.url)

@@ -24,7 +24,7 @@ _ENGINE_FILE = "engine.db"
 
 @contextmanager
 def open_stores(settings: Settings, clock_ms: Callable[[], int]) -> Iterator[Stores]:
-    """Every store, while the block runs.
+    """Yield every store, open while the block runs.
 
     Raises:
         ConfigurationError: one of them cannot be used as configured. Transient: a server does not answer.
@@ -53,7 +53,7 @@ def open_stores(settings: Settings, clock_ms: Callable[[], int]) -> Iterator[Sto
 
 
 def open_topics(settings: Settings) -> TopicEraser:
-    """The topics of a district.
+    """Return the eraser of a district's topics.
 
     Raises:
         ConfigurationError: they are missing or others; says what to do. Transient: the brokers do not answer.
@@ -71,7 +71,7 @@ def open_topics(settings: Settings) -> TopicEraser:
 
 
 def _sqlite_files(settings: Settings, folder: Path | None) -> list[Path]:
-    """Where databases that are files lie, whether or not they are there yet."""
+    """Return where databases that are files lie, whether or not they are there yet."""
     paths = [settings.dead_letters.folder / "dead-letters.db"]
     if settings.archive.folder is not None:
         paths.append(settings.archive.folder / "archive.db")

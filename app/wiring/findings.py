@@ -18,7 +18,7 @@ _READ = 1_000
 
 
 def findings_by_site(settings: Settings) -> dict[str, list[Finding]]:
-    """Each site's findings up to the end at this moment, sites in order of their names.
+    """Return each site's findings up to the end at this moment, sites in order of their names.
 
     Raises:
         ConfigurationError: there are none to read there.

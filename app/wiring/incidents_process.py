@@ -30,23 +30,23 @@ from inventory.inventory import Inventory
 LOG = structlog.get_logger("linli")
 
 
-def wire_incidents(settings: Settings, parts: ProcessContext) -> None:
+def wire_incidents(settings: Settings, context: ProcessContext) -> None:
     """Start everything of this process.
 
     Raises:
         ConfigurationError: a setting cannot be used.
     """
     receivers = receivers_of(settings)
-    lock_exclusively(settings, parts)
-    store, directory = open_stores(settings, parts)
+    lock_exclusively(settings, context)
+    store, directory = open_stores(settings, context)
     metrics = Metrics("incidents")
     service = IncidentsService(store, directory, receivers, metrics)
     metrics.serve(settings)
-    parts.on_exit(metrics.close)
-    parts.threads.keep("bell", store.follow)
-    findings = parts.wait_for("findings", lambda: open_findings(settings, service.intake))
-    parts.on_exit(findings.close)
-    leases, threads = store.leases(), parts.threads
+    context.on_exit(metrics.close)
+    context.threads.keep("bell", store.follow)
+    findings = context.wait_for("findings", lambda: open_findings(settings, service.intake))
+    context.on_exit(findings.close)
+    leases, threads = store.leases(), context.threads
     threads.start("claims", leases.run)
     threads.keep("findings", SharedRelays(findings.relays, leases, store).run)
     threads.keep("topic", findings.watch)
@@ -56,8 +56,8 @@ def wire_incidents(settings: Settings, parts: ProcessContext) -> None:
     LOG.info("ready", incidents=store.where, sources=len(findings.relays), receivers=service.names)
 
 
-def lock_exclusively(settings: Settings, parts: ProcessContext) -> None:
-    """Incidents in a file have one process that works on them.
+def lock_exclusively(settings: Settings, context: ProcessContext) -> None:
+    """Hold the lock of incidents in a file: one process works on them.
 
     Raises:
         ConfigurationError: there is one already; says which.
@@ -65,17 +65,17 @@ def lock_exclusively(settings: Settings, parts: ProcessContext) -> None:
     if not settings.incidents.on_postgresql:
         lock = FolderLock(sqlite_path("incidents.url", settings.incidents.url).parent, "incidents.url")
         lock.__enter__()
-        parts.on_exit(lambda: lock.__exit__(None, None, None))
+        context.on_exit(lambda: lock.__exit__(None, None, None))
 
 
-def open_stores(settings: Settings, parts: ProcessContext) -> tuple[Store, MemoryDirectory]:
-    """The incidents, and a directory that follows the inventory; waits for their servers, and until it is caught up."""
-    store = parts.wait_for("incidents", lambda: open_incidents(settings))
-    parts.on_exit(store.close)
-    inventory: Inventory = parts.wait_for("inventory", lambda: open_inventory(settings))
-    parts.on_exit(inventory.close)
+def open_stores(settings: Settings, context: ProcessContext) -> tuple[Store, MemoryDirectory]:
+    """Open the incidents and a directory that follows the inventory; wait for servers, and until it is caught up."""
+    store = context.wait_for("incidents", lambda: open_incidents(settings))
+    context.on_exit(store.close)
+    inventory: Inventory = context.wait_for("inventory", lambda: open_inventory(settings))
+    context.on_exit(inventory.close)
     directory = MemoryDirectory()
     relay = DirectoryRelay(inventory, directory)
-    parts.wait_for("inventory", relay.catch_up)
-    parts.threads.keep("directory", relay.run)
+    context.wait_for("inventory", relay.catch_up)
+    context.threads.keep("directory", relay.run)
     return store, directory

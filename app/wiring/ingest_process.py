@@ -50,7 +50,7 @@ class IngestProcess:
         self._cluster = open_cluster(settings, self.client_id)
 
     def run(self) -> None:
-        """Until :attr:`stop`; then what was accepted is finished. Whoever is away at the start is waited for.
+        """Run until :attr:`stop`, then finish what was accepted. Whoever is away at the start is waited for.
 
         Raises:
             ConfigurationError: a setting, a topic or a credential is wrong.
@@ -60,7 +60,7 @@ class IngestProcess:
             keep_trying(f"ingest {self._index}/{self._shards}", self._work, self.stop)
 
     def _work(self, stop: threading.Event) -> None:
-        """One life of the shard; what is away when it begins ends it as Transient, with everything closed."""
+        """Run one life of the shard; what is away when it begins ends it as Transient, with everything closed."""
         with ExitStack() as opened:
             shard = self._shard(opened)
             waiting = threading.Thread(target=self._tell_ready, args=(shard, stop), daemon=True, name="linli-ready")
@@ -111,7 +111,7 @@ def run_ingest(settings: Settings, index: int, shards: int) -> None:
 
 
 def _post(sender: KafkaSender, topic: str, source: str, letter: bytes) -> None:
-    """A copy for the district; the letter itself is on disk, so one that cannot be sent is only said."""
+    """Send the district a copy; the letter itself is on disk, so one that cannot be sent is only said."""
     try:
         sender.send(topic, DEAD_PARTITION, letter, source.encode())
     except LinliError as error:

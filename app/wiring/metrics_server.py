@@ -54,7 +54,7 @@ class Metrics:
         self._hops.all += times
 
     def hop(self, hop: Hop) -> HopTimes:
-        """A new one to count in, by one thread."""
+        """Return a new one to count in, by one thread."""
         times = HopTimes(hop)
         self.add_hops([times])
         return times
@@ -88,7 +88,7 @@ class Metrics:
 
 
 def _listen(registry: CollectorRegistry, host: str, wanted: int) -> tuple[WSGIServer, threading.Thread]:
-    """On ``wanted`` or the next free port above it, so that several processes may share one setting; 0 takes any."""
+    """Listen on ``wanted`` or the next free port above, so that processes may share one setting; 0 takes any."""
     for port in range(wanted, min(wanted + TRIES, 65_536)) if wanted else [0]:
         try:
             return start_http_server(port, host, registry)

@@ -17,7 +17,7 @@ def listens(host: str, port: int) -> bool:
 
 
 def free_port(host: str, wanted: int) -> int:
-    """``wanted``, or the next free port above it; 0 takes any.
+    """Return ``wanted``, or the next free port above it; 0 takes any.
 
     Raises:
         ConfigurationError: none of the next hundred is free.

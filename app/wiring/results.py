@@ -188,7 +188,7 @@ def open_results(settings: Settings) -> ResultsEnds:
 
 
 def operator_alarm(store: Store, clock_ms: Callable[[], int]) -> OnAlarm:
-    """Alarms of the results, on the page of those who run the system."""
+    """Return alarms of the results, on the page of those who run the system."""
 
     def tell(alarm: ResultsAlarm, detail: str) -> None:
         try:

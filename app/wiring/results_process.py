@@ -23,7 +23,7 @@ LOG = structlog.get_logger("linli")
 READ_RECORDS = 500
 
 
-def wire_results(settings: Settings, parts: ProcessContext) -> None:
+def wire_results(settings: Settings, context: ProcessContext) -> None:
     """Start everything of this process.
 
     Raises:
@@ -35,12 +35,12 @@ def wire_results(settings: Settings, parts: ProcessContext) -> None:
         )
     lock = FolderLock(settings.results.spool.parent, "results.spool", "results.lock")
     lock.__enter__()
-    parts.on_exit(lambda: lock.__exit__(None, None, None))
-    incidents, directory = open_stores(settings, parts)
+    context.on_exit(lambda: lock.__exit__(None, None, None))
+    incidents, directory = open_stores(settings, context)
     cluster = open_cluster(settings, "linli-results")
-    parts.on_exit(cluster.close)
-    partitions = range(parts.wait_for("log", lambda: log_partitions(cluster, settings)))
-    _watch(settings, cluster, parts)
+    context.on_exit(cluster.close)
+    partitions = range(context.wait_for("log", lambda: log_partitions(cluster, settings)))
+    _watch(settings, cluster, context)
     topics, tails = topic_names(settings), cluster.follower(ROUNDS_STALE_S)
     service = ResultsService(
         settings,
@@ -52,17 +52,17 @@ def wire_results(settings: Settings, parts: ProcessContext) -> None:
         book=directory,
         read_records=READ_RECORDS,
     )
-    parts.on_exit(service.close)
+    context.on_exit(service.close)
     metrics = Metrics("results")
     metrics.add_figures(service.figures)
     metrics.serve(settings)
-    parts.on_exit(metrics.close)
-    service.start(parts.threads)
+    context.on_exit(metrics.close)
+    service.start(context.threads)
     LOG.info("ready", results=settings.results.url.partition("?")[0], partitions=len(partitions))
 
 
-def _watch(settings: Settings, cluster: KafkaCluster, parts: ProcessContext) -> None:
-    """A topic that is made again is another source: the process ends, and begins anew with the new one."""
+def _watch(settings: Settings, cluster: KafkaCluster, context: ProcessContext) -> None:
+    """End the process when a topic was made again: that is another source, and the process begins anew with it."""
     for topic in (topic_names(settings).log, topic_names(settings).findings):
-        topic_id = parts.wait_for(topic, partial(cluster.topic_id, topic))
-        parts.threads.keep(f"watch-{topic}", partial(watch_topic, cluster, topic, topic_id))
+        topic_id = context.wait_for(topic, partial(cluster.topic_id, topic))
+        context.threads.keep(f"watch-{topic}", partial(watch_topic, cluster, topic, topic_id))

@@ -40,7 +40,7 @@ def start_child(name: str, folder: Path, *arguments: str, settings: Mapping[str,
 
 
 def run_settings(folder: Path, mqtt_url: str, port: int, webhook_url: str) -> dict[str, str]:
-    """The environment of ``linli run`` over ``folder``, where every store lies beside the log."""
+    """Return the environment of ``linli run`` over ``folder``, where every store lies beside the log."""
     settings = {
         "LINLI_MQTT_URL": mqtt_url,
         "LINLI_MQTT_EMBEDDED": "off",
@@ -58,7 +58,7 @@ def run_settings(folder: Path, mqtt_url: str, port: int, webhook_url: str) -> di
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment without its own settings, plus ``settings``."""
+    """Return this process's environment without its own settings, plus ``settings``."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LINLI_")}
     return {**kept, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", **settings}
 

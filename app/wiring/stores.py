@@ -33,7 +33,7 @@ def open_incidents(settings: Settings) -> Store:
 
 
 def open_inventory(settings: Settings) -> Inventory:
-    """The tables people edit. Without a URL of their own they lie with the incidents, if those are in PostgreSQL.
+    """Open the tables people edit. Without a URL of their own they lie with the incidents, if those are in PostgreSQL.
 
     Raises:
         ConfigurationError: the URL or the password cannot be used. Transient: the server does not answer.
@@ -50,19 +50,19 @@ def open_inventory_tables(settings: Settings) -> Tables:
 
 
 def incidents_url(settings: Settings) -> str:
-    """Where the incidents lie, with the password of their role if a file of it is named."""
+    """Return where the incidents lie, with the password of their role if a file of it is named."""
     table = settings.incidents
     return _with_password("incidents", table.url, table.password_file)
 
 
 def inventory_url(settings: Settings) -> str:
-    """Where the inventory lies, with the password of its role: without a URL of its own, with the incidents."""
+    """Return where the inventory lies, with its role's password: without a URL of its own, with the incidents."""
     table = settings.inventory
     return _with_password("inventory", table.url, table.password_file) if table.url else incidents_url(settings)
 
 
 def boxes_file(settings: Settings) -> Path:
-    """Whose token is which box's: in the folder of the log, or beside the evidence where the log has none."""
+    """Return the file of boxes' tokens: in the folder of the log, or beside the evidence where the log has none."""
     if not settings.log.on_kafka:
         return settings.log.folder() / BOXES_FILE
     return settings.evidence.folder.parent / BOXES_FILE

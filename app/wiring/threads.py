@@ -30,11 +30,11 @@ class Threads:
         return thread
 
     def keep(self, name: str, loop: Callable[[threading.Event], object]) -> threading.Thread:
-        """As :meth:`start`, but what may pass (:class:`Transient`) does not end it: the loop is begun anew, later."""
+        """Start as :meth:`start` does, but begin the loop anew, later, if its end may pass (:class:`Transient`)."""
         return self.start(name, lambda stop: keep_trying(name, loop, stop))
 
     def wait(self, meanwhile: Callable[[], object] = lambda: None) -> None:
-        """Until ``stop`` is set, by a signal or by a failure; ``meanwhile`` is called twice a second."""
+        """Wait until ``stop`` is set, by a signal or by a failure; call ``meanwhile`` twice a second."""
         while not self.stop.wait(0.5):
             meanwhile()
 

@@ -51,7 +51,7 @@ def build_app(
     """
     app = FastAPI(title="Linli console", version=API_VERSION, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.language = language
-    app.state.parts = ConsoleContext(
+    app.state.context = ConsoleContext(
         store=store,
         actions=actions,
         users=users,

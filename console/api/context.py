@@ -1,4 +1,4 @@
-"""What every route is given: the parts the app was built from, and who asks in which language."""
+"""What every route is given: what the app was built from, and who asks in which language."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Figures = Callable[[], Mapping[str, float]]
 
 
 class ConsoleContext(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts that the app was built from."""
+    """What the app was built from."""
 
     store: Store
     actions: Actions
@@ -60,14 +60,14 @@ class Reader(msgspec.Struct, frozen=True):
         return self.session.person
 
     def need(self, right: Right, site_id: str) -> None:
-        """Raises ApiError (403) without the right at the site."""
+        """Raise ApiError (403) without the right at the site."""
         if not self.person.may(right, site_id):
             raise ApiError(403, "forbidden")
 
 
 def context_of(request: Request) -> ConsoleContext:
-    """Return the app's parts."""
-    return cast(ConsoleContext, request.app.state.parts)
+    """Return the app's context."""
+    return cast(ConsoleContext, request.app.state.context)
 
 
 def check_origin(request: Request) -> None:
@@ -97,7 +97,7 @@ def session_of(request: Request) -> Session:
 
 
 def reader_of(request: Request) -> Reader:
-    """Who asks."""
+    """Return who asks."""
     session = session_of(request)
     return Reader(session, Presenter(context_of(request).directory, words_of(request), session.person))
 

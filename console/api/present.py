@@ -125,7 +125,7 @@ class Presenter:
         )
 
     def first(self, site_id: str, step: HistoryEntry) -> models.FirstStep:
-        """Who was first, for a conflict."""
+        """Return who was first, for a conflict."""
         return models.FirstStep(
             actor=self._actor(step.actor),
             action=step.action,
@@ -154,7 +154,7 @@ class Presenter:
         )
 
     def time(self, site_id: str, at_ms: int) -> str:
-        """ISO 8601 in site time with its offset, to the millisecond."""
+        """Return ISO 8601 in site time with its offset, to the millisecond."""
         moment = datetime.datetime.fromtimestamp(at_ms / 1000, tz=zone_of(self._directory, site_id))
         return moment.isoformat(timespec="milliseconds")
 
@@ -191,7 +191,7 @@ class Presenter:
 
 
 def device_state(device: DeviceConfigured, heard: LastSeen, now_ms: int) -> str:
-    """online, unhealthy, silent, offline or never_heard; silence only for devices that are judged for it."""
+    """Return online, unhealthy, silent, offline or never_heard; silence only for devices that are judged for it."""
     if heard.online is False:
         return "offline"
     if heard.last_heard_ms is None:

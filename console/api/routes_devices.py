@@ -19,16 +19,16 @@ router = APIRouter(prefix="/api/v1", tags=["operation"])
 @router.get("/devices", responses={401: {"model": models.ErrorOut}})
 def devices(
     reader: ReaderIn,
-    parts: ContextIn,
+    context: ContextIn,
     site: Annotated[list[str], Query(max_length=50)] = [],  # noqa: B006
 ) -> models.DeviceList:
-    """The devices of the reader's sites: where they are, when last heard, and how they are."""
-    now_ms, scope = parts.clock_ms(), reader.person.sites(Right.VIEW_DEVICES)
+    """Return the devices of the reader's sites: where they are, when last heard, and how they are."""
+    now_ms, scope = context.clock_ms(), reader.person.sites(Right.VIEW_DEVICES)
     found = []
-    for site_id in parts.directory.sites():
+    for site_id in context.directory.sites():
         if site_id in scope and (not site or site_id in site):
-            heard = parts.health.last_seen(site_id)
-            known = parts.directory.devices(site_id)
+            heard = context.health.last_seen(site_id)
+            known = context.directory.devices(site_id)
             found += [
                 reader.present.device(device, heard.get(device.device_id, LastSeen()), now_ms) for device in known
             ]
@@ -36,15 +36,15 @@ def devices(
 
 
 @router.get("/health")
-def health(request: Request, parts: ContextIn, words: WordsIn) -> models.HealthOut:
-    """``ok`` or ``degraded`` for everybody; alarms and figures for who may see them."""
-    with parts.store.read() as connection:
+def health(request: Request, context: ContextIn, words: WordsIn) -> models.HealthOut:
+    """Return ``ok`` or ``degraded`` for everybody; alarms and figures for who may see them."""
+    with context.store.read() as connection:
         alarms = standing_alarms(connection)
         seq = head(connection)
-    shown = _may_see(request, parts)
+    shown = _may_see(request, context)
     return models.HealthOut(
         status="degraded" if alarms else "ok",
-        now_ms=parts.clock_ms(),
+        now_ms=context.clock_ms(),
         seq=seq,
         alarms=[
             models.AlarmOut(
@@ -60,12 +60,12 @@ def health(request: Request, parts: ContextIn, words: WordsIn) -> models.HealthO
         ]
         if shown
         else None,
-        figures=dict(parts.figures()) if shown else None,
+        figures=dict(context.figures()) if shown else None,
     )
 
 
-def _may_see(request: Request, parts: ConsoleContext) -> bool:
-    """Alarms name incidents of any site, so only who may see every site's health sees them."""
+def _may_see(request: Request, context: ConsoleContext) -> bool:
+    """Return whether the reader may see every site's health: alarms name incidents of any site."""
     token = request.cookies.get(COOKIE)
-    session = parts.users.session_of(token) if token else None
+    session = context.users.session_of(token) if token else None
     return session is not None and session.person.sites(Right.VIEW_HEALTH).every

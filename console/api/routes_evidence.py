@@ -30,14 +30,14 @@ _SHOWN = frozenset({"image/jpeg", "image/png", "image/webp", "video/mp4"})
 def view(
     sha256: str,
     reader: ReaderIn,
-    parts: ContextIn,
+    context: ContextIn,
     incident: Annotated[str, Query(max_length=40, description="the incident it is looked at for")] = "",
     why: Annotated[str, Query(max_length=200)] = "",
     range_: Annotated[str | None, Header(alias="Range", max_length=100)] = None,
 ) -> Response:
-    """The bytes, or the range asked for. The look is logged before the first byte."""
-    incident_id, mime = _right_to_look(reader, parts, check_sha256(sha256), incident)
-    files = parts.uploads.files
+    """Return the bytes, or the range asked for. The look is logged before the first byte."""
+    incident_id, mime = _right_to_look(reader, context, check_sha256(sha256), incident)
+    files = context.uploads.files
     if not files.has(sha256):
         raise ApiError(404, "evidence_pending")
     size = files.size_bytes(sha256)
@@ -45,7 +45,7 @@ def view(
         wanted = parse_range(range_, size)
     except Rejected:
         raise ApiError(416, "out_of_range", headers={"Content-Range": f"bytes */{size}"}) from None
-    parts.evidence_access_log.record_view(reader.person.name, sha256, incident_id, why)
+    context.evidence_access_log.record_view(reader.person.name, sha256, incident_id, why)
     start, stop = wanted or (0, size)
     headers = _headers(sha256, mime) | {"Content-Length": str(stop - start)}
     if wanted:
@@ -55,9 +55,9 @@ def view(
     return StreamingResponse(body, 206 if wanted else 200, headers, media_type)
 
 
-def _right_to_look(reader: Reader, parts: ConsoleContext, sha256: str, incident_id: str) -> tuple[str, str]:
-    """The incident that gives the right, and the type of the file; 404 also hides what is out of scope."""
-    with parts.store.read() as connection:
+def _right_to_look(reader: Reader, context: ConsoleContext, sha256: str, incident_id: str) -> tuple[str, str]:
+    """Return the incident that gives the right, and the type of the file; 404 also hides what is out of scope."""
+    with context.store.read() as connection:
         naming = incidents_naming(connection, sha256)
     for named, site_id, mime in naming:
         if incident_id in {"", named} and reader.person.may(Right.VIEW_EVIDENCE, site_id):
@@ -80,7 +80,7 @@ def _headers(sha256: str, mime: str) -> dict[str, str]:
 def upload_offset(
     sha256: str, request: Request, authorization: Annotated[str | None, Header(max_length=300)] = None
 ) -> Response:
-    """``Upload-Offset``: how many bytes of the box's upload are held."""
+    """Return ``Upload-Offset``: how many bytes of the box's upload are held."""
     box = _box(context_of(request), authorization)
     try:
         offset = context_of(request).uploads.offset(box, check_sha256(sha256))
@@ -98,18 +98,18 @@ def upload_offset(
 async def upload(
     sha256: str,
     request: Request,
-    parts: ContextIn,
+    context: ContextIn,
     authorization: Annotated[str | None, Header(max_length=300)] = None,
     content_range: Annotated[str | None, Header(max_length=100)] = None,
 ) -> Response:
-    """One range of an upload: 201 complete and right, 202 more is wanted, 409 continue elsewhere, 422 wrong hash."""
-    box = _box(parts, authorization)
-    piece = parse_content_range(content_range, parts.uploads.max_file_bytes)
+    """Take a range of an upload: 201 complete and right, 202 more is wanted, 409 continue elsewhere, 422 wrong hash."""
+    box = _box(context, authorization)
+    piece = parse_content_range(content_range, context.uploads.max_file_bytes)
     try:
-        if not await run_in_threadpool(parts.uploads.begin, box, check_sha256(sha256), piece):
+        if not await run_in_threadpool(context.uploads.begin, box, check_sha256(sha256), piece):
             return _uploaded(201, piece.total)
-        await _receive(request, parts, box, sha256, piece)
-        complete = await run_in_threadpool(parts.uploads.end, box, sha256, piece.total)
+        await _receive(request, context, box, sha256, piece)
+        complete = await run_in_threadpool(context.uploads.end, box, sha256, piece.total)
     except OffsetConflict as conflict:
         headers = {"Upload-Offset": str(conflict.offset)}
         raise ApiError(409, "offset", headers=headers, offset=conflict.offset) from None
@@ -122,10 +122,10 @@ async def upload(
     return _uploaded(201 if complete else 202, piece.stop)
 
 
-async def _receive(request: Request, parts: ConsoleContext, box: Box, sha256: str, piece: ContentRange) -> None:
+async def _receive(request: Request, context: ConsoleContext, box: Box, sha256: str, piece: ContentRange) -> None:
     """Append the body as it comes, never more than the range says."""
     left = piece.stop - piece.start
-    opened = parts.uploads.files.upload(box.box_id, sha256, piece.start)
+    opened = context.uploads.files.upload(box.box_id, sha256, piece.start)
     async with contextmanager_in_threadpool(opened) as part:  # syncing to disk must not hold up other connections
         async for data in request.stream():
             if len(data) > left:
@@ -139,9 +139,9 @@ def _uploaded(status: int, offset: int) -> Response:
     return Response(status_code=status, headers={"Upload-Offset": str(offset)})
 
 
-def _box(parts: ConsoleContext, authorization: str | None) -> Box:
+def _box(context: ConsoleContext, authorization: str | None) -> Box:
     scheme, _, token = (authorization or "").partition(" ")
-    box = parts.boxes.box_of(token.strip()) if scheme.lower() == "bearer" and token.strip() else None
+    box = context.boxes.box_of(token.strip()) if scheme.lower() == "bearer" and token.strip() else None
     if box is None:
         raise ApiError(401, "not_logged_in", headers={"WWW-Authenticate": "Bearer"})
     return box

@@ -32,7 +32,7 @@ _ERRORS: dict[int | str, dict[str, object]] = {
 @router.get("/incidents", responses={401: {"model": models.ErrorOut}})
 def list_incidents(
     reader: ReaderIn,
-    parts: ContextIn,
+    context: ContextIn,
     site: Codes = [],  # noqa: B006 - FastAPI copies it
     scenario: Codes = [],  # noqa: B006
     state: Annotated[list[AlertState], Query(max_length=_MANY)] = [],  # noqa: B006
@@ -45,7 +45,7 @@ def list_incidents(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     order: Annotated[Order, Query(description="urgent: precedence 0 first, then 1, then 2")] = Order.NEWEST,
 ) -> models.IncidentList:
-    """Incidents of the reader's sites, newest opened first, or those that are urgent above the rest."""
+    """Return incidents of the reader's sites, newest opened first, or those that are urgent above the rest."""
     filters = Filters(
         sites=tuple(site),
         scenarios=tuple(scenario),
@@ -58,7 +58,7 @@ def list_incidents(
     )
     scope = reader.person.sites(Right.VIEW_INCIDENTS)
     after = None if cursor is None else _position(cursor, order)
-    with parts.store.read() as connection:
+    with context.store.read() as connection:
         page = read_page(connection, scope, filters, after=after, limit=limit, order=order)
     rows = [reader.present.row(incident) for incident in page.incidents]
     further = None if page.cursor is None else _cursor(page.cursor, order)
@@ -66,10 +66,10 @@ def list_incidents(
 
 
 @router.get("/incidents/{incident_id}", responses=_ERRORS)
-def get_incident(incident_id: str, reader: ReaderIn, parts: ContextIn) -> models.IncidentDetail:
-    """One incident with its findings, their reasons, its evidence and its history."""
+def get_incident(incident_id: str, reader: ReaderIn, context: ContextIn) -> models.IncidentDetail:
+    """Return one incident with its findings, their reasons, its evidence and its history."""
     scope = reader.person.sites(Right.VIEW_INCIDENTS)
-    with parts.store.read() as connection:
+    with context.store.read() as connection:
         incident = read_incident(connection, scope, incident_id)
         if incident is None:
             raise ApiError(404, "not_found")
@@ -92,9 +92,9 @@ def get_incident(incident_id: str, reader: ReaderIn, parts: ContextIn) -> models
     dependencies=[SameSite],
     responses=_ERRORS | {409: {"model": models.ErrorOut}, 422: {"model": models.ErrorOut}},
 )
-def act(incident_id: str, action: models.ActionIn, reader: ReaderIn, parts: ContextIn) -> models.IncidentRow:
+def act(incident_id: str, action: models.ActionIn, reader: ReaderIn, context: ContextIn) -> models.IncidentRow:
     """Mark it seen, handled or a false alarm. 409 says who was first."""
-    with parts.store.read() as connection:
+    with context.store.read() as connection:
         before = read_incident(connection, reader.person.sites(Right.VIEW_INCIDENTS), incident_id)
     if before is None:
         raise ApiError(404, "not_found")
@@ -109,7 +109,7 @@ def act(incident_id: str, action: models.ActionIn, reader: ReaderIn, parts: Cont
         reason=action.reason,
         comment=action.comment,
     )
-    return reader.present.row(_carry_out(reader, parts, command))
+    return reader.present.row(_carry_out(reader, context, command))
 
 
 def _cursor(position: Position, order: Order) -> str:
@@ -128,9 +128,9 @@ def _position(cursor: str, order: Order) -> Position:
     return Position(int(precedence or 0), int(ordinal))
 
 
-def _carry_out(reader: Reader, parts: ContextIn, command: Command) -> Incident:
+def _carry_out(reader: Reader, context: ContextIn, command: Command) -> Incident:
     try:
-        return parts.actions.act(reader.person.name, command)
+        return context.actions.act(reader.person.name, command)
     except VersionConflict as conflict:
         raise _conflict(reader, conflict) from None
 

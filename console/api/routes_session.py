@@ -18,12 +18,12 @@ router = APIRouter(prefix="/api/v1", tags=["session"])
 
 @router.post("/session", dependencies=[SameSite])
 def log_in(
-    credentials: models.Credentials, request: Request, response: Response, parts: ContextIn, words: WordsIn
+    credentials: models.Credentials, request: Request, response: Response, context: ContextIn, words: WordsIn
 ) -> models.SessionOut:
     """Log in; the session is a cookie that scripts cannot read."""
     address = request.client.host if request.client else ""
     try:
-        token, session = parts.users.log_in(credentials.name, credentials.password, address)
+        token, session = context.users.log_in(credentials.name, credentials.password, address)
     except LoginRefused as refused:
         if refused.wait_ms:
             seconds = -(-refused.wait_ms // 1000)
@@ -34,7 +34,7 @@ def log_in(
         token,
         max_age=SESSION_MS // 1000,
         path="/",
-        secure=parts.secure_cookies,
+        secure=context.secure_cookies,
         httponly=True,
         samesite="strict",
     )
@@ -43,7 +43,7 @@ def log_in(
 
 @router.get("/session")
 def who_am_i(reader: ReaderIn) -> models.SessionOut:
-    """Who is logged in."""
+    """Return who is logged in."""
     return _session(reader.session, reader.present.words)
 
 
@@ -55,10 +55,10 @@ def log_out(request: Request, response: Response, reader: ReaderIn) -> None:
 
 
 @router.get("/sites")
-def sites(reader: ReaderIn, parts: ContextIn) -> list[models.SiteOut]:
-    """The sites whose incidents the reader may see."""
+def sites(reader: ReaderIn, context: ContextIn) -> list[models.SiteOut]:
+    """Return the sites whose incidents the reader may see."""
     scope = reader.person.sites(Right.VIEW_INCIDENTS)
-    directory = parts.directory
+    directory = context.directory
     return [
         models.SiteOut(site_id=site_id, name=directory.site_name(site_id), time_zone=zone_of(directory, site_id).key)
         for site_id in directory.sites()
@@ -68,7 +68,7 @@ def sites(reader: ReaderIn, parts: ContextIn) -> list[models.SiteOut]:
 
 @router.get("/rules")
 def rules(reader: ReaderIn) -> list[models.RuleOut]:
-    """The rules that find incidents, the most urgent first; their names are what ``scenario`` filters by."""
+    """Return the rules that find incidents, the most urgent first; their names are what ``scenario`` filters by."""
     words, known = reader.present.words, rule_facts()
     return [
         models.RuleOut(
@@ -83,7 +83,7 @@ def rules(reader: ReaderIn) -> list[models.RuleOut]:
 
 @router.get("/catalogue")
 def words_of_page(words: WordsIn) -> models.CatalogueOut:
-    """Every word the page shows, in the language asked for."""
+    """Return every word the page shows, in the language asked for."""
     return models.CatalogueOut(language=words.language, texts=dict(words.texts))
 
 

@@ -32,34 +32,34 @@ _RETRY_MS = 2000
 async def stream(
     request: Request,
     reader: ReaderIn,
-    parts: ContextIn,
+    context: ContextIn,
     after: Annotated[int | None, Query(ge=0, description="seq of the list that the reader has")] = None,
     last_event_id: Annotated[str | None, Header(pattern=r"^\d{1,18}$")] = None,
 ) -> StreamingResponse:
-    """Changes as they happen: ``incident`` events with the row as it is now, ``resync``, and ``beat`` when quiet."""
+    """Send changes as they happen: ``incident`` events with the row as it is now, ``resync``, ``beat`` when quiet."""
     start = int(last_event_id) if last_event_id is not None else after
-    feed = _Feed(parts, reader, request.cookies.get(COOKIE, ""))
+    feed = _Feed(context, reader, request.cookies.get(COOKIE, ""))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(feed.events(start), media_type="text/event-stream", headers=headers)
 
 
 class _Feed:
-    def __init__(self, parts: ConsoleContext, reader: Reader, token: str) -> None:
-        self._parts = parts
+    def __init__(self, context: ConsoleContext, reader: Reader, token: str) -> None:
+        self._context = context
         self._reader = reader
         self._token = token
         self._scope = reader.person.sites(Right.VIEW_INCIDENTS)
 
     async def events(self, start: int | None) -> AsyncIterator[bytes]:
-        """Events until the reader leaves, the session ends or the server stops."""
+        """Yield events until the reader leaves, the session ends or the server stops."""
         loop, rang = asyncio.get_running_loop(), asyncio.Event()
-        forget = self._parts.store.commit_signal.subscribe(lambda: _wake(loop, rang))
+        forget = self._context.store.commit_signal.subscribe(lambda: _wake(loop, rang))
         try:
             seq, resync = await run_in_threadpool(self._begin, start)
             yield f"retry: {_RETRY_MS}\n\n".encode()
             if resync:
                 yield _event("resync", seq, b"{}")
-            while not self._parts.closing.is_set():
+            while not self._context.closing.is_set():
                 rang.clear()
                 changes = await run_in_threadpool(self._changes, seq)
                 for change, row in changes:
@@ -76,23 +76,23 @@ class _Feed:
             forget()
 
     async def _wait(self, rang: asyncio.Event) -> bool:
-        """Whether a commit came before the next beat is due."""
+        """Return whether a commit came before the next beat is due."""
         try:
-            await asyncio.wait_for(rang.wait(), self._parts.heartbeat_s)
+            await asyncio.wait_for(rang.wait(), self._context.heartbeat_s)
         except TimeoutError:
             return False
         return True
 
     def _begin(self, start: int | None) -> tuple[int, bool]:
-        with self._parts.store.read() as connection:
+        with self._context.store.read() as connection:
             newest = head(connection)
             if start is None:
                 return newest, False
             return (start, False) if can_resume(connection, start) else (newest, True)
 
     def _changes(self, seq: int) -> list[tuple[Change, models.IncidentRow | None]]:
-        """The next changes with the row as it is now; None for what is out of the reader's scope."""
-        with self._parts.store.read() as connection:
+        """Return the next changes with the row as it is now; None for what is out of the reader's scope."""
+        with self._context.store.read() as connection:
             found = []
             for change in changes_after(connection, seq, _PAGE):
                 incident = get_incident(connection, change.incident_id) if change.site_id in self._scope else None
@@ -100,7 +100,7 @@ class _Feed:
             return found
 
     def _still_logged_in(self) -> bool:
-        session = self._parts.users.session_of(self._token)
+        session = self._context.users.session_of(self._token)
         return session is not None and session.person == self._reader.person
 
 

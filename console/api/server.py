@@ -21,11 +21,11 @@ class Server:
     """A running console. :meth:`stop` ends streams, lets answers finish, and returns when the thread has ended."""
 
     def __init__(
-        self, server: uvicorn.Server, thread: threading.Thread, parts: ConsoleContext, host: str, port: int
+        self, server: uvicorn.Server, thread: threading.Thread, context: ConsoleContext, host: str, port: int
     ) -> None:
         self._server = server
         self._thread = thread
-        self._parts = parts
+        self._context = context
         self.host = host
         self.port = port
 
@@ -41,8 +41,8 @@ class Server:
 
     def stop(self) -> None:
         """Stop serving; safe to call twice."""
-        self._parts.closing.set()
-        self._parts.store.commit_signal.emit()  # wakes every stream, which then sees that it has to end
+        self._context.closing.set()
+        self._context.store.commit_signal.emit()  # wakes every stream, which then sees that it has to end
         self._server.should_exit = True
         self._thread.join(2 * _STOP_S + 5)
 
@@ -73,7 +73,7 @@ def serve(app: FastAPI, host: str, port: int) -> Server:
         if not thread.is_alive() or time.monotonic() > deadline:
             raise Permanent(f"the console did not start on {host}:{port}")
         time.sleep(0.01)
-    return Server(server, thread, cast(ConsoleContext, app.state.parts), host, listener.getsockname()[1])
+    return Server(server, thread, cast(ConsoleContext, app.state.context), host, listener.getsockname()[1])
 
 
 def _listen(host: str, port: int) -> socket.socket:

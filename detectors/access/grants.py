@@ -123,7 +123,7 @@ def admit(crossing: Crossing, grants: tuple[Grant, ...], site: SiteView) -> tupl
 
 
 def _covers(grant: Grant, crossing: Crossing, site: SiteView) -> bool:
-    """In its time, or later through a door that has stayed open since then."""
+    """Return whether it is in its time, or later through a door that has stayed open since then."""
     if crossing.at_ms <= grant.until_ms:
         return True
     opened_in_time = 0 < crossing.open_ms <= grant.until_ms

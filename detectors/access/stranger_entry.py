@@ -179,7 +179,7 @@ class StrangerEntry:
         return DoorRecord(1, key)
 
     def on_event(self, state: DoorRecord, event: Event, site: SiteView) -> Outcome[DoorRecord]:
-        """One thing that happened at the door, or a word of its gate."""
+        """Take one thing that happened at the door, or a word of its gate."""
         state = _heard(state, event, site)
         match event:
             case AccessAttempted():
@@ -192,7 +192,7 @@ class StrangerEntry:
                 return Outcome(state)
 
     def deadline_ms(self, state: DoorRecord) -> int | None:
-        """When the first pending passage has waited long enough for its credential, else when all is forgotten."""
+        """Return when the first pending passage has waited enough for its credential, else when all is forgotten."""
         if state.pending:
             return state.pending[0].at_ms + state.grace_ms
         return state.last_ms + HORIZON_MS
@@ -270,19 +270,19 @@ def _with_shown(
 
 
 def _door(state: DoorRecord, event: DoorChanged) -> DoorRecord:
-    """A repeated state is no change: the door has been open since it was first so."""
+    """Return the door as it is now. A repeated state is no change: the door has been open since it was first so."""
     if event.state is DoorState.CLOSED:
         return msgspec.structs.replace(state, open_ms=0)
     return msgspec.structs.replace(state, open_ms=_recent(state.open_ms, event.at_ms) or event.at_ms)
 
 
 def _recent(then_ms: int, at_ms: int) -> int:
-    """``then_ms`` when it is recent, else 0 (not known)."""
+    """Return ``then_ms`` when it is recent, else 0 (not known)."""
     return then_ms if at_ms - then_ms <= RECENT_MS else 0
 
 
 def _crossed(state: DoorRecord, event: PassageObserved, site: SiteView) -> DoorRecord:
-    """The state with one more passage to judge, unless it is one of those already pending, seen again."""
+    """Return the state with one more passage to judge, unless it is one of those already pending, seen again."""
     if event.score < site.threshold(MIN_SCORE):
         return state
     double_ms = site.threshold(DOUBLE)
@@ -313,7 +313,7 @@ def _pending(state: DoorRecord, event: PassageObserved) -> Crossing:
 
 
 def _same(crossing: Crossing, event: PassageObserved, double_ms: float) -> bool:
-    """Whether ``event`` is the person of ``crossing`` again: the same track, or another camera at the same time."""
+    """Return whether ``event`` is ``crossing``'s person again: the same track, or another camera at the same time."""
     if crossing.sources[0] == event.source_id:
         return crossing.track_id == event.track_id
     return event.source_id not in crossing.sources and abs(event.at_ms - crossing.at_ms) <= double_ms

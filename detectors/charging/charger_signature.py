@@ -201,7 +201,7 @@ def _from_step(
     limits: Limits,
     levels_w: Collection[float],
 ) -> Charge | None:
-    """The charge that began with the step into ``start``, judged from the base of the last hour or the last three.
+    """Return the charge begun with the step into ``start``, judged from the base of the last hour or the last three.
 
     What ran before it may have been switched off since, or may still run: the step's own height tells which base it is.
     """
@@ -275,7 +275,7 @@ def _sinks(watts_seen: Sequence[float]) -> bool:
 
 
 def _similar_runs(pairs: Sequence[tuple[int, int]], base_w: float, level_w: float) -> list[int]:
-    """Lengths, in blocks, of earlier runs of the same height that have ended."""
+    """Return lengths, in blocks, of earlier runs of the same height that have ended."""
     runs, length = [], 0
     for watts, _ in pairs:
         if watts != UNKNOWN and SIMILAR[0] <= (watts - base_w) / level_w <= SIMILAR[1]:
@@ -301,7 +301,7 @@ def is_like(charge: Charge, other: Charge) -> bool:
 
 
 def without(charge: Charge, other: Charge, drop_w: float) -> Charge:
-    """``charge`` after the circuit fell by ``drop_w``, when that was ``other`` in its base being switched off."""
+    """Return ``charge`` after a fall by ``drop_w``, when that was ``other`` in its base being switched off."""
     others = abs(drop_w - other.level_w) <= SWITCHED * other.level_w
     own = abs(drop_w - charge.level_w) <= SWITCHED * charge.level_w
     if not others or own or other.start_ms >= charge.start_ms or charge.base_w < other.level_w:
@@ -334,7 +334,7 @@ def follow(charge: Charge, block: Block, limits: Limits) -> Charge:
 
 
 def _is_covered(charge: Charge, ratio: float) -> bool:
-    """Higher than it can be by itself: over the plateau, or, once it falls, rising again."""
+    """Return whether it is higher than it can be by itself: over the plateau, or, once it falls, rising again."""
     return ratio > 1.0 + COVER_RATIO or (charge.fall_ms > 0 and ratio > charge.seen_ratio + RISE)
 
 
@@ -347,7 +347,7 @@ def _covered(charge: Charge) -> Charge:
 
 
 def _on_plateau(charge: Charge, block: Block) -> Charge:
-    """On the plateau, which may climb: constant current into a rising voltage."""
+    """Return the charge on its plateau, which may climb: constant current into a rising voltage."""
     assert block.power_w is not None
     level_w = charge.level_w + 0.1 * (block.power_w - charge.base_w - charge.level_w)
     return msgspec.structs.replace(
@@ -365,7 +365,7 @@ def _on_plateau(charge: Charge, block: Block) -> Charge:
 
 
 def _falling(charge: Charge, block: Block, ratio: float, limits: Limits) -> Charge:
-    """Below the plateau: a tail counts when it sinks in several visible drops, none of them a switch."""
+    """Judge below the plateau: a tail counts when it sinks in several visible drops, none of them a switch."""
     drop = charge.seen_ratio - ratio
     elapsed = max(1, (block.end_ms - charge.seen_ms) // BLOCK_MS)
     flat_blocks = 0 if drop >= SMALL_DROP else charge.flat_blocks + 1

@@ -162,7 +162,7 @@ class IndoorEbikeCharging:
         return MeterState(1, key)
 
     def on_event(self, state: MeterState, event: Event, site: SiteView) -> Outcome[MeterState]:
-        """A reading, something seen, a sign of fire, or a change of consent."""
+        """Take a reading, something seen, a sign of fire, or a change of consent."""
         if type(event) is PowerSampled:
             return _read(state, event, site)
         match event:
@@ -183,7 +183,7 @@ class IndoorEbikeCharging:
         return max(0 if state.curve is None else state.curve.last_ms, seen_ms) + FORGET_MS
 
     def on_deadline(self, state: MeterState, due_ms: int, site: SiteView) -> Outcome[MeterState]:
-        """Forgotten; an open case is closed, unverified."""
+        """Forget the meter; an open case is closed, unverified."""
         return _ended(state, due_ms, "no_samples", site)
 
 
@@ -210,7 +210,7 @@ def _tagged(event: TagSeen, site: SiteView) -> tuple[str, ...]:
 
 
 def _read(state: MeterState, event: PowerSampled, site: SiteView) -> Outcome[MeterState]:
-    """One reading. Only every five minutes a block is finished and there is anything to judge."""
+    """Take one reading. Only every five minutes a block is finished and there is anything to judge."""
     watts = event.power_w if event.power_w > 0.0 else 0.0
     var = load_curve.reactive_var(watts, event.power_factor, event.voltage_v, event.current_a)
     if state.curve is None:
@@ -250,7 +250,7 @@ def _followed(
 
 
 def _with_case(cases: tuple[FollowedLoad, ...], case: FollowedLoad) -> tuple[FollowedLoad, ...]:
-    """The cases with one more, unless it is one of them; the oldest that nothing has been stated of makes room."""
+    """Return the cases with one more, unless it is one of them; the oldest that nothing was stated of makes room."""
     if any(is_like(case.charge, old.charge) for old in cases):
         return cases
     if len(cases) < MAX_CASES:
@@ -263,7 +263,7 @@ def _with_case(cases: tuple[FollowedLoad, ...], case: FollowedLoad) -> tuple[Fol
 
 
 def _on_fire(state: MeterState, event: EnvironmentSampled, site: SiteView) -> Outcome[MeterState]:
-    """A sign of fire: in the same room it opens on a plateau alone, elsewhere it raises what is open."""
+    """Take a sign of fire: in the same room it opens on a plateau alone, elsewhere it raises what is open."""
     device = site.devices.get(state.meter_id)
     here = device is not None and same_room(device.place_id, event.place_id, site)
     if not any(here or case.stated is not None for case in state.cases):
@@ -303,7 +303,7 @@ def _stated(state: MeterState, case: FollowedLoad, site: SiteView) -> tuple[Foll
 
 
 def _ended(state: MeterState, at_ms: int, ended: str, site: SiteView) -> Outcome[MeterState]:
-    """The meter is no longer read: every open case is closed and all is forgotten."""
+    """Close every open case and forget all: the meter is no longer read."""
     closed = [draft for case in state.cases for draft in _closed(state.meter_id, case, at_ms, ended, site)]
     return Outcome(None, tuple(closed))
 

@@ -54,7 +54,7 @@ class Block(msgspec.Struct, frozen=True, gc=False):
 
 
 def reactive_var(power_w: float, power_factor: float | None, volts: float | None, amperes: float | None) -> float:
-    """Reactive (and distortion) power in var; -1 when neither power factor nor voltage and current were measured."""
+    """Return reactive (and distortion) power in var; -1 if neither power factor nor voltage and current are known."""
     if power_factor is None:
         if not volts or amperes is None:
             return -1.0
@@ -69,7 +69,7 @@ def begin(at_ms: int, power_w: float, var: float) -> Curve:
 
 
 def advance(curve: Curve, at_ms: int, power_w: float, var: float) -> tuple[Curve, tuple[Block, ...]]:
-    """The curve with one more reading, and the blocks that it finished. A reading that is not later changes nothing."""
+    """Return the curve with one more reading, and the blocks it finished. A reading not later changes nothing."""
     gap_ms = at_ms - curve.last_ms
     if gap_ms <= 0:
         return curve, ()
@@ -142,7 +142,7 @@ def _cross(curve: Curve, at_ms: int, power_w: float, var: float) -> tuple[Curve,
 
 
 def _minute(curve: Curve, *, holds: bool) -> tuple[float, float]:
-    """The running block's lowest minute once the running minute has ended, the last reading held to its end."""
+    """Return the running block's lowest minute once the running one has ended, the last reading held to its end."""
     known_ms, sum_w, var_ms, sum_var = curve.known_ms, curve.sum_w, curve.var_ms, curve.sum_var
     if holds:
         rest_ms = curve.minute_ms + MINUTE_MS - curve.last_ms

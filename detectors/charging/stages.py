@@ -131,7 +131,7 @@ def verdict_of(
 
 
 def may_be_charger(charge: Charge, site: SiteView) -> bool:
-    """Whether a load of this shape is worth following: not when its power factor is that of lamps and televisions."""
+    """Return whether a load of this shape is worth following: not at the power factor of lamps and televisions."""
     return not _is_corrected(charge, site)
 
 
@@ -189,7 +189,7 @@ def _is_corrected(charge: Charge, site: SiteView) -> bool:
 
 
 def _is_complete(charge: Charge, site: SiteView) -> bool:
-    """Plateau and tail, with a battery's energy in a battery's time."""
+    """Return whether it has plateau and tail, with a battery's energy in a battery's time."""
     enough = site.threshold(MIN_KWH) <= charge.energy_kwh <= site.threshold(MAX_KWH)
     return charge.tapered_ms > 0 and enough and charge.length_ms >= site.threshold(MIN_CHARGE)
 

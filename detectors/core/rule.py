@@ -90,7 +90,7 @@ class Rule(Protocol[S]):
         ...
 
     def on_event(self, state: S, event: Event, site: SiteView) -> Outcome[S]:
-        """The state after ``event``. Events come in order of ``at_ms``."""
+        """Return the state after ``event``. Events come in order of ``at_ms``."""
         ...
 
     def deadline_ms(self, state: S) -> int | None:
@@ -98,7 +98,7 @@ class Rule(Protocol[S]):
         ...
 
     def on_deadline(self, state: S, due_ms: int, site: SiteView) -> Outcome[S]:
-        """The state after its deadline; its next deadline must lie after ``due_ms``."""
+        """Return the state after its deadline; its next deadline must lie after ``due_ms``."""
         ...
 
 

@@ -60,7 +60,7 @@ class SiteView(msgspec.Struct, kw_only=True):
         return self.thresholds.get(threshold.key, threshold.default) if self.thresholds else threshold.default
 
     def local_minute_of_day(self, at_ms: int) -> int:
-        """Minutes since local midnight, 0–1439, in the site's time zone."""
+        """Return minutes since local midnight, 0–1439, in the site's time zone."""
         local = datetime.datetime.fromtimestamp(at_ms / 1000, tz=ZoneInfo(self.time_zone))
         return local.hour * 60 + local.minute
 

@@ -122,7 +122,7 @@ class DeviceSilent:
         return SilenceState(1, key, 0, 0, 0, 0, None)
 
     def on_event(self, state: SilenceState, event: Event, site: SiteView) -> Outcome[SilenceState]:
-        """The device is heard, says that it goes, or is configured."""
+        """Take that the device is heard, says that it goes, or is configured."""
         if type(event) is DeviceConfigured:
             return _configured(state, event)
         if type(event) is DeviceStateChanged and not event.online and event.source_id == state.device_id:
@@ -135,11 +135,11 @@ class DeviceSilent:
         return _heard(state, event, site)
 
     def deadline_ms(self, state: SilenceState) -> int | None:
-        """Not after the moment the device would be silent; moved on when it comes."""
+        """Return a time not after the moment the device would be silent; it is moved on when it comes."""
         return state.wake_ms or None
 
     def on_deadline(self, state: SilenceState, due_ms: int, site: SiteView) -> Outcome[SilenceState]:
-        """Silent, or heard since, or nobody was listening."""
+        """State that the device is silent, unless it was heard since, or nobody was listening."""
         silent_ms = _silent_at_ms(state, site)
         if site.interrupted_to_ms > state.last_ms and site.interrupted_from_ms <= due_ms:
             wait_ms = _grace_ms(state, site) if state.offline_ms else state.after_ms
@@ -171,7 +171,7 @@ def _configured(state: SilenceState, event: DeviceConfigured) -> Outcome[Silence
 
 
 def _went(state: SilenceState, event: Event, site: SiteView) -> Outcome[SilenceState]:
-    """A last will: the device is silent soon, unless it is heard. Repeated wills change nothing."""
+    """Take a last will: the device is silent soon, unless it is heard. Repeated wills change nothing."""
     if state.episode is not None or state.offline_ms or event.at_ms < state.last_ms:
         return Outcome(state)
     after_ms = state.after_ms or _after_ms(state, site)
@@ -180,7 +180,7 @@ def _went(state: SilenceState, event: Event, site: SiteView) -> Outcome[SilenceS
 
 
 def _heard(state: SilenceState, event: Event, site: SiteView) -> Outcome[SilenceState]:
-    """The first sign of a device, or its first after a silence."""
+    """Take the first sign of a device, or its first after a silence."""
     after_ms = state.after_ms or _after_ms(state, site)
     fresh = SilenceState(1, state.device_id, event.at_ms, after_ms, event.at_ms + after_ms, 0, None)
     if state.episode is None:

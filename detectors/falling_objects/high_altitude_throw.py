@@ -80,17 +80,17 @@ class HighAltitudeThrow:
         return (event.source_id,)
 
     def initial(self, key: str) -> ThrowState:
-        """Nothing."""
+        """Return the state that remembers nothing."""
         return ThrowState()
 
     def on_event(self, state: ThrowState, event: Event, site: SiteView) -> Outcome[ThrowState]:
-        """The fall as a finding; nothing is remembered."""
+        """Return the fall as a finding; nothing is remembered."""
         if not isinstance(event, ObjectFell):
             return Outcome(None)
         return Outcome(None, (_finding(event, site.threshold(MIN_DROP)),))
 
     def deadline_ms(self, state: ThrowState) -> int | None:
-        """None: there is nothing to wait for."""
+        """Return None: there is nothing to wait for."""
         return None
 
     def on_deadline(self, state: ThrowState, due_ms: int, site: SiteView) -> Outcome[ThrowState]:

@@ -122,7 +122,7 @@ class SmokeOrHeat:
         return FireState(1, key)
 
     def on_event(self, state: FireState, event: Event, site: SiteView) -> Outcome[FireState]:
-        """One reading, in order or late."""
+        """Take one reading, in order or late."""
         if not isinstance(event, EnvironmentSampled):
             return Outcome(state)
         signs = fire_signs(event, site)
@@ -188,7 +188,7 @@ def _rise(state: FireState, event: EnvironmentSampled, site: SiteView) -> tuple[
 
 
 def _burning(state: FireState, event: EnvironmentSampled, signs: tuple[Fact, ...], clear_ms: int) -> Outcome[FireState]:
-    """A reading with signs: the first opens, another kind of sign updates, the same again says nothing."""
+    """Take a reading with signs: the first opens, another kind of sign updates, the same again says nothing."""
     codes = tuple(sign.code for sign in signs)
     fire = state.fire
     if fire is None:
@@ -202,7 +202,7 @@ def _burning(state: FireState, event: EnvironmentSampled, signs: tuple[Fact, ...
 
 
 def _late(state: FireState, event: EnvironmentSampled, signs: tuple[Fact, ...], clear_ms: int) -> Outcome[FireState]:
-    """A late reading with signs: an episode of its own, over already, unless one covers its time."""
+    """Take a late reading with signs: an episode of its own, over already, unless one covers its time."""
     fire = state.fire
     if fire is not None and event.at_ms >= fire.episode.onset_ms - clear_ms:
         return Outcome(state)

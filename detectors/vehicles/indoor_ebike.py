@@ -163,7 +163,7 @@ class IndoorEbike:
         return PlaceState(1, key)
 
     def on_event(self, state: PlaceState, event: Event, site: SiteView) -> Outcome[PlaceState]:
-        """One sighting."""
+        """Take one sighting."""
         if not isinstance(event, ObjectObserved):
             return Outcome(state)
         track = _followed(_find(state, event), event)
@@ -182,7 +182,7 @@ class IndoorEbike:
         return state.gone_ms
 
     def on_deadline(self, state: PlaceState, due_ms: int, site: SiteView) -> Outcome[PlaceState]:
-        """Gone."""
+        """End the episode: what was there is gone."""
         if state.episode is None:
             return Outcome(None)
         ended = "not_seen" if state.tracks else "left"
@@ -229,7 +229,7 @@ def _followed(track: EbikeTrack | None, event: ObjectObserved) -> EbikeTrack | N
 
 
 def _watched(state: PlaceState, track: EbikeTrack, event: ObjectObserved, site: SiteView) -> Outcome[PlaceState]:
-    """A sighting in a place without an episode: it opens one when the track has lasted as an e-bike."""
+    """Take a sighting in a place without an episode: it opens one when the track has lasted as an e-bike."""
     facts = _reasons(track, event, site)
     if not facts:
         return Outcome(state if state.tracks else None)
@@ -269,7 +269,7 @@ def _share(track: EbikeTrack) -> float:
 def _staying(
     state: PlaceState, episode: Episode, track: EbikeTrack, event: ObjectObserved, site: SiteView
 ) -> Outcome[PlaceState]:
-    """A sighting during an episode: once, when the e-bike has stayed long, it is worth saying."""
+    """Take a sighting during an episode: once, when the e-bike has stayed long, it is worth saying."""
     stays_ms = site.threshold(STAYS)
     stayed_ms = event.at_ms - episode.onset_ms
     if state.stated or stayed_ms < stays_ms:

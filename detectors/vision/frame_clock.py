@@ -25,7 +25,7 @@ class SteadyClock:
         self._seen = 0
 
     def time_of(self, at_ms: float, *, after_repeat: bool) -> float:
-        """When the picture stamped ``at_ms`` was taken; ``after_repeat``: repeats of the one before lay between."""
+        """Return when the picture stamped ``at_ms`` was taken; ``after_repeat``: repeats of the last lay between."""
         passed = at_ms - self._raw_ms
         self._raw_ms = at_ms
         self._seen += 1

@@ -261,7 +261,7 @@ class Capture:
             raise VideoUnreadable(f"truncated or damaged: {count} of {expected:.0f} frames could be read")
 
     def _deliver(self, frame: Frame, stop: threading.Event) -> None:
-        """A file can wait where a camera cannot: an analyser that needs every frame gets every one of its frames."""
+        """Hand it on. A file can wait where a camera cannot: an analyser that needs every frame gets every one."""
         if self._realtime and self._queue.newest_only:
             self._queue.put(frame)
         else:

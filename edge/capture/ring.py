@@ -56,7 +56,7 @@ class FrameRing:
                 self._bytes -= len(self._frames.popleft().jpeg)
 
     def between(self, from_ms: int, to_ms: int) -> list[Snapshot]:
-        """Frames of that time, oldest first."""
+        """Return frames of that time, oldest first."""
         with self._lock:
             return [frame for frame in self._frames if from_ms <= frame.at_ms <= to_ms]
 
@@ -87,7 +87,7 @@ def encode_jpeg(image: Image) -> bytes:
 
 
 def decode_jpeg(data: bytes, *, half: bool = False) -> Image:
-    """The picture in a JPEG of our own; at ``half`` its width and height, which costs a third, cut to even sides."""
+    """Return the picture in our own JPEG; at ``half`` its width and height, which costs a third, cut to even sides."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_2 if half else cv2.IMREAD_COLOR)
     if image is None:
         raise ValueError(f"{len(data)} bytes are no JPEG")

@@ -71,7 +71,7 @@ def colour_warning(primaries: int, transfer: int) -> str:
 
 
 def encode_clip(frames: Iterator[tuple[int, npt.NDArray[np.uint8]]]) -> bytes:
-    """An MP4 of ``frames``, each (milliseconds since the first, BGR uint8 (H, W, 3), all of one size, sides even).
+    """Return an MP4 of ``frames``, each (milliseconds since the first, BGR uint8 (H, W, 3), one size, sides even).
 
     H.264 where PyAV has an encoder, else MPEG-4. The index comes last: putting it first needs a file on disk.
 

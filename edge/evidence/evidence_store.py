@@ -127,7 +127,7 @@ def _load_key(path: Path) -> bytes:
 
 
 def _write_durably(path: Path, data: bytes) -> None:
-    """All of it or nothing, also through a power cut; readable by the box's user alone."""
+    """Write all of it or nothing, also through a power cut; readable by the box's user alone."""
     part = path.with_suffix(".part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:

@@ -69,7 +69,7 @@ def events_of(
 
 
 def print_event(event: Event, out: TextIO, *, text: bool) -> None:
-    """One line: the event's JSON, or its fields for a person."""
+    """Print one line: the event's JSON, or its fields for a person."""
     if not text:
         out.write(msgspec.json.encode(event).decode() + "\n")
     else:

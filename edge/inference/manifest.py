@@ -76,7 +76,7 @@ class ModelManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return f"{self.name}@{self.sha256}"
 
     def classes(self) -> tuple[ObjectLabel | None, ...]:
-        """Class number → what Linli calls it; None for classes that no rule has a word for."""
+        """Return class number → what Linli calls it; None for classes that no rule has a word for."""
         return tuple(self.map.get(label, _known(label)) for label in self.labels)
 
 

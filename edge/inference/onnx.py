@@ -36,11 +36,11 @@ class OnnxModel:
         self._name = name
 
     def inputs(self) -> dict[str, Shape]:
-        """Input name → shape."""
+        """Return input name → shape."""
         return {tensor.name: _shape(tensor.shape) for tensor in self._session.get_inputs()}
 
     def outputs(self) -> dict[str, Shape]:
-        """Output name → shape."""
+        """Return output name → shape."""
         return {tensor.name: _shape(tensor.shape) for tensor in self._session.get_outputs()}
 
     def run(self, name: str, tensor: npt.NDArray[np.float32]) -> Sequence[npt.NDArray[np.float32]]:

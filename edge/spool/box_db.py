@@ -46,7 +46,7 @@ class BoxDb:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """The connection inside a transaction: durable when the block ends, undone when it raises."""
+        """Yield the connection inside a transaction: durable when the block ends, undone when it raises."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -59,7 +59,7 @@ class BoxDb:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """The connection for reading."""
+        """Yield the connection for reading."""
         with self._lock:
             yield self._connection
 

@@ -121,7 +121,7 @@ class Spool:
         return int(found[0]) - 1
 
     def rows(self, lane: Lane, after_seq: int, limit: int) -> list[NumberedRow]:
-        """Numbered rows of ``lane`` not yet acknowledged, beyond ``after_seq``, in order."""
+        """Return numbered rows of ``lane`` not yet acknowledged, beyond ``after_seq``, in order."""
         with self._db.reading() as connection:
             found = connection.execute(
                 "SELECT seq, at_ms, body FROM row WHERE lane = ? AND seq > ? ORDER BY seq LIMIT ?",
@@ -157,7 +157,7 @@ class Spool:
         return deleted
 
     def counts(self, now_ms: int) -> SpoolCounts:
-        """How much waits, how much of it in (or bound for) the backlog, and what quota has dropped since the start."""
+        """Return how much waits, how much of it in (or bound for) the backlog, and what quota dropped so far."""
         with self._db.reading() as connection:
             backlog = connection.execute(
                 "SELECT count(*) FROM row WHERE lane = 'backlog' OR (lane IS NULL AND life_safety = 0 AND at_ms < ?)",
@@ -167,7 +167,7 @@ class Spool:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction; undone, it undoes the count of rows too."""
+        """Yield a transaction's connection; undone, it undoes the count of rows too."""
         try:
             with self._db.transaction() as connection:
                 yield connection
@@ -227,7 +227,7 @@ class Spool:
 
 
 def contiguous(rows: Sequence[tuple[str, int, int]]) -> list[list[tuple[str, int, int]]]:
-    """(lane, seq, at_ms) sorted by lane and seq, cut wherever a number is missing.
+    """Return (lane, seq, at_ms) sorted by lane and seq, cut wherever a number is missing.
 
     >>> [len(run) for run in contiguous([("live", 1, 0), ("live", 2, 0), ("live", 4, 0)])]
     [2, 1]

@@ -42,7 +42,7 @@ class CameraIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def event_of(observation: Observation, camera: CameraIdentity, evidence: tuple[EvidenceRef, ...]) -> Event:
-    """The event an observation is published as; the spool gives it its id.
+    """Return the event an observation is published as; the spool gives it its id.
 
     Raises:
         LinliError: for a kind of observation nobody taught it.

@@ -109,7 +109,7 @@ class BrokerConnection:
 
 
 def broker_address(url: str) -> tuple[str, int]:
-    """Host and port of ``mqtt://`` or ``mqtts://``.
+    """Return host and port of ``mqtt://`` or ``mqtts://``.
 
     Raises:
         ConfigurationError: when it is neither.

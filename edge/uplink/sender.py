@@ -49,12 +49,12 @@ class SpoolSender:
         self.ignored_acknowledgements = 0
 
     def connected(self) -> None:
-        """A new connection: each lane begins again at its first unacknowledged row."""
+        """Begin each lane again at its first unacknowledged row: the connection is new."""
         for state in self._lanes.values():
             state.sent, state.resends = state.acknowledged, 0
 
     def due(self, now_ms: int) -> list[bytes]:
-        """Messages to send now, live before backlog, each lane in order."""
+        """Return messages to send now, live before backlog, each lane in order."""
         return [message for lane in (Lane.LIVE, Lane.BACKLOG) for message in self._lane_due(lane, now_ms)]
 
     def got(self, message: Acknowledgement, now_ms: int) -> int:
@@ -100,7 +100,7 @@ class SpoolSender:
         state.sent = last_seq
 
     def _resend_if_unanswered(self, state: _LaneState, now_ms: int) -> None:
-        """The platform restarted and forgot, or its answer was lost: begin the lane again, ever more patiently."""
+        """Begin the lane again, ever more patiently: the platform restarted and forgot, or its answer was lost."""
         state.waiting_since_ms = min(state.waiting_since_ms, now_ms)  # the clock was set back
         patience_ms = RESEND_AFTER_MS[min(state.resends, len(RESEND_AFTER_MS) - 1)]
         if state.sent > state.acknowledged and now_ms - state.waiting_since_ms > patience_ms:

@@ -96,7 +96,7 @@ class Actions:
 
 
 def check(command: Command) -> None:
-    """Whether the command is complete.
+    """Raise unless the command is complete.
 
     Raises:
         NotAllowed: for ``retract``. Rejected: a false alarm without a reason, a reason without one, a long comment.
@@ -123,7 +123,7 @@ def notification_kind(state: AlertState) -> DeliveryKind | None:
 
 
 def _already_done(first: HistoryEntry | None, actor: str, command: Command) -> bool:
-    """A page that lost the answer sends its command again: the newest step is then this very command."""
+    """Return whether the newest step is this very command: a page that lost the answer sends its command again."""
     if first is None or first.actor != actor:
         return False
     same = (first.action, first.version, first.comment) == (command.action.value, command.version + 1, command.comment)

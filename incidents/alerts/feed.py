@@ -114,7 +114,7 @@ def _position(incident: Incident, order: Order) -> Position:
 
 
 def _sections(order: Order) -> list[ColumnElement[bool]]:
-    """The parts of a list, one after the other; each is read by its index rather than all of it sorted."""
+    """Return the parts of a list, one after the other; each is read by its index rather than all of it sorted."""
     if order is Order.NEWEST:
         return [true()]
     table = incidents.c

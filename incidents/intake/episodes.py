@@ -44,7 +44,7 @@ class EpisodeTotals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def opened(finding: Finding, incident_id: str, *, momentary: bool) -> IncidentEpisode:
-    """The episode that an OPEN begins; a ``momentary`` one is over with it."""
+    """Return the episode that an OPEN begins; a ``momentary`` one is over with it."""
     return IncidentEpisode(
         open_id=finding.open_id,
         incident_id=incident_id,

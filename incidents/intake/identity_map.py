@@ -67,7 +67,7 @@ class EpisodeIdentityMap:
         return list(dict.fromkeys(episode.incident_id for episode in self._now.values()))
 
     def begin(self, episode: IncidentEpisode) -> None:
-        """A new episode."""
+        """Begin a new episode."""
         self._begun.add(episode.open_id)
         self._put(episode)
 
@@ -83,7 +83,7 @@ class EpisodeIdentityMap:
         self._added_up.update(new)
 
     def is_alone(self, incident_id: str) -> None:
-        """The incident is new: no episode that is not at hand belongs to it."""
+        """Note that the incident is new: no episode that is not at hand belongs to it."""
         self._added_up.add(incident_id)
 
     def totals(self, incident_id: str, *, retracted: bool = False) -> EpisodeTotals | None:
@@ -152,7 +152,7 @@ class IncidentIdentityMap:
         return matching_incident(live[:CANDIDATES], finding, facts_of(self._rules, finding.rule).regroup_ms)
 
     def add(self, incident: Incident) -> None:
-        """A new incident, whose row is there."""
+        """Add a new incident, whose row is there."""
         self._put(incident)
 
     def update(self, incident: Incident) -> None:

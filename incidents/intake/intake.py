@@ -84,7 +84,7 @@ class IntakeTimes(msgspec.Struct):
     due: HopTimes = msgspec.field(default_factory=lambda: HopTimes(Hop.DUE_TO_INCIDENT))
 
     def add(self, findings: Sequence[tuple[int, Finding]], kept_ms: Mapping[int, int], now_ms: int) -> None:
-        """These findings, with their numbers, are incidents' since ``now_ms``; ``kept_ms``: when each was decided."""
+        """Count these findings, with numbers, as incidents' since ``now_ms``; ``kept_ms``: when each was decided."""
         self.decided.add(now_ms - kept_ms[n] for n, _ in findings if n in kept_ms)
         self.due.add(now_ms - finding.due_ms for _, finding in findings)
 
@@ -231,7 +231,7 @@ class _Pass:
             self._confirm(finding)
 
     def _confirm(self, finding: Finding) -> None:
-        """Judged again with the data that was missing: the same finding now holds as verified."""
+        """Hold the same finding as verified: it was judged again with the data that was missing."""
         self.unit_of_work.verify(finding.finding_id)
         episode = self.unit_of_work.episodes.get(finding.open_id)
         if episode is not None:

@@ -95,7 +95,7 @@ def key_of_incident(incident: Incident) -> Key:
 def live_incidents(
     connection: Connection, openings: Sequence[Finding], rules: Mapping[str, RuleFacts]
 ) -> list[Incident]:
-    """The live incidents that episodes opened by ``openings`` may join: of their subjects, and not over for too long.
+    """Return the live incidents that ``openings``' episodes may join: of their subjects, not over for too long.
 
     That is asked as of the earliest of them, so it may give more than each could join.
     """

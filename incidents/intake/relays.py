@@ -84,7 +84,7 @@ class FindingsRelay(Relay):
         self._wake = threading.Event()
 
     def wake(self) -> None:
-        """There are new findings; callable from any thread."""
+        """Say that there are new findings; callable from any thread."""
         self._wake.set()
 
     def cursor(self) -> int:
@@ -105,7 +105,7 @@ class FindingsRelay(Relay):
         """See :class:`Relay`; nothing is remembered."""
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop``; then once more."""
+        """Run until ``stop``; then once more."""
         while not stop.is_set():
             self._wake.wait(0.25)
             self._wake.clear()
@@ -140,7 +140,7 @@ class SharedRelays:
         return _findings(given)
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop``, at its pace; without a pause while there is more than one step takes."""
+        """Run until ``stop``, at its pace; without a pause while there is more than one step takes."""
         while not stop.is_set():
             due_s = time.monotonic() + STEP_S
             if self.step() < TAKE_FINDINGS:
@@ -188,6 +188,6 @@ class DirectoryRelay:
             pass
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop``."""
+        """Run until ``stop``."""
         while not stop.wait(INVENTORY_S):
             self.catch_up()

@@ -67,14 +67,14 @@ class TopicRelay(Relay):
 
 
 def split_by_kind(said: Sequence[tuple[int, FindingsRecord]]) -> tuple[list[tuple[int, Finding]], list[RaisedAlarm]]:
-    """The findings with their numbers, and what workers said that operators must hear; the rest is in their logs."""
+    """Return the findings with their numbers, and what workers said for operators; the rest is in their logs."""
     findings = [(n, one) for n, one in said if isinstance(one, Finding)]
     alarms = [one for _, one in said if isinstance(one, PartitionAlarm) and one.alarm.value in set(AlarmCode)]
     return findings, [RaisedAlarm(AlarmCode(one.alarm.value), one.subject, one.detail) for one in alarms]
 
 
 def watch_topic(cluster: KafkaCluster, topic: str, topic_id: str, stop: threading.Event) -> None:
-    """Until ``stop``: look whether the topic is still the one that was opened.
+    """Look until ``stop`` whether the topic is still the one that was opened.
 
     Raises:
         LogBroken: it was made again; numbers read in the old one mean nothing in it. Transient: nobody answers.

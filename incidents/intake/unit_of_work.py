@@ -73,7 +73,7 @@ class IntakeUnitOfWork:
         return self._known.get(finding_id)
 
     def verify(self, finding_id: str) -> None:
-        """A finding that was taken before holds as verified."""
+        """Hold a finding that was taken before as verified."""
         self._known[finding_id] = (self._known[finding_id][0], True)
         if finding_id in self._findings:
             self._findings[finding_id]["verified"] = True
@@ -81,7 +81,7 @@ class IntakeUnitOfWork:
             self.connection.execute(_VERIFIED, {"of": finding_id})
 
     def is_its_turn(self, finding: Finding) -> bool:
-        """Whether a new finding is the next of its episode, and none of it waits that might come before or after."""
+        """Return whether a new finding is its episode's next, and none of it waits that might come before or after."""
         if finding.open_id in self._waiting:
             return False
         episode = self.episodes.get(finding.open_id)
@@ -101,7 +101,7 @@ class IntakeUnitOfWork:
         self.connection.execute(insert(findings), row)
 
     def add_incident(self, incident: Incident) -> None:
-        """A new incident, whose row is there."""
+        """Add a new incident, whose row is there."""
         self.incidents.add(incident)
         self.episodes.is_alone(incident.incident_id)
 
@@ -115,7 +115,7 @@ class IntakeUnitOfWork:
         self._changes.append(Change(seq, incident.incident_id, incident.site_id, kind, at_ms))
 
     def enqueue(self, notifications: Iterable[Notification]) -> None:
-        """Receivers are to be told; the rows are written at the end, of one key only the first."""
+        """Note that receivers are to be told; the rows are written at the end, of one key only the first."""
         for one in notifications:
             self._notifications.setdefault(one.delivery_id, one)
 

@@ -45,7 +45,7 @@ def head(connection: Connection) -> int:
 
 
 def changes_after(connection: Connection, seq: int, limit: int) -> list[Change]:
-    """Up to ``limit`` changes after ``seq``, in order."""
+    """Return up to ``limit`` changes after ``seq``, in order."""
     table = incident_changes
     query = select(table).where(table.c.seq > seq).order_by(table.c.seq).limit(limit)
     rows = connection.execute(query)

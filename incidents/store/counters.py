@@ -61,7 +61,7 @@ class Sequences:
 
 
 def allot(connection: Connection, name: str, count: int = 1) -> int:
-    """The first of ``count`` new numbers of the sequence ``name``; the first ever is 1.
+    """Return the first of ``count`` new numbers of the sequence ``name``; the first ever is 1.
 
     The row is locked until the transaction ends, so numbers become visible in their order.
     """

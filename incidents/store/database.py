@@ -49,7 +49,7 @@ class Database(Protocol):
         ...
 
     def follow(self, stop: threading.Event, on_commit: Callable[[], None]) -> None:
-        """Until ``stop``: call ``on_commit`` after commits of other processes, or often when they cannot be heard."""
+        """Call ``on_commit`` until ``stop``, after commits of other processes, or often when they cannot be heard."""
         ...
 
     def leases(self) -> Leases:
@@ -108,7 +108,7 @@ def select_by_ids(
 
 
 def padded_to_power_of_two(ids: Sequence[T]) -> list[T]:
-    """``ids``, of which there is one at least, up to a power of two of them: the last is repeated.
+    """Return ``ids``, of which there is one at least, up to a power of two of them: the last is repeated.
 
     >>> padded_to_power_of_two([1, 2, 3, 4, 5])
     [1, 2, 3, 4, 5, 5, 5, 5]

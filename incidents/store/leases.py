@@ -15,7 +15,7 @@ class Leases(Protocol):
     """
 
     def holds(self, name: str) -> bool:
-        """Whether this process may work on ``name`` now; asks for it when it has it not yet. Cheap; never raises."""
+        """Return whether this process may work on ``name`` now; ask for it when it has not. Cheap; never raises."""
         ...
 
     def run(self, stop: threading.Event) -> None:

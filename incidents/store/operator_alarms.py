@@ -105,19 +105,19 @@ def raise_alarms(
 
 
 def clear_alarm(connection: Connection, code: AlarmCode, subject: str, now_ms: int) -> None:
-    """The condition has ended; nothing happens when it was not raised."""
+    """Note that the condition has ended; do nothing when it was not raised."""
     clear_alarms(connection, [(code, subject)], now_ms)
 
 
 def clear_alarms(connection: Connection, ended: Sequence[tuple[AlarmCode, str]], now_ms: int) -> None:
-    """The conditions have ended; nothing happens to those that were not raised."""
+    """Note that the conditions have ended; do nothing about those that were not raised."""
     if ended:
         rows = [{"of": code.value, "about": subject, "now": now_ms} for code, subject in ended]
         connection.execute(_CLEAR, rows)
 
 
 def standing_alarms(connection: Connection, limit: int = 200) -> list[Alarm]:
-    """Alarms that are not cleared, newest first."""
+    """Return alarms that are not cleared, newest first."""
     query = select(alarms).where(alarms.c.cleared_ms.is_(None)).order_by(alarms.c.last_ms.desc(), alarms.c.subject)
     rows = connection.execute(query.limit(limit))
     return [Alarm(AlarmCode(r.code), r.subject, r.detail, r.first_ms, r.last_ms, r.times) for r in rows]

@@ -262,8 +262,10 @@ def translate_error(error: DBAPIError, where: str) -> LinliError | None:
 def is_permanent_refusal(detail: str) -> bool:
     """Return whether a server that says ``detail`` while connecting will go on refusing us.
 
-    >>> is_permanent_refusal('FATAL: password authentication failed for user "linli"'), is_permanent_refusal("Connection
-    refused") (True, False)
+    >>> is_permanent_refusal('FATAL: password authentication failed for user "linli"')
+    True
+    >>> is_permanent_refusal("Connection refused")
+    False
     """
     return "FATAL" in detail and any(words in detail for words in _REFUSALS)
 
@@ -286,7 +288,7 @@ def _rest(record: ConnectionPoolEntry) -> None:
 
 
 def _look_at(connection: Any, record: ConnectionPoolEntry) -> None:
-    """Before a connection of the pool is used: is its server still there?
+    """Check, before a connection of the pool is used, that its server is still there.
 
     A server that ended has said so or hung up, which the socket shows; only what rested for a while, or has something
     to read, is worth asking. To ask before each transaction would cost as much as a statement in it.

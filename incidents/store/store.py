@@ -80,7 +80,7 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that may write, the only one at its time; committed on leaving, then the commit signal is
+        """Yield a transaction that may write, the only one at its time; committed on leaving, then the commit signal is
         emitted.
 
         Raises:

@@ -17,6 +17,6 @@ _OPENING = (
 
 
 def trace_of_incident(connection: Connection, incident_id: str) -> str:
-    """The trace id of the first finding of an incident; the incident's own id when none of its findings is kept."""
+    """Return the trace id of an incident's first finding; the incident's own id when none of its findings is kept."""
     content = connection.execute(_OPENING, {"of": incident_id}).scalar()
     return incident_id if content is None else trace_id(msgspec.json.decode(content, type=Finding))

@@ -46,7 +46,7 @@ class PubackQueue:
             self._free.append(receipt)
 
     def disconnected(self) -> None:
-        """The broker will send everything unanswered again, perhaps under other numbers: forget them all."""
+        """Forget them all: the broker will send everything unanswered again, perhaps under other numbers."""
         self._open.clear()
         self._free.clear()
 

@@ -40,7 +40,7 @@ class Admission:
                 pass
 
     def sites(self) -> dict[str, str]:
-        """site → the place id that stands for the whole of it."""
+        """Return site → the place id that stands for the whole of it."""
         return dict(self._sites)
 
     def check(self, event: Event, topic: Topic | None = None) -> None:
@@ -78,11 +78,11 @@ class Admission:
         waiting.last_bytes, waiting.last_ms = size, now_ms
 
     def pending_devices(self) -> list[PendingDevice]:
-        """Devices without a record, the one silent longest first."""
+        """Return devices without a record, the one silent longest first."""
         return [waiting for _, waiting in self._devices_waiting.items()]
 
     def pending_topics(self) -> list[PendingTopic]:
-        """Topics that are none of ours, the one silent longest first."""
+        """Return topics that are none of ours, the one silent longest first."""
         return [waiting for _, waiting in self._topics_waiting.items()]
 
     def _check_speaker(self, record: DeviceConfigured, event: Event, speaker: str) -> None:

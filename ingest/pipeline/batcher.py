@@ -92,7 +92,7 @@ class Batcher(Generic[R]):
         self._push(None, receipt, 0, now_ms)
 
     def mark(self, watermark_ms: int) -> None:
-        """Everything received up to ``watermark_ms`` has been added: what is cut from here on may say so."""
+        """Note that everything received up to ``watermark_ms`` was added: what is cut from here on may say so."""
         self._mark_ms = max(self._mark_ms, watermark_ms)
         if self._items:
             self._items[-1].mark_ms = self._mark_ms
@@ -122,11 +122,11 @@ class Batcher(Generic[R]):
         return due_ms is not None and due_ms <= now_ms and not self._hurries()
 
     def drain(self, now_ms: int) -> BatchCut[R] | None:
-        """At the end: whatever waits, due or not."""
+        """Cut whatever waits, due or not: this is the end."""
         return self._cut(now_ms) if self._items and not self._in_flight else None
 
     def appended(self) -> None:
-        """The cut under way is durable."""
+        """Note that the cut under way is durable."""
         self._in_flight = False
 
     def _hurries(self) -> bool:
@@ -183,7 +183,7 @@ def collect_ms(partitions: int) -> int:
 
 
 def cut_together(batchers: Collection[Batcher[R]], now_ms: int, ahead_ms: int) -> list[BatchCut[R]]:
-    """The records that are due; when one of them did not hurry, those that will be within ``ahead_ms`` go along."""
+    """Cut the records that are due; when one of them did not hurry, those due within ``ahead_ms`` go along."""
     if not any(batcher.calls_others(now_ms) for batcher in batchers):
         ahead_ms = 0
     return [cut for batcher in batchers if (cut := batcher.cut(now_ms, ahead_ms)) is not None]

@@ -47,7 +47,7 @@ class LruDict(Generic[K, V]):
         return key in self._rows
 
     def items(self) -> ItemsView[K, V]:
-        """All, the one used longest ago first."""
+        """Return all, the one used longest ago first."""
         return self._rows.items()
 
     def forget(self, key: K) -> None:

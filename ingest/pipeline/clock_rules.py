@@ -63,7 +63,7 @@ class ClockRules:
         self._clocks: LruDict[tuple[str, str], _Clock] = LruDict(MAX_CLOCKS, _Clock)
 
     def apply(self, event: E, received_ms: int, *, timely: bool = True) -> E:
-        """``event`` as it goes to the log: ``received_ms`` set, ``at_ms`` settled, the original in ``device_at_ms``.
+        """Return ``event`` as it goes to the log: with ``received_ms``, ``at_ms`` settled, its own in ``device_at_ms``.
 
         Raises:
             Rejected: ``too_old`` when it claims to be older than 30 days.
@@ -91,7 +91,7 @@ class ClockRules:
         return _settled(event, at_ms, received_ms, future=False)
 
     def skews_ms(self) -> dict[tuple[str, str], int]:
-        """(site, speaker) → measured skew, of every clock that is being shifted."""
+        """Return (site, speaker) → measured skew, of every clock that is being shifted."""
         return {key: clock.skew_ms for key, clock in self._clocks.items() if clock.shift_ms()}
 
 
@@ -106,7 +106,7 @@ def _settled(event: E, at_ms: int, received_ms: int, *, future: bool) -> E:
 
 
 def _other_times(event: Event) -> tuple[str, ...]:
-    """Times that the same clock gave, which move with ``at_ms``. Evidence keeps the times that its file shows."""
+    """Return times the same clock gave, which move with ``at_ms``. Evidence keeps the times that its file shows."""
     match event:
         case ObjectFell():
             return ("started_ms",)

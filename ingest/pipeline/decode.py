@@ -70,7 +70,7 @@ def decode(topic: Topic, payload: bytes, unnamed: str) -> DeviceEvent:
 
 
 def spool_mark(payload: bytes) -> SpoolMark | None:
-    """The spool row a refused payload was, when that much of it can be read: a lane must not stick at a bad row."""
+    """Return the spool row a refused payload was, when that much can be read: a lane must not stick at a bad row."""
     if len(payload) > MAX_PAYLOAD_BYTES:
         return None
     try:
@@ -191,7 +191,7 @@ def _check_content(event: DeviceEvent) -> None:
 
 
 def _check_text(event: Event, payload: bytes) -> None:
-    """No NUL in any text: stores behind the log cannot keep it. Raw control characters are not JSON already."""
+    """Raise on NUL in any text: stores behind the log cannot keep it. Raw control characters are not JSON already."""
     if _NUL in payload and _NUL in msgspec.json.encode(event):
         raise Rejected(RejectReason.WRONG_TYPE, "a text contains a NUL character")
 

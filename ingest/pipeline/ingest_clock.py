@@ -25,7 +25,7 @@ class IngestClock:
         self._steps_ms: list[int] = []
 
     def read(self, wall_ms: int, monotonic_ms: int) -> int:
-        """Ingest time for these readings; at least what it was before."""
+        """Return ingest time for these readings; at least what it was before."""
         passed_ms = max(monotonic_ms - self._last_monotonic_ms, 0)
         step_ms = (wall_ms - self._last_wall_ms) - passed_ms
         if abs(step_ms) > STEP_MS:
@@ -37,7 +37,7 @@ class IngestClock:
         return int(self._now_ms)
 
     def take_steps(self) -> list[int]:
-        """Jumps of the wall clock above 2 s since the last call, in ms, forward positive."""
+        """Return jumps of the wall clock above 2 s since the last call, in ms, forward positive."""
         steps, self._steps_ms = self._steps_ms, []
         return steps
 

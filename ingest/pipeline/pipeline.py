@@ -161,7 +161,7 @@ class IngestPipeline:
         return self._take_own(place.topic, arrival, place.partition, pending_ack, now_ms, timely=timely)
 
     def release(self, now_ms: int) -> list[Accepted]:
-        """Held events whose turn has come, accepted now."""
+        """Return held events whose turn has come, accepted now."""
         return [
             Accepted(msgspec.structs.replace(held.event, received_ms=now_ms), held.partition, held.pending_ack)
             for held in self._deferred.release(self._events, now_ms)
@@ -201,7 +201,7 @@ class IngestPipeline:
         return self._paced(topic, arrival, event, partition, pending_ack, now_ms)
 
     def _ack_of_unreadable_row(self, topic: Topic, arrival: Arrival, pending_ack: PendingAck) -> PendingAck:
-        """A bad row of a box's spool is answered like a good one, or its lane would stick at it forever."""
+        """Answer a bad row of a box's spool like a good one, or its lane would stick at it forever."""
         mark = spool_mark(arrival.payload) if topic.device_class is DeviceClass.EDGE else None
         if mark is None or mark.box_id != topic.device_id:
             return pending_ack

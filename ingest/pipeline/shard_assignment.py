@@ -30,7 +30,7 @@ class ShardAssignment:
         return self.partition(site_id) in self.partitions
 
     def sites(self, known: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Of the (site, place) pairs those whose devices this shard hears."""
+        """Return those of the (site, place) pairs whose devices this shard hears."""
         return [(s, place) for s, place in known if self.owns(s) and (not self._wanted or s in self._wanted)]
 
     def filters(self, known: Iterable[tuple[str, str]]) -> list[str]:

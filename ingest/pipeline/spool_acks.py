@@ -34,20 +34,20 @@ class SpoolAckTracker:
         self._untold: dict[LaneKey, int] = {}
 
     def durable(self, key: LaneKey, seq: int) -> None:
-        """Row ``seq`` of a lane is in the log, or refused, and so is everything taken before it."""
+        """Note that row ``seq`` of a lane is in the log, or refused, and so is everything taken before it."""
         through = self._through[key]
         through.seq = max(through.seq, seq)
         self._untold[key] = through.seq
 
     def repeat(self, key: LaneKey, now_ms: int) -> None:
-        """A lane misses rows: tell its box again how far it is."""
+        """Tell a box again how far its lane is: the lane misses rows."""
         through = self._through[key]
         if through.seq >= 0 and now_ms - through.repeated_ms >= REPEAT_MS:
             through.repeated_ms = now_ms
             self._untold[key] = through.seq
 
     def take(self) -> list[tuple[str, bytes]]:
-        """(topic, payload) of everything to be told; call it only while connected."""
+        """Return (topic, payload) of everything to be told; call it only while connected."""
         messages = [
             (
                 str(Topic(key.site_id, DeviceClass.EDGE, key.box_id, Channel.GOT)),

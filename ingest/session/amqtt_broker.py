@@ -29,7 +29,7 @@ class Loopback(BaseAuthPlugin):  # type: ignore[misc]
     """Lets everyone in. Unlike amqtt's own anonymous plugin it does not mark them anonymous: their sessions persist."""
 
     async def authenticate(self, *, session: Session) -> bool | None:
-        """Yes."""
+        """Return True."""
         return session is not None
 
 

@@ -58,7 +58,7 @@ class _Listener:
         self.session = MqttSession(address, client_id, [topic], self._own_topic, self._on_signals, protocol)
 
     def wait_until_subscribed(self) -> None:
-        """Until a message of our own comes back: then the broker has both subscriptions."""
+        """Wait for a message of our own to come back: then the broker has both subscriptions."""
         self._wait(lambda: self._connected or bool(self._refused), "did not answer")
         if self._refused:
             raise ConfigurationError(self._refused)

@@ -20,25 +20,25 @@ class ProbeSchedule:
         self.due_ms = 0
 
     def connected(self, now_ms: int) -> None:
-        """A new connection: probe it at once."""
+        """Probe at once: the connection is new."""
         self.due_ms = 0
         self.heard(now_ms)
 
     def heard(self, now_ms: int) -> None:
-        """Something came over the connection."""
+        """Note that something came over the connection."""
         self._heard_ms, self._unanswered = now_ms, 0
 
     def accepted(self, now_ms: int, *, life_safety: bool) -> None:
-        """An event was accepted: a rule waits until time has passed it."""
+        """Note that an event was accepted: a rule waits until time has passed it."""
         self.due_ms = min(self.due_ms, now_ms if life_safety else self._sent_ms + self._prove_ms)
 
     def sent(self, now_ms: int) -> None:
-        """A probe was sent."""
+        """Note that a probe was sent."""
         self._sent_ms, self.due_ms = now_ms, now_ms + self._interval_ms
         self._unanswered += 1
 
     def broker_stalled(self, now_ms: int) -> bool:
-        """Whether nothing came for so long, though we asked again and again, that the broker must have stood still."""
+        """Return whether nothing came for so long, though we asked again, that the broker must have stood still."""
         return now_ms - self._heard_ms > BROKER_STALLED_MS and self._unanswered >= BROKER_STALLED_PROBES
 
     def silent(self, now_ms: int) -> bool:

@@ -268,7 +268,7 @@ class _Stopped(Exception):  # noqa: N818 - not an error
 
 
 def _no_delay(_client: mqtt.Client, _data: object, sock: object) -> None:
-    """Acknowledgements are small and must not wait for each other."""
+    """Turn Nagle's delay off: acknowledgements are small and must not wait for each other."""
     if isinstance(sock, socket.socket):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

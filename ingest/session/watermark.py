@@ -68,7 +68,7 @@ class Watermark:
         return None
 
     def disconnected(self) -> None:
-        """Probes under way prove nothing about the next connection: messages of QoS 0 may be lost in between."""
+        """Forget probes under way: they prove nothing about the next connection, as messages of QoS 0 may be lost."""
         self._outstanding.clear()
 
     def lag_ms(self, now_ms: int) -> int:

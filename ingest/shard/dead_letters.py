@@ -160,7 +160,7 @@ class DeadLetters:
         return self._open(*row) if row else None
 
     def counts(self) -> dict[tuple[str, str], int]:
-        """(reason, source) → letters kept."""
+        """Return (reason, source) → letters kept."""
         with self._lock:
             found = self._db.execute("SELECT reason, source, count(*) FROM letters GROUP BY 1, 2 ORDER BY 3 DESC")
             return {(str(reason), str(source)): int(count) for reason, source, count in found}
@@ -227,7 +227,7 @@ def _cipher(path: Path) -> Fernet:
 
 
 def _make_key(path: Path) -> None:
-    """Whole or not at all, and the first one stays: shards of one folder may start at the same time."""
+    """Make it whole or not at all, and let the first one stay: shards of one folder may start at the same time."""
     new = path.with_name(f"key.{os.getpid()}-{threading.get_ident()}")
     try:
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:

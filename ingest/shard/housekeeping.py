@@ -53,7 +53,7 @@ class Housekeeping:
         return records
 
     def changes(self, now_ms: int) -> list[Configuration]:
-        """Records changed since the last call, when it is time to look; an inventory that is away is asked later."""
+        """Return records changed since the last call, if it is time to look; ask an inventory that is away later."""
         if now_ms - self._polled_ms < self._poll_ms:
             return []
         self._polled_ms = now_ms
@@ -63,7 +63,7 @@ class Housekeeping:
         return records
 
     def durable(self, batches: Sequence[Batch]) -> None:
-        """These batches are in the log: remember how far it follows the inventory."""
+        """Remember how far the log follows the inventory, now that these batches are in it."""
         if not self._under_way:
             return
         for batch in batches:
@@ -122,7 +122,7 @@ class Housekeeping:
 
 
 def source_of(topic: str) -> str:
-    """Whose quota a refused message counts against: ``site/device``, all unknown topics together.
+    """Return whose quota a refused message counts against: ``site/device``, all unknown topics together.
 
     >>> source_of("linli/v1/s1/gate/g1/evt"), source_of("mqtt/face/1/Rec")
     ('s1/g1', 'unknown')

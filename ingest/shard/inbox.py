@@ -45,7 +45,7 @@ class Inbox(Generic[T]):
             self._filled.notify()
 
     def take(self, timeout_s: float, *, own_only: bool = False) -> list[T]:
-        """Everything there, waiting up to ``timeout_s`` for something; ``own_only`` leaves the rest where it is."""
+        """Take everything there, waiting up to ``timeout_s`` for something; ``own_only`` leaves the rest in place."""
         with self._lock:
             if not self._own and (own_only or not self._items) and timeout_s > 0:
                 self._filled.wait(timeout_s)
@@ -58,7 +58,7 @@ class Inbox(Generic[T]):
             return taken
 
     def close(self) -> None:
-        """Nobody will take any more: let those who wait go."""
+        """Let those who wait go: nobody will take any more."""
         with self._lock:
             self._closed = True
             self._emptied.notify_all()

@@ -125,7 +125,7 @@ class Shard:
     # --- beginning and end --------------------------------------------------------------------------------------------
 
     def _wait_for_time(self, stop: threading.Event) -> bool:
-        """The log's time never goes back: a clock behind it has to catch up first."""
+        """Wait for a clock behind the log's time to catch up: that time never goes back."""
         self._last_ms = self._log.last_watermark_ms()
         while (left_ms := wait_ms(self._last_ms, self._clock.now_ms())) > 0:
             _log.warning("the clock is behind the log's last watermark; waiting", behind_ms=left_ms)
@@ -159,7 +159,7 @@ class Shard:
         self._session.start()
 
     def _drain(self) -> None:
-        """Everything accepted goes to the log and is answered before the session is left."""
+        """Put everything accepted into the log and answer it before the session is left."""
         end_s = time.monotonic() + DRAIN_S
         while time.monotonic() < end_s:
             cuts = [cut for b in self._batchers.values() if (cut := b.drain(self._clock.now_ms())) is not None]
@@ -219,7 +219,7 @@ class Shard:
                 raise Permanent(f"the log cannot be written: {signal.error}") from signal.error
 
     def _count(self) -> None:
-        """Once a turn: a metric moved for each message costs as much as its clock."""
+        """Count once a turn: a metric moved for each message costs as much as its clock."""
         self.counters.received.inc(self._received)
         self.counters.accepted.inc(self._accepted)
         self._received = self._accepted = 0

@@ -15,11 +15,11 @@ class SystemClock:
         self._clock = IngestClock(wall_ms(), _monotonic_ms())
 
     def now_ms(self) -> int:
-        """Ingest time, epoch ms UTC; never goes back."""
+        """Return ingest time, epoch ms UTC; never goes back."""
         return self._clock.read(wall_ms(), _monotonic_ms())
 
     def take_steps(self) -> list[int]:
-        """Jumps of the wall clock above 2 s since the last call, in ms."""
+        """Return jumps of the wall clock above 2 s since the last call, in ms."""
         return self._clock.take_steps()
 
 

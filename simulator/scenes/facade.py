@@ -66,7 +66,7 @@ class FacadeScene:
         return self._sensor.see(image, t_ms, self._light(share))
 
     def truth(self, t_ms: int) -> tuple[Labelled, ...]:
-        """Falling things (``other``) and birds (``animal``) in the picture at ``t_ms``."""
+        """Return falling things (``other``) and birds (``animal``) in the picture at ``t_ms``."""
         outlines = [
             (ObjectLabel.OTHER, f.object_id, f.outline(self.facade, t_ms))
             for f in self.falls
@@ -91,7 +91,7 @@ class FacadeScene:
         return Labelled(label, object_id, (round(x0, 1), round(y0, 1), round(x1, 1), round(y1, 1)))
 
     def _cycles(self, hertz: float) -> int:
-        """Whole swings in the scene's length, so that a looped scene has no seam."""
+        """Return whole swings in the scene's length, so that a looped scene has no seam."""
         return max(1, round(hertz * self.duration_ms / 1000))
 
     def _wind(self, share: float, index: int) -> float:
@@ -109,7 +109,7 @@ class FacadeScene:
         return Cloth(*place, rng.uniform(0.35, 0.7), rng.uniform(0.6, 1.1), turns, rng.choice(_CLOTHS))
 
     def _script(self, rng: Random, *, falls: bool) -> None:
-        """The first fall after three to six seconds, then one every eleven to eighteen; distractors all the time."""
+        """Script a fall after three to six seconds, then one every eleven to eighteen; distractors all the time."""
         at, end = rng.randrange(3000, 6000), self.duration_ms - 4000
         while falls and at < end:
             self._add_fall(some_fall(rng, self.facade, at, 1 + len(self.falls)))

@@ -71,7 +71,7 @@ def _wall(building: MeshBuilder, facade: Facade, colour: Colour, rng: Random) ->
 
 
 def _windows(building: MeshBuilder, facade: Facade, centre: float, bay: float, floor: int, rng: Random) -> None:
-    """Two windows, sometimes with a curtain, an open wing or an air conditioner below."""
+    """Paint two windows, sometimes with a curtain, an open wing or an air conditioner below."""
     z, y = facade.distance_m - 0.02, facade.slab_m(floor)
     for x in (centre - bay * 0.24, centre + bay * 0.24):
         _window(building, x, 0.62, y + 0.95, 1.5, z, rng)
@@ -104,7 +104,7 @@ def _window(building: MeshBuilder, x: float, half: float, y: float, tall: float,
 def _balcony(
     building: MeshBuilder, facade: Facade, centre: float, wide: float, floor: int, colour: Colour, rng: Random
 ) -> None:
-    """A slab with its underside, the room's door behind, and a railing in front."""
+    """Paint a slab with its underside, the room's door behind, and a railing in front."""
     y, back, front, half = facade.slab_m(floor), facade.distance_m - 0.02, facade.front_z, wide / 2
     building.plate(_upright(centre, half, y, y + 2.5, back), shaded(colour, 0.6))
     _window(building, centre, half * 0.6, y + 0.1, 2.1, back, rng)
@@ -130,7 +130,7 @@ def _balcony(
 def _railing(
     building: MeshBuilder, centre: float, wide: float, y: float, front: float, colour: Colour, rng: Random
 ) -> None:
-    """A wall, a pane or bars, and the rail on top."""
+    """Paint a wall, a pane or bars, and the rail on top."""
     half, style = wide / 2, rng.random()
     if style < 0.35:
         building.plate(_upright(centre, half, y, y + 1.0, front), shaded(colour, 0.9))
@@ -144,7 +144,7 @@ def _railing(
 
 
 def _upright(centre: float, half: float, low: float, high: float, z: float) -> list[Vec]:
-    """Corners of a rectangle that faces the camera."""
+    """Return corners of a rectangle that faces the camera."""
     return [(centre - half, low, z), (centre + half, low, z), (centre + half, high, z), (centre - half, high, z)]
 
 

@@ -34,7 +34,7 @@ class Facade:
         return self.distance_m - BALCONY_M
 
     def slab_m(self, floor: int) -> float:
-        """Height of the floor slab of a storey; 0 is the ground floor."""
+        """Return height of the floor slab of a storey; 0 is the ground floor."""
         return 0.4 + floor * self.storey_m
 
     def pixel(self, x: float, height_m: float, z: float | None = None) -> tuple[float, float]:
@@ -48,7 +48,7 @@ class Facade:
         return self.pixel(0.0, self.slab_m(floor))[1]
 
     def scale(self, height_m: float) -> float:
-        """Pixels per metre, across, in the balconies' plane at a height."""
+        """Return pixels per metre, across, in the balconies' plane at a height."""
         (x0, _), (x1, _) = self.pixel(0.0, height_m), self.pixel(1.0, height_m)
         return x1 - x0
 
@@ -60,7 +60,7 @@ class Facade:
         return Calibration((edges[0], edges[1], edges[2]), self.storey_m)
 
     def floors_shown(self) -> list[int]:
-        """Storeys whose railing is in the picture."""
+        """Return storeys whose railing is in the picture."""
         return [k for k in range(self.storeys) if 6 <= self.pixel(0.0, self.slab_m(k) + 1.1)[1] <= HEIGHT_PX - 10]
 
 

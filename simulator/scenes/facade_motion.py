@@ -45,7 +45,7 @@ class Fall:
     colour: Colour
 
     def where(self, t_ms: float) -> tuple[float, float]:
-        """x and height in metres at ``t_ms``: s = v0·t + g·t²/2 below its start."""
+        """Return x and height in metres at ``t_ms``: s = v0·t + g·t²/2 below its start."""
         t = (t_ms - self.from_ms) / 1000
         return self.x + self.across * t, self.height_m - self.v0 * t - GRAVITY_M_S2 * t * t / 2
 
@@ -127,14 +127,14 @@ class Bird:
         return self.x + self.speed_x * t, self.y + self.speed_y * t + self.dive * bump + 4 * math.sin(5 * t)
 
     def outline(self, t_ms: float) -> list[tuple[float, float]]:
-        """Wings and body as one outline."""
+        """Return wings and body as one outline."""
         x, y = self.where(t_ms)
         lift = math.sin(2 * math.pi * self.beat_hz * t_ms / 1000) * self.span_px * 0.35
         half, nose = self.span_px / 2, math.copysign(self.span_px * 0.3, self.speed_x)
         return [(x - half, y - lift), (x, y - 1.5), (x + nose, y), (x + half, y - lift), (x, y + 2.0)]
 
     def draw(self, image: Image, t_ms: int) -> None:
-        """A dark silhouette."""
+        """Draw a dark silhouette."""
         if self.from_ms <= t_ms <= self.to_ms:
             _blend(image, [self.outline(t_ms), self.outline(t_ms - SHUTTER_MS)], (60, 55, 55))
 

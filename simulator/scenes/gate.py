@@ -49,15 +49,15 @@ class GateScene(RoomScene):
         return self._empty.copy()
 
     def compose(self, image: Image, items: Sequence[Item], t_ms: int) -> None:
-        """People and gate by depth."""
+        """Paint people and gate by depth."""
         paint(image, [*items, *self._fence, *self._flaps(t_ms)])
 
     def light(self, t_ms: int) -> float:
-        """Clouds pass."""
+        """Return the light: clouds pass."""
         return 1.0 + 0.06 * math.sin(2 * math.pi * (t_ms / self.duration_ms + self._clouds))
 
     def _flaps(self, t_ms: int) -> list[Item]:
-        """Two glass flaps a lane, turned by how far the lane is open."""
+        """Return two glass flaps a lane, turned by how far the lane is open."""
         flaps = MeshBuilder()
         for lane, x in enumerate(_LANES_X):
             turn = self._open(lane, t_ms) * 1.4
@@ -78,7 +78,7 @@ class GateScene(RoomScene):
         return 0.0
 
     def _script(self, rng: Random) -> None:
-        """Passages with gaps; every second or third is a pair through one opening."""
+        """Script passages with gaps; every second or third is a pair through one opening."""
         start, walk_ms = 800, 0
         while True:
             speed = rng.uniform(1.15, 1.45)
@@ -113,7 +113,7 @@ class GateScene(RoomScene):
 
 
 def _street(rng: Random) -> Mesh:
-    """Sky, houses, a road outside, paving inside, from back to front."""
+    """Return sky, houses, a road outside, paving inside, from back to front."""
     street, paving = MeshBuilder(), rng.choice(_PAVING)
     for i in range(7):
         x0, top = -12 + 3.6 * i, rng.uniform(3.0, 6.5)
@@ -147,7 +147,7 @@ def _street(rng: Random) -> Mesh:
 
 
 def _fence(rng: Random) -> Mesh:
-    """Cabinets between the lanes, posts and bars to either side, a reader on each cabinet."""
+    """Return cabinets between the lanes, posts and bars to either side, a reader on each cabinet."""
     fence, steel = MeshBuilder(), rng.choice(((165, 170, 175), (90, 95, 100), (140, 110, 80)))
     for x in (_LANES_X[0] - 0.62, 0.0, _LANES_X[1] + 0.62):
         fence.box((x, 0.5, LINE_Z_M), (0.24, 1.0, 0.9), steel)

@@ -72,7 +72,7 @@ class LiftScene(RoomScene):
         paint(image, [item for item in items if item.z_m <= DOOR_Z_M])
 
     def hidden(self, mask: Image, t_ms: int) -> None:
-        """The front wall and shut doors hide the landing; the room's own parties are inside when the doors are shut."""
+        """Hide the landing by the front wall and shut doors; the room's own parties are inside when they are shut."""
         if self.door_open(t_ms) > 0.2:
             return
         wall = cv2.resize(self._cabin_mask, (mask.shape[1], mask.shape[0]), interpolation=cv2.INTER_NEAREST)
@@ -88,7 +88,7 @@ class LiftScene(RoomScene):
         return 0.0
 
     def _mask(self) -> Image:
-        """255 where the cabin is, 0 in the door's opening."""
+        """Return 255 where the cabin is, 0 in the door's opening."""
         x, top, z = DOOR_HALF_M, DOOR_TOP_M, DOOR_Z_M
         corners, _ = self.camera.project(np.array([(-x, 0, z), (x, 0, z), (x, top, z), (-x, top, z)], float))
         mask = np.full((self.height, self.width), 255, np.uint8)
@@ -96,7 +96,7 @@ class LiftScene(RoomScene):
         return mask
 
     def _paint_doors(self, image: Image, share: float) -> None:
-        """Two panels that part from the middle."""
+        """Paint two panels that part from the middle."""
         if share >= 0.98:
             return
         doors, z = MeshBuilder(), DOOR_Z_M + 0.03
@@ -113,7 +113,7 @@ class LiftScene(RoomScene):
         cv2.putText(image, f"{floor:2d}", self._display, cv2.FONT_HERSHEY_PLAIN, 0.8, (60, 70, 255), 1, cv2.LINE_AA)
 
     def _script(self, rng: Random, cast: tuple[ObjectLabel, ...], side: float) -> None:
-        """Rides one after another, with an empty cabin between them and at both ends."""
+        """Script rides one after another, with an empty cabin between them and at both ends."""
         first = rng.randrange(2)
         start, ride = 1200, 0
         while True:
@@ -131,7 +131,7 @@ class LiftScene(RoomScene):
         return rng.choice([label for label in cast if ride > 1 or label != ObjectLabel.E_BIKE] or list(cast))
 
     def _ride(self, rng: Random, label: ObjectLabel, start: int, dwell: int, side: float) -> None:
-        """One party in and out, and sometimes someone else with it."""
+        """Script one party in and out, and sometimes someone else with it."""
         enter = start + DOOR_MS - 300
         leave = enter + _WALK_MS + dwell
         spot = (-side * rng.uniform(0.1, 0.3), rng.uniform(1.15, 1.35))
@@ -157,7 +157,7 @@ class LiftScene(RoomScene):
         turns: bool,
         order: int,
     ) -> Party:
-        """In through the door, a stand, and out: people alone turn round, things are drawn out backwards."""
+        """Send a party in through the door, to a stand, and out: people alone turn round, things go out backwards."""
         door, late = rng.uniform(-0.06, 0.06), order * 500
         inward, outward = math.pi, 0.0 if turns else math.pi
         path = WalkPath((
@@ -172,5 +172,5 @@ class LiftScene(RoomScene):
         return Party(path, members(label, rng, self._next_id(order)))
 
     def _next_id(self, order: int) -> int:
-        """Ids are ten apart per ride, and five within it, so that every object of a scene has its own."""
+        """Return the next id, ten apart per ride and five within it, so that every object of a scene has its own."""
         return 1 + 10 * len(self.episodes) + 5 * order

@@ -79,7 +79,7 @@ def _floor(cabin: MeshBuilder, colour: Colour) -> None:
 
 
 def _wall(cabin: MeshBuilder, x: float, steel: Colour) -> None:
-    """Three sheets a side, each of its own shine."""
+    """Paint three sheets a side, each of its own shine."""
     edges = (-0.4, 0.55, 1.45, DOOR_Z_M)
     for z0, z1, factor in zip(edges, edges[1:], (0.85, 1.02, 0.92), strict=False):
         for i in range(4):
@@ -101,7 +101,7 @@ def _front(cabin: MeshBuilder, steel: Colour) -> None:
 
 
 def _panel(cabin: MeshBuilder) -> None:
-    """Buttons and display on the front wall."""
+    """Paint buttons and display on the front wall."""
     x0, x1, z = HALF_WIDTH_M - 0.3, HALF_WIDTH_M - 0.1, DOOR_Z_M - 0.01
     cabin.plate([(x0, 0.85, z), (x1, 0.85, z), (x1, 1.85, z), (x0, 1.85, z)], (60, 64, 68))
     cabin.plate(

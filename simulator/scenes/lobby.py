@@ -41,7 +41,7 @@ class LobbyScene(RoomScene):
         return self._empty.copy()
 
     def _script(self, rng: Random, cast: tuple[ObjectLabel, ...]) -> None:
-        """A party every few seconds; after about every fifth one a while with nobody; an e-bike among the first two."""
+        """Script a party every few seconds, after about every fifth a while with nobody; an e-bike in the first two."""
         start, first = 1000, rng.randrange(2)
         while start < self.duration_ms - 11_000 or not self.parties:
             index = len(self.episodes)
@@ -55,7 +55,7 @@ class LobbyScene(RoomScene):
             start += rng.randrange(2500, 7000) + (5000 if rng.random() < 0.2 else 0)
 
     def _crossing(self, rng: Random, label: ObjectLabel, start: int) -> Party:
-        """From one end to another by way of the middle."""
+        """Send a party from one end to another by way of the middle."""
         (ax, az), (bx, bz) = rng.sample(_ENDS, 2)
         mx, mz = rng.uniform(-0.7, 0.9), rng.uniform(3.0, 5.0)
         places = [(ax, az), (mx, mz), (bx, bz)]
@@ -78,7 +78,7 @@ class LobbyScene(RoomScene):
 
 
 def _hall(rng: Random) -> Mesh:
-    """Floor, walls, a glass entrance, a lift door, letter boxes and a plant, from back to front."""
+    """Return floor, walls, a glass entrance, a lift door, letter boxes and a plant, from back to front."""
     stone, wall = (
         rng.choice(((165, 172, 178), (130, 140, 150), (175, 170, 160))),
         rng.choice(((190, 200, 208), (175, 188, 200))),
@@ -108,7 +108,7 @@ def _tiles(hall: MeshBuilder, colour: Colour) -> None:
 
 
 def _entrance(hall: MeshBuilder) -> None:
-    """Daylight behind glass doors."""
+    """Paint daylight behind glass doors."""
     hall.plate([(-1.1, 0, 9.49), (1.7, 0, 9.49), (1.7, 2.5, 9.49), (-1.1, 2.5, 9.49)], (250, 245, 235))
     hall.plate([(-1.1, 0, 9.48), (1.7, 0, 9.48), (1.7, 0.7, 9.48), (-1.1, 0.7, 9.48)], (150, 190, 175))
     for x in (-1.1, -0.4, 0.3, 1.0, 1.7):

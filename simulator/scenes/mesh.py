@@ -154,7 +154,7 @@ _FACES = ((0, 1, 2, 3), (7, 6, 5, 4), (1, 5, 6, 2), (4, 0, 3, 7), (3, 2, 6, 7), 
 
 
 def placed(mesh: Mesh, x: float, z: float, yaw: float, y: float = 0.0) -> Floats:
-    """World points (N,3) of a mesh standing at (x, y, z); ``yaw`` 0 looks along world z (away), π/2 along x."""
+    """Return world points (N,3) of a mesh standing at (x, y, z); ``yaw`` 0 looks along world z (away), π/2 along x."""
     sine, cosine = math.sin(yaw), math.cos(yaw)
     forward, right = mesh.points[:, 0], mesh.points[:, 2]
     out = np.empty_like(mesh.points)

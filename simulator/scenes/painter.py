@@ -127,7 +127,7 @@ def _faces_camera(points: Ints) -> bool:
 
 
 def _light(corners: Floats) -> float:
-    """Brightness of a flat face by its angle to the light, the same from both sides."""
+    """Return brightness of a flat face by its angle to the light, the same from both sides."""
     u, v = corners[1] - corners[0], corners[2] - corners[0]
     nx, ny, nz = u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]
     length = math.sqrt(nx * nx + ny * ny + nz * nz) or 1.0
@@ -153,7 +153,7 @@ def _paint_limb(image: Image, item: Item) -> None:
 
 
 def _capsules(item: Item) -> Ints:
-    """Outlines (3, 12, 2) of a tapered capsule: whole, and twice smaller and nearer the light."""
+    """Return outlines (3, 12, 2) of a tapered capsule: whole, and twice smaller and nearer the light."""
     p, q = item.pixels[0], item.pixels[1]
     dx, dy = float(q[0] - p[0]), float(q[1] - p[1])
     rp, rq = max(item.radius_px, 0.5) * ONE, max(item.radius2_px, 0.5) * ONE

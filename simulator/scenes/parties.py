@@ -82,7 +82,7 @@ class Party:
         return tuple(member.label for member in self.members)
 
     def placed(self, t_ms: int) -> list[tuple[Member, Mesh, Floats]]:
-        """Each member with its mesh and world points at ``t_ms``; nothing outside the path's time."""
+        """Return each member with its mesh and world points at ``t_ms``; nothing outside the path's time."""
         if not self.path.covers(t_ms):
             return []
         place, distance, speed = self.path.at(t_ms)

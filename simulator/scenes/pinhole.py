@@ -26,7 +26,7 @@ class Pinhole:
     rotation: Floats = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Rows of the rotation are the camera's right, down and forward axes in the world."""
+        """Compute the rotation: its rows are the camera's right, down and forward axes in the world."""
         forward = np.asarray(self.target, float) - np.asarray(self.eye, float)
         forward /= np.linalg.norm(forward)
         right = np.cross((0.0, 1.0, 0.0), forward)
@@ -34,7 +34,7 @@ class Pinhole:
         object.__setattr__(self, "rotation", np.stack([right, np.cross(right, forward), forward]))
 
     def project(self, points: Floats) -> tuple[Floats, Floats]:
-        """World points (N,3) → pixels (N,2) and depth along the axis (N,) in metres; depth is at least ``NEAR_M``/2."""
+        """Project world points (N,3) to pixels (N,2) and depth along the axis (N,) in metres, at least ``NEAR_M``/2."""
         local = (points - np.asarray(self.eye)) @ self.rotation.T
         depth = local[:, 2]
         safe = np.maximum(depth, NEAR_M / 2)

@@ -94,7 +94,7 @@ class RoomScene:
         cv2.subtract(image, cv2.merge([soft, soft, soft]) // 2, dst=image)
 
     def _visible(self, placed: Sequence[Placed], t_ms: int) -> list[float]:
-        """The share of each object's outline that neither another object nor the room nor the picture's edge hides."""
+        """Return the share of each object's outline that no other object, the room or the picture's edge hides."""
         size = (self.height // MASK_DIVISOR, self.width // MASK_DIVISOR)
         together = np.zeros(size, np.uint8)
         order = sorted(

@@ -38,14 +38,14 @@ class Sensor:
         if abs(light - 1.0) > 0.002:
             image = cv2.convertScaleAbs(image, alpha=light).astype(np.uint8, copy=False)
         seen = cv2.LUT(image, self._table)
-        dice = Random(f"{self.seed} {t_ms}")
-        x, y = dice.randrange(_SLACK_PX), dice.randrange(_SLACK_PX)
+        chance = Random(f"{self.seed} {t_ms}")
+        x, y = chance.randrange(_SLACK_PX), chance.randrange(_SLACK_PX)
         part = self._noise[y : y + self.height, x : x + self.width]
         return cv2.add(seen, part, dtype=cv2.CV_8U).astype(np.uint8, copy=False)
 
 
 def _noise_tile(seed: int, width: int, height: int, sigma: float) -> npt.NDArray[np.int16]:
-    """Mostly luma noise, (height, width, 3)."""
+    """Draw noise (height, width, 3), mostly of luma."""
     source = np.random.default_rng(seed)
     luma = source.normal(0, sigma, (height, width, 1))
     chroma = cv2.blur(source.normal(0, sigma, (height, width, 3)), (3, 3))

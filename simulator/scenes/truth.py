@@ -78,7 +78,7 @@ class SceneTruth(msgspec.Struct, frozen=True, tag="scene", tag_field="kind"):
 
 
 def write_truth(truth: SceneTruth, path: Path) -> None:
-    """JSON lines: the scene with its episodes first, then one line a frame."""
+    """Write JSON lines: the scene with its episodes first, then one line a frame."""
     head = msgspec.structs.replace(truth, frames=())
     lines = [msgspec.json.encode(head), *(msgspec.json.encode(frame) for frame in truth.frames)]
     path.write_bytes(b"\n".join(lines) + b"\n")

@@ -107,7 +107,7 @@ def _saddle(bike: MeshBuilder, rng: Random) -> None:
 
 
 def _cockpit(bike: MeshBuilder, paint: Colour, trim: Colour, *, x: float) -> None:
-    """Steering column, dash, headlamp, handlebar with grips, and two mirrors on stalks."""
+    """Build steering column, dash, headlamp, handlebar with grips, and two mirrors on stalks."""
     bike.limb((x + 0.02, 0.8, 0.0), (x - 0.04, 0.98, 0.0), 0.07, 0.08, paint)
     bike.ball((x + 0.09, 0.94, 0.0), 0.065, (235, 240, 240))
     bike.limb((x - 0.02, 1.0, -0.09), (x - 0.02, 1.0, 0.09), 0.055, 0.055, trim)

@@ -65,7 +65,7 @@ class Archive:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Nobody else changes the archive inside the block."""
+        """Keep others from changing the archive inside the block."""
         with self._threads:
             self._depth += 1
             try:
@@ -79,7 +79,7 @@ class Archive:
                 self._depth -= 1
 
     def eraser(self) -> Eraser:
-        """Takes out of events whatever was erased so far."""
+        """Return what takes out of events whatever was erased so far."""
         return Eraser(self.catalogue.erasures())
 
     def path(self, segment: Segment) -> Path:

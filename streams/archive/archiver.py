@@ -88,7 +88,7 @@ class Archiver:
         return self._log.read(self._position, limit)
 
     def _again(self, turn: Callable[[], T]) -> T:
-        """``turn``, once more whenever the log has let go of what comes next between looking and reading."""
+        """Take ``turn``, once more whenever the log has let go of what comes next between looking and reading."""
         while True:
             try:
                 return turn()
@@ -123,7 +123,7 @@ class Archiver:
         self._cutter.erase(self._eraser)
 
     def _pass_gap(self, *, new: bool) -> None:
-        """The log begins later than where it was left: what configuration it carried before, people's tables know."""
+        """Take from people's tables the configuration of a gap: the log begins later than where it was left."""
         begin = self._log.begin()
         if not new:
             self._on_gap(f"positions {self._position} to {begin - 1} were gone before they were archived")
@@ -146,7 +146,7 @@ class Archiver:
         self._position = position + 1
 
     def _erase(self, record: ReferenceErased) -> None:
-        """The log says that something is erased: so it reaches every archive that follows the log."""
+        """Erase what the log says is erased: so it reaches every archive that follows the log."""
         self._flush()
         self._archive.erase(erasure_of(record))
         self._erasures = self._archive.catalogue.erasures()

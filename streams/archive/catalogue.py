@@ -90,7 +90,7 @@ class ArchiveCatalogue:
         return [_ROW.decode(body) for (body,) in rows]
 
     def open_days(self, log_id: str, partition: int, *, ended: bool) -> list[OpenDay]:
-        """Site-days that are not over, or those that are but have no segment yet."""
+        """Return site-days that are not over, or those that are but have no segment yet."""
         with undamaged(self._db):
             rows = self._db.execute(
                 "SELECT body FROM open_days WHERE log_id = ? AND partition = ? AND ended = ? ORDER BY site_id, day",
@@ -154,13 +154,13 @@ class ArchiveCatalogue:
                 yield sealed
 
     def replace_parts(self, name: str, parts: Sequence[bytes]) -> None:
-        """Other bytes for the same parts of an open segment."""
+        """Put other bytes in place of the same parts of an open segment."""
         with transaction(self._db) as db:
             db.execute("DELETE FROM open_parts WHERE name = ?", (name,))
             db.executemany("INSERT INTO open_parts VALUES (?, ?, ?)", [(name, n, p) for n, p in enumerate(parts)])
 
     def sealed(self, segment: Segment) -> None:
-        """The segment's file is durable: its open parts may go."""
+        """Note that the segment's file is durable: its open parts may go."""
         with transaction(self._db) as db:
             _list(db, segment)
             db.execute("DELETE FROM open_parts WHERE name = ?", (segment.name,))
@@ -170,17 +170,17 @@ class ArchiveCatalogue:
             )
 
     def rewritten(self, segment: Segment) -> None:
-        """The segment's file was replaced by this one."""
+        """Note that the segment's file was replaced by this one."""
         with transaction(self._db) as db:
             _list(db, segment)
 
     def removed(self, name: str) -> None:
-        """The segment's file is gone."""
+        """Note that the segment's file is gone."""
         with transaction(self._db) as db:
             db.execute("DELETE FROM segments WHERE name = ?", (name,))
 
     def segments(self, site_id: str | None = None) -> list[Segment]:
-        """Finished segments, of one site or all, by site and day."""
+        """Return finished segments, of one site or all, by site and day."""
         with undamaged(self._db):
             rows = self._db.execute(
                 "SELECT body FROM segments WHERE ?1 IS NULL OR site_id = ?1 ORDER BY site_id, day, name", (site_id,)
@@ -188,7 +188,7 @@ class ArchiveCatalogue:
         return [_SEGMENT.decode(body) for (body,) in rows]
 
     def forget_site(self, site_id: str) -> None:
-        """Nothing of the site is left here."""
+        """Forget the site: nothing of it is left here."""
         with transaction(self._db) as db:
             db.execute("DELETE FROM open_parts WHERE name LIKE ? || '/%'", (site_id,))
             for table in ("segments", "open_days", "rows"):
@@ -197,7 +197,7 @@ class ArchiveCatalogue:
     # --- what was erased ----------------------------------------------------------------------------------------------
 
     def erase(self, erasure: Erasure, rows: Mapping[RowKey, Configuration | None]) -> None:
-        """From here on nothing is written that names the reference; ``rows`` in force are what is left of them."""
+        """Write nothing from here on that names the reference; ``rows`` in force are what is left of them."""
         with transaction(self._db) as db:
             db.execute(
                 "INSERT INTO erasures VALUES (?, ?, ?, ?) ON CONFLICT (site_id, kind, digest)"
@@ -220,7 +220,7 @@ class ArchiveCatalogue:
         return [Erasure(s, ReferenceKind(k), d, int(b)) for s, k, d, b in rows]
 
     def all_rows(self, site_id: str) -> list[Configuration]:
-        """The site's configuration in force, in whatever partitions it is."""
+        """Return the site's configuration in force, in whatever partitions it is."""
         with undamaged(self._db):
             rows = self._db.execute("SELECT body FROM rows WHERE site_id = ?", (site_id,)).fetchall()
         return [_ROW.decode(body) for (body,) in rows]

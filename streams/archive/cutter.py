@@ -81,7 +81,7 @@ class Cutter:
         self.watermark_ms = max(self.watermark_ms, batch.watermark_ms)
 
     def end_day(self) -> list[OpenDay]:
-        """The day is over: each open site-day gets the time that has passed; drain, seal, then :meth:`forget` them."""
+        """End the day: give each open site-day the time that has passed; drain, seal, then :meth:`forget` them."""
         for key, day in self.open.items():
             self._tell_time(key, day)
         return list(self.open.values())
@@ -92,7 +92,7 @@ class Cutter:
             self._set_row(key, row)
 
     def forget(self, day: OpenDay) -> None:
-        """The site-day is sealed."""
+        """Forget the site-day: it is sealed."""
         del self.open[day.site_id, day.day]
 
     def drain(self) -> list[DayPart]:
@@ -115,7 +115,7 @@ class Cutter:
                 self.fold(event)
 
     def _tell_time(self, key: tuple[str, str], day: OpenDay) -> None:
-        """One empty batch says the same as all that told the time since the site's last events."""
+        """Tell by one empty batch the same as all that told the time since the site's last events."""
         if self.watermark_ms > day.told_ms:
             self._put(key, day, Batch(partition=0, watermark_ms=self.watermark_ms))
 
@@ -161,7 +161,7 @@ class Cutter:
 
 
 def key_of(record: Configuration) -> RowKey:
-    """Which row of which site a record is a version of."""
+    """Return which row of which site a record is a version of."""
     return record.site_id, str(record.__struct_config__.tag), row_key(record)
 
 

@@ -54,7 +54,7 @@ class SiteKeys:
         return True
 
     def sites(self) -> list[str]:
-        """Whose keys there are."""
+        """Return the sites whose keys there are."""
         return sorted(self._read())
 
     def _read(self) -> dict[str, bytes]:

@@ -75,7 +75,7 @@ Part = ConfigurationPart | BatchesPart | EndPart
 
 
 def file_name(head: SegmentHead) -> str:
-    """``site/YYYYMMDD-log.seg``: where a segment lies in the archive's folder. Another log's day is another file."""
+    """Return ``site/YYYYMMDD-log.seg``: a segment's place in the archive. Another log's day is another file."""
     return f"{head.site_id}/{head.day}-{head.log_id[:8]}{SUFFIX}"
 
 
@@ -86,7 +86,7 @@ def encode_head(head: SegmentHead) -> bytes:
 
 
 def seal_part(part: Part, number: int, head: SegmentHead, key: bytes, nonce: bytes) -> bytes:
-    """The part sealed, without its length. ``nonce``: :data:`NONCE_BYTES` at random, never twice with one key."""
+    """Seal the part, without its length. ``nonce``: :data:`NONCE_BYTES` at random, never twice with one key."""
     plain = zlib.compress(_ENCODER.encode(part), _LEVEL)
     return nonce + AESGCM(key).encrypt(nonce, plain, _bound_to(head, number))
 

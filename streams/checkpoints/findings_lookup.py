@@ -27,7 +27,7 @@ class KafkaLookup:
         self._partitions, self._tail = partitions, tail
 
     def find(self, finding_id: str, like: Finding | None = None) -> StoredFinding | None:
-        """By way of ``like`` (the same finding, without the time) from about when it was due; else reads everything."""
+        """Look, given ``like`` (the same finding, without the time), from about when it was due; else read all."""
         if like is not None:
             partition = partition_of(like.site_id, self._partitions)
             found = self._all(partition, self._offset_at(partition, like.due_ms - EARLIER_MS))
@@ -36,7 +36,7 @@ class KafkaLookup:
         return next((kept for kept in found if kept.finding.finding_id == finding_id), None)
 
     def resting_on(self, event_id: str) -> list[StoredFinding]:
-        """Reads everything: an id may stand anywhere in a finding's facts. Repeats of dead workers are left out."""
+        """Read everything: an id may stand anywhere in a finding's facts. Repeats of dead workers are left out."""
         found: dict[str, StoredFinding] = {}
         for partition in range(self._partitions):
             for kept in self._all(partition):
@@ -58,7 +58,7 @@ class KafkaLookup:
             at = records[-1].offset + 1
 
     def _offset_at(self, partition: int, at_ms: int) -> int:
-        """The first offset whose record was sent at ``at_ms`` or later, by halving: workers' clocks go forward."""
+        """Return the first offset of a record sent at ``at_ms`` or later, by halving: workers' clocks go forward."""
         tail = self._tail(partition)
         low, high = tail.begin(), tail.end()
         while low < high:

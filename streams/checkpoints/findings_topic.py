@@ -65,7 +65,7 @@ class KafkaFindings:
         self._kept_ms: dict[int, int] = {}  # of the records read last
 
     def identity(self) -> str:
-        """Numbers mean nothing in another topic or partition."""
+        """Return topic and partition: numbers mean nothing in another."""
         return f"kafka/{self._cluster.topic_id(self._topic)}/{self._partition}"
 
     def end(self) -> int:

@@ -85,7 +85,7 @@ class KafkaCheckpointStore:
             self._check()
 
     def save(self, rows: Sequence[SnapshotRow], manifest: bytes, digest: str) -> None:
-        """Rows, then the manifest, all durable on return."""
+        """Write rows, then the manifest, all durable on return."""
         sent = [self._send(f"{digest}/{self._partition}/{row.site_id}", _row_value(row)) for row in rows]
         sent.append(self._send(f"{digest}/{self._partition}", manifest))
         for future in sent:
@@ -117,11 +117,11 @@ class KafkaCheckpointStore:
         return times
 
     def failures(self) -> Mapping[int, int]:
-        """Position → how often feeding it raised an uncaught error."""
+        """Return position → how often feeding it raised an uncaught error."""
         return {position: times for position, (times, _) in self.failure_details().items()}
 
     def failure_details(self) -> dict[int, tuple[int, str]]:
-        """Position → how often feeding it raised an uncaught error, and the last one."""
+        """Return position → how often feeding it raised an uncaught error, and the last one."""
         with self._lock:
             self._follow()
             return {position: (f.times, f.detail) for position, f in sorted(self._failed.items())}
@@ -138,7 +138,7 @@ class KafkaCheckpointStore:
         self._send(f"{_SKIPPED}/{self._partition}/{position}", b"\x01").wait(FLUSH_S)
 
     def skipped(self) -> frozenset[int]:
-        """Positions that a person has given up."""
+        """Return positions that a person has given up."""
         with self._lock:
             self._follow()
             return frozenset(self._given_up)

@@ -47,9 +47,9 @@ class CheckpointStore(Protocol):
         ...
 
     def failures(self) -> Mapping[int, int]:
-        """Position → how often feeding it raised an uncaught error."""
+        """Return position → how often feeding it raised an uncaught error."""
         ...
 
     def skipped(self) -> frozenset[int]:
-        """Positions that a person has given up."""
+        """Return positions that a person has given up."""
         ...

@@ -48,7 +48,7 @@ class SqliteCheckpointStore:
             self._identity = str(db.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()[0])
 
     def identity(self) -> str:
-        """The random name this store was created with: numbers of findings mean nothing in another one."""
+        """Return the random name this store was created with: numbers of findings mean nothing in another one."""
         return self._identity
 
     def append_findings(self, outputs: Sequence[Output]) -> int:
@@ -78,7 +78,7 @@ class SqliteCheckpointStore:
             return {int(n): int(at_ms) for n, at_ms in self._db.execute(query, tuple(numbers)).fetchall()}
 
     def rejudges(self) -> list[Rejudge]:
-        """Every request to judge a window again; they are counted and shown until the job that runs them comes."""
+        """Return every request to judge a window again; they are counted and shown until a job that runs them comes."""
         with self._lock, undamaged(self._db):
             rows = self._db.execute("SELECT body FROM rejudges ORDER BY n").fetchall()
         return [_REJUDGE.decode(body) for (body,) in rows]
@@ -93,7 +93,7 @@ class SqliteCheckpointStore:
             db.execute("INSERT OR REPLACE INTO manifests VALUES (?, ?)", (digest, manifest))
 
     def flush(self) -> None:
-        """Nothing is left to wait for: :meth:`append_findings` is durable on return."""
+        """Return at once, with nothing left to wait for: :meth:`append_findings` is durable on return."""
 
     def manifests(self) -> dict[str, bytes]:
         """Return the manifest of every version of the rules, by digest."""
@@ -127,11 +127,11 @@ class SqliteCheckpointStore:
         return int(row[0])
 
     def failures(self) -> dict[int, int]:
-        """Position → how often feeding it raised an uncaught error."""
+        """Return position → how often feeding it raised an uncaught error."""
         return {position: times for position, (times, _) in self.failure_details().items()}
 
     def failure_details(self) -> dict[int, tuple[int, str]]:
-        """Position → how often feeding it raised an uncaught error, and the last one."""
+        """Return position → how often feeding it raised an uncaught error, and the last one."""
         with self._lock, undamaged(self._db):
             rows = self._db.execute("SELECT position, times, detail FROM failures ORDER BY position").fetchall()
         return {int(position): (int(times), str(detail)) for position, times, detail in rows}
@@ -147,13 +147,13 @@ class SqliteCheckpointStore:
             db.execute("INSERT OR IGNORE INTO skipped VALUES (?)", (position,))
 
     def skipped(self) -> frozenset[int]:
-        """Positions that a person has given up."""
+        """Return positions that a person has given up."""
         with self._lock, undamaged(self._db):
             rows = self._db.execute("SELECT position FROM skipped").fetchall()
         return frozenset(int(position) for (position,) in rows)
 
     def needed_from(self, digest: str) -> int:
-        """The first position of the log that these rules may still need: to start again, and to know it is the same."""
+        """Return the log's first position these rules may still need: to start again, and to know it is the same."""
         with self._lock, undamaged(self._db):
             found = self._db.execute("SELECT body FROM manifests WHERE digest = ?", (digest,)).fetchone()
             rows = self._db.execute("SELECT site_id, position FROM snapshots WHERE digest = ?", (digest,)).fetchall()

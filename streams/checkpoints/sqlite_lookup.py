@@ -22,7 +22,7 @@ class FindingLookup(Protocol):
     """Findings as whoever keeps them has them."""
 
     def find(self, finding_id: str, like: Finding | None = None) -> StoredFinding | None:
-        """The finding of this id, or None. ``like`` is the same one as somebody else has it: it is looked for near."""
+        """Return the finding of this id, or None. ``like`` is the same one as somebody else has it: look near it."""
         ...
 
     def resting_on(self, event_id: str) -> list[StoredFinding]:
@@ -57,7 +57,7 @@ class EngineLookup:
             return [body for (body,) in self._db.execute("SELECT body FROM manifests").fetchall()]
 
     def failures(self) -> dict[int, int]:
-        """Position → how often feeding it raised an uncaught error, but for those a person has given up."""
+        """Return position → how often feeding it raised an uncaught error, but for those a person has given up."""
         with undamaged(self._db):
             query = "SELECT position, times FROM failures WHERE position NOT IN (SELECT position FROM skipped)"
             return {int(position): int(times) for position, times in self._db.execute(query).fetchall()}

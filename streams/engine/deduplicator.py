@@ -45,7 +45,7 @@ class DedupRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 def is_telemetry(event: Event) -> bool:
-    """Whether ``event`` came without any identity to dedupe by, as ``tele`` does. An alarm is more than telemetry."""
+    """Return whether ``event`` has no identity to dedupe by, as ``tele`` has none. An alarm is more than telemetry."""
     if event.seq is not None or event.spool is not None or not isinstance(event, TELEMETRY):
         return False
     return not (isinstance(event, EnvironmentSampled) and event.alarm)

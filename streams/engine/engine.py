@@ -109,7 +109,7 @@ class Engine:
         return out
 
     def misplaced(self, batch: Batch) -> str:
-        """Why a batch does not belong into this partition; empty when it does. The driver passes such a record over."""
+        """Return why a batch is not of this partition; empty when it is. The driver passes such a record over."""
         if batch.partition != self._partition:
             return f"holds partition {batch.partition}, this is {self._partition}"
         for site_id in {event.site_id for event in batch.events}:
@@ -136,15 +136,15 @@ class Engine:
         self._next = position
 
     def site_ids(self) -> list[str]:
-        """Every site the partition has seen, the ones with the oldest rows (or none) first."""
+        """Return every site the partition has seen, the ones with the oldest rows (or none) first."""
         return sorted(self._sites, key=lambda site_id: (self._rows.get(site_id, -1), site_id))
 
     def changed_sites(self) -> list[str]:
-        """Sites that have changed since their last snapshot, longest ago first."""
+        """Return sites that have changed since their last snapshot, longest ago first."""
         return list(self._dirty)
 
     def snapshot(self, site_id: str, record_hash: bytes = b"") -> SnapshotRow:
-        """The site's row at the last position fed; the site counts as saved, so keep it before the next manifest.
+        """Return the site's row at the last position fed; it counts as saved, so keep it before the next manifest.
 
         ``record_hash`` is the driver's hash of the record last fed.
         """
@@ -300,7 +300,7 @@ class Engine:
 
 
 def _check_ids(out: Sequence[Output]) -> None:
-    """One id with two contents would be silent loss at the reader (docs/protocol.md#findings)."""
+    """Raise on one id with two contents: silent loss at the reader (docs/protocol.md#findings)."""
     if len(out) < 2:
         return
     seen: dict[str, Finding] = {}

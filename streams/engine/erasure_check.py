@@ -14,7 +14,7 @@ from streams.engine.snapshot import SnapshotRow, decode_row
 
 
 def names_in_snapshot(row: SnapshotRow, eraser: Eraser, site_id: str) -> bool:
-    """Whether the row of the site names it; a row that this version cannot read is looked through word by word."""
+    """Return whether the site's row names it; look through a row that this version cannot read word by word."""
     if row.site_id != site_id:
         return False
     try:

@@ -96,7 +96,7 @@ class FindingEmitter:
         self.out: list[Output] = []
 
     def begin(self, position: int, out: list[Output]) -> None:
-        """Everything handed in from now on is output of ``position``."""
+        """Count everything handed in from now on as output of ``position``."""
         if position != self.position:
             self.position = position
             self.number = 0

@@ -78,7 +78,7 @@ def check_manifest(manifest: PartitionManifest, *, log_id: str, partition: int, 
 
 
 def covered(positions: Mapping[str, int], manifest: PartitionManifest) -> dict[str, int]:
-    """Up to where each site's row covers the log: a row as new as the manifest says covers up to ``through`` too."""
+    """Return up to where each site's row covers the log; one as new as the manifest says covers to ``through``."""
     return {
         site_id: max(position, manifest.through) if position >= manifest.sites.get(site_id, position + 1) else position
         for site_id, position in positions.items()
@@ -86,7 +86,7 @@ def covered(positions: Mapping[str, int], manifest: PartitionManifest) -> dict[s
 
 
 def first_to_read(positions: Mapping[str, int], manifest: PartitionManifest) -> int:
-    """The position to read from: after ``through``, or earlier for rows that are older than listed, or missing."""
+    """Return the position to read from: after ``through``, or earlier for rows older than listed, or missing."""
     return min((manifest.through, *_behind(positions, manifest))) + 1
 
 

@@ -84,7 +84,7 @@ class RejudgeSchedule:
         self._again: set[RepeatRequest] = set()
 
     def window_of(self, event: Event) -> str | None:
-        """The window a late event belongs to; None for late telemetry outside a drain, which is not judged again."""
+        """Return the window of a late event; None for late telemetry outside a drain, which is not judged again."""
         drain = drain_of(event)
         if event.stored or drain in self._windows or (event.spool is not None and event.spool.lane is Lane.BACKLOG):
             return drain
@@ -105,7 +105,7 @@ class RejudgeSchedule:
         self._set_due(name, window, max(event.received_ms + QUIET_MS, earliest_ms, window.due_ms))
 
     def drained(self, event: BacklogDrained) -> None:
-        """The event's spool has sent all it had stored: its window is due now."""
+        """Make the event's window due now: its spool has sent all it had stored."""
         for name in (f"{event.source_id}/{event.spool_id}", event.source_id):
             window = self._windows.get(name)
             if window is not None:

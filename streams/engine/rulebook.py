@@ -150,7 +150,7 @@ def _check(bound_rules: Sequence[BoundRule]) -> None:
 
 
 def _digest(bound_rules: Sequence[BoundRule]) -> str:
-    """24 hex digits over the rules, their constants, their states as they are stored, the view and the row."""
+    """Return 24 hex digits over the rules, their constants, their states as they are stored, the view and the row."""
     described: list[object] = [ROW_VERSION, SiteView.__struct_fields__]
     for bound_rule in bound_rules:
         rule = bound_rule.rule

@@ -33,22 +33,22 @@ NEVER = 1 << 62
 class SiteLatenessGroup:
     """One group of one site: its view, its runners, and what it last released (``clocks``: per source, ≤ 200 ms)."""
 
-    __slots__ = ("book", "clocks", "frontier", "runners", "view")
+    __slots__ = ("clocks", "frontier", "group", "runners", "view")
 
-    def __init__(self, book: LatenessGroup, site_id: str, runners: dict[str, RuleRunner]) -> None:
-        self.book = book
+    def __init__(self, group: LatenessGroup, site_id: str, runners: dict[str, RuleRunner]) -> None:
+        self.group = group
         self.view = SiteView(site_id=site_id)
         self.frontier: Entry | None = None
         self.clocks: dict[str, Entry] = {}
         self.runners = {
             kind: tuple(runners[u.name] for u in bound_rules)
-            for kind, bound_rules in book.by_kind.items()
+            for kind, bound_rules in group.by_kind.items()
             if bound_rules
         }
 
     def deadline_released(self, entry: Entry, source_id: str) -> None:
         """Note that a deadline was released on behalf of ``source_id``. One that a late event set may lie behind."""
-        if self.book.per_source:
+        if self.group.per_source:
             last = self.clocks.get(source_id)
             if last is None or entry > last:
                 self.clocks[source_id] = entry
@@ -99,10 +99,10 @@ class SiteState:
         if isinstance(event, BacklogDrained):
             self.rejudging.drained(event)
         late = 0
-        for book in groups:
-            entry = self.entry(event, book)
-            site_group = self.groups[book.index]
-            last = site_group.clocks.get(event.source_id) if book.per_source else site_group.frontier
+        for group in groups:
+            entry = self.entry(event, group)
+            site_group = self.groups[group.index]
+            last = site_group.clocks.get(event.source_id) if group.per_source else site_group.frontier
             if event.stored or (last is not None and entry < last):  # before what was last released: late
                 self._late(site_group, event)
                 late += 1
@@ -110,12 +110,12 @@ class SiteState:
                 heappush(self.queue, entry)
         return late
 
-    def entry(self, event: AnyEvent, book: LatenessGroup) -> Entry:
+    def entry(self, event: AnyEvent, group: LatenessGroup) -> Entry:
         """Return the event's place in the queue for one group; a record's version stands in for its seq."""
         seq = event.version if isinstance(event, ConfigurationRecord) else event.seq
         order = -1 if seq is None else seq
-        release_ms = event.at_ms + book.max_out_of_orderness_ms
-        return (release_ms, book.index, EVENT, event.source_id, order, event.event_id, self._count(), event)
+        release_ms = event.at_ms + group.max_out_of_orderness_ms
+        return (release_ms, group.index, EVENT, event.source_id, order, event.event_id, self._count(), event)
 
     def release(self, watermark_ms: int) -> bool:
         """Give the rules everything that lies before ``watermark_ms``; whether that changed the site."""
@@ -134,7 +134,7 @@ class SiteState:
     def _release_event(self, entry: Entry) -> None:
         event = entry[7]
         site_group = self.groups[entry[1]]
-        if site_group.book.per_source:
+        if site_group.group.per_source:
             site_group.clocks[entry[3]] = entry  # never before what it replaces: then the event had been late
         else:
             site_group.frontier = entry
@@ -154,15 +154,15 @@ class SiteState:
             apply_record(view, event)
 
     def _erase(self, site_group: SiteLatenessGroup, record: ReferenceErased) -> None:
-        """States whose key names what was erased end here, without a finding."""
+        """End states whose key names what was erased, without a finding."""
         eraser = Eraser([erasure_of(record)])
-        for bound_rule in site_group.book.rules:
+        for bound_rule in site_group.group.rules:
             self.runners[bound_rule.name].erase(record.site_id, eraser)
 
     def _release_deadline(self, entry: Entry) -> bool:
         keyed: KeyedState = entry[7]
         site_group = self.groups[entry[1]]
-        due_ms = entry[0] - site_group.book.max_out_of_orderness_ms
+        due_ms = entry[0] - site_group.group.max_out_of_orderness_ms
         if keyed.queued_ms != due_ms:
             return False
         runner, key = self.runners[entry[3]], cast(str, entry[4])
@@ -180,7 +180,7 @@ class SiteState:
         return bool(requests)
 
     def _late(self, site_group: SiteLatenessGroup, event: AnyEvent) -> None:
-        """Instant rules take a late event at once; for the others it widens a window to judge again."""
+        """Give a late event to instant rules at once; for the others widen a window to judge again."""
         if event.__class__ in VIEW_KINDS:
             self._fold(site_group.view, event)  # configuration is never late unless clocks broke; it is never lost
         missed = []

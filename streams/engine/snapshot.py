@@ -116,8 +116,8 @@ def load_site(content: SiteRow, book: Rulebook, count: Callable[[], int]) -> Sit
     site = SiteState(content.site_id, book, count)
     by_bound = {row.max_out_of_orderness_ms: row for row in content.groups}
     for site_group in site.groups:
-        row = by_bound.get(site_group.book.max_out_of_orderness_ms) or _begun(
-            content.groups, site_group.book.max_out_of_orderness_ms
+        row = by_bound.get(site_group.group.max_out_of_orderness_ms) or _begun(
+            content.groups, site_group.group.max_out_of_orderness_ms
         )
         _load_class(site, site_group, row, _allowed(content.views[row.view], book))
     for name, rows in content.states.items():
@@ -129,7 +129,7 @@ def load_site(content: SiteRow, book: Rulebook, count: Callable[[], int]) -> Sit
 
 
 def _group_row(site: SiteState, site_group: SiteLatenessGroup, view: int) -> LatenessGroupRow:
-    max_out_of_orderness_ms, index = site_group.book.max_out_of_orderness_ms, site_group.book.index
+    max_out_of_orderness_ms, index = site_group.group.max_out_of_orderness_ms, site_group.group.index
     last = site_group.frontier
     waiting = sorted(entry for entry in site.queue if entry[2] == EVENT and entry[1] == index)
     return LatenessGroupRow(
@@ -142,26 +142,26 @@ def _group_row(site: SiteState, site_group: SiteLatenessGroup, view: int) -> Lat
 
 
 def _load_class(site: SiteState, site_group: SiteLatenessGroup, row: LatenessGroupRow, view: SiteView) -> None:
-    book = site_group.book
+    group = site_group.group
     site_group.view = _copy(view)
     if row.frontier is not None:
-        site_group.frontier = entry_of(row.frontier, book.max_out_of_orderness_ms, book.index)
+        site_group.frontier = entry_of(row.frontier, group.max_out_of_orderness_ms, group.index)
     site_group.clocks = {
-        source: entry_of(last, book.max_out_of_orderness_ms, book.index) for source, last in row.clocks.items()
+        source: entry_of(last, group.max_out_of_orderness_ms, group.index) for source, last in row.clocks.items()
     }
     for event in row.events:
-        heappush(site.queue, site.entry(event, book))
+        heappush(site.queue, site.entry(event, group))
 
 
 def _begun(rows: Sequence[LatenessGroupRow], max_out_of_orderness_ms: int) -> LatenessGroupRow:
-    """A group that an earlier version did not have: it knows the site and its time as the one nearest to it does."""
+    """Return a group that an earlier version did not have: it knows the site and its time as the nearest one does."""
     nearest = min(rows, key=lambda row: abs(row.max_out_of_orderness_ms - max_out_of_orderness_ms))
     records = tuple(event for event in nearest.events if event.__class__ in VIEW_KINDS)
     return msgspec.structs.replace(nearest, max_out_of_orderness_ms=max_out_of_orderness_ms, events=records)
 
 
 def _distinct(views: Sequence[SiteView]) -> tuple[tuple[SiteView, ...], list[int]]:
-    """Views without repetitions, and each one's number among them: groups mostly agree."""
+    """Return views without repetitions, and each one's number among them: groups mostly agree."""
     distinct: list[SiteView] = []
     numbers = []
     for view in views:
@@ -172,7 +172,7 @@ def _distinct(views: Sequence[SiteView]) -> tuple[tuple[SiteView, ...], list[int
 
 
 def _allowed(view: SiteView, book: Rulebook) -> SiteView:
-    """The view without numbers that their rules may not have: snapshots of earlier versions hold them."""
+    """Return the view without numbers that their rules may not have: snapshots of earlier versions hold them."""
     kept = {key: value for key, value in view.thresholds.items() if not book.refuses(key, value)}
     return msgspec.structs.replace(view, thresholds=kept)
 

@@ -39,7 +39,7 @@ def hashed_schema(rule: str, state_type: type[msgspec.Struct]) -> object:
 
 
 def described(state_type: Any) -> object:
-    """The type as lists, texts and numbers, the same in every run and under every Python name.
+    """Return the type as lists, texts and numbers, the same in every run and under every Python name.
 
     Raises:
         ConfigurationError: a part of it is of a type that msgspec does not know by itself.
@@ -92,7 +92,7 @@ class _Description:
 
 
 def _same(one: object, other: object) -> bool:
-    """Whether they are the same as JSON, in which 0, 0.0 and false are three things."""
+    """Return whether they are the same as JSON, in which 0, 0.0 and false are three things."""
     return msgspec.json.encode(one) == msgspec.json.encode(other)
 
 

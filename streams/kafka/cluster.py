@@ -158,7 +158,7 @@ class KafkaCluster:
         return len(members)
 
     def producer(self, *, compress: bool = False) -> KafkaSender:
-        """A sender of its own connection; closed with the cluster. ``compress`` is for what is not compressed yet."""
+        """Return a sender of its own connection, closed with the cluster. ``compress`` what is not compressed yet."""
         return KafkaSender(self, compress=compress)
 
     def tail(self, topic: str, partition: int) -> KafkaTail:
@@ -166,11 +166,11 @@ class KafkaCluster:
         return self.tails()(topic, partition)
 
     def tails(self) -> KafkaTails:
-        """Readers that share one connection and take turns: for looking into many partitions, not for waiting."""
+        """Open readers that share one connection and take turns: for looking into many partitions, not for waiting."""
         return KafkaTails(self)
 
     def follower(self, stale_s: float, monotonic_s: Callable[[], float] = time.monotonic) -> KafkaFollower:
-        """Readers that share one connection, and what each fetch brings: for who goes along with many partitions."""
+        """Open readers that share one connection and what a fetch brings: for who goes along with many partitions."""
         return KafkaFollower(self, stale_s, monotonic_s)
 
     def close(self) -> None:
@@ -186,17 +186,17 @@ class KafkaCluster:
     # --- for the classes of this package -----------------------------------------------------------------------------
 
     def opened(self, one: KafkaSender | KafkaTails) -> None:
-        """This one has a connection now, to be closed with the cluster."""
+        """Note that this one has a connection now, to be closed with the cluster."""
         with self._lock:
             self._opened.add(one)
 
     def closed(self, one: KafkaSender | KafkaTails) -> None:
-        """This one has none any more."""
+        """Note that this one has none any more."""
         with self._lock:
             self._opened.discard(one)
 
     def connect(self, kind: Callable[..., Any], **settings: object) -> Any:
-        """A client of ``kind``. What fails half-way leaves no thread behind, as it does in the client's own hands."""
+        """Return a client of ``kind``. What fails half-way leaves no thread behind, as the client itself would."""
         logging.getLogger("kafka").setLevel(logging.CRITICAL)  # every failure reaches us as an exception, once
         clients: list[Any] = []
 
@@ -219,7 +219,7 @@ class KafkaCluster:
             raise self.failure("to connect", error) from error
 
     def failure(self, what: str, error: Exception) -> LinliError:
-        """Which of our errors one of the client's is; names the brokers and what was asked of them."""
+        """Return which of our errors one of the client's is; name the brokers and what was asked of them."""
         where = f"Kafka at {','.join(self.servers)}"
         told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         if isinstance(error, kafka_errors.KafkaTimeoutError | kafka_errors.KafkaConnectionError):

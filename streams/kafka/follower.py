@@ -133,7 +133,7 @@ class KafkaFollower(KafkaTails):
 
     @contextlib.contextmanager
     def _told_apart(self, consumer: Any, at: Any) -> Iterator[None]:
-        """Inside, the client may say what is wrong with any partition: it is kept for the reader of that one."""
+        """Keep what the client says inside to be wrong with a partition for the reader of that one."""
         try:
             yield
         except kafka_errors.OffsetOutOfRangeError as error:

@@ -35,7 +35,7 @@ class SendFuture:
         return bool(self._future.is_done)
 
     def wait(self, timeout_s: float) -> int:
-        """Its offset, once it is durable on every copy in sync.
+        """Return its offset, once it is durable on every copy in sync.
 
         Raises:
             Transient: it is not yet (:attr:`done` is False: it may still become so), or sending failed and may be

@@ -26,7 +26,7 @@ class LoggedEvent(msgspec.Struct, frozen=True):
 
 
 def find_event(log: LogReader, event_id: str, *, site_id: str | None = None, from_ms: int = 0) -> LoggedEvent | None:
-    """The first event of this id in the log (duplicates come later), or None.
+    """Return the first event of this id in the log (duplicates come later), or None.
 
     Args:
         log: one partition.
@@ -61,7 +61,7 @@ def time_of(batch: Batch) -> int:
 
 
 def _batches(log: LogReader, start: int, stop: int | None = None) -> Iterator[tuple[LogRecord, Batch]]:
-    """Readable records from ``start`` on."""
+    """Yield readable records from ``start`` on."""
     end = log.end() if stop is None else stop
     while start < end and (records := log.read(start, min(READ_RECORDS, end - start))):
         for record in records:

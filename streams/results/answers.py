@@ -37,7 +37,7 @@ def failure_of(status: int, body: str, retry_after: str | None, now_ms: int) -> 
 
 
 def retry_after_s(header: str | None, now_ms: int) -> float | None:
-    """Seconds to wait, from a ``Retry-After`` header (seconds or an HTTP date); None when it says nothing useful."""
+    """Read seconds to wait from a ``Retry-After`` header (seconds or an HTTP date); None if it says nothing of use."""
     if not header:
         return None
     if header.strip().isdigit():

@@ -185,7 +185,7 @@ class PointCollector:
         return bool(steps) and self._keep(steps) and any(step.more for step in steps)
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop``; then what is there already."""
+        """Run until ``stop``; then take what is there already."""
         forget_s = time.monotonic()
         while not stop.is_set():
             began_s = time.monotonic()
@@ -239,7 +239,7 @@ def lost(source: str, identity: str, after: int, begin: int, now_ms: int, on_ala
 
 
 def first_position(reader: LogReader, since_ms: int) -> int:
-    """The first position whose record's time is not before ``since_ms``, by halving; the end when there is none."""
+    """Return the first position whose record's time is not before ``since_ms``, by halving; the end when none is."""
     low, high = reader.begin(), reader.end()
     if not since_ms:
         return low

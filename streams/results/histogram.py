@@ -26,7 +26,7 @@ class LatencyHistogram(msgspec.Struct, array_like=True):
             self.max_ms = max(self.max_ms, took_ms)
 
     def fields(self) -> dict[str, bool | int | float]:
-        """As the fields of ``hops``; ``within_…`` are cumulative, and left out where they are 0."""
+        """Return them as the fields of ``hops``; ``within_…`` are cumulative, and left out where they are 0."""
         found: dict[str, bool | int | float] = {"n": sum(self.counts), "sum_ms": self.sum_ms, "max_ms": self.max_ms}
         running = 0
         for bound, count in zip(HOP_BOUNDS_MS, self.counts, strict=False):

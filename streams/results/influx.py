@@ -108,7 +108,7 @@ class Influx:
         self._pool.clear()
 
     def _make_database(self) -> None:
-        """1.x has no other way to get a database. A user who may not is told so by the write, if there is none."""
+        """Create the database: 1.x has no other way. A user who may not is told so by the write, if there is none."""
         if self._made:
             return
         name = self._address.database.replace("\\", "\\\\").replace('"', '\\"')
@@ -132,7 +132,7 @@ class _LineWriter:
         return _failure(answer.status, answer.data, answer.headers)
 
     def close(self) -> None:
-        """The connections are the pool's."""
+        """Do nothing: the connections are the pool's."""
 
 
 class _ClientWriter:

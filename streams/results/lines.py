@@ -26,7 +26,7 @@ def line_of(point: Point) -> str:
 
 
 def lines_of(points: Sequence[Point]) -> bytes:
-    """Many, one a line."""
+    """Return many, one a line."""
     return "\n".join(line_of(point) for point in points).encode()
 
 

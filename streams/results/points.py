@@ -98,7 +98,7 @@ def delivery_point(attempt: DeliveryAttempted) -> Point:
 
 
 def hop_point(site_id: str, hop: Hop, latencies: LatencyHistogram, at_ms: int, key: str = "") -> Point:
-    """Latencies of one hop; with a ``key`` where they are a single one's."""
+    """Return latencies of one hop; with a ``key`` where they are a single one's."""
     return point("hops", {"site": site_id, "hop": hop.value}, latencies.fields(), at_ms, key)
 
 
@@ -110,5 +110,5 @@ def single_hop(site_id: str, hop: Hop, took_ms: int, at_ms: int, key: str) -> Po
 
 
 def loss_point(cause: str, count: int, at_ms: int, key: str) -> Point:
-    """Something that results do not hold."""
+    """Return the point that says what results do not hold."""
     return point("losses", {"cause": cause}, {"n": count}, at_ms, f"loss/{key}")

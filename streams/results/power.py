@@ -71,7 +71,7 @@ class Quarter(msgspec.Struct):
 
 
 def circuit_of(device: DeviceConfigured | None, place: Place | None) -> str | None:
-    """``building/use`` of a meter whose readings may be aggregated; None when they may not be looked at."""
+    """Return ``building/use`` of a meter whose readings may be aggregated; None when they may not be looked at."""
     if device is None or place is None or device.device_class is not DeviceClass.METER:
         return None
     if (place.use is PlaceUse.DWELLING or place.kind is PlaceKind.ROOM) and not device.consented:

@@ -41,7 +41,7 @@ class Backoff(msgspec.Struct, frozen=True):
     failures: int = 0
 
     def wait_s(self, error: Transient) -> float:
-        """The store's own wish where it has one (≤ 1 h), else 1, 2, 4 … 60 s; 30 s for what waits for a person."""
+        """Return the store's own wish if it has one (≤ 1 h), else 1, 2, 4 … 60 s; 30 s for what waits for a person."""
         if error.retry_after_s is not None:
             return min(max(error.retry_after_s, 0.05), 3_600.0)
         if isinstance(error, StoreMisconfigured):
@@ -77,7 +77,7 @@ class ResultsSender:
         return sum(len(chunk.points) for chunk in chunks)
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop``; then what is there, if the store took what came before."""
+        """Run until ``stop``; then send what is there, if the store took what came before."""
         backoff = Backoff()
         while not stop.is_set():
             try:
@@ -114,7 +114,7 @@ class ResultsSender:
 
 
 def newest_of(points: Sequence[Point]) -> list[Point]:
-    """Of points with one series and time, the last: in one write, stores do not promise which of two stays."""
+    """Return, of points with one series and time, the last: in one write, stores do not promise which of two stays."""
     found: dict[object, Point] = {}
     for point in points:
         found[point.measurement, point.tags, point.at_ns] = point

@@ -125,7 +125,7 @@ class PointSpool:
         return chunks
 
     def done(self, chunks: Sequence[Chunk], bad: Sequence[RejectedPoint], now_ms: int) -> None:
-        """These chunks are with the store; ``bad`` of their points are kept aside with the reason."""
+        """Note that these chunks are with the store; keep ``bad`` of their points aside with the reason."""
         with self._writing() as db:
             for chunk in chunks:
                 if db.execute("DELETE FROM queue WHERE n = ?", (chunk.n,)).rowcount:  # else its quota took it meanwhile
@@ -164,7 +164,7 @@ class PointSpool:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that may change the queue; its size is as before when it fails."""
+        """Yield a transaction that may change the queue; its size is as before when it fails."""
         with self._lock:
             before = self._size
             try:
@@ -175,7 +175,7 @@ class PointSpool:
                 raise
 
     def _place(self, points: Sequence[Point]) -> list[Point]:
-        """Points with their own nanosecond each; those that were given one before are left out."""
+        """Return points with their own nanosecond each; those that were given one before are left out."""
         placed = []
         for point in points:
             if not point.key:
@@ -187,7 +187,7 @@ class PointSpool:
         return placed
 
     def _slot(self, point: Point) -> int | None:
-        """The nanosecond that is this key's own, within its millisecond; None when it is in the queue or beyond it."""
+        """Return this key's own nanosecond within its millisecond; None when it is in the queue or beyond it."""
         ms, key = point.at_ns // NS_PER_MS, _digest(point.key)
         offset = int.from_bytes(key, "big") % NS_PER_MS
         for at_ns in (ms * NS_PER_MS + (offset + nth) % NS_PER_MS for nth in range(NS_PER_MS)):

@@ -96,7 +96,7 @@ class SqliteResults:
 
 
 def _sql(query: Query) -> tuple[str, list[object]]:
-    """Each point's tags, interval and fields, in the order in which they are grouped."""
+    """Return each point's tags, interval and fields, in the order in which they are grouped."""
     values: list[object] = [f"$.{tag}" for tag in query.by]
     parts = [*(["coalesce(json_extract(tags, ?), '')"] * len(query.by))]
     every_ns = query.every_ms * NS_PER_MS

@@ -37,21 +37,21 @@ class PartitionListener(Protocol):
     """Who is told what Faust decides and delivers. Called on the event loop; must not raise."""
 
     def assigned(self, partitions: Iterable[int]) -> None:
-        """These partitions are ours from now on."""
+        """Take these partitions: they are ours from now on."""
         ...
 
     def revoked(self, partitions: Iterable[int]) -> None:
-        """These are not any more."""
+        """Leave these partitions: they are not ours any more."""
         ...
 
     def delivered(self, partition: int, position: int, data: bytes, written_ms: int = 0) -> None:
-        """A record."""
+        """Take a record."""
         ...
 
 
 class _App(faust.App):
     def _create_directories(self) -> None:
-        """None: there is no table whose file could lie there."""
+        """Create none: there is no table whose file could lie there."""
 
 
 class FaustReader:

@@ -220,7 +220,7 @@ class PartitionDriver:
             self.commit(checkpoint)
 
     def prepare(self, most_sites: int) -> Checkpoint | None:
-        """The rows whose turn it is, taken from the engine: to be kept at any later time, also in another thread.
+        """Return the rows whose turn it is, from the engine: to be kept at any later time, also in another thread.
 
         None when nothing was fed since the last time; above all before anything was: a log that is still empty has no
         name yet that would last.
@@ -259,7 +259,7 @@ class PartitionDriver:
         return tuple(self._engine.snapshot(site_id, record_hash) for site_id in site_ids)
 
     def _record_hash(self) -> bytes:
-        """Of the record fed last, empty when it is not known; asked for by a row, not for each record."""
+        """Return the hash of the record fed last, empty when unknown; asked for by a row, not for each record."""
         return self._known_hash if self._last is None else hash_of(self._last)
 
     def _claim(self, opening: RestorePoint, start: int) -> None:
@@ -331,7 +331,7 @@ class PartitionDriver:
         self._times.durable.add(now_ms - written_ms for written_ms in written if written_ms)
 
     def _check_anchors(self, start: int) -> None:
-        """Every record that a snapshot rests on must still be the same one."""
+        """Raise unless every record that a snapshot rests on is still the same one."""
         self._check_end(self._log.end(), start)
         for anchor in self._engine.anchors:
             self._check_record(anchor.position, anchor.record_hash)

@@ -22,7 +22,7 @@ class SnapshotSchedule:
         self._taken_s: dict[str, float] = {}
 
     def since_s(self) -> float:
-        """Seconds since the last turn."""
+        """Return seconds since the last turn."""
         return self._monotonic_s() - self._last_s
 
     def take(self, changed: Sequence[str], site_ids: Sequence[str]) -> list[str]:
@@ -37,7 +37,7 @@ class SnapshotSchedule:
 
 
 def old_rows(site_ids: Sequence[str], kept_s: Mapping[str, float], *, now_s: float, turn_s: float) -> list[str]:
-    """Sites whose row is due although nothing changed: else a quiet site's row falls behind the log's retention.
+    """Return sites whose row is due although nothing changed: else a quiet site's row falls behind the log's retention.
 
     Args:
         site_ids: the ones with the oldest rows first.

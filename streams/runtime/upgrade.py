@@ -92,7 +92,7 @@ def reopened(manifest: PartitionManifest) -> PartitionManifest:
 
 
 def _age(manifest: PartitionManifest) -> tuple[int, str]:
-    """Of two versions with one generation (both took over at once) every worker prefers the same."""
+    """Return the order of two versions with one generation (both took over at once): every worker prefers the same."""
     return (manifest.generation, manifest.digest)
 
 

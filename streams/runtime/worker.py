@@ -104,7 +104,7 @@ class PartitionWorker:
         self._said_stopped: dict[int, str] = {}
 
     def assigned(self, partitions: Iterable[int]) -> None:
-        """These, and no others, are ours from now on: open them."""
+        """Open these: they, and no others, are ours from now on."""
         if self._draining:
             return
         ours = set(partitions)
@@ -113,7 +113,7 @@ class PartitionWorker:
             self._begin(number)
 
     def revoked(self, partitions: Iterable[int]) -> None:
-        """These are no longer ours: drop everything of them. What a thread still does to one is of no account."""
+        """Drop everything of these: they are no longer ours. What a thread still does to one is of no account."""
         for number in list(partitions):
             owned = self._owned.pop(number, None)
             if owned is not None:
@@ -231,7 +231,7 @@ class PartitionWorker:
         owned.offloaded.add_done_callback(lambda _task: self._resume(owned))
 
     def _resume(self, owned: OwnedPartition) -> None:
-        """The loop has the driver again: what came meanwhile is fed, or read from the log when that is not all."""
+        """Feed what came meanwhile, or read the log when that is not all: the loop has the driver again."""
         owned.offloaded = None
         waiting = owned.take_buffered()
         waits = self._monotonic_s() < owned.not_before_s

@@ -37,7 +37,7 @@ class Happened(msgspec.Struct, frozen=True):
     ended_ms: int
 
 
-class _Mending(msgspec.Struct, frozen=True):
+class _Repair(msgspec.Struct, frozen=True):
     """A fault that is over, and a part that may not be whole again yet."""
 
     fault: Happened
@@ -66,7 +66,7 @@ class Runner:
         self._count = itertools.count()
         self._began_s = 0.0
         self._kafka_away_until_s = 0.0  # and for as long as a client may take to find it again
-        self._mending: list[_Mending] = []
+        self._repairs: list[_Repair] = []
         self.last_fault_s = 0.0
         """When the last one was over, by the monotonic clock."""
         self.happened: list[Happened] = []
@@ -79,7 +79,7 @@ class Runner:
         self._began_s = time.monotonic()
         for fault in faults:
             self._at(fault.at_s, lambda fault=fault: self._begin(fault))  # type: ignore[misc]
-        while self._agenda or self._mending or self._now_s() < seconds:
+        while self._agenda or self._repairs or self._now_s() < seconds:
             self.turn()
 
     def turn(self) -> None:
@@ -87,7 +87,7 @@ class Runner:
         while self._agenda and self._agenda[0][0] <= self._now_s():
             heapq.heappop(self._agenda)[2]()
         self._look_after()
-        self._look_at_mending()
+        self._look_at_repairs()
         time.sleep(TURN_S)
 
     def keep_alive_until(self, done: Callable[[], bool], what: str, patience_s: float = 180.0) -> None:
@@ -116,7 +116,7 @@ class Runner:
         def over() -> None:
             end()
             self.last_fault_s = time.monotonic()
-            self._mending.append(_Mending(Happened(fault.kind, name, began_ms, 0), part))
+            self._repairs.append(_Repair(Happened(fault.kind, name, began_ms, 0), part))
 
         if fault.for_s:
             self._at(self._now_s() + fault.for_s, over)
@@ -132,10 +132,10 @@ class Runner:
         elif fault.kind is FaultKind.WORKER_ENDED:
             self._end(self._district.process(name))
         elif fault.kind is FaultKind.MQTT_CUT:
-            way = self._district.mqtt_way
-            assert way is not None
-            way.cut()
-            return way.mend
+            proxy = self._district.mqtt_way
+            assert proxy is not None
+            proxy.cut()
+            return proxy.restore
         elif fault.kind is FaultKind.INGEST_DOUBLED:
             part.start()
             return part.kill
@@ -151,13 +151,13 @@ class Runner:
             return _nothing if isinstance(part, LinliProcess) else part.start
         return _nothing
 
-    def _look_at_mending(self) -> None:
-        """Return what is whole again has happened, up to now."""
-        for mending in list(self._mending):
-            if mending.whole(self._district):
-                self._mending.remove(mending)
-                self.happened.append(msgspec.structs.replace(mending.fault, ended_ms=wall_ms()))
-                if isinstance(mending.part, RunningKafka):
+    def _look_at_repairs(self) -> None:
+        """Note of every fault that is repaired that it has happened, up to now."""
+        for repair in list(self._repairs):
+            if repair.whole(self._district):
+                self._repairs.remove(repair)
+                self.happened.append(msgspec.structs.replace(repair.fault, ended_ms=wall_ms()))
+                if isinstance(repair.part, RunningKafka):
                     self.last_fault_s = time.monotonic()
 
     def _target(self, fault: Fault) -> tuple[Part | None, str]:

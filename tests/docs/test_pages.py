@@ -8,7 +8,7 @@ from pathlib import Path
 from app.cli.docs import EXAMPLE, pages
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_SHIPPED = {"architecture", "benchmarks", "chaos", "protocol", "standards"}
+NOT_SHIPPED = {"architecture", "benchmarks", "chaos", "protocol"}
 """For people who change Linli, and have the repository."""
 
 
@@ -20,11 +20,12 @@ def _shipped() -> dict[str, str]:
 
 def test_every_page_for_people_who_run_linli_is_in_the_wheel() -> None:
     wanted = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md") if page.stem not in NOT_SHIPPED}
-    assert set(_shipped()) == wanted | {"docs/examples/inventory.toml"}
+    assert set(_shipped()) == wanted | {"docs/adr", "docs/examples/inventory.toml"}
     assert all(target == f"app/{source}" for source, target in _shipped().items())
 
 
 def test_the_command_knows_every_page_of_the_wheel() -> None:
-    shipped = {Path(source).stem for source in _shipped()}
+    shipped = {Path(source).stem for source in _shipped()} - {"adr"}
+    shipped |= {f"adr/{decision.stem}" for decision in (ROOT / "docs/adr").glob("*.md")}
     assert shipped <= set(pages())
     assert EXAMPLE in shipped

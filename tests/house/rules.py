@@ -17,6 +17,8 @@ MAX_FUNCTION_LINES = 40
 MIN_REPEATED_LINES = 10
 MAX_TEST_NAME = 80
 MAX_LONG = 5  # exceptions of each kind of length
+NO_IMPERATIVES = {"The", "A", "An", "One", "Until", "What", "Whether"}
+"""How a docstring begins that describes; it is to say what a function does: "Return the ...", "Run until ..."."""
 
 _WORDS = {"ctx", "type_comment", "kind"}  # fields of a node that say nothing of the shape
 
@@ -88,12 +90,12 @@ def find_empty_packages(modules: Sequence[Module]) -> list[str]:
     return found
 
 
-def find_questions(modules: Sequence[Module]) -> list[str]:
-    """Return the public functions whose docstring begins with "What" in place of "Return"."""
+def find_descriptions(modules: Sequence[Module]) -> list[str]:
+    """Return the functions whose docstring does not begin with what they do; properties are described."""
     return [
         f"{each.place}: its docstring begins with {_first_word(each)!r}; say what it does or returns"
         for each in functions(modules)
-        if each.public and _first_word(each) == "What"
+        if _first_word(each) in NO_IMPERATIVES and not _is_property(each)
     ]
 
 
@@ -156,3 +158,7 @@ def _has_no_code(module: Module) -> bool:
 
 def _first_word(each: Definition) -> str:
     return each.docstring().partition(" ")[0]
+
+
+def _is_property(each: Definition) -> bool:
+    return any(ast.unparse(decorator).endswith("property") for decorator in each.node.decorator_list)

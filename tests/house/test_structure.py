@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.house.rules import (
+    NO_IMPERATIVES,
     Exceptions,
     check_exceptions,
+    find_descriptions,
     find_empty_packages,
     find_long_functions,
     find_long_modules,
     find_long_test_names,
-    find_questions,
     find_repeated_classes,
     find_repeated_functions,
     read_exceptions,
@@ -60,8 +61,8 @@ def test_every_package_of_the_product_holds_something_and_says_what(product: lis
     assert find_empty_packages(product) == []
 
 
-def test_no_docstring_of_the_product_begins_with_what(product: list[Module]) -> None:
-    assert find_questions(product) == []
+def test_every_docstring_of_a_function_says_what_it_does(product: list[Module]) -> None:
+    assert find_descriptions(product) == []
 
 
 def test_every_test_has_a_name_that_is_read_to_its_end() -> None:
@@ -136,10 +137,24 @@ def test_a_planted_empty_package_is_named_and_one_that_says_nothing() -> None:
     assert find_empty_packages([outer, inner]) == []
 
 
-def test_a_planted_docstring_that_begins_with_what_is_named() -> None:
-    text = 'class A:\n    def size(self):\n        """What it weighs."""\n    def _size(self):\n        """What."""\n'
-    assert find_questions([parse("edge/a.py", text)]) == [
-        "edge/a.py:A.size: its docstring begins with 'What'; say what it does or returns"
+@pytest.mark.parametrize("word", sorted(NO_IMPERATIVES))
+def test_a_planted_docstring_that_describes_is_named(word: str) -> None:
+    text = f'''
+class A:
+    """{word} thing."""
+    @property
+    def size(self):
+        """{word} size."""
+    @functools.cached_property
+    def weight(self):
+        """{word} weight."""
+    def _measure(self):
+        """{word} measurement."""
+def weigh():
+    """Return what {word} weighs."""
+'''
+    assert find_descriptions([parse("edge/a.py", text)]) == [
+        f"edge/a.py:A._measure: its docstring begins with {word!r}; say what it does or returns"
     ]
 
 

@@ -40,7 +40,7 @@ class Cuttable:
         self._whole.clear()
         self._drop_all()
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """New connections are carried again."""
         self._whole.set()
 

@@ -26,7 +26,7 @@ NEARLY = 0.5
 
 
 def checks_of(settings: Settings) -> list[Check]:
-    """Those of a district."""
+    """Return the checks of a district."""
     start = "start the brokers that log.url names"
     return [
         Check("kafka", lambda: topics(settings), start),
@@ -37,7 +37,7 @@ def checks_of(settings: Settings) -> list[Check]:
 
 
 def topics(settings: Settings) -> Iterator[CheckResult]:
-    """As ``linli topics check``."""
+    """Check the topics as ``linli topics check`` does."""
     with open_cluster(settings, "linli-doctor") as cluster:
         brokers = cluster.brokers()
         wrong = [
@@ -54,7 +54,7 @@ def topics(settings: Settings) -> Iterator[CheckResult]:
 
 
 def partitions(settings: Settings) -> Iterator[CheckResult]:
-    """Snapshots belong to the log, reach into it, and nothing has stopped a partition. One line if all is well."""
+    """Check that snapshots belong to the log, and that no partition is stopped. One line if all is well."""
     names, retention_ms = topic_names(settings), settings.log.retention_days * DAY_MS
     with open_cluster(settings, "linli-doctor") as cluster, ExitStack() as opened:
         count, log_id, tails, sender = log_partitions(cluster, settings), "", cluster.tails(), cluster.producer()
@@ -84,7 +84,7 @@ def partitions(settings: Settings) -> Iterator[CheckResult]:
 
 
 def _and_new(count: int) -> str:
-    """What to say of partitions of which nothing was saved yet, as it must be."""
+    """Return what to say of partitions of which nothing was saved yet, as it must be."""
     return f", {count} of them new: a first snapshot comes within {FIRST_SNAPSHOT_S} s" if count else ""
 
 
@@ -97,7 +97,7 @@ def _overtaken(what: str, log: KafkaLogReader, through: int, retention_ms: int) 
 
 
 def workers(settings: Settings) -> Iterator[CheckResult]:
-    """Somebody works on the partitions."""
+    """Check that somebody works on the partitions."""
     with open_cluster(settings, "linli-doctor") as cluster:
         members = cluster.group_members(f"{topic_names(settings).prefix}streams")
     if not members:

@@ -35,7 +35,7 @@ SKEW_WARN_MS, SKEW_FAIL_MS = 500, 2_000
 
 
 def checks_of(settings: Settings) -> list[Check]:
-    """Those of every deployment."""
+    """Return the checks of every deployment."""
     start = "look at its log; `linli check-config` says which setting names it and where that came from"
     return [
         Check("secrets", lambda: secrets(settings), "create the file, readable by Linli's account only"),
@@ -66,7 +66,7 @@ def receivers(settings: Settings) -> Iterator[CheckResult]:
 
 
 def mqtt(settings: Settings) -> Iterator[CheckResult]:
-    """The broker takes us, and keeps what comes while ingest is away."""
+    """Check that the broker takes us, and keeps what comes while ingest is away."""
     shown = without_password(settings.mqtt.url)
     password = read_secret_if_named(settings.mqtt.password_file, "mqtt.password_file")
     kept = kept_while_away(broker_address(settings.mqtt.url, password, settings.mqtt.ca_file))
@@ -82,7 +82,7 @@ def mqtt(settings: Settings) -> Iterator[CheckResult]:
 
 
 def incidents(settings: Settings) -> Iterator[CheckResult]:
-    """Schema, alarms, deliveries, and the server's clock."""
+    """Check the schema, alarms, deliveries, and the server's clock."""
     url = incidents_url(settings)
     if _missing_file(url):
         yield fail("incidents", f"{url} is not there", "linli run makes it")
@@ -151,7 +151,7 @@ def clock_line(whose: str, off_ms: int) -> CheckResult:
 
 
 def inventory(settings: Settings) -> Iterator[CheckResult]:
-    """Sites and devices are known: without them nothing is accepted."""
+    """Check that sites and devices are known: without them nothing is accepted."""
     url = inventory_url(settings)
     if _missing_file(url):
         yield fail("inventory", f"{url} is not there", "linli inventory load FILE")
@@ -169,7 +169,7 @@ def inventory(settings: Settings) -> Iterator[CheckResult]:
 
 
 def evidence(settings: Settings) -> Iterator[CheckResult]:
-    """Uploads have somewhere to go."""
+    """Check that uploads have somewhere to go."""
     yield from folder("evidence", settings.evidence.folder)
 
 

@@ -25,7 +25,7 @@ FIRST_SNAPSHOT_S = 30
 
 
 def checks_of(settings: Settings) -> list[Check]:
-    """Those of one machine."""
+    """Return the checks of one machine."""
     path = settings.log.folder()
     return [
         Check("folder", lambda: folder("folder", path), "make it writable by Linli's account"),
@@ -48,7 +48,7 @@ def process(path: Path) -> Iterator[CheckResult]:
 
 
 def log(path: Path) -> Iterator[CheckResult]:
-    """The day files continue each other, and time goes on."""
+    """Check that the day files continue each other, and that time goes on."""
     days = DayLog(path, readonly=True)
     try:
         begin, end, watermark_ms = days.begin(), days.end(), days.last_watermark_ms()
@@ -67,7 +67,7 @@ def log(path: Path) -> Iterator[CheckResult]:
 
 
 def rules(path: Path) -> Iterator[CheckResult]:
-    """The snapshots belong to this log, reach into it, and nothing has stopped the rules."""
+    """Check that the snapshots belong to this log and reach into it, and that nothing has stopped the rules."""
     if not (path / "engine.db").exists():
         yield warn("rules", "no engine.db yet", "linli run")
         return
@@ -88,12 +88,12 @@ def rules(path: Path) -> Iterator[CheckResult]:
 
 
 def newest(manifests: list[PartitionManifest]) -> PartitionManifest | None:
-    """Of the versions' manifests that of the one in force."""
+    """Return the manifest of the version in force, of those of all versions."""
     return max(manifests, key=lambda manifest: (manifest.generation, manifest.position), default=None)
 
 
 def unsaved(what: str, log: LogReader, now_ms: int) -> Iterator[CheckResult]:
-    """How a partition stands that has no snapshot. No line while there is nothing to judge."""
+    """Yield how a partition stands that has no snapshot. No line while there is nothing to judge."""
     begin, end = log.begin(), log.end()
     first = log.read(0, 1) if begin == 0 else []  # what retention has shortened is not new
     if first and now_ms - first[0].at_ms <= FIRST_SNAPSHOT_S * 1_000:
@@ -106,7 +106,7 @@ def unsaved(what: str, log: LogReader, now_ms: int) -> Iterator[CheckResult]:
 def standing(
     what: str, manifest: PartitionManifest, begin: int, end: int, *, log_id: str, partition: int, partitions: int
 ) -> Iterator[CheckResult]:
-    """How the snapshots of a partition stand to its log. A line only where something is to be said, or all is well."""
+    """Yield how a partition's snapshots stand to its log: a line only where something is to be said, or all is well."""
     if manifest.log_id != log_id:
         yield fail(
             what,

@@ -37,17 +37,17 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def ok(what: str, detail: str) -> CheckResult:
-    """All is well."""
+    """Return the result that all is well."""
     return CheckResult(Level.OK, what, detail)
 
 
 def warn(what: str, detail: str, remedy: str) -> CheckResult:
-    """It works, and should be looked at."""
+    """Return the result that it works, and should be looked at."""
     return CheckResult(Level.WARN, what, detail, remedy)
 
 
 def fail(what: str, detail: str, remedy: str) -> CheckResult:
-    """It does not work, or soon will not."""
+    """Return the result that it does not work, or soon will not."""
     return CheckResult(Level.FAIL, what, detail, remedy)
 
 

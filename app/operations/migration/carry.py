@@ -38,7 +38,7 @@ def newest_of(manifests: Iterable[bytes]) -> PartitionManifest | None:
 
 
 def check_drained(manifest: PartitionManifest | None, end: int, rules: str) -> PartitionManifest:
-    """The manifest, when the engine has seen the whole log and will decide nothing more; ``rules`` is what runs it.
+    """Return the manifest once the engine has seen the whole log and decides nothing more; ``rules`` is what runs it.
 
     Raises:
         ConfigurationError: it has not.

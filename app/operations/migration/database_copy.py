@@ -127,7 +127,7 @@ def _pages(connection: Connection, table: Table) -> Iterator[list[dict[str, obje
 
 
 def _digest(connection: Connection, table: Table) -> TableCopy:
-    """Sorted here: databases disagree on the order of text."""
+    """Sort here, and hash: databases disagree on the order of text."""
     query = select(table)
     if table is counters:
         query = query.where(~table.c.name.startswith(_OURS, autoescape=True))
@@ -137,5 +137,5 @@ def _digest(connection: Connection, table: Table) -> TableCopy:
 
 
 def _plain(row: Row) -> Row:
-    """Values as both databases give them: bytes are bytes, truth is a number."""
+    """Return values as both databases give them: bytes are bytes, truth is a number."""
     return tuple(bytes(v) if isinstance(v, memoryview) else int(v) if isinstance(v, bool) else v for v in row)

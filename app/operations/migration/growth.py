@@ -95,7 +95,7 @@ class _OldLog:
         return states
 
     def check_time(self) -> None:
-        """Partitions that become one must end at about the same time: the last one holds back the others."""
+        """Raise unless partitions that become one end at about the same time: the last one holds back the others."""
         told = {}
         for number, log in enumerate(self._logs):
             if log.end() > log.begin():
@@ -114,7 +114,7 @@ class _OldLog:
 
 
 def _check_taken(new: Settings, findings: Sequence[KafkaFindings]) -> None:
-    """The incidents of the new district must be those of the old one, and know all that was found."""
+    """Raise unless the incidents of the new district are those of the old one, and know all that was found."""
     incidents = open_incidents(new)
     try:
         with incidents.read() as reading:

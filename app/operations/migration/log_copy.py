@@ -26,7 +26,7 @@ class PartitionCopy(msgspec.Struct):
     digest: bytes = b""
 
     def add(self, data: bytes) -> None:
-        """One more record."""
+        """Add one more record."""
         self.records += 1
         self.digest = hashlib.blake2b(self.digest + data, digest_size=16).digest()
 
@@ -84,7 +84,7 @@ class _Held:
         self._records: list[bytes] = []
 
     def check(self, data: bytes) -> None:
-        """The next record must be this one."""
+        """Raise unless the next record is this one."""
         if not self._records:
             found = self._log.read(self._position, min(READ_RECORDS, self.left))
             self._records = [record.data for record in reversed(found)]

@@ -11,7 +11,7 @@ READ_RECORDS = 256
 
 
 def records_of(log: LogReader, end: int | None = None) -> Iterator[LogRecord]:
-    """Every record there is now, or those before position ``end``.
+    """Yield every record there is now, or those before position ``end``.
 
     Raises:
         LogBroken: the log ends earlier.

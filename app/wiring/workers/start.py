@@ -41,7 +41,7 @@ def start_worker(settings: Settings, *, accept_cut: bool = False, report_to: int
 
 
 def code_of(failure: Exception | None) -> int:
-    """The exit code of a worker that ended so: 0 drained, 1 or 2 for a person to fix, 70 to be started again."""
+    """Return the exit code of a worker that ended so: 0 drained, 1 or 2 for a person to fix, 70 to be started again."""
     match failure:
         case None:
             return 0
@@ -63,7 +63,7 @@ def start_supervisor(settings: Settings, arguments: Sequence[str]) -> int:
 
 
 def _tell(settings: Settings, stuck: Stuck) -> None:
-    """An operator alarm by the findings topic, as far as the brokers answer."""
+    """Raise an operator alarm by the findings topic, as far as the brokers answer."""
     partition = stuck.partition or 0
     alarm = PartitionAlarm(DriverAlarm.PARTITION_STUCK, partition, stuck.why, wall_ms())
     try:

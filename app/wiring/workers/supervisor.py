@@ -42,7 +42,7 @@ class Supervisor:
         self._faults = 0
 
     def run(self) -> int:
-        """Until SIGTERM, Ctrl-C or something that a person must fix; the exit code. Only in the main thread."""
+        """Run until SIGTERM, Ctrl-C or what a person must fix; return the exit code. Only in the main thread."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         while True:

@@ -134,7 +134,7 @@ class WorkerProcess:
         self._worker: PartitionWorker | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until ``stop``; then drain, leave the group, and return.
+        """Run until ``stop``; then drain, leave the group, and return.
 
         Raises:
             LinliError: what stands in the way says itself what to do.
@@ -194,7 +194,7 @@ class WorkerProcess:
             await asyncio.to_thread(partitions.flush)
 
     def _report(self) -> None:
-        """A thread of its own: it says what stands still also when the loop does."""
+        """Say what stands still, in a thread of its own: also when the loop is what does."""
         looked_s = 0.0
         ends: dict[int, int] = {}
         while not self._ended.wait(REPORT_EVERY_S):

@@ -32,7 +32,7 @@ def sign(secret: bytes, request: SignedRequest) -> str:
     """Return the signature as 64 hex digits.
 
     >>> sign(b"s", SignedRequest(timestamp="1", nonce="n", method="POST", path="/", body=b""))[:8]
-    '25dcdd06'
+    '292bbee6'
     """
     body = hashlib.sha256(request.body).hexdigest()
     text = "\n".join((request.timestamp, request.nonce, request.method.upper(), request.path, body))

@@ -96,7 +96,7 @@ class StandIn:
             return {message.incident.incident_id for message in self.accepted.values()}
 
     def told_twice(self) -> int:
-        """Deliveries of the same news accepted under different keys."""
+        """Return deliveries of the same news accepted under different keys."""
         with self._lock:
             news = Counter(
                 (message.incident.incident_id, message.kind, message.incident.severity, message.incident.state)
@@ -105,7 +105,7 @@ class StandIn:
         return sum(count - 1 for count in news.values())
 
     def judge(self, request: SignedRequest, signature: str, key: str) -> tuple[int, bytes]:
-        """Status and body for one request, counting it."""
+        """Return status and body for one request, counting it."""
         with self._lock:
             refusal = self._verifier.refusal(request, signature, int(self._now_s()))
             if refusal is not None:
@@ -196,4 +196,4 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.flush()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-        """Requests are counted, not logged."""
+        """Do nothing: requests are counted, not logged."""

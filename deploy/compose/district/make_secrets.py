@@ -42,7 +42,7 @@ def make_secrets(folder: Path) -> None:
 
 
 def mosquitto_hash(password: str, salt: bytes) -> str:
-    """The password as ``mosquitto_passwd`` writes it: PBKDF2 with SHA-512."""
+    """Return the password as ``mosquitto_passwd`` writes it: PBKDF2 with SHA-512."""
     made = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, ITERATIONS)
     return f"$7${ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(made).decode()}"
 
@@ -99,7 +99,7 @@ def _pem(certificate: x509.Certificate) -> str:
 
 
 def _once(file: Path, text: str) -> None:
-    """Readable in the volume by whichever account its server runs under; who may mount it is the Compose file's."""
+    """Write it once, readable by whichever account its server runs under; who may mount it is the Compose file's."""
     if not file.exists():
         part = file.with_suffix(".part")
         part.write_text(text, encoding="utf-8")

@@ -11,7 +11,7 @@ _CLASS_GAP_PX = 16_384.0  # moves classes apart, so that one pass suppresses eac
 
 
 def iou(a_xyxy: Floats, b_xyxy: Floats) -> Floats:
-    """Intersection over union of each box of ``a`` with each of ``b``: (len(a), len(b)), 0–1."""
+    """Return intersection over union of each box of ``a`` with each of ``b``: (len(a), len(b)), 0–1."""
     top_left = np.maximum(a_xyxy[:, None, :2], b_xyxy[None, :, :2])
     bottom_right = np.minimum(a_xyxy[:, None, 2:], b_xyxy[None, :, 2:])
     shared = np.clip(bottom_right - top_left, 0, None).prod(axis=2)
@@ -20,12 +20,12 @@ def iou(a_xyxy: Floats, b_xyxy: Floats) -> Floats:
 
 
 def area(xyxy: Floats) -> Floats:
-    """(N,) areas; a box turned inside out has none."""
+    """Return (N,) areas; a box turned inside out has none."""
     return np.asarray(np.clip(xyxy[:, 2:] - xyxy[:, :2], 0, None).prod(axis=1), np.float32)
 
 
 def non_max_suppression(found: Detections, iou_threshold: float, limit: int = 300) -> Detections:
-    """``found`` without duplicates: of boxes of one class that overlap more than ``overlap``, the best. Best first.
+    """Return ``found`` without boxes of a class that overlap a better one more than ``iou_threshold``; best first.
 
     A box or a score that is no finite number is left out: it would be sent on, and would hide every box after it.
     """
@@ -43,7 +43,7 @@ def non_max_suppression(found: Detections, iou_threshold: float, limit: int = 30
 
 
 def anchors(xyxy: Floats, *, foot: bool) -> npt.NDArray[np.float64]:
-    """(N, 2) points that stand for the boxes: the middle of the lower edge, or the centre."""
+    """Return (N, 2) points that stand for the boxes: the middle of the lower edge, or the centre."""
     x = (xyxy[:, 0] + xyxy[:, 2]) / 2
     y = xyxy[:, 3] if foot else (xyxy[:, 1] + xyxy[:, 3]) / 2
     return np.stack([x, y], axis=1).astype(np.float64)

@@ -45,7 +45,7 @@ class Detector(Protocol):
 
 
 def detections(xyxy: npt.ArrayLike, score: npt.ArrayLike, class_id: npt.ArrayLike) -> Detections:
-    """Untracked detections from anything array-like; empty lists are fine.
+    """Return untracked detections from anything array-like; empty lists are fine.
 
     Raises:
         ValueError: when the lengths differ.

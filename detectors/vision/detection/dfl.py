@@ -77,7 +77,7 @@ def decode(
 
 
 def _levels(width: int, height: int) -> Iterator[tuple[int, int, int]]:
-    """Each stride with its columns and rows, without end."""
+    """Yield each stride with its columns and rows, without end."""
     for level in itertools.count():
         stride = _SMALLEST_STRIDE << level
         yield stride, -(-width // stride), -(-height // stride)

@@ -20,13 +20,13 @@ class Letterbox(msgspec.Struct, frozen=True):
     height_px: int
 
     def back(self, xyxy: Floats) -> Floats:
-        """Boxes of the input as boxes of the picture, cut to it: (N, 4)."""
+        """Return boxes of the input as boxes of the picture, cut to it: (N, 4)."""
         shift = np.asarray([self.left_px, self.top_px, self.left_px, self.top_px], np.float32)
         return clipped((xyxy - shift) / np.float32(self.scale), self.width_px, self.height_px)
 
 
 def letterbox(frame: Image, width: int, height: int, *, pad: int, centre: bool) -> tuple[Image, Letterbox]:
-    """``frame`` fitted into ``height`` × ``width``, the rest filled with ``pad``; in the corner or the centre."""
+    """Fit ``frame`` into ``height`` × ``width``, the rest filled with ``pad``; in the corner or the centre."""
     frame_height, frame_width = frame.shape[:2]
     scale = min(width / frame_width, height / frame_height)
     new_width, new_height = max(1, int(frame_width * scale)), max(1, int(frame_height * scale))

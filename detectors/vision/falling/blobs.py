@@ -52,7 +52,7 @@ def find_blobs(motion: MotionFrame) -> Blobs:
 
 
 def _places(mask: npt.NDArray[np.uint8]) -> tuple[Indices, Indices]:
-    """Columns and rows (N,) of the pixels that are not 0."""
+    """Return columns and rows (N,) of the pixels that are not 0."""
     if not cv2.hasNonZero(mask):
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
     places = np.asarray(cv2.findNonZero(mask), np.intp).reshape(-1, 2)
@@ -60,7 +60,7 @@ def _places(mask: npt.NDArray[np.uint8]) -> tuple[Indices, Indices]:
 
 
 def _boxes(label: Indices, x: Indices | Floats, y: Indices | Floats, count: int) -> Floats:
-    """Left, top, right, bottom (4, N) of each label's pixels."""
+    """Return left, top, right, bottom (4, N) of each label's pixels."""
     edges = np.empty((4, count))
     edges[:2], edges[2:] = np.inf, -np.inf
     np.minimum.at(edges[0], label, x)
@@ -71,7 +71,7 @@ def _boxes(label: Indices, x: Indices | Floats, y: Indices | Floats, count: int)
 
 
 def _joined(at_ms: float, boxes: Floats, centres: Floats, area: Floats, gap_px: float) -> Blobs:
-    """Blobs whose boxes (4, N) lie within ``gap_px`` of each other, as one each."""
+    """Return blobs whose boxes (4, N) lie within ``gap_px`` of each other, as one each."""
     group = _groups(boxes, gap_px)
     count = int(group.max()) + 1 if len(group) else 0
     total = np.bincount(group, area, count).astype(np.float64)
@@ -88,7 +88,7 @@ def _joined(at_ms: float, boxes: Floats, centres: Floats, area: Floats, gap_px: 
 
 
 def _groups(boxes: Floats, gap_px: float) -> npt.NDArray[np.intp]:
-    """The group (N,) of each box: boxes within ``gap_px`` of each other, directly or through others, share one."""
+    """Return each box's group (N,): boxes within ``gap_px`` of each other, directly or through others, share one."""
     left, top, right, bottom = boxes
     apart_x = np.maximum(left[:, None], left[None, :]) - np.minimum(right[:, None], right[None, :])
     apart_y = np.maximum(top[:, None], top[None, :]) - np.minimum(bottom[:, None], bottom[None, :])

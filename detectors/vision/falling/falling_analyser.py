@@ -97,7 +97,7 @@ class FallingAnalyser:
         self._frame_ms = 40.0
 
     def process(self, picture: npt.NDArray[np.uint8], at_ms: int) -> list[FallingObject]:
-        """Falls that ended by now.
+        """Return falls that ended by now.
 
         Args:
             picture: (H, W, 3) BGR or (H, W) luma, uint8.
@@ -254,7 +254,7 @@ def _scaled(seen: Sighting, factor: int) -> Sighting:
 
 
 def _score(verdict: FallVerdict) -> float:
-    """1 for a curve without error, 0.5 at the largest error allowed; a suspected fall has half of it."""
+    """Return 1 for a curve without error, 0.5 at the largest error allowed; a suspected fall has half of it."""
     return round((1.0 - 0.5 * min(verdict.error_part, 1.0)) * (0.5 if verdict.suspected else 1.0), 3)
 
 

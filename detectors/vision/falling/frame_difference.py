@@ -83,7 +83,7 @@ class FrameDifference:
         self.repeats = 0
 
     def push(self, luma: Luma, at_ms: float) -> list[MotionFrame]:
-        """Motion of every earlier picture that now has one on both sides."""
+        """Return motion of every earlier picture that now has one on both sides."""
         if self._pictures and at_ms - self._pictures[-1].at_ms > MAX_GAP_MS:
             self._pictures.clear()
             self._newest = None
@@ -98,7 +98,7 @@ class FrameDifference:
         return [self._motion(*triple) for triple in self._ready()]
 
     def _ready(self) -> list[tuple[_Picture, _Picture, _Picture]]:
-        """(before, centre, after) for each centre not yet done; forgets pictures nobody needs any more."""
+        """Return (before, centre, after) for each centre not yet done; forget pictures nobody needs any more."""
         newest = self._pictures[-1]
         ready = []
         for centre in self._pictures:
@@ -132,7 +132,7 @@ def _in_cells(luma: Luma) -> Luma:
 
 
 def _difference(one: _Picture, other: _Picture) -> Luma:
-    """|one − other| without what is a change of light: smooth over the picture, so wider than any object."""
+    """Return |one − other| without what is a change of light: smooth over the picture, so wider than any object."""
     light = cv2.medianBlur(one.light - other.light, 5)
     if float(np.abs(light).max()) < LIGHT_LEVELS:
         return np.asarray(cv2.absdiff(one.luma, other.luma), np.uint8)
@@ -152,7 +152,7 @@ class NoiseMap:
         self._at_ms = 0.0
 
     def above(self, difference: Luma, at_ms: float) -> MotionFrame:
-        """Motion where ``difference`` (H, W) is above its cell's threshold; then learns from it."""
+        """Return motion where ``difference`` (H, W) is above its cell's threshold; then learn from it."""
         seen = _in_cells(difference).astype(np.float32)
         if self._noise is None or self._busy is None or self._noise.shape != seen.shape:
             self._noise, self._busy = seen.copy(), np.zeros_like(seen)

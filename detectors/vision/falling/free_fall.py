@@ -106,7 +106,7 @@ _STEPS = np.linspace(-1.0, 1.0, 5)
 
 
 def _best_curve(path: SightingPath) -> tuple[_Curves, int, _Curves]:
-    """The best curve (arrays and index) and the coarse grid it was refined from."""
+    """Return the best curve (arrays and index) and the coarse grid it was refined from."""
     coarse = found = _curves(path, _GRID[0].ravel(), _GRID[1].ravel())
     best = int(np.argmin(found.cost_px2))
     step_ms, step_part = 2.0, 0.1
@@ -170,7 +170,7 @@ def _describe(curves: _Curves, k: int, coarse: _Curves, path: SightingPath) -> F
 
 
 def _honest(error_px: float, sightings: int, unknowns: int) -> float:
-    """The RMS error a curve would have on sightings it was not fitted to."""
+    """Return the RMS error a curve would have on sightings it was not fitted to."""
     return float(error_px * np.sqrt(sightings / max(sightings - unknowns, 1)))
 
 
@@ -191,7 +191,7 @@ def _spread(coarse: _Curves, cost: float, speed_ms: float, drop_m: float) -> tup
 
 
 def _sideways(path: SightingPath, nearness: Floats) -> tuple[float, float]:
-    """Sideways speed (px/s at the end) and RMS error of x = (x₀ + u·t)·p: straight in the world, p = nearness."""
+    """Fit sideways speed (px/s at the end) and RMS error of x = (x₀ + u·t)·p: straight in the world, p = nearness."""
     t = path.t_s - path.t_s[0]
     columns = np.stack([nearness, t * nearness], axis=1)
     solved, *_ = np.linalg.lstsq(columns, path.x_px, rcond=None)
@@ -249,7 +249,7 @@ def fit_calibrated(whole: SightingPath, perspective: Perspective, centre_row_px:
 
 
 def _parabola(t_s: Floats, heights_m: Floats, perspective: Perspective) -> tuple[Floats, Floats, Floats]:
-    """(h₀, v₀, g/2), their covariance, and the misses in px: least squares with errors equal in px, not in metres."""
+    """Fit (h₀, v₀, g/2), their covariance, and the misses in px: least squares with errors equal in px, not metres."""
     scales = perspective.px_per_m(heights_m)
     columns = np.stack([np.ones_like(t_s), -t_s, -(t_s**2)], axis=1) * scales[:, None]
     solved, *_ = np.linalg.lstsq(columns, heights_m * scales, rcond=None)

@@ -76,7 +76,7 @@ class FallGroup(msgspec.Struct):
     published: bool = False
 
     def best(self) -> FallVerdict:
-        """The tracklet that stands for the fall: one that passes gravity, then the one that went furthest down."""
+        """Return the tracklet that stands for the fall: one that passes gravity, then the one furthest down."""
         return max(self.verdicts, key=lambda v: (not v.suspected, v.sightings[-1].y - v.sightings[0].y))
 
 
@@ -98,7 +98,7 @@ class FallGroups:
         self._groups.append(FallGroup(span, [verdict]))
 
     def complete(self, now_ms: float, falling: Sequence[FallSpan] = ()) -> list[FallGroup]:
-        """Groups that are over by ``now_ms``, each once.
+        """Return groups that are over by ``now_ms``, each once.
 
         A group is over ``SETTLE_MS`` after its last sighting; while one of ``falling``, tracklets still going down, may
         belong to it, ``HOLD_MS`` after: the mirror image is out of its pane before the thing is on the ground.

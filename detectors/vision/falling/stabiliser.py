@@ -39,7 +39,7 @@ class Stabiliser:
         self._at_ms = 0.0
 
     def stabilised(self, luma: Luma, at_ms: float) -> Luma:
-        """``luma``, moved by the camera's shake; itself when there is none."""
+        """Return ``luma``, moved by the camera's shake; itself when there is none."""
         passed_ms, self._at_ms = min(max(at_ms - self._at_ms, 0.0), 500.0), at_ms
         down, across = _profiles(luma, 1), _profiles(luma, 0)
         if self._down is None or self._across is None:
@@ -68,7 +68,7 @@ class Stabiliser:
 
 
 def _profiles(luma: Luma, axis: int) -> Profiles:
-    """Profiles down the rows of five upright strips (``axis`` 1), or across the columns of five level ones (0)."""
+    """Take profiles down the rows of five upright strips (``axis`` 1), or across the columns of five level ones (0)."""
     edges = np.linspace(0, luma.shape[axis], STRIPS + 1).astype(int)
     strips = [luma[:, a:b] if axis else luma[a:b] for a, b in itertools.pairwise(edges)]
     means = [cv2.reduce(strip, axis, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel() for strip in strips]

@@ -121,7 +121,7 @@ class Linker:
         return owned
 
     def _costs(self, tracks: list[Tracklet], blobs: Blobs) -> Floats:
-        """(tracks, blobs): distance from the prediction over the distance allowed; above 1 is no link."""
+        """Return (tracks, blobs): distance from the prediction over the distance allowed; above 1 is no link."""
         state = np.array(
             [(t.x, t.y, t.vx, t.vy, t.ay, t.last.at_ms, len(t.sightings), t.last.height) for t in tracks]
         ).T
@@ -135,7 +135,7 @@ class Linker:
         return np.where(rises, np.inf, distance / allowed)
 
     def _sprout(self, seeds: list[Tracklet], blobs: Blobs, owned: set[int]) -> list[Tracklet]:
-        """Tracklets of two sightings: each seed with the nearest blobs at or below it."""
+        """Return tracklets of two sightings: each seed with the nearest blobs at or below it."""
         born: list[Tracklet] = []
         free = np.array([k not in owned for k in range(len(blobs))], dtype=bool)
         if not free.any():
@@ -153,7 +153,7 @@ class Linker:
         return born
 
     def _sift(self, tracks: list[Tracklet], now_ms: float) -> tuple[list[Tracklet], list[Tracklet]]:
-        """(kept, ended); of tracklets on one blob the best two are kept, of all the longest ``MAX_TRACKS``."""
+        """Return (kept, ended); of tracklets on one blob the best two are kept, of all the longest ``MAX_TRACKS``."""
         kept: list[Tracklet] = []
         ended: list[Tracklet] = []
         on_blob: dict[int, int] = {}

@@ -104,7 +104,7 @@ class FallVerdict(msgspec.Struct, frozen=True):
 
 
 def allowed_px(sightings: tuple[Sighting, ...]) -> float:
-    """The largest error a fall of this size and length may have."""
+    """Return the largest error a fall of this size and length may have."""
     travel_px = max(sightings[-1].y - sightings[0].y, 0.0)
     return MAX_ERROR_PX + MAX_ERROR_SIZES * size_px(sightings) + MAX_ERROR_PART * travel_px
 
@@ -126,7 +126,7 @@ def judge(track: Tracklet, scene: CameraView, frame_ms: float) -> FallVerdict:
 
 
 def _judge_heads(sightings: tuple[Sighting, ...], tail: float, scene: CameraView, frame_ms: float) -> list[FallVerdict]:
-    """Verdicts without the last ``tail`` (a part of the time) and without more and more of the first."""
+    """Return verdicts without the last ``tail`` (a part of the time) and without more and more of the first."""
     first, duration = sightings[0].at_ms, sightings[-1].at_ms - sightings[0].at_ms
     verdicts = []
     for head in _HEAD_PARTS:

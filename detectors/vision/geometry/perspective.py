@@ -34,7 +34,7 @@ class Perspective(msgspec.Struct, frozen=True):
         return (self.a + self.b * height_m) / (1.0 + self.c * height_m)
 
     def height_m(self, row_px: Floats) -> Floats:
-        """Heights (N,) in metres above the ground of rows (N,); NaN at or above the vanishing point."""
+        """Return heights (N,) in metres above the ground of rows (N,); NaN at or above the vanishing point."""
         beyond = self.c * row_px - self.b
         with np.errstate(divide="ignore", invalid="ignore"):
             heights = (self.a - row_px) / beyond

@@ -43,7 +43,7 @@ class LineWatch:
         self._walkers: dict[int, _Walker] = {}
 
     def update(self, tracks: Detections, at_ms: int, width: int, height: int) -> list[LinePassed]:
-        """Who crossed with these tracks, in their order.
+        """Return who crossed with these tracks, in their order.
 
         Args:
             tracks: the believed tracks of one picture of ``width`` × ``height``.
@@ -65,7 +65,7 @@ class LineWatch:
         return class_id < len(self._classes) and self._classes[class_id] is ObjectLabel.PERSON
 
     def _turn(self, tracks: Detections, row: int, here: Px, start: Px, end: Px, at_ms: int) -> int:
-        """+1 crossed from left to right just now, −1 from right to left, 0 did not."""
+        """Return +1 if it crossed from left to right just now, −1 from right to left, 0 if it did not."""
         track_id = int(tracks.track_id[row])
         known = self._walkers.get(track_id)
         if known is not None:
@@ -91,7 +91,7 @@ class LineWatch:
 
 
 def clear_side(point: Px, start: Px, end: Px, margin_px: float) -> int:
-    """+1 when ``point`` lies more than ``margin_px`` right of ``start`` → ``end`` (y down), −1 left of it, else 0.
+    """Return +1 if ``point`` lies more than ``margin_px`` right of ``start`` → ``end`` (y down), −1 left of it, else 0.
 
     >>> clear_side((5, 9), (0, 5), (10, 5), 1)
     1

@@ -70,11 +70,11 @@ class FollowingAnalyser:
         return [*inside, *passed]
 
     def people_xyxy(self) -> Floats:
-        """(N, 4) boxes of persons in the picture last looked at, weak detections too: who must not be recognised."""
+        """Return (N, 4) boxes of persons in the last picture, weak detections too: who must not be recognised."""
         return self._boxes({ObjectLabel.PERSON})
 
     def vehicles_xyxy(self) -> Floats:
-        """(N, 4) boxes of bicycles and their like in the picture last looked at."""
+        """Return (N, 4) boxes of bicycles and their like in the picture last looked at."""
         return self._boxes({label for label, group in _GROUPS.items() if group == _VEHICLES})
 
     def _boxes(self, labels: set[ObjectLabel]) -> Floats:

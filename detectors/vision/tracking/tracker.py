@@ -99,7 +99,7 @@ class Tracker:
             self._next_id += 1
 
     def _match(self, found: Detections, tracks: list[Track], at_ms: int, overlap: float) -> list[tuple[int, int]]:
-        """Pairs (row of ``found``, index of ``tracks``), the most overlapping first, each at most once."""
+        """Return pairs (row of ``found``, index of ``tracks``), the most overlapping first, each at most once."""
         if not len(found) or not tracks:
             return []
         expected = np.stack([track.filter.predicted(at_ms) for track in tracks])

@@ -55,7 +55,7 @@ class DayLog:
         self._watermark_ms = max((f.watermark_ms() for f in self._files), default=0)
 
     def identity(self) -> str:
-        """The random name this log was created with; another log in the same folder has another."""
+        """Return the random name this log was created with; another log in the same folder has another."""
         return self._identity
 
     def begin(self) -> int:
@@ -86,7 +86,7 @@ class DayLog:
             return list(range(start, self._end))
 
     def read(self, position: int, limit: int) -> list[LogRecord]:
-        """At most ``limit`` contiguous records from ``position``. See :class:`streams.log.port.LogReader`."""
+        """Return at most ``limit`` contiguous records from ``position``. See :class:`streams.log.port.LogReader`."""
         with self._lock:
             if position >= self._end:
                 return []

@@ -35,7 +35,7 @@ def day_of(batch: Batch) -> str:
 
 
 def utc_day(at_ms: int) -> str:
-    """``YYYYMMDD`` of a moment.
+    """Return ``YYYYMMDD`` of a moment.
 
     >>> utc_day(86_400_000)
     '19700102'
@@ -55,7 +55,7 @@ def day_begin_ms(day: str) -> int:
 def plan_days(
     days: Sequence[LogDay], *, oldest_day: str, max_bytes: int, needed_from: Mapping[str, int], begin: int = 0
 ) -> DayPlan:
-    """Which of ``days`` (oldest first) go: those before ``oldest_day``, and the oldest while all exceed ``max_bytes``.
+    """Return the ``days`` (oldest first) that go: those before ``oldest_day``; the oldest while all pass ``max_bytes``.
 
     Args:
         days: the newest of them never goes.

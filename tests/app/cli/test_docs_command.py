@@ -32,6 +32,25 @@ def test_it_prints_a_page_as_it_is() -> None:
     assert _run("inventory") == (DOCS / "examples" / "inventory.toml").read_text(encoding="utf-8")
 
 
+def test_it_lists_the_index_of_decisions_and_prints_each_of_them() -> None:
+    lines = dict(line.split(maxsplit=1) for line in _run().splitlines())
+    assert [name for name in lines if "/" in name] == ["adr/README"]
+    name = "adr/0003-one-file-per-append"
+    assert _run(name) == _run(f"{name}.md") == (DOCS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def test_a_link_stays_a_link_where_it_leads_to_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decision = "adr/0003-one-file-per-append"
+    (tmp_path / "adr").mkdir()
+    (tmp_path / "edge.md").write_text(f"[Why]({decision}.md) and [of what](contracts/a.json)", encoding="utf-8")
+    (tmp_path / f"{decision}.md").write_text(
+        "[Box](../edge.md#what-it-costs), [proof](../protocol.md#watermark)", encoding="utf-8"
+    )
+    monkeypatch.setattr(app.cli.docs, "pages_folder", lambda: tmp_path)
+    assert _run("edge") == f"[Why]({decision}.md) and of what"
+    assert _run(decision) == "[Box](../edge.md#what-it-costs), proof"
+
+
 @pytest.mark.parametrize(("asked", "hint"), [("runbok", "did you mean 'runbook'"), ("zzz", "there are .*operations")])
 def test_a_page_that_is_none_is_refused_with_a_hint(asked: str, hint: str) -> None:
     with pytest.raises(ConfigurationError, match=hint):
