@@ -106,6 +106,7 @@ def test_each_site_keeps_its_own_day_and_offset(browser: Browser, server: Server
     world.clock.advance(1000)
     world.take(make_finding(site="s2", onset_ms=at("2026-11-23 00:10")))
     page = log_in(browser, server, "li", zone="Asia/Shanghai", now_ms=world.clock())
+    expect(page.locator(".row time")).to_have_count(2)
     berlin, shanghai = page.locator(".row time").all()
     expect(shanghai).to_have_text("00:10:00 +08:00")
     expect(berlin).to_have_text("17:10:00 +01:00your time 11-23 00:10:00")
