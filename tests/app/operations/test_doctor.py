@@ -101,7 +101,7 @@ def test_a_broker_that_forgets_what_comes_while_ingest_is_away_is_found_by_tryin
     with mosquitto(tmp_path / "bad", change=forgetful) as bad:
         code, lines = doctor(settings_of(tmp_path, bad.port))
     assert code == 1
-    assert "deploy/mosquitto" in lines["mqtt"][0].remedy
+    assert "max_queued_messages 0" in lines["mqtt"][0].remedy
 
 
 def test_what_is_away_or_was_never_there_fails_by_itself_and_the_rest_is_looked_at(tmp_path: Path) -> None:
