@@ -110,7 +110,7 @@ def publish(port: int, events: int, rate: float) -> None:
     began_s, last = time.monotonic(), None
     for n in range(events):
         if rate:
-            time.sleep(max(began_s + n / rate - time.monotonic(), 0))
+            time.sleep(max(began_s + n / rate - time.monotonic(), 0))  # the rate that is asked for
         elif n % 1_000 == 0 and last is not None:
             last.wait_for_publish(30)
         last = client.publish(f"linli/v1/s1/gate/g{n % DEVICES}/evt", _ENCODER.encode(_event(n)), qos=1)
@@ -222,7 +222,7 @@ def _run(shard: Shard, work: Callable[[Shard], object]) -> None:
 def _wait(done: Callable[[], bool], timeout_s: float) -> None:
     end_s = time.monotonic() + timeout_s
     while not done() and time.monotonic() < end_s:
-        time.sleep(0.02)
+        time.sleep(0.02)  # counts of other threads can only be asked for
 
 
 def _quantiles(values_ms: list[int]) -> tuple[float, float]:

@@ -167,7 +167,7 @@ def _wait_quiet(tails: KafkaTails) -> float:
     seen = [tails(NAMES.log, p).end() for p in range(PARTITIONS)]
     last_s = time.monotonic()
     while time.monotonic() - last_s < DRAINED_S:
-        time.sleep(0.25)
+        time.sleep(0.25)  # a log's end can only be asked for, and asking costs the broker
         for partition in range(PARTITIONS):
             tail = tails(NAMES.log, partition)
             end = tail.end()

@@ -95,7 +95,7 @@ class Noise:
     def _watch(self) -> None:
         while not self._over.is_set():
             began_s = time.monotonic()
-            time.sleep(0.01)
+            time.sleep(0.01)  # how much later it ends is what is measured
             self.late_ms.append(round((time.monotonic() - began_s) * 1_000) - 10)
 
 
@@ -116,7 +116,7 @@ def measure(broker: str, rate_per_s: float, seconds: float, seed: int) -> Run:
                 before_s = _cpu_s(linli.pid)
                 with Noise() as noise:
                     from_ms, sent, unconfirmed = _publish(mqtt_url, traffic, seconds)
-                    time.sleep(SETTLE_S)
+                    time.sleep(SETTLE_S)  # nothing says that a finding is the last: time is what makes it so
                 cpu_s = _cpu_s(linli.pid) - before_s
             finally:
                 code = linli.stop()
@@ -153,7 +153,7 @@ def _publish(mqtt_url: str, traffic: Traffic, seconds: float) -> tuple[int, int,
         if due_s > seconds:
             break
         if (wait_s := due_s - (time.monotonic() - began_s)) > 0.002:  # a finer sleep costs more than it spaces
-            time.sleep(wait_s)
+            time.sleep(wait_s)  # until the message is due
         publisher.send(topic, stamped(event, wall_ms()))
         sent += 1
     publisher.wait_confirmed(5.0)
@@ -240,7 +240,7 @@ def _wait_for_block(seconds: float) -> None:
     wait_s = left_s - seconds * 0.7
     if wait_s > 0:
         print(f"waiting {wait_s:.0f} s, so that a block ends in the run", file=sys.stderr)
-        time.sleep(wait_s)
+        time.sleep(wait_s)  # a block of a meter ends by the wall clock
 
 
 if __name__ == "__main__":

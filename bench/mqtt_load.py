@@ -109,7 +109,7 @@ class Connection:
             self._out.clear()
         self.count()
         while self.unconfirmed > WINDOW:
-            time.sleep(TICK_S)
+            time.sleep(TICK_S)  # a non-blocking socket: answers can only be asked for
             self.count()
 
     def count(self) -> None:
@@ -149,7 +149,7 @@ class Sender:
             sent.late_ms = max(sent.late_ms, int((to_s - at_s - TICK_S) * 1_000))
             sent.messages += self._tick(at_s, to_s)
             at_s = to_s
-            time.sleep(TICK_S)
+            time.sleep(TICK_S)  # the tick of the load
         sent.to_ms = wall_ms()
         self._settle()
         sent.unconfirmed = sum(connection.unconfirmed for connection in self._connections)
@@ -172,7 +172,7 @@ class Sender:
     def _settle(self) -> None:
         end_s = time.monotonic() + SETTLE_S
         while any(c.unconfirmed for c in self._connections) and time.monotonic() < end_s:
-            time.sleep(TICK_S)
+            time.sleep(TICK_S)  # answers can only be asked for
             for connection in self._connections:
                 connection.count()
 

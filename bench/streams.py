@@ -124,7 +124,7 @@ class Bench:
         writer = KafkaLogWriter(self.cluster, self.names.log, range(PARTITIONS))
         for start in range(0, len(batches), GROUP):
             writer.append(batches[start : start + GROUP])
-            time.sleep(pause_s)
+            time.sleep(pause_s)  # the pace that the caller asks for
         writer.close()
 
     def judged(self) -> list[int]:
@@ -141,7 +141,7 @@ class Bench:
     def wait(self) -> None:
         """Wait until everything is judged."""
         while any(at < end for at, end in zip(self.judged(), self.ends(), strict=True)):
-            time.sleep(0.05)
+            time.sleep(0.05)  # manifests in a topic can only be asked for
 
 
 @contextmanager
@@ -166,7 +166,7 @@ def _when_it_answers(folder: Path, port: int) -> Bench:
         except Exception:
             if time.monotonic() > deadline_s:
                 raise
-            time.sleep(0.5)
+            time.sleep(0.5)  # a broker that starts does not say when it is done
 
 
 def throughput(bench: Bench, events: int, size: int) -> Cost:
@@ -209,7 +209,7 @@ def recoveries(bench: Bench, kills: int) -> list[float]:
         ends = bench.ends()
         while any(at <= end for at, end in zip(bench.judged(), ends, strict=True)):
             bench.append([Batch(partition=p, watermark_ms=position_ms) for p in range(PARTITIONS)])
-            time.sleep(0.1)
+            time.sleep(0.1)  # the pace of the batches that show whether the partition is judged again
         found.append(time.monotonic() - started_s)
         workers.append(bench.worker(f"after-{n}"))
     for worker in workers:

@@ -84,7 +84,7 @@ class EventPublisher:
     def send(self, topic: Topic, event: AnyEvent) -> None:
         """Hand one event to the broker; a box's row is kept until ingest has it. Waits while too much is open."""
         while len(self._waiting) > MAX_OPEN:
-            time.sleep(POLL_S)
+            time.sleep(POLL_S)  # paho's thread confirms messages and wakes nobody
             self._prune()
         if event.spool is not None:
             with self._moved:

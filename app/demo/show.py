@@ -60,9 +60,9 @@ class Show:
         stage.stop_box()
         publisher.wait_confirmed(max(0.0, deadline_s - time.monotonic()))
         publisher.stop()
-        time.sleep(SETTLE_S)
+        time.sleep(SETTLE_S)  # nothing says that a finding is the last: time is what makes it so
         while time.monotonic() < deadline_s and self._open_deliveries():
-            time.sleep(0.2)
+            time.sleep(0.2)  # deliveries belong to another process: its database can only be asked
         stage.stop_linli()
         return audit(stage.folder, self._published, stage.receiver, live_ms)
 

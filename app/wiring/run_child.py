@@ -90,5 +90,5 @@ def wait_until_said(child: Child, words: re.Pattern[str], patience_s: float = RE
         child.check()
         if time.monotonic() > deadline_s:
             raise Permanent(f"{child.name} was not ready within {patience_s:.0f} s:\n{child.tail()}")
-        time.sleep(0.1)
+        time.sleep(0.1)  # what a child wrote to its log can only be looked for
     return found

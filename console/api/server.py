@@ -72,7 +72,7 @@ def serve(app: FastAPI, host: str, port: int) -> Server:
     while not server.started:
         if not thread.is_alive() or time.monotonic() > deadline:
             raise Permanent(f"the console did not start on {host}:{port}")
-        time.sleep(0.01)
+        time.sleep(0.01)  # uvicorn tells of its start by an attribute only
     return Server(server, thread, cast(ConsoleContext, app.state.context), host, listener.getsockname()[1])
 
 

@@ -160,7 +160,7 @@ class MosquittoChild:
                 raise Permanent(f"mosquitto ended with code {self._process.returncode}:\n{said}")
             if _listens(self.port):
                 return
-            time.sleep(0.02)
+            time.sleep(0.02)  # mosquitto does not say when it listens
         self.kill()
         raise Permanent(f"mosquitto did not listen on port {self.port} within {START_S} s")
 

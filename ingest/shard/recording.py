@@ -29,7 +29,7 @@ class RecordingLog:
 
     def append(self, batches: Sequence[Batch]) -> list[int]:
         """Keep them; see :class:`streams.log.port.LogWriter`."""
-        time.sleep(self._delay_s)
+        time.sleep(self._delay_s)  # the slow disk that this log pretends to have
         with self._grown:
             self.calls += 1
             if self.refusals > 0:

@@ -100,7 +100,7 @@ class Supervisor:
     def _pause(self, seconds: float) -> None:
         deadline_s = time.monotonic() + seconds
         while not self._stopping and time.monotonic() < deadline_s:
-            time.sleep(0.1)
+            time.sleep(0.1)  # a signal only sets the flag: no lock may be waited for in its handler
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True

@@ -24,9 +24,9 @@ FOLLOWERS = {
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The working directory is another one than that of the settings file."""
-    (tmp_path / "work").mkdir()
+    (tmp_path / "cwd").mkdir()
     (tmp_path / "etc").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "cwd")
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -104,23 +104,23 @@ def touch(folder: Path, *names: str) -> None:
 
 
 def test_a_store_left_where_it_was_looked_for_before_is_named_with_both_places(tmp_path: Path) -> None:
-    touch(tmp_path / "work" / "linli-data", "incidents.db")
-    touch(tmp_path / "work" / "there", "engine.db")
-    (tmp_path / "work" / "pictures").mkdir()
+    touch(tmp_path / "cwd" / "linli-data", "incidents.db")
+    touch(tmp_path / "cwd" / "there", "engine.db")
+    (tmp_path / "cwd" / "pictures").mkdir()
     path = written(tmp_path, '[evidence]\nfolder = "pictures"\n')
     with pytest.raises(ConfigurationError) as caught:
         load_settings(path, {"LINLI_LOG_URL": "sqlite:///there"})
     message = str(caught.value)
-    assert f"incidents.url: there is {tmp_path}/work/linli-data/incidents.db" in message
-    assert f"now {tmp_path}/work/there/incidents.db would be (it follows log.url)" in message
-    assert f"evidence.folder: there is {tmp_path}/work/pictures" in message
+    assert f"incidents.url: there is {tmp_path}/cwd/linli-data/incidents.db" in message
+    assert f"now {tmp_path}/cwd/there/incidents.db would be (it follows log.url)" in message
+    assert f"evidence.folder: there is {tmp_path}/cwd/pictures" in message
     assert f"now {tmp_path}/etc/pictures would be (it is relative to the file)" in message
     assert message.count("; ") == 1
 
 
 def test_a_log_that_a_relative_path_in_the_file_named_before_is_not_passed_over(tmp_path: Path) -> None:
-    touch(tmp_path / "work" / "data", "engine.db")
-    with pytest.raises(ConfigurationError, match=r"log\.url: there is .*work/data, which was used before"):
+    touch(tmp_path / "cwd" / "data", "engine.db")
+    with pytest.raises(ConfigurationError, match=r"log\.url: there is .*cwd/data, which was used before"):
         load_settings(written(tmp_path, '[log]\nurl = "sqlite:///data"\n'), {})
 
 
@@ -135,13 +135,13 @@ def test_a_log_that_a_relative_path_in_the_file_named_before_is_not_passed_over(
 def test_what_another_community_keeps_and_what_was_moved_are_no_matter(
     tmp_path: Path, default: list[str], there: list[str]
 ) -> None:
-    touch(tmp_path / "work" / "linli-data", *default)
-    touch(tmp_path / "work" / "there", *there)
+    touch(tmp_path / "cwd" / "linli-data", *default)
+    touch(tmp_path / "cwd" / "there", *there)
     assert load_settings(None, {"LINLI_LOG_URL": "sqlite:///there"}).incidents.url == "sqlite:///there/incidents.db"
 
 
 def test_a_store_that_is_set_is_where_it_is_set(tmp_path: Path) -> None:
-    touch(tmp_path / "work" / "linli-data", "incidents.db")
-    touch(tmp_path / "work" / "there", "engine.db")
+    touch(tmp_path / "cwd" / "linli-data", "incidents.db")
+    touch(tmp_path / "cwd" / "there", "engine.db")
     environ = {"LINLI_LOG_URL": "sqlite:///there", "LINLI_INCIDENTS_URL": "sqlite:///other.db"}
     assert load_settings(None, environ).incidents.url == "sqlite:///other.db"
