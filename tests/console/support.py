@@ -141,3 +141,11 @@ def logged_in(server: Server, world: World, name: str) -> httpx.Client:
 def wall_world(folder: Path, **options: Any) -> World:
     """A world by the wall clock, for tests that run servers."""
     return World(folder, wall_ms, **options)
+
+
+def error_of(answer: Any, status: int, code: str) -> dict[str, Any]:
+    """Return the body of an answer that must be this error, in words."""
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.json()["message"]
+    body: dict[str, Any] = answer.json()
+    return body
