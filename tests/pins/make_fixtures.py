@@ -66,9 +66,9 @@ from detectors.registry import all_rules
 from streams.daylog import DayLog
 from streams.drivers.embedded import EmbeddedDriver
 from streams.engine import Engine
-from streams.engine_store import SqliteCheckpointStore
+from streams.engine_store import EngineStore
 folder = Path("linli-data")
-log, store = DayLog(folder), SqliteCheckpointStore(folder / "engine.db")
+log, store = DayLog(folder), EngineStore(folder / "engine.db")
 EmbeddedDriver(log, store, Engine(all_rules(), partition=0, partitions=1, log_id=log.identity())).open()
 store.close()
 log.close()
