@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import enum
 import re
 import zlib
-from collections.abc import Collection
 from typing import Annotated
 
 import msgspec
@@ -104,13 +102,3 @@ def partition_of(site_id: str, partitions: int) -> int:
     0
     """
     return zlib.crc32(site_id.encode()) % partitions
-
-
-def did_you_mean(wrong: str, known: Collection[str]) -> str:
-    """Say which of the ``known`` names was probably meant, or name them all.
-
-    >>> did_you_mean("smok", ("smoke", "heat")), did_you_mean("x", ("smoke", "heat"))
-    ("did you mean 'smoke'?", 'expected one of heat, smoke')
-    """
-    close = difflib.get_close_matches(wrong, sorted(known), n=1)
-    return f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(sorted(known))}"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from contracts.errors import ConfigurationError
 from contracts.events import ThresholdConfigured
-from contracts.names import did_you_mean
 from contracts.rules import plain_number
+from contracts.suggestions import did_you_mean
 from detectors.registry import rule_facts
 
 

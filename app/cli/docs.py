@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import posixpath
 import re
 from collections.abc import Collection
@@ -12,6 +11,7 @@ from importlib.resources.abc import Traversable
 import click
 
 from contracts.errors import ConfigurationError
+from contracts.suggestions import nearest
 
 EXAMPLE = "inventory"
 """The one page that is a file to copy, not a text."""
@@ -82,6 +82,6 @@ def command(page: str | None) -> None:
         text = found[name].read_text(encoding="utf-8")
         click.echo(text if name == EXAMPLE else without_dead_links(text, name, found), nl=False)
     else:
-        close = difflib.get_close_matches(page, found, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(listed)}"
+        close = nearest(page, found)
+        hint = f"did you mean {close!r}?" if close else f"there are {', '.join(listed)}"
         raise ConfigurationError(f"there is no page {page!r}: {hint}")

@@ -7,8 +7,8 @@ import click
 from app.operations.rule_description import RuleDescription, describe, fact_lines, threshold_default
 from console.catalogue import LANGUAGES, MessageCatalogue, catalogue
 from contracts.errors import ConfigurationError
-from contracts.names import did_you_mean
 from contracts.rules import Threshold
+from contracts.suggestions import did_you_mean
 from detectors.registry import all_rules
 
 _LANGUAGE = click.option("--lang", type=click.Choice(LANGUAGES), default="en", help="of names and words (default: en)")

@@ -7,11 +7,10 @@ working directory. A store that is not set lies beside the log.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from app.settings.moved import StorePlace, Why, left_behind
 from app.settings.receivers import WEBHOOK, read_receivers
 from app.settings.settings import Key, Settings, keys, tables
 from contracts.errors import ConfigurationError
+from contracts.suggestions import did_you_mean, nearest
 from delivery.receivers.tables import ReceiverSettings
 
 DEFAULT_FILE = "linli.toml"
@@ -207,7 +207,7 @@ def _read_table(found: _File, table: str, content: Mapping[str, object], where: 
         name = f"{table}.{field}"
         text = _text(value)
         if name not in keys():
-            problems.append(f"{where}: unknown key {name!r}{_nearest(name, keys())}")
+            problems.append(f"{where}: unknown key {name!r} ({did_you_mean(name, keys())})")
         elif text is None:
             problems.append(f"{where}: {name} = {value!r}: expected text or a whole number")
         else:
@@ -241,10 +241,5 @@ def _variables(environ: Mapping[str, str], problems: list[str]) -> dict[str, str
 def _nearest_variable(variable: str, known: Iterable[str]) -> str:
     """Return the variable that was probably meant: what all begin with says nothing, and half alike is not enough."""
     names = [name.removeprefix(_PREFIX) for name in known]
-    close = difflib.get_close_matches(variable.removeprefix(_PREFIX), names, n=1, cutoff=0.7)
-    return f" (did you mean {_PREFIX + close[0]!r}?)" if close else " (`linli check-config --markdown` prints them all)"
-
-
-def _nearest(name: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(known)})"
+    close = nearest(variable.removeprefix(_PREFIX), names, alike=0.7)
+    return f" (did you mean {_PREFIX + close!r}?)" if close else " (`linli check-config --markdown` prints them all)"

@@ -7,7 +7,6 @@ receiver with another name is another receiver, and is told everything that is o
 
 from __future__ import annotations
 
-import difflib
 import enum
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +20,7 @@ from contracts.errors import ConfigurationError
 from contracts.events import Origin
 from contracts.findings import Severity
 from contracts.names import is_id
+from contracts.suggestions import did_you_mean
 from delivery.profiles import ReceiverProfile
 from delivery.receivers.kinds import KINDS
 
@@ -88,7 +88,7 @@ class _TableReader:
         profile = self._struct(ProfileSettings, folder)
         if self._kind not in KINDS:
             given = f"kind = {self._kind[:60]!r} is unknown" if "kind" in self._table else "kind is missing"
-            self._say(f"{given}: expected {_listed(KINDS)}{_did_you_mean(self._kind, KINDS)}")
+            self._say(f"{given}: {did_you_mean(self._kind, KINDS)}")
             return None
         own_type = KINDS[self._kind].settings
         self._check_keys([*_COMMON, *ProfileSettings.__struct_fields__, *own_type.__struct_fields__])
@@ -114,7 +114,7 @@ class _TableReader:
     def _check_keys(self, known: Sequence[str]) -> None:
         for key in self._table:
             if key not in known:
-                self._say(f"unknown key {key[:60]!r}{_did_you_mean(key, known) or f' (known: {_listed(known)})'}")
+                self._say(f"unknown key {key[:60]!r} ({did_you_mean(key, known)})")
 
     def _struct(self, type_: type[S], folder: Path) -> S | None:
         """Return one struct's part of the table, each field read by itself so that none hides another's problem."""
@@ -165,8 +165,3 @@ def _choices(type_: Any) -> str:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names)
-
-
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from contracts.errors import ConfigurationError
-from contracts.names import did_you_mean
+from contracts.suggestions import did_you_mean
 from detectors.vision.detection import dfl, yolox
 from detectors.vision.detection.decoder import Decoder
 
