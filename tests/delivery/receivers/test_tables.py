@@ -17,7 +17,7 @@ from delivery.receivers.tables import receiver_settings
 from delivery.receivers.webhook.settings import WebhookSettings
 
 FOLDER = Path("/etc/linli")
-ALL_KINDS = ", ".join(KINDS)
+ALL_KINDS = ", ".join(sorted(KINDS))
 HOOK = {"kind": "webhook", "url": "https://receiver.example/linli", "secret_file": "hook.secret"}
 
 
