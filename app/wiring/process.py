@@ -35,7 +35,7 @@ class ProcessContext:
         """Return what ``work`` gives, once nothing that may pass hinders it; each try that fails says why.
 
         Raises:
-            Asked: a signal came first.
+            ShutdownRequested: a signal came first.
         """
         found: list[T] = []
         keep_trying(what, lambda _stop: found.append(work()), self.threads.stop)

@@ -45,7 +45,7 @@ def raise_for_status(status: int, retry_after_s: float | None) -> None:
     """Raise the error that the table gives, with the status in its message; nothing for a success.
 
     Raises:
-        Transient, Misconfigured, Permanent: as :func:`meaning_of` says.
+        Transient, ReceiverMisconfigured, Permanent: as :func:`meaning_of` says.
     """
     match meaning_of(status):
         case StatusMeaning.ACCEPTED:

@@ -108,7 +108,7 @@ class FindingEmitter:
         """Return the findings of one outcome, not yet handed in.
 
         Raises:
-            Misbehaved: a draft does not make a finding that can be read back, or two have one id.
+            RuleContractError: a draft does not make a finding that can be read back, or two have one id.
         """
         made = [self._finding(bound_rule, key, draft, view, cause, n) for n, draft in enumerate(drafts)]
         if len({finding.finding_id for finding in made}) < len(made):

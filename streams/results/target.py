@@ -35,7 +35,7 @@ class PointStore(Protocol):
 
         Raises:
             Transient: the store is away, busy or full; ``retry_after_s`` is its own wish.
-            Misconfigured: it takes nothing before a person has changed something.
+            StoreMisconfigured: it takes nothing before a person has changed something.
             Refused: at least one point is wrong; others may have been kept.
             TooLarge: too many at once; none was kept.
         """

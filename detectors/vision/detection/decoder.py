@@ -23,7 +23,7 @@ def fits(shape: Shape, expected: Sequence[int]) -> bool:
 
 
 class Decoder(Protocol):
-    """One family. A module with these functions is one; :data:`families.DECODERS` lists all."""
+    """One family: a module with these functions. ``detectors.vision.detection.families.DECODERS`` lists all."""
 
     def prepare(self, frame: Image, width: int, height: int) -> tuple[Floats, Letterbox]:
         """Return the input tensor, (1, 3, height, width), and how the picture was fitted."""
