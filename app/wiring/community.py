@@ -30,12 +30,13 @@ from console.api.server import Server
 from contracts.errors import RejectReason
 from governance.retention import Keeper, Retention
 from identity.box_credentials import BoxTokens
-from incidents.intake.relays import DirectoryRelay, FindingsRelay
+from incidents.intake.relays import FindingsRelay
 from incidents.store.leases import UncontestedLeases
 from ingest.counters import Counters
 from ingest.shard.dead_letters import DeadLetters
 from ingest.shard.shard import Shard
 from inventory.directory import MemoryDirectory
+from inventory.directory_relay import DirectoryRelay
 from inventory.last_seen_log import LastSeenLog
 from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog

@@ -22,9 +22,10 @@ from app.wiring.retention import incident_keeper
 from app.wiring.sources import open_findings
 from app.wiring.stores import open_incidents, open_inventory
 from governance.retention import Retention
-from incidents.intake.relays import DirectoryRelay, SharedRelays
+from incidents.intake.relays import SharedRelays
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
+from inventory.directory_relay import DirectoryRelay
 from inventory.inventory import Inventory
 
 LOG = structlog.get_logger("linli")

@@ -1,4 +1,4 @@
-"""The hand-offs between the rooms: findings to incidents, inventory to the incidents' directory."""
+"""The hand-off of findings to incidents: by one process, or shared by several."""
 
 from __future__ import annotations
 
@@ -12,17 +12,12 @@ from contracts.findings import FindingsReader
 from incidents.intake.intake import FindingBatch, Intake, IntakeResult, take_batches
 from incidents.store.leases import Leases
 from incidents.store.store import Store
-from inventory.directory import MemoryDirectory
-from inventory.inventory import Inventory
 
 TAKE_FINDINGS = 500
-FOLLOW_CHANGES = 1_000
 STEP_S = 0.25
 """A step of :class:`SharedRelays` begins at most so often. A transaction costs as much as several findings in it, so
 what comes within a quarter of a second is taken together; every finding, life safety too, waits at most that long.
 """
-INVENTORY_S = 2.0
-"""How old the names may be that people read: seldom changed, and each look is a transaction of its own."""
 
 
 class FindingsFeed(FindingsReader, Protocol):
@@ -164,30 +159,3 @@ class SharedRelays:
 
 def _findings(given: Sequence[tuple[Relay, FindingBatch]]) -> int:
     return sum(len(batch.findings) for _, batch in given)
-
-
-class DirectoryRelay:
-    """Changes of the inventory into the directory that incidents and console look names up in."""
-
-    def __init__(self, inventory: Inventory, directory: MemoryDirectory) -> None:
-        self._inventory = inventory
-        self._directory = directory
-        self._change = 0
-
-    def step(self) -> int:
-        """Apply changes not applied yet; how many there were."""
-        changes = self._inventory.changes_after(self._change, FOLLOW_CHANGES)
-        for change, record in changes:
-            self._directory.apply(record)
-            self._change = change
-        return len(changes)
-
-    def catch_up(self) -> None:
-        """Apply every change there is."""
-        while self.step():
-            pass
-
-    def run(self, stop: threading.Event) -> None:
-        """Run until ``stop``."""
-        while not stop.wait(INVENTORY_S):
-            self.catch_up()

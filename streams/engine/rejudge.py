@@ -35,7 +35,7 @@ class MissedSpan(msgspec.Struct, array_like=True):
 
 
 class Window(msgspec.Struct, array_like=True):
-    """One drain's open window. ``queued_ms``: where the site's queue holds it; kept lazily, like a slot's deadline."""
+    """One drain's open window. ``queued_ms``: where the site's queue holds it; kept lazily, like a key's deadline."""
 
     due_ms: int
     spans: dict[str, MissedSpan]

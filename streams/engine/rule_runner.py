@@ -140,7 +140,7 @@ class RuleRunner:
         self.schedule(key, keyed, keyed.deadline_ms)
 
     def schedule(self, key: str, keyed: KeyedState, deadline_ms: int | None) -> None:
-        """Set the slot's deadline, and queue it unless an earlier entry will find it."""
+        """Set the key's deadline, and queue it unless an earlier entry will find it."""
         keyed.deadline_ms = deadline_ms
         if deadline_ms is not None and (keyed.queued_ms is None or deadline_ms < keyed.queued_ms):
             keyed.queued_ms = deadline_ms

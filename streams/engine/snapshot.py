@@ -119,7 +119,7 @@ def load_site(content: SiteRow, book: Rulebook, count: Callable[[], int]) -> Sit
         row = by_bound.get(site_group.group.max_out_of_orderness_ms) or _begun(
             content.groups, site_group.group.max_out_of_orderness_ms
         )
-        _load_class(site, site_group, row, _allowed(content.views[row.view], book))
+        _load_group(site, site_group, row, _allowed(content.views[row.view], book))
     for name, rows in content.states.items():
         if name in site.runners:
             site.runners[name].load(rows)
@@ -141,7 +141,7 @@ def _group_row(site: SiteState, site_group: SiteLatenessGroup, view: int) -> Lat
     )
 
 
-def _load_class(site: SiteState, site_group: SiteLatenessGroup, row: LatenessGroupRow, view: SiteView) -> None:
+def _load_group(site: SiteState, site_group: SiteLatenessGroup, row: LatenessGroupRow, view: SiteView) -> None:
     group = site_group.group
     site_group.view = _copy(view)
     if row.frontier is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,17 +14,13 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Table, select
 
 from app.wiring.rule_facts import finding_facts
-from contracts.events import DeviceConfigured
 from contracts.findings import Finding, Phase
-from contracts.names import DeviceClass
 from incidents.intake import relays
 from incidents.intake.intake import Intake
-from incidents.intake.relays import FOLLOW_CHANGES, TAKE_FINDINGS, DirectoryRelay, FindingsRelay, SharedRelays
+from incidents.intake.relays import TAKE_FINDINGS, FindingsRelay, SharedRelays
 from incidents.store.leases import UncontestedLeases
 from incidents.store.schema import deliveries, episodes, findings, incident_changes, incidents
 from incidents.store.store import Store
-from inventory.directory import MemoryDirectory
-from inventory.inventory import Inventory
 from streams.checkpoints.sqlite import SqliteCheckpointStore
 from tests.incidents.builders import T0, ManualClock, make_directory, make_finding, make_store
 from tests.support.folders import fast_folder
@@ -148,35 +143,6 @@ def test_findings_are_taken_when_the_relay_is_woken() -> None:
         assert len(_written(store)["incidents"]) == 1
         store.close()
         engine_store.close()
-
-
-def _gate(number: int, **more: Any) -> DeviceConfigured:
-    return DeviceConfigured(
-        event_id="c",
-        site_id="s1",
-        source_id="config",
-        place_id="s1",
-        at_ms=T0,
-        version=0,
-        device_id=f"gate-{number}",
-        device_class=DeviceClass.GATE,
-        **more,
-    )
-
-
-def test_the_directory_follows_the_inventory_change_by_change() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        inventory, directory = Inventory(Path(folder) / "config.db"), MemoryDirectory()
-        relay = DirectoryRelay(inventory, directory)
-        assert relay.step() == 0
-        inventory.put([_gate(1), _gate(2)])
-        assert (relay.step(), relay.step()) == (2, 0)
-        inventory.put([_gate(1, removed=True), _gate(2, name="back door"), _gate(2, name="back door")])
-        assert (relay.step(), relay.step()) == (2, 0)
-        assert [(device.device_id, device.name) for device in directory.devices("s1")] == [("gate-2", "back door")]
-        inventory.put([_gate(n) for n in range(FOLLOW_CHANGES + 3)])
-        assert [relay.step(), relay.step(), relay.step()] == [FOLLOW_CHANGES, 3, 0]
-        inventory.close()
 
 
 def test_shared_relays_batch_what_comes_within_their_pace_and_rest_only_when_done(
