@@ -92,6 +92,7 @@ log.close()
 def main() -> None:
     """Write everything into the folder that the command line names."""
     out = Path(sys.argv[1]).resolve()
+    out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         make_data_folder(Path(folder), out)
     with tempfile.TemporaryDirectory() as folder:
