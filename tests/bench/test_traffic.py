@@ -38,8 +38,11 @@ def test_a_minute_has_the_rate_asked_for_and_every_rule_fires_five_times() -> No
         outputs = [one for one in engine.feed(batch, position) if isinstance(one, Finding)]
         found.update(one.rule for one in outputs if one.phase is Phase.OPEN and one.due_ms >= START_MS)
     lacking = sorted({rule.name for rule in all_rules()} - set(found))
-    assert lacking == [], f"bench/situations.py: nothing for {lacking}"
-    assert min(found.values()) >= 5
+    assert lacking == [], (
+        f"bench/situations.py: nothing for {lacking} in a minute, or no short threshold in bench/traffic.py"
+    )
+    rare = {rule: times for rule, times in found.items() if times < 5}
+    assert rare == {}, f"bench/situations.py: fewer than five in a minute: {rare}"
     assert found["stranger_entry"] <= 20  # those with a credential are none
     assert engine.counts.late == engine.counts.duplicates == 0
 

@@ -14,10 +14,13 @@ import msgspec
 from contracts.events import AnyEvent, ConfigurationRecord, Event
 from contracts.findings import Fact, Finding, Phase, finding_id
 from contracts.places import Place, PlaceKind, PlaceUse
+from detectors.core.facts import FACT_VALUES
 from detectors.core.rule import MAX_KEYS, MAX_STATE_BYTES, Draft, Outcome, Rule
 from detectors.core.site_view import SiteView, apply_record
 
 SITE = "s1"
+IDS = {"column"}
+"""Facts whose texts are ids, and no words to be translated."""
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -94,11 +97,20 @@ class Harness:
             again = msgspec.msgpack.decode(data, type=self.rule.state_type)
             assert again == outcome.state, "a state must survive a restart"
             self.states[key] = again
+        for draft in outcome.drafts:
+            assert_words_are_known(draft.facts)
         self.found += [Decided(key, at_ms, draft) for draft in outcome.drafts]
 
     def _next(self, at_ms: int) -> tuple[int, str] | None:
         due = [(d, key) for key in self.states if (d := self.deadline_ms(key)) is not None and d <= at_ms]
         return min(due, default=None)
+
+
+def assert_words_are_known(facts: Sequence[Fact]) -> None:
+    """Every value that is a word is in the closed set of its code, so that it has its translations."""
+    for fact in facts:
+        known = fact.code in IDS or not isinstance(fact.value, str) or fact.value in FACT_VALUES.get(fact.code, ())
+        assert known, f"detectors/core/facts.py: FACT_VALUES of {fact.code!r} lack {fact.value!r}"
 
 
 def run(rule: Rule[Any], events: Iterable[Event], until_ms: int | None = None) -> list[Decided]:

@@ -113,7 +113,8 @@ def _modules() -> Iterator[str]:
 
 @pytest.mark.parametrize("module", list(_modules()))
 def test_every_threshold_in_the_code_is_one_of_its_rules_facts(module: str) -> None:
-    assert undeclared(vars(importlib.import_module(module)), all_rules()) == []
+    lost = undeclared(vars(importlib.import_module(module)), all_rules())
+    assert lost == [], f"{module}: no rule of the registry lists {lost} in the thresholds of its facts"
 
 
 @pytest.mark.parametrize("rule", all_rules(), ids=lambda rule: rule.name)
