@@ -23,7 +23,7 @@ class Golden(msgspec.Struct, frozen=True):
 
 
 def golden_messages(kind: str) -> list[Golden]:
-    """Return all of a kind, by name.
+    """Return all of a kind, by name; an empty request where there is no ``NEWS.http`` yet.
 
     Raises:
         ConfigurationError: there is none; says where they belong.
@@ -33,13 +33,14 @@ def golden_messages(kind: str) -> list[Golden]:
     names = sorted(file.name.removesuffix(".json") for file in there if file.name.endswith(".json"))
     if not names:
         raise ConfigurationError(f"receiver kind {kind!r}: delivery/receivers/{kind}/golden has no NEWS.json")
+    requests = {name: folder.joinpath(f"{name}.http") for name in names}
     return [
         Golden(
             name,
             delivery_with(folder.joinpath(f"{name}.json").read_bytes()),
-            folder.joinpath(f"{name}.http").read_bytes(),
+            request.read_bytes() if request.is_file() else b"",
         )
-        for name in names
+        for name, request in requests.items()
     ]
 
 

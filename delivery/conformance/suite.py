@@ -8,7 +8,7 @@ from delivery.backoff import AttemptOutcome
 from delivery.conformance.adapter import Adapter, Target, adapter_of
 from delivery.conformance.bench import PATIENT_S, Bench, Seen
 from delivery.conformance.case import Case
-from delivery.conformance.golden import HOST, golden_messages
+from delivery.conformance.golden import HOST, Golden, golden_messages
 from delivery.conformance.hostile_peer import HostilePeer
 from delivery.conformance.moves import HOLD_S, PEER_TEXT, answer, read, reset
 from delivery.conformance.request import Request, parse_request
@@ -70,17 +70,17 @@ def check_nothing_is_shown(kind: str, bench: Bench) -> None:
 def check_golden_messages(kind: str, bench: Bench) -> None:
     """Send every golden message: the request must be the golden one, byte for byte, and each has a key of its own."""
     adapter, golden = adapter_of(kind), golden_messages(kind)
-    keys = set()
+    keys: set[str] = set()
+    wrong: list[str] = []
     for one in golden:
         with HostilePeer((read, answer(200)), accepted=adapter.acceptance(one.delivery)) as peer:
             attempt(adapter.pinned(bench.target(peer)), one.delivery)
         (raw,) = peer.requests
         keys.add(adapter.key_of(parse_request(raw)))
         sent = raw.replace(b"127.0.0.1:%d" % peer.port, HOST.encode())
-        wrong = [f"sent\n{sent.decode()}\ninstead of\n{one.request.decode()}"] if sent != one.request else []
-        _conform(f"{kind}, golden/{one.name}", wrong)
+        wrong += _not_the_golden_one(one, sent)
     untold = set(DeliveryKind) - {one.delivery.kind for one in golden}
-    wrong = [f"no golden message says {news}" for news in sorted(untold)]
+    wrong += [f"no golden message says {news}" for news in sorted(untold)]
     _conform(f"{kind}, golden messages", [*wrong, *(["two of them have one key"] if len(keys) < len(golden) else [])])
 
 
@@ -132,6 +132,15 @@ def _requests(case: Case, adapter: Adapter, requests: Iterable[bytes]) -> Iterat
     for request in found:
         if objection := adapter.objection(request):
             yield f"a strict peer would refuse the request: {objection}"
+
+
+def _not_the_golden_one(golden: Golden, sent: bytes) -> Iterator[str]:
+    """Yield how a request differs from its golden file; what looks the same is told apart by its line ends."""
+    file = f"golden/{golden.name}.http"
+    if sent.replace(b"\r\n", b"\n") == golden.request.replace(b"\r\n", b"\n") and sent != golden.request:
+        yield f"{file} has other line ends: those of the head are CRLF, those of the body as they were sent"
+    elif sent != golden.request:
+        yield f"{file}: sent\n{sent.decode()}\ninstead of\n{golden.request.decode() or 'nothing: no such file yet'}\n"
 
 
 def _not_the_same(adapter: Adapter, first: Request, second: Request, outcomes: list[AttemptOutcome]) -> Iterator[str]:

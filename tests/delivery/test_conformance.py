@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.resources import files
@@ -16,7 +18,7 @@ from delivery.conformance.adapter import adapter_of
 from delivery.conformance.bench import Bench
 from delivery.conformance.case import Case
 from delivery.conformance.cases import CASES
-from delivery.conformance.suite import CHECKS, check_case
+from delivery.conformance.suite import CHECKS, ConformanceError, check_case
 from delivery.receivers.kinds import KINDS
 
 PLACES = ("__init__.py", "settings.py", "mapping.py", "client.py", "conformance.py", "golden")
@@ -73,6 +75,12 @@ def test_the_settings_of_a_kind_are_as_every_kind_has_them(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_secret_of_a_kind_is_a_file(kind: str) -> None:
+    said = [n for n in KINDS[kind].settings.__struct_fields__ if re.search("secret|token|password", n)]
+    assert all(n.endswith("_file") for n in said), f"delivery/receivers/{kind}/settings.py: *_file, not {said}"
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
 def test_the_mapping_of_a_kind_says_that_it_is_pure(kind: str) -> None:
     says = (import_module(f"delivery.receivers.{kind}.mapping").__doc__ or "").partition("\n")[0]
     assert "Pure" in says, f"delivery/receivers/{kind}/mapping.py: the first line of its docstring must say it: Pure."
@@ -81,6 +89,7 @@ def test_the_mapping_of_a_kind_says_that_it_is_pure(kind: str) -> None:
 def test_every_folder_of_a_receiver_is_a_kind() -> None:
     folders = {entry.name for entry in files("delivery.receivers").iterdir() if entry.joinpath("client.py").is_file()}
     assert folders == set(KINDS), "a line in delivery/receivers/kinds.py is missing, or its folder is"
+    assert list(KINDS) == sorted(KINDS), "delivery/receivers/kinds.py: KINDS is not in order of names"
 
 
 def test_a_kind_without_golden_messages_is_told_where_they_belong(
@@ -89,6 +98,21 @@ def test_a_kind_without_golden_messages_is_told_where_they_belong(
     monkeypatch.setattr(golden, "files", lambda _package: tmp_path)
     with pytest.raises(ConfigurationError, match=r"delivery/receivers/pigeon/golden has no NEWS\.json"):
         golden.golden_messages("pigeon")
+
+
+@pytest.mark.parametrize(("saved", "says"), [(None, "sent\nPOST .*instead of\nnothing"), ("LF", "other line ends")])
+def test_a_request_that_is_not_saved_as_it_was_sent_is_shown(
+    saved: str | None, says: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(str(files("delivery.receivers.webhook").joinpath("golden")), tmp_path / "golden")
+    request = tmp_path / "golden" / "opened.http"
+    text = request.read_bytes()
+    request.unlink()
+    if saved == "LF":
+        request.write_bytes(text.replace(b"\r\n", b"\n"))
+    monkeypatch.setattr(golden, "files", lambda _package: tmp_path)
+    with pytest.raises(ConformanceError, match=f"(?s)^webhook, golden messages: golden/opened.http.*{says}"):
+        CHECKS["the golden messages"]("webhook", bench)
 
 
 def test_a_kind_without_an_adapter_is_told_where_it_belongs() -> None:

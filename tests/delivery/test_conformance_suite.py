@@ -103,7 +103,7 @@ def test_a_spoilt_receiver_fails_its_case(
     ("name", "spoilt", "check", "said"),
     [
         ("secrets.token_hex", lambda _: "0" * 32, "a delivery that is sent again", "x-linli-nonce is the same"),
-        ("body_of", lambda delivery: delivery.payload + b" ", "the golden messages", "golden/closed: sent"),
+        ("body_of", lambda delivery: delivery.payload + b" ", "the golden messages", "golden/closed.http: sent"),
     ],
 )
 def test_a_spoilt_receiver_fails_its_check(
