@@ -32,6 +32,12 @@ def test_every_module_that_decodes_is_a_family() -> None:
     assert not forgotten, f"DECODERS in {_PACKAGE}.families has no line for {forgotten}"
 
 
+def test_every_family_has_tests_of_what_is_special_about_it() -> None:
+    names = {str(getattr(decoder, "__name__", "")).rpartition(".")[2] for decoder in DECODERS.values()}
+    missing = sorted(name for name in names if not Path(__file__).with_name(f"test_{name}.py").is_file())
+    assert missing == [], "tests/detectors/vision/detection: no test_NAME.py for these modules"
+
+
 def test_a_planted_family_is_told_what_it_lacks() -> None:
     assert missing(["ssd"], [], "| `yolox` |") == [
         "family ssd has no tensor made by hand in tests.detectors.vision.detection.families.MADE",

@@ -30,6 +30,13 @@ def test_boxes_come_back_in_the_picture_and_are_cut_to_it() -> None:
     assert found.xyxy[0].tolist() == pytest.approx([0, 0, 32 * np.e, 32 * np.e], rel=1e-5)
 
 
+def test_one_object_seen_by_two_cells_is_found_once() -> None:
+    output = empty_output()
+    output[0, 64 + 1 * 4 + 2] = [0.5, 0.25, np.log(2), np.log(1.5), 0.9, 0.1, 0.8, 0.3]
+    output[0, 64 + 1 * 4 + 3] = [-0.5, 0.25, np.log(2), np.log(1.5), 0.8, 0.1, 0.8, 0.3]
+    assert decode(output).score.tolist() == pytest.approx([0.72])
+
+
 def test_nothing_comes_of_nan_infinity_and_an_empty_picture() -> None:
     output = empty_output()
     output[0, 0] = np.nan
