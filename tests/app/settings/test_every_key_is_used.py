@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import msgspec
 import pytest
 
 from app.settings import servers, stores
+from app.settings.kinds import OPTIONAL_PATH, PATH
 from app.settings.settings import Key, keys, tables
 
 APP = Path(servers.__file__).parents[1]
@@ -32,6 +34,15 @@ def test_every_key_is_read_by_somebody(key: Key) -> None:
     """Whoever reads ``table.field`` names both in one file."""
     reading = [file for file, names in _read().items() if {key.table, key.field} <= names]
     assert reading, f"{key.name}: nothing in app/ reads it, so it is not in force; hand it on in app/wiring/"
+
+
+def test_a_secret_is_a_file_and_never_the_value_of_a_key() -> None:
+    said = sorted(k.name for k in keys().values() if re.search("secret|token|password", k.field) and not _is_file(k))
+    assert said == [], "app/settings: a secret is a *_file of kind OPTIONAL_PATH, read by secret_files.py"
+
+
+def _is_file(key: Key) -> bool:
+    return key.field.endswith("_file") and key.kind in (PATH, OPTIONAL_PATH)
 
 
 @cache

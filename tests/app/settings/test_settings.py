@@ -70,12 +70,22 @@ WRONG: dict[str, str] = {
     "mqtt.embedded": "rabbit",
     "log.url": "sqlite://relative",
     "log.retention_days": "0",
+    "log.retention_gb": "-1",
+    "archive.retention_days": "0",
     "archive.site_days": "site-1=90,site-1=80",
     "kafka.partitions": "²",
+    "kafka.replication": "16",
+    "kafka.retention_bytes": "-1",
     "kafka.prefix": "North",
+    "inventory.url": "mysql://db",
     "incidents.url": "mysql://db",
+    "incidents.retention_days": "29",
     "results.url": "influx://db",
+    "results.retention_days": "0",
     "results.spool": "",
+    "results.spool_mb": "0",
+    "results.backlog_hours": "-1",
+    "evidence.retention_hours": "0",
     "console.port": "65536",
     "console.language": "fr",
     "metrics.port": "on",
@@ -97,6 +107,19 @@ def test_every_key_has_an_example_here() -> None:
     differing = sorted({*OTHERS} ^ {*keys()})
     assert differing == [], "OTHERS of this file: an example of another value than the default is missing, or its key"
     assert list(OTHERS) == list(keys()), "OTHERS of this file: in the order of the settings"
+
+
+def test_every_key_that_refuses_something_says_what_here() -> None:
+    missing = sorted(key.name for key in keys().values() if key.name not in WRONG and _refuses(key.kind, "²"))
+    assert missing == [], "WRONG of this file: a text that must be refused is missing"
+
+
+def _refuses(kind: Kind[Any], text: str) -> bool:
+    try:
+        kind.parse(text)
+    except ValueError:
+        return True
+    return False
 
 
 def test_defaults_alone_are_the_struct_without_arguments() -> None:
