@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from governance.incident_erasure import Mentions
 from incidents.store.schema import metadata
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "retention.md").read_text(encoding="utf-8")
 HOW_LONG, _, HOW_ERASED = PAGE.partition("\n## Erasing\n")
 
+ERASING = "governance/incident_erasure.py"
 WITH_THE_INCIDENT = "| closed incidents, their findings, steps, deliveries, attempts |"
 FOREVER = "| audit log, holds, erasures |"
 WITH_THE_PICTURE = "| stills and clips |"
@@ -123,8 +125,34 @@ def test_a_table_with_an_end_is_deleted_by_somebody(table: str) -> None:
 
 @pytest.mark.parametrize("table", sorted(ERASED))
 def test_erasing_a_person_reaches_each_table_that_may_name_one(table: str) -> None:
-    module = "governance/incident_erasure.py"
-    assert table in _used(module), f"{module}: {table} is not erased"
+    assert table in _used(ERASING), f"{ERASING}: {table} is not erased"
+
+
+@pytest.mark.parametrize("field", sorted({*Mentions.__struct_fields__} - {"about", "held"}))
+def test_whatever_is_found_of_a_person_is_written_and_counted(field: str) -> None:
+    assert field in _attributes("erase_mentions"), (
+        f"{ERASING}: erase_mentions does not write what Mentions.{field} says"
+    )
+    assert field in _attributes("_Search"), f"{ERASING}: nothing in _Search finds Mentions.{field}"
+    counted = _attributes("rows") | {"evidence"}  # the answer tells of evidence apart
+    assert field in counted, f"{ERASING}: Mentions.rows does not count {field}"
+
+
+def test_every_search_for_a_person_is_made() -> None:
+    methods = {node.name for node in ast.walk(_node("_Search")) if isinstance(node, ast.FunctionDef)}
+    idle = sorted(methods - {"__init__", "look"} - _attributes("_Search"))
+    assert idle == [], f"{ERASING}: nobody calls these of _Search"
+
+
+def _node(name: str) -> ast.AST:
+    """The function or class of that name in the module that erases."""
+    tree = ast.parse((ROOT / ERASING).read_text(encoding="utf-8"))
+    return next(node for node in ast.walk(tree) if getattr(node, "name", "") == name)
+
+
+def _attributes(name: str) -> set[str]:
+    """The attributes that a function or class reads."""
+    return {node.attr for node in ast.walk(_node(name)) if isinstance(node, ast.Attribute)}
 
 
 def _used(module: str) -> set[str]:

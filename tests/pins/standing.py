@@ -41,6 +41,15 @@ def _fallen(wanted: Any, found: Any, path: str) -> Iterator[str]:
         yield f"{path} is {found!r}, it was {wanted!r}"
 
 
+def unwritten(wanted: Any, found: Any, path: str = "") -> Iterator[str]:
+    """Yield the names under ``found`` that nobody wrote down, each with what it is."""
+    for name, value in json.loads(json.dumps(found)).items():
+        if name not in wanted:
+            yield f"{path}/{name}: {json.dumps(value)}"
+        elif isinstance(value, dict):
+            yield from unwritten(wanted[name], value, f"{path}/{name}")
+
+
 def bare(schema: dict[str, Any]) -> Any:
     """A JSON Schema without anything that Python names: references are put in, titles and descriptions left out.
 

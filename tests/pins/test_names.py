@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
 import sqlite3
@@ -16,7 +17,7 @@ import pytest
 
 from app.settings.settings import keys
 from tests.pins import reach
-from tests.pins.standing import bare, fallen, golden
+from tests.pins.standing import bare, fallen, golden, unwritten
 
 
 def tables_of(file: Path) -> dict[str, Any]:
@@ -64,12 +65,31 @@ def test_sites_lie_in_the_same_partitions() -> None:
     assert found == golden("ids")["partitions"]
 
 
+def parts(statements: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Table or index → what its statement makes: columns and key by their first word, an index as a whole."""
+    made: dict[str, dict[str, str]] = {}
+    for name, statement in statements.items():
+        head, _, body = statement.partition(" ( ")
+        inside = re.split(r", (?![^(]*\))", body.removesuffix(" )")) if body else [head]
+        made[name] = {part.partition(" ")[0]: part for part in inside}
+    return made
+
+
 def test_files_have_the_same_tables_columns_and_indexes(tmp_path: Path) -> None:
     assert fallen(golden("files"), files(tmp_path)) == []
 
 
 def test_incidents_have_the_same_tables_in_postgresql() -> None:
-    assert fallen(golden("incidents_postgresql"), reach.tables_of_incidents()) == []
+    assert fallen(parts(golden("incidents_postgresql")), parts(reach.tables_of_incidents())) == []
+
+
+@pytest.mark.parametrize("name", ["files", "incidents_postgresql"])
+def test_every_table_and_column_is_written_down(name: str, tmp_path: Path) -> None:
+    if name == "files":
+        missing = list(unwritten(golden(name), files(tmp_path)))
+    else:
+        missing = list(unwritten(parts(golden(name)), parts(reach.tables_of_incidents())))
+    assert missing == [], f"tests/pins/golden/{name}.json: add what each of these is:\n" + "\n".join(missing)
 
 
 def test_topics_of_kafka_have_the_same_names_and_are_kept_the_same_way() -> None:
