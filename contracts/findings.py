@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -12,6 +12,10 @@ from contracts.events import EvidenceRef, Ms, Origin, Score, ShortText
 from contracts.names import Id
 
 FINDING_VERSION = 1
+RULE_FAILED = "rule_failed"
+BATCH_UNREADABLE = "batch_unreadable"
+ENGINE_FINDINGS = frozenset((RULE_FAILED, BATCH_UNREADABLE))
+"""What the engine itself finds, beside its rules: these stand in ``rule``."""
 
 
 class Phase(enum.StrEnum):
@@ -116,8 +120,26 @@ def finding_id(site_id: str, rule: str, key: str, onset_ms: int, onset_event_id:
 
 
 def content_of(finding: Finding) -> Finding:
-    """Return what two findings of one id must have in common: all but position, number, verified and lateness."""
-    return msgspec.structs.replace(finding, position=0, number=0, verified=True, late_by_ms=0)
+    """Return what two findings of one id must have in common (docs/protocol.md#one-id-two-contents).
+
+    When and under which versions it was decided is none of it. What the engine says of a failure rests on the failure
+    alone: how it showed the second time (another error, a newer program's words) makes it no other one.
+    """
+    content = msgspec.structs.replace(finding, **_NO_CONTENT)
+    return msgspec.structs.replace(content, **_NO_CONTENT_OF_ENGINE) if finding.rule in ENGINE_FINDINGS else content
+
+
+_NO_CONTENT: dict[str, Any] = {
+    "v": FINDING_VERSION,
+    "verified": True,
+    "late_by_ms": 0,
+    "due_ms": 0,
+    "config_version": 0,
+    "rule_version": 1,
+    "position": 0,
+    "number": 0,
+}
+_NO_CONTENT_OF_ENGINE: dict[str, Any] = {"facts": (), "origin": Origin.LIVE, "place_id": ""}
 
 
 def trace_id(finding: Finding) -> str:

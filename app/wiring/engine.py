@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.wiring.metrics_server import Metrics
 from detectors.registry import all_rules
 from streams.engine.engine import Engine
-from streams.runtime.partition_driver import DecisionTimes
+from streams.runtime.decision_times import DecisionTimes
 
 
 def engine_of(log_id: str, *, partition: int = 0, partitions: int = 1) -> Engine:

@@ -8,7 +8,8 @@ import structlog
 
 from app.wiring.engine import engine_of, shown_times
 from app.wiring.metrics_server import Metrics
-from incidents.store.operator_alarms import AlarmCode, raise_alarm
+from contracts.contradictions import Contradiction
+from incidents.store.operator_alarms import AlarmCode, raise_alarm, raise_contradictions
 from incidents.store.store import Store
 from streams.checkpoints.driver_alarms import DriverAlarm
 from streams.checkpoints.sqlite import SqliteCheckpointStore
@@ -51,6 +52,7 @@ class EmbeddedRules:
             on_findings=on_findings,
             times=shown_times(metrics),
             on_alarm=self._alarm,
+            on_contradiction=self._contradicted,
             accept_cut=accept_cut,
         )
         self.driver = EmbeddedDriver(self.partition)
@@ -76,6 +78,11 @@ class EmbeddedRules:
             "thresholds_passed_over": counts.thresholds_passed_over,
             "windows_to_judge_again": len(self._engine_store.rejudges()),
         }
+
+    def _contradicted(self, contradiction: Contradiction) -> None:
+        LOG.error(AlarmCode.FINDING_CONTRADICTS.value, detail=contradiction.detail)
+        with self._incidents.write() as connection:
+            raise_contradictions(connection, [contradiction], wall_ms())
 
     def _alarm(self, alarm: DriverAlarm, detail: str) -> None:
         LOG.error(alarm.value, detail=detail)

@@ -14,8 +14,8 @@ import msgspec
 import structlog
 from sqlalchemy import Connection, bindparam, select, update
 
-from contracts.erasure import was_erased
-from contracts.findings import Finding, Phase, content_of, trace_id
+from contracts.contradictions import contradiction_of
+from contracts.findings import BATCH_UNREADABLE, RULE_FAILED, Finding, Phase, content_of, trace_id
 from contracts.hops import Hop, HopTimes
 from contracts.incidents import AlertAction, next_alert_state
 from contracts.rules import RuleFacts, facts_of
@@ -25,7 +25,7 @@ from incidents.intake.openings import INCIDENTS, open_incident
 from incidents.intake.unit_of_work import IntakeUnitOfWork
 from incidents.store.counters import current
 from incidents.store.history import SYSTEM, add_history
-from incidents.store.operator_alarms import AlarmCode, RaisedAlarm, raise_alarm
+from incidents.store.operator_alarms import AlarmCode, RaisedAlarm, raise_alarm, raise_contradictions
 from incidents.store.records import ChangeKind, DeliveryKind, EpisodeState, Incident
 from incidents.store.schema import findings as table
 from incidents.store.store import Store
@@ -44,7 +44,7 @@ _WAITING_NEXT = _WAITING.where((table.c.nth == bindparam("due")) | (table.c.phas
 _APPLIED = update(table).where(table.c.finding_id == bindparam("id")).values(applied=True, incident_id=bindparam("of"))
 
 _FINDING = msgspec.json.Decoder(Finding)
-_ALARMING = {"rule_failed": AlarmCode.RULE_FAILED, "batch_unreadable": AlarmCode.BATCH_UNREADABLE}
+_ALARMING = {RULE_FAILED: AlarmCode.RULE_FAILED, BATCH_UNREADABLE: AlarmCode.BATCH_UNREADABLE}
 
 
 class FindingBatch(msgspec.Struct, frozen=True):
@@ -221,11 +221,13 @@ class _Pass:
             self.taken.waiting += 1
 
     def _meet_again(self, finding: Finding, digest: str, verified: bool) -> None:  # noqa: FBT001 - a row's column
-        if content_digest(finding) != digest and not was_erased(finding):
-            self.taken.contradicting += 1
-            code = AlarmCode.FINDING_CONTRADICTS
-            raise_alarm(self.connection, code, finding.finding_id, f"{finding.site_id}/{finding.rule}", self.now_ms)
-            return
+        if content_digest(finding) != digest:  # also: taken by a version that counted more as content
+            first = _FINDING.decode(self.unit_of_work.content(finding.finding_id))
+            contradiction = contradiction_of(first, finding)
+            if contradiction is not None:
+                self.taken.contradicting += 1
+                raise_contradictions(self.connection, [contradiction], self.now_ms)
+                return
         self.taken.known += 1
         if finding.verified and not verified:
             self._confirm(finding)

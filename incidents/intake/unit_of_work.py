@@ -31,6 +31,7 @@ _WAITING = (
     .distinct()
     .where(findings.c.open_id.in_(bindparam("ids", expanding=True)), findings.c.applied.is_(False))
 )
+_CONTENT = select(findings.c.content).where(findings.c.finding_id == bindparam("of"))
 _VERIFIED = update(findings).where(findings.c.finding_id == bindparam("of")).values(verified=True)
 
 
@@ -71,6 +72,13 @@ class IntakeUnitOfWork:
     def known(self, finding_id: str) -> tuple[str, bool] | None:
         """Return the digest of a finding that was taken before, and whether it is verified."""
         return self._known.get(finding_id)
+
+    def content(self, finding_id: str) -> str:
+        """Return what is kept of a finding that was taken before, as JSON."""
+        row = self._findings.get(finding_id)
+        return str(
+            self.connection.execute(_CONTENT, {"of": finding_id}).scalar_one() if row is None else row["content"]
+        )
 
     def verify(self, finding_id: str) -> None:
         """Hold a finding that was taken before as verified."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
 
+from contracts.contradictions import Contradiction
 from incidents.store.database import select_by_ids
 from incidents.store.schema import alarms
 
@@ -30,12 +31,12 @@ _CLEAR = update(alarms).where(*_OF, alarms.c.cleared_ms.is_(None)).values(cleare
 class AlarmCode(enum.StrEnum):
     """The code of an operator alarm. Closed: the catalogues have a sentence for each."""
 
-    FINDING_CONTRADICTS = "finding_contradicts"  # one id with two contents
+    FINDING_CONTRADICTS = "finding_contradicts"  # one id with two contents; the first stands
     FINDING_WAITS = "finding_waits"  # its predecessor never came
     RULE_FAILED = "rule_failed"
     BATCH_UNREADABLE = "batch_unreadable"
     LOG_GAP = "log_gap"  # records were gone before they were judged
-    LOG_BROKEN = "log_broken"  # the log, its snapshots or findings contradict each other
+    LOG_BROKEN = "log_broken"  # the log and its snapshots contradict each other
     CUT_ACCEPTED = "cut_accepted"  # rules went on from others that had not drained
     PARTITION_STOPPED = "partition_stopped"  # one position failed three times
     PARTITION_STUCK = "partition_stuck"  # the log is ahead of the rules and they do not move
@@ -102,6 +103,13 @@ def raise_alarms(
         connection.execute(insert(alarms), new)
     if again:
         connection.execute(_AGAIN, again)
+
+
+def raise_contradictions(connection: Connection, contradictions: Sequence[Contradiction], now_ms: int) -> None:
+    """Raise an alarm for each finding that was decided again with another content: one of its id, naming both."""
+    latest = {one.finding_id: one for one in contradictions}
+    raised = [RaisedAlarm(AlarmCode.FINDING_CONTRADICTS, of, one.detail) for of, one in latest.items()]
+    raise_alarms(connection, raised, now_ms)
 
 
 def clear_alarm(connection: Connection, code: AlarmCode, subject: str, now_ms: int) -> None:

@@ -9,7 +9,8 @@ class DriverAlarm(enum.StrEnum):
     """The troubles of a driver. Closed: each is an operator alarm or a log line of the process, never a finding."""
 
     LOG_GAP = "log_gap"  # records that were never judged are gone from the log
-    LOG_BROKEN = "log_broken"  # the log, its snapshots or findings contradict each other
+    LOG_BROKEN = "log_broken"  # the log and its snapshots contradict each other
+    FINDING_CONTRADICTS = "finding_contradicts"  # one id with two contents; the first stands
     CUT_ACCEPTED = "cut_accepted"  # a version went on from another that had not drained
     STORE_BLOCKED = "store_blocked"  # findings wait, since their store cannot be written
     PARTITION_STOPPED = "partition_stopped"  # one position failed three times

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from contracts.contradictions import OnContradiction, pass_over_contradiction
 from contracts.errors import LogBroken, Permanent, Transient
 from contracts.findings import Output
 from streams.checkpoints.findings_topic import encode_findings_record
@@ -63,8 +64,13 @@ class KafkaCheckpointStore:
         self._failed: dict[int, FailedPosition] = {}
         self._given_up: set[int] = set()
 
-    def append_findings(self, outputs: Sequence[Output]) -> int:
-        """Send at once, in order. When an earlier one was lost nothing follows it: this store is at its end."""
+    def append_findings(
+        self, outputs: Sequence[Output], on_contradiction: OnContradiction = pass_over_contradiction
+    ) -> int:
+        """Send at once, in order. When an earlier one was lost nothing follows it: this store is at its end.
+
+        It does not know what was sent before, so it objects to nothing: whoever reads the topic does.
+        """
         with self._lock:
             while self._under_way and (self._under_way[0].done or len(self._under_way) > MAX_UNDER_WAY):
                 self._wait(self._under_way[0])
@@ -142,6 +148,10 @@ class KafkaCheckpointStore:
         with self._lock:
             self._follow()
             return frozenset(self._given_up)
+
+    def place(self) -> str:
+        """Return the topic and the partition."""
+        return f"partition {self._partition} of {self._names.snapshots}"
 
     def _check(self) -> None:
         if self._lost is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from contracts.contradictions import OnContradiction, pass_over_contradiction
 from contracts.findings import Output
 from streams.engine.snapshot import SnapshotRow
 
@@ -12,12 +13,16 @@ from streams.engine.snapshot import SnapshotRow
 class CheckpointStore(Protocol):
     """A store of a driver's findings and snapshots. Any snapshot is right: rows of older and newer writers may mix."""
 
-    def append_findings(self, outputs: Sequence[Output]) -> int:
+    def append_findings(
+        self, outputs: Sequence[Output], on_contradiction: OnContradiction = pass_over_contradiction
+    ) -> int:
         """Hand over outputs in order; how many findings may be new. They are durable after :meth:`flush`.
+
+        Of two findings with one id the first stands. A store that knows ids tells ``on_contradiction`` when they
+        differ, once what was given is kept; where a store does not know them its readers tell (the incidents).
 
         Raises:
             Transient: the store cannot be written now; none of them was taken.
-            LogBroken: one id came with two contents.
             Permanent: an earlier one could not be kept: nothing may follow it.
         """
         ...
@@ -52,4 +57,8 @@ class CheckpointStore(Protocol):
 
     def skipped(self) -> frozenset[int]:
         """Return positions that a person has given up."""
+        ...
+
+    def place(self) -> str:
+        """Return where it lies, for messages to people: a file, or a topic and partition."""
         ...

@@ -11,7 +11,12 @@ from pathlib import Path
 
 import msgspec
 
-from contracts.errors import LogBroken
+from contracts.contradictions import (
+    Contradiction,
+    OnContradiction,
+    contradiction_of,
+    pass_over_contradiction,
+)
 from contracts.findings import Finding, Output, Rejudge, content_of
 from streams.engine.manifest import decode_manifest, first_to_read
 from streams.engine.snapshot import SnapshotRow
@@ -40,6 +45,7 @@ class SqliteCheckpointStore:
     """Findings in order of decision, and what an engine needs to start again. Thread-safe, one writing process."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._db = connect(path, SCHEMA)
         add_column(self._db, "findings", "kept_ms INTEGER NOT NULL DEFAULT 0")
         self._lock = threading.Lock()
@@ -51,16 +57,21 @@ class SqliteCheckpointStore:
         """Return the random name this store was created with: numbers of findings mean nothing in another one."""
         return self._identity
 
-    def append_findings(self, outputs: Sequence[Output]) -> int:
+    def append_findings(
+        self, outputs: Sequence[Output], on_contradiction: OnContradiction = pass_over_contradiction
+    ) -> int:
         """Keep outputs in order; ids already kept are ignored. How many findings were new. Durable on return.
 
-        Raises:
-            LogBroken: one id came with two contents.
+        ``on_contradiction`` is told of those that say something else than the one kept, after the commit.
         """
         if not outputs:
             return 0
+        contradictions: list[Contradiction] = []
         with self._lock, transaction(self._db):
-            return sum(self._keep(output) for output in outputs)
+            new = sum(self._keep(output, contradictions) for output in outputs)
+        for contradiction in contradictions:
+            on_contradiction(contradiction)
+        return new
 
     def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:
         """Return at most ``limit`` findings with a number above ``n``, in order."""
@@ -210,12 +221,16 @@ class SqliteCheckpointStore:
             rows = self._db.execute("SELECT site_id, digest, position, data FROM snapshots").fetchall()
         return [SnapshotRow(site_id=s, digest=d, position=int(p), data=b) for s, d, p, b in rows]
 
+    def place(self) -> str:
+        """Return the file."""
+        return str(self._path)
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._db.close()
 
-    def _keep(self, output: Output) -> int:
+    def _keep(self, output: Output, contradictions: list[Contradiction]) -> int:
         if isinstance(output, Rejudge):
             self._db.execute(
                 "INSERT OR IGNORE INTO rejudges (site_id, position, number, body) VALUES (?, ?, ?, ?)",
@@ -223,15 +238,17 @@ class SqliteCheckpointStore:
             )
             return 0
         content = hashlib.blake2b(msgspec.msgpack.encode(content_of(output)), digest_size=16).digest()
-        known = self._db.execute("SELECT content FROM findings WHERE finding_id = ?", (output.finding_id,)).fetchone()
+        query = "SELECT content, body FROM findings WHERE finding_id = ?"
+        known = self._db.execute(query, (output.finding_id,)).fetchone()
         if known is None:
             self._db.execute(
                 "INSERT INTO findings (finding_id, site_id, content, body, kept_ms) VALUES (?, ?, ?, ?, ?)",
                 (output.finding_id, output.site_id, content, msgspec.msgpack.encode(output), wall_ms()),
             )
             return 1
-        if known[0] != content:
-            raise LogBroken(f"finding {output.finding_id} of {output.rule} was decided twice with different content")
+        if known[0] != content:  # also: kept by a version that counted more as content
+            contradiction = contradiction_of(_FINDING.decode(known[1]), output)
+            contradictions += [contradiction] if contradiction else []
         return 0
 
 

@@ -91,7 +91,8 @@ Invariants. The tests in ``tests/streams/engine`` try them with generated histor
     9. Saving at any moment changes nothing. Any mixture of older rows and manifests of one digest restores an engine
        that goes on as if it had never stopped. A newer snapshot only saves reading.
     10. A rule's failure changes no state and no other rule, and replay gives the same failure.
-    11. One id never has two contents, apart from position, number, ``verified`` and ``late_by_ms``.
+    11. What is said twice under one id by the same version under one configuration has one content. It is no error if
+        not: the first stands (docs/protocol.md#one-id-two-contents).
     12. Numbers of outputs count within a site and a record: sites that skip the record do not change them.
     13. The order in which rules are given to the engine plays no part.
 

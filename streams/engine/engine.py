@@ -19,7 +19,7 @@ import msgspec
 from contracts.batch import Batch
 from contracts.errors import LogBroken
 from contracts.events import AnyEvent, ThresholdConfigured
-from contracts.findings import Finding, Output, content_of
+from contracts.findings import Output
 from contracts.names import partition_of
 from detectors.core.rule import Rule
 from streams.engine.finding_emitter import unreadable
@@ -90,7 +90,7 @@ class Engine:
         """Return the outputs that the record at ``position`` decides, in order; [] when it was fed before.
 
         Raises:
-            LogBroken: positions are missing before it, it is another partition's, or one id has two contents.
+            LogBroken: positions are missing before it, or it is another partition's.
         """
         if not self._is_next(position):
             return []
@@ -104,7 +104,6 @@ class Engine:
             if groups is not None:
                 self._take(event, groups, position, out)
         self._release(batch.watermark_ms, position, out)
-        _check_ids(out)
         self._next = position + 1
         return out
 
@@ -297,15 +296,3 @@ class Engine:
         """Let restored sites take part from the first position that their rows do not cover."""
         while self._asleep and self._asleep[-1][0] < position:
             self._queue(self._sites[self._asleep.pop()[1]])
-
-
-def _check_ids(out: Sequence[Output]) -> None:
-    """Raise on one id with two contents: silent loss at the reader (docs/protocol.md#findings)."""
-    if len(out) < 2:
-        return
-    seen: dict[str, Finding] = {}
-    for output in out:
-        if isinstance(output, Finding):
-            other = seen.setdefault(output.finding_id, output)
-            if other is not output and content_of(other) != content_of(output):
-                raise LogBroken(f"finding {output.finding_id} of {output.rule} was decided twice, differently")

@@ -9,6 +9,8 @@ import msgspec
 
 from contracts.events import Event, Origin
 from contracts.findings import (
+    BATCH_UNREADABLE,
+    RULE_FAILED,
     Fact,
     Finding,
     Output,
@@ -25,14 +27,12 @@ from detectors.core.site_view import SiteView
 from streams.engine.rulebook import BoundRule
 
 MAX_KEY = 80
-FAILED = "rule_failed"
-UNREADABLE = "batch_unreadable"
 
 ENGINE_FACTS: dict[str, RuleFacts] = {
-    FAILED: RuleFacts(
+    RULE_FAILED: RuleFacts(
         severity=Severity.INFO, momentary=True, fact_codes=("failed_rule", "failed_key", "failure", "error_type")
     ),
-    UNREADABLE: RuleFacts(severity=Severity.INFO, momentary=True, fact_codes=("log_position", "decode_error")),
+    BATCH_UNREADABLE: RuleFacts(severity=Severity.INFO, momentary=True, fact_codes=("log_position", "decode_error")),
 }
 """What the engine itself finds, beside its rules: by the name that stands in the finding's ``rule``."""
 
@@ -143,15 +143,15 @@ class FindingEmitter:
         facts.append(Fact(code="failure", value=failure.value, event_ids=event_ids))
         if failure is RuleFailure.RAISED:
             facts.append(Fact(code="error_type", value=type(error).__name__[:MAX_KEY]))
-        key = f"{bound_rule.name}/{key}"[:MAX_KEY]
-        identity = finding_id(self.site_id, FAILED, key, cause.at_ms, cause.event_id, 0)
+        whole = f"{bound_rule.name}/{key}"  # what is shown is cut; two keys that begin alike are two failures
+        identity = finding_id(self.site_id, RULE_FAILED, whole, cause.at_ms, cause.event_id, 0)
         finding = Finding(
             finding_id=identity,
             open_id=identity,
             nth=0,
             site_id=self.site_id,
-            rule=FAILED,
-            key=key,
+            rule=RULE_FAILED,
+            key=whole[:MAX_KEY],
             phase=Phase.OPEN,
             subject=Subject(SubjectKind.PLACE, self.site_id),
             place_id=cause.place_id,
@@ -159,7 +159,7 @@ class FindingEmitter:
             onset_event_id=cause.event_id,
             decided_ms=cause.at_ms,
             due_ms=cause.at_ms + bound_rule.max_out_of_orderness_ms,
-            severity=ENGINE_FACTS[FAILED].severity,
+            severity=ENGINE_FACTS[RULE_FAILED].severity,
             facts=tuple(facts),
             origin=cause.origin,
             rule_version=bound_rule.version,
@@ -217,13 +217,13 @@ def _readable(finding: Finding) -> Finding:
 def unreadable(partition: int, position: int, detail: str) -> Finding:
     """Return the finding for a record that is no batch: it belongs to no site, so its partition stands in for one."""
     name = f"partition-{partition}"
-    identity = finding_id(name, UNREADABLE, str(position), 0, None, 0)
+    identity = finding_id(name, BATCH_UNREADABLE, str(position), 0, None, 0)
     return Finding(
         finding_id=identity,
         open_id=identity,
         nth=0,
         site_id=name,
-        rule=UNREADABLE,
+        rule=BATCH_UNREADABLE,
         key=str(position),
         phase=Phase.OPEN,
         subject=Subject(SubjectKind.PLACE, name),
@@ -232,7 +232,7 @@ def unreadable(partition: int, position: int, detail: str) -> Finding:
         onset_event_id=None,
         decided_ms=0,
         due_ms=0,
-        severity=ENGINE_FACTS[UNREADABLE].severity,
+        severity=ENGINE_FACTS[BATCH_UNREADABLE].severity,
         facts=(Fact(code="log_position", value=position), Fact(code="decode_error", value=detail[:200])),
         position=position,
     )

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from contracts.erasure import Eraser
+from contracts.errors import LogBroken
 from contracts.events import Event, Origin
 from contracts.findings import Finding
 from detectors.core.rule import MAX_KEYS, MAX_STATE_BYTES
@@ -33,6 +34,23 @@ class StateRow(msgspec.Struct, frozen=True, array_like=True):
     deadline_failed: bool
     source_id: str
     origin: Origin
+
+
+class StateUnreadable(LogBroken):
+    """A row holds a state that its rule cannot read. ``str`` of it says what to do; it names no key."""
+
+    def __init__(self, site_id: str, bound_rule: BoundRule, why: str, place: str = "the snapshots") -> None:
+        super().__init__(
+            f"{place}: the snapshot of site {site_id} was kept by another version of {bound_rule.name}, and version "
+            f"{bound_rule.version} cannot read its state there ({why}). Nothing was changed: install the version "
+            "before, and it goes on where it was. To go on with this one all the same take the snapshots away to judge "
+            "the log from its start; `linli docs operations` says how"
+        )
+        self._of = (site_id, bound_rule, why)
+
+    def at(self, place: str) -> StateUnreadable:
+        """Return the same, with the name of where the snapshot lies."""
+        return StateUnreadable(*self._of, place)
 
 
 class KeyedState:
@@ -157,10 +175,18 @@ class RuleRunner:
         )
 
     def load(self, rows: Sequence[StateRow]) -> None:
-        """Take the states of a snapshot; deadlines follow from them."""
+        """Take the states of a snapshot; deadlines follow from them.
+
+        Raises:
+            StateUnreadable: another version of the rule kept them in a form that this one cannot read.
+        """
         decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(self.bound_rule.state_type)
         for row in rows:
-            keyed = KeyedState(decoder.decode(row.state), row.source_id, row.origin)
+            try:
+                state = decoder.decode(row.state)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                raise StateUnreadable(self._emitter.site_id, self.bound_rule, str(error)) from None
+            keyed = KeyedState(state, row.source_id, row.origin)
             keyed.deadline_failed = row.deadline_failed
             self.states[row.key] = keyed
             self.schedule(

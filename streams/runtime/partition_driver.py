@@ -15,15 +15,17 @@ from collections.abc import Callable
 import msgspec
 
 from contracts.batch import decode_batch
+from contracts.contradictions import Contradiction, OnContradiction
 from contracts.errors import LogBroken, Rejected
-from contracts.findings import Finding, Output
-from contracts.hops import Hop, HopTimes
+from contracts.findings import Output
 from streams.checkpoints.driver_alarms import DriverAlarm
 from streams.checkpoints.port import CheckpointStore
 from streams.engine.engine import Engine
 from streams.engine.manifest import PartitionManifest, decode_manifest
+from streams.engine.rule_runner import StateUnreadable
 from streams.engine.snapshot import SnapshotRow
 from streams.log.port import LogReader, LogRecord
+from streams.runtime.decision_times import DecisionTimes
 from streams.runtime.opening import RestorePoint, find_restore_point
 from streams.runtime.snapshot_schedule import SNAPSHOT_EVERY_S, SnapshotSchedule
 from streams.runtime.upgrade import check_not_superseded, check_still_drained
@@ -47,18 +49,10 @@ class DriverCounts(msgspec.Struct):
 
     records: int = 0
     findings: int = 0
+    contradictions: int = 0
     repeats: int = 0
     filled: int = 0
     saved_bytes: int = 0
-
-
-class DecisionTimes(msgspec.Struct):
-    """How long it took until findings were handed to the checkpoint store. Several drivers of a process may count in
-    one.
-    """
-
-    due: HopTimes = msgspec.field(default_factory=lambda: HopTimes(Hop.DUE_TO_DECIDED))
-    durable: HopTimes = msgspec.field(default_factory=lambda: HopTimes(Hop.DURABLE_TO_DECIDED))
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -70,7 +64,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 class PartitionDriver:
     """Feeds one partition of a log to one engine. ``on_findings`` is called after new ones were handed to the
-    checkpoint store.
+    checkpoint store, ``on_contradiction`` with each that its store knows under its id, but otherwise; without one
+    ``on_alarm`` is told.
     """
 
     def __init__(
@@ -81,6 +76,7 @@ class PartitionDriver:
         *,
         on_findings: Callable[[], None] = lambda: None,
         on_alarm: Callable[[DriverAlarm, str], None] = lambda _alarm, _detail: None,
+        on_contradiction: OnContradiction | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
         accept_cut: bool = False,
         times: DecisionTimes | None = None,
@@ -97,6 +93,7 @@ class PartitionDriver:
         self._engine = engine
         self._on_findings = on_findings
         self.on_alarm = on_alarm
+        self._on_contradiction = on_contradiction or self._say_contradiction
         self._schedule = SnapshotSchedule(monotonic_s)
         self._accept_cut = accept_cut
         self._decided: list[Output] = []
@@ -130,7 +127,7 @@ class PartitionDriver:
         """Restore from the snapshots, taking over from the version before, and read the log to its end at this moment.
 
         Raises:
-            LogBroken: snapshots of another log, or of a newer schema.
+            LogBroken: snapshots of another log, of a newer schema, or with states that these rules cannot read.
             PartitionStopped: one position has failed three times.
             Superseded: a newer version of the rules has the partition.
             Permanent: the version before has not drained.
@@ -138,7 +135,10 @@ class PartitionDriver:
         """
         self._failed, self._skipped = dict(self._checkpoints.failures()), self._checkpoints.skipped()
         opening = find_restore_point(self._checkpoints, self._engine, accept_cut=self._accept_cut)
-        start = self._engine.restore(opening.rows, opening.manifest)
+        try:
+            start = self._engine.restore(opening.rows, opening.manifest)
+        except StateUnreadable as error:
+            raise error.at(self._checkpoints.place()) from None
         self._check_anchors(start)
         self._claim(opening, start)
         if start < self._log.begin():
@@ -314,21 +314,21 @@ class PartitionDriver:
     def _keep_decided(self) -> None:
         if not self._decided:
             return
-        new = self._checkpoints.append_findings(self._decided)
+        new = self._checkpoints.append_findings(self._decided, self._contradicted)
         if new and self._live:
-            self._time_decided()
+            self._times.add(self._decided, self._written_ms, self._wall_ms())
         self._decided.clear()
         self._written_ms.clear()
         self.counts.findings += new
         if new:
             self._on_findings()
 
-    def _time_decided(self) -> None:
-        now_ms = self._wall_ms()
-        found = [output for output in self._decided if isinstance(output, Finding)]
-        self._times.due.add(now_ms - finding.due_ms for finding in found)
-        written = (self._written_ms.get(finding.position, 0) for finding in found)
-        self._times.durable.add(now_ms - written_ms for written_ms in written if written_ms)
+    def _contradicted(self, contradiction: Contradiction) -> None:
+        self.counts.contradictions += 1
+        self._on_contradiction(contradiction)
+
+    def _say_contradiction(self, contradiction: Contradiction) -> None:
+        self.on_alarm(DriverAlarm.FINDING_CONTRADICTS, contradiction.detail)
 
     def _check_anchors(self, start: int) -> None:
         """Raise unless every record that a snapshot rests on is still the same one."""

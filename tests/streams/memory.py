@@ -6,8 +6,9 @@ import random
 from collections.abc import Mapping, Sequence
 
 from contracts.batch import Batch, encode_batch
+from contracts.contradictions import Contradiction, OnContradiction, contradiction_of, pass_over_contradiction
 from contracts.errors import LogBroken
-from contracts.findings import Output
+from contracts.findings import Finding, Output
 from streams.engine.snapshot import SnapshotRow
 from streams.log.port import LogRecord
 
@@ -49,18 +50,31 @@ class MemoryCheckpointStore:
         self.rows: dict[RowKey, SnapshotRow] = {}
         self.kept_manifests: dict[str, bytes] = {}
         self.writes: list[str] = []
-        self._seen: set[tuple[object, ...]] = set()
+        self.contradictions: list[Contradiction] = []
+        self._seen: dict[tuple[object, ...], Output] = {}
         self._row_history: dict[RowKey, list[SnapshotRow]] = {}
         self._manifest_history: dict[str, list[bytes]] = {}
         self._failures: dict[int, int] = {}
         self._skipped: set[int] = set()
 
-    def append_findings(self, outputs: Sequence[Output]) -> int:
-        new = [output for output in outputs if _identity(output) not in self._seen]
-        self.outputs += new
-        self._seen |= {_identity(output) for output in new}
-        self.writes += ["finding"] * len(new)
-        return len(new)
+    def append_findings(
+        self, outputs: Sequence[Output], on_contradiction: OnContradiction = pass_over_contradiction
+    ) -> int:
+        """Keep the first of each id, and object to another content of it as ``engine.db`` does."""
+        new, contradictions = 0, []
+        for output in outputs:
+            first = self._seen.get(_identity(output))
+            if first is None:
+                self._seen[_identity(output)] = output
+                self.outputs.append(output)
+                self.writes.append("finding")
+                new += 1
+            elif isinstance(first, Finding) and isinstance(output, Finding):
+                contradictions += [found] if (found := contradiction_of(first, output)) else []
+        for contradiction in contradictions:
+            self.contradictions.append(contradiction)
+            on_contradiction(contradiction)
+        return new
 
     def flush(self) -> None:
         self.writes.append("settle")
@@ -96,6 +110,9 @@ class MemoryCheckpointStore:
     def skip(self, position: int) -> None:
         """A person gives the record up."""
         self._skipped.add(position)
+
+    def place(self) -> str:
+        return "memory"
 
     def put_old_things_back(self, rng: random.Random) -> None:
         """Return what a worker that was paused for long does: it writes rows and manifests of any earlier moment."""

@@ -23,9 +23,10 @@ from streams.checkpoints.findings_topic import PartitionAlarm, encode_findings_r
 from streams.checkpoints.kafka import KafkaCheckpointStore
 from streams.kafka import KafkaCluster, KafkaSender
 from streams.log.kafka.kafka_log import KafkaLogReader
+from streams.runtime.decision_times import DecisionTimes
 from streams.runtime.faust_app import FaustReader, ReaderSettings
 from streams.runtime.metrics import WorkerMetrics
-from streams.runtime.partition_driver import DecisionTimes, PartitionDriver
+from streams.runtime.partition_driver import PartitionDriver
 from streams.runtime.progress import PartitionProgress, WorkerProgress, encode_progress
 from streams.runtime.worker import PartitionWorker
 from streams.topics import TopicNames

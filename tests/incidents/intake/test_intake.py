@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.wiring.rule_facts import finding_facts
 from contracts.events import Origin
@@ -124,10 +124,21 @@ def test_a_finding_that_is_known_changes_nothing(desk: Desk) -> None:
 def test_one_id_with_two_contents_is_a_loud_alarm_and_the_first_stays(desk: Desk) -> None:
     desk.take(make_finding())
     before = desk.incidents()
-    taken = desk.take(make_finding(severity=Severity.CRITICAL))
-    assert taken.contradicting == 1
-    assert desk.alarms() == ["finding_contradicts"]
+    again = make_finding(severity=Severity.CRITICAL, position=7)
+    assert desk.take(again).contradicting == 1
+    with desk.store.read() as connection:
+        (alarm,) = standing_alarms(connection)
+    assert (alarm.code, alarm.subject) == ("finding_contradicts", again.finding_id)
+    assert "position 0 (rule version 1) and position 7 (rule version 1) differ in severity" in alarm.detail
     assert desk.incidents() == before
+
+
+def test_what_was_taken_by_a_version_with_more_content_is_known_again(desk: Desk) -> None:
+    desk.take(make_finding())
+    with desk.store.write() as connection:
+        connection.execute(update(findings_table).values(digest="over due time and versions too"))
+    taken = desk.take(make_finding(due_ms=T0 + 9, rule_version=2))
+    assert (taken.contradicting, taken.known) == (0, 1)
 
 
 def test_position_and_lateness_are_not_content(desk: Desk) -> None:

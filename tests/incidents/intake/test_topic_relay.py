@@ -16,7 +16,7 @@ from app.wiring.rule_facts import finding_facts
 from app.wiring.sources import open_findings, open_logs
 from contracts.batch import Batch
 from contracts.errors import ConfigurationError, LogBroken
-from contracts.findings import Phase
+from contracts.findings import Phase, Severity
 from incidents.intake import topic_relay
 from incidents.intake.intake import Intake
 from incidents.store.operator_alarms import standing_alarms
@@ -101,6 +101,18 @@ def test_findings_are_taken_once_and_what_workers_complain_of_is_an_alarm(topic:
     with topic.store.read() as connection:
         rows = connection.exec_driver_sql("SELECT site_id FROM incidents ORDER BY ordinal").scalars().all()
     assert rows == ["s1", "s2", "s2"]
+
+
+def test_one_id_with_two_contents_is_an_alarm_and_the_first_stands(topic: Topic) -> None:
+    topic.say(0, make_finding(), make_finding(severity=Severity.INFO, position=4), make_finding(key="door-2"))
+    assert topic.take() == 3
+    ((code, detail),) = topic.alarms()
+    assert code == "finding_contradicts"
+    assert f"finding {make_finding().finding_id} of stranger_entry at site s1" in detail
+    assert "position 0 (rule version 1) and position 4 (rule version 1) differ in severity" in detail
+    with topic.store.read() as connection:
+        rows = connection.exec_driver_sql("SELECT severity_rank FROM incidents ORDER BY ordinal").scalars().all()
+    assert rows == [make_finding().severity.rank] * 2
 
 
 def test_findings_gone_before_they_were_read_raise_an_alarm_and_the_rest_is_read(

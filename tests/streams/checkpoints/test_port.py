@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
+from contracts.contradictions import Contradiction
+from contracts.findings import Fact, Severity
 from streams.checkpoints.findings_topic import KafkaFindings
 from streams.checkpoints.kafka import KafkaCheckpointStore
 from streams.checkpoints.port import CheckpointStore
@@ -16,7 +20,7 @@ from streams.engine.snapshot import SnapshotRow
 from streams.kafka import KafkaCluster
 from tests.streams.memory import MemoryCheckpointStore
 from tests.streams.rules import RULES
-from tests.streams.support import access, batch, findings, judge
+from tests.streams.support import T0, access, batch, findings, judge
 from tests.support.kafka import RunningKafka, make_topics
 
 PARTITION = 1
@@ -103,6 +107,48 @@ def test_findings_are_handed_over_in_order_and_settled(opener: Opener) -> None:
     keep.append_findings(OUTPUTS[2:])
     keep.flush()
     keep.append_findings([])
+
+
+@pytest.mark.parametrize(
+    "change", [{"severity": Severity.CRITICAL}, {"place_id": "door-9"}, {"facts": (Fact(code="n"),)}]
+)
+def test_of_one_id_with_two_contents_the_first_stands_and_both_are_named(
+    opener: Opener, change: dict[str, Any]
+) -> None:
+    keep, heard = opener(), list[Contradiction]()
+    first, other = findings(OUTPUTS)[:2]
+    again = msgspec.structs.replace(first, position=9, **change)
+    assert keep.append_findings([first], heard.append) == 1
+    assert keep.append_findings([again, other, first], heard.append) == (3 if _is_kafka(keep) else 1)
+    if _is_kafka(keep):  # it knows no ids: the incidents object, see tests/incidents/intake/test_topic_relay.py
+        assert heard == []
+        return
+    (name,) = change
+    ((of, positions, differing),) = [(one.finding_id, one.positions, one.differing) for one in heard]
+    assert (of, positions) == (first.finding_id, (0, 9))
+    assert differing in ((name,), ("facts (n)",))
+
+
+@pytest.mark.parametrize(
+    "change", [{"due_ms": T0 + 1}, {"rule_version": 9}, {"config_version": 9}, {"verified": False}, {"late_by_ms": 7}]
+)
+def test_what_is_no_content_is_no_contradiction(opener: Opener, change: dict[str, Any]) -> None:
+    keep, heard = opener(), list[Contradiction]()
+    first = findings(OUTPUTS)[0]
+    keep.append_findings([first, msgspec.structs.replace(first, position=9, number=3, **change)], heard.append)
+    assert heard == []
+
+
+def test_a_later_decision_under_another_configuration_contradicts_nobody(opener: Opener) -> None:
+    keep, heard = opener(), list[Contradiction]()
+    first = findings(OUTPUTS)[0]
+    again = msgspec.structs.replace(first, config_version=9, severity=Severity.CRITICAL)
+    keep.append_findings([first, again], heard.append)
+    assert heard == []
+
+
+def _is_kafka(keep: CheckpointStore) -> bool:
+    return isinstance(keep, KafkaCheckpointStore)
 
 
 @pytest.mark.service

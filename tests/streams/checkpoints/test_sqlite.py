@@ -1,8 +1,7 @@
-"""``engine.db`` keeps every finding once, in order of decision, and refuses one id with two contents."""
+"""``engine.db`` keeps every finding once, in order of decision."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts.errors import LogBroken, Permanent
-from contracts.findings import Finding, Rejudge, Severity
+from contracts.errors import Permanent
+from contracts.findings import Finding, Rejudge
 from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.engine.snapshot import SnapshotRow
 from tests.incidents.builders import T0, make_finding
+from tests.streams.damage import damage_tables
 
 REQUEST = Rejudge(site_id="s1", rules=("stranger_entry",), from_ms=T0, to_ms=T0 + 1, position=7, number=0)
 
@@ -52,19 +52,6 @@ def test_a_known_id_is_ignored_also_when_only_what_rejudging_may_change_differs(
     assert store.append_findings([first]) == 1
     assert store.append_findings([again, _finding("door-2")]) == 1
     assert [finding for _, finding in store.findings_after(0, 100)] == [first, _finding("door-2")]
-
-
-@pytest.mark.parametrize(
-    "change", [{"severity": Severity.CRITICAL}, {"place_id": "door-9"}, {"decided_ms": T0 + 1}, {"facts": ()}]
-)
-def test_one_id_with_two_contents_is_loud_and_keeps_nothing_of_the_call(
-    store: SqliteCheckpointStore, change: dict[str, Any]
-) -> None:
-    first = _finding()
-    store.append_findings([first])
-    with pytest.raises(LogBroken, match=f"{first.finding_id} of stranger_entry was decided twice"):
-        store.append_findings([_finding("door-2"), msgspec.structs.replace(first, **change)])
-    assert [finding for _, finding in store.findings_after(0, 100)] == [first]
 
 
 def test_a_request_to_judge_again_is_kept_once_and_is_no_finding(store: SqliteCheckpointStore) -> None:
@@ -135,7 +122,7 @@ def test_damage_that_shows_only_on_reading_is_an_error_that_says_what_to_do(tmp_
     store = SqliteCheckpointStore(file)
     store.append_findings([_finding(f"door-{n}") for n in range(200)])
     store.close()
-    _damage_tables(file, "findings", "snapshots")
+    damage_tables(file, "findings", "snapshots")
     store = SqliteCheckpointStore(file)
     uses = (
         lambda: store.findings_after(0, 10),
@@ -153,15 +140,3 @@ def test_a_file_that_is_no_database_is_an_error_that_says_what_to_do(tmp_path: P
     (tmp_path / "engine.db").write_bytes(b"not a database" * 100)
     with pytest.raises(Permanent, match=r"engine\.db cannot be opened as a database.*restore it or move it away"):
         SqliteCheckpointStore(tmp_path / "engine.db")
-
-
-def _damage_tables(file: Path, *tables: str) -> None:
-    """Overwrite the first page of each table."""
-    db = sqlite3.connect(file)
-    (size,) = db.execute("PRAGMA page_size").fetchone()
-    pages = [page for name, page in db.execute("SELECT name, rootpage FROM sqlite_master") if name in tables]
-    db.close()
-    with file.open("r+b") as content:
-        for page in pages:
-            content.seek((page - 1) * size)
-            content.write(b"\xee" * size)

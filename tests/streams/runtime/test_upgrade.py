@@ -6,7 +6,8 @@ import random
 import zlib
 from base64 import b85decode
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -14,11 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.errors import LogBroken, Permanent
-from contracts.events import DoorState
-from contracts.findings import Finding, Output
+from contracts.events import DoorState, Event
+from contracts.findings import Finding, Output, Severity
+from detectors.core.rule import Outcome, Rule
+from detectors.core.site_view import SiteView
 from streams.checkpoints.driver_alarms import DriverAlarm
+from streams.checkpoints.sqlite import SqliteCheckpointStore
+from streams.engine.engine import Engine
 from streams.engine.manifest import PartitionManifest, decode_manifest, encode_manifest
 from streams.engine.snapshot import SnapshotRow
+from streams.log.sqlite.day_log import DayLog
 from streams.runtime.partition_driver import PartitionDriver
 from streams.runtime.upgrade import Superseded, Takeover, succeeding, takeover
 from tests.streams.histories import history
@@ -120,6 +126,43 @@ def test_an_accepted_cut_says_which_positions_are_decided_twice() -> None:
         )
     ]
     assert world.manifest(2).generation == 1
+    assert [f.rule_version for f in findings(world.keep.outputs)] == [1] * 6  # the first stands, and was the same
+    assert world.keep.contradictions == []
+
+
+def test_what_a_version_after_a_cut_says_otherwise_is_named_and_the_first_stands(tmp_path: Path) -> None:
+    class Sterner(Denial):
+        version = 2
+        facts = msgspec.structs.replace(Denial.facts, severity=Severity.CRITICAL)
+
+    log, store = DayLog(tmp_path), SqliteCheckpointStore(tmp_path / "engine.db")
+    alarms: list[tuple[DriverAlarm, str]] = []
+
+    def start(rule: Rule[Any], **how: Any) -> PartitionDriver:
+        engine = Engine([rule], partition=0, partitions=1, log_id=log.identity())
+        driver = PartitionDriver(log, store, engine, on_alarm=lambda *told: alarms.append(told), **how)
+        driver.open()
+        return driver
+
+    log.append([batch(500, access("a", 0, granted=False))])
+    first = start(Denial())
+    first.save()
+    log.append([batch(n * 1_000 + 500, access(f"b{n}", n * 1_000, granted=False)) for n in range(1, 3)])
+    first.catch_up()  # and power is lost before a row is kept
+    second = start(Sterner(), accept_cut=True)
+    log.append([batch(9_000, access("c", 8_000, granted=False))])
+    second.catch_up()
+    kept = [found for _, found in store.findings_after(0, 9)]
+    assert [(f.onset_event_id, f.severity.value) for f in kept] == [
+        ("a", "info"),
+        ("b1", "info"),
+        ("b2", "info"),
+        ("c", "critical"),
+    ]
+    assert [alarm for alarm, _ in alarms] == [DriverAlarm.CUT_ACCEPTED] + [DriverAlarm.FINDING_CONTRADICTS] * 2
+    assert "position 1 (rule version 1) and position 1 (rule version 2) differ in severity" in str(alarms)
+    store.close()
+    log.close()
 
 
 def test_a_drained_version_that_starts_again_takes_its_mark_back_before_it_decides() -> None:
@@ -230,7 +273,7 @@ def test_versions_that_drain_at_any_moment_find_together_what_one_would_have_fou
         driver.save(rng.randrange(1, 3))
         driver.drain()
     assert _by_site(world.keep.outputs) == _by_site(judge(small_rules(), *history(seed, 80)))
-    assert world.alarms == []
+    assert (world.alarms, world.keep.contradictions) == ([], [])
 
 
 def _by_site(outputs: Sequence[Output]) -> dict[str, list[str]]:
@@ -239,3 +282,53 @@ def _by_site(outputs: Sequence[Output]) -> dict[str, list[str]]:
         if isinstance(output, Finding):
             sites.setdefault(output.site_id, []).append(output.finding_id)
     return sites
+
+
+class OldState(msgspec.Struct, frozen=True):
+    """How an earlier version kept what it had counted."""
+
+    v: int = 1
+    n: str = "one"
+
+
+class Spelling(Denial):
+    """Version 1 keeps a word where version 2 keeps a number; its version's number says no more than that."""
+
+    version: ClassVar[int] = 1
+    state_type: Any = OldState
+
+    def initial(self, key: str) -> Any:
+        return OldState()
+
+    def on_event(self, state: Any, event: Event, site: SiteView) -> Outcome[Any]:
+        return Outcome(OldState())
+
+
+def test_a_state_that_cannot_be_read_says_where_it_lies_and_what_to_do(tmp_path: Path) -> None:
+    class Renewed(Denial):
+        version = 2
+
+    log, store = DayLog(tmp_path), SqliteCheckpointStore(tmp_path / "engine.db")
+    log.append([batch(n * 1_000 + 500, access(f"a{n}", n * 1_000, granted=False)) for n in range(2)])
+
+    def driver(rule: Rule[Any]) -> PartitionDriver:
+        return PartitionDriver(log, store, Engine([rule], partition=0, partitions=1, log_id=log.identity()))
+
+    before = driver(Spelling())
+    before.open()
+    before.drain()
+    for _ in range(2):
+        with pytest.raises(LogBroken) as raised:
+            driver(Renewed()).open()
+        said = str(raised.value)
+        assert str(tmp_path / "engine.db") in said
+        assert "the snapshot of site s1 was kept by another version of denial, and version 2 cannot read" in said
+        assert "install the version before" in said and "`linli docs operations` says how" in said
+    driver(Spelling()).open()  # what the message promises
+    store.close()
+    (tmp_path / "engine.db").rename(tmp_path / "taken-away.db")
+    store = SqliteCheckpointStore(tmp_path / "engine.db")
+    driver(Renewed()).open()
+    assert len(store.findings_after(0, 9)) == 2
+    store.close()
+    log.close()
