@@ -54,6 +54,7 @@ from detectors.charging.charger_signature import (
     MIN_W,
     PLATEAU_LENGTH,
     RULE,
+    SAME_START_MS,
     TAPER_LENGTH,
     VARIATION,
     Charge,
@@ -74,7 +75,7 @@ from detectors.fire.fire_signs import HEAT, SMOKE, fire_signs
 
 FORGET_MS = 7_200_000  # a meter silent for two hours: its curve is broken
 MAX_CASES = 3
-MAX_DONE = 8  # six hours hold no more plateaus of 45 min
+MAX_DONE = 120  # six hours hold no more plateaus of ten minutes, three at a time
 
 
 class FollowedLoad(msgspec.Struct, frozen=True, array_like=True):
@@ -278,24 +279,41 @@ def _assess(state: MeterState, site: SiteView) -> Outcome[MeterState]:
     kept: list[FollowedLoad] = []
     drafts: list[Draft] = []
     done = state.done
+    onsets_ms = {*done, *(case.stated.episode.onset_ms for case in state.cases if case.stated is not None)}
     for case in state.cases:
-        case, draft = _stated(state, case, site)  # noqa: PLW2901 - the same case, one statement later
+        case, draft = _stated(state, case, onsets_ms, site)  # noqa: PLW2901 - the same case, one statement later
         drafts += draft
         if not case.charge.over:
             kept.append(case)
             continue
-        done = (*done, case.charge.start_ms)[-MAX_DONE:]
+        done = (*done, case.charge.start_ms if case.stated is None else case.stated.episode.onset_ms)
         drafts += _closed(state.meter_id, case, case.charge.end_ms, case.charge.over, site)
     fire = state.fire if kept else None
+    done = _recent(done, state.curve)
     return Outcome(msgspec.structs.replace(state, cases=tuple(kept), fire=fire, done=done), tuple(drafts))
 
 
-def _stated(state: MeterState, case: FollowedLoad, site: SiteView) -> tuple[FollowedLoad, list[Draft]]:
+def _recent(done: tuple[int, ...], curve: Curve | None) -> tuple[int, ...]:
+    """Return the starts that may still be found again: the curve goes no further back."""
+    if curve is None:
+        return done[-MAX_DONE:]
+    from_ms = curve.block_ms - load_curve.KEPT_BLOCKS * load_curve.BLOCK_MS - SAME_START_MS
+    return tuple(start_ms for start_ms in done if start_ms >= from_ms)[-MAX_DONE:]
+
+
+def _stated(
+    state: MeterState, case: FollowedLoad, onsets_ms: set[int], site: SiteView
+) -> tuple[FollowedLoad, list[Draft]]:
+    """Return the case and what is newly said of it. Two loads that began in one block are told apart by a ms."""
     charge, stated = case.charge, case.stated
     verdict = stages.verdict_of(charge, state.ebike, state.tag, state.fire, site)
     if verdict is None or (stated is not None and set(verdict.stages) <= set(stated.stages)):
         return case, []
-    phase, episode = Phase.OPEN, Episode(charge.start_ms, None)
+    onset_ms = charge.start_ms
+    while stated is None and onset_ms in onsets_ms:
+        onset_ms += 1
+    onsets_ms.add(onset_ms)
+    phase, episode = Phase.OPEN, Episode(onset_ms, None)
     if stated is not None:
         phase, episode = Phase.UPDATE, stated.episode.next()
     draft = stages.draft_of(verdict, charge, phase, episode, state.meter_id, site)

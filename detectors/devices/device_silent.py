@@ -180,9 +180,14 @@ def _went(state: SilenceState, event: Event, site: SiteView) -> Outcome[SilenceS
 
 
 def _heard(state: SilenceState, event: Event, site: SiteView) -> Outcome[SilenceState]:
-    """Take the first sign of a device, or its first after a silence."""
+    """Take the first sign of a device, or its first after a silence.
+
+    A clock may be set back to before that silence was stated. The sign came after it all the same: another silence
+    begins later, never at the same moment again, which would be the same finding with another content.
+    """
     after_ms = state.after_ms or _after_ms(state, site)
-    fresh = SilenceState(1, state.device_id, event.at_ms, after_ms, event.at_ms + after_ms, 0, None)
+    heard_ms = event.at_ms if state.episode is None else max(event.at_ms, state.episode.onset_ms + 1)
+    fresh = SilenceState(1, state.device_id, heard_ms, after_ms, heard_ms + after_ms, 0, None)
     if state.episode is None:
         return Outcome(fresh)
     return Outcome(fresh, (_closed(state, state.episode, event, _place_of(state, site, event.place_id), "heard"),))

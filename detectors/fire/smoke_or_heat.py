@@ -39,6 +39,7 @@ CLEAR = Threshold(
 )
 FORGET_MS = 600_000  # a reading older than ten minutes says nothing about the rate of rise
 BURNT_MS = DAY_MS  # a sensor silent for a day after its alarm: somebody has been there
+COVER_MS = 30 * DAY_MS  # what is over stays known while its messages may come again; older ones are refused
 RISE_RATE = Threshold(
     RULE,
     "rise_c_min",
@@ -56,7 +57,7 @@ RISE_OVER_MS = (5_000, 300_000)  # closer readings are noise, further ones may b
 ANCHOR_MS = 60_000  # the rise is measured from a reading about this old, so that frequent readings add up
 TRUST = {"sensor_alarm": 0.95, "smoke_pct_m": 0.85, "temperature_c": 0.85, "temperature_rise_c_min": 0.7}
 """How sure one sign is: the sensor's own judgement is the one it was tested for."""
-MAX_SPANS = 8
+MAX_SPANS = 64
 
 
 class Reading(msgspec.Struct, frozen=True, array_like=True):
@@ -140,7 +141,7 @@ class SmokeOrHeat:
         """Return when a running episode may be clear, else when nothing here is worth remembering."""
         fire = state.fire
         if fire is None:
-            return max(state.last_ms + FORGET_MS, state.past[-1].to_ms + BURNT_MS if state.past else 0)
+            return max(_forget_ms(state), state.past[-1].to_ms + COVER_MS if state.past else 0)
         if state.last_ms > fire.sign_ms:  # it spoke without a sign
             return max(fire.sign_ms + fire.clear_ms, state.last_ms)
         return fire.sign_ms + BURNT_MS
@@ -152,7 +153,7 @@ class SmokeOrHeat:
             return Outcome(None)
         spoke = state.last_ms > fire.sign_ms
         span = CoveredSpan(fire.episode.onset_ms, fire.sign_ms)
-        rest = msgspec.structs.replace(state, fire=None, past=(*state.past, span)[-MAX_SPANS:])
+        rest = msgspec.structs.replace(state, fire=None, past=_with_span(state.past, span))
         if not spoke:  # its next deadline would be the one just handled
             rest = msgspec.structs.replace(rest, last_ms=due_ms)
         return Outcome(rest, (_closed(fire, state.sensor_id, spoke=spoke),))
@@ -163,20 +164,34 @@ def _clear_ms(site: SiteView) -> int:
 
 
 def _read(state: FireState, event: EnvironmentSampled) -> FireState:
-    """Return the state with this reading as its newest; the anchor follows when it has become old."""
-    if event.temperature_c is None:
+    """Return the state with this reading as its newest; the anchor follows when it has become old.
+
+    The same reading again changes nothing.
+    """
+    if event.temperature_c is None or _is_repeated(state, event):
         return msgspec.structs.replace(state, last_ms=event.at_ms)
     reading = Reading(event.at_ms, event.temperature_c)
     anchor = state.anchor
-    if anchor is None or event.at_ms - anchor.at_ms > ANCHOR_MS:
+    if event.at_ms > _forget_ms(state):
+        anchor = reading
+    elif anchor is None or event.at_ms - anchor.at_ms > ANCHOR_MS:
         anchor = state.last or reading
     return msgspec.structs.replace(state, last_ms=event.at_ms, anchor=anchor, last=reading)
 
 
+def _forget_ms(state: FireState) -> int:
+    """Return until when its readings are remembered."""
+    return max(state.last_ms + FORGET_MS, state.past[-1].to_ms + BURNT_MS if state.past else 0)
+
+
+def _is_repeated(state: FireState, event: EnvironmentSampled) -> bool:
+    return state.last is not None and event.at_ms == state.last.at_ms
+
+
 def _rise(state: FireState, event: EnvironmentSampled, site: SiteView) -> tuple[Fact, ...]:
-    """Return the rate of rise as a sign, when there is one."""
+    """Return the rate of rise as a sign, when there is one. A reading said twice has not risen since it was said."""
     anchor = state.anchor
-    if anchor is None or event.temperature_c is None:
+    if anchor is None or event.temperature_c is None or _is_repeated(state, event):
         return ()
     over_ms, rise_c = event.at_ms - anchor.at_ms, event.temperature_c - anchor.temperature_c
     if event.temperature_c < site.threshold(RISE_FROM):
@@ -212,9 +227,24 @@ def _late(state: FireState, event: EnvironmentSampled, signs: tuple[Fact, ...], 
             past = (*state.past[:number], wider, *state.past[number + 1 :])
             return Outcome(msgspec.structs.replace(state, past=past))
     own = Fire(Episode(event.at_ms, event.event_id), (), event.place_id, event.at_ms, clear_ms)
-    past = tuple(sorted((*state.past, CoveredSpan(event.at_ms, event.at_ms)), key=_end))[-MAX_SPANS:]
+    past = _with_span(state.past, CoveredSpan(event.at_ms, event.at_ms))
     drafts = (_stated(own.episode, Phase.OPEN, event, signs), _closed(own, state.sensor_id, spoke=True))
     return Outcome(msgspec.structs.replace(state, past=past), drafts)
+
+
+def _with_span(past: tuple[CoveredSpan, ...], span: CoveredSpan) -> tuple[CoveredSpan, ...]:
+    """Return the spans with one more, in order of their ends. Over ``MAX_SPANS`` the two closest become one.
+
+    None is dropped: an alarm that comes again must find its episode, or it would open the same one anew. What lies
+    between two of a sensor's last 64 episodes is told with them.
+    """
+    spans = sorted((*past, span), key=_end)
+    if len(spans) <= MAX_SPANS:
+        return tuple(spans)
+    nearest = min(range(1, len(spans)), key=lambda n: spans[n].from_ms - spans[n - 1].to_ms)
+    before, after = spans[nearest - 1], spans[nearest]
+    spans[nearest - 1 : nearest + 1] = [CoveredSpan(min(before.from_ms, after.from_ms), after.to_ms)]
+    return tuple(spans)
 
 
 def _end(span: CoveredSpan) -> int:
