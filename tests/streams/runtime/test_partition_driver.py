@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,14 +13,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.batch import encode_batch
-from contracts.errors import LogBroken
+from contracts.errors import LogBroken, Permanent
+from contracts.events import Event
 from contracts.names import partition_of
+from detectors.core.rule import Outcome, Rule
+from detectors.core.site_view import SiteView
 from streams.checkpoints.driver_alarms import DriverAlarm
+from streams.checkpoints.sqlite import SqliteCheckpointStore
+from streams.engine.engine import Engine
 from streams.engine.manifest import decode_manifest
+from streams.log.sqlite.day_log import DayLog
 from streams.runtime.partition_driver import PartitionDriver, PartitionStopped
+from tests.streams.damage import damage_tables
 from tests.streams.histories import history
 from tests.streams.memory import MemoryCheckpointStore, MemoryLog
-from tests.streams.rules import RULES, small_rules
+from tests.streams.rules import Count, Denial, small_rules
 from tests.streams.support import access, batch, by_site, engine_of, feed_all, findings, judge
 
 RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -89,6 +98,7 @@ def test_deliveries_in_any_order_restarts_and_zombies_give_the_clean_runs_findin
         keep.put_old_things_back(rng)
     Life(log, keep, rng).finish()
     assert by_site(keep.outputs) == by_site(judge(small_rules(), *batches))
+    assert keep.contradictions == []
 
 
 @RELAXED
@@ -178,19 +188,89 @@ def test_a_snapshot_waits_for_the_findings_it_covers() -> None:
     assert keep.writes == ["finding", "settle", f"save {engine_of(small_rules()).digest}"]
 
 
-def test_three_uncaught_errors_stop_the_partition_until_it_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    log, keep = _log(3), MemoryCheckpointStore()
+class Greedy(Denial):
+    """Needs more memory than there is for one event: the one error of a rule that is no finding."""
+
+    def on_event(self, state: Count, event: Event, site: SiteView) -> Outcome[Count]:
+        if event.event_id == "a0":
+            raise MemoryError("no room for a0")
+        return super().on_event(state, event, site)
+
+
+class Machine:
+    """The real log and store of one machine, opened anew for each life, as a process that ended does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._opened: list[DayLog | SqliteCheckpointStore] = []
+        log = self.log()
+        log.append([batch(n * 1_000 + 500, access(f"a{n}", n * 1_000, granted=False)) for n in range(3)])
+
+    def log(self) -> DayLog:
+        self._opened.append(log := DayLog(self.folder))
+        return log
+
+    def store(self) -> SqliteCheckpointStore:
+        self._opened.append(store := SqliteCheckpointStore(self.folder / "engine.db"))
+        return store
+
+    def driver(self, rule: Rule[Any]) -> PartitionDriver:
+        log = self.log()
+        return PartitionDriver(log, self.store(), Engine([rule], partition=0, partitions=1, log_id=log.identity()))
+
+    def found(self) -> list[str]:
+        return [found.onset_event_id or found.rule for _, found in self.store().findings_after(0, 99)]
+
+    def end(self) -> None:
+        """Close everything, as the end of a process does."""
+        for opened in self._opened:
+            opened.close()
+        self._opened.clear()
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    made = Machine(tmp_path)
+    yield made
+    made.end()
+
+
+def test_three_uncaught_errors_stop_the_partition_until_it_is_skipped(machine: Machine) -> None:
     for times in range(3):
-        driver = PartitionDriver(log, keep, engine := engine_of(RULES))
-        monkeypatch.setattr(engine, "feed", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            driver.open()
-        assert keep.failures() == {0: times + 1}
-    with pytest.raises(PartitionStopped, match="feeding position 0 failed 3 times"):
-        PartitionDriver(log, keep, engine_of(RULES)).open()
-    keep.skip(0)
-    PartitionDriver(log, keep, engine_of(RULES)).open()
-    assert [finding.rule for finding in findings(keep.outputs)] == ["batch_unreadable", "denial", "denial"]
+        with pytest.raises(MemoryError):
+            machine.driver(Greedy()).open()
+        machine.end()
+        assert machine.store().failure_details() == {0: (times + 1, "MemoryError('no room for a0')")}
+        assert machine.found() == []
+    with pytest.raises(PartitionStopped, match=r"feeding position 0 failed 3 times.*linli streams retry 0"):
+        machine.driver(Greedy()).open()
+    machine.store().skip(0)
+    machine.driver(Greedy()).open()
+    assert machine.found() == ["batch_unreadable", "a1", "a2"]
+
+
+def test_a_newer_version_that_digests_the_record_loses_nothing_of_it(machine: Machine) -> None:
+    for _ in range(3):
+        with pytest.raises(MemoryError):
+            machine.driver(Greedy()).open()
+    assert machine.store().forget_failure(0)
+    machine.driver(Denial()).open()
+    assert machine.found() == ["a0", "a1", "a2"]
+
+
+def test_a_damaged_store_blames_no_record_and_nothing_is_lost_once_it_is_back(machine: Machine) -> None:
+    machine.store()
+    machine.end()
+    file, intact = machine.folder / "engine.db", (machine.folder / "engine.db").read_bytes()
+    damage_tables(file, "findings")
+    for _ in range(3):
+        with pytest.raises(Permanent, match=r"engine\.db is damaged.*restore it or move it away"):
+            machine.driver(Denial()).open()
+        assert machine.store().failures() == {}
+        machine.end()
+    file.write_bytes(intact)
+    machine.driver(Denial()).open()
+    assert machine.found() == ["a0", "a1", "a2"]
 
 
 @pytest.mark.parametrize("poison", ["another partition's batch", "another partition's site", "no batch"])
