@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-fast check bench chaos fuzz clean lock schemas kafka
+.PHONY: demo test test-fast check bench chaos fuzz fuzz-rules clean lock schemas kafka
 
 $(STAMP): deploy/requirements.lock pyproject.toml
 	test -x $(PY) || python3 -m venv $(VENV)
@@ -35,6 +35,9 @@ chaos: $(STAMP)         ## an hour of faults on a real district; prints its seed
 
 fuzz: $(STAMP)          ## ≥ 100,000 cases a decoder
 	LINLI_FUZZ_CASES=100000 $(PY) -m pytest -q tests/ingest/pipeline/test_fuzz.py --timeout 3600
+
+fuzz-rules: $(STAMP)    ## 3,000 random runs of the real rules against the clean run; prints its seed; FUZZ="--runs 300 --seed 7"
+	$(PY) -m tests.fuzz $(FUZZ)
 
 kafka:                  ## a Kafka broker for trials on 127.0.0.1:9092, in the foreground; KAFKA_PORT=, KAFKA_DATA=
 	deploy/kafka/run.sh --port $(or $(KAFKA_PORT),9092) --data $(or $(KAFKA_DATA),kafka-data)
