@@ -45,12 +45,9 @@ def contradiction_of(first: Finding, again: Finding) -> Contradiction | None:
     """Return how ``again`` contradicts ``first``, which has its id; None when it says the same.
 
     A site's configuration may have changed between two decisions about one event: then the later one was held against
-    other numbers and contradicts nobody. Nor does anything contradict a finding out of which a reference was erased.
+    other numbers and contradicts nobody.
     """
-    if first.config_version != again.config_version or was_erased(first) or was_erased(again):
-        return None
-    differing = _differing(content_of(first), content_of(again))
-    if not differing:
+    if first.config_version != again.config_version or says_the_same(first, again):
         return None
     return Contradiction(
         first.finding_id,
@@ -58,8 +55,13 @@ def contradiction_of(first: Finding, again: Finding) -> Contradiction | None:
         first.rule,
         (first.position, again.position),
         (first.rule_version, again.rule_version),
-        differing,
+        _differing(content_of(first), content_of(again)),
     )
+
+
+def says_the_same(first: Finding, again: Finding) -> bool:
+    """Return whether two findings of one id have one content, as far as an erasure has left it."""
+    return content_of(first) == content_of(again) or was_erased(first) or was_erased(again)
 
 
 def _differing(first: Finding, again: Finding) -> tuple[str, ...]:

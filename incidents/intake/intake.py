@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from sqlalchemy import Connection, bindparam, select, update
 
-from contracts.contradictions import contradiction_of
+from contracts.contradictions import contradiction_of, says_the_same
 from contracts.findings import BATCH_UNREADABLE, RULE_FAILED, Finding, Phase, content_of, trace_id
 from contracts.hops import Hop, HopTimes
 from contracts.incidents import AlertAction, next_alert_state
@@ -221,16 +221,24 @@ class _Pass:
             self.taken.waiting += 1
 
     def _meet_again(self, finding: Finding, digest: str, verified: bool) -> None:  # noqa: FBT001 - a row's column
-        if content_digest(finding) != digest:  # also: taken by a version that counted more as content
-            first = _FINDING.decode(self.unit_of_work.content(finding.finding_id))
-            contradiction = contradiction_of(first, finding)
-            if contradiction is not None:
-                self.taken.contradicting += 1
-                raise_contradictions(self.connection, [contradiction], self.now_ms)
-                return
+        if content_digest(finding) != digest and self._says_otherwise(finding):
+            return
         self.taken.known += 1
         if finding.verified and not verified:
             self._confirm(finding)
+
+    def _says_otherwise(self, finding: Finding) -> bool:
+        """Return whether it has another content than the one taken before, which stands; raise an alarm for both."""
+        first = _FINDING.decode(self.unit_of_work.content(finding.finding_id))
+        if says_the_same(first, finding):  # taken by a version that counted more as content
+            return False
+        contradiction = contradiction_of(first, finding)
+        if contradiction is None:
+            self.taken.known += 1
+        else:
+            self.taken.contradicting += 1
+            raise_contradictions(self.connection, [contradiction], self.now_ms)
+        return True
 
     def _confirm(self, finding: Finding) -> None:
         """Hold the same finding as verified: it was judged again with the data that was missing."""

@@ -18,6 +18,20 @@ DEADLINE = 1
 WINDOW = 2
 AGAIN = 3
 
+
+def is_at(entry: Entry, other: Entry) -> bool:
+    """Return whether an event stands where the other one does: of one group, time, source, number and id."""
+    return entry[0] == other[0] and entry[1:6] == other[1:6]
+
+
+def is_copy(entry: Entry, other: Entry) -> bool:
+    """Return whether one event is the other come again: it stands there, and says the same."""
+    if not is_at(entry, other):
+        return False
+    one, again = entry[7], other[7]
+    return bool(msgspec.structs.replace(one, received_ms=again.received_ms) == again)
+
+
 REQUESTS = 1_000_000
 """The group of re-judging requests: after every rule's group of the same release time."""
 

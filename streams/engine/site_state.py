@@ -23,7 +23,7 @@ from detectors.core.site_view import SiteView, apply_record, pass_over
 from streams.engine.deduplicator import Deduplicator, is_telemetry
 from streams.engine.finding_emitter import FindingEmitter
 from streams.engine.rejudge import RejudgeSchedule
-from streams.engine.release_order import DEADLINE, EVENT, Entry
+from streams.engine.release_order import DEADLINE, EVENT, Entry, is_at, is_copy
 from streams.engine.rule_runner import KeyedState, RuleRunner
 from streams.engine.rulebook import VIEW_KINDS, LatenessGroup, Rulebook
 
@@ -106,6 +106,8 @@ class SiteState:
             if event.stored or (last is not None and entry < last):  # before what was last released: late
                 self._late(site_group, event)
                 late += 1
+            elif last is not None and is_at(entry, last):  # come again: nobody has missed it
+                self._give_to_instant_rules(site_group, event)
             else:
                 heappush(self.queue, entry)
         return late
@@ -120,11 +122,13 @@ class SiteState:
     def release(self, watermark_ms: int) -> bool:
         """Give the rules everything that lies before ``watermark_ms``; whether that changed the site."""
         queue, changed = self.queue, False
+        before: Entry | None = None
         while queue and queue[0][0] < watermark_ms:
             entry = heappop(queue)
             if entry[2] == EVENT:
-                self._release_event(entry)
-                changed = True
+                if before is None or not is_copy(entry, before):  # two copies that waited are one event
+                    self._release_event(entry)
+                before, changed = entry, True
             elif entry[2] == DEADLINE:
                 changed |= self._release_deadline(entry)
             else:
@@ -183,16 +187,22 @@ class SiteState:
         """Give a late event to instant rules at once; for the others widen a window to judge again."""
         if event.__class__ in VIEW_KINDS:
             self._fold(site_group.view, event)  # configuration is never late unless clocks broke; it is never lost
-        missed = []
-        for runner in site_group.runners.get(type(event), ()):
-            if runner.bound_rule.instant:
-                runner.on_event(event, site_group.view, event.received_ms - event.at_ms)
-            elif runner.bound_rule.rejudged and runner.keys_of(event, site_group.view):
-                missed.append(runner.bound_rule.name)
+        self._give_to_instant_rules(site_group, event)
+        missed = [
+            runner.bound_rule.name
+            for runner in site_group.runners.get(type(event), ())
+            if runner.bound_rule.rejudged and runner.keys_of(event, site_group.view)
+        ]
         if missed:
             window = self.rejudging.window_of(event)
             if window is not None:
                 self.rejudging.mark(window, event, tuple(missed))
+
+    def _give_to_instant_rules(self, site_group: SiteLatenessGroup, event: AnyEvent) -> None:
+        """Give an event that was not waited for to the rules that decide by one event."""
+        for runner in site_group.runners.get(type(event), ()):
+            if runner.bound_rule.instant:
+                runner.on_event(event, site_group.view, event.received_ms - event.at_ms)
 
 
 def is_late_telemetry(event: Event, late: int) -> bool:

@@ -49,7 +49,6 @@ class DriverCounts(msgspec.Struct):
 
     records: int = 0
     findings: int = 0
-    contradictions: int = 0
     repeats: int = 0
     filled: int = 0
     saved_bytes: int = 0
@@ -314,7 +313,7 @@ class PartitionDriver:
     def _keep_decided(self) -> None:
         if not self._decided:
             return
-        new = self._checkpoints.append_findings(self._decided, self._contradicted)
+        new = self._checkpoints.append_findings(self._decided, self._on_contradiction)
         if new and self._live:
             self._times.add(self._decided, self._written_ms, self._wall_ms())
         self._decided.clear()
@@ -322,10 +321,6 @@ class PartitionDriver:
         self.counts.findings += new
         if new:
             self._on_findings()
-
-    def _contradicted(self, contradiction: Contradiction) -> None:
-        self.counts.contradictions += 1
-        self._on_contradiction(contradiction)
 
     def _say_contradiction(self, contradiction: Contradiction) -> None:
         self.on_alarm(DriverAlarm.FINDING_CONTRADICTS, contradiction.detail)

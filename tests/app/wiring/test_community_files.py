@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import select
 
 from app.settings.loading import load_settings
 from app.wiring.community import CommunityProcess
 from contracts.events import AnyEvent, EnvironmentSampled
+from contracts.findings import Severity
 from detectors.registry import all_rules
 from incidents.store.operator_alarms import Alarm, AlarmCode, standing_alarms
 from incidents.store.schema import incidents
@@ -141,3 +143,28 @@ def test_a_new_engine_store_is_read_from_its_start_though_the_old_one_was_furthe
         file.unlink()
     write_alarms(tmp_path, range(2, 3))
     assert taken_over(tmp_path) == {"sensor-0", "sensor-1", "sensor-2"}
+
+
+def test_a_finding_decided_again_otherwise_is_an_alarm_on_the_page_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings_over(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    write_alarms(tmp_path, range(2))
+    judge(tmp_path)
+    store = SqliteCheckpointStore(tmp_path / "engine.db")
+    (first, second) = [found for _, found in store.findings_after(0, 9) if found.nth == 0]
+    store.close()
+    for file in tmp_path.glob("engine.db*"):
+        file.unlink()
+    store = SqliteCheckpointStore(tmp_path / "engine.db")  # as an older version left it, which said something else
+    store.append_findings([msgspec.structs.replace(first, severity=Severity.MINOR, rule_version=0)])
+    store.close()
+    assert taken_over(tmp_path) == {"sensor-0", "sensor-1"}
+    (alarm,) = alarms_in(tmp_path)
+    assert (alarm.code, alarm.subject) == (AlarmCode.FINDING_CONTRADICTS, first.finding_id)
+    assert "position 0 (rule version 0) and position 0 (rule version 1) differ in severity" in alarm.detail
+    store = SqliteCheckpointStore(tmp_path / "engine.db")
+    kept = {found.finding_id: found.severity for _, found in store.findings_after(0, 9)}
+    assert (kept[first.finding_id], kept[second.finding_id]) == (Severity.MINOR, Severity.CRITICAL)
+    store.close()

@@ -141,6 +141,14 @@ def test_what_was_taken_by_a_version_with_more_content_is_known_again(desk: Desk
     assert (taken.contradicting, taken.known) == (0, 1)
 
 
+def test_what_was_decided_under_other_numbers_changes_and_contradicts_nothing(desk: Desk) -> None:
+    desk.take(make_finding(verified=False, severity=Severity.MAJOR))
+    before = desk.incidents()
+    taken = desk.take(make_finding(verified=True, severity=Severity.CRITICAL, config_version=9))
+    assert (taken.contradicting, taken.known, desk.alarms()) == (0, 1, [])
+    assert desk.incidents() == before
+
+
 def test_position_and_lateness_are_not_content(desk: Desk) -> None:
     desk.take(make_finding())
     assert desk.take(make_finding(position=9, number=2, late_by_ms=500)).known == 1
