@@ -53,6 +53,7 @@ class KafkaCheckpointStore:
     def __init__(
         self, cluster: KafkaCluster, names: TopicNames, partition: int, *, sender: KafkaSender, tails: KafkaTails
     ) -> None:
+        self.on_contradiction: OnContradiction = pass_over_contradiction  # it does not know what was sent before
         self._cluster, self._names, self._partition = cluster, names, partition
         self._sender = sender
         self._tail = tails(names.snapshots, partition)
@@ -64,13 +65,8 @@ class KafkaCheckpointStore:
         self._failed: dict[int, FailedPosition] = {}
         self._given_up: set[int] = set()
 
-    def append_findings(
-        self, outputs: Sequence[Output], on_contradiction: OnContradiction = pass_over_contradiction
-    ) -> int:
-        """Send at once, in order. When an earlier one was lost nothing follows it: this store is at its end.
-
-        It does not know what was sent before, so it objects to nothing: whoever reads the topic does.
-        """
+    def append_findings(self, outputs: Sequence[Output]) -> int:
+        """Send at once, in order. When an earlier one was lost nothing follows it: this store is at its end."""
         with self._lock:
             while self._under_way and (self._under_way[0].done or len(self._under_way) > MAX_UNDER_WAY):
                 self._wait(self._under_way[0])

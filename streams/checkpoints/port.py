@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from contracts.contradictions import OnContradiction, pass_over_contradiction
+from contracts.contradictions import OnContradiction
 from contracts.findings import Output
 from streams.engine.snapshot import SnapshotRow
 
@@ -13,13 +13,14 @@ from streams.engine.snapshot import SnapshotRow
 class CheckpointStore(Protocol):
     """A store of a driver's findings and snapshots. Any snapshot is right: rows of older and newer writers may mix."""
 
-    def append_findings(
-        self, outputs: Sequence[Output], on_contradiction: OnContradiction = pass_over_contradiction
-    ) -> int:
-        """Hand over outputs in order; how many findings may be new. They are durable after :meth:`flush`.
+    on_contradiction: OnContradiction
+    """Told of a finding kept under its id, but otherwise; the first stands. Whoever opens the partition sets it.
 
-        Of two findings with one id the first stands. A store that knows ids tells ``on_contradiction`` when they
-        differ, once what was given is kept; where a store does not know them its readers tell (the incidents).
+    A store that does not know ids tells nobody: the readers of its findings do (the incidents).
+    """
+
+    def append_findings(self, outputs: Sequence[Output]) -> int:
+        """Hand over outputs in order; how many findings may be new. They are durable after :meth:`flush`.
 
         Raises:
             Transient: the store cannot be written now; none of them was taken.

@@ -45,6 +45,7 @@ class SqliteCheckpointStore:
     """Findings in order of decision, and what an engine needs to start again. Thread-safe, one writing process."""
 
     def __init__(self, path: Path) -> None:
+        self.on_contradiction: OnContradiction = pass_over_contradiction
         self._path = path
         self._db = connect(path, SCHEMA)
         add_column(self._db, "findings", "kept_ms INTEGER NOT NULL DEFAULT 0")
@@ -57,12 +58,10 @@ class SqliteCheckpointStore:
         """Return the random name this store was created with: numbers of findings mean nothing in another one."""
         return self._identity
 
-    def append_findings(
-        self, outputs: Sequence[Output], on_contradiction: OnContradiction = pass_over_contradiction
-    ) -> int:
+    def append_findings(self, outputs: Sequence[Output]) -> int:
         """Keep outputs in order; ids already kept are ignored. How many findings were new. Durable on return.
 
-        ``on_contradiction`` is told of those that say something else than the one kept, after the commit.
+        ``on_contradiction`` is told, after the commit, of those that say something else than the one kept.
         """
         if not outputs:
             return 0
@@ -70,7 +69,7 @@ class SqliteCheckpointStore:
         with self._lock, transaction(self._db):
             new = sum(self._keep(output, contradictions) for output in outputs)
         for contradiction in contradictions:
-            on_contradiction(contradiction)
+            self.on_contradiction(contradiction)
         return new
 
     def findings_after(self, n: int, limit: int) -> list[tuple[int, Finding]]:

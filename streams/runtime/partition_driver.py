@@ -92,7 +92,7 @@ class PartitionDriver:
         self._engine = engine
         self._on_findings = on_findings
         self.on_alarm = on_alarm
-        self._on_contradiction = on_contradiction or self._say_contradiction
+        checkpoints.on_contradiction = on_contradiction or self._say_contradiction
         self._schedule = SnapshotSchedule(monotonic_s)
         self._accept_cut = accept_cut
         self._decided: list[Output] = []
@@ -313,7 +313,7 @@ class PartitionDriver:
     def _keep_decided(self) -> None:
         if not self._decided:
             return
-        new = self._checkpoints.append_findings(self._decided, self._on_contradiction)
+        new = self._checkpoints.append_findings(self._decided)
         if new and self._live:
             self._times.add(self._decided, self._written_ms, self._wall_ms())
         self._decided.clear()

@@ -50,6 +50,7 @@ class MemoryCheckpointStore:
         self.rows: dict[RowKey, SnapshotRow] = {}
         self.kept_manifests: dict[str, bytes] = {}
         self.writes: list[str] = []
+        self.on_contradiction: OnContradiction = pass_over_contradiction
         self.contradictions: list[Contradiction] = []
         self._seen: dict[tuple[object, ...], Output] = {}
         self._row_history: dict[RowKey, list[SnapshotRow]] = {}
@@ -57,9 +58,7 @@ class MemoryCheckpointStore:
         self._failures: dict[int, int] = {}
         self._skipped: set[int] = set()
 
-    def append_findings(
-        self, outputs: Sequence[Output], on_contradiction: OnContradiction = pass_over_contradiction
-    ) -> int:
+    def append_findings(self, outputs: Sequence[Output]) -> int:
         """Keep the first of each id, and object to another content of it as ``engine.db`` does."""
         new, contradictions = 0, []
         for output in outputs:
@@ -73,7 +72,7 @@ class MemoryCheckpointStore:
                 contradictions += [found] if (found := contradiction_of(first, output)) else []
         for contradiction in contradictions:
             self.contradictions.append(contradiction)
-            on_contradiction(contradiction)
+            self.on_contradiction(contradiction)
         return new
 
     def flush(self) -> None:

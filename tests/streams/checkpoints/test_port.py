@@ -115,11 +115,11 @@ def test_findings_are_handed_over_in_order_and_settled(opener: Opener) -> None:
 def test_of_one_id_with_two_contents_the_first_stands_and_both_are_named(
     opener: Opener, change: dict[str, Any]
 ) -> None:
-    keep, heard = opener(), list[Contradiction]()
+    keep, heard = _objecting(opener)
     first, other = findings(OUTPUTS)[:2]
     again = msgspec.structs.replace(first, position=9, **change)
-    assert keep.append_findings([first], heard.append) == 1
-    assert keep.append_findings([again, other, first], heard.append) == (3 if _is_kafka(keep) else 1)
+    assert keep.append_findings([first]) == 1
+    assert keep.append_findings([again, other, first]) == (3 if _is_kafka(keep) else 1)
     if _is_kafka(keep):  # it knows no ids: the incidents object, see tests/incidents/intake/test_topic_relay.py
         assert heard == []
         return
@@ -133,18 +133,25 @@ def test_of_one_id_with_two_contents_the_first_stands_and_both_are_named(
     "change", [{"due_ms": T0 + 1}, {"rule_version": 9}, {"config_version": 9}, {"verified": False}, {"late_by_ms": 7}]
 )
 def test_what_is_no_content_is_no_contradiction(opener: Opener, change: dict[str, Any]) -> None:
-    keep, heard = opener(), list[Contradiction]()
+    keep, heard = _objecting(opener)
     first = findings(OUTPUTS)[0]
-    keep.append_findings([first, msgspec.structs.replace(first, position=9, number=3, **change)], heard.append)
+    keep.append_findings([first, msgspec.structs.replace(first, position=9, number=3, **change)])
     assert heard == []
 
 
 def test_a_later_decision_under_another_configuration_contradicts_nobody(opener: Opener) -> None:
-    keep, heard = opener(), list[Contradiction]()
+    keep, heard = _objecting(opener)
     first = findings(OUTPUTS)[0]
     again = msgspec.structs.replace(first, config_version=9, severity=Severity.CRITICAL)
-    keep.append_findings([first, again], heard.append)
+    keep.append_findings([first, again])
     assert heard == []
+
+
+def _objecting(opener: Opener) -> tuple[CheckpointStore, list[Contradiction]]:
+    """Return a store and what it objects to."""
+    keep, heard = opener(), list[Contradiction]()
+    keep.on_contradiction = heard.append
+    return keep, heard
 
 
 def _is_kafka(keep: CheckpointStore) -> bool:

@@ -115,7 +115,8 @@ def test_versions_due_time_position_and_lateness_are_no_content(machine: Machine
     again = msgspec.structs.replace(told, verified=False, config_version=5, **changes)
     assert content_of(again) == content_of(told)
     heard: list[object] = []
-    assert machine.store.append_findings([told, again], heard.append) == 1
+    machine.store.on_contradiction = heard.append
+    assert machine.store.append_findings([told, again]) == 1
     assert (machine.found(), heard) == ([told], [])
 
 
@@ -124,7 +125,8 @@ def test_what_an_older_program_kept_with_more_content_is_known_again(machine: Ma
     machine.store.append_findings([told])
     machine.store._db.execute("UPDATE findings SET content = x'00'")  # its digest was over due time and versions too
     heard: list[object] = []
-    assert machine.store.append_findings([msgspec.structs.replace(told, due_ms=told.due_ms + 1)], heard.append) == 0
+    machine.store.on_contradiction = heard.append
+    assert machine.store.append_findings([msgspec.structs.replace(told, due_ms=told.due_ms + 1)]) == 0
     assert heard == []
 
 
