@@ -6,13 +6,17 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from contracts.events import Event, ObjectLabel, TrackPhase
 from contracts.findings import Phase, Severity
 from contracts.names import DeviceClass
 from contracts.places import PlaceKind, PlaceUse
-from detectors.charging.indoor_ebike_charging import IndoorEbikeCharging
+from detectors.charging import load_curve
+from detectors.charging.charger_signature import Charge
+from detectors.charging.indoor_ebike_charging import FollowedLoad, IndoorEbikeCharging, MeterState
+from detectors.core.site_view import SiteView
 from tests.detectors.builders import HOUR, MINUTE, SECOND, T0, Script
 from tests.detectors.charging import curves
 from tests.detectors.charging.curves import Sample
@@ -267,3 +271,25 @@ def test_readings_out_of_order_or_absurd_break_nothing() -> None:
     for n, watts in enumerate((-1e6, 1e6, 0.0)):
         harness.feed([script.power(last + (n + 1) * MINUTE, watts, power_factor=0.0)])
     assert harness.found == []
+
+
+def test_two_loads_that_began_in_one_block_are_two_episodes() -> None:
+    load = Charge(
+        start_ms=T0,
+        end_ms=T0 + HOUR,
+        base_w=0.0,
+        level_w=100.0,
+        variation=0.01,
+        power_factor=0.6,
+        known_before_ms=HOUR,
+        recurring=False,
+        energy_kwh=0.1,
+    )
+    loads = FollowedLoad(load), FollowedLoad(msgspec.structs.replace(load, level_w=300.0))
+    state = MeterState(1, "meter1", load_curve.begin(T0 + HOUR, 400.0, -1.0), loads)
+    seen = Script().object(0, ObjectLabel.E_BIKE, TrackPhase.ENTERED)
+    outcome = IndoorEbikeCharging().on_event(state, seen, SiteView(site_id="s1"))
+    assert [(draft.phase, draft.episode.onset_ms - T0) for draft in outcome.drafts] == [
+        (Phase.OPEN, 0),
+        (Phase.OPEN, 1),
+    ]
