@@ -31,9 +31,8 @@ def test_two_copies_that_wait_in_one_buffer_are_one_event() -> None:
 
 
 def test_a_grant_that_waits_twice_lets_in_one_person() -> None:
-    gate = {"place_id": "door"}
-    crowd = batch(None, *(access(f"g{n}", 1_000 + n, **gate) for n in range(MORE)))
-    people = batch(90_000, *(passage(f"p{n}", 1_200 + n, **gate) for n in range(MORE + 1)))
+    crowd = batch(None, *(access(f"g{n}", 1_000 + n, place_id="door") for n in range(MORE)))
+    people = batch(90_000, *(passage(f"p{n}", 1_200 + n, place_id="door") for n in range(MORE + 1)))
     once, twice = judge([Tailgate()], crowd, people), judge([Tailgate()], crowd, crowd, people)
     assert [bare(found) for found in findings(twice)] == [bare(found) for found in findings(once)]
     assert len(findings(once)) == 1
