@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from console.api.errors import ApiError, words_of
 from console.api.evidence_access_log import EvidenceAccessLog
 from console.api.present import Presenter
+from console.api.session_watch import SessionWatch
 from console.catalogue import MessageCatalogue
 from evidence.uploads import Uploads
 from identity.box_credentials import BoxTokens
@@ -100,6 +101,12 @@ def reader_of(request: Request) -> Reader:
     """Return who asks."""
     session = session_of(request)
     return Reader(session, Presenter(context_of(request).directory, words_of(request), session.person))
+
+
+def watch_of(request: Request, reader: Reader) -> SessionWatch:
+    """Return what tells whether the reader's session still holds while a long answer is given."""
+    context = context_of(request)
+    return SessionWatch(context.users, request.cookies.get(COOKIE, ""), reader.session, context.heartbeat_s)
 
 
 def words(request: Request) -> MessageCatalogue:

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from console.api import models
-from console.api.context import ConsoleContext, ContextIn, Reader, ReaderIn, context_of
+from console.api.context import ConsoleContext, ContextIn, Reader, ReaderIn, context_of, watch_of
 from console.api.errors import ApiError
 from contracts.errors import Rejected
 from evidence.content_range import ContentRange, parse_content_range, parse_range
@@ -29,6 +29,7 @@ _SHOWN = frozenset({"image/jpeg", "image/png", "image/webp", "video/mp4"})
 @router.get("/api/v1/evidence/{sha256}", response_class=Response, responses={404: {"model": models.ErrorOut}})
 def view(
     sha256: str,
+    request: Request,
     reader: ReaderIn,
     context: ContextIn,
     incident: Annotated[str, Query(max_length=40, description="the incident it is looked at for")] = "",
@@ -51,7 +52,7 @@ def view(
     if wanted:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
     media_type = mime if mime in _SHOWN else "application/octet-stream"
-    body = files.read(sha256, start, stop)
+    body = watch_of(request, reader).guard(files.read(sha256, start, stop))
     return StreamingResponse(body, 206 if wanted else 200, headers, media_type)
 
 

@@ -16,7 +16,8 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from console.api import models
-from console.api.context import COOKIE, ConsoleContext, ContextIn, Reader, ReaderIn
+from console.api.context import ConsoleContext, ContextIn, Reader, ReaderIn, watch_of
+from console.api.session_watch import SessionWatch
 from contracts.errors import Transient
 from identity.roles import Right
 from incidents.store.changes import Change, can_resume, changes_after, head
@@ -38,20 +39,20 @@ async def stream(
 ) -> StreamingResponse:
     """Send changes as they happen: ``incident`` events with the row as it is now, ``resync``, ``beat`` when quiet."""
     start = int(last_event_id) if last_event_id is not None else after
-    feed = _Feed(context, reader, request.cookies.get(COOKIE, ""))
+    feed = _Feed(context, reader, watch_of(request, reader))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(feed.events(start), media_type="text/event-stream", headers=headers)
 
 
 class _Feed:
-    def __init__(self, context: ConsoleContext, reader: Reader, token: str) -> None:
+    def __init__(self, context: ConsoleContext, reader: Reader, watch: SessionWatch) -> None:
         self._context = context
         self._reader = reader
-        self._token = token
+        self._watch = watch
         self._scope = reader.person.sites(Right.VIEW_INCIDENTS)
 
     async def events(self, start: int | None) -> AsyncIterator[bytes]:
-        """Yield events until the reader leaves, the session ends or the server stops."""
+        """Yield events until the reader leaves, the session or its rights end, or the server stops."""
         loop, rang = asyncio.get_running_loop(), asyncio.Event()
         forget = self._context.store.commit_signal.subscribe(lambda: _wake(loop, rang))
         try:
@@ -59,17 +60,21 @@ class _Feed:
             yield f"retry: {_RETRY_MS}\n\n".encode()
             if resync:
                 yield _event("resync", seq, b"{}")
+            quiet = False
             while not self._context.closing.is_set():
                 rang.clear()
                 changes = await run_in_threadpool(self._changes, seq)
+                if not await run_in_threadpool(self._watch.holds):
+                    return  # asked after the rows were read and before one is given, and at least at every beat
                 for change, row in changes:
                     if row is not None:
+                        if self._watch.due and not await run_in_threadpool(self._watch.holds):
+                            return  # a slow reader takes long over one page of changes
                         yield _incident_event(change, row)
                     seq = change.seq
-                if not changes and not await self._wait(rang):
-                    if not await run_in_threadpool(self._still_logged_in):
-                        return
+                if quiet and not changes:
                     yield _event("beat", seq, b"{}")
+                quiet = not changes and not await self._wait(rang)
         except Transient:
             return  # the database is away: the reader comes back with the last id it has, and is told 503 until then
         finally:
@@ -98,10 +103,6 @@ class _Feed:
                 incident = get_incident(connection, change.incident_id) if change.site_id in self._scope else None
                 found.append((change, None if incident is None else self._reader.present.row(incident)))
             return found
-
-    def _still_logged_in(self) -> bool:
-        session = self._context.users.session_of(self._token)
-        return session is not None and session.person == self._reader.person
 
 
 def _wake(loop: asyncio.AbstractEventLoop, rang: asyncio.Event) -> None:
