@@ -5,6 +5,7 @@ A file and the environment both give texts; a kind turns one into a typed value 
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
@@ -187,6 +188,16 @@ def _ids(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _networks(text: str) -> tuple[str, ...]:
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        for name in names:
+            ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        raise ValueError("expected addresses or networks, such as 127.0.0.1, 10.0.0.0/8, with commas") from None
+    return tuple(names)
+
+
 def _site_days(text: str) -> Mapping[str, int]:
     pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
     days = {site: int(number) for site, _, number in pairs if is_id(site) and re.fullmatch(r"[0-9]{1,5}", number)}
@@ -212,6 +223,7 @@ OPTIONAL_PATH: Kind[Path | None] = Kind(
 PORT: Kind[int] = Kind(_port)
 PORT_OR_OFF: Kind[int | None] = Kind(_port_or_off, lambda port: OFF if port is None else str(port))
 IDS: Kind[tuple[str, ...]] = Kind(_ids, ",".join)
+NETWORKS: Kind[tuple[str, ...]] = Kind(_networks, ",".join)
 SITE_DAYS: Kind[Mapping[str, int]] = Kind(
     _site_days, lambda days: ",".join(f"{site}={number}" for site, number in days.items())
 )

@@ -60,6 +60,7 @@ class ConsoleService:
             boxes=boxes,
             figures=figures,
             language=settings.console.language,
+            trusted_proxies=settings.console.trusted_proxies,
         )
 
     def start(self, threads: Threads) -> None:
