@@ -123,7 +123,12 @@ class CommunityProcess:
 
     def wait(self) -> None:
         """Wait for a signal, :meth:`stop` or a failed thread. In the main thread: a broker ends with who started it."""
-        self.threads.wait(self._broker.keep)
+        self.threads.wait(self._keep)
+
+    def _keep(self) -> None:
+        self._broker.keep()
+        if self._server is not None:
+            self._server = self._console.revive(self._server)
 
     def stop(self) -> None:
         """Ask everything to end."""

@@ -13,6 +13,7 @@ from console.api.app import build_app
 from console.api.context import Figures
 from console.api.server import Server, serve
 from contracts.durations import HOUR_MS
+from contracts.errors import Permanent
 from evidence.files import EvidenceFiles
 from evidence.uploads import Uploads
 from identity.box_credentials import BoxTokens
@@ -21,6 +22,7 @@ from incidents.alerts.actions import Actions
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
 from inventory.last_seen import DeviceHealth
+from system.open_files import connections_for, open_files_limit
 
 LOG = structlog.get_logger("linli")
 
@@ -36,6 +38,9 @@ class ConsoleService:
         health: when devices were last heard.
         receivers: the names of those who are told.
         figures: of the process, for the page's health.
+
+    Raises:
+        ConfigurationError: so few files may be open that connections would take those that others need.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class ConsoleService:
         figures: Figures | None = None,
     ) -> None:
         self._settings = settings
+        self._connections = connections_for(open_files_limit())
         self._uploads = Uploads(store, EvidenceFiles(settings.evidence.folder))
         self._app = build_app(
             store=store,
@@ -71,7 +77,18 @@ class ConsoleService:
     def serve(self) -> Server:
         """Listen where the settings say, or on the next free port."""
         host = self._settings.console.host
-        return serve(self._app, host, free_port(host, self._settings.console.port))
+        return serve(self._app, host, free_port(host, self._settings.console.port), self._connections)
+
+    def revive(self, server: Server) -> Server:
+        """Return ``server``, or a new one at its address when it has died: nothing else ends with it."""
+        if server.is_alive():
+            return server
+        LOG.error("console_died", page=server.url)
+        try:
+            return serve(self._app, server.host, server.port, self._connections)
+        except Permanent as error:
+            LOG.error("console_does_not_start", page=server.url, error=str(error))
+            return server
 
 
 def first_run(store: Store) -> None:

@@ -12,7 +12,8 @@ from console.api import routes_devices, routes_evidence, routes_incidents, route
 from console.api.context import ConsoleContext, Figures
 from console.api.errors import handle_errors
 from console.api.evidence_access_log import EvidenceAccessLog
-from console.api.forwarded import Forwarded
+from console.api.feed_places import FeedPlaces
+from console.api.forwarded import Forwarded, networks_of
 from console.api.security_headers import SecurityHeaders
 from console.catalogue import DEFAULT_LANGUAGE
 from evidence.uploads import Uploads
@@ -66,6 +67,8 @@ def build_app(
         clock_ms=clock_ms,
         secure_cookies=secure_cookies,
         evidence_access_log=EvidenceAccessLog(store, clock_ms),
+        feeds=FeedPlaces(),
+        trusted_proxies=networks_of(trusted_proxies),
         closing=threading.Event(),
         heartbeat_s=heartbeat_s,
     )
@@ -74,7 +77,7 @@ def build_app(
     page_files.serve_page(app)
     handle_errors(app)
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(Forwarded, proxies=trusted_proxies)
+    app.add_middleware(Forwarded, proxies=networks_of(trusted_proxies))
     return app
 
 

@@ -11,6 +11,8 @@ from fastapi import Depends, Request
 
 from console.api.errors import ApiError, words_of
 from console.api.evidence_access_log import EvidenceAccessLog
+from console.api.feed_places import FeedPlaces
+from console.api.forwarded import Network
 from console.api.present import Presenter
 from console.api.session_watch import SessionWatch
 from console.catalogue import MessageCatalogue
@@ -45,6 +47,8 @@ class ConsoleContext(msgspec.Struct, frozen=True, kw_only=True):
     clock_ms: Clock
     secure_cookies: bool
     evidence_access_log: EvidenceAccessLog
+    feeds: FeedPlaces
+    trusted_proxies: tuple[Network, ...]
     closing: threading.Event
     heartbeat_s: float
 

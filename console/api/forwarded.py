@@ -20,12 +20,12 @@ class Forwarded:
     """The middleware: puts the client's own address, and the scheme it used, into the scope.
 
     Args:
-        proxies: addresses and networks (``10.0.0.0/8``) of the proxies before this console.
+        proxies: networks of the proxies before this console.
     """
 
-    def __init__(self, app: ASGIApp, proxies: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, proxies: Sequence[Network]) -> None:
         self._app = app
-        self._proxies = networks_of(proxies)
+        self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -41,7 +41,7 @@ class Forwarded:
 
 
 def networks_of(proxies: Sequence[str]) -> tuple[Network, ...]:
-    """Return the networks that ``proxies`` name. Raise ValueError for what is no address or network."""
+    """Return the networks that ``proxies`` (``127.0.0.1``, ``10.0.0.0/8``) name. Raise ValueError for anything else."""
     return tuple(ipaddress.ip_network(proxy, strict=False) for proxy in proxies)
 
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
 from console.api import models
 from console.api.context import ConsoleContext, ContextIn, Reader, ReaderIn, watch_of
+from console.api.errors import ApiError
+from console.api.feed_places import TooManyFeeds
 from console.api.session_watch import SessionWatch
 from contracts.errors import Transient
 from identity.roles import Right
@@ -39,9 +43,25 @@ async def stream(
 ) -> StreamingResponse:
     """Send changes as they happen: ``incident`` events with the row as it is now, ``resync``, ``beat`` when quiet."""
     start = int(last_event_id) if last_event_id is not None else after
-    feed = _Feed(context, reader, watch_of(request, reader))
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(feed.events(start), media_type="text/event-stream", headers=headers)
+    place = context.feeds.place(reader.session.token_sha256, request.client.host if request.client else "")
+    return _FeedResponse(_Feed(context, reader, watch_of(request, reader)).events(start), place)
+
+
+class _FeedResponse(StreamingResponse):
+    """The answer that holds a place among the feeds from its first byte to its end."""
+
+    def __init__(self, events: AsyncIterator[bytes], place: AbstractContextManager[None]) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(events, media_type="text/event-stream", headers=headers)
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or 429 when there is no place."""
+        try:
+            with self._place:
+                await super().__call__(scope, receive, send)
+        except TooManyFeeds:
+            raise ApiError(429, "too_many_feeds", headers={"Retry-After": "5"}) from None
 
 
 class _Feed:
