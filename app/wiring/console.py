@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import structlog
 
 from app.settings.settings import Settings
+from app.wiring.open_files import connections_for, open_files_limit
 from app.wiring.ports import free_port
 from app.wiring.threads import Threads
 from console.api.app import build_app
@@ -22,7 +23,6 @@ from incidents.alerts.actions import Actions
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
 from inventory.last_seen import DeviceHealth
-from system.open_files import connections_for, open_files_limit
 
 LOG = structlog.get_logger("linli")
 
@@ -56,6 +56,7 @@ class ConsoleService:
         self._settings = settings
         self._connections = connections_for(open_files_limit())
         self._uploads = Uploads(store, EvidenceFiles(settings.evidence.folder))
+        self._uploads.place(boxes)
         self._app = build_app(
             store=store,
             actions=Actions(store, tuple(receivers)),

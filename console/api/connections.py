@@ -17,6 +17,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 LEAST_BYTES = 4096
+MOST_CONNECTIONS = 256
+"""Unless told otherwise."""
 
 
 class Deadlines(msgspec.Struct, frozen=True, kw_only=True):

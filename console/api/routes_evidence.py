@@ -16,7 +16,8 @@ from console.api.errors import ApiError
 from contracts.errors import Rejected
 from evidence.content_range import ContentRange, parse_content_range, parse_range
 from evidence.files import OffsetConflict, UploadBusy, WrongHash, check_sha256
-from evidence.store import incidents_naming
+from evidence.store import SiteFile, incidents_naming, is_present
+from evidence.uploads import name_of
 from identity.box_credentials import Box
 from identity.roles import Right
 
@@ -39,8 +40,6 @@ def view(
     """Return the bytes, or the range asked for. The look is logged before the first byte."""
     incident_id, mime = _right_to_look(reader, context, check_sha256(sha256), incident)
     files = context.uploads.files
-    if not files.has(sha256):
-        raise ApiError(404, "evidence_pending")
     size = files.size_bytes(sha256)
     try:
         wanted = parse_range(range_, size)
@@ -57,13 +56,18 @@ def view(
 
 
 def _right_to_look(reader: Reader, context: ConsoleContext, sha256: str, incident_id: str) -> tuple[str, str]:
-    """Return the incident that gives the right, and the type of the file; 404 also hides what is out of scope."""
+    """Return the incident that gives the right, and the type of the file; 404 also hides what is out of scope.
+
+    A site that names bytes has them only when a box of its own has sent them.
+    """
     with context.store.read() as connection:
         naming = incidents_naming(connection, sha256)
-    for named, site_id, mime in naming:
-        if incident_id in {"", named} and reader.person.may(Right.VIEW_EVIDENCE, site_id):
+        sites = {site_id for _, site_id, _ in naming if is_present(connection, SiteFile(site_id, sha256))}
+    may = [one for one in naming if incident_id in {"", one[0]} and reader.person.may(Right.VIEW_EVIDENCE, one[1])]
+    for named, site_id, mime in may:
+        if site_id in sites and context.uploads.files.has(sha256):
             return named, mime
-    raise ApiError(404, "not_found")
+    raise ApiError(404, "evidence_pending" if may else "not_found")
 
 
 def _headers(sha256: str, mime: str) -> dict[str, str]:
@@ -109,8 +113,11 @@ async def upload(
     try:
         if not await run_in_threadpool(context.uploads.begin, box, check_sha256(sha256), piece):
             return _uploaded(201, piece.total)
-        await _receive(request, context, box, sha256, piece)
-        complete = await run_in_threadpool(context.uploads.end, box, sha256, piece.total)
+        try:
+            await _receive(request, context, box, sha256, piece)
+            complete = await run_in_threadpool(context.uploads.end, box, sha256, piece.total)
+        finally:
+            context.uploads.leave(box, sha256)
     except OffsetConflict as conflict:
         headers = {"Upload-Offset": str(conflict.offset)}
         raise ApiError(409, "offset", headers=headers, offset=conflict.offset) from None
@@ -126,7 +133,7 @@ async def upload(
 async def _receive(request: Request, context: ConsoleContext, box: Box, sha256: str, piece: ContentRange) -> None:
     """Append the body as it comes, never more than the range says."""
     left = piece.stop - piece.start
-    opened = context.uploads.files.upload(box.box_id, sha256, piece.start)
+    opened = context.uploads.files.upload(name_of(box), sha256, piece.start)
     async with contextmanager_in_threadpool(opened) as part:  # syncing to disk must not hold up other connections
         async for data in request.stream():
             if len(data) > left:

@@ -11,11 +11,10 @@ from typing import Any, cast
 import uvicorn
 from fastapi import FastAPI
 
-from console.api.connections import BoundedProtocol, ConnectionLimits, Deadlines
+from console.api.connections import MOST_CONNECTIONS, BoundedProtocol, ConnectionLimits, Deadlines
 from console.api.context import ConsoleContext
 from console.api.forwarded import is_proxy
 from contracts.errors import ConfigurationError, Permanent
-from system.open_files import MOST
 
 _START_S = 15.0
 _STOP_S = 5
@@ -61,7 +60,9 @@ class Server:
         self._thread.join(2 * _STOP_S + 5)
 
 
-def serve(app: FastAPI, host: str, port: int, connections: int = MOST, deadlines: Deadlines = _DEADLINES) -> Server:
+def serve(
+    app: FastAPI, host: str, port: int, connections: int = MOST_CONNECTIONS, deadlines: Deadlines = _DEADLINES
+) -> Server:
     """Serve ``app`` in a thread; returns when it accepts connections. Port 0 takes a free one.
 
     Args:

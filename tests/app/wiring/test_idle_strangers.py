@@ -16,10 +16,10 @@ from app.settings.loading import load_settings
 from app.wiring.bounded_http import MOST
 from app.wiring.console import ConsoleService
 from app.wiring.metrics_server import Metrics
+from app.wiring.open_files import PER_CONNECTION, RESERVED, connections_for
 from app.wiring.run_child import wait_until_ready
 from console.api.server import serve
 from contracts.errors import ConfigurationError
-from system.open_files import PER_CONNECTION, RESERVED, connections_for
 from tests.console.support import wall_world
 from tests.support.broker import need_mosquitto
 from tests.support.linli_run import HOST, running, settings_over, wait_for

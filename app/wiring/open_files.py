@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import resource
 
+from console.api.connections import MOST_CONNECTIONS
 from contracts.errors import ConfigurationError
 
 RESERVED = 448
 """For everything of a process but its connections: databases with their pools, log files, brokers, what is queued."""
 PER_CONNECTION = 2
 """The connection itself, and the picture that it takes or gives."""
-MOST = 256
+MOST = MOST_CONNECTIONS
 """Also where more files are allowed: the client of MQTT cannot wait for a descriptor above 1023."""
 _LEAST = 16
 
