@@ -63,7 +63,7 @@ class EvidenceFiles:
 
     def size_bytes(self, sha256: str) -> int:
         """Return the size of what :meth:`has`."""
-        return size_of(self._path(sha256))
+        return size_of(self._path(sha256), self._key, sha256)
 
     def read(self, sha256: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes ``start … stop`` (end exclusive), in pieces of at most 64 KiB."""

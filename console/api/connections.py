@@ -15,6 +15,8 @@ import h11
 import msgspec
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from console.api.security_headers import HEADERS
+
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 LEAST_BYTES = 4096
 MOST_CONNECTIONS = 256
@@ -133,6 +135,14 @@ class BoundedProtocol(H11Protocol):
         super().resume_writing()
         _cancel(self._answer)
         self._answer = None
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, with the headers that every answer has."""
+        headers = [(name.lower(), value) for name, value in HEADERS.items()]
+        response = h11.Response(status_code=400, reason=b"Bad Request", headers=[*headers, ("connection", "close")])
+        for event in (response, h11.Data(data=msg.encode("ascii")), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _watch_body(self, received: int) -> None:
         """Look again after a stretch whether enough has come since ``received``; what we do not read counts not."""

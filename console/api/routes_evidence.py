@@ -11,11 +11,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from console.api import models
+from console.api.bounds import Code, FileHash, ShortText
 from console.api.context import ConsoleContext, ContextIn, Reader, ReaderIn, context_of, watch_of
 from console.api.errors import ApiError
 from contracts.errors import Rejected
 from evidence.content_range import ContentRange, parse_content_range, parse_range
-from evidence.files import OffsetConflict, UploadBusy, WrongHash, check_sha256
+from evidence.files import OffsetConflict, UploadBusy, WrongHash
 from evidence.store import SiteFile, incidents_naming, is_present
 from evidence.uploads import name_of
 from identity.box_credentials import Box
@@ -29,16 +30,16 @@ _SHOWN = frozenset({"image/jpeg", "image/png", "image/webp", "video/mp4"})
 
 @router.get("/api/v1/evidence/{sha256}", response_class=Response, responses={404: {"model": models.ErrorOut}})
 def view(
-    sha256: str,
+    sha256: FileHash,
     request: Request,
     reader: ReaderIn,
     context: ContextIn,
-    incident: Annotated[str, Query(max_length=40, description="the incident it is looked at for")] = "",
-    why: Annotated[str, Query(max_length=200)] = "",
+    incident: Annotated[Code, Query(description="the incident it is looked at for")] = "",
+    why: ShortText = "",
     range_: Annotated[str | None, Header(alias="Range", max_length=100)] = None,
 ) -> Response:
     """Return the bytes, or the range asked for. The look is logged before the first byte."""
-    incident_id, mime = _right_to_look(reader, context, check_sha256(sha256), incident)
+    incident_id, mime = _right_to_look(reader, context, sha256, incident)
     files = context.uploads.files
     size = files.size_bytes(sha256)
     try:
@@ -83,12 +84,12 @@ def _headers(sha256: str, mime: str) -> dict[str, str]:
 
 @router.head("/edge/v1/evidence/{sha256}", response_class=Response)
 def upload_offset(
-    sha256: str, request: Request, authorization: Annotated[str | None, Header(max_length=300)] = None
+    sha256: FileHash, request: Request, authorization: Annotated[str | None, Header(max_length=300)] = None
 ) -> Response:
     """Return ``Upload-Offset``: how many bytes of the box's upload are held."""
     box = _box(context_of(request), authorization)
     try:
-        offset = context_of(request).uploads.offset(box, check_sha256(sha256))
+        offset = context_of(request).uploads.offset(box, sha256)
     except UploadBusy:
         raise ApiError(423, "busy", headers={"Retry-After": "1"}) from None
     return Response(headers={"Upload-Offset": str(offset)})
@@ -101,7 +102,7 @@ def upload_offset(
     responses={202: {"description": "more is wanted, from Upload-Offset on"}, 409: {"model": models.ErrorOut}},
 )
 async def upload(
-    sha256: str,
+    sha256: FileHash,
     request: Request,
     context: ContextIn,
     authorization: Annotated[str | None, Header(max_length=300)] = None,
@@ -111,7 +112,7 @@ async def upload(
     box = _box(context, authorization)
     piece = parse_content_range(content_range, context.uploads.max_file_bytes)
     try:
-        if not await run_in_threadpool(context.uploads.begin, box, check_sha256(sha256), piece):
+        if not await run_in_threadpool(context.uploads.begin, box, sha256, piece):
             return _uploaded(201, piece.total)
         try:
             await _receive(request, context, box, sha256, piece)

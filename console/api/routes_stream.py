@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from console.api import models
+from console.api.bounds import Seq
 from console.api.context import ConsoleContext, ContextIn, Reader, ReaderIn, watch_of
 from console.api.errors import ApiError
 from console.api.feed_places import TooManyFeeds
@@ -38,8 +39,8 @@ async def stream(
     request: Request,
     reader: ReaderIn,
     context: ContextIn,
-    after: Annotated[int | None, Query(ge=0, description="seq of the list that the reader has")] = None,
-    last_event_id: Annotated[str | None, Header(pattern=r"^\d{1,18}$")] = None,
+    after: Annotated[Seq | None, Query(description="seq of the list that the reader has")] = None,
+    last_event_id: Annotated[str | None, Header(max_length=18, pattern=r"^[0-9]{1,18}$")] = None,
 ) -> StreamingResponse:
     """Send changes as they happen: ``incident`` events with the row as it is now, ``resync``, ``beat`` when quiet."""
     start = int(last_event_id) if last_event_id is not None else after

@@ -269,7 +269,7 @@ def test_a_damaged_sealed_file_is_refused_not_shown(tmp_path: Path, damage: str)
     key, path = os.urandom(32), tmp_path / "f"
     plain = os.urandom(2 * CHUNK_BYTES + 10)
     seal(path, key, "name", len(plain), [plain])
-    raw, header, step = bytearray(path.read_bytes()), 28, CHUNK_BYTES + 16
+    raw, header, step = bytearray(path.read_bytes()), 44, CHUNK_BYTES + 16
     if damage == "flip":
         raw[header + 5] ^= 1
     if damage == "cut":
