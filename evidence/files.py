@@ -18,6 +18,7 @@ from contracts.errors import LinliError, Rejected, RejectReason
 from contracts.names import check_id, is_sha256
 from evidence.sealed_file import Part, load_key, seal, size_of, unseal
 from system.durable_files import sync_folder
+from system.private_files import make_folder
 
 MAX_FILE_BYTES = 268_435_456
 OF_SITE = "~"
@@ -52,7 +53,7 @@ class EvidenceFiles:
         self._present = folder / "present"
         self._parts = folder / "parts"
         for each in (self._present, self._parts):
-            each.mkdir(parents=True, exist_ok=True)
+            make_folder(each)
         self._key = load_key(key_file or folder / "evidence.key")
         self._busy: set[Path] = set()
         self._lock = threading.Lock()
@@ -114,7 +115,7 @@ class EvidenceFiles:
                 digest.update(piece)
             good = digest.hexdigest() == sha256
             if good:
-                self._path(sha256).parent.mkdir(exist_ok=True)
+                make_folder(self._path(sha256).parent)
                 seal(self._path(sha256), self._key, sha256, part.size_bytes, part.read())
             size = part.size_bytes
         path.unlink(missing_ok=True)
@@ -170,7 +171,7 @@ class EvidenceFiles:
 
     def _part(self, box: str, sha256: str) -> Path:
         folder = self._folder(box)
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
         return folder / f"{check_sha256(sha256)}.part"
 
 

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from contracts.errors import ConfigurationError, Permanent
 from system.durable_files import sync_folder
+from system.private_files import make_file
 
 CHUNK_BYTES = 64 * 1024
 KEY_BYTES = 32
@@ -72,6 +73,8 @@ def load_key(path: Path) -> bytes:
 def seal(path: Path, key: bytes, name: str, size_bytes: int, plain: Iterable[bytes]) -> None:
     """Write ``plain`` (exactly ``size_bytes`` in all) to ``path``, durably, under a temporary name until complete."""
     temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    make_file(temporary)
     with temporary.open("wb") as file:
         salt = os.urandom(_SALT_BYTES)
         cipher, last = _cipher(key, salt), _last_index(size_bytes)
@@ -123,7 +126,8 @@ class Part:
     def __init__(self, path: Path, key: bytes, name: str) -> None:
         self._path = path
         self._name = name
-        self._file = path.open("r+b" if path.exists() else "w+b")
+        make_file(path)
+        self._file = path.open("r+b")
         salt = self._file.read(_SALT_BYTES)
         if len(salt) < _SALT_BYTES:
             salt = os.urandom(_SALT_BYTES)

@@ -19,6 +19,7 @@ from app.wiring.incidents import IncidentsService
 from app.wiring.ingest import shard_settings, show_ingest
 from app.wiring.metrics_server import Metrics
 from app.wiring.own_broker import OwnBroker
+from app.wiring.private_stores import close_stores
 from app.wiring.process import on_signal
 from app.wiring.receivers import receivers_of
 from app.wiring.results import ResultsService
@@ -61,6 +62,7 @@ class CommunityProcess:
         self._metrics = Metrics("run")
         with ExitStack() as opened:  # what fails half-way leaves nothing open
             opened.enter_context(FolderLock(settings.log.folder()))
+            close_stores(settings)
             self._open_stores(opened)
             self._build(accept_cut=accept_cut)
             opened.callback(self._results.close)
