@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from collections.abc import Callable
 from functools import cache
 
 import msgspec
@@ -54,8 +55,11 @@ class Users:
         self._throttle = LoginThrottle()
         self._hashing = HashingQueue()
 
-    def first_run(self) -> str | None:
-        """Make ``admin`` with a random password when there is nobody yet; returns it, to be shown once."""
+    def first_run(self, keep: Callable[[str], object] = lambda _password: None) -> str | None:
+        """Make ``admin`` with a random password when there is nobody yet; returns it.
+
+        ``keep`` is given it before the person is there for good: what it raises undoes that.
+        """
         with self._store.read() as connection:
             if _anybody(connection):
                 return None
@@ -64,6 +68,7 @@ class Users:
         with self._store.write() as connection:
             if _anybody(connection):  # another process that started with us was first
                 return None
+            keep(password)
             _add(connection, "admin", hashed, {EVERY_SITE: Role.ADMIN}, SYSTEM, now_ms)
         return password
 

@@ -67,8 +67,8 @@ def broker_address(url: str, password: Secret = NO_PASSWORD, ca_file: Path | Non
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"mqtt.url: {error}; expected mqtt://[user:password@]host[:port]") from None
+    except ValueError:
+        raise ConfigurationError("mqtt.url: no number as port; expected mqtt://[user:password@]host[:port]") from None
     if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname:
         raise ConfigurationError("mqtt.url has no host or is not mqtt(s): expected mqtt://[user:password@]host[:port]")
     tls = parts.scheme == "mqtts"

@@ -16,6 +16,7 @@ import msgspec
 
 from contracts.errors import ConfigurationError
 from contracts.names import is_id
+from contracts.secret_urls import SecretUrl, shown_url
 from streams.results.influx_url import parse_influx
 
 T = TypeVar("T")
@@ -45,22 +46,9 @@ class Kind(msgspec.Struct, Generic[T], frozen=True):
     hide: Callable[[str], str] = str
 
 
-def without_password(url: str) -> str:
-    """Return a URL as people may see it.
-
-    >>> without_password("mqtt://ingest:tulip@broker:1883")
-    'mqtt://ingest:***@broker:1883'
-    """
-    return re.sub(r"^([a-z][a-z0-9+.-]*://[^/?#]*?):[^/?#]*@", r"\1:***@", url)
-
-
-def without_query(url: str) -> str:
-    """Return a URL as people may see it whose query may be a key.
-
-    >>> without_query("https://robot.example/send?access_token=tulip")
-    'https://robot.example/send?***'
-    """
-    return re.sub(r"\?.*", "?***", without_password(url), flags=re.DOTALL)
+def revealed(url: str) -> str:
+    """Return the text of a URL with what is secret in it: for reading it anew, not for people."""
+    return str.__str__(url)
 
 
 def whole(low: int, high: int) -> Kind[int]:
@@ -98,9 +86,9 @@ def some_of(kind: type[E]) -> Kind[tuple[E, ...]]:
     return Kind(parse, ",".join)
 
 
-def url(*schemes: str, hide: Callable[[str], str] = without_password) -> Kind[str]:
+def url(*schemes: str) -> Kind[str]:
     """Return the kind of URLs with one of these schemes."""
-    return Kind(lambda text: _with_scheme(text, schemes), hide=hide)
+    return Kind(lambda text: SecretUrl(_with_scheme(text, schemes)), revealed, hide=shown_url)
 
 
 def optional(kind: Kind[str]) -> Kind[str]:
@@ -115,15 +103,15 @@ def sqlite_or(*schemes: str, parse: Callable[[str], str] = str) -> Kind[str]:
         if text.startswith("sqlite:"):
             if not text.startswith(SQLITE) or text == SQLITE:
                 raise ValueError("expected sqlite:///PATH")
-            return text
-        return parse(_with_scheme(text, ("sqlite", *schemes)))
+            return SecretUrl(text)
+        return SecretUrl(parse(_with_scheme(text, ("sqlite", *schemes))))
 
-    return Kind(parse_any, under=_url_under, hide=without_password)
+    return Kind(parse_any, revealed, _url_under, shown_url)
 
 
 def no_password(text: str) -> str:
     """Return a URL that has no password in it. Raise ValueError saying where it belongs."""
-    user, at, _ = text.partition("://")[2].partition("@")
+    user, at, _ = text.partition("://")[2].rpartition("@")
     if at and ":" in user:
         raise ValueError("expected no password in the URL: put it into a file and name that in password_file")
     return text
@@ -145,7 +133,7 @@ def _with_scheme(text: str, schemes: Iterable[str]) -> str:
 
 
 def _url_under(text: str, folder: Path) -> str:
-    return f"{SQLITE}{folder / text.removeprefix(SQLITE)}" if text.startswith(SQLITE) else text
+    return SecretUrl(f"{SQLITE}{folder / text.removeprefix(SQLITE)}") if text.startswith(SQLITE) else text
 
 
 def _truth(text: str) -> bool:

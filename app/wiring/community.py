@@ -113,7 +113,7 @@ class CommunityProcess:
         LOG.info("judging_log", to_position=self._log.end())
         self.rules.partition.open()
         self._metrics.serve(self._settings)
-        first_run(self._incidents)
+        first_run(self._incidents, self._settings)
         self._broker.start()
         shard = self._shard()
         self._start_threads()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import structlog
 
 from app.settings.settings import Settings
 from app.wiring.open_files import connections_for, open_files_limit
 from app.wiring.ports import free_port
+from app.wiring.stores import boxes_file
 from app.wiring.threads import Threads
 from console.api.app import build_app
 from console.api.context import Figures
@@ -23,8 +25,11 @@ from incidents.alerts.actions import Actions
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
 from inventory.last_seen import DeviceHealth
+from system.durable_files import replace_durably
+from system.private_files import make_folder
 
 LOG = structlog.get_logger("linli")
+FIRST_PASSWORD = "first-password"
 
 
 class ConsoleService:
@@ -92,8 +97,14 @@ class ConsoleService:
             return server
 
 
-def first_run(store: Store) -> None:
-    """Make the user ``admin`` where there is nobody yet, and show the password once."""
-    password = Users(store).first_run()
-    if password is not None:
-        LOG.warning("first_run", user="admin", password=password, note="shown once; change it with linli users")
+def first_run(store: Store, settings: Settings) -> None:
+    """Make the user ``admin`` where there is nobody yet. The password is in a file of its own, never in a log."""
+    path = first_password_file(settings)
+    make_folder(path.parent)
+    if Users(store).first_run(lambda password: replace_durably(path, [f"{password}\n".encode()])) is not None:
+        LOG.warning("first_run", user="admin", file=str(path), note="log in with what is in the file, then delete it")
+
+
+def first_password_file(settings: Settings) -> Path:
+    """Return where the first start puts the password of ``admin``."""
+    return boxes_file(settings).with_name(FIRST_PASSWORD)

@@ -11,9 +11,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.operations.doctor.report import Check, CheckResult, age, fail, ok, warn
-from app.settings.kinds import without_password
 from app.settings.secret_files import files_named, read_secret, read_secret_if_named, receiver_files
 from app.settings.settings import Settings
+from app.wiring.console import first_password_file
 from app.wiring.private_stores import open_paths, private_paths
 from app.wiring.receivers import receivers_of
 from app.wiring.results import open_results
@@ -66,6 +66,11 @@ def private(settings: Settings) -> Iterator[CheckResult]:
     for path in open_paths(settings):
         mode = "700" if path.is_dir() else "600"
         yield fail("private", f"{path} may be read by others", f"chmod {mode} {path}; the next start does it as well")
+    first = first_password_file(settings)
+    if first.exists():
+        yield warn(
+            "private", f"{first} still holds the first password of admin", "log in with it, then delete the file"
+        )
     yield ok("private", f"{sum(1 for _ in private_paths(settings))} folders and files looked at")
 
 
@@ -77,7 +82,7 @@ def receivers(settings: Settings) -> Iterator[CheckResult]:
 
 def mqtt(settings: Settings) -> Iterator[CheckResult]:
     """Check that the broker takes us, and keeps what comes while ingest is away."""
-    shown = without_password(settings.mqtt.url)
+    shown = str(settings.mqtt.url)
     password = read_secret_if_named(settings.mqtt.password_file, "mqtt.password_file")
     kept = kept_while_away(broker_address(settings.mqtt.url, password, settings.mqtt.ca_file))
     if kept < MESSAGES:

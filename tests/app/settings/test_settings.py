@@ -136,7 +136,7 @@ def test_every_key_from_the_environment_is_the_typed_value(key: Key) -> None:
     text, value = OTHERS[key.name]
     loaded = load(None, {key.variable: text})
     assert key.value(loaded.settings) == value != key.default
-    assert type(key.value(loaded.settings)) is type(value)
+    assert isinstance(key.value(loaded.settings), type(value))
     assert loaded.origins[key.name] is ValueOrigin.ENVIRONMENT
 
 
