@@ -15,6 +15,7 @@ from app.settings.secret_files import files_named, read_secret, read_secret_if_n
 from app.settings.settings import keys
 from contracts.errors import ConfigurationError
 from delivery.http.address import parse_address
+from delivery.receivers.webhook.settings import WebhookSettings
 from ingest.settings import broker_address
 from streams.kafka.cluster import parse_kafka_url
 from streams.results.influx_url import parse_influx
@@ -177,4 +178,5 @@ def test_a_receivers_address_is_not_shown_by_what_holds_it(tmp_path: Path) -> No
     )
     loaded = load_settings(file, {})
     assert SECRET not in repr(loaded) + "\n".join(lines({}, file).values())
-    assert loaded.receiver[0].own.url == f"https://duty.example/{SECRET}?key={SECRET}"
+    own = loaded.receiver[0].own
+    assert isinstance(own, WebhookSettings) and own.url == f"https://duty.example/{SECRET}?key={SECRET}"

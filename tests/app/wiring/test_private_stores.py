@@ -56,7 +56,8 @@ def test_every_store_makes_its_files_for_the_account_alone(tmp_path: Path) -> No
         Store(f"sqlite:///{folder / 'incidents.db'}").close()
         DeadLetters(folder / "dead-letters").close()
         Archive(folder / "archive").close()
-        BoxDb(folder / "box" / "box.db").close() if (folder / "box").mkdir(mode=0o700) is None else None
+        (folder / "box").mkdir(mode=0o700)
+        BoxDb(folder / "box" / "box.db").close()
         files = EvidenceFiles(folder / "evidence")
         with files.upload("s1~b1", PICTURE, 0) as part:
             part.append(b"x")

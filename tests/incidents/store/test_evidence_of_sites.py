@@ -8,6 +8,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from incidents.store import migrate as migrate_module
 from incidents.store.migrate import migrate, migrations
+from incidents.store.schema import schema_version
 
 BEFORE = 30
 
@@ -31,7 +32,7 @@ def test_old_evidence_goes_to_every_site_that_names_it_and_the_rest_to_none(tmp_
     with engine.begin() as connection:
         for step in migrations("sqlite"):
             if step.version <= BEFORE:
-                migrate_module.schema_version.create(connection, checkfirst=True)
+                schema_version.create(connection, checkfirst=True)
                 migrate_module._apply(connection, step, 1)
         for sha256, state in (("a", "present"), ("b", "pending"), ("c", "present"), ("d", "expired")):
             row = {"sha256": sha256, "state": state, "size_bytes": 7, "box_id": "box", "reason": "r", "asked_ms": 2}
