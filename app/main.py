@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ import click
 
 from contracts.errors import ConfigurationError, LinliError
 from contracts.extras import not_installed
+from system.private_files import OTHERS
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, one line for --help). The module's attribute ``command`` is loaded only when it is called.
@@ -88,6 +90,7 @@ def linli() -> None:
 
 def main() -> None:
     """End the process with the exit code of its command line: the entry point."""
+    os.umask(OTHERS)  # what any command, or a library it uses, makes is for its account alone
     sys.exit(exit_code(sys.argv[1:]))
 
 

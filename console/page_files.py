@@ -6,6 +6,7 @@ import importlib.resources
 
 from fastapi import FastAPI, Response
 
+from console.api.bounds import Code
 from console.api.errors import ApiError
 
 _TYPES = {
@@ -32,7 +33,7 @@ def serve_page(app: FastAPI) -> None:
         return _file("index.html")
 
     @app.get("/page/{name}", include_in_schema=False)
-    def file(name: str) -> Response:
+    def file(name: Code) -> Response:
         return _file(name)
 
     def _file(name: str) -> Response:

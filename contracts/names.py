@@ -13,6 +13,7 @@ from contracts.errors import Rejected, RejectReason
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,39}$"
 _ID = re.compile(ID_PATTERN[1:-1], re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Id = Annotated[str, msgspec.Meta(max_length=40, extra_json_schema={"pattern": ID_PATTERN})]
 """An id that may become a topic, a key or a file name. The pattern is checked at the boundary by :func:`check_id`."""
@@ -57,6 +58,15 @@ class Channel(enum.StrEnum):
     CFG = "cfg"  # retained, signed, versioned
     META = "meta"
     GOT = "got"  # the spool acknowledgement to a box
+
+
+def is_sha256(text: str) -> bool:
+    """Return whether ``text`` is a SHA-256 as evidence is named by: 64 lower-case hex digits.
+
+    >>> is_sha256("0a" * 32), is_sha256("0A" * 32), is_sha256("*" * 64)
+    (True, False, False)
+    """
+    return _SHA256.fullmatch(text) is not None
 
 
 ROOT = "linli/v1"

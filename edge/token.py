@@ -11,6 +11,7 @@ import msgspec
 
 from contracts.errors import ConfigurationError
 from contracts.names import is_id
+from system.private_files import make_file, make_folder
 
 REGISTER_FILE = "boxes.jsonl"
 
@@ -46,8 +47,9 @@ def make_token(box_id: str, site_id: str, out: Path) -> BoxRegistration:
 
 def register(registration: BoxRegistration, folder: Path) -> Path:
     """Append a registration to ``boxes.jsonl`` in ``folder``, which the console reads. Returns the file."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / REGISTER_FILE
+    make_file(path)
     with path.open("ab") as file:
         file.write(msgspec.json.encode(registration) + b"\n")
         file.flush()

@@ -1,13 +1,13 @@
 """The bytes of evidence: content-addressed sealed files, and the resumable uploads that become them.
 
-A file is visible under its SHA-256 only after every byte was read back and hashed. Each box has its own part of an
-upload, so that one box cannot spoil another's.
+A file is visible under its SHA-256 only after every byte was read back and hashed. Each box of a site has
+its own part of an upload, so that one box cannot spoil another's.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -15,12 +15,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from contracts.errors import LinliError, Rejected, RejectReason
-from contracts.names import check_id
+from contracts.names import check_id, is_sha256
 from evidence.sealed_file import Part, load_key, seal, size_of, unseal
 from system.durable_files import sync_folder
+from system.private_files import make_folder
 
 MAX_FILE_BYTES = 268_435_456
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+OF_SITE = "~"
+"""Between a site and a box, in the name of a box among those of all sites; in no id."""
 
 
 class OffsetConflict(LinliError):  # noqa: N818 - the protocol's word
@@ -51,7 +53,7 @@ class EvidenceFiles:
         self._present = folder / "present"
         self._parts = folder / "parts"
         for each in (self._present, self._parts):
-            each.mkdir(parents=True, exist_ok=True)
+            make_folder(each)
         self._key = load_key(key_file or folder / "evidence.key")
         self._busy: set[Path] = set()
         self._lock = threading.Lock()
@@ -62,7 +64,7 @@ class EvidenceFiles:
 
     def size_bytes(self, sha256: str) -> int:
         """Return the size of what :meth:`has`."""
-        return size_of(self._path(sha256))
+        return size_of(self._path(sha256), self._key, sha256)
 
     def read(self, sha256: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes ``start … stop`` (end exclusive), in pieces of at most 64 KiB."""
@@ -76,24 +78,22 @@ class EvidenceFiles:
             self._path(sha256).unlink(missing_ok=True)
             sync_folder(self._path(sha256).parent)
 
-    def offset(self, box_id: str, sha256: str) -> int:
-        """Return how many bytes of the upload are held; the whole size when it is complete."""
-        if self.has(sha256):
-            return self.size_bytes(sha256)
-        path = self._part(box_id, sha256)
+    def offset(self, box: str, sha256: str) -> int:
+        """Return how many bytes of the box's upload are held, from its start; what others sent does not show."""
+        path = self._part(box, sha256)
         if not path.exists():
             return 0
         with self._open_part(path, sha256) as part:
             return part.size_bytes
 
     @contextmanager
-    def upload(self, box_id: str, sha256: str, start: int) -> Iterator[Part]:
+    def upload(self, box: str, sha256: str, start: int) -> Iterator[Part]:
         """Continue an upload at ``start``; what was appended is durable on leaving, also on an error.
 
         Raises:
             OffsetConflict: when ``start`` is not where it continues. UploadBusy.
         """
-        path = self._part(box_id, sha256)
+        path = self._part(box, sha256)
         with self._open_part(path, sha256) as part:
             if part.size_bytes != start:
                 raise OffsetConflict(part.size_bytes)
@@ -102,20 +102,20 @@ class EvidenceFiles:
             finally:
                 part.sync()
 
-    def finish(self, box_id: str, sha256: str) -> int:
+    def finish(self, box: str, sha256: str) -> int:
         """Check the complete part's hash and make it visible; returns its size.
 
         Raises:
             WrongHash: when the bytes are not what the name says; the part is deleted.
         """
-        path = self._part(box_id, sha256)
+        path = self._part(box, sha256)
         with self._open_part(path, sha256) as part:
             digest = hashlib.sha256()
             for piece in part.read():
                 digest.update(piece)
             good = digest.hexdigest() == sha256
             if good:
-                self._path(sha256).parent.mkdir(exist_ok=True)
+                make_folder(self._path(sha256).parent)
                 seal(self._path(sha256), self._key, sha256, part.size_bytes, part.read())
             size = part.size_bytes
         path.unlink(missing_ok=True)
@@ -123,10 +123,17 @@ class EvidenceFiles:
             raise WrongHash(f"{size} bytes do not hash to {sha256}")
         return size
 
-    def part_bytes(self, box_id: str) -> int:
-        """Return bytes on disk of the box's incomplete uploads."""
-        folder = self._parts / check_id(box_id, "box")
-        return sum(path.stat().st_size for path in folder.glob("*.part")) if folder.exists() else 0
+    def parts(self, box: str) -> dict[str, int]:
+        """Return the box's incomplete uploads: hash → bytes on disk."""
+        found = {}
+        for path in self._folder(box).glob("*.part"):
+            with suppress(FileNotFoundError):
+                found[path.stem] = path.stat().st_size
+        return found
+
+    def free_bytes(self) -> int:
+        """Return how much room the disk has."""
+        return shutil.disk_usage(self._parts).free
 
     def drop_old_parts(self, older_than_s: float) -> int:
         """Delete uploads that nobody has continued for so long; returns how many."""
@@ -157,9 +164,14 @@ class EvidenceFiles:
     def _path(self, sha256: str) -> Path:
         return self._present / check_sha256(sha256)[:2] / sha256
 
-    def _part(self, box_id: str, sha256: str) -> Path:
-        folder = self._parts / check_id(box_id, "box")
-        folder.mkdir(exist_ok=True)
+    def _folder(self, box: str) -> Path:
+        for each in box.split(OF_SITE):
+            check_id(each, "box")
+        return self._parts / box
+
+    def _part(self, box: str, sha256: str) -> Path:
+        folder = self._folder(box)
+        make_folder(folder)
         return folder / f"{check_sha256(sha256)}.part"
 
 
@@ -169,6 +181,6 @@ def check_sha256(text: str) -> str:
     Raises:
         Rejected: with reason ``bad_id``.
     """
-    if _SHA256.fullmatch(text) is None:
+    if not is_sha256(text):
         raise Rejected(RejectReason.BAD_ID, f"{text[:80]!r} is not 64 lower-case hex digits")
     return text

@@ -2,6 +2,8 @@
 
 A file has its own key, HKDF(master key, random salt), so counters as nonces never repeat under one key. Each chunk is
 bound to the file's name, its index and whether it is the last: chunks cannot be swapped, dropped or moved elsewhere.
+The head (format, salt, size) carries a tag of its own. Files of the format before have none; there the length of the
+file must be what their head says, and the last chunk proves that.
 A *part* (an upload that is not complete) is a sequence of sealed records of any size up to a chunk.
 """
 
@@ -13,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -20,17 +23,29 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from contracts.errors import ConfigurationError, Permanent
 from system.durable_files import sync_folder
+from system.private_files import make_file
 
 CHUNK_BYTES = 64 * 1024
 KEY_BYTES = 32
 _TAG_BYTES = 16
-_MAGIC = b"LNS1"
+_MAGIC = b"LNS2"
+_MAGIC_BEFORE = b"LNS1"
 _SALT_BYTES = 16
 _SIZE = struct.Struct(">Q")
 _LENGTH = struct.Struct(">I")
 _NONCE = struct.Struct(">4xQ")
 _AAD = struct.Struct(">Q?")
 HEADER_BYTES = len(_MAGIC) + _SALT_BYTES + _SIZE.size
+_HEADER_NONCE = b"\xff" * 12
+"""No chunk has it: an index is at most 2⁶⁴ - 1 behind four zeros."""
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """What stands before the chunks: the file's cipher, its plain size, and where the chunks begin."""
+
+    cipher: AESGCM
+    size_bytes: int
+    chunks_at: int
 
 
 class SealBroken(Permanent):
@@ -58,10 +73,13 @@ def load_key(path: Path) -> bytes:
 def seal(path: Path, key: bytes, name: str, size_bytes: int, plain: Iterable[bytes]) -> None:
     """Write ``plain`` (exactly ``size_bytes`` in all) to ``path``, durably, under a temporary name until complete."""
     temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    make_file(temporary)
     with temporary.open("wb") as file:
         salt = os.urandom(_SALT_BYTES)
-        file.write(_MAGIC + salt + _SIZE.pack(size_bytes))
         cipher, last = _cipher(key, salt), _last_index(size_bytes)
+        head = _MAGIC + salt + _SIZE.pack(size_bytes)
+        file.write(head + cipher.encrypt(_HEADER_NONCE, b"", name.encode() + head))
         for index, chunk in enumerate(_chunks(plain)):
             file.write(cipher.encrypt(_NONCE.pack(index), chunk, _aad(name, index, last=index == last)))
         _sync(file)
@@ -69,14 +87,14 @@ def seal(path: Path, key: bytes, name: str, size_bytes: int, plain: Iterable[byt
     sync_folder(path.parent)
 
 
-def size_of(path: Path) -> int:
+def size_of(path: Path, key: bytes, name: str) -> int:
     """Return the plain size of a sealed file.
 
     Raises:
-        SealBroken: when it is not one.
+        SealBroken: when it is not one, or its head or length is not what was sealed.
     """
     with path.open("rb") as file:
-        return _header(file, path)[1]
+        return _header(file, path, key, name).size_bytes
 
 
 def unseal(path: Path, key: bytes, name: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
@@ -86,11 +104,12 @@ def unseal(path: Path, key: bytes, name: str, start: int = 0, stop: int | None =
         SealBroken: while iterating, before any damaged byte is given.
     """
     with path.open("rb") as file:
-        salt, size = _header(file, path)
+        head = _header(file, path, key, name)
+        size, cipher, last = head.size_bytes, head.cipher, _last_index(head.size_bytes)
         end = size if stop is None else min(stop, size)
-        cipher, last = _cipher(key, salt), _last_index(size)
-        for index in range(start // CHUNK_BYTES, -(-end // CHUNK_BYTES) if start < end else 0):
-            file.seek(HEADER_BYTES + index * (CHUNK_BYTES + _TAG_BYTES))
+        wanted = range(start // CHUNK_BYTES, -(-end // CHUNK_BYTES) if start < end else 0)
+        for index in wanted if size else range(1):  # that there is nothing must be proven too
+            file.seek(head.chunks_at + index * (CHUNK_BYTES + _TAG_BYTES))
             sealed = file.read(CHUNK_BYTES + _TAG_BYTES)
             plain = _open(cipher, index, sealed, _aad(name, index, last=index == last), path)
             first = index * CHUNK_BYTES
@@ -107,7 +126,8 @@ class Part:
     def __init__(self, path: Path, key: bytes, name: str) -> None:
         self._path = path
         self._name = name
-        self._file = path.open("r+b" if path.exists() else "w+b")
+        make_file(path)
+        self._file = path.open("r+b")
         salt = self._file.read(_SALT_BYTES)
         if len(salt) < _SALT_BYTES:
             salt = os.urandom(_SALT_BYTES)
@@ -191,12 +211,24 @@ def _last_index(size_bytes: int) -> int:
     return max(size_bytes - 1, 0) // CHUNK_BYTES
 
 
-def _header(file: BinaryIO, path: Path) -> tuple[bytes, int]:
-    head = file.read(HEADER_BYTES)
-    if len(head) != HEADER_BYTES or not head.startswith(_MAGIC):
+def _header(file: BinaryIO, path: Path, key: bytes, name: str) -> _Head:
+    raw = file.read(HEADER_BYTES + _TAG_BYTES)
+    plain, tag = raw[:HEADER_BYTES], raw[HEADER_BYTES:]
+    magic = plain[: len(_MAGIC)]
+    if len(plain) != HEADER_BYTES or magic not in {_MAGIC, _MAGIC_BEFORE}:
         raise SealBroken(f"{path.name} is not a sealed file")
-    salt = head[len(_MAGIC) : len(_MAGIC) + _SALT_BYTES]
-    return salt, int(_SIZE.unpack(head[-_SIZE.size :])[0])
+    cipher = _cipher(key, plain[len(_MAGIC) : len(_MAGIC) + _SALT_BYTES])
+    size = int(_SIZE.unpack(plain[-_SIZE.size :])[0])
+    chunks_at = HEADER_BYTES
+    if magic == _MAGIC:
+        chunks_at += _TAG_BYTES
+        try:
+            cipher.decrypt(_HEADER_NONCE, tag, name.encode() + plain)
+        except (InvalidTag, ValueError):
+            raise SealBroken(f"{path.name}: its head does not open") from None
+    if os.fstat(file.fileno()).st_size != chunks_at + size + (_last_index(size) + 1) * _TAG_BYTES:
+        raise SealBroken(f"{path.name} is not as long as its head says")
+    return _Head(cipher, size, chunks_at)
 
 
 def _cipher(key: bytes, salt: bytes) -> AESGCM:

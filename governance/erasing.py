@@ -6,11 +6,12 @@ covers is left, and the answer says which hold. Looking again is the same walk w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from contracts.erasure import Erasure
+from contracts.errors import Permanent, Rejected
 from governance import audit
 from governance.erasure_answers import ErasureOutcome, ErasureResult, aged_past
 from governance.erasure_at_once import (
@@ -27,6 +28,7 @@ from governance.holds import held_now
 from governance.incident_erasure import find_mentions
 from streams.sqlite_file import empty_wal
 
+_MOST_SAID = 300
 _UNDER_HOLD = frozenset({"inventory", "archive", "snapshots"})
 
 
@@ -35,11 +37,16 @@ def erase(stores: Stores, erasure: Erasure) -> list[ErasureResult]:
     now_ms = stores.clock_ms()
     with stores.store.write() as connection:
         order_erasure(connection, erasure, ACTOR, now_ms)
-    hold = _hold_on(stores, erasure)
-    log, evidence = find_in_log(stores, erasure)
-    answers = [erase_inventory(stores, erasure, dry=bool(hold)), log, *erase_judged(stores, erasure, dry=False)]
-    answers += [*erase_incidents(stores, erasure, evidence), *erase_archive(stores, erasure, dry=bool(hold))]
-    answers = [_kept(answer, hold) for answer in answers] + erase_dead_letters(stores, erasure)
+    hold, evidence = _hold_on(stores, erasure), set[str]()
+    answers = [
+        *step_over("inventory", lambda: [erase_inventory(stores, erasure, dry=bool(hold))]),
+        *step_over("log", lambda: [_in_log(stores, erasure, evidence)]),
+        *step_over("findings", lambda: erase_judged(stores, erasure, dry=False)),
+        *step_over("incidents", lambda: erase_incidents(stores, erasure, evidence)),
+        *step_over("archive", lambda: erase_archive(stores, erasure, dry=bool(hold))),
+    ]
+    answers = [_kept(answer, hold) for answer in answers]
+    answers += step_over("dead letters", lambda: erase_dead_letters(stores, erasure))
     answers.append(
         ErasureResult(
             store="box spools",
@@ -63,11 +70,40 @@ def verify(stores: Stores) -> Iterator[tuple[Erasure, list[ErasureResult]]]:
         asked = ordered_erasures(connection)
     for each in asked:
         hold = _hold_on(stores, each.erasure)
-        answers = [erase_inventory(stores, each.erasure, dry=True), find_in_log(stores, each.erasure)[0]]
-        answers += erase_judged(stores, each.erasure, dry=True, asked_ms=each.asked_ms)
-        answers += [*find_incidents(stores, each.erasure), *erase_archive(stores, each.erasure, dry=True)]
-        answers += erase_dead_letters(stores, each.erasure, dry=True)
+        answers = _found(stores, each.erasure, each.asked_ms)
         yield each.erasure, [_kept(aged_past(answer, stores.clock_ms()), hold) for answer in answers]
+
+
+def _found(stores: Stores, erasure: Erasure, asked_ms: int) -> list[ErasureResult]:
+    """Return what each store holds now."""
+    return [
+        *step_over("inventory", lambda: [erase_inventory(stores, erasure, dry=True)]),
+        *step_over("log", lambda: [_in_log(stores, erasure, set())]),
+        *step_over("findings", lambda: erase_judged(stores, erasure, dry=True, asked_ms=asked_ms)),
+        *step_over("incidents", lambda: find_incidents(stores, erasure)),
+        *step_over("archive", lambda: erase_archive(stores, erasure, dry=True)),
+        *step_over("dead letters", lambda: erase_dead_letters(stores, erasure, dry=True)),
+    ]
+
+
+def _in_log(stores: Stores, erasure: Erasure, evidence: set[str]) -> ErasureResult:
+    """Return by when the log lets go of it; adds the evidence that its events name."""
+    answer, named = find_in_log(stores, erasure)
+    evidence |= named
+    return answer
+
+
+def step_over(store: str, work: Callable[[], list[ErasureResult]]) -> list[ErasureResult]:
+    """Return the answers of ``work``. What cannot be read keeps no other store from being erased, and is said.
+
+    Raises:
+        Transient: a server is away; all of it is asked for again.
+    """
+    try:
+        return work()
+    except (Permanent, Rejected, msgspec.DecodeError, ValueError, OSError) as error:
+        said = f"cannot be read: {type(error).__name__}: {error}"[:_MOST_SAID]
+        return [ErasureResult(store=store, outcome=ErasureOutcome.STILL_THERE, detail=said)]
 
 
 def _hold_on(stores: Stores, erasure: Erasure) -> str:

@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from contracts.erasure import Eraser, Erasure
 from contracts.events import CONFIG_SOURCE, Configuration, ConfigurationRecord, ReferenceErased
-from evidence.store import erase_evidence, erased_evidence
+from contracts.names import is_sha256
+from evidence.files import EvidenceFiles
+from evidence.store import SiteFile, bytes_of_nobody, erase_evidence, erased_evidence
 from governance.erasure_answers import ErasureOutcome, ErasureResult, counted
 from governance.erasure_stores import ACTOR, Stores
 from governance.holds import held_evidence
@@ -50,23 +54,29 @@ def erase_incidents(stores: Stores, erasure: Erasure, of_events: set[str]) -> li
     with stores.store.write() as connection:
         found = find_mentions(connection, erasure)
         erase_mentions(connection, found, now_ms)
-        more = of_events - held_evidence(connection)
+        more = {SiteFile(erasure.site_id, sha256) for sha256 in of_events} - held_evidence(connection)
         erase_evidence(connection, more, now_ms)
-        gone = erased_evidence(connection)  # with what an erasure that was killed had marked and not deleted yet
-    there = sum(stores.files.has(sha256) for sha256 in gone)
-    for sha256 in gone:
+        gone = bytes_of_nobody(connection, erased_evidence(connection))  # also of an erasure that was killed here
+    there = _files_here(stores.files, gone)
+    for sha256 in there:
         stores.files.remove(sha256)
-    left = sum(stores.files.has(sha256) for sha256 in gone)
-    return [_of_rows(found, dry=False), counted("evidence", left or there, "files", dry=left > 0), *_holds(found)]
+    left = _files_here(stores.files, gone)
+    answer = counted("evidence", len(left or there), "files", dry=bool(left))
+    return [_of_rows(found, dry=False), answer, *_holds(found)]
 
 
 def find_incidents(stores: Stores, erasure: Erasure) -> list[ErasureResult]:
     """Count the rows that name it, and what is left of its evidence."""
     with stores.store.read() as connection:
         found = find_mentions(connection, erasure)
-        doomed = found.evidence | erased_evidence(connection)
-    files = sum(stores.files.has(sha256) for sha256 in doomed)
-    return [_of_rows(found, dry=True), counted("evidence", files, "files", dry=True), *_holds(found)]
+        doomed = {file.sha256 for file in found.evidence} | bytes_of_nobody(connection, erased_evidence(connection))
+    files = _files_here(stores.files, doomed)
+    return [_of_rows(found, dry=True), counted("evidence", len(files), "files", dry=True), *_holds(found)]
+
+
+def _files_here(files: EvidenceFiles, hashes: Iterable[str]) -> list[str]:
+    """Return the hashes whose bytes are here. What is no hash was taken by an earlier version and names no file."""
+    return [sha256 for sha256 in sorted(hashes) if is_sha256(sha256) and files.has(sha256)]
 
 
 def _of_rows(found: Mentions, *, dry: bool) -> ErasureResult:

@@ -100,10 +100,10 @@ def held_now(connection: Connection) -> HoldScope:
     )
 
 
-def held_evidence(connection: Connection) -> set[str]:
-    """Return the hashes of the evidence that incidents under a hold name."""
+def held_evidence(connection: Connection) -> set[tuple[str, str]]:
+    """Return the evidence, as (site, hash), that incidents under a hold name."""
     held = held_now(connection)
     join = incident_evidence.join(incidents, incidents.c.incident_id == incident_evidence.c.incident_id)
-    query = select(incident_evidence.c.sha256).select_from(join)
+    query = select(incidents.c.site_id, incident_evidence.c.sha256).select_from(join)
     covered = incidents.c.site_id.in_(held.sites) | incidents.c.incident_id.in_(held.incidents)
-    return set(connection.execute(query.where(covered)).scalars())
+    return {(row.site_id, row.sha256) for row in connection.execute(query.where(covered))}

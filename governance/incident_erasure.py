@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select, update
 from contracts.erasure import Eraser, Erasure, digest_of, tombstone_of
 from contracts.events import ReferenceKind
 from contracts.findings import Finding, SubjectKind
-from evidence.store import erase_evidence
+from evidence.store import SiteFile, erase_evidence
 from governance.holds import Hold, HoldScope, held_evidence, held_now
 from incidents.store.changes import add_change
 from incidents.store.records import ChangeKind, Incident, incident_of
@@ -44,7 +44,7 @@ class Mentions(msgspec.Struct):
     comments: dict[tuple[str, int], str] = msgspec.field(default_factory=dict)
     payloads: dict[str, str] = msgspec.field(default_factory=dict)
     alarms: dict[tuple[str, str], tuple[str, str]] = msgspec.field(default_factory=dict)  # subject, detail
-    evidence: set[str] = msgspec.field(default_factory=set)
+    evidence: set[SiteFile] = msgspec.field(default_factory=set)
     about: dict[str, str] = msgspec.field(default_factory=dict)  # incident → site
     held: dict[str, Hold] = msgspec.field(default_factory=dict)  # incident → the hold that keeps it as it is
 
@@ -120,10 +120,18 @@ class _Search:
         columns = (findings.c.finding_id, findings.c.incident_id, findings.c.content)
         query = select(*columns).where(findings.c.site_id == self._erasure.site_id)
         for finding_id, incident_id, content in self._connection.execute(query):
+            erased = self._erased(content)
+            if erased != content and (incident_id is None or self._may(incident_id)):
+                self.found.findings[finding_id] = erased
+
+    def _erased(self, content: str) -> str:
+        """Return a finding's row without the reference; one that cannot be read as a finding is erased as a text."""
+        try:
             finding = msgspec.json.decode(content, type=Finding)
-            erased = self._eraser.finding(finding)
-            if erased is not finding and (incident_id is None or self._may(incident_id)):
-                self.found.findings[finding_id] = msgspec.json.encode(erased).decode()
+        except msgspec.DecodeError:
+            return self._eraser.text(self._erasure.site_id, content, self._erasure.before_ms)
+        erased = self._eraser.finding(finding)
+        return content if erased is finding else msgspec.json.encode(erased).decode()
 
     def _comments(self) -> None:
         table = incident_actions.c
@@ -153,10 +161,12 @@ class _Search:
 
     def _evidence(self) -> None:
         """Find what incidents about it name and is not gone yet, unless an incident under a hold names it too."""
+        site_id = self._erasure.site_id
         join = incident_evidence.join(evidence, evidence.c.sha256 == incident_evidence.c.sha256)
-        query = select(incident_evidence.c.sha256).select_from(join).where(evidence.c.state != "expired")
-        named = query.where(incident_evidence.c.incident_id.in_(self.found.about))
-        self.found.evidence = set(self._connection.execute(named).scalars()) - held_evidence(self._connection)
+        query = select(incident_evidence.c.sha256).select_from(join)
+        query = query.where(evidence.c.state != "expired", evidence.c.site_id == site_id)
+        named = self._connection.execute(query.where(incident_evidence.c.incident_id.in_(self.found.about))).scalars()
+        self.found.evidence = {SiteFile(site_id, sha256) for sha256 in named} - held_evidence(self._connection)
 
     def _may(self, incident_id: str) -> bool:
         """Return whether the incident may be changed; noted either way."""

@@ -44,6 +44,11 @@ class BoxTokens:
                 found = box
         return found
 
+    def site_of(self, box_id: str) -> str | None:
+        """Return the site of a box; None when it is unknown, or known at several."""
+        sites = {box.site_id for box in self._current() if box.box_id == box_id}
+        return sites.pop() if len(sites) == 1 else None
+
     def _current(self) -> tuple[Box, ...]:
         with self._lock:
             stamp = self._stat()

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-import threading
+from collections.abc import Callable
 from functools import cache
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from contracts.durations import HOUR_MS
-from contracts.errors import ConfigurationError, LinliError
+from contracts.errors import ConfigurationError, LinliError, Transient
 from contracts.names import is_id
 from governance import audit
-from identity.login_throttle import FREE_FAILURES, LoginThrottle
-from identity.passwords import MAX_LENGTH, MIN_LENGTH, hash_password, is_password, random_password
+from identity.hashing_queue import HashingQueue
+from identity.login_throttle import LoginThrottle
+from identity.passwords import MAX_LENGTH, MIN_LENGTH, hash_password, is_outdated, is_password, random_password
 from identity.roles import EVERY_SITE, Principal, Role
 from incidents.store.history import SYSTEM
 from incidents.store.schema import grants, sessions, users
@@ -51,12 +52,14 @@ class Users:
     def __init__(self, store: Store, *, clock_ms: Clock = wall_ms) -> None:
         self._store = store
         self._clock_ms = clock_ms
-        self._lock = threading.Lock()
-        self._by_name = LoginThrottle()
-        self._by_address = LoginThrottle(4 * FREE_FAILURES)
+        self._throttle = LoginThrottle()
+        self._hashing = HashingQueue()
 
-    def first_run(self) -> str | None:
-        """Make ``admin`` with a random password when there is nobody yet; returns it, to be shown once."""
+    def first_run(self, keep: Callable[[str], object] = lambda _password: None) -> str | None:
+        """Make ``admin`` with a random password when there is nobody yet; returns it.
+
+        ``keep`` is given it before the person is there for good: what it raises undoes that.
+        """
         with self._store.read() as connection:
             if _anybody(connection):
                 return None
@@ -65,6 +68,7 @@ class Users:
         with self._store.write() as connection:
             if _anybody(connection):  # another process that started with us was first
                 return None
+            keep(password)
             _add(connection, "admin", hashed, {EVERY_SITE: Role.ADMIN}, SYSTEM, now_ms)
         return password
 
@@ -120,20 +124,37 @@ class Users:
 
         Raises:
             LoginRefused: name or password is wrong, or too many were.
+            Transient: too many log in at this moment.
         """
         now_ms = self._clock_ms()
-        with self._lock:
-            wait_ms = max(self._by_name.wait_ms(name, now_ms), self._by_address.wait_ms(address, now_ms))
-        if wait_ms:
+        if wait_ms := self._throttle.reserve(name, address, now_ms):
             raise LoginRefused(wait_ms)
-        with self._store.read() as connection:
-            hashed = _hash_of(connection, name)
-        # An unknown name costs as much time as a wrong password.
-        right = is_password(password[:MAX_LENGTH], hashed or _hash_of_nobody()) and hashed is not None
-        self._count(name, address, now_ms, right=right)
-        if not right:
+        try:
+            started = self._try(name, password[:MAX_LENGTH], now_ms)
+        except Transient:
+            self._throttle.not_tried(name, address)
+            raise
+        if started is None:
             raise LoginRefused
-        return self._start(name, now_ms)
+        self._throttle.succeeded(name, address)
+        return started
+
+    def _try(self, name: str, password: str, now_ms: int) -> tuple[str, Session] | None:
+        """Return a session if the password is right: again if the stored hash became another one meanwhile."""
+        for _ in range(3):
+            with self._store.read() as connection:
+                hashed = _hash_of(connection, name)
+            known = hashed or _hash_of_nobody()  # an unknown name costs as much time as a wrong password
+            with self._hashing.turn():
+                right = is_password(password, known)
+                renewed = hash_password(password) if is_outdated(known) else known  # wrong or right, in the same time
+            if not right or hashed is None:
+                return None
+            with self._store.write() as connection:
+                if _hash_of(connection, name) == hashed:
+                    connection.execute(update(users).where(users.c.name == name).values(password_hash=renewed))
+                    return self._start_in(connection, name, now_ms)
+        return None
 
     def session_of(self, token: str) -> Session | None:
         """Return the session that ``token`` belongs to, if it still holds."""
@@ -155,23 +176,17 @@ class Users:
             audit.record(connection, session.person.name, "session.end", session.person.name, {}, self._clock_ms())
 
     def _start(self, name: str, now_ms: int) -> tuple[str, Session]:
+        with self._store.write() as connection:
+            return self._start_in(connection, name, now_ms)
+
+    def _start_in(self, connection: Connection, name: str, now_ms: int) -> tuple[str, Session]:
         token = secrets.token_urlsafe(32)
         expires_ms = now_ms + SESSION_MS
         row = {"token_sha256": _digest(token), "name": name, "created_ms": now_ms, "used_ms": now_ms}
-        with self._store.write() as connection:
-            connection.execute(delete(sessions).where(sessions.c.expires_ms < now_ms))
-            connection.execute(insert(sessions).values(**row, expires_ms=expires_ms))
-            audit.record(connection, name, "session.start", name, {}, now_ms)
-            person = _person(connection, name)
-        return token, Session(person, _digest(token), expires_ms)
-
-    def _count(self, name: str, address: str, now_ms: int, *, right: bool) -> None:
-        with self._lock:
-            if right:
-                self._by_name.succeeded(name)
-                return
-            self._by_name.failed(name, now_ms)
-            self._by_address.failed(address, now_ms)
+        connection.execute(delete(sessions).where(sessions.c.expires_ms < now_ms))
+        connection.execute(insert(sessions).values(**row, expires_ms=expires_ms))
+        audit.record(connection, name, "session.start", name, {}, now_ms)
+        return token, Session(_person(connection, name), _digest(token), expires_ms)
 
     def _known(self, connection: Connection, name: str) -> None:
         if _hash_of(connection, name) is None:

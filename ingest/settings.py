@@ -36,6 +36,8 @@ class ShardSettings(msgspec.Struct, frozen=True, kw_only=True):
     inbox_messages: int = 20_000  # beyond it the MQTT thread waits and TCP slows the broker down
     events_per_s: float = 50.0  # per device, averaged; a gate at rush hour does 2
     events_burst: float = 500.0
+    alarms_per_s: float = 200.0  # life safety, per device, beside the rest; a detector at its worst says ten
+    alarms_burst: float = 2_000.0
     readings_per_s: float = 10.0  # telemetry per device
     readings_burst: float = 100.0
 
@@ -65,8 +67,8 @@ def broker_address(url: str, password: Secret = NO_PASSWORD, ca_file: Path | Non
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"mqtt.url: {error}; expected mqtt://[user:password@]host[:port]") from None
+    except ValueError:
+        raise ConfigurationError("mqtt.url: no number as port; expected mqtt://[user:password@]host[:port]") from None
     if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname:
         raise ConfigurationError("mqtt.url has no host or is not mqtt(s): expected mqtt://[user:password@]host[:port]")
     tls = parts.scheme == "mqtts"

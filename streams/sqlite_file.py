@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from contracts.errors import Permanent, Transient
+from system.private_files import make_file, make_folder
 
 _TRANSIENT_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED}
 _PRAGMAS = """
@@ -35,7 +36,8 @@ def connect(path: Path, schema: str = "", *, readonly: bool = False) -> sqlite3.
                 ),
                 schema,
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
+        make_file(path)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         return _run(connection, _PRAGMAS + schema)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def replace_durably(path: Path, pieces: Iterable[bytes], mode: int = 0o644) -> None:
+def replace_durably(path: Path, pieces: Iterable[bytes], mode: int = 0o600) -> None:
     """Write ``path`` all or nothing: under another name, synced, renamed, the folder synced."""
     temporary = path.with_name(path.name + ".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)

@@ -21,7 +21,7 @@ def run(config: Path | None) -> None:
 
     When devices were last heard is read from the log, from ten minutes before the start on. Several may run over one
     PostgreSQL if they share evidence.folder. Ctrl-C or SIGTERM ends it in order; servers that are away are waited for.
-    The first one makes the user `admin` and shows its password once.
+    The first one makes the user `admin`; its password is in the file first-password, which only its account may read.
     """
     settings = load_settings(config)
     from app.wiring.console_process import wire_console

@@ -26,7 +26,7 @@ def command(*, as_json: bool, config: Path | None) -> None:
     settings = load_settings(config)
     rest = district.checks_of(settings) if settings.log.on_kafka else machine.checks_of(settings)
     worst = False
-    for line in [ok("settings", settings.log.url), *lines_of([*everywhere.checks_of(settings), *rest])]:
+    for line in [ok("settings", str(settings.log.url)), *lines_of([*everywhere.checks_of(settings), *rest])]:
         click.echo(msgspec.json.encode(line).decode() if as_json else text_of(line))
         worst = worst or line.level is Level.FAIL
     sys.exit(1 if worst else 0)

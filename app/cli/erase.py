@@ -45,6 +45,8 @@ def command(
     names it; ask again when it has ended. May run beside `linli run`, which then forgets the reference too. Kept of it
     is a digest, which names nobody.
 
+    A store that cannot be read is passed over; its line says so, and the exit code is 1. Erase again when it is mended.
+
     `linli erase verify` looks again everywhere, and fails when something is still there past its date.
     """
     context.obj = config
@@ -64,6 +66,8 @@ def command(
         answers = erase_everywhere(stores, Erasure(site, kind, digest_of(site, kind, ref), wall_ms()))
     for answer in answers:
         click.echo(_line(answer))
+    if wrong := sum(answer.outcome is ErasureOutcome.STILL_THERE for answer in answers):
+        raise Permanent(f"{wrong} stores still hold what was to be erased; mend what their lines say, and erase again")
 
 
 @command.command("verify")

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from app.cli.command_line import pass_settings
-from app.settings.kinds import without_password
 from app.settings.settings import Settings
 
 
@@ -78,4 +77,4 @@ def forget(settings: Settings, shard: tuple[int, int]) -> None:
 
     wired = shard_settings(settings, *shard, partitions=shard[1], log_id="")
     forget_session(broker_address(wired.mqtt_url, wired.password, wired.ca_file), wired.client_id)
-    click.echo(f"{client_id_of(settings, *shard)} is forgotten at {without_password(settings.mqtt.url)}", err=True)
+    click.echo(f"{client_id_of(settings, *shard)} is forgotten at {settings.mqtt.url}", err=True)

@@ -17,7 +17,7 @@ def command(config: Path | None, accept_cut: bool) -> None:  # noqa: FBT001 - cl
     """Run one community: broker (unless one answers already), ingest, rules, incidents, console; edge boxes run apart.
 
     Ctrl-C or SIGTERM ends it in order. Killed, it goes on where it was at the next start. The first start makes the
-    user `admin` and shows its password once.
+    user `admin`; its password is in the file first-password in the data folder. Delete it once it was read.
 
     After an update of the rules it starts only if the version before has ended in order. If that one was killed, start
     it once more and end it, or accept that some records are judged twice (--accept-cut); an alarm says which.

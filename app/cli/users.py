@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from app.settings.loading import load_settings
+from app.wiring.console import first_password_file
 from app.wiring.stores import open_incidents
 from contracts.errors import ConfigurationError
 from identity.passwords import random_password
@@ -64,6 +65,8 @@ def password(config: Path | None, name: str, *, password_stdin: bool) -> None:
     new = _read_password() if password_stdin else random_password()
     with _users(config) as users:
         users.set_password(name, new, actor=_ACTOR)
+    if name == "admin":
+        first_password_file(load_settings(config)).unlink(missing_ok=True)
     _tell_password(name, new, made=not password_stdin)
 
 

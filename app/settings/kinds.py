@@ -5,6 +5,7 @@ A file and the environment both give texts; a kind turns one into a typed value 
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
@@ -15,6 +16,7 @@ import msgspec
 
 from contracts.errors import ConfigurationError
 from contracts.names import is_id
+from contracts.secret_urls import SecretUrl, shown_url
 from streams.results.influx_url import parse_influx
 
 T = TypeVar("T")
@@ -44,22 +46,9 @@ class Kind(msgspec.Struct, Generic[T], frozen=True):
     hide: Callable[[str], str] = str
 
 
-def without_password(url: str) -> str:
-    """Return a URL as people may see it.
-
-    >>> without_password("mqtt://ingest:tulip@broker:1883")
-    'mqtt://ingest:***@broker:1883'
-    """
-    return re.sub(r"^([a-z][a-z0-9+.-]*://[^/?#]*?):[^/?#]*@", r"\1:***@", url)
-
-
-def without_query(url: str) -> str:
-    """Return a URL as people may see it whose query may be a key.
-
-    >>> without_query("https://robot.example/send?access_token=tulip")
-    'https://robot.example/send?***'
-    """
-    return re.sub(r"\?.*", "?***", without_password(url), flags=re.DOTALL)
+def revealed(url: str) -> str:
+    """Return the text of a URL with what is secret in it: for reading it anew, not for people."""
+    return str.__str__(url)
 
 
 def whole(low: int, high: int) -> Kind[int]:
@@ -97,9 +86,9 @@ def some_of(kind: type[E]) -> Kind[tuple[E, ...]]:
     return Kind(parse, ",".join)
 
 
-def url(*schemes: str, hide: Callable[[str], str] = without_password) -> Kind[str]:
+def url(*schemes: str) -> Kind[str]:
     """Return the kind of URLs with one of these schemes."""
-    return Kind(lambda text: _with_scheme(text, schemes), hide=hide)
+    return Kind(lambda text: SecretUrl(_with_scheme(text, schemes)), revealed, hide=shown_url)
 
 
 def optional(kind: Kind[str]) -> Kind[str]:
@@ -114,15 +103,15 @@ def sqlite_or(*schemes: str, parse: Callable[[str], str] = str) -> Kind[str]:
         if text.startswith("sqlite:"):
             if not text.startswith(SQLITE) or text == SQLITE:
                 raise ValueError("expected sqlite:///PATH")
-            return text
-        return parse(_with_scheme(text, ("sqlite", *schemes)))
+            return SecretUrl(text)
+        return SecretUrl(parse(_with_scheme(text, ("sqlite", *schemes))))
 
-    return Kind(parse_any, under=_url_under, hide=without_password)
+    return Kind(parse_any, revealed, _url_under, shown_url)
 
 
 def no_password(text: str) -> str:
     """Return a URL that has no password in it. Raise ValueError saying where it belongs."""
-    user, at, _ = text.partition("://")[2].partition("@")
+    user, at, _ = text.partition("://")[2].rpartition("@")
     if at and ":" in user:
         raise ValueError("expected no password in the URL: put it into a file and name that in password_file")
     return text
@@ -144,7 +133,7 @@ def _with_scheme(text: str, schemes: Iterable[str]) -> str:
 
 
 def _url_under(text: str, folder: Path) -> str:
-    return f"{SQLITE}{folder / text.removeprefix(SQLITE)}" if text.startswith(SQLITE) else text
+    return SecretUrl(f"{SQLITE}{folder / text.removeprefix(SQLITE)}") if text.startswith(SQLITE) else text
 
 
 def _truth(text: str) -> bool:
@@ -187,6 +176,16 @@ def _ids(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _networks(text: str) -> tuple[str, ...]:
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        for name in names:
+            ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        raise ValueError("expected addresses or networks, such as 127.0.0.1, 10.0.0.0/8, with commas") from None
+    return tuple(names)
+
+
 def _site_days(text: str) -> Mapping[str, int]:
     pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
     days = {site: int(number) for site, _, number in pairs if is_id(site) and re.fullmatch(r"[0-9]{1,5}", number)}
@@ -212,6 +211,7 @@ OPTIONAL_PATH: Kind[Path | None] = Kind(
 PORT: Kind[int] = Kind(_port)
 PORT_OR_OFF: Kind[int | None] = Kind(_port_or_off, lambda port: OFF if port is None else str(port))
 IDS: Kind[tuple[str, ...]] = Kind(_ids, ",".join)
+NETWORKS: Kind[tuple[str, ...]] = Kind(_networks, ",".join)
 SITE_DAYS: Kind[Mapping[str, int]] = Kind(
     _site_days, lambda days: ",".join(f"{site}={number}" for site, number in days.items())
 )

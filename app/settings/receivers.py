@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from app.settings.about import About
-from app.settings.kinds import OPTIONAL_PATH, TRUTH, choice, optional, some_of, url, without_query
+from app.settings.kinds import OPTIONAL_PATH, TRUTH, choice, optional, revealed, some_of, url
 from contracts.errors import ConfigurationError
 from contracts.events import Origin
 from contracts.findings import Severity
@@ -27,7 +27,7 @@ class WebhookTable(msgspec.Struct, frozen=True, kw_only=True):
     """``[webhook]``: one receiver of kind webhook with the name ``webhook``."""
 
     url: Annotated[
-        str, About("receiver of incidents (empty: none)", optional(url("http", "https", hide=without_query)))
+        str, About("receiver of incidents (empty: none)", optional(url("http", "https")))
     ] = ""  # fmt: skip
     secret_file: Annotated[Path | None, About("file with the HMAC secret shared with the receiver", OPTIONAL_PATH)] = (
         None
@@ -91,7 +91,7 @@ def _table_of(webhook: WebhookTable) -> dict[str, object]:
     return {
         "kind": WEBHOOK,
         "name": WEBHOOK,
-        "url": webhook.url,
+        "url": revealed(webhook.url),
         "secret_file": str(webhook.secret_file.absolute()),
         "origins": list(webhook.origins),
         "unverified": webhook.unverified,

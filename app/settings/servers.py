@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from app.settings.about import About
-from app.settings.kinds import IDS, OPTIONAL_PATH, PORT, PORT_OR_OFF, PREFIX, TEXT, choice, url, whole
+from app.settings.kinds import IDS, NETWORKS, OPTIONAL_PATH, PORT, PORT_OR_OFF, PREFIX, TEXT, choice, url, whole
 
 ONLY_SHARD = "linli-ingest-0"
 """The session at the broker of the only shard of ingest, unless ``mqtt.client_id`` names another."""
@@ -84,6 +84,10 @@ class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
     language: Annotated[
         Language, About("language of the page before a user chooses", choice(Language))
     ] = Language.CHINESE  # fmt: skip
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        About("proxies before the page, whose X-Forwarded-For and X-Forwarded-Proto are believed", NETWORKS),
+    ] = ()
 
 
 class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):

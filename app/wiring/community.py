@@ -19,6 +19,7 @@ from app.wiring.incidents import IncidentsService
 from app.wiring.ingest import shard_settings, show_ingest
 from app.wiring.metrics_server import Metrics
 from app.wiring.own_broker import OwnBroker
+from app.wiring.private_stores import close_stores
 from app.wiring.process import on_signal
 from app.wiring.receivers import receivers_of
 from app.wiring.results import ResultsService
@@ -61,6 +62,7 @@ class CommunityProcess:
         self._metrics = Metrics("run")
         with ExitStack() as opened:  # what fails half-way leaves nothing open
             opened.enter_context(FolderLock(settings.log.folder()))
+            close_stores(settings)
             self._open_stores(opened)
             self._build(accept_cut=accept_cut)
             opened.callback(self._results.close)
@@ -111,7 +113,7 @@ class CommunityProcess:
         LOG.info("judging_log", to_position=self._log.end())
         self.rules.partition.open()
         self._metrics.serve(self._settings)
-        first_run(self._incidents)
+        first_run(self._incidents, self._settings)
         self._broker.start()
         shard = self._shard()
         self._start_threads()
@@ -123,7 +125,12 @@ class CommunityProcess:
 
     def wait(self) -> None:
         """Wait for a signal, :meth:`stop` or a failed thread. In the main thread: a broker ends with who started it."""
-        self.threads.wait(self._broker.keep)
+        self.threads.wait(self._keep)
+
+    def _keep(self) -> None:
+        self._broker.keep()
+        if self._server is not None:
+            self._server = self._console.revive(self._server)
 
     def stop(self) -> None:
         """Ask everything to end."""

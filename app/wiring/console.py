@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import structlog
 
 from app.settings.settings import Settings
+from app.wiring.open_files import connections_for, open_files_limit
 from app.wiring.ports import free_port
+from app.wiring.stores import boxes_file
 from app.wiring.threads import Threads
 from console.api.app import build_app
 from console.api.context import Figures
 from console.api.server import Server, serve
 from contracts.durations import HOUR_MS
+from contracts.errors import Permanent
 from evidence.files import EvidenceFiles
 from evidence.uploads import Uploads
 from identity.box_credentials import BoxTokens
@@ -21,8 +25,11 @@ from incidents.alerts.actions import Actions
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
 from inventory.last_seen import DeviceHealth
+from system.durable_files import replace_durably
+from system.private_files import make_folder
 
 LOG = structlog.get_logger("linli")
+FIRST_PASSWORD = "first-password"
 
 
 class ConsoleService:
@@ -36,6 +43,9 @@ class ConsoleService:
         health: when devices were last heard.
         receivers: the names of those who are told.
         figures: of the process, for the page's health.
+
+    Raises:
+        ConfigurationError: so few files may be open that connections would take those that others need.
     """
 
     def __init__(
@@ -49,7 +59,9 @@ class ConsoleService:
         figures: Figures | None = None,
     ) -> None:
         self._settings = settings
+        self._connections = connections_for(open_files_limit())
         self._uploads = Uploads(store, EvidenceFiles(settings.evidence.folder))
+        self._uploads.place(boxes)
         self._app = build_app(
             store=store,
             actions=Actions(store, tuple(receivers)),
@@ -60,6 +72,7 @@ class ConsoleService:
             boxes=boxes,
             figures=figures,
             language=settings.console.language,
+            trusted_proxies=settings.console.trusted_proxies,
         )
 
     def start(self, threads: Threads) -> None:
@@ -70,11 +83,28 @@ class ConsoleService:
     def serve(self) -> Server:
         """Listen where the settings say, or on the next free port."""
         host = self._settings.console.host
-        return serve(self._app, host, free_port(host, self._settings.console.port))
+        return serve(self._app, host, free_port(host, self._settings.console.port), self._connections)
+
+    def revive(self, server: Server) -> Server:
+        """Return ``server``, or a new one at its address when it has died: nothing else ends with it."""
+        if server.is_alive():
+            return server
+        LOG.error("console_died", page=server.url)
+        try:
+            return serve(self._app, server.host, server.port, self._connections)
+        except Permanent as error:
+            LOG.error("console_does_not_start", page=server.url, error=str(error))
+            return server
 
 
-def first_run(store: Store) -> None:
-    """Make the user ``admin`` where there is nobody yet, and show the password once."""
-    password = Users(store).first_run()
-    if password is not None:
-        LOG.warning("first_run", user="admin", password=password, note="shown once; change it with linli users")
+def first_run(store: Store, settings: Settings) -> None:
+    """Make the user ``admin`` where there is nobody yet. The password is in a file of its own, never in a log."""
+    path = first_password_file(settings)
+    make_folder(path.parent)
+    if Users(store).first_run(lambda password: replace_durably(path, [f"{password}\n".encode()])) is not None:
+        LOG.warning("first_run", user="admin", file=str(path), note="log in with what is in the file, then delete it")
+
+
+def first_password_file(settings: Settings) -> Path:
+    """Return where the first start puts the password of ``admin``."""
+    return boxes_file(settings).with_name(FIRST_PASSWORD)

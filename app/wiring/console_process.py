@@ -11,6 +11,7 @@ from app.wiring.console import ConsoleService, first_run
 from app.wiring.incident_figures import IncidentFigures
 from app.wiring.incidents_process import open_stores
 from app.wiring.metrics_server import Metrics
+from app.wiring.private_stores import close_stores
 from app.wiring.process import ProcessContext
 from app.wiring.receivers import receivers_of
 from app.wiring.sources import open_logs
@@ -28,10 +29,11 @@ def wire_console(settings: Settings, context: ProcessContext) -> None:
     Raises:
         ConfigurationError: a setting cannot be used.
     """
+    close_stores(settings)
     names = [profile.name for profile, _ in receivers_of(settings)]
     boxes = BoxTokens(boxes_file(settings))
     store, directory = open_stores(settings, context)
-    context.wait_for("users", partial(first_run, store))
+    context.wait_for("users", partial(first_run, store, settings))
     logs = context.wait_for("log", lambda: open_logs(settings))
     context.on_exit(logs.close)
     heard = LastSeenFollower(logs.readers, wall_ms() - LOOK_BACK_MS)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from contracts.errors import ConfigurationError
+from system.private_files import make_folder
 
 
 class FolderLock:
@@ -23,7 +24,7 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path, key: str = "log.url", name: str = "linli.lock") -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._path = folder / name
         self._key = key
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 import importlib.metadata
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from wsgiref.simple_server import WSGIServer
+from wsgiref.simple_server import WSGIServer, make_server
 
 import structlog
-from prometheus_client import CollectorRegistry, Info, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Info, ProcessCollector, make_wsgi_app
 from prometheus_client.metrics_core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from app.settings.settings import Settings
+from app.wiring.bounded_http import BoundedHttpServer, BoundedHttpServer6, FiguresHandler
 from contracts.errors import ConfigurationError
 from contracts.hops import HOP_BOUNDS_MS, Hop, HopTimes
 
@@ -89,11 +90,16 @@ class Metrics:
 
 def _listen(registry: CollectorRegistry, host: str, wanted: int) -> tuple[WSGIServer, threading.Thread]:
     """Listen on ``wanted`` or the next free port above, so that processes may share one setting; 0 takes any."""
+    kind = BoundedHttpServer6 if ":" in host else BoundedHttpServer
     for port in range(wanted, min(wanted + TRIES, 65_536)) if wanted else [0]:
         try:
-            return start_http_server(port, host, registry)
+            server = make_server(host, port, make_wsgi_app(registry), kind, FiguresHandler)
         except OSError as error:
             last = error
+        else:
+            thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+            thread.start()
+            return server, thread
     raise ConfigurationError(f"metrics.port {wanted} on {host} and the next ones cannot be listened on: {last}")
 
 

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from app.settings.kinds import without_password
 from app.settings.servers import BrokerChoice
 from app.settings.settings import Settings
 from app.wiring.ports import listens
@@ -42,7 +41,7 @@ class OwnBroker:
         if kind is BrokerChoice.OFF or (kind is BrokerChoice.AUTO and listens(host, port)):
             return
         if host not in {"127.0.0.1", "localhost"}:
-            shown = without_password(self._settings.mqtt.url)
+            shown = str(self._settings.mqtt.url)
             raise ConfigurationError(f"mqtt.url {shown!r} does not answer, and a broker is only started on 127.0.0.1")
         self._broker = start_broker(self._folder, port, kind)
         LOG.info("broker_started", broker=self._broker.name, url=self._broker.url)

@@ -58,7 +58,7 @@ def wire_results(settings: Settings, context: ProcessContext) -> None:
     metrics.serve(settings)
     context.on_exit(metrics.close)
     service.start(context.threads)
-    LOG.info("ready", results=settings.results.url.partition("?")[0], partitions=len(partitions))
+    LOG.info("ready", results=str(settings.results.url).partition("?")[0], partitions=len(partitions))
 
 
 def _watch(settings: Settings, cluster: KafkaCluster, context: ProcessContext) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.wiring.children import Child, linli_arguments
 from contracts.errors import Permanent
+from system.private_files import make_file
 
 READY_S = 40.0
 SECRET_FILE = "webhook.secret"
@@ -66,8 +67,8 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 def write_secret(folder: Path, secret: str) -> None:
     """Put the webhook's secret where :func:`start_run` looks for it."""
     file = folder / SECRET_FILE
+    make_file(file)
     file.write_text(secret, encoding="utf-8")
-    file.chmod(0o600)
 
 
 def wait_until_ready(child: Child) -> str:

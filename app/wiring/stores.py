@@ -14,6 +14,7 @@ from app.settings.secret_files import read_secret
 from app.settings.settings import Settings
 from app.settings.stores import sqlite_path
 from contracts.errors import ConfigurationError
+from contracts.secret_urls import SecretUrl, shown_url
 from incidents.store.database import open_database
 from incidents.store.store import Store
 from inventory.inventory import Inventory
@@ -73,11 +74,12 @@ def _with_password(table: str, url: str, password_file: Path | None) -> str:
         return url
     password = read_secret(password_file, f"{table}.password_file").reveal()
     try:
-        return make_url(url).set(password=password).render_as_string(hide_password=False)
-    except ValueError as error:  # a port that is no number
-        raise ConfigurationError(f"{table}.url = {url!r}: {error}") from None
+        return SecretUrl(make_url(url).set(password=password).render_as_string(hide_password=False))
+    except ValueError:
+        raise ConfigurationError(f"{table}.url = {shown_url(url)!r}: its port is no number") from None
     except ArgumentError:
-        raise ConfigurationError(f"{table}.url = {url!r}: expected postgresql://USER@HOST/DATABASE") from None
+        shown = shown_url(url)
+        raise ConfigurationError(f"{table}.url = {shown!r}: expected postgresql://USER@HOST/DATABASE") from None
 
 
 class PostgresTables:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fastapi import FastAPI
 
@@ -12,6 +12,8 @@ from console.api import routes_devices, routes_evidence, routes_incidents, route
 from console.api.context import ConsoleContext, Figures
 from console.api.errors import handle_errors
 from console.api.evidence_access_log import EvidenceAccessLog
+from console.api.feed_places import FeedPlaces
+from console.api.forwarded import Forwarded, networks_of
 from console.api.security_headers import SecurityHeaders
 from console.catalogue import DEFAULT_LANGUAGE
 from evidence.uploads import Uploads
@@ -38,6 +40,7 @@ def build_app(
     figures: Figures | None = None,
     language: str = DEFAULT_LANGUAGE,
     secure_cookies: bool = False,
+    trusted_proxies: Sequence[str] = (),
     heartbeat_s: float = 15.0,
     clock_ms: Clock = wall_ms,
 ) -> FastAPI:
@@ -46,7 +49,8 @@ def build_app(
     Args:
         figures: numbers for ``GET health``, such as frames a second or records behind.
         language: of answers to readers who do not say which they want.
-        secure_cookies: set it when the console is reached over HTTPS.
+        secure_cookies: mark cookies as for HTTPS alone also where neither proxy nor browser says that they use it.
+        trusted_proxies: addresses and networks of proxies, whose ``X-Forwarded-For`` and ``-Proto`` are believed.
         heartbeat_s: how often a quiet stream proves that it lives and that its session holds.
     """
     app = FastAPI(title="Linli console", version=API_VERSION, docs_url=None, redoc_url=None, openapi_url=None)
@@ -63,6 +67,8 @@ def build_app(
         clock_ms=clock_ms,
         secure_cookies=secure_cookies,
         evidence_access_log=EvidenceAccessLog(store, clock_ms),
+        feeds=FeedPlaces(),
+        trusted_proxies=networks_of(trusted_proxies),
         closing=threading.Event(),
         heartbeat_s=heartbeat_s,
     )
@@ -71,6 +77,7 @@ def build_app(
     page_files.serve_page(app)
     handle_errors(app)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(Forwarded, proxies=networks_of(trusted_proxies))
     return app
 
 

@@ -11,7 +11,10 @@ from fastapi import Depends, Request
 
 from console.api.errors import ApiError, words_of
 from console.api.evidence_access_log import EvidenceAccessLog
+from console.api.feed_places import FeedPlaces
+from console.api.forwarded import Network
 from console.api.present import Presenter
+from console.api.session_watch import SessionWatch
 from console.catalogue import MessageCatalogue
 from evidence.uploads import Uploads
 from identity.box_credentials import BoxTokens
@@ -44,6 +47,8 @@ class ConsoleContext(msgspec.Struct, frozen=True, kw_only=True):
     clock_ms: Clock
     secure_cookies: bool
     evidence_access_log: EvidenceAccessLog
+    feeds: FeedPlaces
+    trusted_proxies: tuple[Network, ...]
     closing: threading.Event
     heartbeat_s: float
 
@@ -100,6 +105,12 @@ def reader_of(request: Request) -> Reader:
     """Return who asks."""
     session = session_of(request)
     return Reader(session, Presenter(context_of(request).directory, words_of(request), session.person))
+
+
+def watch_of(request: Request, reader: Reader) -> SessionWatch:
+    """Return what tells whether the reader's session still holds while a long answer is given."""
+    context = context_of(request)
+    return SessionWatch(context.users, request.cookies.get(COOKIE, ""), reader.session, context.heartbeat_s)
 
 
 def words(request: Request) -> MessageCatalogue:

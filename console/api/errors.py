@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from console.api import models
@@ -79,6 +79,10 @@ def handle_errors(app: FastAPI) -> None:
     @app.exception_handler(Transient)
     def _away(request: Request, _error: Transient) -> JSONResponse:
         return _answer(request, 503, "unavailable", {"Retry-After": "2"})
+
+    @app.exception_handler(DataError)
+    def _no_value(request: Request, _error: DataError) -> JSONResponse:
+        return _answer(request, 422, "bad_request")
 
     @app.exception_handler(SQLAlchemyError)
     def _database(request: Request, _error: SQLAlchemyError) -> JSONResponse:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from console.api.bounds import Code, LongText, Version
 from contracts.incidents import AlertAction, FalseAlarmReason
 
 
@@ -31,7 +32,7 @@ class FirstStep(Model):
 class Credentials(Model):
     """A name and a password."""
 
-    name: Annotated[str, Field(max_length=40)]
+    name: Code
     password: Annotated[str, Field(max_length=256)]
 
 
@@ -195,9 +196,9 @@ class ActionIn(Model):
     """An action, and the version that was looked at. ``reason`` is given with ``mark_false`` and only then."""
 
     action: AlertAction
-    version: Annotated[int, Field(ge=1)]
+    version: Version
     reason: FalseAlarmReason | None = None
-    comment: Annotated[str, Field(max_length=2000)] = ""
+    comment: LongText = ""
 
 
 class ChangeOut(Model):

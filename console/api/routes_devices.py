@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from console.api import models
+from console.api.bounds import Code
 from console.api.context import COOKIE, ConsoleContext, ContextIn, ReaderIn, WordsIn
 from identity.roles import Right
 from incidents.store.changes import head
@@ -20,7 +21,7 @@ router = APIRouter(prefix="/api/v1", tags=["operation"])
 def devices(
     reader: ReaderIn,
     context: ContextIn,
-    site: Annotated[list[str], Query(max_length=50)] = [],  # noqa: B006
+    site: Annotated[list[Code], Query(max_length=50)] = [],  # noqa: B006
 ) -> models.DeviceList:
     """Return the devices of the reader's sites: where they are, when last heard, and how they are."""
     now_ms, scope = context.clock_ms(), reader.person.sites(Right.VIEW_DEVICES)

@@ -11,12 +11,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from console.api import models
-from console.api.context import ConsoleContext, ContextIn, Reader, ReaderIn, context_of
+from console.api.bounds import Code, FileHash, ShortText
+from console.api.context import ConsoleContext, ContextIn, Reader, ReaderIn, context_of, watch_of
 from console.api.errors import ApiError
 from contracts.errors import Rejected
 from evidence.content_range import ContentRange, parse_content_range, parse_range
-from evidence.files import OffsetConflict, UploadBusy, WrongHash, check_sha256
-from evidence.store import incidents_naming
+from evidence.files import OffsetConflict, UploadBusy, WrongHash
+from evidence.store import SiteFile, incidents_naming, is_present
+from evidence.uploads import name_of
 from identity.box_credentials import Box
 from identity.roles import Right
 
@@ -28,18 +30,17 @@ _SHOWN = frozenset({"image/jpeg", "image/png", "image/webp", "video/mp4"})
 
 @router.get("/api/v1/evidence/{sha256}", response_class=Response, responses={404: {"model": models.ErrorOut}})
 def view(
-    sha256: str,
+    sha256: FileHash,
+    request: Request,
     reader: ReaderIn,
     context: ContextIn,
-    incident: Annotated[str, Query(max_length=40, description="the incident it is looked at for")] = "",
-    why: Annotated[str, Query(max_length=200)] = "",
+    incident: Annotated[Code, Query(description="the incident it is looked at for")] = "",
+    why: ShortText = "",
     range_: Annotated[str | None, Header(alias="Range", max_length=100)] = None,
 ) -> Response:
     """Return the bytes, or the range asked for. The look is logged before the first byte."""
-    incident_id, mime = _right_to_look(reader, context, check_sha256(sha256), incident)
+    incident_id, mime = _right_to_look(reader, context, sha256, incident)
     files = context.uploads.files
-    if not files.has(sha256):
-        raise ApiError(404, "evidence_pending")
     size = files.size_bytes(sha256)
     try:
         wanted = parse_range(range_, size)
@@ -51,18 +52,23 @@ def view(
     if wanted:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
     media_type = mime if mime in _SHOWN else "application/octet-stream"
-    body = files.read(sha256, start, stop)
+    body = watch_of(request, reader).guard(files.read(sha256, start, stop))
     return StreamingResponse(body, 206 if wanted else 200, headers, media_type)
 
 
 def _right_to_look(reader: Reader, context: ConsoleContext, sha256: str, incident_id: str) -> tuple[str, str]:
-    """Return the incident that gives the right, and the type of the file; 404 also hides what is out of scope."""
+    """Return the incident that gives the right, and the type of the file; 404 also hides what is out of scope.
+
+    A site that names bytes has them only when a box of its own has sent them.
+    """
     with context.store.read() as connection:
         naming = incidents_naming(connection, sha256)
-    for named, site_id, mime in naming:
-        if incident_id in {"", named} and reader.person.may(Right.VIEW_EVIDENCE, site_id):
+        sites = {site_id for _, site_id, _ in naming if is_present(connection, SiteFile(site_id, sha256))}
+    may = [one for one in naming if incident_id in {"", one[0]} and reader.person.may(Right.VIEW_EVIDENCE, one[1])]
+    for named, site_id, mime in may:
+        if site_id in sites and context.uploads.files.has(sha256):
             return named, mime
-    raise ApiError(404, "not_found")
+    raise ApiError(404, "evidence_pending" if may else "not_found")
 
 
 def _headers(sha256: str, mime: str) -> dict[str, str]:
@@ -78,12 +84,12 @@ def _headers(sha256: str, mime: str) -> dict[str, str]:
 
 @router.head("/edge/v1/evidence/{sha256}", response_class=Response)
 def upload_offset(
-    sha256: str, request: Request, authorization: Annotated[str | None, Header(max_length=300)] = None
+    sha256: FileHash, request: Request, authorization: Annotated[str | None, Header(max_length=300)] = None
 ) -> Response:
     """Return ``Upload-Offset``: how many bytes of the box's upload are held."""
     box = _box(context_of(request), authorization)
     try:
-        offset = context_of(request).uploads.offset(box, check_sha256(sha256))
+        offset = context_of(request).uploads.offset(box, sha256)
     except UploadBusy:
         raise ApiError(423, "busy", headers={"Retry-After": "1"}) from None
     return Response(headers={"Upload-Offset": str(offset)})
@@ -96,7 +102,7 @@ def upload_offset(
     responses={202: {"description": "more is wanted, from Upload-Offset on"}, 409: {"model": models.ErrorOut}},
 )
 async def upload(
-    sha256: str,
+    sha256: FileHash,
     request: Request,
     context: ContextIn,
     authorization: Annotated[str | None, Header(max_length=300)] = None,
@@ -106,10 +112,13 @@ async def upload(
     box = _box(context, authorization)
     piece = parse_content_range(content_range, context.uploads.max_file_bytes)
     try:
-        if not await run_in_threadpool(context.uploads.begin, box, check_sha256(sha256), piece):
+        if not await run_in_threadpool(context.uploads.begin, box, sha256, piece):
             return _uploaded(201, piece.total)
-        await _receive(request, context, box, sha256, piece)
-        complete = await run_in_threadpool(context.uploads.end, box, sha256, piece.total)
+        try:
+            await _receive(request, context, box, sha256, piece)
+            complete = await run_in_threadpool(context.uploads.end, box, sha256, piece.total)
+        finally:
+            context.uploads.leave(box, sha256)
     except OffsetConflict as conflict:
         headers = {"Upload-Offset": str(conflict.offset)}
         raise ApiError(409, "offset", headers=headers, offset=conflict.offset) from None
@@ -125,7 +134,7 @@ async def upload(
 async def _receive(request: Request, context: ConsoleContext, box: Box, sha256: str, piece: ContentRange) -> None:
     """Append the body as it comes, never more than the range says."""
     left = piece.stop - piece.start
-    opened = context.uploads.files.upload(box.box_id, sha256, piece.start)
+    opened = context.uploads.files.upload(name_of(box), sha256, piece.start)
     async with contextmanager_in_threadpool(opened) as part:  # syncing to disk must not hold up other connections
         async for data in request.stream():
             if len(data) > left:

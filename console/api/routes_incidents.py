@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from console.api import models
+from console.api.bounds import Code, EpochMs, IncidentId, ShortText
 from console.api.context import ContextIn, Reader, ReaderIn, SameSite
 from console.api.errors import ApiError
 from contracts.findings import Severity
@@ -21,7 +22,7 @@ from incidents.store.records import Incident
 router = APIRouter(prefix="/api/v1", tags=["incidents"])
 
 _MANY = 50
-Codes = Annotated[list[Annotated[str, Query(max_length=40)]], Query(max_length=_MANY)]
+Codes = Annotated[list[Code], Query(max_length=_MANY)]
 _ERRORS: dict[int | str, dict[str, object]] = {
     401: {"model": models.ErrorOut},
     403: {"model": models.ErrorOut},
@@ -38,10 +39,12 @@ def list_incidents(
     state: Annotated[list[AlertState], Query(max_length=_MANY)] = [],  # noqa: B006
     severity: Annotated[list[Severity], Query(max_length=_MANY)] = [],  # noqa: B006
     min_severity: Severity = Severity.INFO,
-    from_ms: Annotated[int | None, Query(alias="from", ge=0, description="onset at or after, epoch ms")] = None,
-    to_ms: Annotated[int | None, Query(alias="to", ge=0, description="onset before, epoch ms")] = None,
-    q: Annotated[str, Query(max_length=200, description="words of number, place, device")] = "",
-    cursor: Annotated[str | None, Query(pattern=r"^([0-2]-)?\d{1,18}$", description="of a list in this order")] = None,
+    from_ms: Annotated[EpochMs | None, Query(alias="from", description="onset at or after, epoch ms")] = None,
+    to_ms: Annotated[EpochMs | None, Query(alias="to", description="onset before, epoch ms")] = None,
+    q: Annotated[ShortText, Query(description="words of number, place, device")] = "",
+    cursor: Annotated[
+        str | None, Query(max_length=20, pattern=r"^([0-2]-)?[0-9]{1,18}$", description="of a list in this order")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     order: Annotated[Order, Query(description="urgent: precedence 0 first, then 1, then 2")] = Order.NEWEST,
 ) -> models.IncidentList:
@@ -66,7 +69,7 @@ def list_incidents(
 
 
 @router.get("/incidents/{incident_id}", responses=_ERRORS)
-def get_incident(incident_id: str, reader: ReaderIn, context: ContextIn) -> models.IncidentDetail:
+def get_incident(incident_id: IncidentId, reader: ReaderIn, context: ContextIn) -> models.IncidentDetail:
     """Return one incident with its findings, their reasons, its evidence and its history."""
     scope = reader.person.sites(Right.VIEW_INCIDENTS)
     with context.store.read() as connection:
@@ -92,7 +95,7 @@ def get_incident(incident_id: str, reader: ReaderIn, context: ContextIn) -> mode
     dependencies=[SameSite],
     responses=_ERRORS | {409: {"model": models.ErrorOut}, 422: {"model": models.ErrorOut}},
 )
-def act(incident_id: str, action: models.ActionIn, reader: ReaderIn, context: ContextIn) -> models.IncidentRow:
+def act(incident_id: IncidentId, action: models.ActionIn, reader: ReaderIn, context: ContextIn) -> models.IncidentRow:
     """Mark it seen, handled or a false alarm. 409 says who was first."""
     with context.store.read() as connection:
         before = read_incident(connection, reader.person.sites(Right.VIEW_INCIDENTS), incident_id)

@@ -34,7 +34,7 @@ def log_in(
         token,
         max_age=SESSION_MS // 1000,
         path="/",
-        secure=context.secure_cookies,
+        secure=context.secure_cookies or _is_https(request),
         httponly=True,
         samesite="strict",
     )
@@ -85,6 +85,14 @@ def rules(reader: ReaderIn) -> list[models.RuleOut]:
 def words_of_page(words: WordsIn) -> models.CatalogueOut:
     """Return every word the page shows, in the language asked for."""
     return models.CatalogueOut(language=words.language, texts=dict(words.texts))
+
+
+def _is_https(request: Request) -> bool:
+    """Return whether the browser uses HTTPS: a proxy of ours says so, or the browser does.
+
+    A proxy that ends TLS often says nothing. ``Origin`` was compared with ``Host``, and no other page can set it.
+    """
+    return request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
 
 
 def _session(session: Session, words: MessageCatalogue) -> models.SessionOut:

@@ -37,8 +37,12 @@ class SecurityHeaders:
             await self._app(scope, receive, send)
             return
 
+        begun = False
+
         async def guarded(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
@@ -47,7 +51,12 @@ class SecurityHeaders:
         if _is_too_large(scope):
             await JSONResponse({"code": "too_large", "message": "413"}, 413)(scope, receive, guarded)
             return
-        await self._app(scope, receive, guarded)
+        try:
+            await self._app(scope, receive, guarded)
+        except Exception:  # an answer of the server itself would have no headers; who serves logs the error
+            if not begun:
+                await JSONResponse({"code": "internal", "message": "500"}, 500)(scope, receive, guarded)
+            raise
 
 
 def _is_too_large(scope: Scope) -> bool:

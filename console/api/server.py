@@ -5,16 +5,24 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
 
+from console.api.connections import MOST_CONNECTIONS, BoundedProtocol, ConnectionLimits, Deadlines
 from console.api.context import ConsoleContext
+from console.api.forwarded import is_proxy
 from contracts.errors import ConfigurationError, Permanent
 
 _START_S = 15.0
 _STOP_S = 5
+_BACKLOG = 64
+"""Connections that the system holds for us; so many may also be taken at once before they are counted."""
+_SHARE_OF_ADDRESS = 4
+"""One address may have so much of all connections: a quarter."""
+_DEADLINES = Deadlines()
 
 
 class Server:
@@ -35,6 +43,11 @@ class Server:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
+    @property
+    def connections(self) -> int:
+        """How many connections there are."""
+        return len(self._server.server_state.connections)
+
     def is_alive(self) -> bool:
         """Return whether it still serves."""
         return self._thread.is_alive()
@@ -47,25 +60,21 @@ class Server:
         self._thread.join(2 * _STOP_S + 5)
 
 
-def serve(app: FastAPI, host: str, port: int) -> Server:
+def serve(
+    app: FastAPI, host: str, port: int, connections: int = MOST_CONNECTIONS, deadlines: Deadlines = _DEADLINES
+) -> Server:
     """Serve ``app`` in a thread; returns when it accepts connections. Port 0 takes a free one.
+
+    Args:
+        connections: how many there may be at once.
+        deadlines: how long a client may let it wait.
 
     Raises:
         ConfigurationError: when the address cannot be used, for instance because the port is taken.
     """
+    context = cast(ConsoleContext, app.state.context)
     listener = _listen(host, port)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        lifespan="off",
-        ws="none",
-        timeout_graceful_shutdown=_STOP_S,
-        h11_max_incomplete_event_size=32 * 1024,
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(_config(app, context, connections, deadlines))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="console", daemon=True)
     thread.start()
     deadline = time.monotonic() + _START_S
@@ -73,7 +82,28 @@ def serve(app: FastAPI, host: str, port: int) -> Server:
         if not thread.is_alive() or time.monotonic() > deadline:
             raise Permanent(f"the console did not start on {host}:{port}")
         time.sleep(0.01)  # uvicorn tells of its start by an attribute only
-    return Server(server, thread, cast(ConsoleContext, app.state.context), host, listener.getsockname()[1])
+    return Server(server, thread, context, host, listener.getsockname()[1])
+
+
+def _config(app: FastAPI, context: ConsoleContext, connections: int, deadlines: Deadlines) -> uvicorn.Config:
+    proxies = context.trusted_proxies
+    limits = ConnectionLimits(
+        connections, max(connections // _SHARE_OF_ADDRESS, 1), lambda address: is_proxy(address, proxies)
+    )
+    return uvicorn.Config(
+        app,
+        http=cast(Any, partial(BoundedProtocol, limits, deadlines)),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="off",
+        ws="none",
+        backlog=_BACKLOG,
+        timeout_keep_alive=cast(int, deadlines.idle_s),
+        timeout_graceful_shutdown=_STOP_S,
+        h11_max_incomplete_event_size=32 * 1024,
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -83,7 +113,7 @@ def _listen(host: str, port: int) -> socket.socket:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
-            listener.listen(128)
+            listener.listen(_BACKLOG)
         except OSError:
             listener.close()
             raise

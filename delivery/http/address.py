@@ -6,6 +6,7 @@ import ipaddress
 from urllib.parse import SplitResult, urlsplit
 
 from contracts.errors import ConfigurationError
+from contracts.secret_urls import shown_url
 
 REMEDY = "use https or set allow_http"
 """What a table of settings with the key ``allow_http`` can do about plain ``http``."""
@@ -35,12 +36,12 @@ def parse_address(url: str, *, allow_http: bool = False, remedy: str = REMEDY) -
 
 
 def shown(parts: SplitResult) -> str:
-    """Return an address as a message may show it: without user, password, query and fragment.
+    """Return an address as a message may show it: without user and password, and what a key may be of the rest.
 
     >>> shown(urlsplit("https://wang:secret@receiver.example/linli?key=secret"))
-    'https://receiver.example/linli'
+    'https://receiver.example/***'
     """
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:80]
+    return shown_url(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")[:80]
 
 
 def target_of(parts: SplitResult) -> str:

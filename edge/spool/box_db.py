@@ -10,6 +10,8 @@ from pathlib import Path
 
 import structlog
 
+from system.private_files import make_file
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spool (id TEXT PRIMARY KEY, created_ms INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS lane (lane TEXT PRIMARY KEY, next_seq INTEGER NOT NULL) STRICT;
@@ -70,6 +72,7 @@ class BoxDb:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    make_file(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode=WAL")

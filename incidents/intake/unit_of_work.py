@@ -115,7 +115,7 @@ class IntakeUnitOfWork:
 
     def name_evidence(self, incident_id: str, finding: Finding, at_ms: int) -> None:
         """Note the evidence that a finding names; the rows are written at the end."""
-        self._evidence += [NamedEvidence(incident_id, ref, at_ms) for ref in finding.evidence]
+        self._evidence += [NamedEvidence(incident_id, finding.site_id, ref, at_ms) for ref in finding.evidence]
 
     def change(self, incident: Incident, kind: ChangeKind, at_ms: int) -> None:
         """Number a visible change; its row is written at the end."""

@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError
 from contracts.errors import ConfigurationError
 from contracts.extras import not_installed
 from incidents.store.leases import Leases, UncontestedLeases
+from system.private_files import make_file, make_folder
 
 T = TypeVar("T")
 
@@ -127,7 +128,8 @@ class SqliteDatabase:
     def __init__(self, url: URL, synchronous: str) -> None:
         if not url.database or url.database == ":memory:":
             raise ConfigurationError("incidents url: SQLite needs a file, such as sqlite:///data/incidents.db")
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(Path(url.database).parent)
+        make_file(Path(url.database))
         # As many connections as the console's thread pool may ask for at once: a burst of pages must not starve it.
         self._engine = create_engine(url, pool_size=8, max_overflow=64)
         self._writing = threading.Lock()

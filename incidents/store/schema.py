@@ -167,15 +167,18 @@ attempts = Table(
 evidence = Table(
     "evidence",
     metadata,
-    Column("sha256", Text, primary_key=True),
+    Column("site_id", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("box_id", Text),
     Column("reason", Text, nullable=False),
     Column("asked_ms", BigInteger, nullable=False),
     Column("settled_ms", BigInteger),
+    PrimaryKeyConstraint("site_id", "sha256"),
     Index("evidence_by_state", "state", "asked_ms"),
 )
+"""What a site asked for or has. Another site that names the same bytes has a row of its own, or nothing."""
 
 incident_evidence = Table(
     "incident_evidence",

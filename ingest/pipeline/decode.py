@@ -23,7 +23,7 @@ from contracts.events import (
     SpoolMark,
     TagSeen,
 )
-from contracts.names import DeviceClass, Topic, check_id, is_id
+from contracts.names import DeviceClass, Topic, check_id, is_id, is_sha256
 from ingest.pipeline.channel_rules import INBOUND, KINDS_OF_CHANNEL, KINDS_OF_CLASS
 from ingest.pipeline.json_depth import check_depth
 from ingest.settings import MAX_PAYLOAD_BYTES
@@ -61,7 +61,7 @@ def decode(topic: Topic, payload: bytes, unnamed: str) -> DeviceEvent:
     """
     if topic.channel not in INBOUND:
         raise Rejected(RejectReason.WRONG_CHANNEL, f"devices do not send events on {topic.channel}")
-    event = _parse(payload, topic, unnamed)
+    event = _without_bad_evidence(_parse(payload, topic, unnamed))
     _check_speaker(topic, event)
     _check_channel_rules(topic, event)
     _check_content(event)
@@ -167,6 +167,12 @@ def _check_channel_rules(topic: Topic, event: DeviceEvent) -> None:
         raise Rejected(
             RejectReason.WRONG_DEVICE, f"a device of class {topic.device_class} does not say {kind_of(event)}"
         )
+
+
+def _without_bad_evidence(event: DeviceEvent) -> DeviceEvent:
+    """Return the event without evidence that no file can have the name of: what happened matters more."""
+    good = tuple(ref for ref in event.evidence if is_sha256(ref.sha256))
+    return event if len(good) == len(event.evidence) else msgspec.structs.replace(event, evidence=good)
 
 
 def _check_content(event: DeviceEvent) -> None:

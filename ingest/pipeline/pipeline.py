@@ -127,6 +127,7 @@ class IngestPipeline:
         self.clocks = ClockRules()
         self._lanes = LaneGuard()
         self._events = TokenBuckets(settings.events_per_s, settings.events_burst)
+        self._alarms = TokenBuckets(settings.alarms_per_s, settings.alarms_burst)
         self._readings = TokenBuckets(settings.readings_per_s, settings.readings_burst)
         self._deferred: DelayQueue[Deferred] = DelayQueue()
 
@@ -211,10 +212,14 @@ class IngestPipeline:
     def _paced(
         self, topic: Topic, arrival: Arrival, event: DeviceEvent, partition: int, pending_ack: PendingAck, now_ms: int
     ) -> MessageOutcome:
-        """Spool rows are paced by their acknowledgements, life safety by nothing; everyone else by a bucket."""
-        if event.spool is not None or is_life_safety(event):
-            return Accepted(event, partition, pending_ack)
+        """Spool rows are paced by their acknowledgements, everyone else by a bucket.
+
+        Life safety has a bucket of its own, so it never waits behind what else a device says. Over that it is paced as
+        everything is: no device has thousands of emergencies at once.
+        """
         key = (event.site_id, event.source_id)
+        if event.spool is not None or (is_life_safety(event) and self._alarms.take(key, now_ms)):
+            return Accepted(event, partition, pending_ack)
         if topic.channel is Channel.TELE:
             if self._readings.take(key, now_ms):
                 return Accepted(event, partition, pending_ack)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from contracts.errors import ConfigurationError, Permanent
+from system.private_files import make_folder
 
 LOOPBACK = "127.0.0.1"
 START_S = 10.0
@@ -109,7 +110,7 @@ class MosquittoChild:
     protocol = "5"
 
     def __init__(self, program: str, folder: Path, port: int, settings: str | None = None) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self.port, self._log = port, folder / "mosquitto.log"
         file = folder / "mosquitto.conf"
         file.write_text(settings or settings_text(folder, port), encoding="utf-8")

@@ -18,6 +18,7 @@ from contracts.durations import HOUR_MS, MINUTE_MS
 from contracts.errors import ConfigurationError, RejectReason
 from ingest.pipeline.scrub import scrub, scrub_topic
 from streams.sqlite_file import connect, transaction
+from system.private_files import make_folder
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS letters (
@@ -91,7 +92,7 @@ class DeadLetters:
 
     def __init__(self, folder: Path, copy_to: Callable[[str, bytes], None] | None = None) -> None:
         self._copy_to = copy_to
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._cipher = _cipher(folder / "key")
         self._db = connect(folder / "dead-letters.db", SCHEMA)
         self._lock = threading.Lock()

@@ -38,6 +38,7 @@ from streams.archive.segment import (
     seal_part,
 )
 from system.durable_files import replace_durably, sync_folder
+from system.private_files import make_folder
 
 KEY_FILE = "keys"
 Content = ConfigurationPart | BatchesPart
@@ -52,7 +53,7 @@ class Archive:
     """
 
     def __init__(self, folder: Path, key_file: Path | None = None) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self.folder = folder
         self.keys = SiteKeys(key_file or folder / KEY_FILE)
         self.catalogue = ArchiveCatalogue(folder / "archive.db")
@@ -98,7 +99,7 @@ class Archive:
     def _write(self, head: SegmentHead, pieces: Sequence[bytes], parts: Sequence[Content]) -> Segment:
         path = self.folder / file_name(head)
         if not path.parent.exists():
-            path.parent.mkdir()
+            make_folder(path.parent)
             sync_folder(self.folder)
         replace_durably(path, pieces, mode=0o600)
         digest = hashlib.sha256()

@@ -12,6 +12,7 @@ from pathlib import Path
 from contracts.errors import ConfigurationError
 from streams.archive.segment import NONCE_BYTES
 from system.durable_files import replace_durably
+from system.private_files import make_folder
 
 KEY_BYTES = 32
 _LINE = re.compile(r"([a-z0-9][a-z0-9_-]{0,39}) = ([0-9a-f]{64})", re.ASCII)
@@ -70,7 +71,7 @@ class SiteKeys:
         return {match[1]: bytes.fromhex(match[2]) for match in found if match}
 
     def _write(self, keys: dict[str, bytes]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         text = "".join(f"{site_id} = {key.hex()}\n" for site_id, key in sorted(keys.items()))
         replace_durably(self.path, [text.encode()], mode=0o600)
 

@@ -15,6 +15,7 @@ from kafka.admin import ConfigResource, ConfigResourceType  # type: ignore[impor
 from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]
 
 from contracts.errors import ConfigurationError, LinliError, LogBroken, Permanent, Transient
+from contracts.secret_urls import shown_url
 from streams.kafka.follower import KafkaFollower
 from streams.kafka.sender import KafkaSender
 from streams.kafka.tails import KafkaTail, KafkaTails
@@ -46,7 +47,7 @@ def parse_kafka_url(url: str) -> list[str]:
     >>> parse_kafka_url("kafka://a:1,b")
     ['a:1', 'b:9092']
     """
-    wrong = ConfigurationError(f"{url!r} is no Kafka URL; expected kafka://host:port[,host:port…]")
+    wrong = ConfigurationError(f"{shown_url(url)!r} is no Kafka URL; expected kafka://host:port[,host:port…]")
     parts = urlsplit(url)
     if parts.scheme != "kafka" or not parts.netloc or parts.path.strip("/") or parts.query:
         raise wrong

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from contracts.errors import ConfigurationError
+from contracts.secret_urls import shown_url
 
 FORM = "influx://HOST[:PORT]/DATABASE[?version=1|2|3&org=ORG&rp=POLICY&tls=true|false]"
 _PORTS = {1: 8086, 2: 8086, 3: 8181}
@@ -78,5 +79,4 @@ def parse_influx(url: str) -> InfluxAddress:
 
 
 def _wrong(url: str, why: str) -> ConfigurationError:
-    shown = url if "@" not in url else f"influx://…@{url.rpartition('@')[2]}"
-    return ConfigurationError(f"results.url {shown!r}: {why}; expected {FORM}")
+    return ConfigurationError(f"results.url {shown_url(url)!r}: {why}; expected {FORM}")

@@ -196,7 +196,7 @@ def test_a_broken_line_of_boxes_is_an_error_at_the_start_and_locks_nobody_out_la
 
 
 def test_a_box_has_a_quota_for_what_no_incident_names(tmp_path: Path) -> None:
-    world = World(tmp_path, quota_bytes=300_000)
+    world = World(tmp_path, quota_bytes=400_000)
     assert _put(world, 0, len(CLIP)).status_code == 201
     other = b"y" * 100_000
     url = f"/edge/v1/evidence/{hashlib.sha256(other).hexdigest()}"
@@ -213,7 +213,7 @@ def test_what_never_came_expires_and_what_nobody_named_is_deleted(world: World) 
     assert world.uploads.keep_house() == 1
     assert not world.files.has(SHA)
     with world.store.write() as connection:
-        assert expire_evidence(connection, world.clock()) == ["c" * 64]
+        assert expire_evidence(connection, world.clock()) == [("s1", "c" * 64)]
     assert _states(world, incident_id) == ["expired"]
 
 
@@ -269,7 +269,7 @@ def test_a_damaged_sealed_file_is_refused_not_shown(tmp_path: Path, damage: str)
     key, path = os.urandom(32), tmp_path / "f"
     plain = os.urandom(2 * CHUNK_BYTES + 10)
     seal(path, key, "name", len(plain), [plain])
-    raw, header, step = bytearray(path.read_bytes()), 28, CHUNK_BYTES + 16
+    raw, header, step = bytearray(path.read_bytes()), 44, CHUNK_BYTES + 16
     if damage == "flip":
         raw[header + 5] ^= 1
     if damage == "cut":

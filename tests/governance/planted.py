@@ -23,7 +23,7 @@ from contracts.events import (
 from contracts.findings import Fact, Finding, Subject, SubjectKind
 from contracts.names import DeviceClass
 from evidence.files import EvidenceFiles
-from evidence.store import settle_evidence
+from evidence.store import SiteFile, settle_evidence
 from incidents.store.records import EvidenceState
 from incidents.store.store import Store
 from ingest.shard.dead_letters import DeadLetters
@@ -98,7 +98,13 @@ def plant_evidence(folder: Path, store: Store, data: bytes) -> None:
     files.finish("b1", sha_of(data))
     with store.write() as connection:
         settle_evidence(
-            connection, sha_of(data), EvidenceState.PRESENT, wall_ms(), box_id="b1", size_bytes=len(data), reason=""
+            connection,
+            SiteFile("s1", sha_of(data)),
+            EvidenceState.PRESENT,
+            wall_ms(),
+            box_id="b1",
+            size_bytes=len(data),
+            reason="",
         )
 
 

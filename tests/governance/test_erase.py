@@ -30,7 +30,7 @@ from edge.spool.box_db import BoxDb
 from edge.spool.spool import Spool
 from evidence.content_range import ContentRange
 from evidence.files import EvidenceFiles
-from evidence.store import erase_evidence, is_erased
+from evidence.store import SiteFile, erase_evidence, is_erased
 from evidence.uploads import Uploads
 from governance.erasing import erase, verify
 from governance.erasure_answers import ErasureOutcome, ErasureResult
@@ -203,7 +203,7 @@ def test_evidence_that_was_erased_is_not_taken_again(tmp_path: Path) -> None:
         uploads = Uploads(store, EvidenceFiles(tmp_path / "evidence"))
         box = Box(box_id="b1", site_id="s1", token_sha256="")
         with store.write() as connection:
-            erase_evidence(connection, [sha_of(STILL)], 1)
+            erase_evidence(connection, [SiteFile("s1", sha_of(STILL))], 1)
         assert not uploads.begin(box, sha_of(STILL), ContentRange(0, len(STILL), len(STILL)))
         assert uploads.begin(box, sha_of(SEEN), ContentRange(0, len(SEEN), len(SEEN)))
 
@@ -214,18 +214,18 @@ def test_an_upload_that_was_under_way_when_its_bytes_were_erased_leaves_nothing(
         files = EvidenceFiles(tmp_path / "evidence")
         uploads = Uploads(store, files)
         assert uploads.begin(box, sha_of(STILL), ContentRange(0, size, size))
-        with files.upload("b1", sha_of(STILL), 0) as part:
+        with files.upload("s1~b1", sha_of(STILL), 0) as part:
             part.append(STILL)
         with store.write() as connection:
-            erase_evidence(connection, [sha_of(STILL)], 1)
+            erase_evidence(connection, [SiteFile("s1", sha_of(STILL))], 1)
         assert uploads.end(box, sha_of(STILL), size)
         assert not files.has(sha_of(STILL))
-        with files.upload("b1", sha_of(SEEN), 0) as part:
+        with files.upload("s1~b1", sha_of(SEEN), 0) as part:
             part.append(SEEN[:100])
         files.remove(sha_of(SEEN))
-        assert files.part_bytes("b1") == 0
+        assert files.parts("s1~b1") == {}
         with store.read() as connection:
-            assert is_erased(connection, sha_of(STILL))
+            assert is_erased(connection, SiteFile("s1", sha_of(STILL)))
 
 
 def test_an_erasure_that_was_killed_before_the_files_went_deletes_them_the_next_time(

@@ -24,7 +24,7 @@ from contracts.events import ReferenceKind
 from contracts.findings import Subject, SubjectKind
 from contracts.incidents import AlertAction
 from evidence.files import EvidenceFiles
-from evidence.store import settle_evidence
+from evidence.store import SiteFile, settle_evidence
 from evidence.uploads import Uploads
 from governance import audit
 from governance.erasing import erase
@@ -263,7 +263,9 @@ def test_evidence_goes_after_its_time_unless_an_incident_that_names_it_is_held(t
     files._path(SHA_A).parent.mkdir()
     files._path(SHA_A).write_bytes(b"sealed")
     with store.write() as connection:
-        settle_evidence(connection, SHA_A, EvidenceState.PRESENT, TODAY_MS, box_id="b1", size_bytes=6, reason="")
+        settle_evidence(
+            connection, SiteFile("s1", SHA_A), EvidenceState.PRESENT, TODAY_MS, box_id="b1", size_bytes=6, reason=""
+        )
     uploads, hold = Uploads(store, files, clock_ms=clock), _hold(store, "s1", incident_id)
     clock.advance(720 * HOUR_MS + 1)
     uploads.keep_house(720 * HOUR_MS)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from contracts.errors import ConfigurationError
 from contracts.incidents import AlertAction
 from governance import audit
-from identity.login_throttle import LoginThrottle
 from identity.passwords import hash_password, is_password, random_password
 from identity.roles import ACTION_RIGHTS, RIGHTS, Principal, Right, Role
 from identity.users import LoginRefused, Users
@@ -100,18 +99,6 @@ def test_a_password_is_its_hash_and_nothing_else_is() -> None:
     assert hash_password(PASSWORD) != hashed
     assert PASSWORD not in hashed
     assert random_password() != random_password()
-
-
-def test_a_throttled_key_waits_longer_each_time_and_is_forgotten_after_an_hour() -> None:
-    throttle, waits = LoginThrottle(2), []
-    for n in range(6):
-        throttle.failed("wang", n)
-        waits.append(throttle.wait_ms("wang", n))
-    assert waits == [0, 2000, 4000, 8000, 16_000, 32_000]
-    assert throttle.wait_ms("li", 5) == 0
-    assert throttle.wait_ms("wang", 5 + 3_600_001) == 0
-    throttle.succeeded("wang")
-    assert throttle.wait_ms("wang", 5) == 0
 
 
 def test_every_action_of_people_needs_a_right_that_some_role_has() -> None:

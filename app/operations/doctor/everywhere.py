@@ -11,9 +11,10 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.operations.doctor.report import Check, CheckResult, age, fail, ok, warn
-from app.settings.kinds import without_password
 from app.settings.secret_files import files_named, read_secret, read_secret_if_named, receiver_files
 from app.settings.settings import Settings
+from app.wiring.console import first_password_file
+from app.wiring.private_stores import open_paths, private_paths
 from app.wiring.receivers import receivers_of
 from app.wiring.results import open_results
 from app.wiring.stores import incidents_url, inventory_url, open_inventory
@@ -39,6 +40,7 @@ def checks_of(settings: Settings) -> list[Check]:
     start = "look at its log; `linli check-config` says which setting names it and where that came from"
     return [
         Check("secrets", lambda: secrets(settings), "create the file, readable by Linli's account only"),
+        Check("private", lambda: private(settings), "give the folders and files to Linli's account"),
         Check("receivers", lambda: receivers(settings), "fix what it names: without it no process delivers"),
         Check("mqtt", lambda: mqtt(settings), f"start the broker, or fix mqtt.url, password_file, ca_file; {start}"),
         Check("incidents", lambda: incidents(settings), f"start the database, or fix incidents.url; {start}"),
@@ -59,6 +61,19 @@ def secrets(settings: Settings) -> Iterator[CheckResult]:
     yield ok("secrets", f"{len(named)} files named and readable")
 
 
+def private(settings: Settings) -> Iterator[CheckResult]:
+    """Yield every folder and database that others than Linli's account may read or enter."""
+    for path in open_paths(settings):
+        mode = "700" if path.is_dir() else "600"
+        yield fail("private", f"{path} may be read by others", f"chmod {mode} {path}; the next start does it as well")
+    first = first_password_file(settings)
+    if first.exists():
+        yield warn(
+            "private", f"{first} still holds the first password of admin", "log in with it, then delete the file"
+        )
+    yield ok("private", f"{sum(1 for _ in private_paths(settings))} folders and files looked at")
+
+
 def receivers(settings: Settings) -> Iterator[CheckResult]:
     """Yield whether every receiver can be told: its address and its secret may be used. Sends nothing."""
     names = [profile.name for profile, _ in receivers_of(settings)]
@@ -67,7 +82,7 @@ def receivers(settings: Settings) -> Iterator[CheckResult]:
 
 def mqtt(settings: Settings) -> Iterator[CheckResult]:
     """Check that the broker takes us, and keeps what comes while ingest is away."""
-    shown = without_password(settings.mqtt.url)
+    shown = str(settings.mqtt.url)
     password = read_secret_if_named(settings.mqtt.password_file, "mqtt.password_file")
     kept = kept_while_away(broker_address(settings.mqtt.url, password, settings.mqtt.ca_file))
     if kept < MESSAGES:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from contracts.secret_urls import SecretUrl
 from delivery.http.address import parse_address
 
 
@@ -29,3 +30,4 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     def __post_init__(self) -> None:
         parse_address(self.url, allow_http=self.allow_http)
+        msgspec.structs.force_setattr(self, "url", SecretUrl(self.url))  # its path or query may be a key

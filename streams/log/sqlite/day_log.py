@@ -18,6 +18,7 @@ from streams.log.port import LogRecord
 from streams.log.sqlite.days import LogDay, day_of
 from streams.sqlite_file import add_column, columns, connect, transaction, undamaged
 from system.clock import wall_ms
+from system.private_files import make_folder
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -43,7 +44,7 @@ class DayLog:
         self._lock = threading.RLock()
         self._files: list[_DayFile] = []
         if not readonly:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         for path in sorted(folder.glob("log-????????.db")):
             self._files.append(_DayFile(path, readonly=readonly))
         if self._files and not self._files[-1].identity:  # its first transaction was never committed: killed before,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ from app.settings.loading import load_settings
 from app.settings.secret_files import files_named, read_secret, read_secret_if_named
 from app.settings.settings import keys
 from contracts.errors import ConfigurationError
+from delivery.http.address import parse_address
+from delivery.receivers.webhook.settings import WebhookSettings
+from ingest.settings import broker_address
+from streams.kafka.cluster import parse_kafka_url
+from streams.results.influx_url import parse_influx
 
 SECRET = "tulip-4711"
 
@@ -62,7 +68,7 @@ def test_it_shows_no_secret_wherever_one_is_written(tmp_path: Path) -> None:
     text = "\n".join(lines(environ).values())
     assert SECRET not in text
     assert "mqtt://ingest:***@broker:1883" in text
-    assert "https://robot.example/send?***" in text
+    assert "https://robot.example/***?***" in text
     assert str(secret) in text
 
 
@@ -110,3 +116,67 @@ def test_the_table_of_keys_has_a_row_for_each() -> None:
     assert [row.split("`")[1] for row in rows[2:]] == list(keys())
     assert rows[2] == "| `mqtt.url` | `mqtt://127.0.0.1:1883` | the broker that devices publish to |"
     assert CliRunner().invoke(linli, ["check-config", "--markdown"]).stdout == keys_as_table()
+
+
+ODD = f"{SECRET}/?#@"
+"""A password with every character that ends a part of a URL."""
+WRITTEN = {
+    "LINLI_MQTT_URL": f"mqtt://ingest:{ODD}@broker:1883",
+    "LINLI_LOG_URL": f"kafka://linli:{ODD}@broker:9092",
+    "LINLI_INCIDENTS_URL": f"postgresql://linli:{ODD}@db/linli",
+    "LINLI_INVENTORY_URL": f"postgresql://linli:{ODD}@db/linli",
+    "LINLI_RESULTS_URL": f"influx://linli:{ODD}@db:8086/linli?version=1&token={SECRET}",
+    "LINLI_WEBHOOK_URL": f"https://linli:{ODD}@robot.example/send/{SECRET}?access_token={SECRET}#{SECRET}",
+}
+"""A secret in every URL that there is."""
+
+
+@pytest.mark.parametrize("variable", WRITTEN)
+@pytest.mark.parametrize("scheme", ["as it is", "wrong"])
+def test_no_url_is_shown_with_its_secret_by_a_list_an_error_or_repr(variable: str, scheme: str) -> None:
+    url = WRITTEN[variable] if scheme == "as it is" else WRITTEN[variable].replace("://", "x://", 1)
+    said = CliRunner().invoke(linli, ["check-config"], env={variable: url})
+    assert SECRET not in said.output and SECRET not in repr(said.exception)
+    assert said.exception is None or isinstance(said.exception, ConfigurationError | SystemExit)
+    assert SECRET not in _said_by(lambda: load_settings(None, {variable: url}))
+
+
+def test_every_setting_that_is_a_url_is_tried_here() -> None:
+    assert set(WRITTEN) == {key.variable for key in keys().values() if key.field == "url"}
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda: broker_address(WRITTEN["LINLI_MQTT_URL"].replace(ODD, f"x:{SECRET}")),
+        lambda: broker_address(f"mqtt://broker:{SECRET}"),
+        lambda: parse_kafka_url(WRITTEN["LINLI_LOG_URL"]),
+        lambda: parse_influx(WRITTEN["LINLI_RESULTS_URL"]),
+        lambda: parse_address(WRITTEN["LINLI_WEBHOOK_URL"]),
+        lambda: parse_address(f"http://robot.example/send/{SECRET}"),
+    ],
+)
+def test_what_takes_a_url_apart_names_no_secret(use: Callable[[], object]) -> None:
+    assert SECRET not in _said_by(use)
+
+
+def _said_by(use: Callable[[], object]) -> str:
+    """What a person may read of it: the error's text, or what is made, as it is printed."""
+    try:
+        made = use()
+    except ConfigurationError as error:
+        return str(error)
+    return f"{made} {made!r}"
+
+
+def test_a_receivers_address_is_not_shown_by_what_holds_it(tmp_path: Path) -> None:
+    file = tmp_path / "linli.toml"
+    file.write_text(
+        f'[[receiver]]\nkind = "webhook"\nname = "duty"\nurl = "https://duty.example/{SECRET}?key={SECRET}"\n'
+        'secret_file = "duty.secret"\n',
+        encoding="utf-8",
+    )
+    loaded = load_settings(file, {})
+    assert SECRET not in repr(loaded) + "\n".join(lines({}, file).values())
+    own = loaded.receiver[0].own
+    assert isinstance(own, WebhookSettings) and own.url == f"https://duty.example/{SECRET}?key={SECRET}"

@@ -53,6 +53,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "console.host": ("0.0.0.0", "0.0.0.0"),
     "console.port": ("0", 0),
     "console.language": ("en", Language.ENGLISH),
+    "console.trusted_proxies": ("127.0.0.1, 10.0.0.0/8", ("127.0.0.1", "10.0.0.0/8")),
     "metrics.host": ("::1", "::1"),
     "metrics.port": ("off", None),
     "webhook.url": ("https://receiver", "https://receiver"),
@@ -88,6 +89,7 @@ WRONG: dict[str, str] = {
     "evidence.retention_hours": "0",
     "console.port": "65536",
     "console.language": "fr",
+    "console.trusted_proxies": "proxy.example",
     "metrics.port": "on",
     "webhook.url": "ftp://x",
     "webhook.origins": "",
@@ -134,7 +136,7 @@ def test_every_key_from_the_environment_is_the_typed_value(key: Key) -> None:
     text, value = OTHERS[key.name]
     loaded = load(None, {key.variable: text})
     assert key.value(loaded.settings) == value != key.default
-    assert type(key.value(loaded.settings)) is type(value)
+    assert isinstance(key.value(loaded.settings), type(value))
     assert loaded.origins[key.name] is ValueOrigin.ENVIRONMENT
 
 

@@ -38,7 +38,8 @@ def test_it_starts_broker_and_page_on_free_ports_and_a_signal_ends_all_in_order(
     with running(tmp_path, settings) as child:
         page = wait_until_ready(child)
         assert f"broker={kind}" in child.tail()
-        assert "password=" in child.tail()  # of the first user, shown once
+        password = (tmp_path / "first-password").read_text().strip()
+        assert len(password) == 20 and password not in child.tail()
         assert listens(HOST, mqtt.port or 0)
         process = psutil.Process(child.pid)
         family = process.children(recursive=True)

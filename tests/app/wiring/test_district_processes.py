@@ -223,7 +223,8 @@ def test_the_console_of_another_process_follows_and_says_when_the_database_is_aw
             process("console", tmp_path, "console", "run", settings=made.settings) as console,
         ):
             page = wait_until_ready(console)
-            (password,) = re.findall(r"password=(\S+)", console.tail(10**6))
+            (file,) = re.findall(r"file=(\S+)", console.tail(10**6))
+            password = (tmp_path / file).read_text(encoding="utf-8").strip()
             ready([worker])
             with closing(logged_in(page, password)) as client:
                 assert [d["name"] for d in client.get("/api/v1/devices").json()["devices"]] == ["North gate"]

@@ -132,6 +132,13 @@ def test_a_device_that_never_stops_is_refused_and_life_safety_never_waits() -> N
         assert isinstance(_say(pipeline, smoke(f"f{n}"), "linli/v1/s1/sensor/smoke-1/evt"), Accepted)
 
 
+def test_life_safety_has_a_bound_of_its_own_for_each_device() -> None:
+    pipeline = _pipeline(alarms_per_s=1, alarms_burst=50, events_per_s=1, events_burst=1)
+    outcomes = [type(_say(pipeline, smoke(f"f{n}"), "linli/v1/s1/sensor/smoke-1/evt")) for n in range(600)]
+    assert outcomes == [Accepted] * 51 + [Deferred] * 500 + [Refused] * 49
+    assert isinstance(_say(pipeline, door()), Accepted)
+
+
 def test_spool_rows_are_paced_by_their_acknowledgement_alone() -> None:
     pipeline = _pipeline(events_per_s=1, events_burst=1)
     outcomes = [_say(pipeline, row(n, stored=True, lane=Lane.BACKLOG), BOX) for n in range(200)]
