@@ -6,12 +6,13 @@ It looks from outside the code that should have done the step, and clears its ow
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, bindparam, exists, select
 
-from contracts.durations import DAY_MS, HOUR_MS
+from contracts.durations import DAY_MS, HOUR_MS, MINUTE_MS
 from contracts.findings import Severity
 from contracts.incidents import AlertState, DeliveryState
 from delivery.deliveries import add_deliveries
@@ -81,6 +82,9 @@ PASSING = (
 )
 """What happened rather than lasts: nothing can fix it, so it is cleared a week after it happened last."""
 
+REPEATED_MS = {AlarmCode.SNAPSHOT_WAITS: 5 * MINUTE_MS}
+"""What whoever sees it says again while it lasts; it is over when it was not said for so long."""
+
 
 class StuckWorkMonitor:
     """Looks over the whole database.
@@ -136,9 +140,14 @@ class StuckWorkMonitor:
         ended = []
         for alarm in standing_alarms(connection, limit=10 * _LIMIT):
             over = alarm.code in _OWN and (alarm.code, alarm.subject) not in standing
-            if over or (alarm.code in PASSING and alarm.last_ms < now_ms - PASSING_MS):
+            if over or alarm.last_ms < now_ms - _ends_after_ms(alarm.code):
                 ended.append((alarm.code, alarm.subject))
         clear_alarms(connection, ended, now_ms)
+
+
+def _ends_after_ms(code: AlarmCode) -> float:
+    """Return after how long an alarm that is not raised again is over by itself."""
+    return PASSING_MS if code in PASSING else REPEATED_MS.get(code, math.inf)
 
 
 def find_stuck(connection: Connection, receivers: Sequence[str], now_ms: int) -> list[RaisedAlarm]:

@@ -39,6 +39,7 @@ class AlarmCode(enum.StrEnum):
     CUT_ACCEPTED = "cut_accepted"  # rules went on from others that had not drained
     PARTITION_STOPPED = "partition_stopped"  # one position failed three times
     PARTITION_STUCK = "partition_stuck"  # the log is ahead of the rules and they do not move
+    SNAPSHOT_WAITS = "snapshot_waits"  # a site's state is too large to be kept now
     LOG_HELD = "log_held"  # the log is over its bound, but somebody has not read it yet
     ARCHIVE_GAP = "archive_gap"  # records were gone before they were archived
     DELIVERY_REJECTED = "delivery_rejected"

@@ -21,12 +21,13 @@ from streams.checkpoints.driver_alarms import DriverAlarm
 from streams.checkpoints.port import CheckpointStore
 from streams.engine.engine import Engine
 from streams.engine.manifest import PartitionManifest, decode_manifest
-from streams.engine.snapshot import SnapshotRow
+from streams.engine.snapshot import RowTooLarge, SnapshotRow
 from streams.log.port import LogReader, LogRecord
 from streams.runtime.anchored_log import AnchoredLog, hash_of
 from streams.runtime.opening import RestorePoint, find_restore_point
 from streams.runtime.snapshot_schedule import SNAPSHOT_EVERY_S, SnapshotSchedule
 from streams.runtime.upgrade import check_not_superseded, check_still_drained
+from streams.runtime.waiting_rows import WaitingRows
 from system.clock import wall_ms
 
 READ_RECORDS = 256
@@ -93,6 +94,7 @@ class PartitionDriver:
         self._on_findings = on_findings
         self.on_alarm = on_alarm
         self._schedule = SnapshotSchedule(monotonic_s)
+        self._waiting = WaitingRows(monotonic_s)
         self._accept_cut = accept_cut
         self._decided: list[Output] = []
         self._last: LogRecord | None = None  # fed last; None: what ``_known_hash`` says
@@ -206,12 +208,15 @@ class PartitionDriver:
     def drain(self) -> None:
         """Save every changed site and mark the partition as drained: another version may go on from here.
 
-        Nothing may be fed afterwards. Raises as :meth:`save`.
+        Without the mark when a site's row is too large: the same version goes on from the row before, but another one
+        would decide again, by other rules, what was decided after that. Nothing may be fed afterwards. Raises as
+        :meth:`save`.
         """
         self._keep_decided()
         if self.position:
             rows = self._rows(self._engine.changed_sites())
-            checkpoint = Checkpoint(rows, self._engine.manifest(self._record_hash(), drained=True))
+            drained = not self._engine.changed_sites()
+            checkpoint = Checkpoint(rows, self._engine.manifest(self._record_hash(), drained=drained))
             self.check(checkpoint)
             self.commit(checkpoint)
 
@@ -221,8 +226,8 @@ class PartitionDriver:
         None when nothing was fed since the last time; above all before anything was: a log that is still empty has no
         name yet that would last.
         """
-        changed = self._engine.changed_sites()[:most_sites]
-        rows = self._rows(self._schedule.take(changed, self._engine.site_ids()))
+        changed = self._waiting.due(self._engine.changed_sites())[:most_sites]
+        rows = self._rows(self._schedule.take(changed, self._waiting.due(self._engine.site_ids())))
         if not rows and self.position == self._saved:
             return None
         self._saved = self.position
@@ -251,8 +256,18 @@ class PartitionDriver:
         self.counts.saved_bytes += sum(len(row.data) for row in checkpoint.rows)
 
     def _rows(self, site_ids: list[str]) -> tuple[SnapshotRow, ...]:
-        record_hash = self._record_hash()
-        return tuple(self._engine.snapshot(site_id, record_hash) for site_id in site_ids)
+        """Return the rows of these sites; one that is too large waits, loudly, and its site stays changed."""
+        record_hash, rows, refused = self._record_hash(), [], False
+        for site_id in site_ids:
+            try:
+                rows.append(self._engine.snapshot(site_id, record_hash))
+                self._waiting.made(site_id)
+            except RowTooLarge as error:
+                self._waiting.refused(site_id, str(error))
+                refused = True
+        if refused:
+            self.on_alarm(DriverAlarm.SNAPSHOT_WAITS, self._waiting.why())
+        return tuple(rows)
 
     def _record_hash(self) -> bytes:
         """Return the hash of the record fed last, empty when unknown; asked for by a row, not for each record."""
