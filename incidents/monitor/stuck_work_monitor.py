@@ -10,7 +10,7 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Connection, bindparam, exists, select
+from sqlalchemy import Connection, and_, bindparam, exists, or_, select
 
 from contracts.durations import DAY_MS, HOUR_MS, MINUTE_MS
 from contracts.findings import Severity
@@ -35,6 +35,9 @@ from system.clock import Clock, wall_ms
 
 OVERDUE_MS = 60_000  # a healthy outbox takes a due row within a second; its longest attempt is some ten
 WAITING_MS = 60_000
+UNDELIVERED_MS = 15 * MINUTE_MS
+UNDELIVERED_LIFE_SAFETY_MS = 2 * MINUTE_MS
+"""News that is older has not arrived, whatever is planned for it: a receiver may be asking for patience for days."""
 CHANGES_KEPT_MS = 7 * DAY_MS
 COUNTED_AFTER_MS = 60_000  # what stays stuck is counted again each minute, not at each look: there may be hundreds
 CHAIN_EVERY_MS = HOUR_MS
@@ -57,7 +60,20 @@ _OVERDUE = (
     .order_by(deliveries.c.due_ms)
     .limit(1)
 )
+_OLDEST = (
+    select(deliveries.c.delivery_id, deliveries.c.created_ms)
+    .where(deliveries.c.receiver == bindparam("to"), deliveries.c.state == DeliveryState.PENDING.value)
+    .where(
+        or_(
+            deliveries.c.created_ms < bindparam("before"),
+            and_(deliveries.c.life_safety, deliveries.c.created_ms < bindparam("urgent_before")),
+        )
+    )
+    .order_by(deliveries.c.life_safety.desc(), deliveries.c.created_ms)
+    .limit(1)
+)
 _OWN = (
+    AlarmCode.DELIVERY_WAITS,
     AlarmCode.DELIVERY_OVERDUE,
     AlarmCode.INCIDENT_UNTOLD,
     AlarmCode.INCIDENT_UNSEEN,
@@ -175,7 +191,17 @@ def _overdue(connection: Connection, receivers: Sequence[str], now_ms: int) -> l
         if row is not None:
             code = AlarmCode.DELIVERY_OVERDUE if receiver in receivers else AlarmCode.RECEIVER_UNKNOWN
             stuck.append(RaisedAlarm(code, receiver, f"{row.delivery_id} since {row.due_ms}"))
+        if receiver in receivers:
+            stuck += _undelivered(connection, receiver, now_ms)
     return stuck
+
+
+def _undelivered(connection: Connection, receiver: str, now_ms: int) -> list[RaisedAlarm]:
+    ages = {"before": now_ms - UNDELIVERED_MS, "urgent_before": now_ms - UNDELIVERED_LIFE_SAFETY_MS}
+    row = connection.execute(_OLDEST, {"to": receiver, **ages}).first()
+    if row is None:
+        return []
+    return [RaisedAlarm(AlarmCode.DELIVERY_WAITS, receiver, f"{row.delivery_id} since {row.created_ms}")]
 
 
 def _untold(connection: Connection, receivers: Sequence[str]) -> list[RaisedAlarm]:

@@ -45,6 +45,7 @@ class AlarmCode(enum.StrEnum):
     DELIVERY_REJECTED = "delivery_rejected"
     DELIVERY_UNCONFIRMED = "delivery_unconfirmed"
     DELIVERY_OVERDUE = "delivery_overdue"  # its sender does not work on it
+    DELIVERY_WAITS = "delivery_waits"  # the oldest news for a receiver has not arrived for long
     RECEIVER_FAILING = "receiver_failing"
     RECEIVER_UNKNOWN = "receiver_unknown"  # rows for a receiver that is no longer configured
     INCIDENT_UNTOLD = "incident_untold"  # no delivery row for a receiver that should have one
