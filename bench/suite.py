@@ -19,6 +19,7 @@ from bench import falling as falling_bench
 from bench import ingest as ingest_bench
 from bench import kafka_ingest as kafka_bench
 from bench import latency as latency_bench
+from bench import memory as memory_bench
 from bench import recovery as recovery_bench
 from bench import results as results_bench
 from bench import streams as streams_bench
@@ -76,6 +77,11 @@ def latency() -> Iterator[Figure]:
             "≤ 300 and ≤ 1,000 ms",
             met=p50 <= 300 and p99 <= 1_000,
         )
+
+
+def memory() -> Iterator[Figure]:
+    """Yield the most memory of `linli run` over 5,856 devices and 20,000 registrations."""
+    yield from memory_bench.figures()
 
 
 def falling() -> Iterator[Figure]:
@@ -154,6 +160,7 @@ SUITE: dict[str, Callable[[], Iterator[Figure]]] = {
     "engine": engine,
     "ingest": ingest,
     "latency": latency,
+    "memory": memory,
     "falling": falling,
     "edge": edge,
     "results": results,
