@@ -12,6 +12,7 @@ import structlog
 from contracts.durations import DAY_MS
 from contracts.errors import Permanent
 from governance import audit
+from governance.audit_retention import prune_audit
 from governance.holds import held_now
 from governance.incident_retention import AT_ONCE, delete_closed_incidents, delete_expired
 from incidents.store.operator_alarms import AlarmCode, clear_alarm, raise_alarm
@@ -113,7 +114,7 @@ class SegmentRetention:
 
 
 class IncidentRetention:
-    """Closed incidents, sessions and alarms."""
+    """Closed incidents, sessions, alarms, and the oldest of the audit log."""
 
     def __init__(self, store: Store, *, days: int) -> None:
         self._store, self._days = store, days
@@ -127,6 +128,8 @@ class IncidentRetention:
                 break
         with self._store.write() as connection:
             delete_expired(connection, now_ms)
+        with self._store.write() as connection:
+            prune_audit(connection, now_ms)
 
 
 class Retention:

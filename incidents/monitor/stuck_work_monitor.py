@@ -17,7 +17,7 @@ from contracts.findings import Severity
 from contracts.incidents import AlertState, DeliveryState
 from delivery.deliveries import add_deliveries
 from evidence.store import expire_evidence
-from governance import audit
+from governance.audit_chain import AuditChain
 from incidents.store.changes import prune
 from incidents.store.operator_alarms import (
     AlarmCode,
@@ -116,7 +116,7 @@ class StuckWorkMonitor:
         self._store = store
         self._receivers = tuple(receivers)
         self._clock_ms = clock_ms
-        self._chain_due_ms = 0
+        self._chain_due_ms, self._chain = 0, AuditChain()
 
     def step(self) -> list[RaisedAlarm]:
         """Look once: raise an alarm for everything stuck, clear those that have ended, expire and prune."""
@@ -141,10 +141,10 @@ class StuckWorkMonitor:
                 self.step()
 
     def _check_chain(self, now_ms: int) -> None:
-        """Read the whole audit log: at the start and every hour, outside the transaction that writes."""
+        """Look at the audit log every hour, outside the transaction that writes."""
         self._chain_due_ms = now_ms + CHAIN_EVERY_MS
         with self._store.read() as connection:
-            number = audit.first_broken(connection)
+            number = self._chain.first_broken(connection)
         with self._store.write() as connection:
             if number is None:
                 clear_alarm(connection, AlarmCode.AUDIT_BROKEN, "audit_log", now_ms)
