@@ -17,7 +17,7 @@ from contracts.findings import Severity
 from contracts.incidents import AlertState, DeliveryState
 from delivery.deliveries import add_deliveries
 from evidence.store import expire_evidence
-from governance.audit_chain import AuditChain
+from governance.audit import AuditChain
 from incidents.store.changes import prune
 from incidents.store.operator_alarms import (
     AlarmCode,

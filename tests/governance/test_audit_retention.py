@@ -13,7 +13,7 @@ from sqlalchemy.exc import DatabaseError
 
 from contracts.durations import HOUR_MS
 from governance import audit
-from governance.audit_chain import AGAIN, AuditChain
+from governance.audit import AGAIN, AuditChain
 from governance.audit_retention import AT_LEAST, KEPT_MS, prune_audit
 from governance.holds import add_hold, end_hold
 from incidents.monitor.stuck_work_monitor import CHAIN_EVERY_MS, StuckWorkMonitor
