@@ -43,6 +43,8 @@ def engine() -> Iterator[Figure]:
     memory = engine_bench.measured(len(events), lambda: engine_bench.in_memory(records, rules))
     yield _speed("events/s of CPU in memory, 8 a batch", memory)
     yield _speed("events/s of CPU from disk, findings durable", engine_bench.durable(batches, len(events)))
+    kept = engine_bench.on_disk(batches[:2_000], 16_000)
+    yield Figure("log on disk, 8 a batch", f"{kept:.0f} B an event", "≤ 100 B", met=kept <= 100)
 
 
 def _speed(what: str, speed: engine_bench.Speed) -> Figure:
