@@ -78,6 +78,16 @@ def in_memory(records: Sequence[bytes], rules: Sequence[Any], *, snapshot_every:
     return findings
 
 
+def on_disk(batches: Sequence[Batch], events: int) -> float:
+    """Return bytes an event of a day log that got one batch at a time."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = DayLog(Path(folder))
+        for batch in batches:
+            log.append([batch])
+        log.close()
+        return sum(path.stat().st_size for path in Path(folder).iterdir()) / events
+
+
 def durable(batches: Sequence[Batch], events: int) -> Speed:
     """Return the embedded driver over a day log on disk: findings and snapshots fsynced."""
     with tempfile.TemporaryDirectory() as folder:
@@ -149,7 +159,9 @@ def main() -> None:
         batches = cut(events, size)
         records = [encode_batch(batch) for batch in batches]
         found = in_memory(records, all_rules())
-        print(f"{size:2} a batch, {sum(map(len, records)) / len(events):.0f} B an event, {found} outputs")
+        kept = on_disk(batches, len(events))
+        said = f"{sum(map(len, records)) / len(events):.0f} B an event, {kept:.0f} B on disk, {found} outputs"
+        print(f"{size:2} a batch, {said}")
         for what, speed in _speeds(batches, records, len(events), 10_000 // size):
             print(f"  {what:42} {speed}")
     print("by rule (CPU of their own code, timers included):")

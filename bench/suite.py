@@ -19,6 +19,7 @@ from bench import falling as falling_bench
 from bench import ingest as ingest_bench
 from bench import kafka_ingest as kafka_bench
 from bench import latency as latency_bench
+from bench import memory as memory_bench
 from bench import recovery as recovery_bench
 from bench import results as results_bench
 from bench import streams as streams_bench
@@ -42,6 +43,8 @@ def engine() -> Iterator[Figure]:
     memory = engine_bench.measured(len(events), lambda: engine_bench.in_memory(records, rules))
     yield _speed("events/s of CPU in memory, 8 a batch", memory)
     yield _speed("events/s of CPU from disk, findings durable", engine_bench.durable(batches, len(events)))
+    kept = engine_bench.on_disk(batches[:2_000], 16_000)
+    yield Figure("log on disk, 8 a batch", f"{kept:.0f} B an event", "≤ 100 B", met=kept <= 100)
 
 
 def _speed(what: str, speed: engine_bench.Speed) -> Figure:
@@ -76,6 +79,11 @@ def latency() -> Iterator[Figure]:
             "≤ 300 and ≤ 1,000 ms",
             met=p50 <= 300 and p99 <= 1_000,
         )
+
+
+def memory() -> Iterator[Figure]:
+    """Yield the most memory of `linli run` over 5,856 devices and 20,000 registrations."""
+    yield from memory_bench.figures()
 
 
 def falling() -> Iterator[Figure]:
@@ -154,6 +162,7 @@ SUITE: dict[str, Callable[[], Iterator[Figure]]] = {
     "engine": engine,
     "ingest": ingest,
     "latency": latency,
+    "memory": memory,
     "falling": falling,
     "edge": edge,
     "results": results,

@@ -48,6 +48,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     site_id: str
     kind: DeliveryKind
     payload: bytes
+    life_safety: bool
     state: DeliveryState
     reason: str
     attempts: int

@@ -24,7 +24,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from contracts.errors import Permanent, Transient
 from contracts.hops import Hop, HopTimes
 from contracts.incidents import DeliveryState
-from delivery.backoff import AttemptOutcome, DeliveryStep, after_attempt
+from delivery.backoff import AttemptOutcome, DeliveryStep, after_attempt, longest_ms
 from delivery.deliveries import Delivery
 from delivery.due import DueDelivery, due_rows
 from delivery.profiles import ReceiverProfile
@@ -160,6 +160,7 @@ class Outbox:
             give_up_ms=self._profile.give_up_ms,
             retry_after_s=made.retry_after_s,
             jitter=self._jitter(),
+            longest_ms=longest_ms(life_safety=due.delivery.life_safety),
         )
         return CompletedAttempt(due, made, step, nth, started_ms, now_ms)
 

@@ -12,10 +12,12 @@ import structlog
 from contracts.durations import DAY_MS
 from contracts.errors import Permanent
 from governance import audit
+from governance.audit_retention import prune_audit
 from governance.holds import held_now
 from governance.incident_retention import AT_ONCE, delete_closed_incidents, delete_expired
 from incidents.store.operator_alarms import AlarmCode, clear_alarm, raise_alarm
 from incidents.store.store import Store
+from inventory.inventory import Inventory
 from streams.archive.archive import Archive
 from streams.archive.catalogue import Segment
 from streams.checkpoints.sqlite import SqliteCheckpointStore
@@ -113,7 +115,7 @@ class SegmentRetention:
 
 
 class IncidentRetention:
-    """Closed incidents, sessions and alarms."""
+    """Closed incidents, sessions, alarms, and the oldest of the audit log."""
 
     def __init__(self, store: Store, *, days: int) -> None:
         self._store, self._days = store, days
@@ -127,6 +129,27 @@ class IncidentRetention:
                 break
         with self._store.write() as connection:
             delete_expired(connection, now_ms)
+        with self._store.write() as connection:
+            prune_audit(connection, now_ms)
+
+
+class InventoryRetention:
+    """Replaced versions of the inventory's rows, and visitors' registrations that have ended; both by age."""
+
+    def __init__(self, inventory: Inventory, store: Store, *, days: int) -> None:
+        self._inventory, self._store, self._days = inventory, store, days
+
+    def __call__(self, now_ms: int) -> None:
+        """Take one turn."""
+        before_ms = now_ms - self._days * DAY_MS
+        with self._store.read() as connection:
+            held = held_now(connection)
+        sites = set(held.sites) | {hold.site_id for hold in held.incidents.values()}
+        changes = self._inventory.forget_history(before_ms, sites)
+        if changes:
+            with self._store.write() as connection:
+                detail: audit.Detail = {"changes": changes, "before_ms": before_ms}
+                audit.record(connection, ACTOR, "retention.inventory", "inventory", detail, now_ms)
 
 
 class Retention:

@@ -7,7 +7,7 @@ too, for ``linli inventory pending``.
 from __future__ import annotations
 
 import zoneinfo
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -124,6 +124,25 @@ class Inventory:
                 for change, new in others:
                     _rewrite(rows, change, new)
         return len(others)
+
+    def forget_history(self, before_ms: int, held_sites: Collection[str] = ()) -> int:
+        """Delete what is over since before ``before_ms``: versions that a newer one has replaced, and registrations of
+        visitors that have ended; how many changes.
+
+        The newest change of a site stays, whatever it says, so that versions never go back. So do ``held_sites``.
+        """
+        with self._tables.write() as rows:
+            newest = {int(change) for (change,) in rows.execute("SELECT max(change) FROM changes GROUP BY site_id")}
+            replaced = rows.execute(
+                "SELECT c.change, c.site_id FROM changes c LEFT JOIN rows r ON r.change = c.change"
+                " WHERE c.at_ms < ? AND r.change IS NULL",
+                (before_ms,),
+            )
+            gone = [(int(change), str(site_id)) for change, site_id in replaced] + _ended(rows, before_ms)
+            over = [change for change, site_id in gone if change not in newest and site_id not in held_sites]
+            for change in over:
+                _rewrite(rows, change, None)
+        return len(over)
 
     def followed(self, follower: str) -> int:
         """Return the last change that ``follower`` (a log's partitions) has appended; 0 for a new one."""
@@ -272,6 +291,21 @@ def _plain(record: C) -> C:
     return msgspec.structs.replace(
         record, event_id="config", source_id=CONFIG_SOURCE, at_ms=0, received_ms=0, device_at_ms=None, version=0
     )
+
+
+def _ended(rows: Rows, before_ms: int) -> list[tuple[int, str]]:
+    """Return the changes that register visitors who could not come any more since ``before_ms``, and their sites."""
+    found = rows.execute(
+        "SELECT c.change, c.site_id, c.body FROM rows r JOIN changes c ON c.change = r.change"
+        " WHERE r.kind = 'visitor_registered' AND c.at_ms < ?",
+        (before_ms,),
+    )
+    records = ((int(change), str(site_id), _DECODER.decode(body)) for change, site_id, body in found)
+    return [
+        (change, site_id)
+        for change, site_id, record in records
+        if isinstance(record, VisitorRegistered) and record.to_ms < before_ms
+    ]
 
 
 def _rewrite(rows: Rows, change: int, record: Configuration | None) -> None:

@@ -16,6 +16,7 @@ from app.wiring.district import is_district, open_cluster, topic_names
 from app.wiring.folder_lock import FolderLock
 from contracts.errors import ConfigurationError
 from streams.checkpoints.sqlite import SqliteCheckpointStore
+from streams.log.sqlite.day_log import DayLog
 
 _PARTITION = click.option(
     "--partition", type=click.IntRange(min=0), default=0, show_default=True, help="of a log on Kafka"
@@ -103,6 +104,8 @@ def skip(settings: Settings, position: int, partition: int) -> None:
         known = position in book.failure_details()
         if known:
             book.skip(position)
+            if not is_district(settings):
+                _give_up(settings.log.folder(), position)
     if not known:
         raise ConfigurationError(f"position {position} has not failed; `linli streams failures` shows which did")
     click.echo(f"position {position} will be skipped", err=True)
@@ -128,6 +131,16 @@ def _book(settings: Settings, partition: int, *, to_write: bool = False) -> Iter
         store = _store(folder)
         opened.callback(store.close)
         yield store
+
+
+def _give_up(folder: Path, position: int) -> None:
+    """Empty the record in the log if it is damaged: every other reader has to get past it too."""
+    log = DayLog(folder)
+    try:
+        if log.give_up(position):
+            click.echo(f"the damaged record at position {position} was emptied", err=True)
+    finally:
+        log.close()
 
 
 def _store(folder: Path) -> SqliteCheckpointStore:

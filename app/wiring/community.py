@@ -23,7 +23,7 @@ from app.wiring.private_stores import close_stores
 from app.wiring.process import on_signal
 from app.wiring.receivers import receivers_of
 from app.wiring.results import ResultsService
-from app.wiring.retention import incident_keeper, log_keeper, segment_keeper
+from app.wiring.retention import incident_keeper, inventory_keeper, log_keeper, segment_keeper
 from app.wiring.rules import EmbeddedRules
 from app.wiring.stores import boxes_file, open_incidents, open_inventory
 from app.wiring.threads import Threads
@@ -184,7 +184,10 @@ class CommunityProcess:
     def _keepers(self) -> dict[str, Keeper]:
         settings, log_id, findings_id = self._settings, self._log.identity(), self._engine_store.identity()
         readers = {"rules": self.rules.needed_from, "results": lambda: self._results.cursor("log/0", log_id)}
-        keepers: dict[str, Keeper] = {"incidents": incident_keeper(settings, self._incidents)}
+        keepers: dict[str, Keeper] = {
+            "incidents": incident_keeper(settings, self._incidents),
+            "inventory": inventory_keeper(settings, self._inventory, self._incidents),
+        }
         if self._archive is not None:
             readers["archive"] = self._archivers[0].needed_from
             keepers["archive"] = segment_keeper(settings, self._archive, self._incidents)

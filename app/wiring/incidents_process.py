@@ -18,10 +18,10 @@ from app.wiring.incidents import IncidentsService
 from app.wiring.metrics_server import Metrics
 from app.wiring.process import ProcessContext
 from app.wiring.receivers import receivers_of
-from app.wiring.retention import incident_keeper
+from app.wiring.retention import incident_keeper, inventory_keeper
 from app.wiring.sources import open_findings
 from app.wiring.stores import open_incidents, open_inventory
-from governance.retention import Retention
+from governance.retention import Keeper, Retention
 from incidents.intake.relays import SharedRelays
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
@@ -39,7 +39,7 @@ def wire_incidents(settings: Settings, context: ProcessContext) -> None:
     """
     receivers = receivers_of(settings)
     lock_exclusively(settings, context)
-    store, directory = open_stores(settings, context)
+    store, inventory, directory = open_stores(settings, context)
     metrics = Metrics("incidents")
     service = IncidentsService(store, directory, receivers, metrics)
     metrics.serve(settings)
@@ -51,7 +51,11 @@ def wire_incidents(settings: Settings, context: ProcessContext) -> None:
     threads.start("claims", leases.run)
     threads.keep("findings", SharedRelays(findings.relays, leases, store).run)
     threads.keep("topic", findings.watch)
-    keep = Retention({"incidents": incident_keeper(settings, store)})
+    keepers: dict[str, Keeper] = {
+        "incidents": incident_keeper(settings, store),
+        "inventory": inventory_keeper(settings, inventory, store),
+    }
+    keep = Retention(keepers)
     threads.keep("retention", partial(keep.run, mine=partial(leases.holds, "retention")))
     service.start(threads, leases)
     LOG.info("ready", incidents=store.where, sources=len(findings.relays), receivers=service.names)
@@ -69,8 +73,8 @@ def lock_exclusively(settings: Settings, context: ProcessContext) -> None:
         context.on_exit(lambda: lock.__exit__(None, None, None))
 
 
-def open_stores(settings: Settings, context: ProcessContext) -> tuple[Store, MemoryDirectory]:
-    """Open the incidents and a directory that follows the inventory; wait for servers, and until it is caught up."""
+def open_stores(settings: Settings, context: ProcessContext) -> tuple[Store, Inventory, MemoryDirectory]:
+    """Open incidents, inventory and a directory that follows it; wait for servers, and until it is caught up."""
     store = context.wait_for("incidents", lambda: open_incidents(settings))
     context.on_exit(store.close)
     inventory: Inventory = context.wait_for("inventory", lambda: open_inventory(settings))
@@ -79,4 +83,4 @@ def open_stores(settings: Settings, context: ProcessContext) -> tuple[Store, Mem
     relay = DirectoryRelay(inventory, directory)
     context.wait_for("inventory", relay.catch_up)
     context.threads.keep("directory", relay.run)
-    return store, directory
+    return store, inventory, directory

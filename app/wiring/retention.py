@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from app.settings.settings import Settings
-from governance.retention import IncidentRetention, LogRetention, SegmentRetention
+from governance.retention import IncidentRetention, InventoryRetention, LogRetention, SegmentRetention
 from incidents.store.store import Store
+from inventory.inventory import Inventory
 from streams.archive.archive import Archive
 from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
@@ -17,6 +18,11 @@ GB = 10**9
 def incident_keeper(settings: Settings, store: Store) -> IncidentRetention:
     """Return what deletes closed incidents."""
     return IncidentRetention(store, days=settings.incidents.retention_days)
+
+
+def inventory_keeper(settings: Settings, inventory: Inventory, store: Store) -> InventoryRetention:
+    """Return what deletes the inventory's history when the incidents that it explains are gone."""
+    return InventoryRetention(inventory, store, days=settings.incidents.retention_days)
 
 
 def segment_keeper(settings: Settings, archive: Archive, store: Store) -> SegmentRetention:

@@ -76,7 +76,7 @@ class EmbeddedRules:
             "events_doubled": counts.duplicates,
             "events_late": counts.late,
             "thresholds_passed_over": counts.thresholds_passed_over,
-            "windows_to_judge_again": len(self._engine_store.rejudges()),
+            "windows_to_judge_again": self._engine_store.rejudge_count(),
         }
 
     def _contradicted(self, contradiction: Contradiction) -> None:

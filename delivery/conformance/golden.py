@@ -54,6 +54,7 @@ def delivery_with(payload: bytes) -> Delivery:
         site_id=message.incident.site_id,
         kind=message.kind,
         payload=payload,
+        life_safety=message.incident.life_safety,
         state=DeliveryState.PENDING,
         reason="",
         attempts=0,

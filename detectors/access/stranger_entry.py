@@ -375,7 +375,9 @@ def _proven(state: DoorRecord, crossing: Crossing, site: SiteView) -> bool:
     heard = {gate.device_id: gate for gate in state.gates}
     gates = _gates_at(state.door_id, site)
     live = bool(gates) and all(_live(heard.get(name), name, crossing.at_ms, site) for name in gates)
-    return live and not _visitors_expected(state, crossing.at_ms, site)
+    return live and not site.expects_visitors(
+        state.door_id, crossing.at_ms, (shown.registration_id for shown in state.shown)
+    )
 
 
 def _live(gate: Gate | None, device_id: str, at_ms: int, site: SiteView) -> bool:
@@ -383,13 +385,3 @@ def _live(gate: Gate | None, device_id: str, at_ms: int, site: SiteView) -> bool
         return False
     period_ms = site.devices[device_id].silent_after_ms or site.threshold(LIVE)
     return gate.heard_ms >= at_ms - min(period_ms, MAX_LIVE_MS)
-
-
-def _visitors_expected(state: DoorRecord, at_ms: int, site: SiteView) -> bool:
-    shown = {s.registration_id for s in state.shown}
-    return any(
-        v.from_ms <= at_ms <= v.to_ms
-        and v.registration_id not in shown
-        and (not v.door_ids or state.door_id in v.door_ids)
-        for v in site.visitors.values()
-    )

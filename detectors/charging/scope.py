@@ -41,7 +41,7 @@ def meters_near(place: Place, site: SiteView) -> tuple[str, ...]:
     """
     if place.building is None:
         return ()
-    names = [name for name, device in site.devices.items() if _is_near(place, device, site)]
+    names = [device.device_id for device in site.devices_in(place.building) if _is_near(place, device, site)]
     return tuple(sorted(names)) if len(names) <= MAX_KEYS else ()
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import TypeVar, assert_never
 from zoneinfo import ZoneInfo
 
@@ -26,18 +29,20 @@ from contracts.events import (
 )
 from contracts.places import Place
 from contracts.rules import Threshold
+from detectors.core.visitor_index import VisitorIndex
 
 V = TypeVar("V")
 R = TypeVar("R", VisitorRegistered, VehicleRegistered, ConsentRecorded)
 
 
-class SiteView(msgspec.Struct, kw_only=True):
+class SiteView(msgspec.Struct, kw_only=True, dict=True):
     """One site's configuration in force. The engine keeps one per lateness group and applies records to
     it; rules only read.
 
     ``config_version`` is the highest version applied. ``interrupted_from_ms``/``to_ms`` is the newest time in which
     ingest was not listening: absence then proves nothing. ``devices_at`` gives the ids of a place's devices, sorted,
     and ``tags`` the vehicle of a tag; both are derived, so that no rule searches five thousand of them for one event.
+    Two more indices are made when they are first asked for, and are no part of what is stored or compared.
     """
 
     site_id: str
@@ -54,6 +59,28 @@ class SiteView(msgspec.Struct, kw_only=True):
     vehicles: dict[str, VehicleRegistered] = msgspec.field(default_factory=dict)
     tags: dict[str, str] = msgspec.field(default_factory=dict)
     consents: dict[str, ConsentRecorded] = msgspec.field(default_factory=dict)
+
+    @cached_property
+    def _visitors_by_time(self) -> VisitorIndex:
+        return VisitorIndex(self.visitors)
+
+    @cached_property
+    def _devices_by_building(self) -> dict[str | None, list[DeviceConfigured]]:
+        found: dict[str | None, list[DeviceConfigured]] = {}
+        for device in self.devices.values():
+            place = self.places.get(device.place_id)
+            if place is not None:
+                found.setdefault(place.building, []).append(device)
+        return found
+
+    def devices_in(self, building: str) -> Sequence[DeviceConfigured]:
+        """Return the devices whose place says that it lies in this building, in no particular order."""
+        return self._devices_by_building.get(building, ())
+
+    def expects_visitors(self, door_id: str, at_ms: int, apart_from: Iterable[str]) -> bool:
+        """Return whether somebody is registered to pass the door at ``at_ms`` besides these registrations."""
+        known = [visitor for key in apart_from if (visitor := self.visitors.get(key)) is not None]
+        return self._visitors_by_time.expected(door_id, at_ms, known)
 
     def threshold(self, threshold: Threshold) -> float:
         """Return the site's own number for ``threshold``, or its default."""
@@ -90,15 +117,15 @@ def _fold(view: SiteView, event: Configuration) -> None:
             view.name, view.time_zone = event.name, event.time_zone
         case PlaceConfigured():
             _put(view.places, event.place.place_id, event.place, removed=event.removed)
+            view.__dict__.pop("_devices_by_building", None)
         case DeviceConfigured():
             _move(view, view.devices.get(event.device_id), None if event.removed else event)
             _put(view.devices, event.device_id, event, removed=event.removed)
+            view.__dict__.pop("_devices_by_building", None)
         case ThresholdConfigured():
             _put(view.thresholds, f"{event.rule}.{event.name}", event.value, removed=event.removed)
         case VisitorRegistered():
-            for key in [k for k, v in view.visitors.items() if v.to_ms + DAY_MS < event.at_ms]:
-                del view.visitors[key]
-            _put(view.visitors, event.registration_id, event, removed=event.removed)
+            _register(view, event)
         case VehicleRegistered():
             _tag(view, view.vehicles.get(event.vehicle_id), None if event.removed else event)
             _put(view.vehicles, event.vehicle_id, event, removed=event.removed)
@@ -118,14 +145,31 @@ def _put(table: dict[str, V], key: str, value: V, *, removed: bool) -> None:
         table[key] = value
 
 
+def _register(view: SiteView, event: VisitorRegistered) -> None:
+    """Fold a registration in, and drop those that ended more than a day before it."""
+    index, key = view._visitors_by_time, event.registration_id
+    for ended in index.ended(view.visitors, event.at_ms - DAY_MS):
+        index.remove(view.visitors.pop(ended))
+    before = view.visitors.get(key)
+    if before is not None:
+        index.remove(before)
+    if not event.removed:
+        index.add(event)
+    _put(view.visitors, key, event, removed=event.removed)
+
+
 def _move(view: SiteView, before: DeviceConfigured | None, after: DeviceConfigured | None) -> None:
     """Keep ``devices_at`` true while one device comes, moves or goes."""
     if before is not None:
-        rest = tuple(name for name in view.devices_at.get(before.place_id, ()) if name != before.device_id)
+        here = view.devices_at.get(before.place_id, ())
+        place = bisect_left(here, before.device_id)
+        rest = here[:place] + here[place + 1 :] if before.device_id in here[place : place + 1] else here
         _put(view.devices_at, before.place_id, rest, removed=not rest)
     if after is not None:
-        here = {*view.devices_at.get(after.place_id, ()), after.device_id}
-        view.devices_at[after.place_id] = tuple(sorted(here))
+        here = view.devices_at.get(after.place_id, ())
+        place = bisect_left(here, after.device_id)
+        if after.device_id not in here[place : place + 1]:
+            view.devices_at[after.place_id] = (*here[:place], after.device_id, *here[place:])
 
 
 def _tag(view: SiteView, before: VehicleRegistered | None, after: VehicleRegistered | None) -> None:
@@ -138,6 +182,7 @@ def _tag(view: SiteView, before: VehicleRegistered | None, after: VehicleRegiste
 
 def _erase(view: SiteView, eraser: Eraser) -> None:
     """Take a reference out of every registration and consent; what is about nothing else goes."""
+    view.__dict__.pop("_visitors_by_time", None)
     view.visitors = {key: party for key, row in view.visitors.items() if (party := _kept(eraser, row)) is not None}
     view.consents = {key: consent for key, row in view.consents.items() if (consent := _kept(eraser, row)) is not None}
     for vehicle_id, vehicle in list(view.vehicles.items()):

@@ -6,17 +6,18 @@ It looks from outside the code that should have done the step, and clears its ow
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Connection, bindparam, exists, select
+from sqlalchemy import Connection, and_, bindparam, exists, or_, select
 
-from contracts.durations import DAY_MS, HOUR_MS
+from contracts.durations import DAY_MS, HOUR_MS, MINUTE_MS
 from contracts.findings import Severity
 from contracts.incidents import AlertState, DeliveryState
 from delivery.deliveries import add_deliveries
 from evidence.store import expire_evidence
-from governance import audit
+from governance.audit import AuditChain
 from incidents.store.changes import prune
 from incidents.store.operator_alarms import (
     AlarmCode,
@@ -34,6 +35,9 @@ from system.clock import Clock, wall_ms
 
 OVERDUE_MS = 60_000  # a healthy outbox takes a due row within a second; its longest attempt is some ten
 WAITING_MS = 60_000
+UNDELIVERED_MS = 15 * MINUTE_MS
+UNDELIVERED_LIFE_SAFETY_MS = 2 * MINUTE_MS
+"""News that is older has not arrived, whatever is planned for it: a receiver may be asking for patience for days."""
 CHANGES_KEPT_MS = 7 * DAY_MS
 COUNTED_AFTER_MS = 60_000  # what stays stuck is counted again each minute, not at each look: there may be hundreds
 CHAIN_EVERY_MS = HOUR_MS
@@ -56,7 +60,20 @@ _OVERDUE = (
     .order_by(deliveries.c.due_ms)
     .limit(1)
 )
+_OLDEST = (
+    select(deliveries.c.delivery_id, deliveries.c.created_ms)
+    .where(deliveries.c.receiver == bindparam("to"), deliveries.c.state == DeliveryState.PENDING.value)
+    .where(
+        or_(
+            deliveries.c.created_ms < bindparam("before"),
+            and_(deliveries.c.life_safety, deliveries.c.created_ms < bindparam("urgent_before")),
+        )
+    )
+    .order_by(deliveries.c.life_safety.desc(), deliveries.c.created_ms)
+    .limit(1)
+)
 _OWN = (
+    AlarmCode.DELIVERY_WAITS,
     AlarmCode.DELIVERY_OVERDUE,
     AlarmCode.INCIDENT_UNTOLD,
     AlarmCode.INCIDENT_UNSEEN,
@@ -81,6 +98,9 @@ PASSING = (
 )
 """What happened rather than lasts: nothing can fix it, so it is cleared a week after it happened last."""
 
+REPEATED_MS = {AlarmCode.SNAPSHOT_WAITS: 5 * MINUTE_MS}
+"""What whoever sees it says again while it lasts; it is over when it was not said for so long."""
+
 
 class StuckWorkMonitor:
     """Looks over the whole database.
@@ -96,7 +116,7 @@ class StuckWorkMonitor:
         self._store = store
         self._receivers = tuple(receivers)
         self._clock_ms = clock_ms
-        self._chain_due_ms = 0
+        self._chain_due_ms, self._chain = 0, AuditChain()
 
     def step(self) -> list[RaisedAlarm]:
         """Look once: raise an alarm for everything stuck, clear those that have ended, expire and prune."""
@@ -121,10 +141,10 @@ class StuckWorkMonitor:
                 self.step()
 
     def _check_chain(self, now_ms: int) -> None:
-        """Read the whole audit log: at the start and every hour, outside the transaction that writes."""
+        """Look at the audit log every hour, outside the transaction that writes."""
         self._chain_due_ms = now_ms + CHAIN_EVERY_MS
         with self._store.read() as connection:
-            number = audit.first_broken(connection)
+            number = self._chain.first_broken(connection)
         with self._store.write() as connection:
             if number is None:
                 clear_alarm(connection, AlarmCode.AUDIT_BROKEN, "audit_log", now_ms)
@@ -136,9 +156,14 @@ class StuckWorkMonitor:
         ended = []
         for alarm in standing_alarms(connection, limit=10 * _LIMIT):
             over = alarm.code in _OWN and (alarm.code, alarm.subject) not in standing
-            if over or (alarm.code in PASSING and alarm.last_ms < now_ms - PASSING_MS):
+            if over or alarm.last_ms < now_ms - _ends_after_ms(alarm.code):
                 ended.append((alarm.code, alarm.subject))
         clear_alarms(connection, ended, now_ms)
+
+
+def _ends_after_ms(code: AlarmCode) -> float:
+    """Return after how long an alarm that is not raised again is over by itself."""
+    return PASSING_MS if code in PASSING else REPEATED_MS.get(code, math.inf)
 
 
 def find_stuck(connection: Connection, receivers: Sequence[str], now_ms: int) -> list[RaisedAlarm]:
@@ -166,7 +191,17 @@ def _overdue(connection: Connection, receivers: Sequence[str], now_ms: int) -> l
         if row is not None:
             code = AlarmCode.DELIVERY_OVERDUE if receiver in receivers else AlarmCode.RECEIVER_UNKNOWN
             stuck.append(RaisedAlarm(code, receiver, f"{row.delivery_id} since {row.due_ms}"))
+        if receiver in receivers:
+            stuck += _undelivered(connection, receiver, now_ms)
     return stuck
+
+
+def _undelivered(connection: Connection, receiver: str, now_ms: int) -> list[RaisedAlarm]:
+    ages = {"before": now_ms - UNDELIVERED_MS, "urgent_before": now_ms - UNDELIVERED_LIFE_SAFETY_MS}
+    row = connection.execute(_OLDEST, {"to": receiver, **ages}).first()
+    if row is None:
+        return []
+    return [RaisedAlarm(AlarmCode.DELIVERY_WAITS, receiver, f"{row.delivery_id} since {row.created_ms}")]
 
 
 def _untold(connection: Connection, receivers: Sequence[str]) -> list[RaisedAlarm]:

@@ -40,11 +40,13 @@ class AlarmCode(enum.StrEnum):
     CUT_ACCEPTED = "cut_accepted"  # rules went on from others that had not drained
     PARTITION_STOPPED = "partition_stopped"  # one position failed three times
     PARTITION_STUCK = "partition_stuck"  # the log is ahead of the rules and they do not move
+    SNAPSHOT_WAITS = "snapshot_waits"  # a site's state is too large to be kept now
     LOG_HELD = "log_held"  # the log is over its bound, but somebody has not read it yet
     ARCHIVE_GAP = "archive_gap"  # records were gone before they were archived
     DELIVERY_REJECTED = "delivery_rejected"
     DELIVERY_UNCONFIRMED = "delivery_unconfirmed"
     DELIVERY_OVERDUE = "delivery_overdue"  # its sender does not work on it
+    DELIVERY_WAITS = "delivery_waits"  # the oldest news for a receiver has not arrived for long
     RECEIVER_FAILING = "receiver_failing"
     RECEIVER_UNKNOWN = "receiver_unknown"  # rows for a receiver that is no longer configured
     INCIDENT_UNTOLD = "incident_untold"  # no delivery row for a receiver that should have one

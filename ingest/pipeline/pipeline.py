@@ -11,6 +11,7 @@ import functools
 
 import msgspec
 
+from contracts.durations import HOUR_MS
 from contracts.errors import Rejected, RejectReason
 from contracts.events import AnyEvent, DeviceEvent, is_life_safety
 from contracts.names import PROBE_ROOT, Channel, DeviceClass, Topic, parse_topic, partition_of
@@ -25,6 +26,9 @@ from ingest.settings import ShardSettings, owned_partitions
 
 TOPICS = 16_384
 """Those heard last are not taken apart again; a district has some 6,000. It was a good part of a message's cost."""
+
+UNKNOWN_BEHIND_MS = HOUR_MS
+"""How far proven time is taken to lie behind where nobody knows, as before the first probe of a new log."""
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -130,13 +134,22 @@ class IngestPipeline:
         self._alarms = TokenBuckets(settings.alarms_per_s, settings.alarms_burst)
         self._readings = TokenBuckets(settings.readings_per_s, settings.readings_burst)
         self._deferred: DelayQueue[Deferred] = DelayQueue()
+        self._behind_ms = 0
 
     @property
     def deferred(self) -> int:
         """Events that wait for their device's rate."""
         return len(self._deferred)
 
-    def take(self, arrival: Arrival, receipt: PendingPuback | None, now_ms: int, *, timely: bool) -> MessageOutcome:
+    def take(
+        self,
+        arrival: Arrival,
+        receipt: PendingPuback | None,
+        now_ms: int,
+        *,
+        timely: bool,
+        behind_ms: int = UNKNOWN_BEHIND_MS,
+    ) -> MessageOutcome:
         """Decide what becomes of ``arrival``.
 
         Args:
@@ -144,7 +157,9 @@ class IngestPipeline:
             receipt: of its PUBACK, None for QoS 0.
             now_ms: ingest time.
             timely: whether the broker had no queue for us, so that delays tell about clocks.
+            behind_ms: how far proven time lies behind; counts while it has one.
         """
+        self._behind_ms = 0 if timely else behind_ms
         pending_ack = PendingAck(receipt)
         if arrival.topic.startswith(f"{PROBE_ROOT}/"):  # another shard's
             return Skipped(SkipReason.NOT_FOR_INGEST, pending_ack)
@@ -162,10 +177,13 @@ class IngestPipeline:
         return self._take_own(place.topic, arrival, place.partition, pending_ack, now_ms, timely=timely)
 
     def release(self, now_ms: int) -> list[Accepted]:
-        """Return held events whose turn has come, accepted now."""
+        """Return held events whose turn has come, accepted now.
+
+        Behind a queue of the broker they go as the message taken last did: what comes after them waits behind them.
+        """
         return [
             Accepted(msgspec.structs.replace(held.event, received_ms=now_ms), held.partition, held.pending_ack)
-            for held in self._deferred.release(self._events, now_ms)
+            for held in self._deferred.release(self._events, now_ms, self._behind_ms)
         ]
 
     def _find(self, text: str) -> _Place:
@@ -221,10 +239,10 @@ class IngestPipeline:
         if event.spool is not None or (is_life_safety(event) and self._alarms.take(key, now_ms)):
             return Accepted(event, partition, pending_ack)
         if topic.channel is Channel.TELE:
-            if self._readings.take(key, now_ms):
+            if self._readings.take(key, now_ms, self._behind_ms):
                 return Accepted(event, partition, pending_ack)
             return Skipped(SkipReason.OVER_RATE, pending_ack)
-        if not self._deferred.is_waiting(key) and self._events.take(key, now_ms):
+        if not self._deferred.is_waiting(key) and self._events.take(key, now_ms, self._behind_ms):
             return Accepted(event, partition, pending_ack)
         held = Deferred(event, partition, pending_ack)
         if self._deferred.defer(key, held):

@@ -25,19 +25,30 @@ class _Bucket(msgspec.Struct):
 
 
 class TokenBuckets:
-    """One bucket per device: ``rate_per_s`` on average, ``burst`` at once."""
+    """One bucket per device: ``rate_per_s`` on average, ``burst`` at once.
+
+    Out of a queue of the broker comes what devices said in the whole time since time was last proven. So a bucket may
+    then hold as much as they may say in that time, besides the burst: a device that kept its rate is not charged for
+    the queue, and one that did not gets no more than without one.
+    """
 
     def __init__(self, rate_per_s: float, burst: float) -> None:
         self._rate_per_ms, self._burst = rate_per_s / 1000.0, burst
         self._buckets: LruDict[DeviceKey, _Bucket] = LruDict(MAX_DEVICES, _Bucket)
 
-    def take(self, key: DeviceKey, now_ms: int) -> bool:
-        """Return whether the device may say one more now. Time that steps back refills nothing."""
-        bucket = self._buckets[key]
+    def take(self, key: DeviceKey, now_ms: int, behind_ms: int = 0) -> bool:
+        """Return whether the device may say one more now. Time that steps back refills nothing.
+
+        Args:
+            key: of the device.
+            now_ms: ingest time.
+            behind_ms: how far proven time lies behind, while the broker has a queue for us.
+        """
+        bucket, most = self._buckets[key], self._burst + behind_ms * self._rate_per_ms
         if bucket.tokens < 0:
-            bucket.tokens, bucket.at_ms = self._burst, now_ms
+            bucket.tokens, bucket.at_ms = most, now_ms
         gained = max(now_ms - bucket.at_ms, 0) * self._rate_per_ms
-        bucket.tokens, bucket.at_ms = min(bucket.tokens + gained, self._burst), now_ms
+        bucket.tokens, bucket.at_ms = min(bucket.tokens + gained, most), now_ms
         if bucket.tokens < 1.0:
             return False
         bucket.tokens -= 1.0
@@ -67,11 +78,11 @@ class DelayQueue(Generic[T]):
         self._count += 1
         return True
 
-    def release(self, buckets: TokenBuckets, now_ms: int) -> list[T]:
-        """Return what may go now, each device in its order."""
+    def release(self, buckets: TokenBuckets, now_ms: int, behind_ms: int = 0) -> list[T]:
+        """Return what may go now, each device in its order; times as in :meth:`TokenBuckets.take`."""
         free: list[T] = []
         for key, queue in list(self._waiting.items()):
-            while queue and buckets.take(key, now_ms):
+            while queue and buckets.take(key, now_ms, behind_ms):
                 free.append(queue.popleft())
             if not queue:
                 del self._waiting[key]

@@ -23,6 +23,7 @@ from ingest.pipeline.batcher import BatchCut, Batcher, collect_ms, cut_together
 from ingest.pipeline.ingest_clock import wait_ms
 from ingest.pipeline.ingest_events import clock_steps, interruptions
 from ingest.pipeline.pipeline import (
+    UNKNOWN_BEHIND_MS,
     Accepted,
     Arrival,
     Deferred,
@@ -252,7 +253,9 @@ class Shard:
             return
         self._received += 1
         timely = self._watermark.mark_ms > 0 and self._watermark.lag_ms(now_ms) < TIMELY_MS
-        self._settle(self._pipeline.take(arrival, receipt, now_ms, timely=timely), now_ms)
+        proven_ms = self._watermark.mark_ms or self._last_ms
+        behind_ms = now_ms - proven_ms if proven_ms else UNKNOWN_BEHIND_MS
+        self._settle(self._pipeline.take(arrival, receipt, now_ms, timely=timely, behind_ms=behind_ms), now_ms)
 
     def _settle(self, outcome: MessageOutcome, now_ms: int) -> None:
         match outcome:

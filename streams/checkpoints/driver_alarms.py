@@ -15,3 +15,4 @@ class DriverAlarm(enum.StrEnum):
     STORE_BLOCKED = "store_blocked"  # findings wait, since their store cannot be written
     PARTITION_STOPPED = "partition_stopped"  # one position failed three times
     PARTITION_STUCK = "partition_stuck"  # the log is ahead and the position does not move
+    SNAPSHOT_WAITS = "snapshot_waits"  # a site's row is too large to be kept; said again while it is

@@ -87,6 +87,11 @@ class SqliteCheckpointStore:
             query = f"SELECT n, kept_ms FROM findings WHERE n IN ({marks}) AND kept_ms > 0"
             return {int(n): int(at_ms) for n, at_ms in self._db.execute(query, tuple(numbers)).fetchall()}
 
+    def rejudge_count(self) -> int:
+        """Return how many requests to judge a window again are kept."""
+        with self._lock, undamaged(self._db):
+            return int(self._db.execute("SELECT count(*) FROM rejudges").fetchone()[0])
+
     def rejudges(self) -> list[Rejudge]:
         """Return every request to judge a window again; they are counted and shown until a job that runs them comes."""
         with self._lock, undamaged(self._db):

@@ -39,7 +39,7 @@ VIEW_KINDS = frozenset(
 """Kinds that every group folds into its SiteView."""
 
 ROW_VERSION = 1
-"""Schema of a snapshot row; part of the digest."""
+"""Schema of a snapshot row whose change is a new version of the rules; part of the digest."""
 
 
 class BoundRule:

@@ -16,11 +16,23 @@ from streams.engine.rejudge import RejudgeRow
 from streams.engine.release_order import EVENT, Frontier, entry_of, frontier_of
 from streams.engine.rule_runner import StateRow
 from streams.engine.rulebook import ROW_VERSION, VIEW_KINDS, Rulebook
+from streams.engine.shared_buffers import SharedBuffers, fold, unfold
 from streams.engine.site_state import SiteLatenessGroup, SiteState
 
 MAX_ROW_BYTES = 8 * 1024 * 1024
 _LEVEL = 1  # a third of level 6's time for 1.15 times its size
 _MAX_RAW_BYTES = 256 * 1024 * 1024  # a damaged row must not fill the memory
+SHARED_FROM = 1_000
+"""So many buffered events, counted in each group: from there on each event is written once.
+
+Below it rows keep the form that earlier versions read as well: during an upgrade a partition goes to and fro between
+workers of both.
+"""
+SHARED_ROW_VERSION = 2
+
+
+class RowTooLarge(Permanent):
+    """A site's row does not fit a store now. The row before it stands; the log has the rest."""
 
 
 class SnapshotRow(msgspec.Struct, frozen=True):
@@ -57,11 +69,17 @@ class SiteRow(msgspec.Struct, frozen=True, array_like=True):
     rejudging: RejudgeRow
 
 
+class SharedSiteRow(SiteRow, frozen=True, array_like=True):
+    """A row of schema 2: the buffers of ``groups`` are empty, ``shared`` has each event once."""
+
+    shared: SharedBuffers
+
+
 def encode_site(site: SiteState, *, log_id: str, position: int, record_hash: bytes, digest: str) -> SnapshotRow:
     """Return the row of a site that has seen the log up to ``position``.
 
     Raises:
-        Permanent: when it is over 8 MiB; a site within 5,000 devices is not.
+        RowTooLarge: when it is over 8 MiB, as while a very long queue waits in its buffers.
     """
     views, numbers = _distinct([site_group.view for site_group in site.groups])
     row = SiteRow(
@@ -83,11 +101,16 @@ def encode_row(content: SiteRow, digest: str) -> SnapshotRow:
     """Return the content as a store keeps it.
 
     Raises:
-        Permanent: when it is over 8 MiB; a site within 5,000 devices is not.
+        RowTooLarge: when it is over 8 MiB, as while a very long queue waits in its buffers.
     """
-    data = zlib.compress(_ENCODER.encode(content), _LEVEL)
-    if len(data) > MAX_ROW_BYTES:
-        raise Permanent(f"snapshot of site {content.site_id} is {len(data)} bytes, at most {MAX_ROW_BYTES} fit a store")
+    raw = _ENCODER.encode(_folded(content))
+    data = zlib.compress(raw, _LEVEL)
+    if len(data) > MAX_ROW_BYTES or len(raw) > _MAX_RAW_BYTES:
+        waiting = max(len(group.events) for group in content.groups)
+        raise RowTooLarge(
+            f"snapshot of site {content.site_id} is {len(data)} bytes, at most {MAX_ROW_BYTES} fit a store; "
+            f"{waiting} events wait in it"
+        )
     return SnapshotRow(content.site_id, digest, content.position, data)
 
 
@@ -102,8 +125,8 @@ def decode_row(row: SnapshotRow) -> SiteRow:
         raw = inflate.decompress(row.data, _MAX_RAW_BYTES)
         if not inflate.eof:
             raise LogBroken(f"snapshot of site {row.site_id} is cut or over {_MAX_RAW_BYTES} bytes")
-        _check_version(row.site_id, raw)
-        content = _DECODER.decode(raw)
+        shared = _version(row.site_id, raw) >= SHARED_ROW_VERSION
+        content = _unfolded(_SHARED_DECODER.decode(raw)) if shared else _DECODER.decode(raw)
     except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise LogBroken(f"snapshot of site {row.site_id} at position {row.position} cannot be read: {error}") from None
     if (content.site_id, content.position) != (row.site_id, row.position):
@@ -183,10 +206,28 @@ def _copy(view: SiteView) -> SiteView:
     return msgspec.structs.replace(view, **tables)
 
 
-def _check_version(site_id: str, raw: bytes) -> None:
+def _folded(content: SiteRow) -> SiteRow:
+    buffers = tuple(group.events for group in content.groups)
+    shared = fold(buffers) if sum(map(len, buffers)) >= SHARED_FROM else None
+    if shared is None:
+        return content
+    fields = {name: getattr(content, name) for name in SiteRow.__struct_fields__}
+    groups = tuple(msgspec.structs.replace(group, events=()) for group in content.groups)
+    return SharedSiteRow(**fields | {"v": SHARED_ROW_VERSION, "groups": groups}, shared=shared)
+
+
+def _unfolded(row: SharedSiteRow) -> SiteRow:
+    buffers = unfold(row.shared, len(row.groups))
+    groups = tuple(msgspec.structs.replace(g, events=e) for g, e in zip(row.groups, buffers, strict=True))
+    fields = {name: getattr(row, name) for name in SiteRow.__struct_fields__}
+    return SiteRow(**fields | {"v": ROW_VERSION, "groups": groups})
+
+
+def _version(site_id: str, raw: bytes) -> int:
     version = msgspec.msgpack.decode(raw, type=_RowVersion).v
-    if version > ROW_VERSION:
-        raise LogBroken(f"snapshot of site {site_id} has schema {version}, this program reads ≤ {ROW_VERSION}")
+    if version > SHARED_ROW_VERSION:
+        raise LogBroken(f"snapshot of site {site_id} has schema {version}, this program reads ≤ {SHARED_ROW_VERSION}")
+    return version
 
 
 class _RowVersion(msgspec.Struct, array_like=True):
@@ -195,3 +236,4 @@ class _RowVersion(msgspec.Struct, array_like=True):
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(SiteRow)
+_SHARED_DECODER = msgspec.msgpack.Decoder(SharedSiteRow)

@@ -8,6 +8,15 @@ from typing import Protocol
 import msgspec
 
 from contracts.batch import Batch
+from contracts.errors import LogBroken
+
+
+class RecordDamaged(LogBroken):
+    """The record at ``position`` is not what was written. The message names the file and the way out."""
+
+    def __init__(self, detail: str, position: int) -> None:
+        super().__init__(detail)
+        self.position = position
 
 
 class LogRecord(msgspec.Struct, frozen=True):
@@ -58,5 +67,6 @@ class LogReader(Protocol):
 
         Raises:
             LogBroken: when ``position`` lies before ``begin()`` or records in between are missing.
+            RecordDamaged: the record at ``position`` is; those before a damaged one are returned alone.
         """
         ...

@@ -8,7 +8,6 @@ not be used again: open a new one.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
 
@@ -23,21 +22,18 @@ from streams.checkpoints.port import CheckpointStore
 from streams.engine.engine import Engine
 from streams.engine.manifest import PartitionManifest, decode_manifest
 from streams.engine.rule_runner import StateUnreadable
-from streams.engine.snapshot import SnapshotRow
+from streams.engine.snapshot import RowTooLarge, SnapshotRow
 from streams.log.port import LogReader, LogRecord
+from streams.runtime.anchored_log import AnchoredLog, hash_of
 from streams.runtime.decision_times import DecisionTimes
 from streams.runtime.opening import RestorePoint, find_restore_point
 from streams.runtime.snapshot_schedule import SNAPSHOT_EVERY_S, SnapshotSchedule
 from streams.runtime.upgrade import check_not_superseded, check_still_drained
+from streams.runtime.waiting_rows import WaitingRows
 from system.clock import wall_ms
 
 READ_RECORDS = 256
 MAX_ATTEMPTS = 3  # uncaught errors at one position stop the partition, loudly (docs/protocol.md#failures)
-
-_BRING_BACK = (
-    "Bring the log back as it was, or take the snapshots away to judge this log from its start; "
-    "`linli docs operations` says how"
-)
 
 
 class PartitionStopped(LogBroken):
@@ -87,13 +83,14 @@ class PartitionDriver:
         self._live = False  # what is decided while opening was due before, in an earlier life
         self.watermark_ms = 0
         self.abandoned = False  # set by the owner that has lost the partition: whatever goes on here may end
-        self._log = log
+        self._log = AnchoredLog(log, self._note_damage)
         self._checkpoints = checkpoints
         self._engine = engine
         self._on_findings = on_findings
         self.on_alarm = on_alarm
         checkpoints.on_contradiction = on_contradiction or self._say_contradiction
         self._schedule = SnapshotSchedule(monotonic_s)
+        self._waiting = WaitingRows(monotonic_s)
         self._accept_cut = accept_cut
         self._decided: list[Output] = []
         self._last: LogRecord | None = None  # fed last; None: what ``_known_hash`` says
@@ -133,6 +130,7 @@ class PartitionDriver:
             Transient: the store cannot be written now.
         """
         self._failed, self._skipped = dict(self._checkpoints.failures()), self._checkpoints.skipped()
+        self._log.skipped = self._skipped
         opening = find_restore_point(self._checkpoints, self._engine, accept_cut=self._accept_cut)
         try:
             start = self._engine.restore(opening.rows, opening.manifest)
@@ -143,7 +141,7 @@ class PartitionDriver:
         if start < self._log.begin():
             self._leave_gap()
         elif start:
-            self._known_hash = self._hash_at(start - 1)
+            self._known_hash = self._log.hash_at(start - 1)
         self.catch_up()
         self._live = True
 
@@ -184,7 +182,7 @@ class PartitionDriver:
             LogBroken: the log ends before what was fed already; else as :meth:`step`.
         """
         end, fed = self._log.end(), 0
-        self._check_end(end, self.position)
+        self._log.check_end(end, self.position)
         while self.position < end and not self.abandoned:
             records = self.step(min(READ_RECORDS, end - self.position))
             if not records:
@@ -209,12 +207,15 @@ class PartitionDriver:
     def drain(self) -> None:
         """Save every changed site and mark the partition as drained: another version may go on from here.
 
-        Nothing may be fed afterwards. Raises as :meth:`save`.
+        Without the mark when a site's row is too large: the same version goes on from the row before, but another one
+        would decide again, by other rules, what was decided after that. Nothing may be fed afterwards. Raises as
+        :meth:`save`.
         """
         self._keep_decided()
         if self.position:
             rows = self._rows(self._engine.changed_sites())
-            checkpoint = Checkpoint(rows, self._engine.manifest(self._record_hash(), drained=True))
+            drained = not self._engine.changed_sites()
+            checkpoint = Checkpoint(rows, self._engine.manifest(self._record_hash(), drained=drained))
             self.check(checkpoint)
             self.commit(checkpoint)
 
@@ -224,8 +225,8 @@ class PartitionDriver:
         None when nothing was fed since the last time; above all before anything was: a log that is still empty has no
         name yet that would last.
         """
-        changed = self._engine.changed_sites()[:most_sites]
-        rows = self._rows(self._schedule.take(changed, self._engine.site_ids()))
+        changed = self._waiting.due(self._engine.changed_sites())[:most_sites]
+        rows = self._rows(self._schedule.take(changed, self._waiting.due(self._engine.site_ids())))
         if not rows and self.position == self._saved:
             return None
         self._saved = self.position
@@ -241,7 +242,7 @@ class PartitionDriver:
         """
         own = decode_manifest(checkpoint.manifest)
         self._check_owner(own)
-        self._check_record(own.position, own.record_hash)
+        self._log.check_record(own.position, own.record_hash)
 
     def commit(self, checkpoint: Checkpoint) -> None:
         """Keep what :meth:`prepare` gave, after the findings that it covers are durable.
@@ -254,8 +255,18 @@ class PartitionDriver:
         self.counts.saved_bytes += sum(len(row.data) for row in checkpoint.rows)
 
     def _rows(self, site_ids: list[str]) -> tuple[SnapshotRow, ...]:
-        record_hash = self._record_hash()
-        return tuple(self._engine.snapshot(site_id, record_hash) for site_id in site_ids)
+        """Return the rows of these sites; one that is too large waits, loudly, and its site stays changed."""
+        record_hash, rows, refused = self._record_hash(), [], False
+        for site_id in site_ids:
+            try:
+                rows.append(self._engine.snapshot(site_id, record_hash))
+                self._waiting.made(site_id)
+            except RowTooLarge as error:
+                self._waiting.refused(site_id, str(error))
+                refused = True
+        if refused:
+            self.on_alarm(DriverAlarm.SNAPSHOT_WAITS, self._waiting.why())
+        return tuple(rows)
 
     def _record_hash(self) -> bytes:
         """Return the hash of the record fed last, empty when unknown; asked for by a row, not for each record."""
@@ -292,7 +303,7 @@ class PartitionDriver:
             records = self.step(min(READ_RECORDS, position - self.position))
             self.counts.filled += records
             if not records:
-                self._check_end(self._log.end(), position)
+                self._log.check_end(self._log.end(), position)
                 raise LogBroken(f"position {position} was delivered, but position {self.position} cannot be read")
 
     def _read(self, limit: int) -> list[LogRecord]:
@@ -303,6 +314,11 @@ class PartitionDriver:
                 raise
             self._leave_gap()  # retention has overtaken us
             return self._log.read(self.position, limit)
+
+    def _note_damage(self, position: int, detail: str) -> None:
+        """Note it once, for ``linli streams skip``: a file that is restored meanwhile needs no retry."""
+        if position not in self._checkpoints.failures():
+            self._checkpoints.note_failure(position, detail)
 
     def _leave_gap(self) -> None:
         begin = self._log.begin()
@@ -327,25 +343,9 @@ class PartitionDriver:
 
     def _check_anchors(self, start: int) -> None:
         """Raise unless every record that a snapshot rests on is still the same one."""
-        self._check_end(self._log.end(), start)
+        self._log.check_end(self._log.end(), start)
         for anchor in self._engine.anchors:
-            self._check_record(anchor.position, anchor.record_hash)
-
-    def _check_record(self, position: int, record_hash: bytes) -> None:
-        if not record_hash or position < self._log.begin() or self._hash_at(position) == record_hash:
-            return
-        raise LogBroken(f"log_replaced: position {position} is not the record that snapshots rest on. {_BRING_BACK}")
-
-    def _check_end(self, end: int, position: int) -> None:
-        if end < position:
-            raise LogBroken(
-                f"log_replaced: the log ends at position {end}, but {position} was reached before. {_BRING_BACK}"
-            )
-
-    def _hash_at(self, position: int) -> bytes:
-        """Return the hash of the record there, empty when there is none."""
-        records = self._log.read(position, 1)
-        return hash_of(records[0]) if records else b""
+            self._log.check_record(anchor.position, anchor.record_hash)
 
     def _feed(self, record: LogRecord) -> list[Output]:
         times = self._failed.get(record.position, 0)
@@ -379,8 +379,3 @@ class PartitionDriver:
         outputs = self._engine.feed(batch, record.position)
         self.watermark_ms = batch.watermark_ms or self.watermark_ms
         return outputs
-
-
-def hash_of(record: LogRecord) -> bytes:
-    """Return what tells a record from another one at the same position."""
-    return hashlib.blake2b(record.data, digest_size=16).digest()

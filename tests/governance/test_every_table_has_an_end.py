@@ -16,7 +16,8 @@ HOW_LONG, _, HOW_ERASED = PAGE.partition("\n## Erasing\n")
 
 ERASING = "governance/incident_erasure.py"
 WITH_THE_INCIDENT = "| closed incidents, their findings, steps, deliveries, attempts |"
-FOREVER = "| audit log, holds, erasures |"
+AUDIT = "| audit log |"
+FOREVER = "| holds, erasures |"
 WITH_THE_PICTURE = "| stills and clips |"
 PASSING = "| sessions; cleared alarms |"
 FEED = "| change feed |"
@@ -24,7 +25,7 @@ FEED = "| change feed |"
 ENDS: dict[str, str] = {
     "alarms": PASSING,
     "attempts": WITH_THE_INCIDENT,
-    "audit_log": FOREVER,
+    "audit_log": AUDIT,
     "deliveries": WITH_THE_INCIDENT,
     "episodes": WITH_THE_INCIDENT,
     "erasures": FOREVER,
@@ -43,6 +44,7 @@ DELETED_BY: dict[str, str] = {
     WITH_THE_INCIDENT: "governance/incident_retention.py",
     WITH_THE_PICTURE: "evidence/store.py",
     PASSING: "governance/incident_retention.py",
+    AUDIT: "governance/audit_retention.py",
     FEED: "incidents/store/changes.py",
 }
 """Row → the module that deletes what is over, or marks it as gone. Nobody deletes what is FOREVER."""

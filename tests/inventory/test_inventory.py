@@ -11,8 +11,9 @@ import pytest
 
 from app.wiring.stores import PostgresTables
 from contracts.errors import ConfigurationError
-from contracts.events import Configuration, ThresholdConfigured
+from contracts.events import Configuration, ThresholdConfigured, VisitorRegistered
 from contracts.names import DeviceClass
+from detectors.core.site_view import SiteView, apply_record
 from inventory import inventory as inventory_module
 from inventory.file_import import parse_inventory
 from inventory.inventory import PENDING_KEPT_MS, Inventory
@@ -96,6 +97,50 @@ def test_a_site_has_a_bounded_number_of_devices(
     with pytest.raises(ConfigurationError, match="51 devices"):
         inventory.put([device(f"d{n}", DeviceClass.SENSOR) for n in range(51)])
     assert inventory.devices() == []
+
+
+def _visit(key: str, to_ms: int, **more: object) -> VisitorRegistered:
+    return msgspec.convert(
+        {"event_id": "", "site_id": "s1", "source_id": "config", "place_id": "s1", "at_ms": NOW_MS, "version": 0}
+        | {"kind": "visitor_registered", "registration_id": key, "host_place_id": "s1", "to_ms": to_ms, **more},
+        VisitorRegistered,
+    )
+
+
+def _in_force(inventory: Inventory) -> list[str]:
+    view = SiteView(site_id="s1")
+    for _, record in inventory.changes_after(0, 1_000):
+        if record.site_id == "s1":
+            apply_record(view, msgspec.structs.replace(record, at_ms=NOW_MS))
+    return [*sorted(view.devices), *sorted(view.visitors)]
+
+
+def test_replaced_versions_and_ended_visits_go_after_their_time(open_here: Open, tmp_path: Path) -> None:
+    inventory = open_here(tmp_path)
+    inventory.put([*community(), site("s2")], now_ms=NOW_MS)
+    inventory.put([_visit("past", NOW_MS + 5), _visit("long", NOW_MS + 900)], now_ms=NOW_MS)
+    for n in range(3):
+        inventory.put([device("g1", DeviceClass.GATE, name=f"gate {n}")], now_ms=NOW_MS + n)
+    inventory.put([device("m1", DeviceClass.METER, removed=True)], now_ms=NOW_MS + 700)
+    before, newest = _in_force(inventory), inventory.last_change()
+    assert inventory.forget_history(NOW_MS) == 0
+    assert inventory.forget_history(NOW_MS + 100, {"s1"}) == 0
+    assert inventory.forget_history(NOW_MS + 100) == 5  # four of replaced devices, and the visit that is over
+    assert inventory.forget_history(NOW_MS + 100) == 0
+    assert [name for name in before if name != "past"] == _in_force(inventory)
+    assert inventory.last_change() == newest
+    (_, last) = inventory.changes_after(newest - 1, 9)[0]
+    inventory.put([_visit("next", NOW_MS + 900)])
+    assert inventory.changes_after(newest, 9)[0][1].version == last.version + 1
+
+
+def test_the_newest_change_of_a_site_stays_so_that_versions_never_go_back(open_here: Open, tmp_path: Path) -> None:
+    inventory = open_here(tmp_path)
+    inventory.put([_visit("only", NOW_MS)], now_ms=NOW_MS)
+    assert inventory.forget_history(NOW_MS + 10**9) == 0
+    inventory.put([_visit("later", NOW_MS + 10**9)], now_ms=NOW_MS)
+    assert inventory.forget_history(NOW_MS + 10**9) == 1
+    assert [(number, record.version) for number, record in inventory.changes_after(0, 9)] == [(2, 2)]
 
 
 def test_a_follower_starts_at_nothing_and_keeps_its_place(open_here: Open, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from streams.checkpoints.kafka import KafkaCheckpointStore
 from streams.engine.manifest import encode_manifest
 from streams.kafka import KafkaCluster
 from streams.log.kafka.kafka_log import KafkaLogReader, KafkaLogWriter
-from streams.runtime.partition_driver import hash_of
+from streams.runtime.anchored_log import hash_of
 
 
 class NewLog:

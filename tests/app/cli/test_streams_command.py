@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from click.testing import CliRunner, Result
 
 from app.main import linli
 from app.wiring.folder_lock import FolderLock
+from contracts.batch import Batch
 from contracts.errors import ConfigurationError
 from streams.checkpoints.sqlite import SqliteCheckpointStore
+from streams.log.sqlite.day_log import DayLog
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +65,16 @@ def test_a_folder_without_an_engine_store_is_an_error_and_gets_none(
     with pytest.raises(ConfigurationError, match=r"there is no engine\.db"):
         _run("failures")
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_damaged_record_of_the_log_is_emptied_once_it_is_given_up(tmp_path: Path) -> None:
+    log = DayLog(tmp_path / "data")
+    log.append([Batch(partition=0, watermark_ms=n) for n in range(9)])
+    log.close()
+    with sqlite3.connect(tmp_path / "data" / "log-19700101.db") as db:
+        db.execute("UPDATE records SET watermark_ms = 99 WHERE position = 7")
+    assert "position 9 will be skipped" in _run("skip", "9").stderr
+    assert "the damaged record at position 7 was emptied" in _run("skip", "7").stderr
+    log = DayLog(tmp_path / "data")
+    assert [record.data == b"" for record in log.read(6, 3)] == [False, True, False]
+    log.close()

@@ -91,13 +91,14 @@ def test_findings_are_taken_once_and_what_workers_complain_of_is_an_alarm(topic:
     stuck = PartitionAlarm(DriverAlarm.PARTITION_STUCK, 1, "position 7", T0)
     blocked = PartitionAlarm(DriverAlarm.STORE_BLOCKED, 1, "only in the worker's log", T0)
     topic.say(0, make_finding(), make_finding(nth=1, phase=Phase.UPDATE))
-    topic.say(1, make_finding(site="s2"), stuck, blocked)
-    assert topic.take() == 5
+    waits = PartitionAlarm(DriverAlarm.SNAPSHOT_WAITS, 1, "snapshot of site s2", T0)
+    topic.say(1, make_finding(site="s2"), stuck, blocked, waits)
+    assert topic.take() == 6
     assert topic.take() == 0  # also when the last that was said was no finding
     topic.say(0, make_finding())  # a worker that died says it again
     topic.say(1, make_finding(site="s2", key="door-2"))
     assert topic.take() == 2
-    assert topic.alarms() == [("partition_stuck", "position 7")]
+    assert topic.alarms() == [("partition_stuck", "position 7"), ("snapshot_waits", "snapshot of site s2")]
     with topic.store.read() as connection:
         rows = connection.exec_driver_sql("SELECT site_id FROM incidents ORDER BY ordinal").scalars().all()
     assert rows == ["s1", "s2", "s2"]

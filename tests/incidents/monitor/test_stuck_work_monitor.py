@@ -10,7 +10,7 @@ from contracts.findings import Phase
 from contracts.incidents import AlertAction
 from delivery.recording_receiver import RecordingReceiver
 from incidents.alerts.actions import Command
-from incidents.monitor.stuck_work_monitor import PASSING, PASSING_MS, StuckWorkMonitor
+from incidents.monitor.stuck_work_monitor import PASSING, PASSING_MS, REPEATED_MS, StuckWorkMonitor
 from incidents.store.operator_alarms import AlarmCode, raise_alarm, standing_alarms
 from tests.delivery.post import Post
 from tests.incidents.builders import T0, make_finding
@@ -53,6 +53,23 @@ def test_what_happened_once_is_cleared_a_week_later_and_what_lasts_is_not(tmp_pa
             AlarmCode.RULE_FAILED,
             AlarmCode.RECEIVER_FAILING,
         }
+
+
+@pytest.mark.parametrize(("code", "ends_after_ms"), REPEATED_MS.items())
+def test_what_is_said_again_while_it_lasts_is_cleared_when_it_no_longer_is(
+    code: AlarmCode, ends_after_ms: int, tmp_path: Path
+) -> None:
+    post = Post(tmp_path, RecordingReceiver("hook"))
+    auditor = StuckWorkMonitor(post.store, [], clock_ms=post.clock)
+    for _ in range(2):
+        with post.store.write() as connection:
+            raise_alarm(connection, code, "partition-1", "snapshot of site s1", post.clock())
+        post.clock.advance(ends_after_ms)
+        auditor.step()
+        assert post.alarms() == [code]
+    post.clock.advance(1)
+    auditor.step()
+    assert post.alarms() == []
 
 
 def test_the_stuck_work_monitor_is_quiet_when_all_is_well(tmp_path: Path) -> None:

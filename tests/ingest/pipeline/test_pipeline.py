@@ -122,6 +122,61 @@ def test_events_over_their_rate_are_deferred_in_order_and_released_with_a_new_ti
     assert pipeline.deferred == 0
 
 
+def _drained(pipeline: IngestPipeline, count: int, behind_ms: int, channel: str = GATE) -> list[MessageOutcome]:
+    """What becomes of so many messages that come within a second out of the broker's queue."""
+    payloads = [wire(door(f"q{n}", seq=n) if channel == GATE else power(f"q{n}")) for n in range(count)]
+    return [
+        pipeline.take(
+            Arrival(channel, payload, 1, 7, retain=False, connection=1),
+            None,
+            NOW_MS + n * 1_000 // count,
+            timely=False,
+            behind_ms=behind_ms,
+        )
+        for n, payload in enumerate(payloads)
+    ]
+
+
+@pytest.mark.parametrize("channel", [GATE, METER])
+def test_a_queue_behind_an_outage_is_not_charged_to_a_device_that_kept_its_rate(channel: str) -> None:
+    pipeline = _pipeline()
+    for n in range(5):  # before the outage
+        _say(pipeline, door(f"before-{n}"), now_ms=NOW_MS - 900_000)
+    assert {type(o) for o in _drained(pipeline, 900, 900_000, channel)} == {Accepted}
+    assert {type(o) for o in _drained(_pipeline(), 900, 900_000, channel)} == {Accepted}  # begun later
+
+
+def test_a_device_that_floods_a_queue_gets_what_it_would_have_got_without_an_outage() -> None:
+    outcomes = _drained(_pipeline(events_per_s=2, events_burst=10), 1_500, 300_000)
+    kinds = [type(o) for o in outcomes]
+    assert kinds.index(Deferred) in range(610, 613)
+    assert kinds.count(Refused) == 1_500 - kinds.count(Accepted) - 500
+
+
+def test_a_flood_that_ingest_cannot_follow_is_bounded_by_the_rate_though_time_stands() -> None:
+    pipeline = _pipeline(events_per_s=2, events_burst=10)
+    accepted = 0
+    for second in range(60):
+        for n in range(50):
+            payload = wire(door(f"f{second}-{n}"))
+            arrival, now_ms = Arrival(GATE, payload, 1, 7, retain=False, connection=1), NOW_MS + second * 1_000
+            outcome = pipeline.take(arrival, None, now_ms, timely=not second, behind_ms=second * 1_000)
+            accepted += isinstance(outcome, Accepted)
+        accepted += len(pipeline.release(NOW_MS + second * 1_000))
+    assert accepted <= 10 + 2 * 60
+
+
+def test_what_waited_for_its_rate_goes_ahead_of_the_queue_behind_it() -> None:
+    pipeline = _pipeline(events_per_s=2, events_burst=10)
+    for n in range(30):
+        _say(pipeline, door(f"b{n}", seq=n), now_ms=NOW_MS - 300_000)
+    first, *_ = _drained(pipeline, 1, 300_000)
+    assert isinstance(first, Deferred)
+    released = pipeline.release(NOW_MS)
+    assert [a.event.event_id for a in released] == [*(f"b{n}" for n in range(10, 30)), "q0"]
+    assert {type(o) for o in _drained(pipeline, 500, 300_000)} == {Accepted}
+
+
 def test_a_device_that_never_stops_is_refused_and_life_safety_never_waits() -> None:
     pipeline = _pipeline(events_per_s=1, events_burst=1)
     outcomes = [_say(pipeline, door(f"e{n}")) for n in range(600)]

@@ -22,11 +22,13 @@ from contracts.events import (
     IngestInterrupted,
 )
 from contracts.names import DeviceClass
+from detectors.registry import all_rules
 from ingest.session.broker import Broker, free_port
 from ingest.session.probes import BROKER_STALLED_MS
 from ingest.session.session import MqttSession
 from ingest.settings import ShardSettings
 from ingest.shard.recording import RecordingLog
+from streams.engine.engine import Engine
 from tests.ingest.builders import device, door, power, row, smoke, wire
 from tests.ingest.clients import PATIENCE_S, Box, Devices, Listener, wait_until
 from tests.ingest.shards import RunningShard, now_ms, running_shard
@@ -272,6 +274,25 @@ def test_one_noisy_device_delays_nobody_else(broker: Broker, tmp_path: Path) -> 
         noisy = [e.event_id for e in log.events() if isinstance(e, DoorChanged)]
         assert 10 <= len(noisy) < 20
     assert noisy == [f"n{n}" for n in range(len(noisy))]
+
+
+def test_a_queue_that_an_outage_left_is_in_time_for_every_rule(broker: Broker, tmp_path: Path) -> None:
+    """One gate said in five minutes what it may say in two; all of it comes at once."""
+    bounds: dict[str, Any] = {"client_id": "queue", "events_per_s": 2.0, "events_burst": 5.0}
+    with running_shard(broker.url, RecordingLog(), tmp_path, **bounds):
+        pass
+    with Devices(broker.port) as devices:
+        for n in range(250):
+            devices.say(door(f"q{n}", seq=n, at_ms=now_ms() - 250_000 + n * 1_000))
+        devices.confirmed()
+    log = RecordingLog(last_ms=now_ms() - 300_000)
+    with running_shard(broker.url, log, tmp_path, **bounds) as running:
+        assert log.wait_for(250, PATIENCE_S, DoorChanged)
+        assert running.shard.counters.value("linli_ingest_held_total") == 0
+    engine = Engine(all_rules(), partition=0, partitions=1, log_id="queue")
+    for position, record in enumerate(log.batches):
+        engine.feed(record, position)
+    assert (engine.counts.late, engine.counts.events >= 250) == (0, True)
 
 
 def test_a_last_will_is_an_event_of_now(broker: Broker, tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def test_a_request_to_judge_again_is_kept_once_and_is_no_finding(store: SqliteCh
     assert store.append_findings([REQUEST, other]) == 0
     assert store.append_findings([other, REQUEST, _finding()]) == 1
     assert store.rejudges() == [REQUEST, other]
+    assert store.rejudge_count() == 2
     assert len(store.findings_after(0, 100)) == 1
 
 

@@ -14,6 +14,7 @@ from contracts.events import BacklogDrained, DoorState, IngestInterrupted, Lane,
 from streams.engine import snapshot
 from streams.engine.engine import Engine, SnapshotAnchor
 from streams.engine.manifest import decode_manifest
+from streams.engine.shared_buffers import SharedBuffers, fold, unfold
 from streams.engine.snapshot import SnapshotRow, decode_row
 from tests.streams.golden import GOLDEN_ROW
 from tests.streams.rules import RULES, Held, Silence
@@ -251,3 +252,40 @@ def test_a_drain_without_any_rule_leaves_nothing_to_save_but_the_site() -> None:
     engine.feed(batch(None, of(BacklogDrained, "b", 0, "box1", spool_id="sp1")), 0)
     again = engine_of([Held()])
     assert again.restore([engine.snapshot("s1")], engine.manifest()) == 1
+
+
+# --- long buffers -----------------------------------------------------------------------------------------------------
+
+
+def _queued(count: int) -> Engine:
+    """An engine whose one site has so many swipes waiting, each in several groups."""
+    engine = engine_of(RULES)
+    swipes = [access(f"queued-{n:05}", n % 997, f"d{n % 7}", granted=n % 5 > 0) for n in range(count)]
+    feed_all(engine, [batch(None, *swipes[start : start + 100]) for start in range(0, count, 100)])
+    return engine
+
+
+@pytest.mark.parametrize(("count", "version"), [(100, 1), (2_000, 2)])
+def test_a_long_buffer_is_written_once_and_a_short_one_as_older_programs_read_it(count: int, version: int) -> None:
+    row = _queued(count).snapshot("s1")
+    raw = zlib.decompress(row.data)
+    assert msgspec.msgpack.decode(raw)[0] == version
+    times = {raw.count(f"queued-{n:05}".encode()) for n in range(count)}
+    assert times == {1 if version == 2 else 2}
+    assert [len(group.events) for group in decode_row(row).groups] == [count, 0, count]
+
+
+def test_an_engine_restored_from_a_long_buffer_goes_on_like_one_that_never_stopped() -> None:
+    rest = [batch(20_000), batch(90_000, access("later", 80_000, granted=False)), batch(900_000)]
+    lived = _queued(2_000)
+    again = engine_of(RULES)
+    again.restore([lived.snapshot("s1")], lived.manifest())
+    assert feed_all(again, rest) == feed_all(lived, rest)
+    assert decode_row(again.snapshot("s1")) == decode_row(lived.snapshot("s1"))
+
+
+def test_buffers_that_no_one_order_fits_are_written_as_they_are() -> None:
+    one, other = access("a", 5), access("b", 9)
+    assert fold(((one, other), (other, one))) is None
+    assert fold(((one, other), (other,), ())) == SharedBuffers((one, other), (1, 3))
+    assert unfold(SharedBuffers((one, other), (1, 3)), 3) == ((one, other), (other,), ())

@@ -372,7 +372,7 @@ def _digest() -> str:
 def _write_body(folder: Path, position: int, body: bytes) -> None:
     (file,) = folder.glob("log-????????.db")
     db = sqlite3.connect(file)
-    db.execute("UPDATE records SET body = ? WHERE position = ?", (body, position))
+    db.execute("UPDATE records SET body = ?, checksum = NULL WHERE position = ?", (body, position))  # as it once was
     db.commit()
     db.close()
 
