@@ -6,6 +6,7 @@ too, for ``linli inventory pending``.
 
 from __future__ import annotations
 
+import secrets
 import zoneinfo
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ from contracts.events import (
     VisitorRegistered,
 )
 from contracts.names import check_id
+from inventory import numbers
+from inventory.numbers import StoreState
 from inventory.pending import PendingDevice, PendingTopic
 from inventory.tables import STATEMENTS, Rows, SqliteTables, Tables
 from inventory.threshold_check import check_threshold
@@ -48,7 +51,9 @@ class Inventory:
     def __init__(self, tables: Path | Tables) -> None:
         self._tables = SqliteTables(tables) if isinstance(tables, Path) else tables
         try:
-            self._tables.make(STATEMENTS)
+            self._tables.make([*STATEMENTS, *numbers.STATEMENTS])
+            with self._tables.write() as rows:
+                numbers.make_identity(rows)
         except BaseException:
             self._tables.close()
             raise
@@ -57,7 +62,8 @@ class Inventory:
         """Write ``records`` in order, all or none; a record that says what is already there changes nothing.
 
         Args:
-            records: their ``version`` and ``event_id`` are allotted here, whatever they say.
+            records: their ``version``, ``event_id``, ``store`` and ``transaction`` are allotted here, whatever they
+                say.
             actor: who did it.
             now_ms: when; 0 takes each record's own ``at_ms``.
 
@@ -79,7 +85,35 @@ class Inventory:
     def last_change(self) -> int:
         """Return the number of the newest change, 0 when there is none."""
         with self._tables.read() as rows:
-            return _last_change(rows)
+            return numbers.last_change(rows)
+
+    def state(self) -> StoreState:
+        """Return which store this is, and how far it has come."""
+        with self._tables.read() as rows:
+            name, change = numbers.identity(rows), numbers.last_change(rows)
+        return StoreState(name, change, self.transaction_of(change) or "")
+
+    def transaction_of(self, change: int) -> str | None:
+        """Return what wrote a change; None when there is no such change, or no more."""
+        return next((record.transaction for n, record in self.changes_after(change - 1, 1) if n == change), None)
+
+    def is_behind(self, known: StoreState, now: StoreState) -> bool:
+        """Return whether the store, which is ``now``, is another one than ``known`` or was put back to before it."""
+        return numbers.is_behind(known, now, self.transaction_of(known.change))
+
+    def begin_anew(self, *, actor: str, now_ms: int) -> int:
+        """Take another name and say everything in force again under it; how many records.
+
+        For tables that were put back from a backup: whoever followed them knows later ones by the same numbers.
+        """
+        with self._tables.write() as rows:
+            numbers.renew_identity(rows)
+            query = "SELECT c.body FROM rows r JOIN changes c ON c.change = r.change ORDER BY r.change"
+            records = [_DECODER.decode(body) for (body,) in rows.execute(query)]
+            writing = _Writing(rows, actor)
+            for record in records:
+                writing.say_again(record, now_ms)
+        return len(records)
 
     def changes_after(self, change: int, limit: int) -> list[tuple[int, Configuration]]:
         """Return at most ``limit`` changes beyond ``change``, oldest first, each with its number."""
@@ -127,9 +161,12 @@ class Inventory:
 
     def followed(self, follower: str) -> int:
         """Return the last change that ``follower`` (a log's partitions) has appended; 0 for a new one."""
+        return self.followers().get(follower, 0)
+
+    def followers(self) -> dict[str, int]:
+        """Return follower → the last change that it has appended."""
         with self._tables.read() as rows:
-            found = rows.execute("SELECT change FROM followers WHERE name = ?", (follower,))
-        return int(found[0][0]) if found else 0
+            return {str(name): int(change) for name, change in rows.execute("SELECT name, change FROM followers")}
 
     def set_followed(self, follower: str, change: int) -> None:
         """Note that everything up to ``change`` is durable in ``follower``'s log."""
@@ -231,8 +268,9 @@ class _Writing:
     """One transaction of :meth:`Inventory.put`. Numbers are asked for once, since nobody else writes meanwhile."""
 
     def __init__(self, rows: Rows, actor: str) -> None:
-        self.change = _last_change(rows)
+        self.change = numbers.last_change(rows)
         self._rows, self._actor = rows, actor
+        self._named = {"store": numbers.identity(rows), "transaction": secrets.token_hex(4)}
         self._versions: dict[str, int] = {}
 
     def put(self, record: ConfigurationRecord, at_ms: int) -> None:
@@ -243,26 +281,35 @@ class _Writing:
         there = self._rows.execute(
             "SELECT content FROM rows WHERE site_id = ? AND kind = ? AND row_key = ?", (record.site_id, kind, key)
         )
-        if there and bytes(there[0][0]) == content:
-            return
-        self.change, version = self.change + 1, self._next_version(record.site_id)
-        named = msgspec.structs.replace(plain, event_id=f"config-{version}", version=version, at_ms=at_ms)
-        values = (kind, key, version, int(record.removed), self._actor, at_ms, _ENCODER.encode(named))
+        if not there or bytes(there[0][0]) != content:
+            self._write(plain, content, kind, key, at_ms)
+
+    def say_again(self, record: Configuration, at_ms: int) -> None:
+        """Write the record though it says what is there."""
+        plain = _plain(record)
+        self._write(plain, _ENCODER.encode(plain), str(type(record).__struct_config__.tag), row_key(record), at_ms)
+
+    def _write(self, plain: ConfigurationRecord, content: bytes, kind: str, key: str, at_ms: int) -> None:
+        self.change, version = self.change + 1, self._next_version(plain.site_id)
+        named = msgspec.structs.replace(
+            plain, event_id=f"config-{version}", version=version, at_ms=at_ms, **self._named
+        )
+        values = (kind, key, version, int(plain.removed), self._actor, at_ms, _ENCODER.encode(named))
         self._rows.execute(
             "INSERT INTO changes (change, site_id, kind, row_key, version, removed, actor, at_ms, body)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (self.change, record.site_id, *values),
+            (self.change, plain.site_id, *values),
         )
         self._rows.execute(
             "INSERT INTO rows VALUES (?, ?, ?, ?, ?) ON CONFLICT (site_id, kind, row_key)"
             " DO UPDATE SET change = excluded.change, content = excluded.content",
-            (record.site_id, kind, key, self.change, content),
+            (plain.site_id, kind, key, self.change, content),
         )
+        numbers.note(self._rows, self.change, plain.site_id, version)
 
     def _next_version(self, site_id: str) -> int:
         if site_id not in self._versions:
-            newest = "SELECT coalesce(max(version), 0) FROM changes WHERE site_id = ?"
-            self._versions[site_id] = int(self._rows.execute(newest, (site_id,))[0][0])
+            self._versions[site_id] = numbers.last_version(self._rows, site_id)
         self._versions[site_id] += 1
         return self._versions[site_id]
 
@@ -270,7 +317,15 @@ class _Writing:
 def _plain(record: C) -> C:
     """Return what the record says, without who said it when: two that say the same are one."""
     return msgspec.structs.replace(
-        record, event_id="config", source_id=CONFIG_SOURCE, at_ms=0, received_ms=0, device_at_ms=None, version=0
+        record,
+        event_id="config",
+        source_id=CONFIG_SOURCE,
+        at_ms=0,
+        received_ms=0,
+        device_at_ms=None,
+        version=0,
+        store="",
+        transaction="",
     )
 
 
@@ -293,7 +348,3 @@ def _check_sizes(rows: Rows, sites: set[str]) -> None:
         count = int(found[0][0])
         if count > MAX_DEVICES:
             raise ConfigurationError(f"site {site_id!r} would have {count} devices, expected at most {MAX_DEVICES}")
-
-
-def _last_change(rows: Rows) -> int:
-    return int(rows.execute("SELECT coalesce(max(change), 0) FROM changes")[0][0])

@@ -31,6 +31,7 @@ from contracts.errors import RejectReason
 from governance.retention import Keeper, Retention
 from identity.box_credentials import BoxTokens
 from incidents.intake.relays import FindingsRelay
+from incidents.monitor.inventory_monitor import InventoryMonitor
 from incidents.store.leases import UncontestedLeases
 from ingest.counters import Counters
 from ingest.shard.dead_letters import DeadLetters
@@ -153,6 +154,7 @@ class CommunityProcess:
         threads.keep("bell", self._incidents.follow)
         threads.keep("incidents", self.intake.run)
         threads.keep("directory", self._directory_relay.run)
+        threads.keep("inventory", InventoryMonitor(self._inventory, self._incidents).run)
         self._service.start(threads, UncontestedLeases())
         self._console.start(threads)
         if self._archivers:

@@ -30,7 +30,7 @@ def wire_console(settings: Settings, context: ProcessContext) -> None:
     """
     names = [profile.name for profile, _ in receivers_of(settings)]
     boxes = BoxTokens(boxes_file(settings))
-    store, directory = open_stores(settings, context)
+    store, directory, _ = open_stores(settings, context)
     context.wait_for("users", partial(first_run, store))
     logs = context.wait_for("log", lambda: open_logs(settings))
     context.on_exit(logs.close)

@@ -23,6 +23,7 @@ from app.wiring.sources import open_findings
 from app.wiring.stores import open_incidents, open_inventory
 from governance.retention import Retention
 from incidents.intake.relays import SharedRelays
+from incidents.monitor.inventory_monitor import InventoryMonitor
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
 from inventory.directory_relay import DirectoryRelay
@@ -39,7 +40,7 @@ def wire_incidents(settings: Settings, context: ProcessContext) -> None:
     """
     receivers = receivers_of(settings)
     lock_exclusively(settings, context)
-    store, directory = open_stores(settings, context)
+    store, directory, inventory = open_stores(settings, context)
     metrics = Metrics("incidents")
     service = IncidentsService(store, directory, receivers, metrics)
     metrics.serve(settings)
@@ -53,6 +54,8 @@ def wire_incidents(settings: Settings, context: ProcessContext) -> None:
     threads.keep("topic", findings.watch)
     keep = Retention({"incidents": incident_keeper(settings, store)})
     threads.keep("retention", partial(keep.run, mine=partial(leases.holds, "retention")))
+    watch = InventoryMonitor(inventory, store)
+    threads.keep("inventory", partial(watch.run, mine=partial(leases.holds, "auditor")))
     service.start(threads, leases)
     LOG.info("ready", incidents=store.where, sources=len(findings.relays), receivers=service.names)
 
@@ -69,8 +72,10 @@ def lock_exclusively(settings: Settings, context: ProcessContext) -> None:
         context.on_exit(lambda: lock.__exit__(None, None, None))
 
 
-def open_stores(settings: Settings, context: ProcessContext) -> tuple[Store, MemoryDirectory]:
-    """Open the incidents and a directory that follows the inventory; wait for servers, and until it is caught up."""
+def open_stores(settings: Settings, context: ProcessContext) -> tuple[Store, MemoryDirectory, Inventory]:
+    """Open the incidents, and the inventory with a directory that follows it; wait for servers, and until the directory
+    is caught up.
+    """
     store = context.wait_for("incidents", lambda: open_incidents(settings))
     context.on_exit(store.close)
     inventory: Inventory = context.wait_for("inventory", lambda: open_inventory(settings))
@@ -79,4 +84,4 @@ def open_stores(settings: Settings, context: ProcessContext) -> tuple[Store, Mem
     relay = DirectoryRelay(inventory, directory)
     context.wait_for("inventory", relay.catch_up)
     context.threads.keep("directory", relay.run)
-    return store, directory
+    return store, directory, inventory

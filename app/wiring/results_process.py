@@ -36,7 +36,7 @@ def wire_results(settings: Settings, context: ProcessContext) -> None:
     lock = FolderLock(settings.results.spool.parent, "results.spool", "results.lock")
     lock.__enter__()
     context.on_exit(lambda: lock.__exit__(None, None, None))
-    incidents, directory = open_stores(settings, context)
+    incidents, directory, _ = open_stores(settings, context)
     cluster = open_cluster(settings, "linli-results")
     context.on_exit(cluster.close)
     partitions = range(context.wait_for("log", lambda: log_partitions(cluster, settings)))

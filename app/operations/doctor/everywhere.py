@@ -19,12 +19,14 @@ from app.wiring.results import open_results
 from app.wiring.stores import incidents_url, inventory_url, open_inventory
 from contracts.durations import HOUR_MS
 from contracts.incidents import DeliveryState
+from incidents.monitor.inventory_monitor import known_state, what_is_behind
 from incidents.store.database import Database, open_database
 from incidents.store.migrate import migrations
 from incidents.store.operator_alarms import standing_alarms
 from incidents.store.schema import deliveries, schema_version
 from ingest.session.broker_check import MESSAGES, kept_while_away
 from ingest.settings import broker_address
+from inventory.inventory import Inventory
 from streams.results.query import Results, TimeRange
 from system.clock import wall_ms
 
@@ -158,6 +160,7 @@ def inventory(settings: Settings) -> Iterator[CheckResult]:
         return
     tables = open_inventory(settings)
     try:
+        yield from _went_back(settings, tables)
         sites, devices = len(tables.sites()), len(tables.devices())
         waiting = len(tables.pending()[0])
     finally:
@@ -166,6 +169,25 @@ def inventory(settings: Settings) -> Iterator[CheckResult]:
         yield fail("inventory", f"{sites} sites, no devices: whatever arrives is refused", "linli inventory load FILE")
     else:
         yield ok("inventory", f"{sites} sites, {devices} devices, {waiting} unknown devices knocking")
+
+
+def _went_back(settings: Settings, tables: Inventory) -> Iterator[CheckResult]:
+    """Compare the inventory with what the incidents saw of it last."""
+    url = incidents_url(settings)
+    if _missing_file(url):
+        return
+    database = open_database(url)
+    try:
+        with database.read() as connection:
+            known = known_state(connection)
+    except SQLAlchemyError:  # no tables yet; the check of the incidents says so
+        return
+    finally:
+        database.close()
+    state = tables.state()
+    if known is not None and tables.is_behind(known, state):
+        remedy = "`linli docs runbook`: the inventory went back"
+        yield fail("inventory", what_is_behind(known, state), remedy)
 
 
 def evidence(settings: Settings) -> Iterator[CheckResult]:
