@@ -49,7 +49,8 @@ class DeletedCounts(msgspec.Struct, frozen=True):
 def delete_closed_incidents(connection: Connection, before_ms: int, now_ms: int) -> DeletedCounts:
     """Delete incidents that were closed and have not changed since ``before_ms``, at most 200; an audit entry says so.
 
-    One whose situation goes on stays until its rule says that it has ended: the end would find nothing to end. A recurring incident names its predecessor by id; that the predecessor is gone changes nothing in it.
+    One whose situation goes on stays until its rule says that it has ended: the end would find nothing to end. A
+    recurring incident names its predecessor by id; that the predecessor is gone changes nothing in it.
     """
     doomed = _closed_before(connection, before_ms)
     if not doomed:

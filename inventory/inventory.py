@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import zoneinfo
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +31,8 @@ from contracts.events import (
 )
 from contracts.names import check_id
 from inventory import numbers
+from inventory.last_seen import LastSeen
+from inventory.last_seen_rows import DeviceKey, KeptLastSeen, read_last_seen, write_last_seen
 from inventory.numbers import StoreState
 from inventory.pending import PendingDevice, PendingTopic
 from inventory.tables import STATEMENTS, Rows, SqliteTables, Tables
@@ -189,6 +191,16 @@ class Inventory:
             for t in topics:
                 values = (follower, t.topic, t.last_ms, msgspec.json.encode(t))
                 rows.execute("INSERT INTO waiting_topics VALUES (?, ?, ?, ?)", values)
+
+    def last_seen(self) -> KeptLastSeen:
+        """Return what was kept of devices' lives."""
+        with self._tables.read() as rows:
+            return read_last_seen(rows)
+
+    def keep_last_seen(self, devices: Mapping[DeviceKey, LastSeen], through_ms: int) -> None:
+        """Keep these beside what is kept already; ``through_ms``: up to which time of the log all is kept."""
+        with self._tables.write() as rows:
+            write_last_seen(rows, devices, through_ms)
 
     def pending(self) -> tuple[list[PendingDevice], list[PendingTopic]]:
         """Return devices and topics that wait, the most heard first; of what two followers know, the newer word."""

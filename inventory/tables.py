@@ -25,6 +25,9 @@ STATEMENTS = (
     """CREATE TABLE IF NOT EXISTS waiting_topics (
   follower TEXT NOT NULL, topic TEXT NOT NULL, last_ms INTEGER NOT NULL, body BLOB NOT NULL,
   PRIMARY KEY (follower, topic)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS last_seen (
+  site_id TEXT NOT NULL, device_id TEXT NOT NULL, last_ms INTEGER NOT NULL, body BLOB NOT NULL,
+  PRIMARY KEY (site_id, device_id)) WITHOUT ROWID""",
     # Until a version ago these had no follower. They hold nothing that is not said again within seconds.
     "DROP TABLE IF EXISTS pending_devices",
     "DROP TABLE IF EXISTS pending_topics",

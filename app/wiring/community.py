@@ -38,7 +38,8 @@ from ingest.shard.dead_letters import DeadLetters
 from ingest.shard.shard import Shard
 from inventory.directory import MemoryDirectory
 from inventory.directory_relay import DirectoryRelay
-from inventory.last_seen_log import LastSeenLog
+from inventory.last_seen_keeper import LastSeenKeeper
+from inventory.last_seen_log import LOOK_BACK_MS, LastSeenFollower, LastSeenLog
 from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
 
@@ -89,6 +90,7 @@ class CommunityProcess:
             self._log, self._engine_store, store, metrics, on_findings=self.intake.wake, accept_cut=accept_cut
         )
         self._heard = LastSeenLog(self._log, self.rules.driver.wake)
+        self._last_seen = LastSeenKeeper(self._heard, self._inventory, self._heard.heard_through_ms)
         self._archivers = (
             archivers_of(self._archive, [self._log], self._inventory, store, on_sealed=log_sealed)
             if self._archive is not None
@@ -109,6 +111,7 @@ class CommunityProcess:
     def start(self) -> str:
         """Start every thread; the address of the page. Ends once the log is judged to its end and ingest listens."""
         self._directory_relay.catch_up()
+        self._recall()
         LOG.info("judging_log", to_position=self._log.end())
         self.rules.partition.open()
         self._metrics.serve(self._settings)
@@ -148,8 +151,14 @@ class CommunityProcess:
             self._stack.close()
         self.threads.raise_failure()
 
+    def _recall(self) -> None:
+        """Know again when each device was last heard: what was kept, and what the log has had since."""
+        since_ms = self._last_seen.load() or self._log.last_watermark_ms() - LOOK_BACK_MS
+        LastSeenFollower([self._log], since_ms, self._heard).catch_up()
+
     def _start_threads(self) -> None:
         threads = self.threads
+        threads.keep("heard", self._last_seen.run)
         threads.start("engine", self.rules.driver.run)
         threads.keep("bell", self._incidents.follow)
         threads.keep("incidents", self.intake.run)

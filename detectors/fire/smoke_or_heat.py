@@ -6,7 +6,7 @@ alarm may be muted or wrongly set.
 Events: ``EnvironmentSampled``. OPEN at the first sign, UPDATE when another kind of sign joins it (heat after smoke),
 CLOSE when no sign has been seen for ``clear_ms`` although the sensor spoke. A sensor that falls silent in an alarm may
 have burnt: its episode stays open for a day and then closes as ``no_samples``, unverified. One that is taken out of the
-inventory will not say any more how it ends: its episode closes at once as ``removed``, unverified (``DeviceConfigured``).
+inventory (``DeviceConfigured``) will not say how it ends: its episode closes at once as ``removed``, unverified.
 
 Thresholds: see ``detectors.fire.fire_signs`` for smoke and temperature. ``rise_c_min`` 10 °C/min is where EN 54-5
 rate-of-rise detectors must respond; it counts only from ``rise_from_c`` 40 °C on and over a rise of ``rise_min_c``
