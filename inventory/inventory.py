@@ -30,18 +30,21 @@ from contracts.events import (
     VisitorRegistered,
 )
 from contracts.names import check_id
-from inventory import numbers
+from inventory import numbers, row_sums
 from inventory.last_seen import LastSeen
 from inventory.last_seen_rows import DeviceKey, KeptLastSeen, read_last_seen, write_last_seen
 from inventory.numbers import StoreState
 from inventory.pending import PendingDevice, PendingTopic
-from inventory.tables import STATEMENTS, Rows, SqliteTables, Tables
+from inventory.row_sums import damaged
+from inventory.tables import STATEMENTS, Row, Rows, SqliteTables, Tables
 from inventory.threshold_check import check_threshold
+from streams.row_checksum import Value
 
 MAX_RECORD_BYTES = 4096
 MAX_DEVICES = 5_000
 PENDING_KEPT_MS = 7 * DAY_MS
 _ENCODER = msgspec.msgpack.Encoder()
+_CHANGES = "SELECT change, site_id, kind, row_key, version, removed, actor, at_ms, body FROM changes"
 _DECODER: msgspec.msgpack.Decoder[Configuration] = msgspec.msgpack.Decoder(Configuration)
 
 C = TypeVar("C", bound=ConfigurationRecord)
@@ -53,7 +56,7 @@ class Inventory:
     def __init__(self, tables: Path | Tables) -> None:
         self._tables = SqliteTables(tables) if isinstance(tables, Path) else tables
         try:
-            self._tables.make([*STATEMENTS, *numbers.STATEMENTS])
+            self._tables.make([*STATEMENTS, *numbers.STATEMENTS, *row_sums.STATEMENTS])
             with self._tables.write() as rows:
                 numbers.make_identity(rows)
         except BaseException:
@@ -120,10 +123,9 @@ class Inventory:
     def changes_after(self, change: int, limit: int) -> list[tuple[int, Configuration]]:
         """Return at most ``limit`` changes beyond ``change``, oldest first, each with its number."""
         with self._tables.read() as rows:
-            found = rows.execute(
-                "SELECT change, body FROM changes WHERE change > ? ORDER BY change LIMIT ?", (change, limit)
-            )
-        return [(int(number), _DECODER.decode(body)) for number, body in found]
+            found = rows.execute(f"{_CHANGES} WHERE change > ? ORDER BY change LIMIT ?", (change, limit))
+            self._check_changes(rows, found)
+            return [(int(row[0]), _DECODER.decode(row[-1])) for row in found]
 
     def devices(self, site_id: str | None = None) -> list[DeviceConfigured]:
         """Return the devices in force, of one site or of all, by site and id."""
@@ -140,7 +142,7 @@ class Inventory:
             found = rows.execute(
                 "SELECT change, actor, at_ms, body FROM changes ORDER BY change DESC LIMIT ?", (limit,)
             )
-        return [(int(n), str(actor), int(at_ms), _DECODER.decode(body)) for n, actor, at_ms, body in found]
+            return [(int(n), str(actor), int(at_ms), _DECODER.decode(body)) for n, actor, at_ms, body in found]
 
     def rewrite(
         self, site_id: str, rewrite: Callable[[Configuration], Configuration | None], *, dry: bool = False
@@ -153,8 +155,8 @@ class Inventory:
             dry: only count.
         """
         with self._tables.read() if dry else self._tables.write() as rows:
-            found = rows.execute("SELECT change, body FROM changes WHERE site_id = ? ORDER BY change", (site_id,))
-            before = [(int(change), _DECODER.decode(body)) for change, body in found]
+            found = rows.execute(f"{_CHANGES} WHERE site_id = ? ORDER BY change", (site_id,))
+            before = [(int(row[0]), _DECODER.decode(row[-1])) for row in found]
             others = [(change, new) for change, old in before if (new := rewrite(old)) is not old]
             if not dry:
                 for change, new in others:
@@ -168,7 +170,13 @@ class Inventory:
     def followers(self) -> dict[str, int]:
         """Return follower → the last change that it has appended."""
         with self._tables.read() as rows:
-            return {str(name): int(change) for name, change in rows.execute("SELECT name, change FROM followers")}
+            found = {str(name): int(change) for name, change in rows.execute("SELECT name, change FROM followers")}
+            first = row_sums.follower_name("")
+            sums = row_sums.read_sums(rows, first, first + "\U0010ffff")
+            for name, change in found.items():
+                named = row_sums.follower_name(name)
+                row_sums.check_sum(self._tables.where, named, sums.get(named), name, change)
+            return found
 
     def set_followed(self, follower: str, change: int) -> None:
         """Note that everything up to ``change`` is durable in ``follower``'s log."""
@@ -177,6 +185,7 @@ class Inventory:
                 "INSERT INTO followers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET change = excluded.change",
                 (follower, change),
             )
+            row_sums.write_sum(rows, row_sums.follower_name(follower), follower, change)
 
     def set_pending(self, devices: Sequence[PendingDevice], topics: Sequence[PendingTopic], follower: str = "") -> None:
         """Replace what ``follower`` knows of devices and topics that wait; followers of long ago are forgotten."""
@@ -224,11 +233,23 @@ class Inventory:
         where, values = ("", (kind,)) if site_id is None else (" AND r.site_id = ?", (kind, site_id))
         with self._tables.read() as rows:
             found = rows.execute(
-                "SELECT r.site_id, r.row_key, c.body FROM rows r JOIN changes c ON c.change = r.change"
-                f" WHERE r.kind = ? AND c.removed = 0{where}",
+                "SELECT r.site_id, r.row_key, r.kind, r.change, c.site_id, c.row_key, c.kind, c.removed, c.body"
+                f" FROM rows r LEFT JOIN changes c ON c.change = r.change WHERE r.kind = ?{where}",
                 values,
             )
-        return [_DECODER.decode(body) for _, _, body in sorted(found)]
+            for row in found:
+                if row[:3] != row[4:7]:
+                    raise damaged(self._tables.where, f"row {row[1]!r} names change {row[3]}, which is another")
+            return [_DECODER.decode(row[-1]) for row in sorted(found) if not row[7]]
+
+    def _check_changes(self, rows: Rows, found: Sequence[Row]) -> None:
+        """Raise Permanent unless these rows of ``changes`` say what was written."""
+        if not found:
+            return
+        names = [row_sums.change_name(int(row[0])) for row in found]
+        sums = row_sums.read_sums(rows, names[0], names[-1])
+        for name, row in zip(names, found, strict=True):
+            row_sums.check_sum(self._tables.where, name, sums.get(name), *_summed(row))
 
 
 def check_record(record: ConfigurationRecord) -> None:
@@ -312,6 +333,7 @@ class _Writing:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (self.change, plain.site_id, *values),
         )
+        row_sums.write_sum(self._rows, row_sums.change_name(self.change), self.change, plain.site_id, *values)
         self._rows.execute(
             "INSERT INTO rows VALUES (?, ?, ?, ?, ?) ON CONFLICT (site_id, kind, row_key)"
             " DO UPDATE SET change = excluded.change, content = excluded.content",
@@ -347,7 +369,15 @@ def _rewrite(rows: Rows, change: int, record: Configuration | None) -> None:
         rows.execute("DELETE FROM rows WHERE change = ?", (change,))
     else:
         rows.execute("UPDATE changes SET body = ? WHERE change = ?", (_ENCODER.encode(record), change))
+        (row,) = rows.execute(f"{_CHANGES} WHERE change = ?", (change,))
+        row_sums.write_sum(rows, row_sums.change_name(change), *_summed(row))
         rows.execute("UPDATE rows SET content = ? WHERE change = ?", (_ENCODER.encode(_plain(record)), change))
+
+
+def _summed(row: Row) -> tuple[Value, ...]:
+    """Return the values of a row of ``changes`` as their checksum was made of them, whatever the database gives."""
+    *values, body = row
+    return (*values, bytes(body) if isinstance(body, memoryview) else body)
 
 
 def _check_sizes(rows: Rows, sites: set[str]) -> None:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from streams.sqlite_file import connect, transaction
+from streams.sqlite_file import check_before_opening, connect, transaction, undamaged
 
 STATEMENTS = (
     """CREATE TABLE IF NOT EXISTS changes (
@@ -48,6 +48,11 @@ class Rows(Protocol):
 class Tables(Protocol):
     """A database that holds the tables. Any thread may use it."""
 
+    @property
+    def where(self) -> str:
+        """The database as a person knows it, without a password."""
+        ...
+
     def make(self, statements: Sequence[str]) -> None:
         """Make what is missing."""
         ...
@@ -73,8 +78,15 @@ class SqliteTables:
     """One ``config.db``; several processes may use it."""
 
     def __init__(self, path: Path) -> None:
+        check_before_opening(path, ";".join(STATEMENTS), whole=True)
         self._db = connect(path)
+        self._path = path
         self._lock = threading.Lock()
+
+    @property
+    def where(self) -> str:
+        """See :class:`Tables`."""
+        return str(self._path)
 
     def make(self, statements: Sequence[str]) -> None:
         """See :class:`Tables`."""
@@ -85,7 +97,7 @@ class SqliteTables:
     @contextmanager
     def read(self) -> Iterator[Rows]:
         """See :class:`Tables`."""
-        with self._lock:
+        with self._lock, undamaged(self._db):
             yield self
 
     @contextmanager

@@ -26,7 +26,7 @@ from tests.streams.support import T0, batch, device, of, passage, reported
 NEVER = LastSeen()
 
 
-def state(online: bool, at_ms: int = 1_000, **more: Any) -> Event:
+def state(online: bool, at_ms: int = 1_000, **more: Any) -> DeviceStateChanged:
     return of(DeviceStateChanged, "s", at_ms, online=online, **more)
 
 
