@@ -7,7 +7,6 @@ too, for ``linli inventory pending``.
 from __future__ import annotations
 
 import secrets
-import zoneinfo
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -16,32 +15,26 @@ import msgspec
 
 from contracts.configuration_rows import row_key
 from contracts.durations import DAY_MS
-from contracts.errors import ConfigurationError, Rejected
+from contracts.errors import ConfigurationError
 from contracts.events import (
     CONFIG_SOURCE,
     Configuration,
     ConfigurationRecord,
-    ConsentRecorded,
     DeviceConfigured,
-    PlaceConfigured,
     SiteConfigured,
-    ThresholdConfigured,
-    VehicleRegistered,
-    VisitorRegistered,
 )
-from contracts.names import check_id
 from inventory import numbers, row_sums
 from inventory.last_seen import LastSeen
 from inventory.last_seen_rows import DeviceKey, KeptLastSeen, read_last_seen, write_last_seen
 from inventory.numbers import StoreState
 from inventory.pending import PendingDevice, PendingTopic
+from inventory.record_check import check_record
 from inventory.row_sums import damaged
 from inventory.tables import STATEMENTS, Row, Rows, SqliteTables, Tables
-from inventory.threshold_check import check_threshold
 from streams.row_checksum import Value
 
-MAX_RECORD_BYTES = 4096
 MAX_DEVICES = 5_000
+_CHECKED_AT_ONCE = 1_000
 PENDING_KEPT_MS = 7 * DAY_MS
 _ENCODER = msgspec.msgpack.Encoder()
 _CHANGES = "SELECT change, site_id, kind, row_key, version, removed, actor, at_ms, body FROM changes"
@@ -225,6 +218,19 @@ class Inventory:
             sorted({t.topic: t for t in topics}.values(), key=lambda t: -t.count),
         )
 
+    @property
+    def file_name(self) -> str:
+        """The name of its file, or the database as a person knows it."""
+        return self._tables.where.rpartition("/")[2]
+
+    def check_rows(self) -> None:
+        """Read every change once; raises Permanent when one is not what was written."""
+        change = 0
+        while changes := self.changes_after(change, _CHECKED_AT_ONCE):
+            change = changes[-1][0]
+        self.devices()
+        self.followers()
+
     def close(self) -> None:
         """Close the database."""
         self._tables.close()
@@ -250,51 +256,6 @@ class Inventory:
         sums = row_sums.read_sums(rows, names[0], names[-1])
         for name, row in zip(names, found, strict=True):
             row_sums.check_sum(self._tables.where, name, sums.get(name), *_summed(row))
-
-
-def check_record(record: ConfigurationRecord) -> None:
-    """Raise unless the record may be written.
-
-    Raises:
-        ConfigurationError: saying which record, which value, and what was expected.
-    """
-    key = row_key(record)
-    where = f"{type(record).__name__} {key!r} of site {record.site_id!r}"
-    try:
-        for what, value in _ids_of(record):
-            check_id(value, what)
-    except Rejected as error:
-        raise ConfigurationError(f"{where}: {error.detail}") from None
-    size = len(_ENCODER.encode(record))
-    if size > MAX_RECORD_BYTES:
-        raise ConfigurationError(f"{where}: {size} bytes, expected at most {MAX_RECORD_BYTES}")
-    if isinstance(record, SiteConfigured) and record.time_zone not in zoneinfo.available_timezones():
-        raise ConfigurationError(f"{where}: time zone {record.time_zone!r} is unknown; expected one like Asia/Shanghai")
-    if isinstance(record, ThresholdConfigured):
-        check_threshold(record, where)
-
-
-def _ids_of(record: ConfigurationRecord) -> list[tuple[str, str]]:
-    ids = [("site_id", record.site_id), ("place_id", record.place_id)]
-    match record:
-        case PlaceConfigured(place=place):
-            parts = {"place_id": place.place_id, "parent_id": place.parent_id, "building": place.building}
-            parts |= {"unit": place.unit, "room": place.room}
-            ids += [(name, value) for name, value in parts.items() if value is not None]
-        case DeviceConfigured():
-            ids += [("device_id", record.device_id)] + [("box_id", b) for b in (record.box_id,) if b is not None]
-        case ThresholdConfigured():
-            ids += [("rule", record.rule)]
-        case VisitorRegistered():
-            ids += [("host_place_id", record.host_place_id)] + [("door_ids", d) for d in record.door_ids]
-        case VehicleRegistered():
-            ids += [("vehicle_id", record.vehicle_id)]
-            ids += [(n, v) for n, v in (("tag_id", record.tag_id), ("home", record.home_place_id)) if v is not None]
-        case ConsentRecorded():
-            ids += [("purpose", record.purpose)]
-        case _:
-            pass
-    return ids
 
 
 class _Writing:

@@ -24,6 +24,7 @@ from app.wiring.receivers import receivers_of
 from app.wiring.results import ResultsService
 from app.wiring.retention import incident_keeper, log_keeper, segment_keeper
 from app.wiring.rules import EmbeddedRules
+from app.wiring.store_files import check_files, sqlite_files
 from app.wiring.stores import boxes_file, open_incidents, open_inventory
 from app.wiring.threads import Threads
 from console.api.server import Server
@@ -32,6 +33,7 @@ from governance.retention import Keeper, Retention
 from identity.box_credentials import BoxTokens
 from incidents.intake.relays import FindingsRelay
 from incidents.monitor.inventory_monitor import InventoryMonitor
+from incidents.monitor.store_monitor import StoreMonitor
 from incidents.store.leases import UncontestedLeases
 from ingest.counters import Counters
 from ingest.shard.dead_letters import DeadLetters
@@ -63,6 +65,7 @@ class CommunityProcess:
         self._metrics = Metrics("run")
         with ExitStack() as opened:  # what fails half-way leaves nothing open
             opened.enter_context(FolderLock(settings.log.folder()))
+            check_files(settings)
             self._open_stores(opened)
             self._build(accept_cut=accept_cut)
             opened.callback(self._results.close)
@@ -163,6 +166,7 @@ class CommunityProcess:
         threads.keep("bell", self._incidents.follow)
         threads.keep("incidents", self.intake.run)
         threads.keep("directory", self._directory_relay.run)
+        threads.keep("stores", self._store_monitor().run)
         threads.keep("inventory", InventoryMonitor(self._inventory, self._incidents).run)
         self._service.start(threads, UncontestedLeases())
         self._console.start(threads)
@@ -184,6 +188,10 @@ class CommunityProcess:
             "time_behind_ms": ingest.value("linli_ingest_watermark_lag_ms"),
             **self.rules.figures(),
         }
+
+    def _store_monitor(self) -> StoreMonitor:
+        contents = {"engine.db": self._engine_store.check_rows, self._inventory.file_name: self._inventory.check_rows}
+        return StoreMonitor(self._incidents, partial(sqlite_files, self._settings), contents)
 
     def _keepers(self) -> dict[str, Keeper]:
         settings, log_id, findings_id = self._settings, self._log.identity(), self._engine_store.identity()

@@ -16,6 +16,7 @@ from app.settings.secret_files import files_named, read_secret, read_secret_if_n
 from app.settings.settings import Settings
 from app.wiring.receivers import receivers_of
 from app.wiring.results import open_results
+from app.wiring.store_files import sqlite_files
 from app.wiring.stores import incidents_url, inventory_url, open_inventory
 from contracts.durations import HOUR_MS
 from contracts.incidents import DeliveryState
@@ -29,6 +30,7 @@ from ingest.settings import broker_address
 from inventory.inventory import Inventory
 from streams.results.query import Results, TimeRange
 from system.clock import wall_ms
+from system.sqlite_check import wrong_before_opening
 
 LOW_SPACE, LOWEST_SPACE = 0.15, 0.05
 LATE_MS = 600_000
@@ -45,6 +47,7 @@ def checks_of(settings: Settings) -> list[Check]:
         Check("mqtt", lambda: mqtt(settings), f"start the broker, or fix mqtt.url, password_file, ca_file; {start}"),
         Check("incidents", lambda: incidents(settings), f"start the database, or fix incidents.url; {start}"),
         Check("inventory", lambda: inventory(settings), f"start the database, or fix inventory.url; {start}"),
+        Check("stores", lambda: stores(settings), "`linli docs runbook`: a data file is damaged"),
         Check("evidence", lambda: evidence(settings), "make the folder writable by Linli's account"),
         Check("results", lambda: results(settings), f"start it, or fix results.url and its credentials; {start}"),
     ]
@@ -169,6 +172,13 @@ def inventory(settings: Settings) -> Iterator[CheckResult]:
         yield fail("inventory", f"{sites} sites, no devices: whatever arrives is refused", "linli inventory load FILE")
     else:
         yield ok("inventory", f"{sites} sites, {devices} devices, {waiting} unknown devices knocking")
+
+
+def stores(settings: Settings) -> Iterator[CheckResult]:
+    """Yield each file of this machine that is damaged: in a page, or of large ones in head, length or journal."""
+    for path in sqlite_files(settings):
+        if wrong := wrong_before_opening(path, whole=True):
+            yield fail("stores", f"{path} is damaged: {wrong}", "`linli docs runbook`: a data file is damaged")
 
 
 def _went_back(settings: Settings, tables: Inventory) -> Iterator[CheckResult]:
