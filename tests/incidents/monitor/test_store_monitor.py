@@ -44,7 +44,7 @@ def test_a_file_with_a_broken_page_is_told_until_it_is_whole_again(tmp_path: Pat
     assert (monitor.step(), _alarms(store)) == ({}, [])
 
 
-def test_rows_that_are_not_what_was_written_are_told_and_a_server_that_is_away_is_not(store: Store) -> None:
+def test_rows_that_are_not_what_was_written_are_told_and_an_absent_server_is_not(store: Store) -> None:
     said: list[Exception] = [Transient("away"), Permanent("engine.db is damaged: finding 7")]
 
     def read() -> None:
