@@ -17,7 +17,7 @@ def row_checksum(*values: Value) -> int:
     total = 0
     for value in values:
         data = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
-        total = zlib.crc32(data, zlib.crc32(_MARKS[type(value)] + len(data).to_bytes(8, "big"), total))
+        total = zlib.crc32(data, zlib.crc32(_MARKS.get(type(value), b"?") + len(data).to_bytes(8, "big"), total))
     return total
 
 

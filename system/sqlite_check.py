@@ -16,7 +16,7 @@ from system.sqlite_journal import committed_but_gone
 
 WHOLE_BYTES = 16 << 20
 """Up to this size a file is checked as a whole at a start: a tenth of a second. Larger ones are checked later."""
-NO_DATABASE = "its head is not one of SQLite"
+NO_DATABASE = "file is not a database"
 _MAGIC = b"SQLite format 3\0"
 _PAGE_SIZE = struct.Struct(">H")
 _PAGES = struct.Struct(">I")

@@ -112,7 +112,7 @@ def test_a_file_that_is_open_here_is_left_to_sqlite(tmp_path: Path) -> None:
         db.execute("SELECT count(*) FROM meta").fetchone()
         path.write_bytes(b"rubbish" * 2_000)
         assert wrong_before_opening(path, SCHEMA) == ""
-    assert wrong_before_opening(path, SCHEMA) == "its head is not one of SQLite"
+    assert wrong_before_opening(path, SCHEMA) == "file is not a database"
 
 
 def test_a_broken_page_is_named_beside_whoever_writes(tmp_path: Path) -> None:
