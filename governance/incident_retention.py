@@ -49,7 +49,8 @@ class DeletedCounts(msgspec.Struct, frozen=True):
 def delete_closed_incidents(connection: Connection, before_ms: int, now_ms: int) -> DeletedCounts:
     """Delete incidents that were closed and have not changed since ``before_ms``, at most 200; an audit entry says so.
 
-    A recurring incident names its predecessor by id; that the predecessor is gone changes nothing in it.
+    One whose situation goes on stays until its rule says that it has ended: the end would find nothing to end. A
+    recurring incident names its predecessor by id; that the predecessor is gone changes nothing in it.
     """
     doomed = _closed_before(connection, before_ms)
     if not doomed:
@@ -67,6 +68,19 @@ def delete_closed_incidents(connection: Connection, before_ms: int, now_ms: int)
     detail = {"incidents": len(ids), "findings": gone, "before_ms": before_ms, "verified": left is None}
     audit.record(connection, "linli", "retention.incidents", "incidents", detail, now_ms)
     return DeletedCounts(incidents=len(ids), findings=gone)
+
+
+def delete_waiting_findings(connection: Connection, before_ms: int, now_ms: int) -> int:
+    """Delete findings that have waited since ``before_ms`` for one that will not come any more; how many.
+
+    Their incident is gone, or they were told of by a source that is. A held site keeps its own.
+    """
+    held = held_now(connection)
+    waiting = findings.c.applied.is_(False) & (findings.c.taken_ms < before_ms)
+    gone = connection.execute(delete(findings).where(waiting, findings.c.site_id.not_in(held.sites))).rowcount
+    if gone:
+        audit.record(connection, "linli", "retention.findings", "findings", {"waiting": gone}, now_ms)
+    return gone
 
 
 def delete_expired(connection: Connection, now_ms: int) -> DeletedCounts:
@@ -89,7 +103,8 @@ def totals(connection: Connection, site_id: str) -> dict[tuple[str, str, str], i
 def _closed_before(connection: Connection, before_ms: int) -> list[Incident]:
     held = held_now(connection)
     table = incidents.c
-    query = select(incidents).where(table.state.in_(_FINAL), table.changed_ms < before_ms)
+    over = table.state.in_(_FINAL) & table.ongoing.is_(False)
+    query = select(incidents).where(over, table.changed_ms < before_ms)
     query = query.where(table.site_id.not_in(held.sites), table.incident_id.not_in(held.incidents))
     rows = connection.execute(query.order_by(table.ordinal).limit(AT_ONCE)).mappings()
     return [incident_of(row) for row in rows]

@@ -14,7 +14,12 @@ from contracts.errors import Permanent
 from governance import audit
 from governance.audit_retention import prune_audit
 from governance.holds import held_now
-from governance.incident_retention import AT_ONCE, delete_closed_incidents, delete_expired
+from governance.incident_retention import (
+    AT_ONCE,
+    delete_closed_incidents,
+    delete_expired,
+    delete_waiting_findings,
+)
 from incidents.store.operator_alarms import AlarmCode, clear_alarm, raise_alarm
 from incidents.store.store import Store
 from inventory.inventory import Inventory
@@ -128,6 +133,7 @@ class IncidentRetention:
             if gone.incidents < AT_ONCE:
                 break
         with self._store.write() as connection:
+            delete_waiting_findings(connection, now_ms - self._days * DAY_MS, now_ms)
             delete_expired(connection, now_ms)
         with self._store.write() as connection:
             prune_audit(connection, now_ms)

@@ -6,6 +6,7 @@ import threading
 
 from inventory.directory import MemoryDirectory
 from inventory.inventory import Inventory
+from inventory.numbers import StoreState
 
 FOLLOW_CHANGES = 1_000
 FOLLOW_S = 2.0
@@ -18,10 +19,15 @@ class DirectoryRelay:
     def __init__(self, inventory: Inventory, directory: MemoryDirectory) -> None:
         self._inventory = inventory
         self._directory = directory
+        self._state = StoreState("", 0)
         self._change = 0
 
     def step(self) -> int:
-        """Apply changes not applied yet; return how many there were."""
+        """Apply changes not applied yet; return how many there were. Of another store, or one that went back, all."""
+        state = self._inventory.state()
+        if self._inventory.is_behind(self._state, state):
+            self._change = 0
+        self._state = state
         changes = self._inventory.changes_after(self._change, FOLLOW_CHANGES)
         for change, record in changes:
             self._directory.apply(record)

@@ -6,8 +6,8 @@ too, for ``linli inventory pending``.
 
 from __future__ import annotations
 
-import zoneinfo
-from collections.abc import Callable, Collection, Sequence
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,28 +15,29 @@ import msgspec
 
 from contracts.configuration_rows import row_key
 from contracts.durations import DAY_MS
-from contracts.errors import ConfigurationError, Rejected
+from contracts.errors import ConfigurationError
 from contracts.events import (
     CONFIG_SOURCE,
     Configuration,
     ConfigurationRecord,
-    ConsentRecorded,
     DeviceConfigured,
-    PlaceConfigured,
     SiteConfigured,
-    ThresholdConfigured,
-    VehicleRegistered,
-    VisitorRegistered,
 )
-from contracts.names import check_id
+from inventory import numbers, row_sums
+from inventory.last_seen import LastSeen
+from inventory.last_seen_rows import DeviceKey, KeptLastSeen, read_last_seen, write_last_seen
+from inventory.numbers import StoreState
 from inventory.pending import PendingDevice, PendingTopic
-from inventory.tables import STATEMENTS, Rows, SqliteTables, Tables
-from inventory.threshold_check import check_threshold
+from inventory.record_check import check_record
+from inventory.row_sums import damaged
+from inventory.tables import STATEMENTS, Row, Rows, SqliteTables, Tables
+from streams.row_checksum import Value
 
-MAX_RECORD_BYTES = 4096
 MAX_DEVICES = 5_000
+_CHECKED_AT_ONCE = 1_000
 PENDING_KEPT_MS = 7 * DAY_MS
 _ENCODER = msgspec.msgpack.Encoder()
+_CHANGES = "SELECT change, site_id, kind, row_key, version, removed, actor, at_ms, body FROM changes"
 _DECODER: msgspec.msgpack.Decoder[Configuration] = msgspec.msgpack.Decoder(Configuration)
 
 C = TypeVar("C", bound=ConfigurationRecord)
@@ -48,7 +49,9 @@ class Inventory:
     def __init__(self, tables: Path | Tables) -> None:
         self._tables = SqliteTables(tables) if isinstance(tables, Path) else tables
         try:
-            self._tables.make(STATEMENTS)
+            self._tables.make([*STATEMENTS, *numbers.STATEMENTS, *row_sums.STATEMENTS])
+            with self._tables.write() as rows:
+                numbers.make_identity(rows)
         except BaseException:
             self._tables.close()
             raise
@@ -57,7 +60,8 @@ class Inventory:
         """Write ``records`` in order, all or none; a record that says what is already there changes nothing.
 
         Args:
-            records: their ``version`` and ``event_id`` are allotted here, whatever they say.
+            records: their ``version``, ``event_id``, ``store`` and ``transaction`` are allotted here, whatever they
+                say.
             actor: who did it.
             now_ms: when; 0 takes each record's own ``at_ms``.
 
@@ -79,15 +83,42 @@ class Inventory:
     def last_change(self) -> int:
         """Return the number of the newest change, 0 when there is none."""
         with self._tables.read() as rows:
-            return _last_change(rows)
+            return numbers.last_change(rows)
+
+    def state(self) -> StoreState:
+        """Return which store this is, and how far it has come."""
+        with self._tables.read() as rows:
+            name, change = numbers.identity(rows), numbers.last_change(rows)
+        return StoreState(name, change, self.transaction_of(change) or "")
+
+    def transaction_of(self, change: int) -> str | None:
+        """Return what wrote a change; None when there is no such change, or no more."""
+        return next((record.transaction for n, record in self.changes_after(change - 1, 1) if n == change), None)
+
+    def is_behind(self, known: StoreState, now: StoreState) -> bool:
+        """Return whether the store, which is ``now``, is another one than ``known`` or was put back to before it."""
+        return numbers.is_behind(known, now, self.transaction_of(known.change))
+
+    def begin_anew(self, *, actor: str, now_ms: int) -> int:
+        """Take another name and say everything in force again under it; how many records.
+
+        For tables that were put back from a backup: whoever followed them knows later ones by the same numbers.
+        """
+        with self._tables.write() as rows:
+            numbers.renew_identity(rows)
+            query = "SELECT c.body FROM rows r JOIN changes c ON c.change = r.change ORDER BY r.change"
+            records = [_DECODER.decode(body) for (body,) in rows.execute(query)]
+            writing = _Writing(rows, actor)
+            for record in records:
+                writing.say_again(record, now_ms)
+        return len(records)
 
     def changes_after(self, change: int, limit: int) -> list[tuple[int, Configuration]]:
         """Return at most ``limit`` changes beyond ``change``, oldest first, each with its number."""
         with self._tables.read() as rows:
-            found = rows.execute(
-                "SELECT change, body FROM changes WHERE change > ? ORDER BY change LIMIT ?", (change, limit)
-            )
-        return [(int(number), _DECODER.decode(body)) for number, body in found]
+            found = rows.execute(f"{_CHANGES} WHERE change > ? ORDER BY change LIMIT ?", (change, limit))
+            self._check_changes(rows, found)
+            return [(int(row[0]), _DECODER.decode(row[-1])) for row in found]
 
     def devices(self, site_id: str | None = None) -> list[DeviceConfigured]:
         """Return the devices in force, of one site or of all, by site and id."""
@@ -104,7 +135,7 @@ class Inventory:
             found = rows.execute(
                 "SELECT change, actor, at_ms, body FROM changes ORDER BY change DESC LIMIT ?", (limit,)
             )
-        return [(int(n), str(actor), int(at_ms), _DECODER.decode(body)) for n, actor, at_ms, body in found]
+            return [(int(n), str(actor), int(at_ms), _DECODER.decode(body)) for n, actor, at_ms, body in found]
 
     def rewrite(
         self, site_id: str, rewrite: Callable[[Configuration], Configuration | None], *, dry: bool = False
@@ -117,8 +148,8 @@ class Inventory:
             dry: only count.
         """
         with self._tables.read() if dry else self._tables.write() as rows:
-            found = rows.execute("SELECT change, body FROM changes WHERE site_id = ? ORDER BY change", (site_id,))
-            before = [(int(change), _DECODER.decode(body)) for change, body in found]
+            found = rows.execute(f"{_CHANGES} WHERE site_id = ? ORDER BY change", (site_id,))
+            before = [(int(row[0]), _DECODER.decode(row[-1])) for row in found]
             others = [(change, new) for change, old in before if (new := rewrite(old)) is not old]
             if not dry:
                 for change, new in others:
@@ -146,9 +177,18 @@ class Inventory:
 
     def followed(self, follower: str) -> int:
         """Return the last change that ``follower`` (a log's partitions) has appended; 0 for a new one."""
+        return self.followers().get(follower, 0)
+
+    def followers(self) -> dict[str, int]:
+        """Return follower → the last change that it has appended."""
         with self._tables.read() as rows:
-            found = rows.execute("SELECT change FROM followers WHERE name = ?", (follower,))
-        return int(found[0][0]) if found else 0
+            found = {str(name): int(change) for name, change in rows.execute("SELECT name, change FROM followers")}
+            first = row_sums.follower_name("")
+            sums = row_sums.read_sums(rows, first, first + "\U0010ffff")
+            for name, change in found.items():
+                named = row_sums.follower_name(name)
+                row_sums.check_sum(self._tables.where, named, sums.get(named), name, change)
+            return found
 
     def set_followed(self, follower: str, change: int) -> None:
         """Note that everything up to ``change`` is durable in ``follower``'s log."""
@@ -157,6 +197,7 @@ class Inventory:
                 "INSERT INTO followers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET change = excluded.change",
                 (follower, change),
             )
+            row_sums.write_sum(rows, row_sums.follower_name(follower), follower, change)
 
     def set_pending(self, devices: Sequence[PendingDevice], topics: Sequence[PendingTopic], follower: str = "") -> None:
         """Replace what ``follower`` knows of devices and topics that wait; followers of long ago are forgotten."""
@@ -172,6 +213,16 @@ class Inventory:
                 values = (follower, t.topic, t.last_ms, msgspec.json.encode(t))
                 rows.execute("INSERT INTO waiting_topics VALUES (?, ?, ?, ?)", values)
 
+    def last_seen(self) -> KeptLastSeen:
+        """Return what was kept of devices' lives."""
+        with self._tables.read() as rows:
+            return read_last_seen(rows)
+
+    def keep_last_seen(self, devices: Mapping[DeviceKey, LastSeen], through_ms: int) -> None:
+        """Keep these beside what is kept already; ``through_ms``: up to which time of the log all is kept."""
+        with self._tables.write() as rows:
+            write_last_seen(rows, devices, through_ms)
+
     def pending(self) -> tuple[list[PendingDevice], list[PendingTopic]]:
         """Return devices and topics that wait, the most heard first; of what two followers know, the newer word."""
         with self._tables.read() as rows:
@@ -186,6 +237,19 @@ class Inventory:
             sorted({t.topic: t for t in topics}.values(), key=lambda t: -t.count),
         )
 
+    @property
+    def file_name(self) -> str:
+        """The name of its file, or the database as a person knows it."""
+        return self._tables.where.rpartition("/")[2]
+
+    def check_rows(self) -> None:
+        """Read every change once; raises Permanent when one is not what was written."""
+        change = 0
+        while changes := self.changes_after(change, _CHECKED_AT_ONCE):
+            change = changes[-1][0]
+        self.devices()
+        self.followers()
+
     def close(self) -> None:
         """Close the database."""
         self._tables.close()
@@ -194,64 +258,32 @@ class Inventory:
         where, values = ("", (kind,)) if site_id is None else (" AND r.site_id = ?", (kind, site_id))
         with self._tables.read() as rows:
             found = rows.execute(
-                "SELECT r.site_id, r.row_key, c.body FROM rows r JOIN changes c ON c.change = r.change"
-                f" WHERE r.kind = ? AND c.removed = 0{where}",
+                "SELECT r.site_id, r.row_key, r.kind, r.change, c.site_id, c.row_key, c.kind, c.removed, c.body"
+                f" FROM rows r LEFT JOIN changes c ON c.change = r.change WHERE r.kind = ?{where}",
                 values,
             )
-        return [_DECODER.decode(body) for _, _, body in sorted(found)]
+            for row in found:
+                if row[:3] != row[4:7]:
+                    raise damaged(self._tables.where, f"row {row[1]!r} names change {row[3]}, which is another")
+            return [_DECODER.decode(row[-1]) for row in sorted(found) if not row[7]]
 
-
-def check_record(record: ConfigurationRecord) -> None:
-    """Raise unless the record may be written.
-
-    Raises:
-        ConfigurationError: saying which record, which value, and what was expected.
-    """
-    key = row_key(record)
-    where = f"{type(record).__name__} {key!r} of site {record.site_id!r}"
-    try:
-        for what, value in _ids_of(record):
-            check_id(value, what)
-    except Rejected as error:
-        raise ConfigurationError(f"{where}: {error.detail}") from None
-    size = len(_ENCODER.encode(record))
-    if size > MAX_RECORD_BYTES:
-        raise ConfigurationError(f"{where}: {size} bytes, expected at most {MAX_RECORD_BYTES}")
-    if isinstance(record, SiteConfigured) and record.time_zone not in zoneinfo.available_timezones():
-        raise ConfigurationError(f"{where}: time zone {record.time_zone!r} is unknown; expected one like Asia/Shanghai")
-    if isinstance(record, ThresholdConfigured):
-        check_threshold(record, where)
-
-
-def _ids_of(record: ConfigurationRecord) -> list[tuple[str, str]]:
-    ids = [("site_id", record.site_id), ("place_id", record.place_id)]
-    match record:
-        case PlaceConfigured(place=place):
-            parts = {"place_id": place.place_id, "parent_id": place.parent_id, "building": place.building}
-            parts |= {"unit": place.unit, "room": place.room}
-            ids += [(name, value) for name, value in parts.items() if value is not None]
-        case DeviceConfigured():
-            ids += [("device_id", record.device_id)] + [("box_id", b) for b in (record.box_id,) if b is not None]
-        case ThresholdConfigured():
-            ids += [("rule", record.rule)]
-        case VisitorRegistered():
-            ids += [("host_place_id", record.host_place_id)] + [("door_ids", d) for d in record.door_ids]
-        case VehicleRegistered():
-            ids += [("vehicle_id", record.vehicle_id)]
-            ids += [(n, v) for n, v in (("tag_id", record.tag_id), ("home", record.home_place_id)) if v is not None]
-        case ConsentRecorded():
-            ids += [("purpose", record.purpose)]
-        case _:
-            pass
-    return ids
+    def _check_changes(self, rows: Rows, found: Sequence[Row]) -> None:
+        """Raise Permanent unless these rows of ``changes`` say what was written."""
+        if not found:
+            return
+        names = [row_sums.change_name(int(row[0])) for row in found]
+        sums = row_sums.read_sums(rows, names[0], names[-1])
+        for name, row in zip(names, found, strict=True):
+            row_sums.check_sum(self._tables.where, name, sums.get(name), *_summed(row))
 
 
 class _Writing:
     """One transaction of :meth:`Inventory.put`. Numbers are asked for once, since nobody else writes meanwhile."""
 
     def __init__(self, rows: Rows, actor: str) -> None:
-        self.change = _last_change(rows)
+        self.change = numbers.last_change(rows)
         self._rows, self._actor = rows, actor
+        self._named = {"store": numbers.identity(rows), "transaction": secrets.token_hex(4)}
         self._versions: dict[str, int] = {}
 
     def put(self, record: ConfigurationRecord, at_ms: int) -> None:
@@ -262,26 +294,36 @@ class _Writing:
         there = self._rows.execute(
             "SELECT content FROM rows WHERE site_id = ? AND kind = ? AND row_key = ?", (record.site_id, kind, key)
         )
-        if there and bytes(there[0][0]) == content:
-            return
-        self.change, version = self.change + 1, self._next_version(record.site_id)
-        named = msgspec.structs.replace(plain, event_id=f"config-{version}", version=version, at_ms=at_ms)
-        values = (kind, key, version, int(record.removed), self._actor, at_ms, _ENCODER.encode(named))
+        if not there or bytes(there[0][0]) != content:
+            self._write(plain, content, kind, key, at_ms)
+
+    def say_again(self, record: Configuration, at_ms: int) -> None:
+        """Write the record though it says what is there."""
+        plain = _plain(record)
+        self._write(plain, _ENCODER.encode(plain), str(type(record).__struct_config__.tag), row_key(record), at_ms)
+
+    def _write(self, plain: ConfigurationRecord, content: bytes, kind: str, key: str, at_ms: int) -> None:
+        self.change, version = self.change + 1, self._next_version(plain.site_id)
+        named = msgspec.structs.replace(
+            plain, event_id=f"config-{version}", version=version, at_ms=at_ms, **self._named
+        )
+        values = (kind, key, version, int(plain.removed), self._actor, at_ms, _ENCODER.encode(named))
         self._rows.execute(
             "INSERT INTO changes (change, site_id, kind, row_key, version, removed, actor, at_ms, body)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (self.change, record.site_id, *values),
+            (self.change, plain.site_id, *values),
         )
+        row_sums.write_sum(self._rows, row_sums.change_name(self.change), self.change, plain.site_id, *values)
         self._rows.execute(
             "INSERT INTO rows VALUES (?, ?, ?, ?, ?) ON CONFLICT (site_id, kind, row_key)"
             " DO UPDATE SET change = excluded.change, content = excluded.content",
-            (record.site_id, kind, key, self.change, content),
+            (plain.site_id, kind, key, self.change, content),
         )
+        numbers.note(self._rows, self.change, plain.site_id, version)
 
     def _next_version(self, site_id: str) -> int:
         if site_id not in self._versions:
-            newest = "SELECT coalesce(max(version), 0) FROM changes WHERE site_id = ?"
-            self._versions[site_id] = int(self._rows.execute(newest, (site_id,))[0][0])
+            self._versions[site_id] = numbers.last_version(self._rows, site_id)
         self._versions[site_id] += 1
         return self._versions[site_id]
 
@@ -289,7 +331,15 @@ class _Writing:
 def _plain(record: C) -> C:
     """Return what the record says, without who said it when: two that say the same are one."""
     return msgspec.structs.replace(
-        record, event_id="config", source_id=CONFIG_SOURCE, at_ms=0, received_ms=0, device_at_ms=None, version=0
+        record,
+        event_id="config",
+        source_id=CONFIG_SOURCE,
+        at_ms=0,
+        received_ms=0,
+        device_at_ms=None,
+        version=0,
+        store="",
+        transaction="",
     )
 
 
@@ -312,9 +362,18 @@ def _rewrite(rows: Rows, change: int, record: Configuration | None) -> None:
     if record is None:
         rows.execute("DELETE FROM changes WHERE change = ?", (change,))
         rows.execute("DELETE FROM rows WHERE change = ?", (change,))
+        row_sums.forget_sum(rows, row_sums.change_name(change))
     else:
         rows.execute("UPDATE changes SET body = ? WHERE change = ?", (_ENCODER.encode(record), change))
+        (row,) = rows.execute(f"{_CHANGES} WHERE change = ?", (change,))
+        row_sums.write_sum(rows, row_sums.change_name(change), *_summed(row))
         rows.execute("UPDATE rows SET content = ? WHERE change = ?", (_ENCODER.encode(_plain(record)), change))
+
+
+def _summed(row: Row) -> tuple[Value, ...]:
+    """Return the values of a row of ``changes`` as their checksum was made of them, whatever the database gives."""
+    *values, body = row
+    return (*values, bytes(body) if isinstance(body, memoryview) else body)
 
 
 def _check_sizes(rows: Rows, sites: set[str]) -> None:
@@ -327,7 +386,3 @@ def _check_sizes(rows: Rows, sites: set[str]) -> None:
         count = int(found[0][0])
         if count > MAX_DEVICES:
             raise ConfigurationError(f"site {site_id!r} would have {count} devices, expected at most {MAX_DEVICES}")
-
-
-def _last_change(rows: Rows) -> int:
-    return int(rows.execute("SELECT coalesce(max(change), 0) FROM changes")[0][0])

@@ -43,10 +43,7 @@ class MemoryHealth:
 
 
 class LastSeenTable:
-    """A :class:`DeviceHealth` that listens to events, kept in memory.
-
-    After a start, devices show as not heard until they speak.
-    """
+    """A :class:`DeviceHealth` that listens to events, kept in memory; a ``LastSeenKeeper`` keeps it on disk."""
 
     def __init__(self) -> None:
         self._sites: dict[str, dict[str, LastSeen]] = {}
@@ -54,6 +51,16 @@ class LastSeenTable:
     def last_seen(self, site_id: str) -> Mapping[str, LastSeen]:
         """See :class:`DeviceHealth`."""
         return dict(self._sites.get(site_id, {}))
+
+    def known(self) -> dict[tuple[str, str], LastSeen]:
+        """Return (site, device) → what is known, of all."""
+        tables = [(site_id, dict(table)) for site_id, table in list(self._sites.items())]
+        return {(site_id, name): heard for site_id, table in tables for name, heard in table.items()}
+
+    def take(self, kept: Mapping[tuple[str, str], LastSeen]) -> None:
+        """Take over what was kept, before anything is heard."""
+        for (site_id, device_id), heard in kept.items():
+            self._sites.setdefault(site_id, {})[device_id] = heard
 
     def hear(self, batch: Batch) -> None:
         """Note what the events of ``batch`` say of their devices' lives."""

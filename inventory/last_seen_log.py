@@ -13,6 +13,7 @@ from streams.log.port import LogReader, LogRecord, LogWriter
 LOOK_BACK_MS = 10 * 60_000
 """How far back a follower begins: most devices speak within it, and a day's log would take minutes to read."""
 _READ_RECORDS = 500
+_UNDER_WAY_MS = 60_000
 _ROUND_S = 2.0
 """From one look into the logs to the next: a page shows minutes, and a look costs the same for one record or many."""
 
@@ -37,12 +38,23 @@ class LastSeenLog(LastSeenTable):
         """See :class:`streams.log.port.LogWriter`."""
         return self._log.last_watermark_ms()
 
+    def heard_through_ms(self) -> int:
+        """Return up to which time of the log everything was heard; less a margin for what is being appended."""
+        return max(self._log.last_watermark_ms() - _UNDER_WAY_MS, 0)
+
 
 class LastSeenFollower(LastSeenTable):
-    """Follows logs that other processes write, from ten minutes before the start on. It judges nothing."""
+    """Follows logs that somebody writes, from a time on. It judges nothing.
 
-    def __init__(self, logs: Sequence[LogReader], since_ms: int) -> None:
+    Args:
+        since_ms: the first time of the logs to be heard, epoch ms.
+        table: what hears; without one it is the follower itself.
+    """
+
+    def __init__(self, logs: Sequence[LogReader], since_ms: int, table: LastSeenTable | None = None) -> None:
         super().__init__()
+        self._table = table or self
+        self._heard_ms: dict[int, int] = {}
         self._logs = logs
         self._since_ms = since_ms
         self._positions: dict[int, int] = {}
@@ -55,6 +67,16 @@ class LastSeenFollower(LastSeenTable):
         """
         more = [self._follow(number, log) for number, log in enumerate(self._logs)]
         return any(more)
+
+    def heard_through_ms(self) -> int:
+        """Return up to which time of every log that holds anything all was heard."""
+        held = [number for number, log in enumerate(self._logs) if log.begin() < log.end()]
+        return min((self._heard_ms.get(number, self._since_ms) for number in held), default=self._since_ms)
+
+    def catch_up(self) -> None:
+        """Hear everything up to the logs' ends. Raises as :meth:`step`."""
+        while self.step():
+            pass
 
     def run(self, stop: threading.Event) -> None:
         """Run until ``stop``."""
@@ -73,7 +95,8 @@ class LastSeenFollower(LastSeenTable):
         for record in records:
             batch = _batch(record)
             if batch is not None:
-                self.hear(batch)
+                self._table.hear(batch)
+                self._heard_ms[number] = max(batch.watermark_ms, self._heard_ms.get(number, self._since_ms))
         self._positions[number] += len(records)
         return len(records) == _READ_RECORDS
 

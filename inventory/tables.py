@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from streams.sqlite_file import connect, transaction
+from streams.sqlite_file import check_before_opening, connect, transaction, undamaged
 
 STATEMENTS = (
     """CREATE TABLE IF NOT EXISTS changes (
@@ -25,6 +25,9 @@ STATEMENTS = (
     """CREATE TABLE IF NOT EXISTS waiting_topics (
   follower TEXT NOT NULL, topic TEXT NOT NULL, last_ms INTEGER NOT NULL, body BLOB NOT NULL,
   PRIMARY KEY (follower, topic)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS last_seen (
+  site_id TEXT NOT NULL, device_id TEXT NOT NULL, last_ms INTEGER NOT NULL, body BLOB NOT NULL,
+  PRIMARY KEY (site_id, device_id)) WITHOUT ROWID""",
     # Until a version ago these had no follower. They hold nothing that is not said again within seconds.
     "DROP TABLE IF EXISTS pending_devices",
     "DROP TABLE IF EXISTS pending_topics",
@@ -44,6 +47,11 @@ class Rows(Protocol):
 
 class Tables(Protocol):
     """A database that holds the tables. Any thread may use it."""
+
+    @property
+    def where(self) -> str:
+        """The database as a person knows it, without a password."""
+        ...
 
     def make(self, statements: Sequence[str]) -> None:
         """Make what is missing."""
@@ -70,8 +78,15 @@ class SqliteTables:
     """One ``config.db``; several processes may use it."""
 
     def __init__(self, path: Path) -> None:
+        check_before_opening(path, ";".join(STATEMENTS), whole=True)
         self._db = connect(path)
+        self._path = path
         self._lock = threading.Lock()
+
+    @property
+    def where(self) -> str:
+        """See :class:`Tables`."""
+        return str(self._path)
 
     def make(self, statements: Sequence[str]) -> None:
         """See :class:`Tables`."""
@@ -82,7 +97,7 @@ class SqliteTables:
     @contextmanager
     def read(self) -> Iterator[Rows]:
         """See :class:`Tables`."""
-        with self._lock:
+        with self._lock, undamaged(self._db):
             yield self
 
     @contextmanager

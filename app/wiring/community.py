@@ -25,6 +25,7 @@ from app.wiring.receivers import receivers_of
 from app.wiring.results import ResultsService
 from app.wiring.retention import incident_keeper, inventory_keeper, log_keeper, segment_keeper
 from app.wiring.rules import EmbeddedRules
+from app.wiring.store_files import check_files, sqlite_files
 from app.wiring.stores import boxes_file, open_incidents, open_inventory
 from app.wiring.threads import Threads
 from console.api.server import Server
@@ -32,13 +33,16 @@ from contracts.errors import RejectReason
 from governance.retention import Keeper, Retention
 from identity.box_credentials import BoxTokens
 from incidents.intake.relays import FindingsRelay
+from incidents.monitor.inventory_monitor import InventoryMonitor
+from incidents.monitor.store_monitor import StoreMonitor
 from incidents.store.leases import UncontestedLeases
 from ingest.counters import Counters
 from ingest.shard.dead_letters import DeadLetters
 from ingest.shard.shard import Shard
 from inventory.directory import MemoryDirectory
 from inventory.directory_relay import DirectoryRelay
-from inventory.last_seen_log import LastSeenLog
+from inventory.last_seen_keeper import LastSeenKeeper
+from inventory.last_seen_log import LOOK_BACK_MS, LastSeenFollower, LastSeenLog
 from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
 
@@ -63,6 +67,7 @@ class CommunityProcess:
         with ExitStack() as opened:  # what fails half-way leaves nothing open
             opened.enter_context(FolderLock(settings.log.folder()))
             close_stores(settings)
+            check_files(settings)
             self._open_stores(opened)
             self._build(accept_cut=accept_cut)
             opened.callback(self._results.close)
@@ -90,6 +95,7 @@ class CommunityProcess:
             self._log, self._engine_store, store, metrics, on_findings=self.intake.wake, accept_cut=accept_cut
         )
         self._heard = LastSeenLog(self._log, self.rules.driver.wake)
+        self._last_seen = LastSeenKeeper(self._heard, self._inventory, self._heard.heard_through_ms)
         self._archivers = (
             archivers_of(self._archive, [self._log], self._inventory, store, on_sealed=log_sealed)
             if self._archive is not None
@@ -110,6 +116,7 @@ class CommunityProcess:
     def start(self) -> str:
         """Start every thread; the address of the page. Ends once the log is judged to its end and ingest listens."""
         self._directory_relay.catch_up()
+        self._recall()
         LOG.info("judging_log", to_position=self._log.end())
         self.rules.partition.open()
         self._metrics.serve(self._settings)
@@ -154,12 +161,20 @@ class CommunityProcess:
             self._stack.close()
         self.threads.raise_failure()
 
+    def _recall(self) -> None:
+        """Know again when each device was last heard: what was kept, and what the log has had since."""
+        since_ms = self._last_seen.load() or self._log.last_watermark_ms() - LOOK_BACK_MS
+        LastSeenFollower([self._log], since_ms, self._heard).catch_up()
+
     def _start_threads(self) -> None:
         threads = self.threads
+        threads.keep("heard", self._last_seen.run)
         threads.start("engine", self.rules.driver.run)
         threads.keep("bell", self._incidents.follow)
         threads.keep("incidents", self.intake.run)
         threads.keep("directory", self._directory_relay.run)
+        threads.keep("stores", self._store_monitor().run)
+        threads.keep("inventory", InventoryMonitor(self._inventory, self._incidents).run)
         self._service.start(threads, UncontestedLeases())
         self._console.start(threads)
         if self._archivers:
@@ -180,6 +195,10 @@ class CommunityProcess:
             "time_behind_ms": ingest.value("linli_ingest_watermark_lag_ms"),
             **self.rules.figures(),
         }
+
+    def _store_monitor(self) -> StoreMonitor:
+        contents = {"engine.db": self._engine_store.check_rows, self._inventory.file_name: self._inventory.check_rows}
+        return StoreMonitor(self._incidents, partial(sqlite_files, self._settings), contents)
 
     def _keepers(self) -> dict[str, Keeper]:
         settings, log_id, findings_id = self._settings, self._log.identity(), self._engine_store.identity()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import structlog
@@ -17,10 +18,26 @@ from app.wiring.receivers import receivers_of
 from app.wiring.sources import open_logs
 from app.wiring.stores import boxes_file
 from identity.box_credentials import BoxTokens
+from inventory.inventory import Inventory
+from inventory.last_seen_keeper import LastSeenKeeper
 from inventory.last_seen_log import LOOK_BACK_MS, LastSeenFollower
+from streams.log.port import LogReader
 from system.clock import wall_ms
 
 LOG = structlog.get_logger("linli")
+
+
+def recalled(logs: Sequence[LogReader], inventory: Inventory) -> tuple[LastSeenFollower, LastSeenKeeper]:
+    """Return who knows when devices were last heard, from what was kept and the log since, and who keeps it.
+
+    Raises:
+        Transient: the database of the inventory is away.
+    """
+    through_ms = inventory.last_seen().through_ms
+    heard = LastSeenFollower(logs, through_ms or wall_ms() - LOOK_BACK_MS)
+    keeper = LastSeenKeeper(heard, inventory, heard.heard_through_ms)
+    keeper.load()
+    return heard, keeper
 
 
 def wire_console(settings: Settings, context: ProcessContext) -> None:
@@ -32,14 +49,15 @@ def wire_console(settings: Settings, context: ProcessContext) -> None:
     close_stores(settings)
     names = [profile.name for profile, _ in receivers_of(settings)]
     boxes = BoxTokens(boxes_file(settings))
-    store, _, directory = open_stores(settings, context)
+    store, inventory, directory = open_stores(settings, context)
     context.wait_for("users", partial(first_run, store, settings))
     logs = context.wait_for("log", lambda: open_logs(settings))
     context.on_exit(logs.close)
-    heard = LastSeenFollower(logs.readers, wall_ms() - LOOK_BACK_MS)
+    heard, last_seen = context.wait_for("inventory", partial(recalled, logs.readers, inventory))
     console = ConsoleService(settings, boxes, store, directory, heard, names)
     context.threads.keep("bell", store.follow)
     context.threads.keep("heard", heard.run)
+    context.threads.keep("last_seen", last_seen.run)
     console.start(context.threads)
     server = console.serve()
     context.on_exit(server.stop)

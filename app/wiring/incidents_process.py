@@ -23,6 +23,7 @@ from app.wiring.sources import open_findings
 from app.wiring.stores import open_incidents, open_inventory
 from governance.retention import Keeper, Retention
 from incidents.intake.relays import SharedRelays
+from incidents.monitor.inventory_monitor import InventoryMonitor
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
 from inventory.directory_relay import DirectoryRelay
@@ -57,6 +58,8 @@ def wire_incidents(settings: Settings, context: ProcessContext) -> None:
     }
     keep = Retention(keepers)
     threads.keep("retention", partial(keep.run, mine=partial(leases.holds, "retention")))
+    watch = InventoryMonitor(inventory, store)
+    threads.keep("inventory", partial(watch.run, mine=partial(leases.holds, "auditor")))
     service.start(threads, leases)
     LOG.info("ready", incidents=store.where, sources=len(findings.relays), receivers=service.names)
 

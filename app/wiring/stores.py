@@ -88,6 +88,11 @@ class PostgresTables:
     def __init__(self, url: str) -> None:
         self._database = open_database(url, schema=_SCHEMA)
 
+    @property
+    def where(self) -> str:
+        """See :class:`inventory.tables.Tables`."""
+        return self._database.where
+
     def make(self, statements: Sequence[str]) -> None:
         """See :class:`inventory.tables.Tables`."""
         types = {"BLOB": "BYTEA", "INTEGER": "BIGINT", " AUTOINCREMENT": "", " WITHOUT ROWID": ""}

@@ -11,14 +11,20 @@ from contracts.events.envelope import DurationMs, Event, Ms, PersonRef, Seq, Sho
 from contracts.names import DeviceClass, Id
 from contracts.places import Place
 
+StoreName = Annotated[str, msgspec.Meta(max_length=16)]
+
 
 class ConfigurationRecord(Event, frozen=True, kw_only=True, tag_field="kind"):
     """A versioned row of the site's configuration. ``version`` grows per site; the engine applies each once.
 
     ``source_id`` is ``config``, ``at_ms`` the time the writer appended it, so it is never late. ``removed`` deletes.
+    ``store`` names the inventory that allotted the version, and ``transaction`` what wrote it: a store that was lost or
+    put back from a backup allots the same versions again. Empty: of a time before they had names.
     """
 
     version: Seq
+    store: StoreName = ""
+    transaction: StoreName = ""
     removed: bool = False
 
 

@@ -174,7 +174,7 @@ class IndoorEbikeCharging:
             case EnvironmentSampled():
                 return _on_fire(state, event, site)
             case DeviceConfigured() if not is_judged(site.devices.get(event.device_id), site):
-                return _ended(state, event.at_ms, "not_judged", site)
+                return _ended(state, event.at_ms, "removed" if event.removed else "not_judged", site)
             case _:
                 return Outcome(state if state.curve is not None else None)
 

@@ -5,7 +5,8 @@ alarm may be muted or wrongly set.
 
 Events: ``EnvironmentSampled``. OPEN at the first sign, UPDATE when another kind of sign joins it (heat after smoke),
 CLOSE when no sign has been seen for ``clear_ms`` although the sensor spoke. A sensor that falls silent in an alarm may
-have burnt: its episode stays open for a day and then closes as ``no_samples``, unverified.
+have burnt: its episode stays open for a day and then closes as ``no_samples``, unverified. One that is taken out of the
+inventory (``DeviceConfigured``) will not say how it ends: its episode closes at once as ``removed``, unverified.
 
 Thresholds: see ``detectors.fire.fire_signs`` for smoke and temperature. ``rise_c_min`` 10 °C/min is where EN 54-5
 rate-of-rise detectors must respond; it counts only from ``rise_from_c`` 40 °C on and over a rise of ``rise_min_c``
@@ -26,7 +27,7 @@ from typing import ClassVar
 import msgspec
 
 from contracts.durations import DAY_MS, HOUR_MS
-from contracts.events import EnvironmentSampled, Event
+from contracts.events import DeviceConfigured, EnvironmentSampled, Event
 from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
 from contracts.rules import RuleFacts, Threshold
 from detectors.core.facts import fact
@@ -101,7 +102,7 @@ class SmokeOrHeat:
 
     name: ClassVar[str] = RULE
     version: ClassVar[int] = 1
-    accepts: ClassVar[tuple[type[Event], ...]] = (EnvironmentSampled,)
+    accepts: ClassVar[tuple[type[Event], ...]] = (EnvironmentSampled, DeviceConfigured)
     max_out_of_orderness_ms: ClassVar[int] = 0
     horizon_ms: ClassVar[int | None] = None
     instant: ClassVar[bool] = True
@@ -115,7 +116,9 @@ class SmokeOrHeat:
     state_type: type[FireState] = FireState
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
-        """Return the sensor."""
+        """Return the sensor; of the inventory's records only one that removes it concerns it."""
+        if isinstance(event, DeviceConfigured):
+            return (event.device_id,) if event.removed else ()
         return (event.source_id,)
 
     def initial(self, key: str) -> FireState:
@@ -123,7 +126,10 @@ class SmokeOrHeat:
         return FireState(1, key)
 
     def on_event(self, state: FireState, event: Event, site: SiteView) -> Outcome[FireState]:
-        """Take one reading, in order or late."""
+        """Take one reading, in order or late, or that the sensor is removed."""
+        if isinstance(event, DeviceConfigured):
+            ended = () if state.fire is None else (_closed(state.fire, state.sensor_id, "removed"),)
+            return Outcome(None, ended)
         if not isinstance(event, EnvironmentSampled):
             return Outcome(state)
         signs = fire_signs(event, site)
@@ -156,7 +162,7 @@ class SmokeOrHeat:
         rest = msgspec.structs.replace(state, fire=None, past=_with_span(state.past, span))
         if not spoke:  # its next deadline would be the one just handled
             rest = msgspec.structs.replace(rest, last_ms=due_ms)
-        return Outcome(rest, (_closed(fire, state.sensor_id, spoke=spoke),))
+        return Outcome(rest, (_closed(fire, state.sensor_id, "cleared" if spoke else "no_samples"),))
 
 
 def _clear_ms(site: SiteView) -> int:
@@ -228,7 +234,7 @@ def _late(state: FireState, event: EnvironmentSampled, signs: tuple[Fact, ...], 
             return Outcome(msgspec.structs.replace(state, past=past))
     own = Fire(Episode(event.at_ms, event.event_id), (), event.place_id, event.at_ms, clear_ms)
     past = _with_span(state.past, CoveredSpan(event.at_ms, event.at_ms))
-    drafts = (_stated(own.episode, Phase.OPEN, event, signs), _closed(own, state.sensor_id, spoke=True))
+    drafts = (_stated(own.episode, Phase.OPEN, event, signs), _closed(own, state.sensor_id, "cleared"))
     return Outcome(msgspec.structs.replace(state, past=past), drafts)
 
 
@@ -265,13 +271,13 @@ def _stated(episode: Episode, phase: Phase, event: EnvironmentSampled, signs: tu
     )
 
 
-def _closed(fire: Fire, sensor_id: str, *, spoke: bool) -> Draft:
+def _closed(fire: Fire, sensor_id: str, ended: str) -> Draft:
     return Draft(
         episode=fire.episode.next(),
         phase=Phase.CLOSE,
         subject=Subject(SubjectKind.PLACE, fire.place_id),
         place_id=fire.place_id,
         source_id=sensor_id,
-        verified=spoke,
-        facts=(fact("ended", "cleared" if spoke else "no_samples"),),
+        verified=ended == "cleared",
+        facts=(fact("ended", ended),),
     )

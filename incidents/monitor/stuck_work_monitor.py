@@ -91,6 +91,7 @@ PASSING = (
     AlarmCode.ARCHIVE_GAP,
     AlarmCode.LOG_BROKEN,
     AlarmCode.CUT_ACCEPTED,
+    AlarmCode.INVENTORY_WENT_BACK,
     AlarmCode.PARTITION_STOPPED,
     AlarmCode.PARTITION_STUCK,
     AlarmCode.DELIVERY_REJECTED,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -11,16 +12,20 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, RowMapping, Select, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DatabaseError
 
-from contracts.errors import ConfigurationError
+from contracts.errors import ConfigurationError, Permanent
 from contracts.extras import not_installed
 from incidents.store.leases import Leases, UncontestedLeases
 from system.private_files import make_file, make_folder
+from system.sqlite_check import wrong_before_opening
 
 T = TypeVar("T")
 
 _LOOK_S = 0.5
+_PASSING_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED}
+_OURS_TO_BLAME = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError)
+"""Errors of a statement and its values. Whatever else SQLite refuses is the file's fault: our statements are tested."""
 _ASKED_AT_ONCE = 256
 _BUSY_MS = 30_000  # another process (linli users) may hold the file for the length of its transaction
 
@@ -128,8 +133,11 @@ class SqliteDatabase:
     def __init__(self, url: URL, synchronous: str) -> None:
         if not url.database or url.database == ":memory:":
             raise ConfigurationError("incidents url: SQLite needs a file, such as sqlite:///data/incidents.db")
-        make_folder(Path(url.database).parent)
-        make_file(Path(url.database))
+        self._path = Path(url.database)
+        make_folder(self._path.parent)
+        make_file(self._path)
+        if wrong := wrong_before_opening(self._path, whole=True):
+            raise _damaged(self._path, wrong)
         # As many connections as the console's thread pool may ask for at once: a burst of pages must not starve it.
         self._engine = create_engine(url, pool_size=8, max_overflow=64)
         self._writing = threading.Lock()
@@ -144,7 +152,7 @@ class SqliteDatabase:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """See :class:`Database`."""
-        with self._writing, self._engine.connect() as plain:
+        with self._undamaged(), self._writing, self._engine.connect() as plain:
             connection = plain.execution_options(linli_write=True)
             with connection.begin():
                 yield connection
@@ -152,8 +160,21 @@ class SqliteDatabase:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """See :class:`Database`."""
-        with self._engine.connect() as connection, connection.begin():
+        with self._undamaged(), self._engine.connect() as connection, connection.begin():
             yield connection
+
+    @contextmanager
+    def _undamaged(self) -> Iterator[None]:
+        """Guard what goes on inside the block: raises Permanent when the file is damaged, and says which."""
+        try:
+            yield
+        except DatabaseError as error:
+            passes = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _PASSING_CODES
+            if passes or isinstance(error.orig, _OURS_TO_BLAME):
+                raise
+            raise _damaged(self._path, str(error.orig)) from error
+        except UnicodeDecodeError as error:
+            raise _damaged(self._path, str(error)) from error
 
     def follow(self, stop: threading.Event, on_commit: Callable[[], None]) -> None:
         """See :class:`Database`: SQLite counts the commits of others, which costs a look at shared memory to read."""
@@ -173,6 +194,11 @@ class SqliteDatabase:
     def close(self) -> None:
         """See :class:`Database`."""
         self._engine.dispose()
+
+
+def _damaged(path: Path, what: str) -> Permanent:
+    remedy = "restore it or move it away (`linli docs runbook`: a data file is damaged)"
+    return Permanent(f"{path} is damaged: {what}; {remedy}")
 
 
 def _set_up(connection: Any, synchronous: str) -> None:

@@ -17,7 +17,7 @@ from cryptography.fernet import Fernet, InvalidToken
 from contracts.durations import HOUR_MS, MINUTE_MS
 from contracts.errors import ConfigurationError, RejectReason
 from ingest.pipeline.scrub import scrub, scrub_topic
-from streams.sqlite_file import connect, transaction
+from streams.sqlite_file import connect, transaction, undamaged
 from system.private_files import make_folder
 
 SCHEMA = """
@@ -144,25 +144,25 @@ class DeadLetters:
 
     def list(self, limit: int, reason: str | None = None, source: str | None = None) -> list[DeadLetter]:
         """Return the newest letters, newest first."""
-        with self._lock:
+        with self._lock, undamaged(self._db):
             found = self._db.execute(
                 "SELECT letter, at_ms, reason, source, size, sha256, body FROM letters"
                 " WHERE (?1 IS NULL OR reason = ?1) AND (?2 IS NULL OR source = ?2) ORDER BY letter DESC LIMIT ?3",
                 (reason, source, limit),
             ).fetchall()
-        return [self._open(*row) for row in found]
+            return [self._open(*row) for row in found]
 
     def show(self, letter: int) -> DeadLetter | None:
         """Return one letter; None when it is not (or no longer) there."""
-        with self._lock:
+        with self._lock, undamaged(self._db):
             row = self._db.execute(
                 "SELECT letter, at_ms, reason, source, size, sha256, body FROM letters WHERE letter = ?", (letter,)
             ).fetchone()
-        return self._open(*row) if row else None
+            return self._open(*row) if row else None
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Return (reason, source) → letters kept."""
-        with self._lock:
+        with self._lock, undamaged(self._db):
             found = self._db.execute("SELECT reason, source, count(*) FROM letters GROUP BY 1, 2 ORDER BY 3 DESC")
             return {(str(reason), str(source)): int(count) for reason, source, count in found}
 

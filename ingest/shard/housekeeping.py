@@ -12,9 +12,12 @@ from contracts.events import Configuration, ConfigurationRecord
 from contracts.names import parse_topic
 from ingest.pipeline.admission import Admission
 from ingest.pipeline.pipeline import Refused
+from ingest.pipeline.shard_assignment import ShardAssignment
 from ingest.settings import ShardSettings
 from ingest.shard.dead_letters import DeadLetters, dead_letter
+from ingest.shard.followed import followed_before, follower_name
 from inventory.inventory import Inventory
+from inventory.numbers import StoreState
 
 CHANGES_AT_ONCE = 2_000
 FLUSH_MS = 1_000
@@ -32,22 +35,24 @@ class Housekeeping:
         self, settings: ShardSettings, inventory: Inventory, dead_letters: DeadLetters, admission: Admission
     ) -> None:
         self._inventory, self._dead_letters, self._admission = inventory, dead_letters, admission
-        self._follower = f"{settings.log_id}/{settings.index}-{settings.shards}-{settings.partitions}"
+        self._settings, self._owns = settings, ShardAssignment(settings).owns
+        self._follower = follower_name(settings)
         self._poll_ms, self._polled_ms = settings.inventory_poll_ms, 0
         self._seen = 0
         self._followed = 0
-        self._under_way: dict[tuple[str, int], int] = {}  # (site, version) → change
+        self._state = StoreState("", 0)
+        self._under_way: dict[tuple[str, str, int], int] = {}  # (site, store, version) → change
         self._flushed_ms = 0
         self._pending_ms = 0
         self._pending_counts = 0
 
     def load(self) -> list[Configuration]:
-        """Bring admission up to date; the records that the log does not have yet, oldest first.
+        """Bring admission up to date; the shard's records that the log does not have yet, oldest first.
 
         Raises:
             Transient: the inventory does not answer.
         """
-        self._followed = self._inventory.followed(self._follower)
+        self._begin(self._inventory.state())
         records: list[Configuration] = []
         self._read_changes(records)
         return records
@@ -69,11 +74,8 @@ class Housekeeping:
         for batch in batches:
             for event in batch.events:
                 if isinstance(event, ConfigurationRecord):
-                    self._under_way.pop((event.site_id, event.version), None)
-        reached = min(self._under_way.values(), default=self._seen + 1) - 1
-        if reached > self._followed:
-            self._followed = reached
-            self._guarded(lambda: self._inventory.set_followed(self._follower, reached))
+                    self._under_way.pop((event.site_id, event.store, event.version), None)
+        self._note_followed()
 
     def dead_letter(self, refused: Refused, now_ms: int) -> None:
         """Keep a refused message as a dead letter, within its source's quota."""
@@ -102,14 +104,35 @@ class Housekeeping:
             self._pending_counts = counts
             self._guarded(lambda: self._inventory.set_pending(devices, topics, self._follower))
 
+    def _begin(self, state: StoreState) -> None:
+        """Begin at the store's first change, and append from where this log's writers came to in it."""
+        self._state, self._seen = state, 0
+        self._followed = min(followed_before(self._inventory.followers(), self._settings), state.change)
+        self._under_way.clear()
+
     def _read_changes(self, records: list[Configuration]) -> None:
+        state = self._inventory.state()
+        if state == self._state and self._seen == state.change:
+            return
+        if self._inventory.is_behind(self._state, state):
+            _log.warning("the inventory is another one or went back", store=state.identity, change=state.change)
+            self._begin(state)
         while changes := self._inventory.changes_after(self._seen, CHANGES_AT_ONCE):
             for change, record in changes:
                 self._seen = change
                 self._admission.apply_config(record)
-                if change > self._followed:
-                    self._under_way[record.site_id, record.version] = change
+                if change > self._followed and self._owns(record.site_id):
+                    self._under_way[record.site_id, record.store, record.version] = change
                     records.append(record)
+        self._state = state
+        self._note_followed()
+
+    def _note_followed(self) -> None:
+        """Keep the place: before what is not durable yet, past what other shards write."""
+        reached = min(self._under_way.values(), default=self._seen + 1) - 1
+        if reached > self._followed:
+            self._followed = reached
+            self._guarded(lambda: self._inventory.set_followed(self._follower, reached))
 
     def _guarded(self, work: Callable[[], object]) -> bool:
         """Do what can wait; whether it could be done."""

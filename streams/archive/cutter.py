@@ -145,7 +145,7 @@ class Cutter:
         """Take a row into those in force, unless they know a newer version of it."""
         key = key_of(record)
         before = self.rows.get(key)
-        if before is not None and before.version >= record.version:
+        if before is not None and _is_known(before, record):
             return
         if record.removed or isinstance(record, ReferenceErased):
             self._set_row(key, None)
@@ -158,6 +158,16 @@ class Cutter:
             self.rows.pop(key, None)
         else:
             self.rows[key] = row
+
+
+def _is_known(newest: Configuration, record: Configuration) -> bool:
+    """Return whether ``record`` came before, or with, ``newest``; another inventory numbers its records anew."""
+    if newest.store != record.store:
+        return False
+    return record.version < newest.version or (record.version, record.transaction) == (
+        newest.version,
+        newest.transaction,
+    )
 
 
 def key_of(record: Configuration) -> RowKey:

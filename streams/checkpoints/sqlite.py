@@ -20,20 +20,21 @@ from contracts.contradictions import (
 from contracts.findings import Finding, Output, Rejudge, content_of
 from streams.engine.manifest import decode_manifest, first_to_read
 from streams.engine.snapshot import SnapshotRow
-from streams.sqlite_file import add_column, connect, transaction, undamaged
+from streams.row_checksum import Value, is_intact, row_checksum
+from streams.sqlite_file import add_column, connect, damaged, transaction, undamaged
 from system.clock import wall_ms
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS findings (
   n INTEGER PRIMARY KEY AUTOINCREMENT, finding_id TEXT NOT NULL UNIQUE, site_id TEXT NOT NULL,
-  content BLOB NOT NULL, body BLOB NOT NULL, kept_ms INTEGER NOT NULL DEFAULT 0);
+  content BLOB NOT NULL, body BLOB NOT NULL, kept_ms INTEGER NOT NULL DEFAULT 0, checksum INTEGER);
 CREATE TABLE IF NOT EXISTS rejudges (
   n INTEGER PRIMARY KEY AUTOINCREMENT, site_id TEXT NOT NULL, position INTEGER NOT NULL, number INTEGER NOT NULL,
-  body BLOB NOT NULL, UNIQUE (site_id, position, number));
+  body BLOB NOT NULL, checksum INTEGER, UNIQUE (site_id, position, number));
 CREATE TABLE IF NOT EXISTS snapshots (
   digest TEXT NOT NULL, site_id TEXT NOT NULL, position INTEGER NOT NULL, data BLOB NOT NULL,
-  PRIMARY KEY (digest, site_id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS manifests (digest TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+  checksum INTEGER, PRIMARY KEY (digest, site_id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS manifests (digest TEXT PRIMARY KEY, body BLOB NOT NULL, checksum INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS failures (position INTEGER PRIMARY KEY, times INTEGER NOT NULL, detail TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS skipped (position INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -46,9 +47,11 @@ class SqliteCheckpointStore:
 
     def __init__(self, path: Path) -> None:
         self.on_contradiction: OnContradiction = pass_over_contradiction
-        self._path = path
         self._db = connect(path, SCHEMA)
         add_column(self._db, "findings", "kept_ms INTEGER NOT NULL DEFAULT 0")
+        for table in ("findings", "rejudges", "snapshots", "manifests"):
+            add_column(self._db, table, "checksum INTEGER")
+        self._path = path
         self._lock = threading.Lock()
         with transaction(self._db) as db:
             db.execute("INSERT OR IGNORE INTO meta VALUES ('identity', ?)", (secrets.token_hex(8),))
@@ -76,9 +79,11 @@ class SqliteCheckpointStore:
         """Return at most ``limit`` findings with a number above ``n``, in order."""
         with self._lock, undamaged(self._db):
             rows = self._db.execute(
-                "SELECT n, body FROM findings WHERE n > ? ORDER BY n LIMIT ?", (n, limit)
+                "SELECT n, body, finding_id, content, checksum FROM findings WHERE n > ? ORDER BY n LIMIT ?", (n, limit)
             ).fetchall()
-        return [(int(number), _FINDING.decode(body)) for number, body in rows]
+            for number, body, finding_id, content, checksum in rows:
+                self._check(f"finding {number}", checksum, number, finding_id, content, body)
+            return [(int(number), _FINDING.decode(body)) for number, body, *_ in rows]
 
     def kept_ms(self, numbers: Sequence[int]) -> dict[int, int]:
         """Return when each of these findings was kept, epoch ms UTC; those of which it is not known are left out."""
@@ -95,17 +100,22 @@ class SqliteCheckpointStore:
     def rejudges(self) -> list[Rejudge]:
         """Return every request to judge a window again; they are counted and shown until a job that runs them comes."""
         with self._lock, undamaged(self._db):
-            rows = self._db.execute("SELECT body FROM rejudges ORDER BY n").fetchall()
-        return [_REJUDGE.decode(body) for (body,) in rows]
+            rows = self._db.execute("SELECT n, body, checksum FROM rejudges ORDER BY n").fetchall()
+            for n, body, checksum in rows:
+                self._check(f"request {n}", checksum, body)
+            return [_REJUDGE.decode(body) for _, body, _ in rows]
 
     def save(self, rows: Sequence[SnapshotRow], manifest: bytes, digest: str) -> None:
         """Replace the rows of these sites and the manifest, together."""
         with self._lock, transaction(self._db) as db:
             db.executemany(
-                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)",
-                [(row.digest, row.site_id, row.position, row.data) for row in rows],
+                "INSERT OR REPLACE INTO snapshots (digest, site_id, position, data, checksum) VALUES (?, ?, ?, ?, ?)",
+                [(*values, row_checksum(*values)) for row in rows for values in [_values(row)]],
             )
-            db.execute("INSERT OR REPLACE INTO manifests VALUES (?, ?)", (digest, manifest))
+            db.execute(
+                "INSERT OR REPLACE INTO manifests (digest, body, checksum) VALUES (?, ?, ?)",
+                (digest, manifest, row_checksum(digest, manifest)),
+            )
 
     def flush(self) -> None:
         """Return at once, with nothing left to wait for: :meth:`append_findings` is durable on return."""
@@ -113,7 +123,10 @@ class SqliteCheckpointStore:
     def manifests(self) -> dict[str, bytes]:
         """Return the manifest of every version of the rules, by digest."""
         with self._lock, undamaged(self._db):
-            return dict(self._db.execute("SELECT digest, body FROM manifests").fetchall())
+            rows = self._db.execute("SELECT digest, body, checksum FROM manifests").fetchall()
+        for digest, body, checksum in rows:
+            self._check(f"manifest {digest}", checksum, digest, body)
+        return {str(digest): body for digest, body, _ in rows}
 
     def forget(self, digest: str) -> None:
         """Take back the manifest of this version."""
@@ -123,12 +136,8 @@ class SqliteCheckpointStore:
     def load(self, digest: str) -> tuple[list[SnapshotRow], bytes | None]:
         """Return the rows and the manifest kept for this version of the rules; nothing when there are none."""
         with self._lock, undamaged(self._db):
-            rows = self._db.execute(
-                "SELECT site_id, digest, position, data FROM snapshots WHERE digest = ? ORDER BY site_id", (digest,)
-            ).fetchall()
-            manifest = self._db.execute("SELECT body FROM manifests WHERE digest = ?", (digest,)).fetchone()
-        found = [SnapshotRow(site_id=s, digest=d, position=int(p), data=b) for s, d, p, b in rows]
-        return found, None if manifest is None else manifest[0]
+            rows = self._db.execute(f"{_SNAPSHOTS} WHERE digest = ? ORDER BY site_id", (digest,)).fetchall()
+        return self._rows(rows), self.manifests().get(digest)
 
     def note_failure(self, position: int, detail: str) -> int:
         """Record that feeding ``position`` raised an uncaught error; how often it has now."""
@@ -216,14 +225,31 @@ class SqliteCheckpointStore:
             changed += len(others)
             if others and not dry:
                 with self._lock, transaction(self._db) as db:
-                    db.executemany("UPDATE findings SET body = ? WHERE n = ?", others)
+                    for body, at in others:
+                        query = "SELECT finding_id, content FROM findings WHERE n = ?"
+                        named = db.execute(query, (at,)).fetchone()
+                        values = (body, row_checksum(at, *named, body), at)
+                        db.execute("UPDATE findings SET body = ?, checksum = ? WHERE n = ?", values)
         return changed
 
     def snapshots(self) -> list[SnapshotRow]:
         """Return every row of every version."""
         with self._lock, undamaged(self._db):
-            rows = self._db.execute("SELECT site_id, digest, position, data FROM snapshots").fetchall()
-        return [SnapshotRow(site_id=s, digest=d, position=int(p), data=b) for s, d, p, b in rows]
+            rows = self._db.execute(_SNAPSHOTS).fetchall()
+        return self._rows(rows)
+
+    def check_rows(self) -> None:
+        """Read everything once.
+
+        Raises:
+            Permanent: something is not as it was written; says what.
+        """
+        n = 0
+        while batch := self.findings_after(n, _AT_ONCE):
+            n = batch[-1][0]
+        self.rejudges()
+        self.snapshots()
+        self.manifests()
 
     def place(self) -> str:
         """Return the file."""
@@ -234,20 +260,34 @@ class SqliteCheckpointStore:
         with self._lock:
             self._db.close()
 
+    def _rows(self, rows: Sequence[tuple[str, str, int, bytes, int | None]]) -> list[SnapshotRow]:
+        found = [SnapshotRow(site_id=s, digest=d, position=p, data=b) for s, d, p, b, _ in rows]
+        for row, (*_, checksum) in zip(found, rows, strict=True):
+            self._check(f"snapshot of site {row.site_id}", checksum, *_values(row))
+        return found
+
+    def _check(self, what: str, checksum: object, *values: Value) -> None:
+        if not is_intact(checksum, *values):
+            raise damaged(self._path, f"{what} is not what was written")
+
     def _keep(self, output: Output, contradictions: list[Contradiction]) -> int:
+        body = msgspec.msgpack.encode(output)
         if isinstance(output, Rejudge):
             self._db.execute(
-                "INSERT OR IGNORE INTO rejudges (site_id, position, number, body) VALUES (?, ?, ?, ?)",
-                (output.site_id, output.position, output.number, msgspec.msgpack.encode(output)),
+                "INSERT OR IGNORE INTO rejudges (site_id, position, number, body, checksum) VALUES (?, ?, ?, ?, ?)",
+                (output.site_id, output.position, output.number, body, row_checksum(body)),
             )
             return 0
         content = hashlib.blake2b(msgspec.msgpack.encode(content_of(output)), digest_size=16).digest()
         query = "SELECT content, body FROM findings WHERE finding_id = ?"
         known = self._db.execute(query, (output.finding_id,)).fetchone()
         if known is None:
+            n = self._db.execute(_NEXT).fetchone()[0]
+            values = (n, output.finding_id, output.site_id, content, body)
             self._db.execute(
-                "INSERT INTO findings (finding_id, site_id, content, body, kept_ms) VALUES (?, ?, ?, ?, ?)",
-                (output.finding_id, output.site_id, content, msgspec.msgpack.encode(output), wall_ms()),
+                "INSERT INTO findings (n, finding_id, site_id, content, body, kept_ms, checksum)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*values, wall_ms(), row_checksum(n, output.finding_id, content, body)),
             )
             return 1
         if known[0] != content:  # also: kept by a version that counted more as content
@@ -256,5 +296,11 @@ class SqliteCheckpointStore:
         return 0
 
 
+def _values(row: SnapshotRow) -> tuple[str, str, int, bytes]:
+    return row.digest, row.site_id, row.position, row.data
+
+
+_NEXT = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'findings'"
+_SNAPSHOTS = "SELECT site_id, digest, position, data, checksum FROM snapshots"
 _FINDING = msgspec.msgpack.Decoder(Finding)
 _REJUDGE = msgspec.msgpack.Decoder(Rejudge)

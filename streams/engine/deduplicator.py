@@ -6,9 +6,11 @@ See docs/protocol.md#duplicates.
 from __future__ import annotations
 
 import hashlib
+from typing import TypeVar
 
 import msgspec
 
+from contracts.durations import DAY_MS
 from contracts.events import (
     ConfigurationRecord,
     DeviceConfigured,
@@ -17,15 +19,24 @@ from contracts.events import (
     Event,
     PowerSampled,
 )
+from streams.engine.configuration_marks import ConfigurationMarks, ConfigurationRow
 
 MAX_IDS = 64
 """Ids remembered a source, by count."""
 ID_BYTES = 8
 MAX_LANES = 8
 """Lanes remembered a box: the two of its last four spools. A reflashed box has a new spool."""
+REMOVED_MS = 31 * DAY_MS
+"""How long the marks of a removed device stay: ingest refuses what is more than 30 days old, so longer than anything of
+it may come again."""
+MAX_REMOVED = 500
+"""Removed devices of a site whose marks stay, by count."""
 
 TELEMETRY: tuple[type[Event], ...] = (PowerSampled, EnvironmentSampled, DeviceReported)
 """Kinds sent as ``tele`` (QoS 0) when they carry neither spool nor seq: a repeated reading changes nothing."""
+
+
+R = TypeVar("R", bound=ConfigurationRecord)
 
 
 class LaneMark(msgspec.Struct, frozen=True, array_like=True):
@@ -37,11 +48,16 @@ class LaneMark(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DedupRow(msgspec.Struct, frozen=True, array_like=True):
-    """The marks as a snapshot keeps them; ``ids`` are packed to 8 bytes each, oldest first."""
+    """The marks as a snapshot keeps them; ``ids`` are packed to 8 bytes each, oldest first.
+
+    ``removed``: device → when it was removed, the first one first. ``configuration`` None: of an earlier version.
+    """
 
     config_version: int
     ids: dict[str, bytes]
     lanes: dict[str, tuple[LaneMark, ...]]
+    configuration: ConfigurationRow | None = None
+    removed: dict[str, int] = {}
 
 
 def is_telemetry(event: Event) -> bool:
@@ -54,10 +70,11 @@ def is_telemetry(event: Event) -> bool:
 class Deduplicator:
     """The events that one site has taken, to recognise duplicates."""
 
-    __slots__ = ("_config_version", "_ids", "_lanes")
+    __slots__ = ("_configuration", "_ids", "_lanes", "_removed")
 
     def __init__(self, row: DedupRow | None = None) -> None:
-        self._config_version = row.config_version if row else 0
+        self._configuration = ConfigurationMarks(row.config_version if row else 0, row.configuration if row else None)
+        self._removed = dict(row.removed) if row else {}
         self._ids: dict[str, dict[bytes, None]] = {}
         self._lanes: dict[str, dict[tuple[str, str], int]] = {}
         if row is not None:
@@ -69,9 +86,11 @@ class Deduplicator:
     def row(self) -> DedupRow:
         """Return the marks for a snapshot."""
         return DedupRow(
-            self._config_version,
+            self._configuration.version,
             {source: b"".join(ids) for source, ids in self._ids.items()},
             {box: tuple(LaneMark(*lane, seq) for lane, seq in lanes.items()) for box, lanes in self._lanes.items()},
+            self._configuration.row(),
+            dict(self._removed),
         )
 
     def is_new(self, event: Event) -> bool:
@@ -96,14 +115,29 @@ class Deduplicator:
             del lanes[next(iter(lanes))]
         return True
 
+    def numbered(self, record: R) -> R:
+        """Return the configuration record that was taken last with its number in this site."""
+        return self._configuration.numbered(record)
+
     def _is_new_record(self, record: ConfigurationRecord) -> bool:
-        if record.version <= self._config_version:
+        if not self._configuration.is_new(record):
             return False
-        self._config_version = record.version
-        if record.removed and isinstance(record, DeviceConfigured):
-            self._ids.pop(record.device_id, None)
-            self._lanes.pop(record.device_id, None)
+        if isinstance(record, DeviceConfigured):
+            self._removed.pop(record.device_id, None)
+            if record.removed:
+                self._removed[record.device_id] = record.at_ms
+            self._forget_removed(record.at_ms)
         return True
+
+    def _forget_removed(self, now_ms: int) -> None:
+        """Let go of marks that nothing can be compared with any more, and of the oldest over a bound."""
+        while self._removed:
+            device_id, removed_ms = next(iter(self._removed.items()))
+            if removed_ms > now_ms - REMOVED_MS and len(self._removed) <= MAX_REMOVED:
+                return
+            del self._removed[device_id]
+            self._ids.pop(device_id, None)
+            self._lanes.pop(device_id, None)
 
     def _is_new_id(self, event: Event) -> bool:
         ids = self._ids.get(event.source_id)

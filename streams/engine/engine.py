@@ -18,7 +18,7 @@ import msgspec
 
 from contracts.batch import Batch
 from contracts.errors import LogBroken
-from contracts.events import AnyEvent, ThresholdConfigured
+from contracts.events import AnyEvent, ConfigurationRecord, ThresholdConfigured
 from contracts.findings import Output
 from contracts.names import partition_of
 from detectors.core.rule import Rule
@@ -234,6 +234,8 @@ class Engine:
         if not site.deduplicator.is_new(event):
             self.counts.duplicates += 1
             return
+        if isinstance(event, ConfigurationRecord):
+            event = site.deduplicator.numbered(event)
         if site.emitter.position != position:
             site.emitter.begin(position, out)
         if type(event) is ThresholdConfigured:

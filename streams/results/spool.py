@@ -20,15 +20,16 @@ import msgspec
 from contracts.durations import DAY_MS
 from streams.results.points import NS_PER_MS, Point, loss_point
 from streams.results.target import RejectedPoint
-from streams.sqlite_file import connect, transaction, undamaged
+from streams.row_checksum import Value, is_intact, row_checksum
+from streams.sqlite_file import add_column, connect, damaged, transaction, undamaged
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS queue (
   n INTEGER PRIMARY KEY AUTOINCREMENT, points INTEGER NOT NULL, bytes INTEGER NOT NULL, added_ms INTEGER NOT NULL,
-  body BLOB NOT NULL);
+  body BLOB NOT NULL, checksum INTEGER);
 CREATE TABLE IF NOT EXISTS sources (
-  name TEXT PRIMARY KEY, identity TEXT NOT NULL, cursor INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+  name TEXT PRIMARY KEY, identity TEXT NOT NULL, cursor INTEGER NOT NULL, checksum INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, body BLOB NOT NULL, checksum INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS placed (ms INTEGER NOT NULL, slot BLOB NOT NULL, key BLOB NOT NULL,
   PRIMARY KEY (ms, slot)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rejected (
@@ -80,6 +81,9 @@ class PointSpool:
 
     def __init__(self, path: Path, quota_bytes: int = 4 << 30) -> None:
         self._db = connect(path, SCHEMA)
+        self._path = path
+        for table in ("queue", "sources", "state"):
+            add_column(self._db, table, "checksum INTEGER")
         self._quota_bytes = quota_bytes
         self._lock = threading.Lock()
         with undamaged(self._db):
@@ -88,13 +92,18 @@ class PointSpool:
     def cursor(self, source: str, identity: str) -> int | None:
         """Return where this source goes on; None when it was never read, or is another one of the same name."""
         with self._lock, undamaged(self._db):
-            row = self._db.execute("SELECT identity, cursor FROM sources WHERE name = ?", (source,)).fetchone()
+            query = "SELECT identity, cursor, checksum FROM sources WHERE name = ?"
+            row = self._db.execute(query, (source,)).fetchone()
+        if row is not None:
+            self._check(f"cursor of {source}", row[2], source, row[0], row[1])
         return int(row[1]) if row is not None and row[0] == identity else None
 
     def state(self, key: str) -> bytes | None:
         """Return a row of state, or None."""
         with self._lock, undamaged(self._db):
-            row = self._db.execute("SELECT body FROM state WHERE key = ?", (key,)).fetchone()
+            row = self._db.execute("SELECT body, checksum FROM state WHERE key = ?", (key,)).fetchone()
+        if row is not None:
+            self._check(f"state {key}", row[1], key, row[0])
         return None if row is None else bytes(row[0])
 
     def append(self, steps: Sequence[SourceBatch], now_ms: int) -> int:
@@ -106,18 +115,22 @@ class PointSpool:
         with self._writing() as db:
             self._enqueue(self._place([point for step in steps for point in step.points]), now_ms)
             cursors = [(step.source, step.identity, step.cursor) for step in steps]
-            db.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?)", cursors)
+            into = "INSERT OR REPLACE INTO sources (name, identity, cursor, checksum) VALUES (?, ?, ?, ?)"
+            db.executemany(into, [(*cursor, row_checksum(*cursor)) for cursor in cursors])
             rows = [row for step in steps for row in step.state.items()]
-            db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", rows)
+            into = "INSERT OR REPLACE INTO state (key, body, checksum) VALUES (?, ?, ?)"
+            db.executemany(into, [(*row, row_checksum(*row)) for row in rows])
             return self._keep_quota(now_ms)
 
     def oldest(self, max_points: int) -> list[Chunk]:
         """Return the oldest chunks, at least one if there is any, together at most ``max_points``."""
         with self._lock, undamaged(self._db):
-            rows = self._db.execute("SELECT n, points, added_ms, bytes, body FROM queue ORDER BY n LIMIT 64").fetchall()
+            query = "SELECT n, points, added_ms, bytes, body, checksum FROM queue ORDER BY n LIMIT 64"
+            rows = self._db.execute(query).fetchall()
         chunks: list[Chunk] = []
         count = 0
-        for n, points, added_ms, size, body in rows:
+        for n, points, added_ms, size, body, checksum in rows:
+            self._check(f"chunk {n}", checksum, points, size, added_ms, body)
             if chunks and count + points > max_points:
                 break
             chunks.append(Chunk(n, added_ms, size, _POINTS.decode(zlib.decompress(body))))
@@ -174,6 +187,10 @@ class PointSpool:
                 self._size = before
                 raise
 
+    def _check(self, what: str, checksum: object, *values: Value) -> None:
+        if not is_intact(checksum, *values):
+            raise damaged(self._path, f"{what} is not what was written")
+
     def _place(self, points: Sequence[Point]) -> list[Point]:
         """Return points with their own nanosecond each; those that were given one before are left out."""
         placed = []
@@ -205,8 +222,8 @@ class PointSpool:
             part = points[start : start + CHUNK_POINTS]
             body = zlib.compress(msgspec.msgpack.encode(part), 1)
             self._db.execute(
-                "INSERT INTO queue (points, bytes, added_ms, body) VALUES (?, ?, ?, ?)",
-                (len(part), len(body), now_ms, body),
+                "INSERT INTO queue (points, bytes, added_ms, body, checksum) VALUES (?, ?, ?, ?, ?)",
+                (len(part), len(body), now_ms, body, row_checksum(len(part), len(body), now_ms, body)),
             )
             self._size += len(body)
 

@@ -146,8 +146,15 @@ def test_the_newest_change_of_a_site_stays_so_that_versions_never_go_back(open_h
 def test_a_follower_starts_at_nothing_and_keeps_its_place(open_here: Open, tmp_path: Path) -> None:
     inventory = open_here(tmp_path)
     assert inventory.followed("log-a/0") == 0
+    inventory.put(community())
     inventory.set_followed("log-a/0", 4)
     assert (inventory.followed("log-a/0"), inventory.followed("log-b/0")) == (4, 0)
+    inventory.close()
+    again = open_here(tmp_path)
+    (fifth, sixth) = again.changes_after(again.followed("log-a/0"), 10)
+    assert (fifth[0], sixth[0], again.followers()) == (5, 6, {"log-a/0": 4})
+    again.set_followed("log-a/0", sixth[0])
+    assert again.changes_after(again.followed("log-a/0"), 10) == []
 
 
 def test_who_is_pending_is_replaced_and_read_by_number_of_knocks(open_here: Open, tmp_path: Path) -> None:

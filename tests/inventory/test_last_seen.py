@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from contracts.batch import Batch, encode_batch
 from contracts.errors import LogBroken, Transient
 from contracts.events import DeviceReported, DeviceStateChanged, Event, IngestInterrupted, Lane, SpoolMark
 from ingest.shard.recording import RecordingLog
+from inventory.inventory import Inventory
 from inventory.last_seen import LastSeen, last_seen_after
-from inventory.last_seen_log import LastSeenFollower, LastSeenLog
+from inventory.last_seen_keeper import LastSeenKeeper
+from inventory.last_seen_log import LOOK_BACK_MS, LastSeenFollower, LastSeenLog
 from streams.log.port import LogRecord
 from streams.log.sqlite.day_log import DayLog
-from tests.streams.support import T0, device, of, passage, reported
+from tests.streams.support import T0, batch, device, of, passage, reported
 
 NEVER = LastSeen()
 
 
-def state(online: bool, at_ms: int = 1_000, **more: Any) -> Event:
+def state(online: bool, at_ms: int = 1_000, **more: Any) -> DeviceStateChanged:
     return of(DeviceStateChanged, "s", at_ms, online=online, **more)
 
 
@@ -134,3 +139,76 @@ def test_a_follower_says_whether_there_is_more_and_skips_what_is_gone() -> None:
 def _batch(*events: Any) -> Batch:
     listed: Sequence[Any] = events
     return Batch(partition=0, watermark_ms=T0, events=tuple(listed))
+
+
+class _Community:
+    """A log, an inventory and who keeps what was heard, as one process has them; ``start`` is a new process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.start()
+
+    def start(self) -> None:
+        self.log, self.inventory = DayLog(self._folder), Inventory(self._folder / "config.db")
+        self.heard = LastSeenLog(self.log, lambda: None)
+        self.keeper = LastSeenKeeper(self.heard, self.inventory, self.heard.heard_through_ms)
+        since_ms = self.keeper.load() or self.log.last_watermark_ms() - LOOK_BACK_MS
+        LastSeenFollower([self.log], since_ms, self.heard).catch_up()
+
+    def killed(self) -> None:
+        self.log.close()
+        self.inventory.close()
+        self.start()
+
+
+def test_what_was_heard_outlives_a_kill_also_what_the_log_has_dropped(tmp_path: Path) -> None:
+    here = _Community(tmp_path)
+    day_ms = 86_400_000
+    here.heard.append([batch(0, reported("r1", 0, "long-ago", healthy=False), state(False, 0, source_id="gone"))])
+    here.keeper.keep()
+    here.heard.append([batch(day_ms, reported("r2", day_ms, "lately"))])
+    assert here.log.drop_before(1)
+    here.keeper.keep()
+    here.heard.append(
+        [batch(day_ms + 1_000, reported("r3", day_ms + 1_000, "just-now"), state(True, day_ms, source_id="gone"))]
+    )
+    before = here.heard.known()
+    assert len(before) == 4
+    here.killed()
+    assert here.heard.known() == before
+    here.keeper.keep()
+    here.killed()
+    assert here.heard.known() == before
+
+
+def test_two_that_keep_leave_what_the_other_heard_later(tmp_path: Path) -> None:
+    inventory = Inventory(tmp_path / "config.db")
+    inventory.keep_last_seen({("s1", "a"): LastSeen(9, True), ("s1", "b"): LastSeen(1, True)}, 9)
+    inventory.keep_last_seen({("s1", "a"): LastSeen(5, False), ("s1", "b"): LastSeen(2, False)}, 5)
+    kept = inventory.last_seen()
+    assert kept.devices == {("s1", "a"): LastSeen(9, True), ("s1", "b"): LastSeen(2, False)}
+    assert kept.through_ms == 9
+    inventory.close()
+
+
+def test_only_what_has_changed_is_written_again(tmp_path: Path) -> None:
+    here = _Community(tmp_path)
+    here.heard.append([batch(0, reported("r1", 0, "a"), reported("r2", 0, "b"))])
+    here.keeper.keep()
+    here.heard.append([batch(1_000, reported("r3", 1_000, "a"))])
+    with closing(sqlite3.connect(tmp_path / "config.db")) as db, db:
+        db.execute("UPDATE last_seen SET body = x'00' WHERE device_id = 'b'")
+    here.keeper.keep()
+    with closing(sqlite3.connect(tmp_path / "config.db")) as db:
+        kept = dict(db.execute("SELECT device_id, body FROM last_seen"))
+    assert (kept["b"], kept["a"]) == (b"\0", msgspec.msgpack.encode(here.heard.known()["s1", "a"]))
+
+
+def test_how_far_logs_were_heard_is_the_least_of_those_that_hold_anything(tmp_path: Path) -> None:
+    logs = [DayLog(tmp_path / name) for name in ("a", "b", "empty")]
+    logs[0].append([batch(5_000, reported("r1", 0))])
+    logs[1].append([batch(1_000), batch(2_000)])
+    follower = LastSeenFollower(logs, since_ms=T0)
+    assert follower.heard_through_ms() == T0
+    follower.catch_up()
+    assert follower.heard_through_ms() == T0 + 2_000

@@ -17,17 +17,21 @@ from app.wiring.console import first_password_file
 from app.wiring.private_stores import open_paths, private_paths
 from app.wiring.receivers import receivers_of
 from app.wiring.results import open_results
+from app.wiring.store_files import sqlite_files
 from app.wiring.stores import incidents_url, inventory_url, open_inventory
 from contracts.durations import HOUR_MS
 from contracts.incidents import DeliveryState
+from incidents.monitor.inventory_monitor import known_state, what_is_behind
 from incidents.store.database import Database, open_database
 from incidents.store.migrate import migrations
 from incidents.store.operator_alarms import standing_alarms
 from incidents.store.schema import deliveries, schema_version
 from ingest.session.broker_check import MESSAGES, kept_while_away
 from ingest.settings import broker_address
+from inventory.inventory import Inventory
 from streams.results.query import Results, TimeRange
 from system.clock import wall_ms
+from system.sqlite_check import wrong_before_opening
 
 LOW_SPACE, LOWEST_SPACE = 0.15, 0.05
 LATE_MS = 600_000
@@ -45,6 +49,7 @@ def checks_of(settings: Settings) -> list[Check]:
         Check("mqtt", lambda: mqtt(settings), f"start the broker, or fix mqtt.url, password_file, ca_file; {start}"),
         Check("incidents", lambda: incidents(settings), f"start the database, or fix incidents.url; {start}"),
         Check("inventory", lambda: inventory(settings), f"start the database, or fix inventory.url; {start}"),
+        Check("stores", lambda: stores(settings), "`linli docs runbook`: a data file is damaged"),
         Check("evidence", lambda: evidence(settings), "make the folder writable by Linli's account"),
         Check("results", lambda: results(settings), f"start it, or fix results.url and its credentials; {start}"),
     ]
@@ -173,6 +178,7 @@ def inventory(settings: Settings) -> Iterator[CheckResult]:
         return
     tables = open_inventory(settings)
     try:
+        yield from _went_back(settings, tables)
         sites, devices = len(tables.sites()), len(tables.devices())
         waiting = len(tables.pending()[0])
     finally:
@@ -181,6 +187,32 @@ def inventory(settings: Settings) -> Iterator[CheckResult]:
         yield fail("inventory", f"{sites} sites, no devices: whatever arrives is refused", "linli inventory load FILE")
     else:
         yield ok("inventory", f"{sites} sites, {devices} devices, {waiting} unknown devices knocking")
+
+
+def stores(settings: Settings) -> Iterator[CheckResult]:
+    """Yield each file of this machine that is damaged: in a page, or of large ones in head, length or journal."""
+    for path in sqlite_files(settings):
+        if wrong := wrong_before_opening(path, whole=True):
+            yield fail("stores", f"{path} is damaged: {wrong}", "`linli docs runbook`: a data file is damaged")
+
+
+def _went_back(settings: Settings, tables: Inventory) -> Iterator[CheckResult]:
+    """Compare the inventory with what the incidents saw of it last."""
+    url = incidents_url(settings)
+    if _missing_file(url):
+        return
+    database = open_database(url)
+    try:
+        with database.read() as connection:
+            known = known_state(connection)
+    except SQLAlchemyError:  # no tables yet; the check of the incidents says so
+        return
+    finally:
+        database.close()
+    state = tables.state()
+    if known is not None and tables.is_behind(known, state):
+        remedy = "`linli docs runbook`: the inventory went back"
+        yield fail("inventory", what_is_behind(known, state), remedy)
 
 
 def evidence(settings: Settings) -> Iterator[CheckResult]:

@@ -18,6 +18,7 @@ from governance.audit import first_broken
 from incidents.store.counters import advance, current
 from incidents.store.schema import counters, metadata, schema_version, sessions
 from incidents.store.store import Store
+from inventory import numbers, row_sums
 from inventory.tables import STATEMENTS, Row, Tables
 
 ROWS = 500
@@ -79,7 +80,7 @@ def copy_inventory(source: Tables, target: Tables) -> int:
         ConfigurationError: the target holds other changes.
     """
     for tables in (source, target):
-        tables.make(STATEMENTS)
+        tables.make([*STATEMENTS, *numbers.STATEMENTS, *row_sums.STATEMENTS])
     for table, columns in _INVENTORY.items():
         key = "change" if table == "changes" else "site_id, kind, row_key"
         query = f"SELECT {', '.join(columns)} FROM {table} ORDER BY {key}"
@@ -95,7 +96,9 @@ def copy_inventory(source: Tables, target: Tables) -> int:
             for row in wanted:
                 if row not in held:
                     writing.execute(insert, row)
-    with source.read() as reading:
+    with source.read() as reading, target.write() as writing:
+        numbers.take_over(writing, reading)
+        row_sums.take_over(writing, reading)
         return int(reading.execute("SELECT count(*) FROM changes")[0][0])
 
 

@@ -20,6 +20,7 @@ from contracts.batch import Batch
 from contracts.errors import Transient
 from contracts.events import ConfigurationRecord, ThresholdConfigured
 from detectors.registry import all_rules
+from incidents.monitor.inventory_monitor import InventoryMonitor
 from incidents.store.operator_alarms import AlarmCode, raise_alarm
 from incidents.store.store import Store
 from ingest.session.broker import free_port
@@ -281,3 +282,22 @@ def test_a_check_that_cannot_be_made_is_a_line_and_the_next_one_is_made() -> Non
 
     checks = [Check("a", broken, "start it"), Check("b", lambda: [ok("b", "fine")], "")]
     assert list(lines_of(checks)) == [ok("a", "first"), fail("a", "nobody answers", "start it"), ok("b", "fine")]
+
+
+def test_a_damaged_file_and_an_inventory_that_went_back_are_named(tmp_path: Path) -> None:
+    path, settings = tmp_path / "config.db", settings_of(tmp_path)
+    store = Store(settings["LINLI_INCIDENTS_URL"])
+    for _ in range(2):
+        inventory = Inventory(path)
+        records = [record for record in configuration() if isinstance(record, ConfigurationRecord)]
+        inventory.put([record for record in records if not isinstance(record, ThresholdConfigured)])
+        InventoryMonitor(inventory, store, clock_ms=lambda: 1).step()
+        inventory.close()
+    assert "stores" not in doctor(settings)[1]
+    path.unlink()
+    Inventory(path).close()
+    store.close()
+    assert "another store" in doctor(settings)[1]["inventory"][0].detail
+    path.write_bytes(path.read_bytes()[:-100])
+    (told,) = doctor(settings)[1]["stores"]
+    assert (told.level, "config.db is damaged" in told.detail) == (Level.FAIL, True)

@@ -236,6 +236,16 @@ def test_a_withdrawn_consent_ends_the_case_and_forgets_the_curve() -> None:
     assert harness.states == {}
 
 
+def test_a_meter_taken_out_of_the_inventory_ends_the_case_with_that_reason() -> None:
+    script = Script()
+    harness = Harness(IndoorEbikeCharging())
+    harness.feed(site(script))
+    harness.feed([s for s in readings(script, charge()) if s.at_ms < T0 + PLUGGED_IN + HOUR])
+    harness.feed([script.device("meter1", DeviceClass.METER, "room1", at=PLUGGED_IN + HOUR, removed=True)])
+    assert stages(harness.found) == [("open", "suspected"), ("close", None)]
+    assert (harness.found[-1].fact("ended"), harness.states) == ("removed", {})
+
+
 def test_a_meter_that_falls_silent_closes_its_case_unverified() -> None:
     script = Script()
     harness = Harness(IndoorEbikeCharging())

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from contracts.findings import Phase
+from contracts.names import DeviceClass
 from detectors.fire.smoke_or_heat import SmokeOrHeat
 from tests.detectors.builders import HOUR, MINUTE, SECOND, T0, Script
 from tests.detectors.harness import Harness, phases, run
@@ -124,3 +125,41 @@ def test_a_quiet_sensor_leaves_no_state() -> None:
     harness.until(T0 + HOUR)
     assert harness.states == {}
     assert harness.found == []
+
+
+def test_a_sensor_taken_out_of_the_inventory_ends_its_alarm_with_that_reason() -> None:
+    script = Script()
+    harness = Harness(SmokeOrHeat())
+    fire = script.environment(0, alarm=True)
+    other = script.environment(0, alarm=True, sensor="smoke-2")
+    removed = script.device(fire.source_id, DeviceClass.SENSOR, fire.place_id, at=MINUTE, removed=True)
+    harness.feed([fire, other, removed])
+    ended = harness.found[-1]
+    assert sorted((str(d.phase), d.key) for d in harness.found[:2]) == [("open", "smoke-2"), ("open", "smoke1")]
+    assert [(str(d.phase), d.key) for d in harness.found[2:]] == [("close", "smoke1")]
+    assert (ended.fact("ended"), ended.draft.verified, ended.draft.place_id) == ("removed", False, fire.place_id)
+    assert list(harness.states) == ["smoke-2"]
+    assert harness.until(T0 + 20 * HOUR) == []
+
+
+def test_a_sensor_that_is_moved_or_renamed_goes_on_with_its_alarm() -> None:
+    script = Script()
+    harness = Harness(SmokeOrHeat())
+    fire = script.environment(0, alarm=True)
+    harness.feed([fire, script.device(fire.source_id, DeviceClass.SENSOR, "elsewhere", at=MINUTE)])
+    assert phases(harness.found) == [Phase.OPEN]
+    harness.feed([script.device("new", DeviceClass.SENSOR, "hall", at=2 * MINUTE)])
+    assert list(harness.states) == [fire.source_id]
+    harness.feed([script.device("quiet", DeviceClass.SENSOR, "hall", at=3 * MINUTE, removed=True)])
+    assert list(harness.states) == [fire.source_id]
+
+
+def test_a_removed_sensor_that_comes_back_opens_an_episode_of_its_own() -> None:
+    script = Script()
+    harness = Harness(SmokeOrHeat())
+    fire = script.environment(0, alarm=True)
+    sensor = (fire.source_id, DeviceClass.SENSOR, fire.place_id)
+    harness.feed([fire, script.device(*sensor, at=MINUTE, removed=True), script.device(*sensor, at=2 * MINUTE)])
+    harness.feed([script.environment(3 * MINUTE, alarm=True)])
+    assert phases(harness.found) == [Phase.OPEN, Phase.CLOSE, Phase.OPEN]
+    assert harness.found[0].draft.episode != harness.found[-1].draft.episode

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,12 @@ from contracts.events import (
 )
 from contracts.names import DeviceClass
 from detectors.registry import all_rules
+from ingest.pipeline.pipeline import Arrival, IngestPipeline, MessageOutcome
 from ingest.session.broker import Broker, free_port
 from ingest.session.probes import BROKER_STALLED_MS
 from ingest.session.session import MqttSession
 from ingest.settings import ShardSettings
+from ingest.shard.housekeeping import Housekeeping
 from ingest.shard.recording import RecordingLog
 from streams.engine.engine import Engine
 from tests.ingest.builders import device, door, power, row, smoke, wire
@@ -55,6 +57,30 @@ class GatedLog(RecordingLog):
     def append(self, batches: Sequence[Batch]) -> list[int]:
         assert self.gate.wait(PATIENCE_S)
         return super().append(batches)
+
+
+class Turns:
+    """How often shards went round. What has not happened many rounds later is not merely late."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        plain = Housekeeping.tick
+
+        def tick(house: Housekeeping, now_ms: int, *, force: bool = False) -> bool:
+            self.count += 1
+            return plain(house, now_ms, force=force)
+
+        monkeypatch.setattr(Housekeeping, "tick", tick)
+
+    def many_pass(self) -> bool:
+        """Wait for some rounds from now on; whether they came."""
+        begun = self.count
+        return wait_until(lambda: self.count > begun + 20)
+
+
+@pytest.fixture
+def turns(monkeypatch: pytest.MonkeyPatch) -> Turns:
+    return Turns(monkeypatch)
 
 
 def test_events_reach_the_log_in_order_with_time_behind_them(broker: Broker, tmp_path: Path) -> None:
@@ -112,41 +138,48 @@ def test_bad_input_is_counted_with_its_reason_and_stops_nothing(broker: Broker, 
 
 
 def test_a_puback_is_sent_only_after_the_append(
-    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turns: Turns
 ) -> None:
-    answered: list[tuple[int, int]] = []
+    answered: list[tuple[int, int]] = []  # doors in the log, doors answered then
+    doors: set[int] = set()
     log = GatedLog()
-    plain = MqttSession.ack
+    plain, take = MqttSession.ack, IngestPipeline.take
 
     def ack(self: MqttSession, connection: int, mids: Sequence[int]) -> None:
-        answered.append((len(log.events()), len(mids)))
+        if mine := doors.intersection(mids):
+            answered.append((sum(isinstance(e, DoorChanged) for e in log.events()), len(mine)))
         plain(self, connection, mids)
 
+    def noted(self: IngestPipeline, arrival: Arrival, *rest: Any, **more: Any) -> MessageOutcome:
+        if "/gate/" in arrival.topic:
+            doors.add(arrival.mid)
+        return take(self, arrival, *rest, **more)
+
     monkeypatch.setattr(MqttSession, "ack", ack)
+    monkeypatch.setattr(IngestPipeline, "take", noted)
     with running_shard(broker.url, log, tmp_path, client_id="puback"), Devices(broker.port) as devices:
-        before = len(log.events())
         log.gate.clear()
-        time.sleep(0.3)
-        answered.clear()
         for n in range(20):
             devices.say(door(f"e{n}", at_ms=now_ms()))
-        devices.confirmed()
-        time.sleep(0.5)
+        assert wait_until(lambda: len(doors) == 20)
+        assert turns.many_pass()
         assert answered == []
         log.gate.set()
         assert log.wait_for(20, PATIENCE_S, DoorChanged)
         assert wait_until(lambda: sum(n for _, n in answered) >= 20)
-    assert all(durable >= before + 20 for durable, _ in answered)
+    told = itertools.accumulate(n for _, n in answered)
+    assert all(durable >= so_far for (durable, _), so_far in zip(answered, told, strict=True))
 
 
-def test_a_box_hears_got_only_after_the_append(broker: Broker, tmp_path: Path) -> None:
+def test_a_box_hears_got_only_after_the_append(broker: Broker, tmp_path: Path, turns: Turns) -> None:
     log = GatedLog()
-    with running_shard(broker.url, log, tmp_path, client_id="got"), Devices(broker.port) as devices:
+    with running_shard(broker.url, log, tmp_path, client_id="got") as running, Devices(broker.port) as devices:
         listener = Listener(broker.port, "linli/v1/s1/edge/b1/got")
         log.gate.clear()
         for seq in (1, 2, 3):
             devices.send("linli/v1/s1/edge/b1/evt", wire(row(seq, first=1, at_ms=now_ms())))
-        time.sleep(0.5)
+        assert wait_until(lambda: running.shard.counters.value("linli_ingest_events_total") >= 3)
+        assert turns.many_pass()
         assert not listener.heard
         log.gate.set()
         assert wait_until(lambda: any(b'"through_seq":3' in payload for _, payload in listener.heard))
@@ -241,7 +274,9 @@ def test_a_stop_writes_what_was_accepted(broker: Broker, tmp_path: Path) -> None
     assert len([e for e in log.events() if isinstance(e, DoorChanged)]) == 50
 
 
-def test_a_log_that_stands_still_slows_the_broker_down_and_memory_does_not_grow(broker: Broker, tmp_path: Path) -> None:
+def test_a_log_that_stands_still_slows_the_broker_down_and_memory_does_not_grow(
+    broker: Broker, tmp_path: Path, turns: Turns
+) -> None:
     log = GatedLog()
     with (
         running_shard(broker.url, log, tmp_path, client_id="slow", inbox_messages=50) as running,
@@ -251,7 +286,8 @@ def test_a_log_that_stands_still_slows_the_broker_down_and_memory_does_not_grow(
         for n in range(400):
             devices.say(door(f"e{n}", at_ms=now_ms()))
         devices.confirmed()
-        time.sleep(0.5)
+        assert wait_until(lambda: running.shard.counters.value("linli_ingest_events_total") >= 50)
+        assert turns.many_pass()
         assert running.shard.counters.value("linli_ingest_events_total") < 200
         log.gate.set()
         assert log.wait_for(400, PATIENCE_S, DoorChanged)
@@ -319,7 +355,7 @@ def test_a_start_below_the_logs_last_watermark_waits(broker: Broker, tmp_path: P
     assert interrupted.to_ms > ahead_ms
 
 
-def test_a_broker_that_comes_back_is_one_interruption_during_which_time_stands(tmp_path: Path) -> None:
+def test_a_broker_that_comes_back_is_one_interruption_during_which_time_stands(tmp_path: Path, turns: Turns) -> None:
     log, port = RecordingLog(), free_port()
     with mosquitto(tmp_path / "m", port) as first:
         running_context = running_shard(first.url, log, tmp_path, client_id="back")
@@ -328,7 +364,7 @@ def test_a_broker_that_comes_back_is_one_interruption_during_which_time_stands(t
         first.kill()
         killed_ms = now_ms()
         assert wait_until(lambda: running.shard.counters.value("linli_ingest_connected") == 0)
-        time.sleep(0.8)
+        assert turns.many_pass()
         assert log.last_watermark_ms() <= killed_ms
     with mosquitto(tmp_path / "m", port):
         assert log.wait_for(1, PATIENCE_S, IngestInterrupted)
@@ -347,7 +383,8 @@ def test_a_stalled_broker_is_an_interruption_though_the_connection_stands(tmp_pa
     with mosquitto(tmp_path / "m") as broker, running_shard(broker.url, log, tmp_path, client_id="still") as running:
         assert wait_until(lambda: log.last_watermark_ms() > 0)
         os.kill(broker.pid, signal.SIGSTOP)
-        time.sleep(BROKER_STALLED_MS / 1_000 + 0.6)
+        lag_ms = BROKER_STALLED_MS + 600
+        assert wait_until(lambda: running.shard.counters.value("linli_ingest_watermark_lag_ms") > lag_ms)
         stood_ms = log.last_watermark_ms()
         os.kill(broker.pid, signal.SIGCONT)
         assert wait_until(lambda: log.last_watermark_ms() > stood_ms)

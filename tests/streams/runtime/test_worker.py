@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -41,9 +43,9 @@ class FailsAt(Engine):
 class World:
     """A log of one finding a record behind partition 0, its keep, and a worker. The other partitions are empty."""
 
-    def __init__(self, records: int = 6, visible: int = 2) -> None:
+    def __init__(self, records: int = 6, visible: int = 2, log: MemoryLog | None = None) -> None:
         batches = [batch(n * 1_000 + 500, access(f"a{n}", n * 1_000, granted=False)) for n in range(records)]
-        self.log, self.keep = MemoryLog(batches, visible), MemoryCheckpointStore()
+        self.log, self.keep = log or MemoryLog(batches, visible), MemoryCheckpointStore()
         self.alarms: list[tuple[int, DriverAlarm]] = []
         self.made: list[int] = []
         self.now_s = 0.0
@@ -81,7 +83,7 @@ class World:
         return PartitionDriver(MemoryLog([]), MemoryCheckpointStore(), engine)
 
 
-def live(story: Callable[[World], Awaitable[None]], **world: int) -> World:
+def live(story: Callable[[World], Awaitable[None]], **world: Any) -> World:
     """A worker with partition 0, opened, through ``story``; its own loop runs meanwhile."""
 
     async def run() -> World:
@@ -285,13 +287,29 @@ def test_nothing_is_saved_in_its_turn_any_more_once_a_worker_drains(monkeypatch:
     assert manifest.drained
 
 
-def test_changed_sites_are_saved_by_schedule() -> None:
-    async def story(world: World) -> None:
-        await until(lambda: world.position() == 2 and world.worker.owned()[0].idle())
-        world.now_s += SNAPSHOT_EVERY_S + 0.5  # one site: its turn comes when a whole one is due
-        await until(lambda: bool(world.keep.rows))
+def test_changed_sites_are_saved_in_turns_not_at_once_and_none_is_left_out() -> None:
+    sites = [f"site-{n}" for n in range(5)]
 
-    live(story)
+    async def story(world: World) -> None:
+        await until(lambda: world.position() == len(sites) and world.worker.owned()[0].idle())
+        assert world.keep.rows == {}
+        saved = [0]
+        for _ in range(30):
+            world.now_s += SNAPSHOT_EVERY_S / 10
+            looks = world.looks
+            await until(lambda at=looks: world.looks > at + 20 and world.worker.owned()[0].saving is None)  # type: ignore[misc]
+            saved.append(len(world.keep.rows))
+        turns = [after - before for before, after in itertools.pairwise(saved)]
+        assert (turns[0], max(turns), sum(turns)) == (0, 1, len(sites)), turns
+
+    batches = [
+        batch(n * 1_000 + 500, access(f"a{n}", n * 1_000, granted=False, site_id=site)) for n, site in enumerate(sites)
+    ]
+    world = live(story, log=MemoryLog(batches, len(batches)))
+    assert sorted(row.site_id for row in world.keep.rows.values()) == sites
+    assert {row.position for row in world.keep.rows.values()} == {len(sites) - 1}
+    (manifest,) = map(decode_manifest, world.keep.kept_manifests.values())
+    assert manifest.position == len(sites) - 1
 
 
 def test_how_faust_is_set() -> None:

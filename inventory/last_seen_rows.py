@@ -1,0 +1,46 @@
+"""When devices were last heard, as the inventory's database keeps it: the log forgets, and so does a process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from inventory.last_seen import LastSeen
+from inventory.tables import Rows
+
+DeviceKey = tuple[str, str]
+"""Site and device."""
+_AT_ONCE = 200
+_THROUGH = ("", "")
+"""The row whose time says how far the log was heard: no site and no device have an empty id."""
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(LastSeen)
+
+
+class KeptLastSeen(msgspec.Struct, frozen=True):
+    """What was kept, and the log's time (epoch ms) up to which it is complete; 0: nothing was ever kept."""
+
+    devices: Mapping[DeviceKey, LastSeen]
+    through_ms: int
+
+
+def read_last_seen(rows: Rows) -> KeptLastSeen:
+    """Return everything that is kept."""
+    found = {(site, device): (last_ms, body) for site, device, last_ms, body in rows.execute("SELECT * FROM last_seen")}
+    through_ms, _ = found.pop(_THROUGH, (0, b""))
+    return KeptLastSeen({key: _DECODER.decode(body) for key, (_, body) in found.items()}, int(through_ms))
+
+
+def write_last_seen(rows: Rows, devices: Mapping[DeviceKey, LastSeen], through_ms: int) -> None:
+    """Write these rows; what another process kept of a device later stays."""
+    values = [(*key, heard.last_heard_ms or 0, _ENCODER.encode(heard)) for key, heard in devices.items()]
+    values.append((*_THROUGH, through_ms, _ENCODER.encode(LastSeen())))
+    for start in range(0, len(values), _AT_ONCE):
+        some = values[start : start + _AT_ONCE]
+        rows.execute(
+            f"INSERT INTO last_seen VALUES {', '.join(['(?, ?, ?, ?)'] * len(some))}"
+            " ON CONFLICT (site_id, device_id) DO UPDATE SET last_ms = excluded.last_ms, body = excluded.body"
+            " WHERE last_seen.last_ms <= excluded.last_ms",
+            [value for row in some for value in row],
+        )
