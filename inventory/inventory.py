@@ -22,6 +22,7 @@ from contracts.events import (
     ConfigurationRecord,
     DeviceConfigured,
     SiteConfigured,
+    VisitorRegistered,
 )
 from inventory import numbers, row_sums
 from inventory.last_seen import LastSeen

@@ -16,6 +16,11 @@ def write_sum(rows: Rows, name: str, *values: Value) -> None:
     rows.execute(_WRITE, (name, row_checksum(*values)))
 
 
+def forget_sum(rows: Rows, name: str) -> None:
+    """Drop the checksum of what was deleted."""
+    rows.execute("DELETE FROM row_sums WHERE name = ?", (name,))
+
+
 def read_sums(rows: Rows, first: str, last: str) -> dict[str, int]:
     """Return name → checksum of names from ``first`` to ``last``, both included."""
     found = rows.execute("SELECT name, total FROM row_sums WHERE name >= ? AND name <= ?", (first, last))
