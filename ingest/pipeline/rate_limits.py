@@ -7,12 +7,14 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from contracts.events.identity import IN_FLIGHT
 from ingest.pipeline.bounded import LruDict
 
 MAX_DEVICES = 20_000
 MAX_DEFERRED = 500
 """Events one device may have waiting; at 50 a second the last of them waits ten seconds."""
-MAX_DEFERRED_IN_ALL = 20_000
+MAX_DEFERRED_IN_ALL = IN_FLIGHT // 2
+"""Each takes up a place among what the broker may send without an answer; the other half stays for everybody else."""
 
 T = TypeVar("T")
 DeviceKey = tuple[str, str]
