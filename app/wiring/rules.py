@@ -72,6 +72,7 @@ class EmbeddedRules:
             "records_behind": self._log.end() - self.partition.position,
             "events_judged": counts.events,
             "events_doubled": counts.duplicates,
+            "events_unread": self.partition.unread.count,
             "ids_reused": counts.ids_reused,
             "events_late": counts.late,
             "thresholds_passed_over": counts.thresholds_passed_over,

@@ -24,7 +24,7 @@ duplicates remembers as many of each site, and the session and the brokers that 
 
 SETTLED = frozenset({"at_ms", "received_ms", "device_at_ms", "future", "stored"})
 """Fields that ingest settles: by the moment, by what it knows of a clock. ``at_ms`` counts as the device gave it."""
-KEYED = frozenset({"v", "event_id", "site_id", "source_id", "spool"})
+KEYED = frozenset({"v", "event_id", "site_id", "source_id", "spool", "unread"})
 """Fields that are compared apart from what is said, or that say nothing."""
 _MOVED: dict[type[Event], tuple[str, ...]] = {ObjectFell: ("started_ms",), RowsDropped: ("from_ms", "to_ms")}
 """Times that ingest moves together with ``at_ms``."""

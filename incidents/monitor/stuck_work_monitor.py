@@ -72,6 +72,7 @@ PASSING = (
     AlarmCode.BATCH_UNREADABLE,
     AlarmCode.LOG_GAP,
     AlarmCode.ARCHIVE_GAP,
+    AlarmCode.EVENTS_UNREAD,
     AlarmCode.LOG_BROKEN,
     AlarmCode.CUT_ACCEPTED,
     AlarmCode.PARTITION_STOPPED,
