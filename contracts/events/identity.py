@@ -62,6 +62,11 @@ def content_marks(event: Event) -> tuple[int, ...]:
     return (zlib.crc32(b"%d" % minute, mark) or 1, zlib.crc32(b"%d" % (minute - 1), mark) or 1, mark or 1)
 
 
+def is_same_message(one: Event, other: Event) -> bool:
+    """Return whether they are two deliveries of one message of one source."""
+    return one.event_id == other.event_id and content_marks(other)[0] in content_marks(one)
+
+
 def told_apart(event_id: str, content_mark: int) -> str:
     """Return the id of an event whose own id was used before, for something else.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import msgspec
@@ -68,6 +69,15 @@ class DelayQueue(Generic[T]):
         self._waiting.setdefault(key, deque()).append(item)
         self._count += 1
         return True
+
+    def renew(self, key: DeviceKey, item: T, is_same: Callable[[T], bool]) -> bool:
+        """Put ``item`` in the place of the one that is the same, where the device has one waiting; whether it has."""
+        queue = self._waiting.get(key, ())
+        for number, waiting in enumerate(queue):
+            if is_same(waiting):
+                self._waiting[key][number] = item
+                return True
+        return False
 
     def release(self, buckets: TokenBuckets, now_ms: int) -> list[T]:
         """Return what may go now, each device in its order."""
