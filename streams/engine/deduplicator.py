@@ -141,7 +141,7 @@ class Deduplicator:
             tuple(number_of[id(source)] for source in self._recent),
             CONTENT_SCHEMA,
             self._unknown_until_ms,
-            self._removed,
+            dict(self._removed),
         )
 
     def take(self, event: E) -> E | None:
