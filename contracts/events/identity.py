@@ -6,17 +6,14 @@ message has the same bytes; but ingest settles some fields anew each time, and t
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any
+from zlib import crc32
 
 import msgspec
 
 from contracts.durations import DAY_MS, MINUTE_MS
-from contracts.events.devices import RowsDropped
-from contracts.events.envelope import Event
-from contracts.events.objects import ObjectFell
+from contracts.events import EVENT_TYPES, Event, ObjectFell, RowsDropped
 
 IN_FLIGHT = 4_096
 """Messages that a broker may have given ingest without an answer: all of them may come again. Whoever recognises
@@ -24,7 +21,7 @@ duplicates remembers as many of each site, and the session and the brokers that 
 
 SETTLED = frozenset({"at_ms", "received_ms", "device_at_ms", "future", "stored"})
 """Fields that ingest settles: by the moment, by what it knows of a clock. ``at_ms`` counts as the device gave it."""
-KEYED = frozenset({"v", "event_id", "site_id", "source_id", "spool", "unread"})
+KEYED = frozenset({"v", "event_id", "site_id", "source_id", "spool"})
 """Fields that are compared apart from what is said, or that say nothing."""
 _MOVED: dict[type[Event], tuple[str, ...]] = {ObjectFell: ("started_ms",), RowsDropped: ("from_ms", "to_ms")}
 """Times that ingest moves together with ``at_ms``."""
@@ -36,7 +33,7 @@ AGAIN_WITHIN_MS = MINUTE_MS
 MAX_TOLD_CHARACTERS = 71
 """Of an id that is told apart: with the rest it stays within the 80 of an id."""
 
-_ENCODER = msgspec.msgpack.Encoder()
+_encode = msgspec.msgpack.Encoder().encode
 
 
 def own_time_ms(event: Event) -> int:
@@ -51,15 +48,12 @@ def content_marks(event: Event) -> tuple[int, ...]:
     from now. Either it never knew the time: then the minute of receipt stands in, this one or the one before. Or the
     message was taken long ago, when its time was near.
     """
-    getter, moved = _SAID[event.__class__]
     own_ms = event.at_ms if event.device_at_ms is None else event.device_at_ms
-    mark = zlib.crc32(_ENCODER.encode((own_ms, getter(event))))
-    for name in moved:
-        mark = zlib.crc32(b"%d" % (getattr(event, name) - event.at_ms), mark)
+    mark = crc32(_encode((own_ms, _SAID[event.__class__](event))))
     if -OWN_TIME_WITHIN_MS <= event.received_ms - own_ms <= OWN_TIME_WITHIN_MS or event.stored:
         return (mark or 1,)
     minute = event.received_ms // AGAIN_WITHIN_MS
-    return (zlib.crc32(b"%d" % minute, mark) or 1, zlib.crc32(b"%d" % (minute - 1), mark) or 1, mark or 1)
+    return (crc32(b"%d" % minute, mark) or 1, crc32(b"%d" % (minute - 1), mark) or 1, mark or 1)
 
 
 def is_same_message(one: Event, other: Event) -> bool:
@@ -80,20 +74,20 @@ def is_named(event: Event, event_id: str) -> bool:
     """Return whether ``event_id`` names this event of the log, by its own id or as it was told apart."""
     if event.event_id == event_id:
         return True
-    return event_id[-9:-8] == "~" and told_apart(event.event_id, content_marks(event)[0]) == event_id
+    return (
+        event_id[-9:-8] == "~"
+        and event.__class__ in _SAID
+        and told_apart(event.event_id, content_marks(event)[0]) == event_id
+    )
 
 
-def _said(kind: type[Event]) -> tuple[Callable[[Event], Any], tuple[str, ...]]:
+def _said(kind: type[Event]) -> Callable[[Event], object]:
+    """Return what takes out of an event of ``kind`` all that its device says, but for when."""
     moved = _MOVED.get(kind, ())
-    return attrgetter(*(name for name in kind.__struct_fields__ if name not in SETTLED | KEYED | set(moved))), moved
-
-
-class _Said(dict[type[Event], tuple[Callable[[Event], Any], tuple[str, ...]]]):
-    """kind → what it says, worked out once."""
-
-    def __missing__(self, kind: type[Event]) -> tuple[Callable[[Event], Any], tuple[str, ...]]:
-        said = self[kind] = _said(kind)
+    said = attrgetter(*(name for name in kind.__struct_fields__ if name not in SETTLED | KEYED | set(moved)))
+    if not moved:
         return said
+    return lambda event: (said(event), [getattr(event, name) - event.at_ms for name in moved])
 
 
-_SAID = _Said()
+_SAID = {kind: _said(kind) for kind in EVENT_TYPES.values()}

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import zlib
 from collections import deque
 from collections.abc import Sequence
 from typing import TypeVar
+from zlib import adler32, crc32
 
 import msgspec
 
@@ -37,6 +37,7 @@ KEPT_REMOVED_MS = 30 * DAY_MS
 TELEMETRY: tuple[type[Event], ...] = (PowerSampled, EnvironmentSampled, DeviceReported)
 """Kinds sent as ``tele`` (QoS 0) when they carry neither spool nor seq: a repeated reading changes nothing."""
 
+_TELEMETRY_KINDS = frozenset(TELEMETRY)
 E = TypeVar("E", bound=Event)
 
 
@@ -76,7 +77,7 @@ class DedupRow(msgspec.Struct, frozen=True, array_like=True):
 
 def _schema() -> int:
     fields = [(kind, EVENT_TYPES[kind].__struct_fields__) for kind in sorted(EVENT_TYPES)]
-    return zlib.crc32(msgspec.json.encode(fields))
+    return crc32(msgspec.json.encode(fields))
 
 
 CONTENT_SCHEMA = _schema()
@@ -149,11 +150,14 @@ class Deduplicator:
 
         One whose id was taken before for something else is given an id of its own: findings are named after ids.
         """
+        kind = event.__class__
         if event.spool is not None:
             return event if self._is_new_row(event) else None
+        if kind in _TELEMETRY_KINDS:
+            return event if is_telemetry(event) else self._take_named(event)
         if isinstance(event, ConfigurationRecord):
             return event if self._is_new_record(event) else None
-        return event if is_telemetry(event) else self._take_named(event)
+        return self._take_named(event)
 
     def _is_new_row(self, event: Event) -> bool:
         spool = event.spool
@@ -192,7 +196,7 @@ class Deduplicator:
 
     def _take_named(self, event: E) -> E | None:
         name = event.event_id.encode()
-        key = zlib.crc32(name) << 32 | zlib.adler32(name)
+        key = crc32(name) << 32 | adler32(name)
         contents = content_marks(event)
         source = self._sources.get(event.source_id)
         if source is None:
