@@ -105,24 +105,19 @@ def grant_of(event: AccessAttempted, site: SiteView) -> Grant | None:
 
 def current(grants: tuple[Grant, ...], at_ms: int, site: SiteView) -> tuple[Grant, ...]:
     """Return the grants that may still cover a passage judged from ``at_ms`` on (one that happened a grace before)."""
-    held_ms, again_ms = _ms(site, HELD), _ms(site, AGAIN)
-    return tuple(
-        g for g in grants if (max(g.until_ms, g.at_ms + held_ms) + held_ms if g.left else g.at_ms + again_ms) >= at_ms
-    )
+    held_ms = _ms(site, HELD)
+    return tuple(g for g in grants if max(g.until_ms, g.at_ms + held_ms) + held_ms >= at_ms)
 
 
-def with_grant(grants: tuple[Grant, ...], grant: Grant, again_ms: int) -> tuple[Grant, ...]:
-    """Return the book with one more grant, or with one that was reported again within ``again_ms`` renewed.
+def with_grant(grants: tuple[Grant, ...], grant: Grant, site: SiteView) -> tuple[Grant, ...]:
+    """Return the book with one more grant, or with one that was reported again soon renewed.
 
     Later a registration that is shown begins anew; a person's credential is one more grant. Over ``MAX_GRANTS`` spent
     ones go first. Then the two oldest become one that covers what both did: a bounded book must not accuse anybody.
     """
-    same = [g for g in grants if grant.holder and g.holder == grant.holder]
-    again = next((g for g in same if abs(grant.at_ms - g.at_ms) <= again_ms), None)
-    if again is not None:
-        grant = msgspec.structs.replace(grant, left=again.left)
-    replaced = [again] if grant.holder.startswith(_PERSON) else same
-    kept = [g for g in grants if not any(g is one for one in replaced)]
+    kept = list(grants)
+    if grant.holder and any(g.holder == grant.holder for g in grants):
+        kept, grant = _renewed(kept, grant, _ms(site, AGAIN))
     kept.append(grant)
     if len(kept) > MAX_GRANTS:
         kept = [g for g in kept[:-1] if g.left] + kept[-1:]
@@ -131,6 +126,16 @@ def with_grant(grants: tuple[Grant, ...], grant: Grant, again_ms: int) -> tuple[
         left = ANYBODY if ANYBODY in (first.left, second.left) else first.left + second.left
         kept = [Grant(second.at_ms, max(first.until_ms, second.until_ms), left), *rest]
     return tuple(kept)
+
+
+def _renewed(grants: list[Grant], grant: Grant, again_ms: int) -> tuple[list[Grant], Grant]:
+    """Return the book without the grants that ``grant`` takes the place of, and it with the people they have left."""
+    same = [g for g in grants if g.holder == grant.holder]
+    again = next((g for g in same if abs(grant.at_ms - g.at_ms) <= again_ms), None)
+    if again is not None:
+        grant = msgspec.structs.replace(grant, left=again.left)
+    replaced = [again] if grant.holder.startswith(_PERSON) else same
+    return [g for g in grants if not any(g is one for one in replaced)], grant
 
 
 def admit(crossing: Crossing, grants: tuple[Grant, ...], site: SiteView) -> tuple[bool, tuple[Grant, ...]]:

@@ -253,7 +253,7 @@ def _attempted(state: DoorRecord, event: AccessAttempted, site: SiteView) -> Doo
     grant = grant_of(event, site)
     if grant is None:
         return state
-    grants = with_grant(current(state.grants, event.at_ms, site), grant, int(site.threshold(AGAIN)))
+    grants = with_grant(current(state.grants, event.at_ms, site), grant, site)
     return msgspec.structs.replace(
         state,
         grants=grants,
