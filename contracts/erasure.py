@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -24,6 +25,7 @@ from contracts.events import (
     VehicleRegistered,
     VisitorRegistered,
 )
+from contracts.events.unread import UnreadEvent
 from contracts.findings import Fact, Finding, Subject, SubjectKind
 
 _TOMBSTONE = "erased-"
@@ -96,6 +98,8 @@ class Eraser:
                     kept = None
                 case VehicleRegistered():
                     kept = self._vehicle(event)
+                case UnreadEvent() if self._may_name(event):
+                    kept = None
                 case _:
                     pass
         return kept
@@ -148,6 +152,11 @@ class Eraser:
             return event
         return msgspec.structs.replace(event, tag_id=tag_id, owner_refs=owners)
 
+    def _may_name(self, event: UnreadEvent) -> bool:
+        """Return whether a word of what cannot be read is one of the references: then it goes as a whole."""
+        said = msgspec.msgpack.decode(event.unread.raw)
+        return any(self.text(event.site_id, text, event.received_ms) != text for text in texts_in(said))
+
     def _names(self, event: Event, kind: ReferenceKind, ref: str) -> bool:
         return self.covers(event.site_id, kind, ref, event.received_ms or event.at_ms)
 
@@ -167,3 +176,19 @@ class Eraser:
 
 def _left(event: Event, kind: ReferenceKind, ref: str) -> str:
     return tombstone_of(digest_of(event.site_id, kind, ref))
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield every text in a value of lists and dictionaries, their keys too."""
+    match value:
+        case str():
+            yield value
+        case dict():
+            for key, each in value.items():
+                yield from texts_in(key)
+                yield from texts_in(each)
+        case list() | tuple():
+            for each in value:
+                yield from texts_in(each)
+        case _:
+            pass

@@ -33,7 +33,7 @@ def find_in_log(stores: Stores, erasure: Erasure) -> tuple[ErasureResult, set[st
     assert stores.log_folder is not None
     eraser, evidence, records, newest = Eraser([erasure]), set[str](), 0, ""
     for day, record in read_days(stores.log_folder):
-        events = [event for event in _events_of(record.data) if eraser.event(event) is not event]
+        events = [event for event in events_of(record.data) if eraser.event(event) is not event]
         if events:
             records, newest = records + 1, day
             evidence |= {ref.sha256 for event in events for ref in event.evidence}
@@ -87,7 +87,8 @@ def _of_topics(
     return [findings, snapshots, letters]
 
 
-def _events_of(data: bytes) -> Iterable[AnyEvent]:
+def events_of(data: bytes) -> Iterable[AnyEvent]:
+    """Return the events of a record of the log; none of one that cannot be read."""
     try:
         return decode_batch(data).events
     except Rejected:  # the engine has reported it

@@ -74,6 +74,8 @@ class EmbeddedRules:
             "records_behind": self._log.end() - self.partition.position,
             "events_judged": counts.events,
             "events_doubled": counts.duplicates,
+            "events_unread": self.partition.unread.count,
+            "ids_reused": counts.ids_reused,
             "events_late": counts.late,
             "thresholds_passed_over": counts.thresholds_passed_over,
             "windows_to_judge_again": self._engine_store.rejudge_count(),

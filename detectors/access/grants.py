@@ -32,8 +32,19 @@ LET_IN = Threshold(
 PARTY = Threshold(
     RULE, "party_ms", 600_000, 10_000, 900_000, "ms", "how long a visitors' party takes to pass, with luggage"
 )
+AGAIN = Threshold(
+    RULE,
+    "again_ms",
+    5_000,
+    0,
+    60_000,
+    "ms",
+    "a credential that is reported again so soon at its door is the same grant: readers and gates say things twice",
+)
 ANYBODY = -1
 MAX_GRANTS = 6
+_PERSON = "person/"
+"""Before a person's reference, so that it is told from a registration's id."""
 MAX_SOURCES = 3
 
 LETS_ANYBODY_IN = frozenset((Credential.REMOTE, Credential.BUTTON, Credential.NONE))
@@ -41,12 +52,16 @@ LETS_ANYBODY_IN = frozenset((Credential.REMOTE, Credential.BUTTON, Credential.NO
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):
-    """An inward grant with people left to cover (``ANYBODY``: as many as pass) until ``until_ms``."""
+    """An inward grant with people left to cover (``ANYBODY``: as many as pass) until ``until_ms``.
+
+    ``holder`` is the registration or the person, where known. A spent grant (``left`` 0) is remembered for as long as
+    the same credential may be reported again.
+    """
 
     at_ms: int
     until_ms: int
     left: int
-    registration_id: str = ""
+    holder: str = msgspec.field(default="", name="registration_id")
 
 
 class Crossing(msgspec.Struct, frozen=True, array_like=True):
@@ -81,7 +96,7 @@ def grant_of(event: AccessAttempted, site: SiteView) -> Grant | None:
         return Grant(event.at_ms, event.at_ms + _ms(site, LET_IN), ANYBODY)
     party = site.visitors.get(event.registration_id or "")
     if party is None:
-        return Grant(event.at_ms, event.at_ms + _ms(site, WINDOW), 1)
+        return Grant(event.at_ms, event.at_ms + _ms(site, WINDOW), 1, _person(event))
     until_ms = event.at_ms + _ms(site, PARTY)
     if party.to_ms:
         until_ms = max(event.at_ms + _ms(site, WINDOW), min(until_ms, party.to_ms))
@@ -94,18 +109,33 @@ def current(grants: tuple[Grant, ...], at_ms: int, site: SiteView) -> tuple[Gran
     return tuple(g for g in grants if max(g.until_ms, g.at_ms + held_ms) + held_ms >= at_ms)
 
 
-def with_grant(grants: tuple[Grant, ...], grant: Grant) -> tuple[Grant, ...]:
-    """Return the book with one more grant. A registration shown again begins anew.
+def with_grant(grants: tuple[Grant, ...], grant: Grant, site: SiteView) -> tuple[Grant, ...]:
+    """Return the book with one more grant, or with one that was reported again soon renewed.
 
-    Over ``MAX_GRANTS`` the two oldest become one that covers what both did: a bounded book must not accuse anybody.
+    Later a registration that is shown begins anew; a person's credential is one more grant. Over ``MAX_GRANTS`` spent
+    ones go first. Then the two oldest become one that covers what both did: a bounded book must not accuse anybody.
     """
-    kept = [g for g in grants if not grant.registration_id or g.registration_id != grant.registration_id]
+    kept = list(grants)
+    if grant.holder and any(g.holder == grant.holder for g in grants):
+        kept, grant = _renewed(kept, grant, _ms(site, AGAIN))
     kept.append(grant)
+    if len(kept) > MAX_GRANTS:
+        kept = [g for g in kept[:-1] if g.left] + kept[-1:]
     if len(kept) > MAX_GRANTS:
         first, second, *rest = kept
         left = ANYBODY if ANYBODY in (first.left, second.left) else first.left + second.left
         kept = [Grant(second.at_ms, max(first.until_ms, second.until_ms), left), *rest]
     return tuple(kept)
+
+
+def _renewed(grants: list[Grant], grant: Grant, again_ms: int) -> tuple[list[Grant], Grant]:
+    """Return the book without the grants that ``grant`` takes the place of, and it with the people they have left."""
+    same = [g for g in grants if g.holder == grant.holder]
+    again = next((g for g in same if abs(grant.at_ms - g.at_ms) <= again_ms), None)
+    if again is not None:
+        grant = msgspec.structs.replace(grant, left=again.left)
+    replaced = [again] if grant.holder.startswith(_PERSON) else same
+    return [g for g in grants if not any(g is one for one in replaced)], grant
 
 
 def admit(crossing: Crossing, grants: tuple[Grant, ...], site: SiteView) -> tuple[bool, tuple[Grant, ...]]:
@@ -118,16 +148,24 @@ def admit(crossing: Crossing, grants: tuple[Grant, ...], site: SiteView) -> tupl
     )
     grant = grants[chosen]
     left = grant.left if grant.left == ANYBODY else grant.left - 1
-    after = (msgspec.structs.replace(grant, left=left),) if left else ()
+    after = (msgspec.structs.replace(grant, left=left),) if left or grant.holder else ()
     return True, (*grants[:chosen], *after, *grants[chosen + 1 :])
 
 
 def _covers(grant: Grant, crossing: Crossing, site: SiteView) -> bool:
     """Return whether it is in its time, or later through a door that has stayed open since then."""
+    if not grant.left:
+        return False
     if crossing.at_ms <= grant.until_ms:
         return True
     opened_in_time = 0 < crossing.open_ms <= grant.until_ms
     return opened_in_time and crossing.at_ms <= grant.at_ms + _ms(site, HELD)
+
+
+def _person(event: AccessAttempted) -> str:
+    """Return who showed a credential, whatever it was; empty when the gate does not say."""
+    ref = event.person_ref or event.registration_id
+    return f"{_PERSON}{ref}" if ref else ""
 
 
 def _ms(site: SiteView, threshold: Threshold) -> int:

@@ -12,6 +12,8 @@ What covers a passage (``detectors.access.grants``): a personal credential cover
 the door covers its party, and showing it again renews it; an opening that names nobody (remote, the inside button for
 an incoming person, the gate's own free mode) covers whoever passes while it lasts, for who was let in is not known. An
 outward grant covers nobody coming in. A credential that is reported up to ``grace_ms`` after the passage covers it.
+Readers and gates say things twice: a person or registration that is reported again at the door within ``again_ms`` is
+the same grant. Of a gate that does not say whose credential it was, each report is one.
 
 Nobody is accused on missing data: a passage of unknown direction, of a low score, at a door without a configured gate,
 or seen by a second camera (within ``double_ms``) or twice by the same track is no case. The finding is *unverified*
@@ -21,7 +23,8 @@ listening; also when registered visitors are expected at this door who have not 
 
 Thresholds: ``window_ms`` 15 s, the time a door takes to open and close behind one person; ``held_ms`` 60 s, how long a
 credential may wait while the door stays open, for people who walk slowly; ``let_in_ms`` 30 s; ``party_ms`` 10 min, a
-party with luggage; ``grace_ms`` 3 s; ``double_ms`` 1.5 s, two cameras on one person; ``min_score`` 0.5.
+party with luggage; ``again_ms`` 5 s; ``grace_ms`` 3 s; ``double_ms`` 1.5 s, two cameras on one person; ``min_score``
+0.5.
 
 What it will not catch: a stranger whom an unused credential, a remote opening or an oversized registration covers; two
 people whom the camera counts as one; more than five people within three seconds; borrowed credentials.
@@ -50,6 +53,7 @@ from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
 from contracts.names import DeviceClass
 from contracts.rules import RuleFacts, Threshold
 from detectors.access.grants import (
+    AGAIN,
     HELD,
     LET_IN,
     PARTY,
@@ -162,7 +166,7 @@ class StrangerEntry:
         severity=Severity.MAJOR,
         momentary=True,
         regroup_ms=120_000,
-        thresholds=(WINDOW, HELD, LET_IN, PARTY, GRACE, DOUBLE, MIN_SCORE, DENIAL, LIVE),
+        thresholds=(WINDOW, HELD, LET_IN, PARTY, AGAIN, GRACE, DOUBLE, MIN_SCORE, DENIAL, LIVE),
         fact_codes=("manner", "since_grant_s", "door_open_s", "denied_before"),
     )
     state_type: type[DoorRecord] = DoorRecord
@@ -249,7 +253,7 @@ def _attempted(state: DoorRecord, event: AccessAttempted, site: SiteView) -> Doo
     grant = grant_of(event, site)
     if grant is None:
         return state
-    grants = with_grant(current(state.grants, event.at_ms, site), grant)
+    grants = with_grant(current(state.grants, event.at_ms, site), grant, site)
     return msgspec.structs.replace(
         state,
         grants=grants,
@@ -262,11 +266,11 @@ def _attempted(state: DoorRecord, event: AccessAttempted, site: SiteView) -> Doo
 def _with_shown(
     shown: tuple[ShownRegistration, ...], grant: Grant, at_ms: int, site: SiteView
 ) -> tuple[ShownRegistration, ...]:
-    party = site.visitors.get(grant.registration_id)
+    party = site.visitors.get(grant.holder)
     if party is None:
         return shown
-    others = tuple(s for s in shown if s.registration_id != grant.registration_id and s.until_ms >= at_ms)
-    return (*others, ShownRegistration(grant.registration_id, party.to_ms))[-MAX_SHOWN:]
+    others = tuple(s for s in shown if s.registration_id != grant.holder and s.until_ms >= at_ms)
+    return (*others, ShownRegistration(grant.holder, party.to_ms))[-MAX_SHOWN:]
 
 
 def _door(state: DoorRecord, event: DoorChanged) -> DoorRecord:

@@ -89,6 +89,7 @@ PASSING = (
     AlarmCode.BATCH_UNREADABLE,
     AlarmCode.LOG_GAP,
     AlarmCode.ARCHIVE_GAP,
+    AlarmCode.EVENTS_UNREAD,
     AlarmCode.LOG_BROKEN,
     AlarmCode.CUT_ACCEPTED,
     AlarmCode.INVENTORY_WENT_BACK,

@@ -37,6 +37,7 @@ class AlarmCode(enum.StrEnum):
     BATCH_UNREADABLE = "batch_unreadable"
     LOG_GAP = "log_gap"  # records were gone before they were judged
     LOG_BROKEN = "log_broken"  # the log and its snapshots contradict each other
+    EVENTS_UNREAD = "events_unread"  # events of kinds that the rules' version does not know were passed over
     CUT_ACCEPTED = "cut_accepted"  # rules went on from others that had not drained
     PARTITION_STOPPED = "partition_stopped"  # one position failed three times
     PARTITION_STUCK = "partition_stuck"  # the log is ahead of the rules and they do not move

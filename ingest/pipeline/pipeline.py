@@ -14,6 +14,7 @@ import msgspec
 from contracts.durations import HOUR_MS
 from contracts.errors import Rejected, RejectReason
 from contracts.events import AnyEvent, DeviceEvent, is_life_safety
+from contracts.events.identity import is_same_message
 from contracts.names import PROBE_ROOT, Channel, DeviceClass, Topic, parse_topic, partition_of
 from ingest.pipeline.acks import PendingPuback
 from ingest.pipeline.admission import Admission
@@ -242,10 +243,12 @@ class IngestPipeline:
             if self._readings.take(key, now_ms, self._behind_ms):
                 return Accepted(event, partition, pending_ack)
             return Skipped(SkipReason.OVER_RATE, pending_ack)
-        if not self._deferred.is_waiting(key) and self._events.take(key, now_ms, self._behind_ms):
+        waits = self._deferred.is_waiting(key)
+        if not waits and self._events.take(key, now_ms, self._behind_ms):
             return Accepted(event, partition, pending_ack)
         held = Deferred(event, partition, pending_ack)
-        if self._deferred.defer(key, held):
+        renewed = waits and self._deferred.renew(key, held, functools.partial(_sent_again, held))
+        if renewed or self._deferred.defer(key, held):
             return held
         return Refused(
             RejectReason.OVER_LIMIT,
@@ -255,3 +258,14 @@ class IngestPipeline:
             pending_ack,
             event.event_id,
         )
+
+
+def _sent_again(held: Deferred, waiting: Deferred) -> bool:
+    """Return whether ``held`` is what waits, sent again over a new connection: then it waits once, answered there.
+
+    What was held would else be appended twice, far apart: further than what is remembered of its site may reach.
+    """
+    new, old = held.pending_ack.receipt, waiting.pending_ack.receipt
+    if new is None or old is None or new.connection == old.connection:
+        return False
+    return is_same_message(waiting.event, held.event)

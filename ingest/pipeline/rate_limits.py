@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import msgspec
 
+from contracts.events.identity import IN_FLIGHT
 from ingest.pipeline.bounded import LruDict
 
 MAX_DEVICES = 20_000
 MAX_DEFERRED = 500
 """Events one device may have waiting; at 50 a second the last of them waits ten seconds."""
-MAX_DEFERRED_IN_ALL = 20_000
+MAX_DEFERRED_IN_ALL = IN_FLIGHT // 2
+"""Each takes up a place among what the broker may send without an answer; the other half stays for everybody else."""
 
 T = TypeVar("T")
 DeviceKey = tuple[str, str]
@@ -77,6 +80,15 @@ class DelayQueue(Generic[T]):
         self._waiting.setdefault(key, deque()).append(item)
         self._count += 1
         return True
+
+    def renew(self, key: DeviceKey, item: T, is_same: Callable[[T], bool]) -> bool:
+        """Put ``item`` in the place of the one that is the same, where the device has one waiting; whether it has."""
+        queue = self._waiting.get(key, ())
+        for number, waiting in enumerate(queue):
+            if is_same(waiting):
+                self._waiting[key][number] = item
+                return True
+        return False
 
     def release(self, buckets: TokenBuckets, now_ms: int, behind_ms: int = 0) -> list[T]:
         """Return what may go now, each device in its order; times as in :meth:`TokenBuckets.take`."""

@@ -24,6 +24,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from contracts.errors import ConfigurationError, Transient
+from contracts.events.identity import IN_FLIGHT
 from ingest.pipeline.pipeline import Arrival
 from ingest.session.client import MqttClient, MqttMessage
 from ingest.session.protocol_version import speaks_version_5
@@ -187,6 +188,7 @@ class MqttSession:
         if self._version_5:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = SESSION_EXPIRY_S
+            properties.ReceiveMaximum = IN_FLIGHT  # what comes without an answer comes again; more is not remembered
         client.connect_async(
             self._address.host, self._address.port, KEEPALIVE_S, clean_start=False, properties=properties
         )

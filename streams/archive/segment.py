@@ -21,8 +21,8 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from contracts.batch import Batch
-from contracts.errors import Permanent
+from contracts.batch import Batch, decode_batch, with_raw
+from contracts.errors import Permanent, Rejected
 from contracts.events import Configuration
 from contracts.names import Id
 
@@ -87,7 +87,7 @@ def encode_head(head: SegmentHead) -> bytes:
 
 def seal_part(part: Part, number: int, head: SegmentHead, key: bytes, nonce: bytes) -> bytes:
     """Seal the part, without its length. ``nonce``: :data:`NONCE_BYTES` at random, never twice with one key."""
-    plain = zlib.compress(_ENCODER.encode(part), _LEVEL)
+    plain = zlib.compress(_encoded(part), _LEVEL)
     return nonce + AESGCM(key).encrypt(nonce, plain, _bound_to(head, number))
 
 
@@ -106,9 +106,39 @@ def open_part(sealed: bytes, number: int, head: SegmentHead, key: bytes) -> Part
         content = inflate.decompress(plain, MAX_PART_BYTES)
         if not inflate.eof:
             raise SegmentBroken(f"{file_name(head)}: part {number} is cut or over {MAX_PART_BYTES} bytes")
-        return _DECODER.decode(content)
-    except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return _decoded(content)
+    except (zlib.error, Rejected, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SegmentBroken(f"{file_name(head)}: part {number} cannot be read: {error}") from None
+
+
+def _encoded(part: Part) -> bytes:
+    """Return the part as msgpack; events that the archiver could not read as the bytes that they were."""
+    try:
+        return _ENCODER.encode(part)
+    except TypeError:
+        assert isinstance(part, BatchesPart)
+        return _ENCODER.encode(BatchesPart(tuple(map(with_raw, part.batches))))
+
+
+def _decoded(content: bytes) -> Part:
+    """Return the part in ``content``; batches and rows of which one cannot be read, one by one."""
+    try:
+        return _DECODER.decode(content)
+    except msgspec.ValidationError:
+        tag, items = _LOOSE.decode(content)
+        if tag == "batches":
+            return BatchesPart(tuple(map(decode_batch, items)))
+        if tag != "configuration":
+            raise
+        return ConfigurationPart(tuple(row for raw in items if (row := _row(raw)) is not None))
+
+
+def _row(raw: msgspec.Raw) -> Configuration | None:
+    """Return the row; None for one of a kind that this program does not know, which no rule of it can ask for."""
+    try:
+        return _ROW.decode(raw)
+    except msgspec.ValidationError:
+        return None
 
 
 def framed(sealed: bytes) -> bytes:
@@ -169,3 +199,5 @@ def _bound_to(head: SegmentHead, number: int) -> bytes:
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Part] = msgspec.msgpack.Decoder(Part)
+_LOOSE = msgspec.msgpack.Decoder(tuple[str, tuple[msgspec.Raw, ...]])
+_ROW: msgspec.msgpack.Decoder[Configuration] = msgspec.msgpack.Decoder(Configuration)

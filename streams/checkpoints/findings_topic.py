@@ -51,7 +51,7 @@ def encode_findings_record(said: FindingsRecord) -> bytes:
 
 
 def decode_findings_record(value: bytes) -> FindingsRecord | None:
-    """Return what the value says; None for a kind that a newer program has added.
+    """Return what the value says; None for a kind, or an alarm, that a newer program has added.
 
     Raises:
         LogBroken: it cannot be read.
@@ -59,7 +59,9 @@ def decode_findings_record(value: bytes) -> FindingsRecord | None:
     try:
         tag, body = _PAIR.decode(value)
         kind = _KINDS.get(tag)
-        return None if kind is None else _DECODERS[kind].decode(body)
+        if kind is None or (kind is PartitionAlarm and _ALARM.decode(body).alarm not in _ALARMS):
+            return None
+        return _DECODERS[kind].decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise LogBroken(f"a record of {len(value)} bytes in the findings topic cannot be read: {error}") from None
 
@@ -110,6 +112,12 @@ class KafkaFindings:
         return found[:limit]
 
 
+class _NamedAlarm(msgspec.Struct):
+    alarm: str
+
+
+_ALARMS = frozenset(DriverAlarm)
+_ALARM = msgspec.msgpack.Decoder(_NamedAlarm)
 _ENCODER = msgspec.msgpack.Encoder()
 _PAIR = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw])
 _DECODERS: dict[type[FindingsRecord], msgspec.msgpack.Decoder[FindingsRecord]] = {

@@ -46,8 +46,9 @@ What becomes of late events
 Duplicates (``deduplicator``)
     What is sent twice is taken once, and only the engine can say what it has taken. A box numbers the rows of its
     spool: one high-water mark for each lane. A configuration record has a version: one mark for a site. Anything else
-    has an event id: the last 64 of each source are remembered. Telemetry without a number is not remembered; a reading
-    said twice changes nothing.
+    is known by its id, its device's own time and what it says: the site's last 4,096 are remembered, as many as a
+    broker may send again, and the last 64 of each source. The same id with anything else is judged, under an id of its
+    own. Telemetry without a number is not remembered; a reading said twice changes nothing.
 
 Configuration
     Devices, thresholds, registrations and consents are records of the log like any other. Each lateness group has its

@@ -41,6 +41,8 @@ class EngineCounts(msgspec.Struct):
 
     events: int = 0
     duplicates: int = 0
+    ids_reused: int = 0
+    """Events whose id their device had used before, for something else; each is judged under an id of its own."""
     late: int = 0
     late_telemetry: int = 0
     thresholds_passed_over: int = 0
@@ -231,10 +233,14 @@ class Engine:
         elif site.covered >= position:
             return
         self.counts.events += 1
-        if not site.deduplicator.is_new(event):
-            self.counts.duplicates += 1
-            return
-        if isinstance(event, ConfigurationRecord):
+        taken = site.deduplicator.take(event)
+        if taken is not event:
+            if taken is None:
+                self.counts.duplicates += 1
+                return
+            self.counts.ids_reused += 1
+            event = taken
+        elif isinstance(event, ConfigurationRecord):
             event = site.deduplicator.numbered(event)
         if site.emitter.position != position:
             site.emitter.begin(position, out)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from contracts.erasure import Eraser
+from contracts.erasure import Eraser, texts_in
 from contracts.errors import LogBroken
 from streams.engine.snapshot import SnapshotRow, decode_row
 
@@ -32,22 +31,7 @@ def names_in_snapshot(row: SnapshotRow, eraser: Eraser, site_id: str) -> bool:
 
 
 def _any_word(value: Any, eraser: Eraser, site_id: str) -> bool:
-    return any(eraser.text(site_id, text, 0) != text for text in _texts(value))
-
-
-def _texts(value: Any) -> Iterator[str]:
-    match value:
-        case str():
-            yield value
-        case dict():
-            for key, each in value.items():
-                yield from _texts(key)
-                yield from _texts(each)
-        case list() | tuple():
-            for each in value:
-                yield from _texts(each)
-        case _:
-            pass
+    return any(eraser.text(site_id, text, 0) != text for text in texts_in(value))
 
 
 def _raw(data: bytes) -> Any:

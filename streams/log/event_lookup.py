@@ -9,6 +9,7 @@ import msgspec
 from contracts.batch import Batch, decode_batch
 from contracts.errors import Rejected
 from contracts.events import AnyEvent
+from contracts.events.identity import is_named
 from streams.log.port import LogReader, LogRecord
 
 READ_RECORDS = 256
@@ -30,14 +31,14 @@ def find_event(log: LogReader, event_id: str, *, site_id: str | None = None, fro
 
     Args:
         log: one partition.
-        event_id: the device's own id; another site may use the same.
+        event_id: the device's own id, or the one that the engine told it apart by; another site may use the same.
         site_id: only of this site.
         from_ms: it was received at that time or later; 0 reads from the beginning of the log.
     """
     start = position_at(log, from_ms - EARLIER_MS) if from_ms > EARLIER_MS else log.begin()
     for record, batch in _batches(log, start):
         for event in batch.events:
-            if event.event_id == event_id and site_id in {None, event.site_id}:
+            if is_named(event, event_id) and site_id in {None, event.site_id}:
                 return LoggedEvent(event, batch.partition, record.position, record.at_ms)
     return None
 

@@ -17,6 +17,14 @@ _COUNTERS: dict[str, tuple[str, Callable[[OwnedPartition], float]]] = {
     "linli_streams_findings": ("findings sent", lambda owned: owned.driver.counts.findings),
     "linli_streams_repeats": ("deliveries skipped as repeats", lambda owned: owned.driver.counts.repeats),
     "linli_streams_filled": ("records read from the log past a jump", lambda owned: owned.driver.counts.filled),
+    "linli_streams_events_unread": (
+        "events of kinds that this version does not know; passed over",
+        lambda owned: owned.driver.unread.count,
+    ),
+    "linli_streams_ids_reused": (
+        "events whose id their device had used before for something else; each was judged",
+        lambda owned: owned.driver.engine.counts.ids_reused,
+    ),
     "linli_streams_thresholds_passed_over": (
         "records of a threshold that no rule reads or that is out of range; what was in force stays so",
         lambda owned: owned.driver.engine.counts.thresholds_passed_over,

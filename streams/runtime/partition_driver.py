@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from contracts.batch import decode_batch
+from contracts.batch import PartlyReadBatch, decode_batch
 from contracts.contradictions import Contradiction, OnContradiction
 from contracts.errors import LogBroken, Rejected
 from contracts.findings import Output
@@ -28,6 +28,7 @@ from streams.runtime.anchored_log import AnchoredLog, hash_of
 from streams.runtime.decision_times import DecisionTimes
 from streams.runtime.opening import RestorePoint, find_restore_point
 from streams.runtime.snapshot_schedule import SNAPSHOT_EVERY_S, SnapshotSchedule
+from streams.runtime.unread_events import UnreadEvents
 from streams.runtime.upgrade import check_not_superseded, check_still_drained
 from streams.runtime.waiting_rows import WaitingRows
 from system.clock import wall_ms
@@ -78,6 +79,7 @@ class PartitionDriver:
         wall_ms: Callable[[], int] = wall_ms,
     ) -> None:
         self.counts = DriverCounts()
+        self.unread = UnreadEvents()
         self._times, self._wall_ms = times or DecisionTimes(), wall_ms
         self._written_ms: dict[int, int] = {}  # of the records whose findings are not handed over yet
         self._live = False  # what is decided while opening was due before, in an earlier life
@@ -376,6 +378,9 @@ class PartitionDriver:
             return self._engine.unreadable(record.position, error.detail)
         if wrong := self._engine.misplaced(batch):  # a shard that is set up wrongly must not stop everybody's rules
             return self._engine.unreadable(record.position, wrong)
+        if batch.__class__ is PartlyReadBatch:
+            for sentence in self.unread.take(batch, record.position):
+                self.on_alarm(DriverAlarm.EVENTS_UNREAD, sentence)
         outputs = self._engine.feed(batch, record.position)
         self.watermark_ms = batch.watermark_ms or self.watermark_ms
         return outputs

@@ -33,8 +33,11 @@ class Devices:
     """One connection that publishes for many devices, QoS 1, and waits for the broker's PUBACK when asked."""
 
     def __init__(self, port: int) -> None:
+        self._ids: dict[int, str] = {}
+        self._had_ms: dict[int, int] = {}
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2)
         self.client.max_inflight_messages_set(1_000)
+        self.client.on_publish = self._on_publish
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
         self._sent: list[mqtt.MQTTMessageInfo] = []
@@ -48,11 +51,19 @@ class Devices:
 
     def say(self, event: AnyEvent, qos: int = 1) -> None:
         """Publish one event on its own topic."""
-        self.send(topic_of(event), wire(event), qos)
+        self._ids[self.send(topic_of(event), wire(event), qos)] = event.event_id
 
-    def send(self, topic: str, payload: bytes, qos: int = 1) -> None:
-        """Publish anything."""
+    def send(self, topic: str, payload: bytes, qos: int = 1) -> int:
+        """Publish anything; its number."""
         self._sent.append(self.client.publish(topic, payload, qos=qos))
+        return self._sent[-1].mid
+
+    def had_ms(self) -> dict[str, int]:
+        """When the broker had each event that was said, at the latest, by id: its PUBACK had come by then."""
+        return {self._ids[mid]: ms for mid, ms in dict(self._had_ms).items() if mid in self._ids}
+
+    def _on_publish(self, _client: mqtt.Client, _data: object, mid: int, _code: ReasonCode, _more: object) -> None:
+        self._had_ms[mid] = wall_ms()
 
     def confirmed(self, timeout_s: float = PATIENCE_S) -> None:
         """Wait for the broker's PUBACK of everything sent."""

@@ -122,6 +122,69 @@ def test_an_unknown_or_expired_registration_is_one_credential() -> None:
     assert strangers(found) == [(130.0, "no_grant")]
 
 
+@pytest.mark.parametrize("between_s", [0, 0.3, 2, 5])
+@pytest.mark.parametrize("first_in_s", [1, 6])
+def test_one_swipe_that_is_reported_twice_lets_one_person_in(between_s: float, first_in_s: float) -> None:
+    script = Script()
+    swipes = [script.access(at(s), person_ref="p1") for s in (0, between_s)]
+    found = judge(script, *swipes, script.passage(at(first_in_s), 1), script.passage(at(first_in_s + 2), 2))
+    assert strangers(found) == [(first_in_s + 2.0, "tailgating")]
+
+
+def test_a_card_that_lies_on_the_reader_lets_one_person_in_however_often_it_is_read() -> None:
+    script = Script()
+    swipes = [script.access(at(2 * n), person_ref="p1") for n in range(8)]
+    found = judge(script, *swipes, script.passage(at(3), 1), script.passage(at(12), 2))
+    assert strangers(found) == [(12.0, "tailgating")]
+
+
+def test_a_face_and_a_card_of_one_person_are_one_and_two_gates_of_a_door_too() -> None:
+    script = Script()
+    face = script.access(at(0), Credential.FACE, person_ref="p1")
+    card = script.access(at(1), Credential.CARD, person_ref="p1", gate="gate2")
+    found = judge(script, face, card, script.passage(at(2), 1), script.passage(at(4), 2))
+    assert strangers(found) == [(4.0, "tailgating")]
+
+
+@pytest.mark.parametrize("refs", [("p1", "p2"), (None, None), ("p1", None)])
+def test_two_people_who_swipe_within_seconds_are_two(refs: tuple[str | None, str | None]) -> None:
+    script = Script()
+    swipes = [script.access(at(0.3 * n), person_ref=ref) for n, ref in enumerate(refs)]
+    assert judge(script, *swipes, script.passage(at(2), 1), script.passage(at(3.5), 2)) == []
+
+
+def test_one_person_who_swipes_at_two_doors_has_a_grant_at_each() -> None:
+    script = Script()
+    other = [
+        script.device("gate9", DeviceClass.GATE, "door9", silent_after_ms=2 * MINUTE),
+        script.device("cam9", DeviceClass.CAM, "door9"),
+    ]
+    swipes = [script.access(at(0), person_ref="p1"), script.access(at(4), person_ref="p1", door="door9", gate="gate9")]
+    inside = [script.passage(at(2), 1), script.passage(at(5), 1, door="door9", camera="cam9")]
+    assert judge(script, *other, *swipes, *inside) == []
+
+
+def test_who_comes_back_to_swipe_again_has_another_grant() -> None:
+    script = Script()
+    swipes = [script.access(at(s), person_ref="p1") for s in (0, 6)]
+    assert judge(script, *swipes, script.passage(at(2), 1), script.passage(at(8), 2)) == []
+
+
+def test_a_registration_that_is_read_twice_covers_its_party_once() -> None:
+    script = Script()
+    party = script.visitors("v1", party_size=2, from_ms=T0, to_ms=T0 + HOUR)
+    shown = [script.access(at(s), Credential.QR, registration_id="v1") for s in (0, 3)]
+    found = judge(script, party, *shown, *[script.passage(at(s), n) for n, s in enumerate((1, 4, 6))])
+    assert strangers(found) == [(6.0, "tailgating")]
+
+
+def test_how_soon_is_again_can_be_set_for_a_site() -> None:
+    script = Script()
+    off = script.threshold("stranger_entry", "again_ms", 0)
+    swipes = [script.access(at(s), person_ref="p1") for s in (0, 0.3)]
+    assert judge(script, off, *swipes, script.passage(at(2), 1), script.passage(at(3.5), 2)) == []
+
+
 # --- how somebody came in ---------------------------------------------------------------------------------------------
 
 
@@ -258,6 +321,17 @@ def test_a_crowd_with_credentials_is_covered_however_many_are_open_at_once() -> 
     events = [script.access(at(n * 0.5)) for n in range(12)]
     events_in = [script.passage(at(7 + n * 0.7), n) for n in range(12)]
     assert judge(script, *events, *events_in) == []
+
+
+def test_a_crowd_of_which_each_is_reported_twice_is_covered_and_no_more() -> None:
+    script = Script()
+    swipes = [script.access(at(n * 0.5 + s), person_ref=f"p{n}") for n in range(12) for s in (0, 0.2)]
+    inside = [script.passage(at(7 + n * 0.7), n) for n in range(12)]
+    assert judge(script, *swipes, *inside) == []
+    spread = [script.access(at(100 + n * 3 + s), person_ref=f"p{n}") for n in range(12) for s in (0, 0.2)]
+    behind = [script.passage(at(101 + n * 3), 100 + n) for n in range(12)]
+    found = judge(script, *spread, *behind, script.passage(at(137), 200))
+    assert strangers(found) == [(137.0, "tailgating")]
 
 
 def test_state_is_forgotten_when_nothing_happens() -> None:

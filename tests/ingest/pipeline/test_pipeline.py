@@ -177,6 +177,26 @@ def test_what_waited_for_its_rate_goes_ahead_of_the_queue_behind_it() -> None:
     assert {type(o) for o in _drained(pipeline, 500, 300_000)} == {Accepted}
 
 
+def _over(pipeline: IngestPipeline, event: Event, connection: int, mid: int) -> MessageOutcome:
+    arrival = Arrival(GATE, wire(event), 1, mid, retain=False, connection=connection)
+    return pipeline.take(arrival, PendingPuback(mid, connection), NOW_MS, timely=True)
+
+
+def test_what_waits_and_is_sent_again_over_a_new_connection_waits_once() -> None:
+    pipeline = _pipeline(events_per_s=10, events_burst=1)
+    events = [door(f"e{n}", seq=n) for n in range(4)]
+    before = [_over(pipeline, event, 1, n) for n, event in enumerate(events)]
+    assert [type(o) for o in before] == [Accepted, Deferred, Deferred, Deferred]
+    again = [_over(pipeline, event, 2, 10 + n) for n, event in enumerate(events[1:])]
+    assert [type(o) for o in again] == [Deferred] * 3
+    assert pipeline.deferred == 3
+    assert isinstance(_over(pipeline, door("e2", seq=2, at_ms=NOW_MS + 5), 2, 20), Deferred)  # another of that id
+    assert isinstance(_over(pipeline, events[3], 2, 21), Deferred)  # said twice by the device itself: answered twice
+    released = [a for n in range(1, 9) for a in pipeline.release(NOW_MS + 200 * n)]
+    assert [a.event.event_id for a in released] == ["e1", "e2", "e3", "e2", "e3"]
+    assert [a.pending_ack.receipt for a in released] == [PendingPuback(mid, 2) for mid in (10, 11, 12, 20, 21)]
+
+
 def test_a_device_that_never_stops_is_refused_and_life_safety_never_waits() -> None:
     pipeline = _pipeline(events_per_s=1, events_burst=1)
     outcomes = [_say(pipeline, door(f"e{n}")) for n in range(600)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from contracts.events.identity import IN_FLIGHT
 from ingest.session import broker as broker_module
 from tests.ingest.clients import Devices, Listener, wait_until
 from tests.support.broker import mosquitto
@@ -70,7 +71,7 @@ def test_max_queued_bytes_still_bounds_the_queue(tmp_path: Path) -> None:
     assert 0 < heard < 1_200
 
 
-def test_max_inflight_messages_0_delivers_far_ahead_of_the_acknowledgements(tmp_path: Path) -> None:
+def test_far_more_is_delivered_ahead_of_the_acknowledgements_than_by_default(tmp_path: Path) -> None:
     with mosquitto(tmp_path / "ours") as ours:
         silent = Listener(ours.port, "burst/#", manual=True)
         _burst(ours.port, 3_000)
@@ -82,6 +83,17 @@ def test_max_inflight_messages_0_delivers_far_ahead_of_the_acknowledgements(tmp_
         assert wait_until(lambda: len(silent.heard) == 20)
         time.sleep(0.3)
         assert len(silent.heard) == 20
+        silent.close()
+
+
+def test_no_more_is_in_flight_than_what_is_remembered(tmp_path: Path) -> None:
+    """To a client of MQTT 3.1.1, which cannot ask for a number itself."""
+    with mosquitto(tmp_path) as ours:
+        silent = Listener(ours.port, "burst/#", manual=True)
+        _burst(ours.port, IN_FLIGHT + 500)
+        assert wait_until(lambda: len(silent.heard) == IN_FLIGHT)
+        time.sleep(0.5)  # what more there is would come now
+        assert len(silent.heard) == IN_FLIGHT
         silent.close()
 
 

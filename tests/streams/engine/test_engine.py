@@ -126,15 +126,6 @@ def test_an_id_seen_before_is_dropped_within_and_between_batches() -> None:
     assert engine.counts.duplicates == 3
 
 
-def test_the_last_64_ids_of_a_source_are_remembered() -> None:
-    first = [access(f"e{n}", n, granted=False) for n in range(65)]
-    engine = engine_of([Denial()])
-    assert len(engine.feed(batch(None, *first, *first[1:]), 0)) == 0
-    assert engine.counts.duplicates == 64
-    engine.feed(batch(None, first[0]), 1)
-    assert engine.counts.duplicates == 64
-
-
 def test_a_spool_row_is_dropped_up_to_its_lanes_high_water_mark() -> None:
     def row(event_id: str, lane: Lane, seq: int, spool_id: str = "sp1") -> AccessAttempted:
         mark = SpoolMark("box1", spool_id, lane, seq)
@@ -327,5 +318,5 @@ def test_readings_without_a_number_leave_no_mark_but_an_alarm_does() -> None:
     engine = engine_of([Warmth()])
     engine.feed(batch(None, *readings, *alarms), 0)
     assert (engine.counts.events, engine.counts.duplicates) == (4, 1)
-    assert decode_row(engine.snapshot("s1")).dedup.ids.keys() == {"d1"}
-    assert len(decode_row(engine.snapshot("s1")).dedup.ids["d1"]) == 8
+    assert decode_row(engine.snapshot("s1")).dedup.marks.keys() == {"d1"}
+    assert len(decode_row(engine.snapshot("s1")).dedup.marks["d1"].ids) == 8

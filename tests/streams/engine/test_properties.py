@@ -7,13 +7,29 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.batch import Batch
-from contracts.events import AccessAttempted, AnyEvent, DeviceReported, DoorState, Event, ObjectObserved
+from contracts.events import (
+    AccessAttempted,
+    AnyEvent,
+    ClockStepped,
+    ConfigurationRecord,
+    DeviceReported,
+    DoorState,
+    Event,
+    IngestInterrupted,
+    ObjectFell,
+    ObjectObserved,
+)
+from contracts.events.identity import IN_FLIGHT, own_time_ms
 from contracts.findings import Output
 from detectors.core.site_view import SiteView
+from detectors.registry import all_rules
+from simulator.generate import SimulationRequest, generate
+from streams.engine.deduplicator import is_telemetry
 from streams.engine.engine import Engine
 from streams.engine.snapshot import SiteRow, SnapshotRow, decode_row
 from tests.streams.histories import cut, history
@@ -37,6 +53,7 @@ from tests.streams.support import (
 RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 END = Batch(partition=0, watermark_ms=T0 + 1_000_000)
 LATEST_MS = 20_000
+LIVED_EVENTS, BATCH_EVENTS, CRASHES = 6_000, 16, 0.02
 
 SAID = st.tuples(
     st.sampled_from(("denied", "granted", "passage", "open", "closed", "report", "seen")),
@@ -100,6 +117,59 @@ def test_redelivery_changes_nothing(said: list[Any], seed: int, again: list[tupl
     ]
     arrived = sorted([*events, *doubles], key=lambda event: event.received_ms)
     assert by_site(judge(RULES, *cut(random.Random(seed), arrived), END)) == by_site(_clean(events))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whole_windows_that_come_again_change_nothing_for_the_real_rules(seed: int) -> None:
+    """After a crash of ingest a broker sends again what it had in flight: hundreds of one source, thousands in all."""
+    rng = random.Random(seed)
+    events = list(generate(SimulationRequest(seed=seed, days=1, sites=2)).events[:LIVED_EVENTS])
+    events = sorted([*events, *_loud(events[-1].received_ms)], key=lambda event: event.received_ms)
+    log, again = _crashed(rng, events)
+    engine, clean = engine_of(all_rules()), engine_of(all_rules())
+    decided = by_site(feed_all(engine, log))
+    assert decided == by_site(feed_all(clean, [record for record in log if record.watermark_ms]))
+    assert engine.counts.duplicates - clean.counts.duplicates == again > 2 * IN_FLIGHT
+    assert len(decided) == 2
+
+
+def _crashed(rng: random.Random, events: Sequence[AnyEvent]) -> tuple[list[Batch], int]:
+    """A log in which now and then a window comes again, in a record that tells no time; how many events came again."""
+    log, again = [], 0
+    for start in range(0, len(events), BATCH_EVENTS):
+        part = events[start : start + BATCH_EVENTS]
+        log.append(Batch(partition=0, watermark_ms=part[0].received_ms - 1, events=tuple(part)))
+        if rng.random() < CRASHES:
+            window = _in_flight(events[: start + BATCH_EVENTS], rng.randrange(1, IN_FLIGHT + 1))
+            again += len(window)
+            told = tuple(_settled_anew(rng, event, part[-1]) for event in window)
+            log.append(Batch(partition=0, watermark_ms=0, events=told))
+    log.append(Batch(partition=0, watermark_ms=events[-1].received_ms + 86_400_000))
+    return log, again
+
+
+def _loud(end_ms: int) -> list[AnyEvent]:
+    """A denied credential every few milliseconds at one gate of a site: more of one source than a ring would hold."""
+    return [
+        msgspec.structs.replace(access(f"loud{n}", 0, "loud", granted=False), at_ms=ms, received_ms=ms + 50)
+        for n, ms in enumerate(range(end_ms - 4_000, end_ms, 5))
+    ]
+
+
+def _in_flight(events: Sequence[AnyEvent], count: int) -> list[AnyEvent]:
+    """The last of them that have an identity and came over the broker."""
+    own = (ConfigurationRecord, IngestInterrupted, ClockStepped)
+    named: list[AnyEvent] = [event for event in events if not isinstance(event, own) and not is_telemetry(event)]
+    return named[-count:]
+
+
+def _settled_anew(rng: random.Random, event: AnyEvent, last: AnyEvent) -> AnyEvent:
+    """The same message as ingest takes it a second time: later, and with what it has learnt of the clock since."""
+    by_ms = rng.choice((0, 0, 300, -4_000)) if event.spool is None and not isinstance(event, ObjectFell) else 0
+    changed: dict[str, Any] = {"received_ms": last.received_ms}
+    if by_ms:
+        changed |= {"at_ms": event.at_ms + by_ms, "device_at_ms": own_time_ms(event)}
+    return msgspec.structs.replace(event, **changed)
 
 
 @RELAXED

@@ -33,5 +33,6 @@ def test_figures_are_read_from_the_partitions_when_somebody_asks() -> None:
 
     assert (value("linli_streams_records_total"), value("linli_streams_events_total")) == (1.0, 1.0)
     assert (value("linli_streams_findings_total"), value("linli_streams_repeats_total")) == (1.0, 1.0)
+    assert value("linli_streams_ids_reused_total") == 0.0
     assert (value("linli_streams_lag_records"), value("linli_streams_stopped")) == (1.0, 1.0)
     assert value("linli_streams_watermark_age_seconds") == 2.0
