@@ -244,9 +244,9 @@ def test_a_removed_device_is_forgotten_when_nothing_of_it_can_come_any_more() ->
         assert marks.take(event) is event
     for n in range(IN_FLIGHT):
         marks.take(access(f"o{n}", n, "other"))
-    marks.take(device(3, 31 * DAY_MS, "other", removed=True))
+    marks.take(device(3, 32 * DAY_MS, "other", removed=True))
     row = marks.row()
-    assert (list(row.marks), list(row.lanes), row.removed) == (["other"], [], {"other": T0 + 31 * DAY_MS})
+    assert (list(row.marks), list(row.lanes), row.removed) == (["other"], [], {"other": T0 + 32 * DAY_MS})
 
 
 # --- snapshots --------------------------------------------------------------------------------------------------------
