@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -95,6 +96,11 @@ class ConsoleService:
         except Permanent as error:
             LOG.error("console_does_not_start", page=server.url, error=str(error))
             return server
+
+    def watch(self, server: Server, stop: threading.Event) -> None:
+        """Serve again whenever the page has died, until ``stop``."""
+        while not stop.wait(1.0):
+            server = self.revive(server)
 
 
 def first_run(store: Store, settings: Settings) -> None:

@@ -61,6 +61,7 @@ def wire_console(settings: Settings, context: ProcessContext) -> None:
     console.start(context.threads)
     server = console.serve()
     context.on_exit(server.stop)
+    context.threads.keep("page", partial(console.watch, server))
     metrics = Metrics("console")
     metrics.add(IncidentFigures(store))
     metrics.serve(settings)

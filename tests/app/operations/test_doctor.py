@@ -111,6 +111,7 @@ def test_what_is_away_or_was_never_there_fails_by_itself_and_the_rest_is_looked_
     assert {what: told[0].level for what, told in lines.items()} == {
         "settings": Level.OK,
         "secrets": Level.OK,
+        "private": Level.OK,
         "receivers": Level.OK,
         "mqtt": Level.FAIL,
         "incidents": Level.FAIL,

@@ -107,3 +107,9 @@ def test_every_table_compiles_for_postgresql() -> None:
 def test_a_url_that_cannot_work_is_a_configuration_error(url: str) -> None:
     with pytest.raises(ConfigurationError, match="incidents url"):
         Store(url)
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_no_two_migrations_have_one_number(dialect: str) -> None:
+    numbers = [step.version for step in migrations(dialect)]
+    assert numbers == sorted(set(numbers)), "a later migration needs a number of its own: rename its files"
