@@ -13,7 +13,7 @@ from contracts.batch import Batch
 from contracts.findings import Output
 from streams.checkpoints.driver_alarms import DriverAlarm
 from streams.checkpoints.sqlite import SqliteCheckpointStore
-from streams.engine import snapshot
+from streams.engine import deduplicator, snapshot
 from streams.engine.manifest import PartitionManifest, decode_manifest
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.embedded import EmbeddedDriver
@@ -109,6 +109,7 @@ def test_a_queue_too_long_for_a_row_waits_and_is_judged_all_the_same(
     live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshot, "MAX_ROW_BYTES", 8_000)
+    monkeypatch.setattr(deduplicator, "IN_FLIGHT", 64)  # the marks of a queue that was judged stay, and have room
     log = _queue()
     _, manifest, told = live(tmp_path, log)
     assert {alarm for alarm, _ in told} == {DriverAlarm.SNAPSHOT_WAITS}
