@@ -8,7 +8,7 @@ from pathlib import Path
 from app.cli.docs import EXAMPLE, pages
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_SHIPPED = {"architecture", "benchmarks", "chaos", "protocol", "robustness"}
+NOT_SHIPPED = {"architecture", "benchmarks", "chaos", "protocol"}
 """For people who change Linli, and have the repository."""
 
 
