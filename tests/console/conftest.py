@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.console.browsing import CHROMIUM
+from tests.console.support import World
 from tests.support.stores import on_both, stores_closed
 
 __all__ = ["browser", "on_both", "stores_closed"]
@@ -20,3 +22,9 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Incidents and the page over them, at a time that the test moves. Tests of servers have one of their own."""
+    return World(tmp_path)

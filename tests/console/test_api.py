@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +16,6 @@ from tests.console.support import PEOPLE, World
 from tests.incidents.builders import SHA_A, T0, make_finding
 
 pytestmark = pytest.mark.usefixtures("on_both")
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
 
 
 def _expected(name: str, site: str, request: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,11 +13,6 @@ from tests.console.support import World, error_of
 from tests.incidents.builders import SHA_A, T0, make_finding, still
 
 pytestmark = pytest.mark.usefixtures("on_both")
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
 
 
 def test_a_row_says_everything_in_words_and_site_time(world: World) -> None:

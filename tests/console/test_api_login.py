@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -11,11 +10,6 @@ from tests.console.support import HEADERS, PASSWORD, World, error_of
 from tests.incidents.builders import make_finding
 
 pytestmark = pytest.mark.usefixtures("on_both")
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
 
 
 def test_logging_in_gives_a_cookie_that_scripts_and_other_sites_cannot_use(world: World) -> None:

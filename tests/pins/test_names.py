@@ -66,12 +66,13 @@ def test_sites_lie_in_the_same_partitions() -> None:
 
 
 def parts(statements: dict[str, str]) -> dict[str, dict[str, str]]:
-    """Table or index → what its statement makes: columns and key by their first word, an index as a whole."""
+    """Table or index → what its statement makes: columns by name; keys, of which there may be several, as a whole."""
     made: dict[str, dict[str, str]] = {}
     for name, statement in statements.items():
         head, _, body = statement.partition(" ( ")
         inside = re.split(r", (?![^(]*\))", body.removesuffix(" )")) if body else [head]
-        made[name] = {part.partition(" ")[0]: part for part in inside}
+        words = ((part.partition(" ")[0], part) for part in inside)
+        made[name] = {part if word.isupper() else word: part for word, part in words}
     return made
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(900)]
 PASSAGES = 2
 ALL_PASSAGES = 6
 """We end after the second, 44 s in; while the last clips come from a busy machine, further people pass."""
+APART_MS = 10_000  # two people are at least 16 s apart; a machine that is behind plays them further apart
 FALLS = {("high_altitude_throw", "facade-1"): 1, ("high_altitude_throw", "facade-3"): 1}
 GATE = ("stranger_entry", "door-1")
 PATIENCE_S = 400  # it takes 50 s; a machine with other work to do decodes more slowly than the films play
@@ -154,9 +156,18 @@ def check_evidence(community: RunningCommunity, piece: dict[str, Any]) -> None:
         return
     file = community.folder / "clip.mp4"
     file.write_bytes(data)
-    film = cv2.VideoCapture(str(file))
-    assert film.isOpened() and film.read()[0]  # how many pictures it has, the machine's speed decides
-    film.release()
+    lasts_ms = piece["to_ms"] - piece["from_ms"]
+    assert lasts_ms > 1_000
+    assert lasts_of(file) == pytest.approx(lasts_ms, abs=250)  # how many pictures it has, the machine's speed decides
+
+
+def lasts_of(film: Path) -> float:
+    """From a film's first picture to its last one, in ms; every one of them is decoded."""
+    capture, times_ms = cv2.VideoCapture(str(film)), list[float]()
+    while capture.read()[0]:
+        times_ms.append(capture.get(cv2.CAP_PROP_POS_MSEC))
+    capture.release()
+    return times_ms[-1] - times_ms[0]
 
 
 def test_real_people_and_real_falls_become_incidents_with_still_and_clip_each_once(tmp_path: Path) -> None:
@@ -175,8 +186,10 @@ def test_real_people_and_real_falls_become_incidents_with_still_and_clip_each_on
     assert found == {**FALLS, GATE: passages} and len(incidents) == len(found)
     assert PASSAGES <= passages <= ALL_PASSAGES
     assert all(one["incident"]["verified"] and one["incident"]["origin"] == "live" for one in incidents)
-    models = [f["model"] for i in incidents if i["incident"]["scenario"] == GATE[0] for f in i["findings"]]
-    assert all(model.startswith("yolox_nano_416@") for model in models)
+    people = [one for i in incidents if i["incident"]["scenario"] == GATE[0] for one in i["findings"]]
+    assert all(one["model"].startswith("yolox_nano_416@") for one in people)
+    passed_ms = sorted(one["decided_ms"] for one in people)
+    assert all(after - before >= APART_MS for before, after in pairwise(passed_ms)), "nobody is counted twice"
     kinds = Counter(piece["kind"] for one in incidents for piece in one["evidence"])
     assert kinds == {"still": 2 + passages, "clip": 2 + passages}
     assert community.receiver.told_twice() == 0

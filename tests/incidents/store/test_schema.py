@@ -88,8 +88,10 @@ def test_a_newer_database_is_refused_with_what_to_do(tmp_path: Path) -> None:
 def test_both_databases_have_the_same_numbered_migrations() -> None:
     numbered = [(m.version, m.name) for m in migrations("sqlite")]
     assert numbered == [(m.version, m.name) for m in migrations("postgresql")]
-    twice = sorted({version for version, _ in numbered if [one for one, _ in numbered].count(version) > 1})
+    versions = [version for version, _ in numbered]
+    twice = sorted({version for version in versions if versions.count(version) > 1})
     assert twice == [], f"{FOLDER}: two migrations have one of these numbers; take a higher one"
+    assert versions == sorted(versions)
 
 
 def test_every_file_of_migrations_is_one() -> None:
