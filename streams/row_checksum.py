@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import zlib
 
-Value = int | float | str | bytes | None
-_MARKS = {int: b"i", float: b"f", str: b"s", bytes: b"b", type(None): b"n"}
+Value = int | float | str | bytes
+_MARKS = {int: b"i", float: b"f", str: b"s", bytes: b"b"}
 
 
 def row_checksum(*values: Value) -> int:
@@ -22,5 +22,10 @@ def row_checksum(*values: Value) -> int:
 
 
 def is_intact(checksum: object, *values: Value) -> bool:
-    """Return whether a row has the checksum that was written with it; one of a version without any passes."""
+    """Return whether a row has the checksum that was written with it; one of a version without any passes.
+
+    A value that is missing is damage: none of them may be NULL, and a row's spoilt header can make it so.
+    """
+    if None in values:
+        return False
     return checksum is None or (isinstance(checksum, int) and checksum == row_checksum(*values))

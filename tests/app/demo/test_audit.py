@@ -14,6 +14,7 @@ from app.demo.audit import BOX_FILE, Published, Report, audit
 from app.wiring.rule_facts import finding_facts
 from contracts.errors import RejectReason
 from contracts.events import AnyEvent, Lane, SpoolMark
+from contracts.events.identity import IN_FLIGHT
 from delivery.deliveries import DeliveryMessage, summary_of
 from delivery.receivers.webhook.stand_in import StandIn
 from edge.spool.box_db import BoxDb
@@ -165,11 +166,11 @@ def test_an_event_sent_again_is_applied_once_and_no_duplicate(stage: Stage) -> N
 
 
 def test_an_event_that_the_engine_applies_twice_is_a_duplicate(stage: Stage) -> None:
-    for n in range(70):  # the engine knows the last 64 ids of a source
+    for n in range(IN_FLIGHT):  # the engine knows the last ids of a site
         stage.publish(passage(f"more{n}", 6_000 + n), logged=True)
     stage.events.append(stage.events[0])
     report = stage.report()
-    assert (report.events, report.lost, report.duplicates) == (75, 0, 1)
+    assert (report.events, report.lost, report.duplicates) == (5 + IN_FLIGHT, 0, 1)
 
 
 def test_a_rows_number_missing_in_a_lane_is_lost(stage: Stage) -> None:
