@@ -16,10 +16,21 @@ from delivery.outbox import Outbox
 from delivery.profiles import ReceiverProfile
 from delivery.receiver import Receiver
 from incidents.intake.intake import Intake, IntakeTimes
-from incidents.monitor.stuck_work_monitor import StuckWorkMonitor
+from incidents.monitor.stuck_work_monitor import StuckWorkMonitor, Told
 from incidents.store.leases import Leases
+from incidents.store.operator_alarms import AlarmCode
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
+from inventory.inventory import Inventory
+
+
+def told_by_ingest(inventory: Inventory) -> dict[AlarmCode, Told]:
+    """Return what ingest tells operators by way of the inventory's tables."""
+    return {
+        AlarmCode.DEVICE_CLOCK_WRONG: lambda: [
+            (f"{clock.site_id}/{clock.speaker}", clock.fault) for clock in inventory.clocks.of_devices() if clock.fault
+        ]
+    }
 
 
 class IncidentsService:
@@ -30,6 +41,7 @@ class IncidentsService:
         directory: where incidents look up names.
         receivers: who is told, and of what.
         metrics: shows what is counted here.
+        inventory: where ingest keeps what operators should know.
     """
 
     def __init__(
@@ -38,7 +50,9 @@ class IncidentsService:
         directory: MemoryDirectory,
         receivers: Sequence[tuple[ReceiverProfile, Receiver]],
         metrics: Metrics,
+        inventory: Inventory,
     ) -> None:
+        self._inventory = inventory
         self._store, self._directory, self._receivers, self._metrics = store, directory, receivers, metrics
         self.names = [profile.name for profile, _ in receivers]
         self._times = IntakeTimes()
@@ -52,7 +66,7 @@ class IncidentsService:
 
     def start(self, threads: Threads, leases: Leases) -> None:
         """Start the stuck-work monitor and the outboxes; each works while this process has the claim on it."""
-        monitor = StuckWorkMonitor(self._store, self.names)
+        monitor = StuckWorkMonitor(self._store, self.names, told=told_by_ingest(self._inventory))
         threads.keep("auditor", partial(monitor.run, mine=partial(leases.holds, "auditor")))
         for profile, receiver in self._receivers:
             outbox = Outbox(self._store, receiver, profile, times=self._metrics.hop(Hop.INCIDENT_TO_DELIVERED))

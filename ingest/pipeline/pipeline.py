@@ -21,6 +21,7 @@ from ingest.pipeline.admission import Admission
 from ingest.pipeline.channel_rules import INBOUND
 from ingest.pipeline.clock_rules import ClockRules
 from ingest.pipeline.decode import decode, spool_mark
+from ingest.pipeline.device_time import UNREADABLE_MS, claimed_ms
 from ingest.pipeline.lane_guard import LaneGuard, LaneKey, lane_key
 from ingest.pipeline.rate_limits import DelayQueue, TokenBuckets
 from ingest.settings import ShardSettings, owned_partitions
@@ -65,6 +66,7 @@ class SkipReason(enum.StrEnum):
     OTHER_SHARD = "other_shard"
     OTHER_SITE = "other_site"
     OVER_RATE = "over_rate"  # telemetry above the device's rate
+    RETAINED = "retained"  # state of unknown age: no onset, and no sign of life
     LANE_GAP = "lane_gap"  # a spool row whose predecessors are missing; the box sends the lane again
 
 
@@ -171,10 +173,9 @@ class IngestPipeline:
                 self.admission.unknown_topic(arrival.topic, len(arrival.payload), now_ms)
                 return Refused(error.reason, "not a topic of ours; it is now pending", arrival, -1, pending_ack)
             return Refused(error.reason, error.detail, arrival, -1, pending_ack)
-        if place.skip is not None:
-            return Skipped(place.skip, pending_ack)
-        if not arrival.payload and place.topic.channel is Channel.STATE:
-            return Skipped(SkipReason.CLEARED, pending_ack)
+        skip = place.skip or _skip_of(arrival, place.topic.channel)
+        if skip is not None:
+            return Skipped(skip, pending_ack)
         return self._take_own(place.topic, arrival, place.partition, pending_ack, now_ms, timely=timely)
 
     def release(self, now_ms: int) -> list[Accepted]:
@@ -212,7 +213,8 @@ class IngestPipeline:
                 pending_ack = PendingAck(pending_ack.receipt, SpoolRow(key, event.spool.seq))
                 event = msgspec.structs.replace(event, spool=msgspec.structs.replace(event.spool, first=None))
             self.admission.check(event, topic)
-            event = self.clocks.apply(event, now_ms, timely=timely and not arrival.retain)
+            claimed = claimed_ms(arrival.payload) if event.at_ms == UNREADABLE_MS else None
+            event = self.clocks.apply(event, now_ms, timely=timely, claimed=claimed)
         except Rejected as error:
             if event is None:
                 pending_ack = self._ack_of_unreadable_row(topic, arrival, pending_ack)
@@ -269,3 +271,10 @@ def _sent_again(held: Deferred, waiting: Deferred) -> bool:
     if new is None or old is None or new.connection == old.connection:
         return False
     return is_same_message(waiting.event, held.event)
+
+
+def _skip_of(arrival: Arrival, channel: Channel) -> SkipReason | None:
+    """Return why a message says nothing of now, on a topic that is ours."""
+    if not arrival.payload and channel is Channel.STATE:
+        return SkipReason.CLEARED
+    return SkipReason.RETAINED if arrival.retain else None

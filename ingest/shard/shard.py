@@ -87,7 +87,7 @@ class Shard:
         self._address = broker_address(settings.mqtt_url, settings.password, settings.ca_file)
         self._inbox: Inbox[Signal | Durable | LogFailed] = Inbox(settings.inbox_messages)
         self._pipeline = IngestPipeline(settings, self._run_id)
-        self._house = Housekeeping(settings, inventory, dead_letters, self._pipeline.admission)
+        self._house = Housekeeping(settings, inventory, dead_letters, self._pipeline)
         self._acks, self._spool_acks = PubackQueue(), SpoolAckTracker()
         self._clock = SystemClock()
         self._last_ms = 0
