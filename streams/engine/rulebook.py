@@ -51,6 +51,7 @@ class BoundRule:
         "instant",
         "max_out_of_orderness_ms",
         "name",
+        "receipt",
         "rejudged",
         "rule",
         "state_type",
@@ -62,7 +63,7 @@ class BoundRule:
         self.name = rule.name
         self.version = rule.version
         self.max_out_of_orderness_ms = rule.max_out_of_orderness_ms
-        self.instant = rule.instant
+        self.instant, self.receipt = rule.instant, rule.receipt
         self.state_type = rule.state_type
         self.facts = rule.facts
         self.horizon_ms = rule.horizon_ms or 0

@@ -107,7 +107,7 @@ class SiteState:
                 self._late(site_group, event)
                 late += 1
             elif last is not None and is_at(entry, last):  # come again: nobody has missed it
-                self._give_to_instant_rules(site_group, event)
+                self._give_out_of_order(site_group, event)
             else:
                 heappush(self.queue, entry)
         return late
@@ -184,10 +184,10 @@ class SiteState:
         return bool(requests)
 
     def _late(self, site_group: SiteLatenessGroup, event: AnyEvent) -> None:
-        """Give a late event to instant rules at once; for the others widen a window to judge again."""
+        """Give a late event to rules that need no order; for the others widen a window to judge again."""
         if event.__class__ in VIEW_KINDS:
             self._fold(site_group.view, event)  # configuration is never late unless clocks broke; it is never lost
-        self._give_to_instant_rules(site_group, event)
+        self._give_out_of_order(site_group, event)
         missed = [
             runner.bound_rule.name
             for runner in site_group.runners.get(type(event), ())
@@ -198,10 +198,13 @@ class SiteState:
             if window is not None:
                 self.rejudging.mark(window, event, tuple(missed))
 
-    def _give_to_instant_rules(self, site_group: SiteLatenessGroup, event: AnyEvent) -> None:
-        """Give an event that was not waited for to the rules that decide by one event."""
+    def _give_out_of_order(self, site_group: SiteLatenessGroup, event: AnyEvent) -> None:
+        """Give an event that was not waited for to rules that decide by one event, or go by its receipt.
+
+        What was stored tells nothing about receipt.
+        """
         for runner in site_group.runners.get(type(event), ()):
-            if runner.bound_rule.instant:
+            if runner.bound_rule.instant or (runner.bound_rule.receipt and not event.stored):
                 runner.on_event(event, site_group.view, event.received_ms - event.at_ms)
 
 
