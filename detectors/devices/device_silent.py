@@ -78,7 +78,7 @@ class DeviceSilent:
     """OPEN when a device falls silent, CLOSE when it is heard again. Key: the device."""
 
     name: ClassVar[str] = RULE
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     accepts: ClassVar[tuple[type[Event], ...]] = (
         AccessAttempted,
         DoorChanged,
