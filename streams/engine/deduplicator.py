@@ -185,6 +185,10 @@ class Deduplicator:
         """Return the configuration record that was taken last with its number in this site."""
         return self._configuration.numbered(record)
 
+    def shift(self, by_ms: int) -> None:
+        """Take that the log's time moves by ``by_ms``: what was removed was removed as long ago as before."""
+        self._removed = {device_id: removed_ms + by_ms for device_id, removed_ms in self._removed.items()}
+
     def _is_new_record(self, record: ConfigurationRecord) -> bool:
         if not self._configuration.is_new(record):
             return False

@@ -15,6 +15,7 @@ from contracts.errors import ConfigurationError
 from contracts.events import (
     EVENT_TYPES,
     BacklogDrained,
+    ClockStepped,
     ConfigurationRecord,
     Event,
     IngestInterrupted,
@@ -104,7 +105,7 @@ class Rulebook:
         )
         routes = {kind: _taking(self.groups, kind) for kind in EVENT_TYPES.values()}
         self.routes: dict[type[Event], tuple[LatenessGroup, ...]] = {
-            kind: groups for kind, groups in routes.items() if groups or kind is BacklogDrained
+            kind: groups for kind, groups in routes.items() if groups or kind in (BacklogDrained, ClockStepped)
         }
         self.digest = _digest(bound_rules)
         declared = [t for bound_rule in bound_rules for t in (*bound_rule.facts.thresholds, *bound_rule.facts.reads)]

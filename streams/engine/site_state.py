@@ -18,10 +18,12 @@ from contracts.events import (
     Event,
     ReferenceErased,
     ThresholdConfigured,
+    VisitorRegistered,
 )
 from detectors.core.site_view import SiteView, apply_record, pass_over
 from streams.engine.deduplicator import Deduplicator, is_telemetry
 from streams.engine.finding_emitter import FindingEmitter
+from streams.engine.line_of_time import shift_view, to_line, visit_moved
 from streams.engine.rejudge import RejudgeSchedule
 from streams.engine.release_order import DEADLINE, EVENT, Entry, is_at, is_copy
 from streams.engine.rule_runner import KeyedState, RuleRunner
@@ -59,6 +61,9 @@ class SiteLatenessGroup:
 class SiteState:
     """Everything the engine knows of one site.
 
+    Its rules live on a line of time that never jumps: the log's time less ``offset_ms``. Only outputs are on the log's
+    time again, and ids are made of the line's (docs/protocol.md#steps-of-the-clock).
+
     ``covered`` is the position that its snapshot covers: the site skips records up to there. ``queued_ms`` is where the
     partition's heap holds it, ``dirty`` whether it has changed since its snapshot.
     """
@@ -71,6 +76,7 @@ class SiteState:
         "dirty",
         "emitter",
         "groups",
+        "offset_ms",
         "queue",
         "queued_ms",
         "rejudging",
@@ -89,6 +95,7 @@ class SiteState:
         }
         self.groups = tuple(SiteLatenessGroup(group, site_id, self.runners) for group in book.groups)
         self.covered = -1
+        self.offset_ms = 0
         self.queued_ms = NEVER
         self.dirty = False
         self._book = book
@@ -96,6 +103,8 @@ class SiteState:
 
     def take(self, event: AnyEvent, groups: Sequence[LatenessGroup]) -> int:
         """Buffer an event that is new, or treat it as late; in how many groups it was late (or stored)."""
+        if self.offset_ms:
+            event = to_line(event, self.offset_ms)
         if isinstance(event, BacklogDrained):
             self.rejudging.drained(event)
         late = 0
@@ -119,8 +128,19 @@ class SiteState:
         release_ms = event.at_ms + group.max_out_of_orderness_ms
         return (release_ms, group.index, EVENT, event.source_id, order, event.event_id, self._count(), event)
 
+    def shift(self, by_ms: int) -> None:
+        """Take that the log's time moves by ``by_ms``: the line goes on, and what was set for a time moves on it."""
+        self.offset_ms += by_ms
+        self.emitter.offset_ms = self.offset_ms
+        self.deduplicator.shift(by_ms)
+        for site_group in self.groups:
+            shift_view(site_group.view, by_ms)
+        for number, entry in enumerate(self.queue):
+            if isinstance(entry[7], VisitorRegistered):
+                self.queue[number] = (*entry[:7], visit_moved(entry[7], -by_ms))
+
     def release(self, watermark_ms: int) -> bool:
-        """Give the rules everything that lies before ``watermark_ms``; whether that changed the site."""
+        """Give the rules everything that lies before ``watermark_ms`` on the line; whether that changed the site."""
         queue, changed = self.queue, False
         before: Entry | None = None
         while queue and queue[0][0] < watermark_ms:
