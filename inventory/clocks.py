@@ -18,3 +18,15 @@ class ClockRecord(msgspec.Struct, frozen=True, kw_only=True):
     measured_ms: int = 0
     fault: str = ""
     fault_ms: int = 0
+
+
+class HostClock(msgspec.Struct, frozen=True, kw_only=True):
+    """The clock of the machine of one shard of ingest.
+
+    ``doubt`` says why it must be wrong; empty when nothing speaks against it. ``step_ms`` is by how much the log's time
+    last followed it, at ``stepped_ms`` (0: never).
+    """
+
+    doubt: str = ""
+    step_ms: int = 0
+    stepped_ms: int = 0

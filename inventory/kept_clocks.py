@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from contracts.events import DeviceConfigured
-from inventory.clocks import ClockRecord
+from inventory.clocks import ClockRecord, HostClock
 from inventory.tables import Tables
 
 
 class KeptClocks:
-    """The clocks of devices. Any thread and process may use it.
+    """The clocks of devices, and of ingest's machines. Any thread and process may use it.
 
     Args:
         tables: of the inventory.
@@ -40,3 +40,17 @@ class KeptClocks:
         found = [msgspec.json.decode(body, type=ClockRecord) for (body,) in bodies]
         known = {(d.site_id, d.device_id) for d in self._devices()}
         return [clock for clock in found if (clock.site_id, clock.speaker) in known]
+
+    def put_host(self, follower: str, clock: HostClock) -> None:
+        """Replace what ``follower`` tells of its machine's clock."""
+        with self._tables.write() as rows:
+            rows.execute(
+                "INSERT INTO host_clocks VALUES (?, ?) ON CONFLICT (follower) DO UPDATE SET body = excluded.body",
+                (follower, msgspec.json.encode(clock)),
+            )
+
+    def of_hosts(self) -> dict[str, HostClock]:
+        """Return follower → the clock of its machine."""
+        with self._tables.read() as rows:
+            found = rows.execute("SELECT follower, body FROM host_clocks ORDER BY follower")
+        return {follower: msgspec.json.decode(body, type=HostClock) for follower, body in found}

@@ -11,6 +11,7 @@ from app.wiring.incident_figures import IncidentFigures
 from app.wiring.metrics_server import Metrics
 from app.wiring.rule_facts import finding_facts
 from app.wiring.threads import Threads
+from contracts.durations import DAY_MS
 from contracts.hops import Hop
 from delivery.outbox import Outbox
 from delivery.profiles import ReceiverProfile
@@ -22,6 +23,10 @@ from incidents.store.operator_alarms import AlarmCode
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
 from inventory.inventory import Inventory
+from system.clock import wall_ms
+
+STEP_TOLD_MS = DAY_MS
+"""How long a jump of a machine's clock is told."""
 
 
 def told_by_ingest(inventory: Inventory) -> dict[AlarmCode, Told]:
@@ -29,7 +34,15 @@ def told_by_ingest(inventory: Inventory) -> dict[AlarmCode, Told]:
     return {
         AlarmCode.DEVICE_CLOCK_WRONG: lambda: [
             (f"{clock.site_id}/{clock.speaker}", clock.fault) for clock in inventory.clocks.of_devices() if clock.fault
-        ]
+        ],
+        AlarmCode.HOST_CLOCK_WRONG: lambda: [
+            (shard, clock.doubt) for shard, clock in inventory.clocks.of_hosts().items() if clock.doubt
+        ],
+        AlarmCode.HOST_CLOCK_STEPPED: lambda: [
+            (shard, f"by {clock.step_ms / 1000:+.0f} s at {clock.stepped_ms}")
+            for shard, clock in inventory.clocks.of_hosts().items()
+            if abs(wall_ms() - clock.stepped_ms) < STEP_TOLD_MS
+        ],
     }
 
 

@@ -16,14 +16,13 @@ import msgspec
 
 from contracts.durations import DAY_MS
 from contracts.errors import Rejected, RejectReason
+from contracts.event_times import other_times
 from contracts.events import (
     AccessAttempted,
     ConfigurationRecord,
     DeviceStateChanged,
     Event,
     IngestEvent,
-    ObjectFell,
-    RowsDropped,
     is_life_safety,
 )
 from ingest.pipeline.bounded import LruDict
@@ -46,7 +45,9 @@ class ClockRules:
     def __init__(self) -> None:
         self._clocks: LruDict[tuple[str, str], SourceClock] = LruDict(MAX_CLOCKS, SourceClock)
 
-    def apply(self, event: E, received_ms: int, *, timely: bool = True, claimed: int | None = None) -> E:
+    def apply(
+        self, event: E, received_ms: int, *, timely: bool = True, claimed: int | None = None, doubted: bool = False
+    ) -> E:
         """Return ``event`` as it goes to the log: with ``received_ms``, ``at_ms`` settled, its own in ``device_at_ms``.
 
         Args:
@@ -54,9 +55,10 @@ class ClockRules:
             received_ms: now.
             timely: whether the broker had no queue for us.
             claimed: the number that the device sent, where it is none that ``at_ms`` can hold.
+            doubted: ``received_ms`` is itself known to be wrong; then no clock is measured by it, and nothing refused.
 
         Raises:
-            Rejected: ``too_old`` when it is marked as stored and older than 30 days.
+            Rejected: ``too_old`` when it is marked as stored and older than 30 days, by its own clock as well.
         """
         if isinstance(event, IngestEvent):
             return _settled(event, event.at_ms, received_ms)
@@ -68,15 +70,22 @@ class ClockRules:
             return _settled(event, received_ms, received_ms, untrusted=bool(clock.fault))
         lag_ms = received_ms - event.at_ms
         if event.stored:
-            return _stored(event, clock, lag_ms, received_ms)
-        if event.at_ms == UNREADABLE_MS or abs(lag_ms) > TOO_OLD_MS:
-            told = event.at_ms if event.at_ms != UNREADABLE_MS else claimed
-            clock.failed(told, received_ms)
+            return _stored(event, clock, lag_ms, received_ms, doubted=doubted)
+        readable = event.at_ms != UNREADABLE_MS
+        clock.live_lag_ms = lag_ms if readable else None
+        if doubted or not readable or abs(lag_ms) > TOO_OLD_MS:
+            if not doubted:
+                clock.failed(event.at_ms if readable else claimed, received_ms)
             return _settled(event, received_ms, received_ms, future=lag_ms < 0, untrusted=True)
         clock.fault = ""
         if timely:
             clock.observe(lag_ms, received_ms)
         return _live(event, clock, lag_ms, received_ms, timely=timely)
+
+    def shift(self, by_ms: int) -> None:
+        """Take that the log's time moves: all that was measured, was measured by the old one."""
+        for _, clock in self._clocks.items():
+            clock.shift(by_ms)
 
     def skews_ms(self) -> dict[tuple[str, str], int]:
         """Return (site, speaker) → measured skew, of every clock that is being shifted."""
@@ -109,7 +118,12 @@ class ClockRules:
             )
 
 
-def _stored(event: E, clock: SourceClock, lag_ms: int, received_ms: int) -> E:
+def _stored(event: E, clock: SourceClock, lag_ms: int, received_ms: int, *, doubted: bool) -> E:
+    own_ms = None if clock.live_lag_ms is None else lag_ms - clock.live_lag_ms  # its age by its own clock
+    if abs(lag_ms) > TOO_OLD_MS and event.at_ms and own_ms is not None and 0 <= own_ms <= TOO_OLD_MS:
+        return _settled(event, received_ms - own_ms, received_ms, untrusted=True)
+    if doubted:
+        return _settled(event, min(event.at_ms or received_ms, received_ms), received_ms, untrusted=True)
     if lag_ms > TOO_OLD_MS:
         days = lag_ms // DAY_MS
         raise Rejected(RejectReason.TOO_OLD, f"at_ms lies {days} days back, at most 30 are taken")
@@ -150,16 +164,5 @@ def _settled(
     flags = {"received_ms": received_ms, "future": future, "untrusted": untrusted, "stored": stored}
     if by_ms == 0:
         return msgspec.structs.replace(event, device_at_ms=None, **flags)
-    times = {name: max(getattr(event, name) + by_ms, 0) for name in _other_times(event)}
+    times = {name: max(getattr(event, name) + by_ms, 0) for name in other_times(event)}
     return msgspec.structs.replace(event, at_ms=at_ms, device_at_ms=event.at_ms, **flags, **times)
-
-
-def _other_times(event: Event) -> tuple[str, ...]:
-    """Return times the same clock gave, which move with ``at_ms``. Evidence keeps the times that its file shows."""
-    match event:
-        case ObjectFell():
-            return ("started_ms",)
-        case RowsDropped():
-            return ("from_ms", "to_ms")
-        case _:
-            return ()

@@ -13,6 +13,7 @@ import msgspec
 
 from contracts.durations import HOUR_MS
 from contracts.errors import Rejected, RejectReason
+from contracts.event_times import move
 from contracts.events import AnyEvent, DeviceEvent, is_life_safety
 from contracts.events.identity import is_same_message
 from contracts.names import PROBE_ROOT, Channel, DeviceClass, Topic, parse_topic, partition_of
@@ -122,6 +123,9 @@ class IngestPipeline:
     Args:
         settings: of the shard.
         run: a random name of this process, for events without an id of their own.
+
+    ``offset_ms`` is the log's time less the ``now_ms`` that is given here, which never jumps. ``doubted``: the
+    machine's clock is known to be wrong.
     """
 
     def __init__(self, settings: ShardSettings, run: str) -> None:
@@ -129,6 +133,8 @@ class IngestPipeline:
         self._owned = frozenset(owned_partitions(settings))
         self._sites = frozenset(settings.sites)
         self._run, self._count = run, 0
+        self.offset_ms = 0
+        self.doubted = False
         self._place = functools.lru_cache(maxsize=TOPICS)(self._find)
         self.admission = Admission()
         self.clocks = ClockRules()
@@ -184,9 +190,19 @@ class IngestPipeline:
         Behind a queue of the broker they go as the message taken last did: what comes after them waits behind them.
         """
         return [
-            Accepted(msgspec.structs.replace(held.event, received_ms=now_ms), held.partition, held.pending_ack)
+            Accepted(
+                msgspec.structs.replace(held.event, received_ms=now_ms + self.offset_ms),
+                held.partition,
+                held.pending_ack,
+            )
             for held in self._deferred.release(self._events, now_ms, self._behind_ms)
         ]
+
+    def shift(self, by_ms: int) -> None:
+        """Move the log's time: from now on the machine's clock is right, and it was not before."""
+        self.offset_ms += by_ms
+        self.clocks.shift(by_ms)
+        self._deferred.change(lambda held: msgspec.structs.replace(held, event=move(held.event, by_ms)))
 
     def _find(self, text: str) -> _Place:
         topic = parse_topic(text)
@@ -214,7 +230,8 @@ class IngestPipeline:
                 event = msgspec.structs.replace(event, spool=msgspec.structs.replace(event.spool, first=None))
             self.admission.check(event, topic)
             claimed = claimed_ms(arrival.payload) if event.at_ms == UNREADABLE_MS else None
-            event = self.clocks.apply(event, now_ms, timely=timely, claimed=claimed)
+            received_ms = now_ms + self.offset_ms
+            event = self.clocks.apply(event, received_ms, timely=timely, claimed=claimed, doubted=self.doubted)
         except Rejected as error:
             if event is None:
                 pending_ack = self._ack_of_unreadable_row(topic, arrival, pending_ack)

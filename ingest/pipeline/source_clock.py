@@ -34,13 +34,17 @@ class Age(enum.Enum):
 
 
 class SourceClock(msgspec.Struct):
-    """One clock. ``right``: its last word, or an earlier run of ingest, showed that it can be relied on."""
+    """One clock. ``right``: its last word, or an earlier run of ingest, showed that it can be relied on.
+
+    ``live_lag_ms`` is by how much its last live message seemed late: the age of a stored one counts from there.
+    """
 
     skew_ms: int = 0
     measured_ms: int = 0
     right: bool = False
     fault: str = ""
     fault_ms: int = 0
+    live_lag_ms: int | None = None
     _began_ms: int = 0
     _events: int = 0
     _steady: int = 0
@@ -78,6 +82,15 @@ class SourceClock(msgspec.Struct):
         if not is_live(age_ms) and is_live(lag_ms):
             self.skew_ms, age_ms = 0, lag_ms
         return age_ms
+
+    def shift(self, by_ms: int) -> None:
+        """Take that received times move by ``by_ms`` from now on."""
+        self.skew_ms += by_ms if self.measured_ms else 0
+        self._events = self._steady = 0
+        self._least_ms = self._second_ms = _NEVER
+        self._off_lag_ms = None
+        if self.live_lag_ms is not None:
+            self.live_lag_ms += by_ms
 
     def told_right(self) -> None:
         """Note that its last live message told a time that can be."""

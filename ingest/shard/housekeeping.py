@@ -17,7 +17,7 @@ from ingest.pipeline.shard_assignment import ShardAssignment
 from ingest.settings import ShardSettings
 from ingest.shard.dead_letters import DeadLetters, dead_letter
 from ingest.shard.followed import followed_before, follower_name
-from inventory.clocks import ClockRecord
+from inventory.clocks import ClockRecord, HostClock
 from inventory.inventory import Inventory
 from inventory.numbers import StoreState
 
@@ -40,6 +40,8 @@ class Housekeeping:
     ) -> None:
         self._inventory, self._dead_letters = inventory, dead_letters
         self._admission, self._clocks = pipeline.admission, pipeline.clocks
+        self._offset_ms = 0
+        self._host_clock = self._kept_host_clock = HostClock()
         self._kept_clocks: dict[tuple[str, str], ClockRecord] = {}
         self._settings, self._owns = settings, ShardAssignment(settings).owns
         self._follower = follower_name(settings)
@@ -59,6 +61,8 @@ class Housekeeping:
             Transient: the inventory does not answer.
         """
         self._begin(self._inventory.state())
+        self._kept_host_clock = self._inventory.clocks.of_hosts().get(self._follower, HostClock())
+        self._host_clock = msgspec.structs.replace(self._kept_host_clock, doubt="")
         clocks = [clock for clock in self._inventory.clocks.of_devices() if self._owns(clock.site_id)]
         self._kept_clocks = {(clock.site_id, clock.speaker): clock for clock in clocks}
         self._clocks.load(clocks)
@@ -76,6 +80,18 @@ class Housekeeping:
             self._polled_ms += AWAY_MS
         return records
 
+    def host_clock(self, doubt: str) -> str:
+        """Note why the machine's clock must be wrong, to be told to operators; returned as it is."""
+        if bool(doubt) != bool(self._host_clock.doubt):
+            self._host_clock = msgspec.structs.replace(self._host_clock, doubt=doubt)
+        return doubt
+
+    def shifted(self, by_ms: int, now_ms: int) -> None:
+        """Note that the log's time moved by ``by_ms`` at ``now_ms``, which never jumps."""
+        self._offset_ms += by_ms
+        stepped_ms = now_ms + self._offset_ms
+        self._host_clock = msgspec.structs.replace(self._host_clock, step_ms=by_ms, stepped_ms=stepped_ms)
+
     def durable(self, batches: Sequence[Batch]) -> None:
         """Remember how far the log follows the inventory, now that these batches are in it."""
         if not self._under_way:
@@ -90,21 +106,22 @@ class Housekeeping:
         """Keep a refused message as a dead letter, within its source's quota."""
         source = source_of(refused.arrival.topic)
         if self._dead_letters.wants(source, now_ms):
-            arrival = refused.arrival
+            arrival, at_ms = refused.arrival, now_ms + self._offset_ms
             self._dead_letters.add(
-                dead_letter(refused.reason, refused.detail, source, arrival.topic, arrival.payload, now_ms)
+                dead_letter(refused.reason, refused.detail, source, arrival.topic, arrival.payload, at_ms)
             )
 
     def tick(self, now_ms: int, *, force: bool = False) -> bool:
         """Write what is due: dead letters every second, the pending list every five. Whether it was time for both."""
         if force or now_ms - self._flushed_ms >= FLUSH_MS:
             self._flushed_ms = now_ms
-            self._guarded(lambda: self._dead_letters.flush(now_ms))
+            self._guarded(lambda: self._dead_letters.flush(now_ms + self._offset_ms))
         if not force and now_ms - self._pending_ms < PENDING_MS:
             return False
         self._pending_ms = now_ms
         self._write_pending()
         self._write_clocks()
+        self._write_host_clock()
         return True
 
     def _write_pending(self) -> None:
@@ -131,6 +148,13 @@ class Housekeeping:
         ]
         if (changed or ended) and self._guarded(lambda: self._inventory.clocks.put([*changed, *ended])):
             self._kept_clocks |= {(clock.site_id, clock.speaker): clock for clock in (*changed, *ended)}
+
+    def _write_host_clock(self) -> None:
+        clock = self._host_clock
+        if clock != self._kept_host_clock and self._guarded(
+            lambda: self._inventory.clocks.put_host(self._follower, clock)
+        ):
+            self._kept_host_clock = clock
 
     def _read_changes(self, records: list[Configuration]) -> None:
         state = self._inventory.state()

@@ -206,6 +206,36 @@ def test_a_box_marks_what_it_kept_so_its_old_rows_are_its_clock() -> None:
     assert (event.at_ms, event.untrusted, event.stored) == (NOW_MS + 60_000, True, False)
 
 
+@pytest.mark.parametrize("off_ms", [-60 * 24 * HOUR_MS, -5 * HOUR_MS, 5 * HOUR_MS, 20 * 24 * HOUR_MS])
+def test_clocks_that_were_measured_by_a_wrong_one_are_right_after_its_step(off_ms: int) -> None:
+    rules = ClockRules()
+    for n in range(20):  # a right device, heard by a machine whose clock is off
+        rules.apply(door(at_ms=NOW_MS + n * 10_000), NOW_MS + n * 10_000 + off_ms)
+    rules.shift(-off_ms)
+    event = rules.apply(door(at_ms=NOW_MS + 300_000), NOW_MS + 300_010)
+    assert (event.at_ms, event.untrusted, event.stored, event.future) == (NOW_MS + 300_000, False, False, False)
+    assert rules.skews_ms() == {}
+
+
+def test_while_the_machines_clock_is_doubted_nothing_is_measured_refused_or_blamed() -> None:
+    rules = ClockRules()
+    for n in range(20):
+        at_ms = NOW_MS + n * 10_000
+        live = rules.apply(door(at_ms=at_ms + 200 * 24 * HOUR_MS), at_ms, doubted=True)
+        assert (live.at_ms, live.untrusted) == (at_ms, True)
+        kept = rules.apply(door(at_ms=at_ms + 200 * 24 * HOUR_MS - HOUR_MS, stored=True), at_ms, doubted=True)
+        assert (kept.at_ms, kept.stored, kept.untrusted) == (at_ms - HOUR_MS, True, True)
+    assert rules.records() == []
+
+
+@pytest.mark.parametrize("claims_ms", [11_000 + HOUR_MS, NOW_MS - 60 * 24 * HOUR_MS, NOW_MS + 60 * 24 * HOUR_MS])
+def test_what_a_device_stored_is_as_old_as_its_own_clock_says(claims_ms: int) -> None:
+    rules = ClockRules()
+    rules.apply(door(at_ms=claims_ms), NOW_MS)
+    event = rules.apply(door("old", at_ms=claims_ms - 600_000, stored=True), NOW_MS + 50)
+    assert (event.at_ms, event.stored, event.untrusted) == (NOW_MS - 600_000, True, True)
+
+
 def test_what_the_broker_kept_for_us_is_as_old_as_it_says() -> None:
     event = ClockRules().apply(door(at_ms=NOW_MS - HOUR_MS), NOW_MS, timely=False)
     assert (event.at_ms, event.untrusted, event.stored) == (NOW_MS - HOUR_MS, False, False)

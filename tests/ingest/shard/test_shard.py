@@ -15,6 +15,7 @@ import pytest
 from contracts.batch import Batch
 from contracts.errors import ConfigurationError, Permanent, RejectReason
 from contracts.events import (
+    ClockStepped,
     ConfigurationRecord,
     DeviceStateChanged,
     DoorChanged,
@@ -395,15 +396,33 @@ def _offline(device_id: str) -> DeviceStateChanged:
     )
 
 
-def test_a_start_below_the_logs_last_watermark_waits(broker: Broker, tmp_path: Path) -> None:
+def test_a_start_a_moment_below_the_logs_time_goes_on_behind_it(broker: Broker, tmp_path: Path) -> None:
     ahead_ms = now_ms() + 1_500
     log = RecordingLog(last_ms=ahead_ms)
-    with running_shard(broker.url, log, tmp_path, client_id="wait"):
-        assert now_ms() > ahead_ms
+    with running_shard(broker.url, log, tmp_path, client_id="moment"):
         assert log.wait_for(1, PATIENCE_S, IngestInterrupted)
+        assert wait_until(lambda: log.last_watermark_ms() > ahead_ms)
     interrupted = next(e for e in log.events() if isinstance(e, IngestInterrupted))
     assert (interrupted.at_ms, interrupted.from_ms, interrupted.site_id) == (ahead_ms, ahead_ms, "s1")
     assert interrupted.to_ms > ahead_ms
+    assert not [e for e in log.events() if isinstance(e, ClockStepped)]
+
+
+def test_a_start_sixty_days_below_the_logs_time_steps_back_at_once(broker: Broker, tmp_path: Path) -> None:
+    days_ms = 60 * 86_400_000
+    log = RecordingLog(last_ms=now_ms() + days_ms)
+    with running_shard(broker.url, log, tmp_path, client_id="behind") as running, Devices(broker.port) as devices:
+        devices.say(smoke("now", at_ms=now_ms()))
+        assert log.wait_for(1, PATIENCE_S, EnvironmentSampled)
+        assert wait_until(lambda: 0 < log.last_watermark_ms() < now_ms() + 60_000)
+        assert wait_until(lambda: bool(running.inventory.clocks.of_hosts()))
+        (clock,) = running.inventory.clocks.of_hosts().values()
+    said = log.events()
+    assert isinstance(said[0], ClockStepped)
+    assert abs(said[0].shift_ms + days_ms) < 60_000
+    alarm = next(event for event in said if isinstance(event, EnvironmentSampled))
+    assert abs(alarm.received_ms - now_ms()) < 60_000
+    assert (clock.step_ms, bool(clock.doubt), alarm.untrusted) == (said[0].shift_ms, alarm.untrusted, bool(clock.doubt))
 
 
 def test_a_broker_that_comes_back_is_one_interruption_during_which_time_stands(tmp_path: Path, turns: Turns) -> None:
