@@ -10,19 +10,28 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import httpx
+import msgspec
 import pytest
 
 from contracts.batch import decode_batch
-from contracts.events import AnyEvent, ClockStepped, Configuration, EnvironmentSampled, PowerSampled
+from contracts.events import (
+    AnyEvent,
+    ClockStepped,
+    Configuration,
+    DeviceReported,
+    EnvironmentSampled,
+    PowerSampled,
+)
 from contracts.findings import Finding
 from contracts.names import DeviceClass
+from incidents.store.operator_alarms import standing_alarms
+from incidents.store.store import Store
 from ingest.shard.dead_letters import DeadLetters
 from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
 from system.clock import wall_ms
+from tests.edge.factories import write_video
 from tests.ingest.builders import device, power, site, smoke
 from tests.ingest.clients import Devices, wait_until
 from tests.support.community import RunningCommunity, running_community
@@ -84,8 +93,6 @@ class _Talk:
 
 
 def _as(event: EnvironmentSampled, source_id: str) -> bytes:
-    import msgspec
-
     return msgspec.json.encode(msgspec.structs.replace(event, source_id=source_id))
 
 
@@ -155,8 +162,13 @@ def _settled(community: RunningCommunity, talk: _Talk) -> None:
     assert [f.key for f in _findings(folder) if f.rule == "device_silent"] == []
 
 
-def _alarms(community: RunningCommunity) -> list[dict[str, Any]]:
-    return list(httpx.Client(base_url=community.page).get("/api/v1/health").json().get("alarms") or [])
+def _alarms(folder: Path) -> set[str]:
+    store = Store(f"sqlite:///{folder / 'incidents.db'}")
+    try:
+        with store.read() as connection:
+            return {alarm.code.value for alarm in standing_alarms(connection)}
+    finally:
+        store.close()
 
 
 @pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
@@ -194,6 +206,47 @@ def test_a_clock_that_steps_while_it_runs_and_is_put_right(
         assert wait_until(lambda: _found(tmp_path, f"smoke-{last}"), 20.0)
         assert _shifts(tmp_path) == 2
         _settled(community, talk)
+        assert wait_until(lambda: "host_clock_stepped" in _alarms(tmp_path), 30.0)
+
+
+@pytest.mark.parametrize("name", ["five hours behind", "sixty days ahead", "1970"])
+def test_a_box_with_a_wrong_clock_that_is_put_right(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has a spool, so nothing of it may be lost; what it reports happened when it was received."""
+    records: list[Configuration] = [
+        site(),
+        device("b1", DeviceClass.EDGE, silent_after_ms=30_000),
+        device("c1", DeviceClass.CAM, "b1"),
+    ]
+    with running_community(tmp_path, records) as community, wall_clock(tmp_path, monkeypatch) as clock:
+        STARTS[name](clock)
+        with community.box(_box(tmp_path, community)):
+            assert wait_until(lambda: len(_reports(tmp_path)) >= 5)
+            clock.off_by(0)
+            taken = len(_reports(tmp_path))
+            assert wait_until(lambda: len(_reports(tmp_path)) >= taken + 10)
+        numbers = [event.spool.seq for event in _reports(tmp_path) if event.spool is not None]
+        assert numbers == sorted(set(numbers))
+        assert all(event.stored or event.received_ms - event.at_ms < 10_000 for event in _reports(tmp_path))
+        assert all(abs(event.at_ms - wall_ms()) < 300_000 for event in _reports(tmp_path))
+        letters = DeadLetters(tmp_path / "dead-letters")
+        assert letters.list(10) == []
+        letters.close()
+        assert [f.key for f in _findings(tmp_path) if f.rule == "device_silent"] == []
+
+
+def _box(folder: Path, community: RunningCommunity) -> Path:
+    video = write_video(folder / "v.mp4", 20)
+    file = folder / "box.toml"
+    file.write_text(
+        f'[box]\nid = "b1"\nsite = "s1"\ndata = "box"\nhealth_s = 1\n[mqtt]\nurl = "{community.mqtt_url}"\n'
+        f'[[camera]]\nid = "c1"\nsource = "{video}"\nloop = true\nanalysers = ["high_altitude_throw"]\n',
+        encoding="utf-8",
+    )
+    return file
+
+
+def _reports(folder: Path) -> list[DeviceReported]:
+    return [event for event in _log(folder) if isinstance(event, DeviceReported) and event.source_id == "b1"]
 
 
 def _shifts(folder: Path) -> int:
