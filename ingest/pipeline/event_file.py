@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from contracts.errors import Rejected, RejectReason
-from contracts.events import EVENT_VERSION, AnyEvent, ConfigurationRecord, IngestEvent
+from contracts.events import EVENT_VERSION, AnyEvent, ClockStepped, ConfigurationRecord, IngestEvent
 from contracts.names import check_id
 from ingest.pipeline.admission import Admission
 from ingest.pipeline.clock_rules import ClockRules
@@ -38,6 +38,7 @@ class EventFile:
         self.refused: dict[RejectReason, Refusal] = {}
         self._admission = Admission()
         self._clocks = ClockRules()
+        self._moved_ms = -1
 
     def events(self, lines: Iterable[bytes]) -> Iterator[AnyEvent]:
         """Yield the events to be written to the log, in order; empty lines are none."""
@@ -69,6 +70,9 @@ class EventFile:
             self._admission.apply_config(event)
         elif not isinstance(event, IngestEvent):
             self._admission.check(event)
+        elif isinstance(event, ClockStepped) and event.shift_ms and event.received_ms != self._moved_ms:
+            self._moved_ms = event.received_ms  # each site tells of the same step
+            self._clocks.shift(event.shift_ms)
         return self._clocks.apply(event, event.received_ms, claimed=claimed)
 
     def _refuse(self, error: Rejected, number: int) -> None:
