@@ -27,7 +27,7 @@ from contracts.events import (
 )
 from ingest.pipeline.bounded import LruDict
 from ingest.pipeline.device_time import UNREADABLE_MS
-from ingest.pipeline.source_clock import FUTURE_MS, LIVE_MS, TOO_OLD_MS, Age, SourceClock
+from ingest.pipeline.source_clock import FUTURE_MS, LIVE_MS, TOO_OLD_MS, Age, SourceClock, is_live
 from inventory.clocks import ClockRecord
 
 MAX_CLOCKS = 20_000
@@ -39,11 +39,12 @@ class ClockRules:
     """The one function that settles ``at_ms`` before the log; ``replay`` and ``log load`` run it on a file's events.
 
     Its state is bounded (20,000 clocks), and depends on nothing but the events, their ``received_ms`` and the records
-    of an earlier run.
+    of an earlier run. ``agreed``: while the machine's clock was doubted, a device told the same time as it.
     """
 
     def __init__(self) -> None:
         self._clocks: LruDict[tuple[str, str], SourceClock] = LruDict(MAX_CLOCKS, SourceClock)
+        self.agreed = False
 
     def apply(
         self, event: E, received_ms: int, *, timely: bool = True, claimed: int | None = None, doubted: bool = False
@@ -74,7 +75,9 @@ class ClockRules:
         readable = event.at_ms != UNREADABLE_MS
         clock.live_lag_ms = lag_ms if readable else None
         if doubted or not readable or abs(lag_ms) > TOO_OLD_MS:
-            if not doubted:
+            if doubted:
+                self.agreed |= is_live(lag_ms)
+            else:
                 clock.failed(event.at_ms if readable else claimed, received_ms)
             return _settled(event, received_ms, received_ms, future=lag_ms < 0, untrusted=True)
         clock.fault = ""

@@ -70,7 +70,7 @@ class IngestClock:
         self._elsewhere, self._behind_ms = None, 0
 
     def trust(self) -> None:
-        """Take the wall clock for right although the log says later times: the machine has proof."""
+        """Take the wall clock for right although the log says later times: there is proof."""
         self._behind_ms = 0
 
     def doubt(self) -> str:

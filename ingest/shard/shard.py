@@ -196,7 +196,7 @@ class Shard:
         if shift_ms := self._clock.due_shift_ms():
             self._clock.shift(shift_ms)
             self._tell_shift(shift_ms, now_ms)
-        self._pipeline.doubted = bool(self._house.host_clock(self._clock.doubt()))
+        self._pipeline.doubted = bool(self._house.host_clock(self._clock.doubt(agreed=self._pipeline.clocks.agreed)))
 
     def _tell_shift(self, shift_ms: int, now_ms: int) -> None:
         """Put the new time before all that is not in the log yet."""

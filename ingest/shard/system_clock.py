@@ -36,10 +36,14 @@ class SystemClock:
         """Move the log's time."""
         self._clock.shift(by_ms)
 
-    def doubt(self) -> str:
-        """Return why the machine's clock must be wrong; empty when it may be right."""
+    def doubt(self, *, agreed: bool) -> str:
+        """Return why the machine's clock must be wrong; empty when it may be right.
+
+        Args:
+            agreed: a device tells the same time.
+        """
         doubt = self._clock.doubt()
-        if doubt and synchronised():
+        if doubt and (agreed or synchronised()):
             self._clock.trust()
         return doubt and self._clock.doubt()
 

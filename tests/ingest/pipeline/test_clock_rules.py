@@ -226,6 +226,9 @@ def test_while_the_machines_clock_is_doubted_nothing_is_measured_refused_or_blam
         kept = rules.apply(door(at_ms=at_ms + 200 * 24 * HOUR_MS - HOUR_MS, stored=True), at_ms, doubted=True)
         assert (kept.at_ms, kept.stored, kept.untrusted) == (at_ms - HOUR_MS, True, True)
     assert rules.records() == []
+    assert not rules.agreed
+    rules.apply(door(at_ms=at_ms - 50), at_ms, doubted=True)
+    assert rules.agreed
 
 
 @pytest.mark.parametrize("claims_ms", [11_000 + HOUR_MS, NOW_MS - 60 * 24 * HOUR_MS, NOW_MS + 60 * 24 * HOUR_MS])
