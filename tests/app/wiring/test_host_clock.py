@@ -14,6 +14,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from app.wiring.ports import free_port
+from app.wiring.run_child import start_run, wait_until_ready
 from contracts.batch import decode_batch
 from contracts.events import (
     AnyEvent,
@@ -34,6 +36,7 @@ from system.clock import wall_ms
 from tests.edge.factories import write_video
 from tests.ingest.builders import device, power, site, smoke
 from tests.ingest.clients import Devices, wait_until
+from tests.support.broker import running_broker
 from tests.support.community import RunningCommunity, running_community
 from tests.support.wall_clock import WallClock, wall_clock
 
@@ -97,8 +100,8 @@ def _as(event: EnvironmentSampled, source_id: str) -> bytes:
 
 
 @contextmanager
-def _talk(community: RunningCommunity) -> Iterator[_Talk]:
-    talk = _Talk(int(community.mqtt_url.rpartition(":")[2]))
+def _talk(mqtt_url: str) -> Iterator[_Talk]:
+    talk = _Talk(int(mqtt_url.rpartition(":")[2]))
     try:
         yield talk
     finally:
@@ -135,15 +138,15 @@ def _found(folder: Path, key: str) -> bool:
     return any(finding.key == key for finding in _findings(folder))
 
 
-def _right_again(community: RunningCommunity, talk: _Talk, first: int) -> int:
+def _right_again(folder: Path, talk: _Talk, first: int) -> int:
     """Ring one sensor after the other until one is told at the right time; how many it took."""
     end_s = time.monotonic() + PROMISED_S
     n = first
     while time.monotonic() < end_s:
         talk.ring(n)
         sent_ms = wall_ms()
-        assert wait_until(lambda at=n: _heard(community.folder, f"fire-{at}") is not None)  # type: ignore[misc]
-        event = _heard(community.folder, f"fire-{n}")
+        assert wait_until(lambda at=n: _heard(folder, f"fire-{at}") is not None)  # type: ignore[misc]
+        event = _heard(folder, f"fire-{n}")
         assert event is not None
         if abs(event.received_ms - sent_ms) < RIGHT_MS and not event.untrusted:
             return n
@@ -177,11 +180,11 @@ def test_a_start_with_a_wrong_clock_that_is_put_right(
 ) -> None:
     with wall_clock(tmp_path, monkeypatch) as clock:
         start(clock)
-        with running_community(tmp_path, _records()) as community, _talk(community) as talk:
+        with running_community(tmp_path, _records()) as community, _talk(community.mqtt_url) as talk:
             talk.ring(0)
             assert wait_until(lambda: _found(tmp_path, "smoke-0"), 20.0)
             clock.off_by(0)
-            last = _right_again(community, talk, 1)
+            last = _right_again(tmp_path, talk, 1)
             assert wait_until(lambda: _found(tmp_path, f"smoke-{last}"), 20.0)
             _settled(community, talk)
 
@@ -193,7 +196,7 @@ def test_a_clock_that_steps_while_it_runs_and_is_put_right(
     with (
         wall_clock(tmp_path, monkeypatch) as clock,
         running_community(tmp_path, _records()) as community,
-        _talk(community) as talk,
+        _talk(community.mqtt_url) as talk,
     ):
         talk.ring(0)
         assert wait_until(lambda: _found(tmp_path, "smoke-0"), 20.0)
@@ -202,11 +205,26 @@ def test_a_clock_that_steps_while_it_runs_and_is_put_right(
         talk.ring(1)
         assert wait_until(lambda: _found(tmp_path, "smoke-1"), 20.0)
         clock.off_by(0)
-        last = _right_again(community, talk, 2)
+        last = _right_again(tmp_path, talk, 2)
         assert wait_until(lambda: _found(tmp_path, f"smoke-{last}"), 20.0)
         assert _shifts(tmp_path) == 2
         _settled(community, talk)
         assert wait_until(lambda: "host_clock_stepped" in _alarms(tmp_path), 30.0)
+
+
+def test_a_life_sixty_days_ahead_does_not_hold_up_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with wall_clock(tmp_path, monkeypatch) as clock:
+        clock.off_by(60 * DAY)
+        with running_community(tmp_path, _records()) as community, _talk(community.mqtt_url) as talk:
+            talk.ring(0)
+            assert wait_until(lambda: _found(tmp_path, "smoke-0"), 20.0)
+    with running_broker("mosquitto", tmp_path / "another") as mqtt, _talk(mqtt.url) as talk:
+        linli = start_run(tmp_path, mqtt_url=mqtt.url, port=free_port("127.0.0.1", 0))
+        wait_until_ready(linli)
+        last = _right_again(tmp_path, talk, 1)
+        assert wait_until(lambda: _found(tmp_path, f"smoke-{last}"), 20.0)
+        assert linli.stop() == 0, linli.tail()
+    assert _shifts(tmp_path) == 1
 
 
 @pytest.mark.parametrize("name", ["five hours behind", "sixty days ahead", "1970"])
