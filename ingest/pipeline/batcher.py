@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from contracts.batch import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Batch
-from contracts.event_times import move
+from contracts.event_times import restamp
 from contracts.events import AnyEvent, is_life_safety
 
 COLLECT_MS = 50
@@ -103,7 +103,7 @@ class Batcher(Generic[R]):
         for item in self._items if waiting else ():
             item.mark_ms = self._written_mark_ms  # what waits was received before the newest mark
         for item in waiting:
-            moved = None if item.event is None else move(item.event, by_ms)
+            moved = None if item.event is None else restamp(item.event, by_ms)
             self._items.append(_Item(moved, item.receipt, item.size, item.mark_ms))
             self._bytes += item.size
         self._urgent = any(item.event is not None and is_life_safety(item.event) for item in self._items)

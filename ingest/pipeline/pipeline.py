@@ -13,7 +13,7 @@ import msgspec
 
 from contracts.durations import HOUR_MS
 from contracts.errors import Rejected, RejectReason
-from contracts.event_times import move
+from contracts.event_times import restamp
 from contracts.events import AnyEvent, DeviceEvent, is_life_safety
 from contracts.events.identity import is_same_message
 from contracts.names import PROBE_ROOT, Channel, DeviceClass, Topic, parse_topic, partition_of
@@ -202,7 +202,7 @@ class IngestPipeline:
         """Move the log's time: from now on the machine's clock is right, and it was not before."""
         self.offset_ms += by_ms
         self.clocks.shift(by_ms)
-        self._deferred.change(lambda held: msgspec.structs.replace(held, event=move(held.event, by_ms)))
+        self._deferred.change(lambda held: msgspec.structs.replace(held, event=restamp(held.event, by_ms)))
 
     def _find(self, text: str) -> _Place:
         topic = parse_topic(text)

@@ -161,7 +161,7 @@ def load_site(content: SiteRow, book: Rulebook, count: Callable[[], int]) -> Sit
     for name, rows in content.states.items():
         if name in site.runners:
             site.runners[name].load(rows)
-    site.deduplicator = Deduplicator(content.dedup, _newest_ms(content.groups))
+    site.deduplicator = Deduplicator(content.dedup, _newest_ms(content.groups) + content.offset_ms)
     site.rejudging.load(content.rejudging, book.rules)
     return site
 
@@ -192,7 +192,7 @@ def _load_group(site: SiteState, site_group: SiteLatenessGroup, row: LatenessGro
 
 
 def _newest_ms(rows: Sequence[LatenessGroupRow]) -> int:
-    """Return the newest time of what the site had taken: it was released, or it waits."""
+    """Return the newest time, on the site's line, of what it had taken: it was released, or it waits."""
     released = [row.frontier.at_ms for row in rows if row.frontier is not None]
     released += [last.at_ms for row in rows for last in row.clocks.values()]
     return max([0, *released, *(event.at_ms for row in rows for event in row.events)])

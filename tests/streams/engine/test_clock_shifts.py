@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import zlib
+
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.batch import Batch
-from contracts.event_times import move
+from contracts.event_times import move, restamp
 from contracts.events import AnyEvent, ClockStepped, event_header
+from contracts.events.identity import own_time_ms
 from contracts.findings import Finding, Output
 from contracts.names import DeviceClass
 from detectors.registry import all_rules
+from streams.engine import snapshot
+from streams.engine.deduplicator import Deduplicator
 from streams.engine.engine import Engine
+from streams.engine.snapshot import SiteRow, decode_row
 from tests.detectors.builders import HOUR, MINUTE, SECOND, T0, Script
 
 DAY = 24 * HOUR
@@ -55,9 +61,13 @@ def _shifted(batches: list[Batch], at: int, by_ms: int) -> list[Batch]:
         for batch in batches[at:]
     ]
     first = batches[at - 1].watermark_ms + by_ms
-    header = event_header("s1", "ingest", "s1", first, f"shift-{len(batches)}-{at}")
-    step = ClockStepped(**header, received_ms=first, step_ms=by_ms, shift_ms=by_ms)
+    step = _step(first, by_ms, f"shift-{len(batches)}-{at}")
     return [*batches[:at], Batch(partition=0, watermark_ms=first, events=(step,)), *moved]
+
+
+def _step(at_ms: int, by_ms: int, event_id: str = "shift") -> ClockStepped:
+    header = event_header("s1", "ingest", "s1", at_ms, event_id)
+    return ClockStepped(**header, received_ms=at_ms, step_ms=by_ms, shift_ms=by_ms)
 
 
 def _engine() -> Engine:
@@ -140,3 +150,63 @@ def test_a_step_that_moves_nothing_leaves_no_trace() -> None:
 def test_a_step_that_was_appended_twice_counts_once() -> None:
     log = _shifted(STILL, 40, -DAY)
     assert _told(_found([*log[:41], log[40], *log[41:]])) == _told(_found(log))
+
+
+# --- what comes again -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by_ms", SHIFTS)
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_message_that_comes_again_over_a_step_is_the_same_one(by_ms: int, *, restarts: bool) -> None:
+    said = Script().access(0)  # by a clock that is right
+    wrong_ms = said.at_ms - by_ms
+    taken = msgspec.structs.replace(said, at_ms=wrong_ms, received_ms=wrong_ms, device_at_ms=said.at_ms, untrusted=True)
+    again = msgspec.structs.replace(said, received_ms=said.at_ms + 9 * SECOND)
+    engine = _engine()
+    engine.feed(Batch(partition=0, watermark_ms=wrong_ms, events=(taken,)), 0)
+    engine.feed(Batch(partition=0, watermark_ms=said.at_ms, events=(_step(said.at_ms, by_ms),)), 1)
+    if restarts:
+        rows, manifest, engine = [engine.snapshot("s1")], engine.manifest(), _engine()
+        assert engine.restore(rows, manifest) == 2
+    engine.feed(Batch(partition=0, watermark_ms=again.received_ms, events=(again,)), 2)
+    assert (engine.counts.duplicates, engine.counts.ids_reused) == (1, 0)
+
+
+def test_what_waits_for_the_log_is_known_again_although_its_time_moved() -> None:
+    said = Script().access(0)
+    moved = restamp(said, -DAY)
+    assert (moved.at_ms, moved.received_ms) == (said.at_ms - DAY, said.received_ms - DAY)
+    assert own_time_ms(moved) == own_time_ms(said) == own_time_ms(restamp(moved, 5 * HOUR))
+    step = _step(T0, DAY)
+    assert restamp(step, DAY).device_at_ms is None
+
+
+def test_a_removed_device_is_remembered_as_long_whatever_the_clock_does() -> None:
+    marks, script = Deduplicator(), Script()
+    said = script.access(0)
+    assert marks.take(said) is said
+    removed = msgspec.structs.replace(script.device("gate1", DeviceClass.GATE, "door1"), removed=True, at_ms=T0)
+    assert marks.take(removed) is removed
+    marks.shift(60 * DAY)
+    assert marks.row().removed == {"gate1": T0 + 60 * DAY}
+
+
+def test_a_row_of_a_shifted_site_has_a_schema_that_older_programs_refuse() -> None:
+    engine = _engine()
+    for position, batch in enumerate(_shifted(STILL, 40, -DAY)):
+        engine.feed(batch, position)
+    row = engine.snapshot("s1")
+    assert msgspec.msgpack.decode(zlib.decompress(row.data))[0] == 3
+    assert decode_row(row).offset_ms == -DAY
+
+
+def test_a_shifted_site_with_a_long_buffer_comes_back_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = _engine()
+    for position, batch in enumerate(_shifted(STILL, 40, -DAY)[:60]):
+        engine.feed(batch, position)
+    plain = decode_row(engine.snapshot("s1"))
+    monkeypatch.setattr(snapshot, "SHARED_FROM", 1)
+    folded = engine.snapshot("s1")
+    assert len(msgspec.msgpack.decode(zlib.decompress(folded.data))) == len(SiteRow.__struct_fields__) + 2
+    assert msgspec.msgpack.decode(zlib.decompress(folded.data))[-2] is not None
+    assert decode_row(folded) == plain
