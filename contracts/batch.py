@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from contracts.errors import Rejected, RejectReason
-from contracts.events import AnyEvent, Event
+from contracts.events import AnyEvent, ClockStepped, Event
 from contracts.events.unread import UnreadEvent, unread_event
 
 BATCH_VERSION = 1
@@ -40,6 +41,17 @@ class _LooseBatch(msgspec.Struct, frozen=True, kw_only=True):
     partition: int
     watermark_ms: int
     events: tuple[msgspec.Raw, ...] = ()
+
+
+def newest_watermark_ms(batches: Sequence[Batch]) -> int:
+    """Return the last watermark that says something, 0 when none does. Within one time of the log it is the highest."""
+    return next((batch.watermark_ms for batch in reversed(batches) if batch.watermark_ms), 0)
+
+
+def shift_of(batch: Batch) -> int:
+    """Return by how much the log's time moves with this record, ms; 0 for nearly all of them."""
+    first = batch.events[0] if batch.events else None
+    return first.shift_ms if isinstance(first, ClockStepped) else 0
 
 
 _ENCODER = msgspec.msgpack.Encoder()

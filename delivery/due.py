@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, exists, select
+from sqlalchemy import Connection, and_, bindparam, exists, or_, select
 
 from contracts.incidents import DeliveryState
+from delivery.backoff import LONGEST_MS
 from delivery.deliveries import Delivery, delivery_of
 from delivery.profiles import FOLLOW_UPS, MuteReason, ReceiverProfile, mute_reason
 from incidents.store.database import select_by_ids
@@ -14,6 +15,8 @@ from incidents.store.schema import deliveries, incidents
 from incidents.store.trace_ids import trace_of_incident
 
 MOST_AT_ONCE = 32
+AHEAD_MS = 60_000
+"""Clocks of several processes differ by less."""
 
 _REACHED = (DeliveryState.DELIVERED.value, DeliveryState.UNCONFIRMED.value)
 _EARLIER = deliveries.alias("earlier")
@@ -25,10 +28,12 @@ _BLOCKED = exists().where(
         _EARLIER.c.ordinal < deliveries.c.ordinal,
     )
 )
+_OF_A_CLOCK_AHEAD = and_(deliveries.c.created_ms > bindparam("ahead"), deliveries.c.due_ms > bindparam("beyond"))
+"""Rows that were made before they can have been, and are due later than any back-off: the machine's clock went back."""
 _DUE = (
     select(deliveries)
     .where(deliveries.c.receiver == bindparam("to"), deliveries.c.state == DeliveryState.PENDING.value)
-    .where(deliveries.c.due_ms <= bindparam("now"), ~_BLOCKED)
+    .where(or_(deliveries.c.due_ms <= bindparam("now"), _OF_A_CLOCK_AHEAD), ~_BLOCKED)
     .order_by(deliveries.c.life_safety.desc(), deliveries.c.due_ms, deliveries.c.ordinal)
     .limit(MOST_AT_ONCE)
 )
@@ -58,7 +63,7 @@ class DueDelivery(msgspec.Struct, frozen=True):
 
 def due_rows(connection: Connection, profile: ReceiverProfile, now_ms: int) -> list[DueDelivery]:
     """Return the most urgent rows of a receiver, at most :data:`MOST_AT_ONCE` and one of an incident."""
-    rows = [delivery_of(row) for row in connection.execute(_DUE, {"to": profile.name, "now": now_ms})]
+    rows = [delivery_of(row) for row in connection.execute(_DUE, _times(profile, now_ms))]
     ids = [row.incident_id for row in rows]
     following = [row.incident_id for row in rows if row.kind in FOLLOW_UPS]
     found = {row["incident_id"]: incident_of(row) for row in select_by_ids(connection, _INCIDENTS, ids)}
@@ -69,3 +74,7 @@ def due_rows(connection: Connection, profile: ReceiverProfile, now_ms: int) -> l
         muted = mute_reason(profile, found[row.incident_id], row.kind, told=told_of_it, now_ms=now_ms)
         due.append(DueDelivery(row, muted, "" if muted else trace_of_incident(connection, row.incident_id)))
     return due
+
+
+def _times(profile: ReceiverProfile, now_ms: int) -> dict[str, str | int]:
+    return {"to": profile.name, "now": now_ms, "ahead": now_ms + AHEAD_MS, "beyond": now_ms + LONGEST_MS}

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from contracts.batch import Batch
-from contracts.events import CONFIG_SOURCE, INGEST_SOURCE, DeviceReported, DeviceStateChanged, Event
+from contracts.events import CONFIG_SOURCE, INGEST_SOURCE, ClockStepped, DeviceReported, DeviceStateChanged, Event
 
 
 class LastSeen(msgspec.Struct, frozen=True):
@@ -68,6 +68,8 @@ class LastSeenTable:
             self._hear(event)
 
     def _hear(self, event: Event) -> None:
+        if isinstance(event, ClockStepped) and event.shift_ms < 0:
+            self._never_later(event.site_id, event.received_ms)
         if event.source_id in {CONFIG_SOURCE, INGEST_SOURCE}:
             return
         devices = self._sites.setdefault(event.site_id, {})
@@ -76,6 +78,12 @@ class LastSeenTable:
             devices[event.spool.box_id] = last_seen_after(
                 devices.get(event.spool.box_id, LastSeen()), event, itself=False
             )
+
+    def _never_later(self, site_id: str, now_ms: int) -> None:
+        """Take that the log's time has gone back to ``now_ms``: what was heard on the time before was heard by then."""
+        for device_id, heard in self._sites.get(site_id, {}).items():
+            if heard.last_heard_ms is not None and heard.last_heard_ms > now_ms:
+                self._sites[site_id][device_id] = msgspec.structs.replace(heard, last_heard_ms=now_ms)
 
 
 def last_seen_after(before: LastSeen, event: Event, *, itself: bool = True) -> LastSeen:

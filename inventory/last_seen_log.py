@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from contracts.batch import Batch, decode_batch
+from contracts.batch import Batch, decode_batch, shift_of
 from contracts.errors import LogBroken, Rejected
 from inventory.last_seen import LastSeenTable
 from streams.log.port import LogReader, LogRecord, LogWriter
@@ -96,9 +96,21 @@ class LastSeenFollower(LastSeenTable):
             batch = _batch(record)
             if batch is not None:
                 self._table.hear(batch)
-                self._heard_ms[number] = max(batch.watermark_ms, self._heard_ms.get(number, self._since_ms))
+                before_ms = 0 if shift_of(batch) else self._heard_ms.get(number, self._since_ms)
+                self._heard_ms[number] = max(batch.watermark_ms, before_ms)
         self._positions[number] += len(records)
-        return len(records) == _READ_RECORDS
+        return bool(records) and self._positions[number] < log.end()  # a read ends where a file of the log does
+
+
+def recall_from_ms(through_ms: int, newest_ms: int) -> int:
+    """Return from which time of a log to hear it again, where what was kept is complete up to ``through_ms``.
+
+    Nothing was kept (0), or on a time from which the log has gone back since: then as a follower without it begins.
+
+    >>> recall_from_ms(1_700_000_000_000, 1_700_000_060_000), recall_from_ms(0, 1_700_000_000_000)
+    (1700000000000, 1699999400000)
+    """
+    return through_ms if 0 < through_ms <= newest_ms else newest_ms - LOOK_BACK_MS
 
 
 def first_since(log: LogReader, since_ms: int) -> int:

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 
 import msgspec
 
+from contracts.durations import HOUR_MS
 from inventory.last_seen import LastSeen
 from inventory.tables import Rows
 
 DeviceKey = tuple[str, str]
 """Site and device."""
 _AT_ONCE = 200
+AHEAD_MS = HOUR_MS
+"""Processes that follow one log may be as far apart, not more."""
 _THROUGH = ("", "")
 """The row whose time says how far the log was heard: no site and no device have an empty id."""
 _ENCODER = msgspec.msgpack.Encoder()
@@ -33,7 +36,10 @@ def read_last_seen(rows: Rows) -> KeptLastSeen:
 
 
 def write_last_seen(rows: Rows, devices: Mapping[DeviceKey, LastSeen], through_ms: int) -> None:
-    """Write these rows; what another process kept of a device later stays."""
+    """Write these rows; what another process kept of a device later stays.
+
+    One far ahead of all that was heard is no later word: the log's time has gone back since.
+    """
     values = [(*key, heard.last_heard_ms or 0, _ENCODER.encode(heard)) for key, heard in devices.items()]
     values.append((*_THROUGH, through_ms, _ENCODER.encode(LastSeen())))
     for start in range(0, len(values), _AT_ONCE):
@@ -41,6 +47,6 @@ def write_last_seen(rows: Rows, devices: Mapping[DeviceKey, LastSeen], through_m
         rows.execute(
             f"INSERT INTO last_seen VALUES {', '.join(['(?, ?, ?, ?)'] * len(some))}"
             " ON CONFLICT (site_id, device_id) DO UPDATE SET last_ms = excluded.last_ms, body = excluded.body"
-            " WHERE last_seen.last_ms <= excluded.last_ms",
-            [value for row in some for value in row],
+            " WHERE last_seen.last_ms <= excluded.last_ms OR last_seen.last_ms > ?",
+            [*(value for row in some for value in row), through_ms + AHEAD_MS],
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +13,17 @@ from app.settings.settings import Settings
 from app.wiring.district import is_district, log_partitions, open_cluster, topic_names
 from app.wiring.folder_lock import FolderLock
 from app.wiring.log_loading import load_events
+from contracts.durations import DAY_MS
 from contracts.errors import ConfigurationError, LogBroken
 from contracts.events import AnyEvent
 from ingest.pipeline.event_file import EventFile
 from streams.log.sqlite.day_log import DayLog
+from system.clock import wall_ms
 
+FUTURE = (
+    "that is in the future of this machine's clock. An ingest that writes here later steps back to the present, "
+    "and says so with the alarm host_clock_stepped"
+)
 PROGRESS_EVERY = 20_000
 
 
@@ -33,7 +40,8 @@ def load(file: Path, rate: float | None, config: Path | None) -> None:
     """Write FILE (one event a line, in order of acceptance) into the configured log, as a shard of ingest would.
 
     Time is the file's: watermarks follow received_ms, never the clock. A file older than what the log already holds is
-    refused, since the log's time never goes back. Events of devices that the file does not configure are skipped.
+    refused, since the log's time does not go back for it; one from the future is warned of. Events of devices that the
+    file does not configure are skipped.
 
     On Kafka the command ends once everything is acknowledged. Nothing keeps a shard of ingest, or a second load, from
     writing the same partitions meanwhile: see to it that none runs.
@@ -76,7 +84,11 @@ def _into_kafka(settings: Settings, events: Iterator[AnyEvent], rate: float | No
 
 
 def _not_before(events: Iterator[AnyEvent], watermark_ms: int, elsewhere: str) -> Iterator[AnyEvent]:
+    ahead_ms = wall_ms() + DAY_MS
     for event in events:
+        if event.received_ms > ahead_ms:
+            click.echo(f"event {event.event_id} was received at {event.received_ms}: {FUTURE}", err=True)
+            ahead_ms = sys.maxsize
         if event.received_ms < watermark_ms:
             raise LogBroken(
                 f"event {event.event_id} was received at {event.received_ms}, before the log's last watermark "

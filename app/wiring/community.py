@@ -42,7 +42,7 @@ from ingest.shard.shard import Shard
 from inventory.directory import MemoryDirectory
 from inventory.directory_relay import DirectoryRelay
 from inventory.last_seen_keeper import LastSeenKeeper
-from inventory.last_seen_log import LOOK_BACK_MS, LastSeenFollower, LastSeenLog
+from inventory.last_seen_log import LastSeenFollower, LastSeenLog, recall_from_ms
 from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
 
@@ -89,7 +89,7 @@ class CommunityProcess:
         directory, self._counters = MemoryDirectory(), Counters()
         show_ingest(metrics, self._counters)
         self._directory_relay = DirectoryRelay(self._inventory, directory)
-        self._service = IncidentsService(store, directory, receivers_of(settings), metrics)
+        self._service = IncidentsService(store, directory, receivers_of(settings), metrics, self._inventory)
         self.intake = FindingsRelay(self._engine_store, self._service.intake(self._engine_store.identity()))
         self.rules = EmbeddedRules(
             self._log, self._engine_store, store, metrics, on_findings=self.intake.wake, accept_cut=accept_cut
@@ -163,7 +163,7 @@ class CommunityProcess:
 
     def _recall(self) -> None:
         """Know again when each device was last heard: what was kept, and what the log has had since."""
-        since_ms = self._last_seen.load() or self._log.last_watermark_ms() - LOOK_BACK_MS
+        since_ms = recall_from_ms(self._last_seen.load(), self._log.last_watermark_ms())
         LastSeenFollower([self._log], since_ms, self._heard).catch_up()
 
     def _start_threads(self) -> None:

@@ -11,15 +11,39 @@ from app.wiring.incident_figures import IncidentFigures
 from app.wiring.metrics_server import Metrics
 from app.wiring.rule_facts import finding_facts
 from app.wiring.threads import Threads
+from contracts.durations import DAY_MS
 from contracts.hops import Hop
 from delivery.outbox import Outbox
 from delivery.profiles import ReceiverProfile
 from delivery.receiver import Receiver
 from incidents.intake.intake import Intake, IntakeTimes
-from incidents.monitor.stuck_work_monitor import StuckWorkMonitor
+from incidents.monitor.stuck_work_monitor import StuckWorkMonitor, Told
 from incidents.store.leases import Leases
+from incidents.store.operator_alarms import AlarmCode
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
+from inventory.inventory import Inventory
+from system.clock import wall_ms
+
+STEP_TOLD_MS = DAY_MS
+"""How long a jump of a machine's clock is told."""
+
+
+def told_by_ingest(inventory: Inventory) -> dict[AlarmCode, Told]:
+    """Return what ingest tells operators by way of the inventory's tables."""
+    return {
+        AlarmCode.DEVICE_CLOCK_WRONG: lambda: [
+            (f"{clock.site_id}/{clock.speaker}", clock.fault) for clock in inventory.clocks.of_devices() if clock.fault
+        ],
+        AlarmCode.HOST_CLOCK_WRONG: lambda: [
+            (shard, clock.doubt) for shard, clock in inventory.clocks.of_hosts().items() if clock.doubt
+        ],
+        AlarmCode.HOST_CLOCK_STEPPED: lambda: [
+            (shard, f"by {clock.step_ms / 1000:+.0f} s at {clock.stepped_ms}")
+            for shard, clock in inventory.clocks.of_hosts().items()
+            if abs(wall_ms() - clock.stepped_ms) < STEP_TOLD_MS
+        ],
+    }
 
 
 class IncidentsService:
@@ -30,6 +54,7 @@ class IncidentsService:
         directory: where incidents look up names.
         receivers: who is told, and of what.
         metrics: shows what is counted here.
+        inventory: where ingest keeps what operators should know.
     """
 
     def __init__(
@@ -38,7 +63,9 @@ class IncidentsService:
         directory: MemoryDirectory,
         receivers: Sequence[tuple[ReceiverProfile, Receiver]],
         metrics: Metrics,
+        inventory: Inventory,
     ) -> None:
+        self._inventory = inventory
         self._store, self._directory, self._receivers, self._metrics = store, directory, receivers, metrics
         self.names = [profile.name for profile, _ in receivers]
         self._times = IntakeTimes()
@@ -52,7 +79,7 @@ class IncidentsService:
 
     def start(self, threads: Threads, leases: Leases) -> None:
         """Start the stuck-work monitor and the outboxes; each works while this process has the claim on it."""
-        monitor = StuckWorkMonitor(self._store, self.names)
+        monitor = StuckWorkMonitor(self._store, self.names, told=told_by_ingest(self._inventory))
         threads.keep("auditor", partial(monitor.run, mine=partial(leases.holds, "auditor")))
         for profile, receiver in self._receivers:
             outbox = Outbox(self._store, receiver, profile, times=self._metrics.hop(Hop.INCIDENT_TO_DELIVERED))

@@ -7,13 +7,14 @@ from pathlib import Path
 from app.settings.settings import Settings
 from app.wiring.district import is_district
 from app.wiring.stores import incidents_url, inventory_url
+from streams.log.sqlite.day_names import day_files
 from streams.sqlite_file import check_before_opening
 
 _SQLITE = "sqlite:///"
 
 
 def sqlite_files(settings: Settings) -> list[Path]:
-    """Return those that are there now, each once; days of the log first, oldest first."""
+    """Return those that are there now, each once; days of the log first, by day."""
     named = [settings.dead_letters.folder / "dead-letters.db", settings.results.spool]
     if settings.archive.folder is not None:
         named.append(settings.archive.folder / "archive.db")
@@ -22,7 +23,7 @@ def sqlite_files(settings: Settings) -> list[Path]:
     days: list[Path] = []
     if not is_district(settings):
         folder = settings.log.folder()
-        days = sorted(folder.glob("log-????????.db"))
+        days = day_files(folder)
         named.append(folder / "engine.db")
     return [path for path in dict.fromkeys([*days, *named]) if path.is_file()]
 

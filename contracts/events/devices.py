@@ -49,6 +49,11 @@ class IngestInterrupted(Event, frozen=True, kw_only=True, tag="ingest_interrupte
 
 
 class ClockStepped(Event, frozen=True, kw_only=True, tag="clock_stepped"):
-    """The writer's wall clock jumped by ``step_ms`` (> 2 s) against its monotonic clock."""
+    """The writer's wall clock jumped by ``step_ms`` (> 2 s) against its monotonic clock.
+
+    ``shift_ms`` says by how much the log's time follows from here on: what its site has before this event lies on the
+    old time, everything after it on the new. 0: the log's time goes on as before.
+    """
 
     step_ms: Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+    shift_ms: Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)] = 0

@@ -84,6 +84,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_de
     ``event_id`` is stable across redelivery. ``at_ms`` is when it happened; ``device_at_ms`` the device's claim, kept
     only where ingest shifted it; ``received_ms`` when its partition's writer accepted it. ``source_id`` is the device
     (for a box's cameras: the camera). ``seq`` is the device's own gapless counter, where it has one.
+
+    ``untrusted`` is set by ingest where a time cannot be relied on: ``at_ms`` is then ``received_ms``; with ``stored``
+    it is the device's own, and ingest recognised that the device had kept the message without saying so.
     """
 
     v: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = EVENT_VERSION
@@ -98,6 +101,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_de
     spool: SpoolMark | None = None
     stored: bool = False
     future: bool = False  # the device's time lay > 2 s ahead, so at_ms is received_ms
+    untrusted: bool = False
     origin: Origin = Origin.LIVE
     model: ShortText | None = None
     evidence: tuple[EvidenceRef, ...] = ()

@@ -19,6 +19,7 @@ import msgspec
 from contracts.errors import ConfigurationError, Transient
 from delivery.http.address import target_of
 from delivery.http.time_limit import TimeLimit
+from system.certificates import said_of
 
 LONGEST_ANSWER = 64 * 1024
 
@@ -64,7 +65,8 @@ class HttpPeer:
                 with connection.getresponse() as response:
                     answer = _read(response)
             except (OSError, http.client.HTTPException, ValueError) as error:
-                raise Transient(f"{type(error).__name__} after at most {self._timeout_s:g} s") from None
+                what = said_of(error) or f"{type(error).__name__} after at most {self._timeout_s:g} s"
+                raise Transient(what) from None
             finally:
                 connection.close()
         if limit.is_over():

@@ -17,9 +17,9 @@ the same grant. Of a gate that does not say whose credential it was, each report
 
 Nobody is accused on missing data: a passage of unknown direction, of a low score, at a door without a configured gate,
 or seen by a second camera (within ``double_ms``) or twice by the same track is no case. The finding is *unverified*
-unless every gate of the door was heard within its own reporting period, none said it was offline, and ingest was
-listening; also when registered visitors are expected at this door who have not shown themselves yet. An unknown face
-(a denial) is never a finding; before an uncovered passage it is stated as a fact.
+unless every gate of the door was heard within its own reporting period, none said it was offline or has a clock that
+cannot be used, and ingest was listening; also when registered visitors are expected at this door who have not shown
+themselves yet. An unknown face (a denial) is never a finding; before an uncovered passage it is stated as a fact.
 
 Thresholds: ``window_ms`` 15 s, the time a door takes to open and close behind one person; ``held_ms`` 60 s, how long a
 credential may wait while the door stays open, for people who walk slowly; ``let_in_ms`` 30 s; ``party_ms`` 10 min, a
@@ -98,7 +98,7 @@ MAX_EVIDENCE = 2  # of all pending passages together
 
 
 class Gate(msgspec.Struct, frozen=True, array_like=True):
-    """One gate of the door: when it was last heard, and whether it said it was offline."""
+    """One gate of the door: when it was last heard. ``online`` false: it said it goes, or its clock cannot be used."""
 
     device_id: str
     heard_ms: int
@@ -232,11 +232,11 @@ def _heard(state: DoorRecord, event: Event, site: SiteView) -> DoorRecord:
     device = site.devices.get(event.source_id)
     if device is None or device.device_class is not DeviceClass.GATE:
         return msgspec.structs.replace(state, last_ms=last_ms)
-    offline = type(event) is DeviceStateChanged and not event.online
+    useless = event.untrusted or (type(event) is DeviceStateChanged and not event.online)
     known = {gate.device_id: gate for gate in state.gates}
     before = known.get(event.source_id)
     heard_ms = event.at_ms if before is None else max(event.at_ms, before.heard_ms)
-    known[event.source_id] = Gate(event.source_id, heard_ms, not offline)
+    known[event.source_id] = Gate(event.source_id, heard_ms, not useless)
     gates = tuple(sorted(known.values(), key=_heard_ms))[-MAX_GATES:]
     return msgspec.structs.replace(state, last_ms=last_ms, gates=gates)
 

@@ -1,7 +1,8 @@
 """The contract of a rule: a pure state machine per key. Time comes in as an argument; nothing else does.
 
 The engine calls ``on_event`` in event time and ``on_deadline`` when the watermark has passed ``deadline_ms(state)``.
-A rule never sees late or stored events, except an *instant* one (docs/protocol.md#lateness).
+A rule never sees late or stored events, except an *instant* one; one about receipt sees late events, for which it must
+go by ``received_ms`` (docs/protocol.md#lateness).
 
 A site's own numbers come from ``site.threshold(THRESHOLD)``, and always lie within the threshold's range: a record in
 the log that names an unknown threshold, no number or one out of range is counted and passed over, and what was in force
@@ -77,7 +78,7 @@ class Rule(Protocol[S]):
     max_out_of_orderness_ms: ClassVar[int]  # how long to wait for stragglers
     horizon_ms: ClassVar[int | None]  # what it may remember; None or > 6 h: not re-judged
     instant: ClassVar[bool]  # one event decides; may be given late events
-    receipt: ClassVar[bool]  # about receipt (silence, gaps): never re-judged
+    receipt: ClassVar[bool]  # about receipt (silence, gaps): given late events, never re-judged
     facts: ClassVar[RuleFacts]  # urgency, grouping, thresholds, fact codes; no part of the digest of rules
     state_type: type[S]
 

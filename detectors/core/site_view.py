@@ -82,6 +82,11 @@ class SiteView(msgspec.Struct, kw_only=True, dict=True):
         known = [visitor for key in apart_from if (visitor := self.visitors.get(key)) is not None]
         return self._visitors_by_time.expected(door_id, at_ms, known)
 
+    def replace_visitors(self, visitors: dict[str, VisitorRegistered]) -> None:
+        """Take other registrations in place of all that are there."""
+        self.__dict__.pop("_visitors_by_time", None)
+        self.visitors = visitors
+
     def threshold(self, threshold: Threshold) -> float:
         """Return the site's own number for ``threshold``, or its default."""
         return self.thresholds.get(threshold.key, threshold.default) if self.thresholds else threshold.default
@@ -182,8 +187,8 @@ def _tag(view: SiteView, before: VehicleRegistered | None, after: VehicleRegiste
 
 def _erase(view: SiteView, eraser: Eraser) -> None:
     """Take a reference out of every registration and consent; what is about nothing else goes."""
-    view.__dict__.pop("_visitors_by_time", None)
-    view.visitors = {key: party for key, row in view.visitors.items() if (party := _kept(eraser, row)) is not None}
+    kept = ((key, _kept(eraser, row)) for key, row in view.visitors.items())
+    view.replace_visitors({key: party for key, party in kept if party is not None})
     view.consents = {key: consent for key, row in view.consents.items() if (consent := _kept(eraser, row)) is not None}
     for vehicle_id, vehicle in list(view.vehicles.items()):
         rest = _kept(eraser, vehicle)

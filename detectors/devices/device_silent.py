@@ -1,7 +1,8 @@
 """`device_silent` 设备失联: a device that ought to speak has not been heard.
 
 Situation: an inventory device with ``silent_after_ms`` says nothing for that long, or its last will says that it is
-gone. A device never heard from is silent too, counted from its configuration record.
+gone. A device never heard from is silent too, counted from its configuration record. What counts is when ingest
+received it, whatever the device's clock says.
 
 Events: any event of the device; a camera's event that came through a box's spool proves camera and box. The device's
 ``DeviceStateChanged(online=False)`` (last will) shortens the wait to ``offline_grace_ms``.
@@ -13,7 +14,8 @@ What it will not catch: a device that reports and measures rubbish, and cameras 
 (``camera_impaired``). Devices without ``silent_after_ms`` are never judged.
 
 Late data: a rule about receipt, so it is never re-judged. Time in which ingest was not listening counts for nobody: the
-wait starts again at the end of the interruption. Stored events prove only that the device lived then.
+wait starts again at the end of the interruption. Stored events prove only that the device lived then. Events that come
+behind others of their device are heard all the same.
 
 It runs for every event there is, so hearing a device only replaces a small state: the deadline stays where it was and
 is moved on when it comes (``wake_ms``). The OPEN is still exact to the millisecond.
@@ -76,7 +78,7 @@ class DeviceSilent:
     """OPEN when a device falls silent, CLOSE when it is heard again. Key: the device."""
 
     name: ClassVar[str] = RULE
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     accepts: ClassVar[tuple[type[Event], ...]] = (
         AccessAttempted,
         DoorChanged,
@@ -127,11 +129,11 @@ class DeviceSilent:
             return _configured(state, event)
         if type(event) is DeviceStateChanged and not event.online and event.source_id == state.device_id:
             return _went(state, event, site)
-        at_ms = event.at_ms
-        if at_ms <= state.last_ms:
+        heard_ms = _received_ms(event)
+        if heard_ms <= state.last_ms:
             return Outcome(state)
         if state.wake_ms:  # the common case: judged, not silent
-            return Outcome(SilenceState(1, state.device_id, at_ms, state.after_ms, state.wake_ms, 0, None))
+            return Outcome(SilenceState(1, state.device_id, heard_ms, state.after_ms, state.wake_ms, 0, None))
         return _heard(state, event, site)
 
     def deadline_ms(self, state: SilenceState) -> int | None:
@@ -148,6 +150,11 @@ class DeviceSilent:
             return Outcome(msgspec.structs.replace(state, wake_ms=silent_ms))
         episode = Episode(due_ms, None)
         return Outcome(msgspec.structs.replace(state, wake_ms=0, episode=episode), (_opened(state, episode, site),))
+
+
+def _received_ms(event: Event) -> int:
+    """Return when it was heard, at least its own time: a good clock may be a moment ahead, and deadlines lie behind."""
+    return max(event.at_ms, event.received_ms)
 
 
 def _silent_at_ms(state: SilenceState, site: SiteView) -> int:
@@ -172,11 +179,11 @@ def _configured(state: SilenceState, event: DeviceConfigured) -> Outcome[Silence
 
 def _went(state: SilenceState, event: Event, site: SiteView) -> Outcome[SilenceState]:
     """Take a last will: the device is silent soon, unless it is heard. Repeated wills change nothing."""
-    if state.episode is not None or state.offline_ms or event.at_ms < state.last_ms:
+    if state.episode is not None or state.offline_ms or _received_ms(event) < state.last_ms:
         return Outcome(state)
-    after_ms = state.after_ms or _after_ms(state, site)
-    gone = SilenceState(1, state.device_id, state.last_ms or event.at_ms, after_ms, 0, event.at_ms, None)
-    return Outcome(msgspec.structs.replace(gone, wake_ms=max(_silent_at_ms(gone, site), event.at_ms)))
+    after_ms, went_ms = state.after_ms or _after_ms(state, site), _received_ms(event)
+    gone = SilenceState(1, state.device_id, state.last_ms or went_ms, after_ms, 0, went_ms, None)
+    return Outcome(msgspec.structs.replace(gone, wake_ms=max(_silent_at_ms(gone, site), went_ms)))
 
 
 def _heard(state: SilenceState, event: Event, site: SiteView) -> Outcome[SilenceState]:
@@ -186,7 +193,9 @@ def _heard(state: SilenceState, event: Event, site: SiteView) -> Outcome[Silence
     begins later, never at the same moment again, which would be the same finding with another content.
     """
     after_ms = state.after_ms or _after_ms(state, site)
-    heard_ms = event.at_ms if state.episode is None else max(event.at_ms, state.episode.onset_ms + 1)
+    heard_ms = _received_ms(event)
+    if state.episode is not None:
+        heard_ms = max(heard_ms, state.episode.onset_ms + 1)
     fresh = SilenceState(1, state.device_id, heard_ms, after_ms, heard_ms + after_ms, 0, None)
     if state.episode is None:
         return Outcome(fresh)
@@ -217,7 +226,7 @@ def _opened(state: SilenceState, episode: Episode, site: SiteView) -> Draft:
 
 
 def _closed(state: SilenceState, episode: Episode, event: Event, place_id: str, ended: str) -> Draft:
-    silent_s = (event.at_ms - state.last_ms) / 1000
+    silent_s = (_received_ms(event) - state.last_ms) / 1000
     return Draft(
         episode=episode.next(),
         phase=Phase.CLOSE,

@@ -16,6 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from contracts.errors import ConfigurationError, Transient
+from system.certificates import said_of
 
 KEEPALIVE_S = 15
 CONNECT_TIMEOUT_S = 8.0
@@ -86,7 +87,7 @@ class BrokerConnection:
         try:
             self._client.connect(host, port, keepalive=KEEPALIVE_S)
         except (OSError, ValueError) as error:
-            raise Transient(f"no broker at {host}:{port}: {error}") from None
+            raise Transient(f"no broker at {host}:{port}: {said_of(error) or error}") from None
 
     def _connected(
         self, client: paho.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object

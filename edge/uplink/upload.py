@@ -19,6 +19,7 @@ import structlog
 from contracts.errors import ConfigurationError, Permanent, Transient
 from edge.evidence.evidence_store import EvidenceDisk
 from edge.uplink.upload_queue import Upload, UploadQueue
+from system.certificates import said_of
 
 CHUNK_BYTES = 1024 * 1024
 TIMEOUT_S = 20.0
@@ -111,7 +112,7 @@ class Uploader:
         except (Transient, OSError, http.client.HTTPException) as error:
             self.failed += 1
             pause_s = self._queue.retry(upload, self._now_ms())
-            _log.warning("upload failed", sha256=upload.sha256, error=str(error), retry_s=pause_s)
+            _log.warning("upload failed", sha256=upload.sha256, error=said_of(error) or str(error), retry_s=pause_s)
             return False
         self._queue.finish(upload.sha256)
         return True

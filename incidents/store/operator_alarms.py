@@ -55,6 +55,9 @@ class AlarmCode(enum.StrEnum):
     AUDIT_BROKEN = "audit_broken"
     INVENTORY_WENT_BACK = "inventory_went_back"  # it is another one, or a copy of long ago
     STORE_DAMAGED = "store_damaged"  # a file of ours, or a part of it, cannot be trusted
+    DEVICE_CLOCK_WRONG = "device_clock_wrong"  # a device's times cannot be used; its messages count as of now
+    HOST_CLOCK_WRONG = "host_clock_wrong"  # the clock of ingest's machine must be wrong
+    HOST_CLOCK_STEPPED = "host_clock_stepped"  # the log's time has followed a jump of it
     RESULTS_AWAY = "results_away"  # their store does not answer; they wait on disk
     RESULTS_REFUSED = "results_refused"  # it takes nothing from us: credentials, database
     RESULTS_REJECTED = "results_rejected"  # it refused some for good; kept aside with the reason

@@ -12,12 +12,13 @@ event. A shard cuts its partitions together (:func:`cut_together`): one request 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
 
 from contracts.batch import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Batch
+from contracts.event_times import restamp
 from contracts.events import AnyEvent, is_life_safety
 
 COLLECT_MS = 50
@@ -55,10 +56,11 @@ class Batcher(Generic[R]):
         partition: its number.
         now_ms: ingest time.
         collect_ms: how long events collect at rest.
+        offset_ms: the log's time less that of ``now_ms``, which never jumps.
     """
 
-    def __init__(self, partition: int, now_ms: int, collect_ms: int = COLLECT_MS) -> None:
-        self.partition = partition
+    def __init__(self, partition: int, now_ms: int, collect_ms: int = COLLECT_MS, offset_ms: int = 0) -> None:
+        self.partition, self._offset_ms = partition, offset_ms
         self._collect_ms = collect_ms
         self._items: deque[_Item[R]] = deque()
         self._bytes = 0
@@ -90,6 +92,21 @@ class Batcher(Generic[R]):
     def follow(self, receipt: R, now_ms: int) -> None:
         """Take a receipt that is settled once everything added before it is durable."""
         self._push(None, receipt, 0, now_ms)
+
+    def shift(self, by_ms: int, told: Sequence[AnyEvent], receipt: R, now_ms: int) -> None:
+        """Move the log's time: what is not cut yet lies on the new time, behind the events that tell of it."""
+        self._offset_ms += by_ms
+        waiting, self._items = self._items, deque()
+        self._bytes = 0
+        for event in told:
+            self.add(event, receipt, now_ms)
+        for item in self._items if waiting else ():
+            item.mark_ms = self._written_mark_ms  # what waits was received before the newest mark
+        for item in waiting:
+            moved = None if item.event is None else restamp(item.event, by_ms)
+            self._items.append(_Item(moved, item.receipt, item.size, item.mark_ms))
+            self._bytes += item.size
+        self._urgent = any(item.event is not None and is_life_safety(item.event) for item in self._items)
 
     def mark(self, watermark_ms: int) -> None:
         """Note that everything received up to ``watermark_ms`` was added: what is cut from here on may say so."""
@@ -157,7 +174,8 @@ class Batcher(Generic[R]):
         self._in_flight = True
         if mark_ms > self._written_mark_ms:
             self._written_mark_ms, self._last_mark_cut_ms = mark_ms, now_ms
-        return BatchCut(Batch(partition=self.partition, watermark_ms=mark_ms, events=events), receipts)
+        watermark_ms = mark_ms + self._offset_ms if mark_ms else 0
+        return BatchCut(Batch(partition=self.partition, watermark_ms=watermark_ms, events=events), receipts)
 
     def _take(self) -> list[_Item[R]]:
         taken: list[_Item[R]] = []

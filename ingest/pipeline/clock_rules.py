@@ -1,116 +1,171 @@
-"""When things happened: skewed clocks are shifted, the future is brought to now, the ancient is refused. Pure.
+"""When things happened: clocks are shifted, doubted or set aside; a live message was received now. Pure.
 
 See docs/protocol.md#device-clocks.
 
-A clock's skew is the least of ``received − claimed`` over an epoch of at least a minute and eight events, but for one
-outlier: delays on the way only add to it. Stored rows are old by nature and are never measured, nor is anything that
-came while the broker had a queue for us (``timely`` false): a queue of 30 s would look like a clock 30 s behind.
-A clock belongs to whoever speaks: all cameras of a box have the box's clock.
+A clock belongs to whoever speaks: all cameras of a box have the box's clock. Stored rows are old by nature and are
+never measured, nor is anything that came while the broker had a queue for us (``timely`` false): a queue of 30 s would
+look like a clock 30 s behind.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import msgspec
 
 from contracts.durations import DAY_MS
 from contracts.errors import Rejected, RejectReason
-from contracts.events import ConfigurationRecord, DeviceStateChanged, Event, IngestEvent, ObjectFell, RowsDropped
+from contracts.event_times import other_times
+from contracts.events import (
+    AccessAttempted,
+    ConfigurationRecord,
+    DeviceStateChanged,
+    Event,
+    IngestEvent,
+    is_life_safety,
+)
 from ingest.pipeline.bounded import LruDict
+from ingest.pipeline.device_time import UNREADABLE_MS
+from ingest.pipeline.source_clock import FUTURE_MS, LIVE_MS, TOO_OLD_MS, Age, SourceClock, is_live
+from inventory.clocks import ClockRecord
 
-SHIFT_ABOVE_MS = 250
-FUTURE_MS = 2_000
-TOO_OLD_MS = 30 * DAY_MS
-EPOCH_MS = 60_000
-EPOCH_EVENTS = 8
 MAX_CLOCKS = 20_000
-_NEVER = 2**62
 
 E = TypeVar("E", bound=Event)
-
-
-class _Clock(msgspec.Struct):
-    began_ms: int = 0
-    events: int = 0
-    least_ms: int = _NEVER
-    second_ms: int = _NEVER
-    skew_ms: int = 0
-
-    def observe(self, lag_ms: int, received_ms: int) -> None:
-        if self.events == 0:
-            self.began_ms = received_ms
-        self.events += 1
-        if lag_ms < self.least_ms:
-            self.least_ms, self.second_ms = lag_ms, self.least_ms
-        elif lag_ms < self.second_ms:
-            self.second_ms = lag_ms
-        if self.events >= EPOCH_EVENTS and received_ms - self.began_ms >= EPOCH_MS:
-            self.skew_ms = self.second_ms
-            self.events, self.least_ms, self.second_ms = 0, _NEVER, _NEVER
-
-    def shift_ms(self) -> int:
-        return self.skew_ms if abs(self.skew_ms) > SHIFT_ABOVE_MS else 0
 
 
 class ClockRules:
     """The one function that settles ``at_ms`` before the log; ``replay`` and ``log load`` run it on a file's events.
 
-    Its state is bounded (20,000 clocks), and depends on nothing but the events and their ``received_ms``.
+    Its state is bounded (20,000 clocks), and depends on nothing but the events, their ``received_ms`` and the records
+    of an earlier run. ``agreed``: while the machine's clock was doubted, a device told the same time as it.
     """
 
     def __init__(self) -> None:
-        self._clocks: LruDict[tuple[str, str], _Clock] = LruDict(MAX_CLOCKS, _Clock)
+        self._clocks: LruDict[tuple[str, str], SourceClock] = LruDict(MAX_CLOCKS, SourceClock)
+        self.agreed = False
 
-    def apply(self, event: E, received_ms: int, *, timely: bool = True) -> E:
+    def apply(
+        self, event: E, received_ms: int, *, timely: bool = True, claimed: int | None = None, doubted: bool = False
+    ) -> E:
         """Return ``event`` as it goes to the log: with ``received_ms``, ``at_ms`` settled, its own in ``device_at_ms``.
 
+        Args:
+            event: as it was sent; ``at_ms`` is 0 where that could not be read.
+            received_ms: now.
+            timely: whether the broker had no queue for us.
+            claimed: the number that the device sent, where it is none that ``at_ms`` can hold.
+            doubted: ``received_ms`` is itself known to be wrong; then no clock is measured by it, and nothing refused.
+
         Raises:
-            Rejected: ``too_old`` when it claims to be older than 30 days.
+            Rejected: ``too_old`` when it is marked as stored and older than 30 days, by its own clock as well.
         """
-        if isinstance(event, ConfigurationRecord):
-            return _settled(event, received_ms, received_ms, future=False)
         if isinstance(event, IngestEvent):
-            return _settled(event, event.at_ms, received_ms, future=False)
-        if received_ms - event.at_ms > TOO_OLD_MS:
-            days = (received_ms - event.at_ms) // DAY_MS
-            raise Rejected(RejectReason.TOO_OLD, f"at_ms lies {days} days back, at most 30 are taken")
+            return _settled(event, event.at_ms, received_ms)
+        if isinstance(event, ConfigurationRecord):
+            return _settled(event, received_ms, received_ms)
+        clock = self._clocks[event.site_id, event.spool.box_id if event.spool else event.source_id]
         if isinstance(event, DeviceStateChanged) and event.spool is None:
             # the broker's word as of now: a last will carries the time of the connection it ends
-            return _settled(event, received_ms, received_ms, future=False)
-        clock = self._clocks[event.site_id, event.spool.box_id if event.spool else event.source_id]
+            return _settled(event, received_ms, received_ms, untrusted=bool(clock.fault))
         lag_ms = received_ms - event.at_ms
-        if timely and not event.stored:
+        if event.stored:
+            return _stored(event, clock, lag_ms, received_ms, doubted=doubted)
+        readable = event.at_ms != UNREADABLE_MS
+        clock.live_lag_ms = lag_ms if readable else None
+        if doubted or not readable or abs(lag_ms) > TOO_OLD_MS:
+            if doubted:
+                self.agreed |= is_live(lag_ms)
+            else:
+                clock.failed(event.at_ms if readable else claimed, received_ms)
+            return _settled(event, received_ms, received_ms, future=lag_ms < 0, untrusted=True)
+        clock.fault = ""
+        if timely:
             clock.observe(lag_ms, received_ms)
-        shift_ms = clock.shift_ms()
-        if shift_ms > lag_ms + FUTURE_MS and lag_ms >= -FUTURE_MS:  # the clock was put right since
-            clock.skew_ms = shift_ms = 0
-        at_ms = event.at_ms + shift_ms
-        if at_ms > received_ms + FUTURE_MS:
-            return _settled(event, received_ms, received_ms, future=True)
-        return _settled(event, at_ms, received_ms, future=False)
+        return _live(event, clock, lag_ms, received_ms, timely=timely)
+
+    def shift(self, by_ms: int) -> None:
+        """Take that the log's time moves: all that was measured, was measured by the old one."""
+        for _, clock in self._clocks.items():
+            clock.shift(by_ms)
 
     def skews_ms(self) -> dict[tuple[str, str], int]:
         """Return (site, speaker) → measured skew, of every clock that is being shifted."""
         return {key: clock.skew_ms for key, clock in self._clocks.items() if clock.shift_ms()}
 
+    def records(self) -> list[ClockRecord]:
+        """Return what is to outlive this run: of every clock that was measured, or cannot be used."""
+        return [
+            ClockRecord(
+                site_id=site_id,
+                speaker=speaker,
+                skew_ms=clock.shift_ms(),
+                measured_ms=clock.measured_ms,
+                fault=clock.fault,
+                fault_ms=clock.fault_ms if clock.fault else 0,
+            )
+            for (site_id, speaker), clock in self._clocks.items()
+            if clock.measured_ms or clock.fault
+        ]
 
-def _settled(event: E, at_ms: int, received_ms: int, *, future: bool) -> E:
+    def load(self, records: Iterable[ClockRecord]) -> None:
+        """Take what an earlier run measured: it counts until it is measured anew."""
+        for record in records:
+            self._clocks[record.site_id, record.speaker] = SourceClock(
+                skew_ms=record.skew_ms,
+                measured_ms=record.measured_ms,
+                right=record.measured_ms > 0 and not record.fault,
+                fault=record.fault,
+                fault_ms=record.fault_ms,
+            )
+
+
+def _stored(event: E, clock: SourceClock, lag_ms: int, received_ms: int, *, doubted: bool) -> E:
+    own_ms = None if clock.live_lag_ms is None else lag_ms - clock.live_lag_ms  # its age by its own clock
+    if abs(lag_ms) > TOO_OLD_MS and event.at_ms and own_ms is not None and 0 <= own_ms <= TOO_OLD_MS:
+        return _settled(event, received_ms - own_ms, received_ms, untrusted=True)
+    if doubted:
+        return _settled(event, min(event.at_ms or received_ms, received_ms), received_ms, untrusted=True)
+    if lag_ms > TOO_OLD_MS:
+        days = lag_ms // DAY_MS
+        raise Rejected(RejectReason.TOO_OLD, f"at_ms lies {days} days back, at most 30 are taken")
+    if lag_ms >= -FUTURE_MS and lag_ms - clock.shift_ms() < -FUTURE_MS:  # the clock was put right since
+        clock.skew_ms = 0
+    if lag_ms - clock.shift_ms() < -FUTURE_MS:
+        return _settled(event, received_ms, received_ms, future=True)
+    return _settled(event, event.at_ms + clock.shift_ms(), received_ms)
+
+
+def _live(event: E, clock: SourceClock, lag_ms: int, received_ms: int, *, timely: bool) -> E:
+    """Settle a message that nobody marked as stored, by a clock that may be shifted."""
+    age_ms = clock.age_ms(lag_ms)
+    if age_ms < -FUTURE_MS:
+        return _settled(event, received_ms, received_ms, future=True)
+    if age_ms <= LIVE_MS:
+        clock.told_right()
+        return _settled(event, received_ms - age_ms, received_ms)
+    if is_life_safety(event):
+        return _settled(event, received_ms, received_ms, untrusted=timely)
+    if not timely:  # the broker kept it for us
+        return _settled(event, received_ms - age_ms, received_ms)
+    if event.spool is None and _was_kept(event, clock.judge(lag_ms, received_ms)):
+        return _settled(event, received_ms - age_ms, received_ms, stored=True, untrusted=True)
+    return _settled(event, received_ms, received_ms, untrusted=True)  # a box marks what it had kept
+
+
+def _was_kept(event: Event, age: Age) -> bool:
+    """Return whether nothing is judged by ``event`` now. In doubt a credential counts: its loss would accuse."""
+    return age is Age.KEPT or (age is Age.UNCLEAR and not isinstance(event, AccessAttempted))
+
+
+def _settled(
+    event: E, at_ms: int, received_ms: int, *, future: bool = False, untrusted: bool = False, stored: bool = False
+) -> E:
+    stored = stored or event.stored
     by_ms = at_ms - event.at_ms
+    flags = {"received_ms": received_ms, "future": future, "untrusted": untrusted, "stored": stored}
     if by_ms == 0:
-        return msgspec.structs.replace(event, received_ms=received_ms, device_at_ms=None, future=future)
-    times = {name: max(getattr(event, name) + by_ms, 0) for name in _other_times(event)}
-    return msgspec.structs.replace(
-        event, at_ms=at_ms, received_ms=received_ms, device_at_ms=event.at_ms, future=future, **times
-    )
-
-
-def _other_times(event: Event) -> tuple[str, ...]:
-    """Return times the same clock gave, which move with ``at_ms``. Evidence keeps the times that its file shows."""
-    match event:
-        case ObjectFell():
-            return ("started_ms",)
-        case RowsDropped():
-            return ("from_ms", "to_ms")
-        case _:
-            return ()
+        return msgspec.structs.replace(event, device_at_ms=None, **flags)
+    times = {name: max(getattr(event, name) + by_ms, 0) for name in other_times(event)}
+    return msgspec.structs.replace(event, at_ms=at_ms, device_at_ms=event.at_ms, **flags, **times)

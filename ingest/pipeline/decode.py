@@ -25,6 +25,7 @@ from contracts.events import (
 )
 from contracts.names import DeviceClass, Topic, check_id, is_id, is_sha256
 from ingest.pipeline.channel_rules import INBOUND, KINDS_OF_CHANNEL, KINDS_OF_CLASS
+from ingest.pipeline.device_time import UNREADABLE_MS, is_time
 from ingest.pipeline.json_depth import check_depth
 from ingest.settings import MAX_PAYLOAD_BYTES
 
@@ -36,7 +37,11 @@ _DECODER: msgspec.json.Decoder[DeviceEvent] = msgspec.json.Decoder(DeviceEvent)
 _LOOSE = msgspec.json.Decoder(dict[str, Any])
 _OUT_OF_RANGE = re.compile(r"(<=|>=|<|>) |length|out of range")
 _PATH = re.compile(r" - at `([^`]{1,120})`$")
-_MISSING_ID = "Object missing required field `event_id`"
+_MENDED = (
+    "Object missing required field `event_id`",
+    "Object missing required field `at_ms`",
+)
+_TIME_PATH = "`$.at_ms`"
 
 
 class _Peek(msgspec.Struct):
@@ -49,7 +54,7 @@ _PEEK = msgspec.json.Decoder(_Peek)
 
 
 def decode(topic: Topic, payload: bytes, unnamed: str) -> DeviceEvent:
-    """Return the event in ``payload``, said on ``topic``; its times are as the device gave them.
+    """Return the event in ``payload``, said on ``topic``; its times are as the device gave them, 0 if unreadable.
 
     Args:
         topic: where it came; its site and device are the only ones it may speak for (a box: for its cameras).
@@ -92,8 +97,8 @@ def _parse(payload: bytes, topic: Topic, unnamed: str) -> DeviceEvent:
     try:
         return _DECODER.decode(payload)
     except msgspec.ValidationError as error:
-        if str(error) == _MISSING_ID:
-            return _named(payload, topic, unnamed)
+        if str(error) in _MENDED or str(error).endswith(_TIME_PATH):
+            return _mended(payload, topic, unnamed)
         raise _refusal(str(error), payload) from None
     except msgspec.DecodeError as error:
         raise Rejected(RejectReason.NOT_JSON, str(error)[:200]) from None
@@ -101,11 +106,17 @@ def _parse(payload: bytes, topic: Topic, unnamed: str) -> DeviceEvent:
         raise Rejected(RejectReason.TOO_DEEP, "JSON the parser gave up on") from None
 
 
-def _named(payload: bytes, topic: Topic, unnamed: str) -> DeviceEvent:
-    """Return the event of a device that gives no id: named by its row, its own number, or by this run's."""
+def _mended(payload: bytes, topic: Topic, unnamed: str) -> DeviceEvent:
+    """Return the event of a device that gives no id, or no time that can be read.
+
+    It is named by its row, its own number, or by this run's; its time becomes 0, which no clock tells.
+    """
     try:
         fields = _LOOSE.decode(payload)
-        fields["event_id"] = _own_name(fields, topic) or unnamed
+        if "event_id" not in fields:
+            fields["event_id"] = _own_name(fields, topic) or unnamed
+        if not is_time(fields.get("at_ms")):
+            fields["at_ms"] = UNREADABLE_MS
         event: DeviceEvent = msgspec.convert(fields, DeviceEvent)
         return event
     except msgspec.ValidationError as error:

@@ -7,16 +7,19 @@ record are counted with their reason and passed over. Pure: lines in, events out
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 
 from contracts.errors import Rejected, RejectReason
-from contracts.events import EVENT_VERSION, AnyEvent, ConfigurationRecord, IngestEvent
+from contracts.events import EVENT_VERSION, AnyEvent, ClockStepped, ConfigurationRecord, IngestEvent
 from contracts.names import check_id
 from ingest.pipeline.admission import Admission
 from ingest.pipeline.clock_rules import ClockRules
+from ingest.pipeline.device_time import UNREADABLE_MS, claimed_ms
 from ingest.pipeline.json_depth import check_depth
 from ingest.settings import MAX_PAYLOAD_BYTES
+from inventory.clocks import ClockRecord
 
 
 class Refusal(msgspec.Struct):
@@ -35,6 +38,7 @@ class EventFile:
         self.refused: dict[RejectReason, Refusal] = {}
         self._admission = Admission()
         self._clocks = ClockRules()
+        self._moved_ms = -1
 
     def events(self, lines: Iterable[bytes]) -> Iterator[AnyEvent]:
         """Yield the events to be written to the log, in order; empty lines are none."""
@@ -42,7 +46,9 @@ class EventFile:
             if not line.strip():
                 continue
             try:
-                event = self._accept(decode_line(line))
+                event = decode_line(line)
+                claimed = claimed_ms(line) if event.at_ms == UNREADABLE_MS else None
+                event = self._accept(event, claimed)
             except Rejected as error:
                 self._refuse(error, number)
                 continue
@@ -53,14 +59,21 @@ class EventFile:
         """Return how many devices spoke that the file's records do not name."""
         return len(self._admission.pending_devices())
 
-    def _accept(self, event: AnyEvent) -> AnyEvent:
+    def clock_faults(self) -> list[ClockRecord]:
+        """Return the clocks whose times could not be used."""
+        return [record for record in self._clocks.records() if record.fault]
+
+    def _accept(self, event: AnyEvent, claimed: int | None) -> AnyEvent:
         if event.received_ms == 0:
             raise Rejected(RejectReason.OUT_OF_RANGE, "received_ms is missing: time is the file's, never the clock's")
         if isinstance(event, ConfigurationRecord):
             self._admission.apply_config(event)
         elif not isinstance(event, IngestEvent):
             self._admission.check(event)
-        return self._clocks.apply(event, event.received_ms)
+        elif isinstance(event, ClockStepped) and event.shift_ms and event.received_ms != self._moved_ms:
+            self._moved_ms = event.received_ms  # each site tells of the same step
+            self._clocks.shift(event.shift_ms)
+        return self._clocks.apply(event, event.received_ms, claimed=claimed)
 
     def _refuse(self, error: Rejected, number: int) -> None:
         refusal = self.refused.setdefault(error.reason, Refusal(0, number, error.detail))
@@ -77,7 +90,7 @@ def decode_line(line: bytes) -> AnyEvent:
         raise Rejected(RejectReason.TOO_LARGE, f"{len(line)} bytes, at most {MAX_PAYLOAD_BYTES} are read")
     check_depth(line)
     try:
-        event = _DECODER.decode(line)
+        event = _event(line)
     except msgspec.ValidationError as error:
         raise Rejected(RejectReason.WRONG_TYPE, f"not an event: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -89,4 +102,16 @@ def decode_line(line: bytes) -> AnyEvent:
     return event
 
 
+def _event(line: bytes) -> AnyEvent:
+    """Return the event; one whose time cannot be read has none, as from a device."""
+    try:
+        return _DECODER.decode(line)
+    except msgspec.ValidationError as error:
+        if not str(error).endswith("`$.at_ms`"):
+            raise
+        event: AnyEvent = msgspec.convert({**_LOOSE.decode(line), "at_ms": UNREADABLE_MS}, AnyEvent)
+        return event
+
+
+_LOOSE = msgspec.json.Decoder(dict[str, Any])
 _DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)

@@ -27,13 +27,14 @@ def interruptions(run: str, sites: SitePlaces, from_ms: int, to_ms: int) -> list
     ]
 
 
-def clock_steps(run: str, sites: SitePlaces, step_ms: int, now_ms: int) -> list[ClockStepped]:
-    """Return the wall clock jumped by ``step_ms``."""
-    return [
+def clock_shifts(run: str, sites: SitePlaces, shift_ms: int, line_ms: int, now_ms: int) -> tuple[ClockStepped, ...]:
+    """Return that the log's time moves by ``shift_ms`` and is ``now_ms`` from here on; ``line_ms`` never jumps."""
+    return tuple(
         ClockStepped(
-            **event_header(site_id, INGEST_SOURCE, place_id, now_ms, f"{run}-step-{now_ms}-{site_id}"[:80]),
+            **event_header(site_id, INGEST_SOURCE, place_id, now_ms, f"{run}-shift-{line_ms}-{site_id}"[:80]),
             received_ms=now_ms,
-            step_ms=step_ms,
+            step_ms=shift_ms,
+            shift_ms=shift_ms,
         )
         for site_id, place_id in sites
-    ]
+    )

@@ -13,6 +13,7 @@ import msgspec
 
 from contracts.durations import HOUR_MS
 from contracts.errors import Rejected, RejectReason
+from contracts.event_times import restamp
 from contracts.events import AnyEvent, DeviceEvent, is_life_safety
 from contracts.events.identity import is_same_message
 from contracts.names import PROBE_ROOT, Channel, DeviceClass, Topic, parse_topic, partition_of
@@ -21,6 +22,7 @@ from ingest.pipeline.admission import Admission
 from ingest.pipeline.channel_rules import INBOUND
 from ingest.pipeline.clock_rules import ClockRules
 from ingest.pipeline.decode import decode, spool_mark
+from ingest.pipeline.device_time import UNREADABLE_MS, claimed_ms
 from ingest.pipeline.lane_guard import LaneGuard, LaneKey, lane_key
 from ingest.pipeline.rate_limits import DelayQueue, TokenBuckets
 from ingest.settings import ShardSettings, owned_partitions
@@ -65,6 +67,7 @@ class SkipReason(enum.StrEnum):
     OTHER_SHARD = "other_shard"
     OTHER_SITE = "other_site"
     OVER_RATE = "over_rate"  # telemetry above the device's rate
+    RETAINED = "retained"  # state of unknown age: no onset, and no sign of life
     LANE_GAP = "lane_gap"  # a spool row whose predecessors are missing; the box sends the lane again
 
 
@@ -120,6 +123,9 @@ class IngestPipeline:
     Args:
         settings: of the shard.
         run: a random name of this process, for events without an id of their own.
+
+    ``offset_ms`` is the log's time less the ``now_ms`` that is given here, which never jumps. ``doubted``: the
+    machine's clock is known to be wrong.
     """
 
     def __init__(self, settings: ShardSettings, run: str) -> None:
@@ -127,6 +133,8 @@ class IngestPipeline:
         self._owned = frozenset(owned_partitions(settings))
         self._sites = frozenset(settings.sites)
         self._run, self._count = run, 0
+        self.offset_ms = 0
+        self.doubted = False
         self._place = functools.lru_cache(maxsize=TOPICS)(self._find)
         self.admission = Admission()
         self.clocks = ClockRules()
@@ -171,10 +179,9 @@ class IngestPipeline:
                 self.admission.unknown_topic(arrival.topic, len(arrival.payload), now_ms)
                 return Refused(error.reason, "not a topic of ours; it is now pending", arrival, -1, pending_ack)
             return Refused(error.reason, error.detail, arrival, -1, pending_ack)
-        if place.skip is not None:
-            return Skipped(place.skip, pending_ack)
-        if not arrival.payload and place.topic.channel is Channel.STATE:
-            return Skipped(SkipReason.CLEARED, pending_ack)
+        skip = place.skip or _skip_of(arrival, place.topic.channel)
+        if skip is not None:
+            return Skipped(skip, pending_ack)
         return self._take_own(place.topic, arrival, place.partition, pending_ack, now_ms, timely=timely)
 
     def release(self, now_ms: int) -> list[Accepted]:
@@ -183,9 +190,19 @@ class IngestPipeline:
         Behind a queue of the broker they go as the message taken last did: what comes after them waits behind them.
         """
         return [
-            Accepted(msgspec.structs.replace(held.event, received_ms=now_ms), held.partition, held.pending_ack)
+            Accepted(
+                msgspec.structs.replace(held.event, received_ms=now_ms + self.offset_ms),
+                held.partition,
+                held.pending_ack,
+            )
             for held in self._deferred.release(self._events, now_ms, self._behind_ms)
         ]
+
+    def shift(self, by_ms: int) -> None:
+        """Move the log's time: from now on the machine's clock is right, and it was not before."""
+        self.offset_ms += by_ms
+        self.clocks.shift(by_ms)
+        self._deferred.change(lambda held: msgspec.structs.replace(held, event=restamp(held.event, by_ms)))
 
     def _find(self, text: str) -> _Place:
         topic = parse_topic(text)
@@ -212,7 +229,9 @@ class IngestPipeline:
                 pending_ack = PendingAck(pending_ack.receipt, SpoolRow(key, event.spool.seq))
                 event = msgspec.structs.replace(event, spool=msgspec.structs.replace(event.spool, first=None))
             self.admission.check(event, topic)
-            event = self.clocks.apply(event, now_ms, timely=timely and not arrival.retain)
+            claimed = claimed_ms(arrival.payload) if event.at_ms == UNREADABLE_MS else None
+            received_ms = now_ms + self.offset_ms
+            event = self.clocks.apply(event, received_ms, timely=timely, claimed=claimed, doubted=self.doubted)
         except Rejected as error:
             if event is None:
                 pending_ack = self._ack_of_unreadable_row(topic, arrival, pending_ack)
@@ -269,3 +288,10 @@ def _sent_again(held: Deferred, waiting: Deferred) -> bool:
     if new is None or old is None or new.connection == old.connection:
         return False
     return is_same_message(waiting.event, held.event)
+
+
+def _skip_of(arrival: Arrival, channel: Channel) -> SkipReason | None:
+    """Return why a message says nothing of now, on a topic that is ours."""
+    if not arrival.payload and channel is Channel.STATE:
+        return SkipReason.CLEARED
+    return SkipReason.RETAINED if arrival.retain else None

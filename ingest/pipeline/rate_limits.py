@@ -90,6 +90,10 @@ class DelayQueue(Generic[T]):
                 return True
         return False
 
+    def change(self, how: Callable[[T], T]) -> None:
+        """Replace everything that waits."""
+        self._waiting = {key: deque(how(item) for item in queue) for key, queue in self._waiting.items()}
+
     def release(self, buckets: TokenBuckets, now_ms: int, behind_ms: int = 0) -> list[T]:
         """Return what may go now, each device in its order; times as in :meth:`TokenBuckets.take`."""
         free: list[T] = []

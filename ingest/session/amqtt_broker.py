@@ -51,6 +51,16 @@ class _Broker(Broker):  # type: ignore[misc]
             self._writers.discard(writer)
             writer.close()
 
+    async def _publish_session_retained_messages(self, session: Session) -> None:
+        """Deliver what waited for a session that was away. amqtt would mark it as retained, which it is not."""
+        handler = self._get_handler(session)
+        under_way = []
+        while handler and not session.retained_messages.empty():
+            kept = await session.retained_messages.get()
+            under_way.append(asyncio.ensure_future(handler.mqtt_publish(kept.topic, kept.data, kept.qos, retain=False)))
+        if under_way:
+            await asyncio.wait(under_way)
+
     async def hang_up(self) -> None:
         """Close every connection."""
         writers = list(self._writers)

@@ -58,6 +58,9 @@ class Watermark:
 
         Probes of an earlier process lie in the session after a restart; they prove nothing and are ignored.
         """
+        if probe.run != self._run and not self.mark_ms:  # whoever had the session before; its clock may have been ahead
+            self._started_ms = max(self._started_ms, probe.started_ms + 1)
+            return None
         if probe.run != self._run:
             later = (probe.started_ms, probe.run) > (self._started_ms, self._run)
             return TakenOver(probe.run, probe.started_ms) if later else None

@@ -119,7 +119,7 @@ class DeadLetters:
         """Write what waits, and drop what is too old or over a quota. Returns how many were written."""
         with self._lock:
             letters = list(self._waiting)
-            if not letters and now_ms - self._purged_ms < MINUTE_MS:
+            if not letters and 0 <= now_ms - self._purged_ms < MINUTE_MS:
                 return 0
             self._purged_ms = now_ms
             sealed = [self._seal(letter) for letter in letters]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
 import structlog
 
 from contracts.batch import Batch
+from contracts.durations import HOUR_MS
 from contracts.errors import Rejected, RejectReason, Transient
 from contracts.events import Configuration, ConfigurationRecord
 from contracts.names import parse_topic
-from ingest.pipeline.admission import Admission
-from ingest.pipeline.pipeline import Refused
+from ingest.pipeline.pipeline import IngestPipeline, Refused
 from ingest.pipeline.shard_assignment import ShardAssignment
 from ingest.settings import ShardSettings
 from ingest.shard.dead_letters import DeadLetters, dead_letter
 from ingest.shard.followed import followed_before, follower_name
+from inventory.clocks import ClockRecord, HostClock
 from inventory.inventory import Inventory
 from inventory.numbers import StoreState
 
@@ -24,6 +26,8 @@ FLUSH_MS = 1_000
 PENDING_MS = 5_000
 AWAY_MS = 4_000
 """An inventory that does not answer may take its time to say so; messages wait meanwhile."""
+SKEW_NEWS_MS = 100
+"""A skew that moved by less is not written again: networks breathe."""
 UNKNOWN = "unknown"
 _log = structlog.get_logger("ingest.shard.housekeeping")
 
@@ -32,9 +36,13 @@ class Housekeeping:
     """The shard's dealings with the inventory and the dead letters; a full disk delays them and stops nothing."""
 
     def __init__(
-        self, settings: ShardSettings, inventory: Inventory, dead_letters: DeadLetters, admission: Admission
+        self, settings: ShardSettings, inventory: Inventory, dead_letters: DeadLetters, pipeline: IngestPipeline
     ) -> None:
-        self._inventory, self._dead_letters, self._admission = inventory, dead_letters, admission
+        self._inventory, self._dead_letters = inventory, dead_letters
+        self._admission, self._clocks = pipeline.admission, pipeline.clocks
+        self._offset_ms = 0
+        self._host_clock = self._kept_host_clock = HostClock()
+        self._kept_clocks: dict[tuple[str, str], ClockRecord] = {}
         self._settings, self._owns = settings, ShardAssignment(settings).owns
         self._follower = follower_name(settings)
         self._poll_ms, self._polled_ms = settings.inventory_poll_ms, 0
@@ -47,12 +55,17 @@ class Housekeeping:
         self._pending_counts = 0
 
     def load(self) -> list[Configuration]:
-        """Bring admission up to date; the shard's records that the log does not have yet, oldest first.
+        """Bring admission and clocks up to date; the records that the log does not have yet, oldest first.
 
         Raises:
             Transient: the inventory does not answer.
         """
         self._begin(self._inventory.state())
+        self._kept_host_clock = self._inventory.clocks.of_hosts().get(self._follower, HostClock())
+        self._host_clock = msgspec.structs.replace(self._kept_host_clock, doubt="")
+        clocks = [clock for clock in self._inventory.clocks.of_devices() if self._owns(clock.site_id)]
+        self._kept_clocks = {(clock.site_id, clock.speaker): clock for clock in clocks}
+        self._clocks.load(clocks)
         records: list[Configuration] = []
         self._read_changes(records)
         return records
@@ -66,6 +79,18 @@ class Housekeeping:
         if not self._guarded(lambda: self._read_changes(records)):
             self._polled_ms += AWAY_MS
         return records
+
+    def host_clock(self, doubt: str) -> str:
+        """Note why the machine's clock must be wrong, to be told to operators; returned as it is."""
+        if bool(doubt) != bool(self._host_clock.doubt):
+            self._host_clock = msgspec.structs.replace(self._host_clock, doubt=doubt)
+        return doubt
+
+    def shifted(self, by_ms: int, now_ms: int) -> None:
+        """Note that the log's time moved by ``by_ms`` at ``now_ms``, which never jumps."""
+        self._offset_ms += by_ms
+        stepped_ms = now_ms + self._offset_ms
+        self._host_clock = msgspec.structs.replace(self._host_clock, step_ms=by_ms, stepped_ms=stepped_ms)
 
     def durable(self, batches: Sequence[Batch]) -> None:
         """Remember how far the log follows the inventory, now that these batches are in it."""
@@ -81,20 +106,22 @@ class Housekeeping:
         """Keep a refused message as a dead letter, within its source's quota."""
         source = source_of(refused.arrival.topic)
         if self._dead_letters.wants(source, now_ms):
-            arrival = refused.arrival
+            arrival, at_ms = refused.arrival, now_ms + self._offset_ms
             self._dead_letters.add(
-                dead_letter(refused.reason, refused.detail, source, arrival.topic, arrival.payload, now_ms)
+                dead_letter(refused.reason, refused.detail, source, arrival.topic, arrival.payload, at_ms)
             )
 
     def tick(self, now_ms: int, *, force: bool = False) -> bool:
         """Write what is due: dead letters every second, the pending list every five. Whether it was time for both."""
         if force or now_ms - self._flushed_ms >= FLUSH_MS:
             self._flushed_ms = now_ms
-            self._guarded(lambda: self._dead_letters.flush(now_ms))
+            self._guarded(lambda: self._dead_letters.flush(now_ms + self._offset_ms))
         if not force and now_ms - self._pending_ms < PENDING_MS:
             return False
         self._pending_ms = now_ms
         self._write_pending()
+        self._write_clocks()
+        self._write_host_clock()
         return True
 
     def _write_pending(self) -> None:
@@ -109,6 +136,25 @@ class Housekeeping:
         self._state, self._seen = state, 0
         self._followed = min(followed_before(self._inventory.followers(), self._settings), state.change)
         self._under_way.clear()
+
+    def _write_clocks(self) -> None:
+        """Keep what outlives us. A fault is told and taken back at once; a skew that hardly moved, once an hour."""
+        now = {(clock.site_id, clock.speaker): clock for clock in self._clocks.records()}
+        changed = [clock for key, clock in now.items() if _is_news(clock, self._kept_clocks.get(key))]
+        ended = [
+            msgspec.structs.replace(clock, fault="", fault_ms=0)
+            for key, clock in self._kept_clocks.items()
+            if clock.fault and key not in now
+        ]
+        if (changed or ended) and self._guarded(lambda: self._inventory.clocks.put([*changed, *ended])):
+            self._kept_clocks |= {(clock.site_id, clock.speaker): clock for clock in (*changed, *ended)}
+
+    def _write_host_clock(self) -> None:
+        clock = self._host_clock
+        if clock != self._kept_host_clock and self._guarded(
+            lambda: self._inventory.clocks.put_host(self._follower, clock)
+        ):
+            self._kept_host_clock = clock
 
     def _read_changes(self, records: list[Configuration]) -> None:
         state = self._inventory.state()
@@ -142,6 +188,13 @@ class Housekeeping:
             _log.warning("postponed until the inventory or the disk answers", error=str(error))
             return False
         return True
+
+
+def _is_news(clock: ClockRecord, kept: ClockRecord | None) -> bool:
+    if kept is None or clock.fault != kept.fault:
+        return True
+    aged = clock.measured_ms - kept.measured_ms >= HOUR_MS
+    return aged or abs(clock.skew_ms - kept.skew_ms) > SKEW_NEWS_MS
 
 
 def source_of(topic: str) -> str:

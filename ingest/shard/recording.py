@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from contracts.batch import Batch
+from contracts.batch import Batch, newest_watermark_ms
 from contracts.errors import Transient
 from contracts.events import AnyEvent
 
@@ -37,12 +37,12 @@ class RecordingLog:
                 raise Transient("the recording log was told to refuse", retry_after_s=0.01)
             start = len(self.batches)
             self.batches.extend(batches)
-            self._last_ms = max([self._last_ms, *(batch.watermark_ms for batch in batches)])
+            self._last_ms = newest_watermark_ms(batches) or self._last_ms
             self._grown.notify_all()
             return list(range(start, len(self.batches)))
 
     def last_watermark_ms(self) -> int:
-        """Return the highest watermark so far."""
+        """Return the newest watermark so far."""
         return self._last_ms
 
     def events(self) -> list[AnyEvent]:

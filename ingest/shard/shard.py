@@ -20,8 +20,7 @@ from contracts.events import AnyEvent, Configuration, SiteConfigured, is_life_sa
 from ingest.counters import Counters
 from ingest.pipeline.acks import PubackQueue
 from ingest.pipeline.batcher import BatchCut, Batcher, collect_ms, cut_together
-from ingest.pipeline.ingest_clock import wait_ms
-from ingest.pipeline.ingest_events import clock_steps, interruptions
+from ingest.pipeline.ingest_events import clock_shifts, interruptions
 from ingest.pipeline.pipeline import (
     UNKNOWN_BEHIND_MS,
     Accepted,
@@ -87,10 +86,10 @@ class Shard:
         self._address = broker_address(settings.mqtt_url, settings.password, settings.ca_file)
         self._inbox: Inbox[Signal | Durable | LogFailed] = Inbox(settings.inbox_messages)
         self._pipeline = IngestPipeline(settings, self._run_id)
-        self._house = Housekeeping(settings, inventory, dead_letters, self._pipeline.admission)
+        self._house = Housekeeping(settings, inventory, dead_letters, self._pipeline)
         self._acks, self._spool_acks = PubackQueue(), SpoolAckTracker()
-        self._clock = SystemClock()
-        self._last_ms = 0
+        self._last_ms = log.last_watermark_ms()
+        self._clock = SystemClock(self._last_ms)
         self._received = self._accepted = 0  # in this turn
         self._connection = 0
         self._cuts: dict[int, BatchCut[PendingAck]] = {}
@@ -113,8 +112,6 @@ class Shard:
             Permanent: another process took over the session, or the log failed for good.
             ConfigurationError: the broker refuses us, or the settings contradict each other.
         """
-        if not self._wait_for_time(stop):
-            return
         self._open()
         try:
             while not stop.is_set():
@@ -124,15 +121,6 @@ class Shard:
             self._close()
 
     # --- beginning and end --------------------------------------------------------------------------------------------
-
-    def _wait_for_time(self, stop: threading.Event) -> bool:
-        """Wait for a clock behind the log's time to catch up: that time never goes back."""
-        self._last_ms = self._log.last_watermark_ms()
-        while (left_ms := wait_ms(self._last_ms, self._clock.now_ms())) > 0:
-            _log.warning("the clock is behind the log's last watermark; waiting", behind_ms=left_ms)
-            if stop.wait(min(left_ms / 1000, 5.0)):
-                return False
-        return True
 
     def _open(self) -> None:
         now_ms = self._clock.now_ms()
@@ -156,6 +144,8 @@ class Shard:
             self._inbox.put,
             self.settings.protocol,
         )
+        if self._clock.offset_ms:  # the machine's clock lies behind the log: whatever it says now is the time
+            self._tell_shift(self._clock.offset_ms, now_ms)
         self._follow(records, now_ms)
         self._session.start()
 
@@ -187,11 +177,7 @@ class Shard:
             if nth % CLOCK_EVERY == 0:
                 now_ms = self._clock.now_ms()
         now_ms = self._clock.now_ms()
-        for step_ms in self._clock.take_steps():
-            _log.warning("the wall clock stepped", step_ms=step_ms)
-            self.counters.clock_steps.inc()
-            for event in clock_steps(self._run_id, self._own_sites(), step_ms, now_ms):
-                self._say(event, now_ms)
+        self._follow_clock(now_ms)
         for accepted in self._pipeline.release(now_ms):
             self._accept(accepted, now_ms)
         self._follow(self._house.changes(now_ms), now_ms)
@@ -203,6 +189,24 @@ class Shard:
         self._count()
         self.counters.holding.set(self._pipeline.deferred)
         self.counters.watermark_lag_ms.set(self._watermark.lag_ms(now_ms))
+
+    def _follow_clock(self, now_ms: int) -> None:
+        """Move the log's time after the machine's clock, once that has stayed elsewhere."""
+        self.counters.clock_steps.inc(len(self._clock.take_steps()))
+        if shift_ms := self._clock.due_shift_ms():
+            self._clock.shift(shift_ms)
+            self._tell_shift(shift_ms, now_ms)
+        self._pipeline.doubted = bool(self._house.host_clock(self._clock.doubt(agreed=self._pipeline.clocks.agreed)))
+
+    def _tell_shift(self, shift_ms: int, now_ms: int) -> None:
+        """Put the new time before all that is not in the log yet."""
+        _log.warning("the log's time follows the machine's clock", shift_ms=shift_ms)
+        self._pipeline.shift(shift_ms)
+        self._house.shifted(shift_ms, now_ms)
+        told = clock_shifts(self._run_id, self._own_sites(), shift_ms, now_ms, now_ms + self._clock.offset_ms)
+        for partition, batcher in self._batchers.items():
+            own = [event for event in told if self._assignment.partition(event.site_id) == partition]
+            batcher.shift(shift_ms, own, PendingAck(), now_ms)
 
     def _handle(self, signal: Signal | Durable | LogFailed, now_ms: int) -> None:
         match signal:
@@ -332,13 +336,13 @@ class Shard:
         self._connection = signal.connection
         self._plan.connected(now_ms)
         self.counters.connected.set(1)
-        from_ms = max(self._watermark.mark_ms, self._last_ms)
-        if from_ms:
+        if from_ms := max(self._watermark.mark_ms, self._last_ms):
             self._interrupted(from_ms, now_ms)
 
     def _interrupted(self, from_ms: int, to_ms: int) -> None:
         self.counters.interruptions.inc()
-        for event in interruptions(self._run_id, self._own_sites(), from_ms, to_ms):
+        at_ms = self._clock.offset_ms
+        for event in interruptions(self._run_id, self._own_sites(), from_ms + at_ms, to_ms + at_ms):
             self._say(event, to_ms)
 
     def _disconnected(self, reason: str) -> None:
@@ -362,9 +366,8 @@ class Shard:
             return
         self._plan.sent(now_ms)
         probe = msgspec.json.encode(self._watermark.send(now_ms))
-        self._session.publish(
-            self._assignment.probe_topic, probe, retain=True
-        )  # an owner that comes back learns of a later one
+        # retained: an owner that comes back learns of a later one
+        self._session.publish(self._assignment.probe_topic, probe, retain=True)
 
     def _probe_returned(self, payload: bytes) -> None:
         try:
@@ -385,7 +388,8 @@ class Shard:
     def _follow(self, records: Sequence[Configuration], now_ms: int) -> None:
         for record in records:
             if self._assignment.owns(record.site_id):
-                self._say(msgspec.structs.replace(record, at_ms=now_ms, received_ms=now_ms), now_ms)
+                at_ms = now_ms + self._clock.offset_ms
+                self._say(msgspec.structs.replace(record, at_ms=at_ms, received_ms=at_ms), now_ms)
         if any(isinstance(record, SiteConfigured) for record in records):
             self._session.subscribe(self._filters())
 

@@ -16,6 +16,7 @@ from streams.archive.cutter import Cutter, OpenDay
 from streams.archive.keys import new_nonce
 from streams.archive.segment import EndPart, SegmentHead, file_name, seal_part
 from streams.log.port import LogReader, LogRecord
+from streams.log.sqlite.days import day_of
 
 READ_RECORDS = 512
 FLUSH_ITEMS = 20_000
@@ -139,6 +140,9 @@ class Archiver:
             ended = self._cutter.end_day()
             self._flush(ended)
             self._seal()
+            day = day_of(batch)
+            used = self._archive.catalogue.has_day(self._log_id, self._partition, day)
+            self._cutter.begin(batch, f"{day}-{position}" if used else day)
         for event in batch.events:
             if isinstance(event, ReferenceErased):
                 self._erase(event)

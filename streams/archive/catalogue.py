@@ -104,6 +104,13 @@ class ArchiveCatalogue:
             rows = self._db.execute("SELECT site_id, day, log_id, partition FROM open_days").fetchall()
         return [SegmentHead(site_id=s, day=d, log_id=log, partition=p) for s, d, log, p in rows]
 
+    def has_day(self, log_id: str, partition: int, day: str) -> bool:
+        """Return whether a site of this log's partition has a segment, or an open day, of this very label."""
+        of = (log_id, partition)
+        if any((s.head.log_id, s.head.partition, s.head.day) == (*of, day) for s in self.segments()):
+            return True
+        return any(each.day == day for ended in (True, False) for each in self.open_days(*of, ended=ended))
+
     def advance(
         self,
         log_id: str,

@@ -1,7 +1,8 @@
 """Cuts a partition's records into parts of site-days. Pure: the same records give the same parts' contents.
 
 A day is a UTC day of the log's own time, as the day files are: a site's local midnight moves with its time zone, and
-would leave a day of the log needed by two days of the archive. A record lies in one day as a whole.
+would leave a day of the log needed by two days of the archive. A record lies in one day as a whole. Where the log's
+time moves, the day ends; one that has been before goes on as ``YYYYMMDD-POSITION``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from contracts.batch import Batch
+from contracts.batch import Batch, shift_of
 from contracts.configuration_rows import row_key
 from contracts.erasure import Eraser
 from contracts.events import AnyEvent, Configuration, ConfigurationRecord, ReferenceErased
@@ -46,7 +47,7 @@ class Cutter:
     """Takes records in order of position; :meth:`drain` gives the parts.
 
     Attributes:
-        day: the UTC day of the last record, "" before the first.
+        day: the UTC day of the last record, with what was added to it; "" before the first.
         watermark_ms: the highest of the records taken.
         waiting: events taken and not yet drained.
     """
@@ -65,12 +66,22 @@ class Cutter:
         self._parts: list[DayPart] = []
 
     def begins_day(self, batch: Batch) -> bool:
-        """Return whether ``batch`` lies in a later day than those before it: what is open must be ended first."""
-        return bool(self.day) and day_of(batch) > self.day
+        """Return whether ``batch`` lies in a later day than those before it, or the log's time moves with it.
+
+        Then what is open must be ended, and the next day be begun.
+        """
+        return bool(self.day) and (shift_of(batch) != 0 or day_of(batch) > self.day[:8])
+
+    def begin(self, batch: Batch, label: str) -> None:
+        """Begin the day of ``batch`` under this label: its own day, with something added if that was used before."""
+        self.day = label
+        if shift_of(batch):
+            self.watermark_ms = 0
 
     def take(self, batch: Batch, eraser: Eraser) -> None:
         """Take the next record, without what ``eraser`` takes out of it."""
-        self.day = max(self.day, day_of(batch))
+        if day_of(batch) > self.day[:8]:
+            self.day = day_of(batch)
         of_site: dict[str, list[AnyEvent]] = {}
         for event in batch.events:
             kept = eraser.event(event)

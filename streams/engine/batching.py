@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from contracts.batch import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Batch
-from contracts.events import AnyEvent
+from contracts.events import AnyEvent, ClockStepped
 from contracts.names import partition_of
 
 SLICE_MS = 10_000
@@ -27,11 +27,18 @@ def batches_of(
 ) -> Iterator[Batch]:
     """Yield the batches of a file's events, given in order of acceptance. See the module's text.
 
-    A ``received_ms`` below its predecessor's does not go back: the event stays in the running slice.
+    A ``received_ms`` below its predecessor's does not go back: the event stays in the running slice. Only where the
+    log's time moves (``ClockStepped.shift_ms``) does another time begin, in a batch of its own.
     """
     packers = [_Packer(partition, max_events, max_bytes) for partition in range(partitions)]
     end_ms: int | None = None
+    moved: tuple[int, int] | None = None
     for event in events:
+        if isinstance(event, ClockStepped) and event.shift_ms and (event.received_ms, event.shift_ms) != moved:
+            moved = (event.received_ms, event.shift_ms)  # each site tells of the same step
+            if end_ms is not None:
+                yield from (packer.close(event.received_ms - event.shift_ms) for packer in packers)
+            end_ms = event.received_ms // SLICE_MS * SLICE_MS + SLICE_MS
         slice_ms = event.received_ms // SLICE_MS * SLICE_MS
         if end_ms is None:
             end_ms = slice_ms + SLICE_MS

@@ -68,7 +68,7 @@ class DedupRow(msgspec.Struct, frozen=True, array_like=True):
     last ids were stands in ``recent``, oldest first, by places in ``marks``. ``content_schema`` says which fields
     contents were worked out from; of others nothing is known. An event up to ``unknown_until_ms`` whose id is known,
     and its content is not, counts as sent again. ``removed``: device → when it was, the first one first.
-    ``configuration`` None: of an earlier version.
+    ``configuration`` None: of an earlier version. ``shifted_ms``: by how much the log's time moved last.
     """
 
     config_version: int
@@ -80,6 +80,7 @@ class DedupRow(msgspec.Struct, frozen=True, array_like=True):
     recent: tuple[int, ...] = ()
     content_schema: int = 0
     unknown_until_ms: int = 0
+    shifted_ms: int = 0
 
 
 def _schema() -> int:
@@ -120,7 +121,16 @@ class Deduplicator:
         newest_ms: the newest time that the snapshot's site knows of, for a row whose contents say nothing to us.
     """
 
-    __slots__ = ("_before", "_configuration", "_lanes", "_recent", "_removed", "_sources", "_unknown_until_ms")
+    __slots__ = (
+        "_before",
+        "_configuration",
+        "_lanes",
+        "_recent",
+        "_removed",
+        "_shifted_ms",
+        "_sources",
+        "_unknown_until_ms",
+    )
 
     def __init__(self, row: DedupRow | None = None, newest_ms: int = 0) -> None:
         row = row or DedupRow(0, {}, {}, content_schema=CONTENT_SCHEMA)
@@ -132,7 +142,7 @@ class Deduplicator:
         }
         self._sources = {source_id: _Source(_unpacked(marks, known=known)) for source_id, marks in row.marks.items()}
         self._unknown_until_ms = row.unknown_until_ms if known else max(row.unknown_until_ms, newest_ms)
-        self._removed = dict(row.removed)
+        self._removed, self._shifted_ms = dict(row.removed), row.shifted_ms
         sources = list(self._sources.values())
         self._recent = deque(sources[number] for number in row.recent)
         for source in self._recent:
@@ -151,6 +161,7 @@ class Deduplicator:
             tuple(number_of[id(source)] for source in self._recent),
             CONTENT_SCHEMA,
             self._unknown_until_ms,
+            self._shifted_ms,
         )
 
     def take(self, event: E) -> E | None:
@@ -184,6 +195,12 @@ class Deduplicator:
     def numbered(self, record: R) -> R:
         """Return the configuration record that was taken last with its number in this site."""
         return self._configuration.numbered(record)
+
+    def shift(self, by_ms: int) -> None:
+        """Take that the log's time moves by ``by_ms``: what was removed was removed as long ago as before."""
+        self._removed = {device_id: removed_ms + by_ms for device_id, removed_ms in self._removed.items()}
+        self._unknown_until_ms += by_ms if self._unknown_until_ms else 0
+        self._shifted_ms = by_ms
 
     def _is_new_record(self, record: ConfigurationRecord) -> bool:
         if not self._configuration.is_new(record):
@@ -229,11 +246,19 @@ class Deduplicator:
         """Take an event whose id was taken before, unless it was taken itself."""
         if known == 0 and event.at_ms <= self._unknown_until_ms:
             return None
-        again = [_again(key, content) for content in contents]
-        if known in contents or any(key in source.taken for key in again):
+        as_before = self._contents_before(event)
+        again = [_again(key, content) for content in (*contents, *as_before)]
+        if known in (*contents, *as_before) or any(key in source.taken for key in again):
             return None
         self._mark(source, again[0], contents[0])
         return msgspec.structs.replace(event, event_id=told_apart(event.event_id, contents[0]))
+
+    def _contents_before(self, event: Event) -> Sequence[int]:
+        """Return what the event's content were if the log's time had not moved: it may have been taken before that."""
+        if not self._shifted_ms:
+            return ()
+        received_ms = max(event.received_ms - self._shifted_ms, 0)
+        return content_marks(msgspec.structs.replace(event, received_ms=received_ms))
 
     def _mark(self, source: _Source, key: int, content: int) -> None:
         source.taken[key] = content

@@ -18,7 +18,7 @@ import msgspec
 
 from contracts.batch import Batch
 from contracts.errors import LogBroken
-from contracts.events import AnyEvent, ConfigurationRecord, ThresholdConfigured
+from contracts.events import AnyEvent, ClockStepped, ConfigurationRecord, ThresholdConfigured
 from contracts.findings import Output
 from contracts.names import partition_of
 from detectors.core.rule import Rule
@@ -227,6 +227,8 @@ class Engine:
         return position == self._next
 
     def _take(self, event: AnyEvent, groups: Sequence[LatenessGroup], position: int, out: list[Output]) -> None:
+        if event.__class__ is ClockStepped and not event.shift_ms:
+            return
         site = self._sites.get(event.site_id)
         if site is None:
             site = self._new_site(event.site_id)
@@ -246,14 +248,25 @@ class Engine:
             site.emitter.begin(position, out)
         if type(event) is ThresholdConfigured:
             self.counts.thresholds_passed_over += not self._book.is_followed(event)
+        if event.__class__ is ClockStepped:
+            self._shift(site, event.shift_ms, position)
+            return
         late = site.take(event, groups)
         if late:
             self.counts.late += 1
             self.counts.late_telemetry += is_late_telemetry(event, late)
         if not site.dirty:
             self._changed(site, position)
-        if site.queue and site.queue[0][0] < site.queued_ms:
+        if site.queue and site.queue[0][0] + site.offset_ms < site.queued_ms:
             self._queue(site)
+
+    def _shift(self, site: SiteState, by_ms: int, position: int) -> None:
+        """Move the site's time: its queue stays as it is, and comes up at other times of the log."""
+        site.shift(by_ms)
+        site.queued_ms = NEVER
+        self._queue(site)
+        if not site.dirty:
+            self._changed(site, position)
 
     def _release(self, watermark_ms: int, position: int, out: list[Output]) -> None:
         due = self._due
@@ -264,13 +277,13 @@ class Engine:
                 continue  # an earlier entry has taken its place
             site.queued_ms = NEVER
             site.emitter.begin(position, out)
-            if site.release(watermark_ms) and not site.dirty:
+            if site.release(watermark_ms - site.offset_ms) and not site.dirty:
                 self._changed(site, position)
             self._queue(site)
 
     def _queue(self, site: SiteState) -> None:
-        if site.queue and site.queue[0][0] < site.queued_ms:
-            site.queued_ms = site.queue[0][0]
+        if site.queue and site.queue[0][0] + site.offset_ms < site.queued_ms:
+            site.queued_ms = site.queue[0][0] + site.offset_ms
             heappush(self._due, (site.queued_ms, site.emitter.site_id))
 
     def _changed(self, site: SiteState, position: int) -> None:

@@ -84,15 +84,18 @@ def cause_of(event: Event, max_out_of_orderness_ms: int, late_by_ms: int) -> Cau
 class FindingEmitter:
     """One site's outputs of the record being fed. ``number`` counts within site and record.
 
+    ``offset_ms`` is the log's time less that of the site's rules: findings tell the log's.
+
     Counting per site keeps numbers the same when, after a restart, the record is skipped for other sites.
     """
 
-    __slots__ = ("number", "out", "position", "site_id")
+    __slots__ = ("number", "offset_ms", "out", "position", "site_id")
 
     def __init__(self, site_id: str) -> None:
         self.site_id = site_id
         self.position = -1
         self.number = 0
+        self.offset_ms = 0
         self.out: list[Output] = []
 
     def begin(self, position: int, out: list[Output]) -> None:
@@ -126,8 +129,8 @@ class FindingEmitter:
             Rejudge(
                 site_id=self.site_id,
                 rules=rules,
-                from_ms=from_ms,
-                to_ms=to_ms,
+                from_ms=max(from_ms + self.offset_ms, 0),
+                to_ms=max(to_ms + self.offset_ms, 0),
                 position=self.position,
                 number=self.number,
             )
@@ -155,10 +158,10 @@ class FindingEmitter:
             phase=Phase.OPEN,
             subject=Subject(SubjectKind.PLACE, self.site_id),
             place_id=cause.place_id,
-            onset_ms=cause.at_ms,
+            onset_ms=cause.at_ms + self.offset_ms,
             onset_event_id=cause.event_id,
-            decided_ms=cause.at_ms,
-            due_ms=cause.at_ms + bound_rule.max_out_of_orderness_ms,
+            decided_ms=cause.at_ms + self.offset_ms,
+            due_ms=cause.at_ms + bound_rule.max_out_of_orderness_ms + self.offset_ms,
             severity=ENGINE_FACTS[RULE_FAILED].severity,
             facts=tuple(facts),
             origin=cause.origin,
@@ -184,10 +187,10 @@ class FindingEmitter:
             phase=draft.phase,
             subject=draft.subject,
             place_id=draft.place_id,
-            onset_ms=episode.onset_ms,
+            onset_ms=episode.onset_ms + self.offset_ms,
             onset_event_id=episode.event_id,
-            decided_ms=cause.at_ms,
-            due_ms=cause.due_ms,
+            decided_ms=cause.at_ms + self.offset_ms,
+            due_ms=cause.due_ms + self.offset_ms,
             severity=facts.severity if draft.severity is None else draft.severity,
             life_safety=facts.life_safety if draft.life_safety is None else draft.life_safety,
             verified=draft.verified,

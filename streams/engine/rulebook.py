@@ -15,6 +15,7 @@ from contracts.errors import ConfigurationError
 from contracts.events import (
     EVENT_TYPES,
     BacklogDrained,
+    ClockStepped,
     ConfigurationRecord,
     Event,
     IngestInterrupted,
@@ -51,6 +52,7 @@ class BoundRule:
         "instant",
         "max_out_of_orderness_ms",
         "name",
+        "receipt",
         "rejudged",
         "rule",
         "state_type",
@@ -62,7 +64,7 @@ class BoundRule:
         self.name = rule.name
         self.version = rule.version
         self.max_out_of_orderness_ms = rule.max_out_of_orderness_ms
-        self.instant = rule.instant
+        self.instant, self.receipt = rule.instant, rule.receipt
         self.state_type = rule.state_type
         self.facts = rule.facts
         self.horizon_ms = rule.horizon_ms or 0
@@ -103,7 +105,7 @@ class Rulebook:
         )
         routes = {kind: _taking(self.groups, kind) for kind in EVENT_TYPES.values()}
         self.routes: dict[type[Event], tuple[LatenessGroup, ...]] = {
-            kind: groups for kind, groups in routes.items() if groups or kind is BacklogDrained
+            kind: groups for kind, groups in routes.items() if groups or kind in (BacklogDrained, ClockStepped)
         }
         self.digest = _digest(bound_rules)
         declared = [t for bound_rule in bound_rules for t in (*bound_rule.facts.thresholds, *bound_rule.facts.reads)]

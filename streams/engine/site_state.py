@@ -18,10 +18,12 @@ from contracts.events import (
     Event,
     ReferenceErased,
     ThresholdConfigured,
+    VisitorRegistered,
 )
 from detectors.core.site_view import SiteView, apply_record, pass_over
 from streams.engine.deduplicator import Deduplicator, is_telemetry
 from streams.engine.finding_emitter import FindingEmitter
+from streams.engine.line_of_time import shift_view, to_line, visit_moved
 from streams.engine.rejudge import RejudgeSchedule
 from streams.engine.release_order import DEADLINE, EVENT, Entry, is_at, is_copy
 from streams.engine.rule_runner import KeyedState, RuleRunner
@@ -59,6 +61,9 @@ class SiteLatenessGroup:
 class SiteState:
     """Everything the engine knows of one site.
 
+    Its rules live on a line of time that never jumps: the log's time less ``offset_ms``. Only outputs are on the log's
+    time again, and ids are made of the line's (docs/protocol.md#steps-of-the-clock).
+
     ``covered`` is the position that its snapshot covers: the site skips records up to there. ``queued_ms`` is where the
     partition's heap holds it, ``dirty`` whether it has changed since its snapshot.
     """
@@ -71,6 +76,7 @@ class SiteState:
         "dirty",
         "emitter",
         "groups",
+        "offset_ms",
         "queue",
         "queued_ms",
         "rejudging",
@@ -89,6 +95,7 @@ class SiteState:
         }
         self.groups = tuple(SiteLatenessGroup(group, site_id, self.runners) for group in book.groups)
         self.covered = -1
+        self.offset_ms = 0
         self.queued_ms = NEVER
         self.dirty = False
         self._book = book
@@ -96,6 +103,8 @@ class SiteState:
 
     def take(self, event: AnyEvent, groups: Sequence[LatenessGroup]) -> int:
         """Buffer an event that is new, or treat it as late; in how many groups it was late (or stored)."""
+        if self.offset_ms:
+            event = to_line(event, self.offset_ms)
         if isinstance(event, BacklogDrained):
             self.rejudging.drained(event)
         late = 0
@@ -107,7 +116,7 @@ class SiteState:
                 self._late(site_group, event)
                 late += 1
             elif last is not None and is_at(entry, last):  # come again: nobody has missed it
-                self._give_to_instant_rules(site_group, event)
+                self._give_out_of_order(site_group, event)
             else:
                 heappush(self.queue, entry)
         return late
@@ -119,8 +128,19 @@ class SiteState:
         release_ms = event.at_ms + group.max_out_of_orderness_ms
         return (release_ms, group.index, EVENT, event.source_id, order, event.event_id, self._count(), event)
 
+    def shift(self, by_ms: int) -> None:
+        """Take that the log's time moves by ``by_ms``: the line goes on, and what was set for a time moves on it."""
+        self.offset_ms += by_ms
+        self.emitter.offset_ms = self.offset_ms
+        self.deduplicator.shift(by_ms)
+        for site_group in self.groups:
+            shift_view(site_group.view, by_ms)
+        for number, entry in enumerate(self.queue):
+            if isinstance(entry[7], VisitorRegistered):
+                self.queue[number] = (*entry[:7], visit_moved(entry[7], -by_ms))
+
     def release(self, watermark_ms: int) -> bool:
-        """Give the rules everything that lies before ``watermark_ms``; whether that changed the site."""
+        """Give the rules everything that lies before ``watermark_ms`` on the line; whether that changed the site."""
         queue, changed = self.queue, False
         before: Entry | None = None
         while queue and queue[0][0] < watermark_ms:
@@ -184,10 +204,10 @@ class SiteState:
         return bool(requests)
 
     def _late(self, site_group: SiteLatenessGroup, event: AnyEvent) -> None:
-        """Give a late event to instant rules at once; for the others widen a window to judge again."""
+        """Give a late event to rules that need no order; for the others widen a window to judge again."""
         if event.__class__ in VIEW_KINDS:
             self._fold(site_group.view, event)  # configuration is never late unless clocks broke; it is never lost
-        self._give_to_instant_rules(site_group, event)
+        self._give_out_of_order(site_group, event)
         missed = [
             runner.bound_rule.name
             for runner in site_group.runners.get(type(event), ())
@@ -198,10 +218,13 @@ class SiteState:
             if window is not None:
                 self.rejudging.mark(window, event, tuple(missed))
 
-    def _give_to_instant_rules(self, site_group: SiteLatenessGroup, event: AnyEvent) -> None:
-        """Give an event that was not waited for to the rules that decide by one event."""
+    def _give_out_of_order(self, site_group: SiteLatenessGroup, event: AnyEvent) -> None:
+        """Give an event that was not waited for to rules that decide by one event, or go by its receipt.
+
+        What was stored tells nothing about receipt.
+        """
         for runner in site_group.runners.get(type(event), ()):
-            if runner.bound_rule.instant:
+            if runner.bound_rule.instant or (runner.bound_rule.receipt and not event.stored):
                 runner.on_event(event, site_group.view, event.received_ms - event.at_ms)
 
 

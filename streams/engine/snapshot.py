@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from heapq import heappush
+from typing import Any
 
 import msgspec
 
@@ -29,6 +30,8 @@ Below it rows keep the form that earlier versions read as well: during an upgrad
 workers of both.
 """
 SHARED_ROW_VERSION = 2
+SHIFTED_ROW_VERSION = 3
+"""The schema of a row whose site's time was shifted: older programs would lose that, so they refuse it."""
 
 
 class RowTooLarge(Permanent):
@@ -68,11 +71,23 @@ class SiteRow(msgspec.Struct, frozen=True, array_like=True):
     dedup: DedupRow
     rejudging: RejudgeRow
 
+    @property
+    def offset_ms(self) -> int:
+        """The log's time less the site's own."""
+        return 0
+
 
 class SharedSiteRow(SiteRow, frozen=True, array_like=True):
     """A row of schema 2: the buffers of ``groups`` are empty, ``shared`` has each event once."""
 
     shared: SharedBuffers
+
+
+class ShiftedSiteRow(SiteRow, frozen=True, array_like=True):
+    """A row of schema 3: its site's time lies ``offset_ms`` before the log's. ``shared`` as in schema 2, or None."""
+
+    shared: SharedBuffers | None
+    offset_ms: int
 
 
 def encode_site(site: SiteState, *, log_id: str, position: int, record_hash: bytes, digest: str) -> SnapshotRow:
@@ -94,7 +109,7 @@ def encode_site(site: SiteState, *, log_id: str, position: int, record_hash: byt
         site.deduplicator.row(),
         site.rejudging.row(),
     )
-    return encode_row(row, digest)
+    return encode_row(_shifted(row, site.offset_ms) if site.offset_ms else row, digest)
 
 
 def encode_row(content: SiteRow, digest: str) -> SnapshotRow:
@@ -125,8 +140,7 @@ def decode_row(row: SnapshotRow) -> SiteRow:
         raw = inflate.decompress(row.data, _MAX_RAW_BYTES)
         if not inflate.eof:
             raise LogBroken(f"snapshot of site {row.site_id} is cut or over {_MAX_RAW_BYTES} bytes")
-        shared = _version(row.site_id, raw) >= SHARED_ROW_VERSION
-        content = _unfolded(_SHARED_DECODER.decode(raw)) if shared else _DECODER.decode(raw)
+        content = _unfolded(_DECODERS[_version(row.site_id, raw)].decode(raw))
     except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise LogBroken(f"snapshot of site {row.site_id} at position {row.position} cannot be read: {error}") from None
     if (content.site_id, content.position) != (row.site_id, row.position):
@@ -137,6 +151,7 @@ def decode_row(row: SnapshotRow) -> SiteRow:
 def load_site(content: SiteRow, book: Rulebook, count: Callable[[], int]) -> SiteState:
     """Return the site that a row describes; its queue is made anew from its buffers and states."""
     site = SiteState(content.site_id, book, count)
+    site.offset_ms = site.emitter.offset_ms = content.offset_ms
     by_bound = {row.max_out_of_orderness_ms: row for row in content.groups}
     for site_group in site.groups:
         row = by_bound.get(site_group.group.max_out_of_orderness_ms) or _begun(
@@ -146,7 +161,7 @@ def load_site(content: SiteRow, book: Rulebook, count: Callable[[], int]) -> Sit
     for name, rows in content.states.items():
         if name in site.runners:
             site.runners[name].load(rows)
-    site.deduplicator = Deduplicator(content.dedup, _newest_ms(content.groups))
+    site.deduplicator = Deduplicator(content.dedup, _newest_ms(content.groups) + content.offset_ms)
     site.rejudging.load(content.rejudging, book.rules)
     return site
 
@@ -177,7 +192,7 @@ def _load_group(site: SiteState, site_group: SiteLatenessGroup, row: LatenessGro
 
 
 def _newest_ms(rows: Sequence[LatenessGroupRow]) -> int:
-    """Return the newest time of what the site had taken: it was released, or it waits."""
+    """Return the newest time, on the site's line, of what it had taken: it was released, or it waits."""
     released = [row.frontier.at_ms for row in rows if row.frontier is not None]
     released += [last.at_ms for row in rows for last in row.clocks.values()]
     return max([0, *released, *(event.at_ms for row in rows for event in row.events)])
@@ -213,27 +228,41 @@ def _copy(view: SiteView) -> SiteView:
     return msgspec.structs.replace(view, **tables)
 
 
+def _shifted(content: SiteRow, offset_ms: int) -> ShiftedSiteRow:
+    return ShiftedSiteRow(**_fields(content) | {"v": SHIFTED_ROW_VERSION}, shared=None, offset_ms=offset_ms)
+
+
 def _folded(content: SiteRow) -> SiteRow:
+    """Return the row as it is written: long buffers have each event once."""
     buffers = tuple(group.events for group in content.groups)
     shared = fold(buffers) if sum(map(len, buffers)) >= SHARED_FROM else None
     if shared is None:
         return content
-    fields = {name: getattr(content, name) for name in SiteRow.__struct_fields__}
     groups = tuple(msgspec.structs.replace(group, events=()) for group in content.groups)
-    return SharedSiteRow(**fields | {"v": SHARED_ROW_VERSION, "groups": groups}, shared=shared)
+    if isinstance(content, ShiftedSiteRow):
+        return msgspec.structs.replace(content, groups=groups, shared=shared)
+    return SharedSiteRow(**_fields(content) | {"v": SHARED_ROW_VERSION, "groups": groups}, shared=shared)
 
 
-def _unfolded(row: SharedSiteRow) -> SiteRow:
+def _unfolded(row: SiteRow) -> SiteRow:
+    """Return a row that was read with its buffers in their groups."""
+    if not isinstance(row, SharedSiteRow | ShiftedSiteRow) or row.shared is None:
+        return row
     buffers = unfold(row.shared, len(row.groups))
     groups = tuple(msgspec.structs.replace(g, events=e) for g, e in zip(row.groups, buffers, strict=True))
-    fields = {name: getattr(row, name) for name in SiteRow.__struct_fields__}
-    return SiteRow(**fields | {"v": ROW_VERSION, "groups": groups})
+    if isinstance(row, ShiftedSiteRow):
+        return msgspec.structs.replace(row, groups=groups, shared=None)
+    return SiteRow(**_fields(row) | {"v": ROW_VERSION, "groups": groups})
+
+
+def _fields(row: SiteRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in SiteRow.__struct_fields__}
 
 
 def _version(site_id: str, raw: bytes) -> int:
     version = msgspec.msgpack.decode(raw, type=_RowVersion).v
-    if version > SHARED_ROW_VERSION:
-        raise LogBroken(f"snapshot of site {site_id} has schema {version}, this program reads ≤ {SHARED_ROW_VERSION}")
+    if version not in _FORMS:
+        raise LogBroken(f"snapshot of site {site_id} has schema {version}, this program reads ≤ {SHIFTED_ROW_VERSION}")
     return version
 
 
@@ -242,5 +271,9 @@ class _RowVersion(msgspec.Struct, array_like=True):
 
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(SiteRow)
-_SHARED_DECODER = msgspec.msgpack.Decoder(SharedSiteRow)
+_FORMS: dict[int, type[SiteRow]] = {
+    ROW_VERSION: SiteRow,
+    SHARED_ROW_VERSION: SharedSiteRow,
+    SHIFTED_ROW_VERSION: ShiftedSiteRow,
+}
+_DECODERS = {version: msgspec.msgpack.Decoder(form) for version, form in _FORMS.items()}

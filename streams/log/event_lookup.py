@@ -36,6 +36,13 @@ def find_event(log: LogReader, event_id: str, *, site_id: str | None = None, fro
         from_ms: it was received at that time or later; 0 reads from the beginning of the log.
     """
     start = position_at(log, from_ms - EARLIER_MS) if from_ms > EARLIER_MS else log.begin()
+    found = _find_from(log, start, event_id, site_id)
+    if found is None and start > log.begin():  # the log's time went back, so that halving looked in the wrong half
+        found = _find_from(log, log.begin(), event_id, site_id)
+    return found
+
+
+def _find_from(log: LogReader, start: int, event_id: str, site_id: str | None) -> LoggedEvent | None:
     for record, batch in _batches(log, start):
         for event in batch.events:
             if is_named(event, event_id) and site_id in {None, event.site_id}:

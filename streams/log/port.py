@@ -43,7 +43,7 @@ class LogWriter(Protocol):
         ...
 
     def last_watermark_ms(self) -> int:
-        """Return the highest watermark in the log, 0 when it is empty."""
+        """Return the newest watermark, 0 when the log is empty. Earlier ones are higher where the clock went back."""
         ...
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from contracts.batch import Batch
+from contracts.batch import Batch, shift_of
 from contracts.durations import DAY_MS, MINUTE_MS
 from contracts.events import (
     CONFIG_SOURCE,
@@ -33,6 +33,7 @@ from streams.results.power import QUARTER_MS, Quarter, circuit_of, quarter_of
 DEVICES_MS = 300_000
 LATE_MS = 7 * DAY_MS
 """How late a sample may come and still be added to its quarter hour: as long as the log is kept by default."""
+_NEVER_MS = 1 << 62
 _NO_DEVICE = frozenset({CONFIG_SOURCE, INGEST_SOURCE})
 _TO_ACCEPTED, _TO_DURABLE = Hop.DEVICE_TO_ACCEPTED.value, Hop.ACCEPTED_TO_DURABLE.value
 
@@ -106,11 +107,14 @@ class LogMeasures:
         Args:
             durable_ms: when the log says that the record was kept, epoch ms, where it says so.
         """
+        now_ms = batch.watermark_ms or max((event.received_ms for event in batch.events), default=0)
+        ended: list[Point] = []
+        if shift_of(batch):  # the log's time moves: what was begun on the old one ends here
+            ended, self._open.time_ms = self._close_quarters(_NEVER_MS), now_ms
         for event in batch.events:
             self._take(event, durable_ms)
-        newest_ms = max((event.received_ms for event in batch.events), default=0)
-        before_ms, self._open.time_ms = self._open.time_ms, max(self._open.time_ms, batch.watermark_ms or newest_ms)
-        return self._close(before_ms, self._open.time_ms)
+        before_ms, self._open.time_ms = self._open.time_ms, max(self._open.time_ms, now_ms)
+        return [*ended, *self._close(before_ms, self._open.time_ms)]
 
     def rows(self) -> dict[str, bytes]:
         """Return the rows of state that changed since the last call, to be kept with the position."""

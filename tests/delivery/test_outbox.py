@@ -69,3 +69,17 @@ def test_a_receiver_that_is_another_process_s_is_left_alone(tmp_path: Path) -> N
     stop.set()
     running.join(30)
     assert (running.is_alive(), receiver.got) == (False, [])
+
+
+@pytest.mark.parametrize("back_ms", [5 * 3_600_000, 60 * 86_400_000])
+def test_news_of_a_machine_whose_clock_went_back_does_not_wait_for_it(tmp_path: Path, back_ms: int) -> None:
+    receiver = RecordingReceiver("hook", [Transient("down"), Transient("still down")])
+    post = Post(tmp_path, receiver)
+    post.take(make_finding())
+    assert post.drain() == 1
+    post.clock.advance(-back_ms)
+    assert post.drain() == 1
+    assert post.due_in_ms() == 2_000  # its back-off is of the right clock again
+    post.clock.advance(2_000)
+    assert post.drain() == 1
+    assert [state for _, state, _ in post.states()] == ["delivered"]

@@ -15,6 +15,7 @@ from contracts.events import Configuration, ThresholdConfigured, VisitorRegister
 from contracts.names import DeviceClass
 from detectors.core.site_view import SiteView, apply_record
 from inventory import inventory as inventory_module
+from inventory.clocks import ClockRecord
 from inventory.file_import import parse_inventory
 from inventory.inventory import PENDING_KEPT_MS, Inventory
 from inventory.pending import PendingDevice, PendingTopic
@@ -48,6 +49,18 @@ def test_changes_come_in_order_with_versions_per_site(open_here: Open, tmp_path:
     assert [record.event_id for _, record in changes][:2] == ["config-1", "config-2"]
     assert inventory.changes_after(5, 1) == changes[5:6]
     assert [s.site_id for s in inventory.sites()] == ["s1", "s2"]
+
+
+def test_clocks_are_kept_and_only_of_devices_that_are_known(open_here: Open, tmp_path: Path) -> None:
+    inventory = open_here(tmp_path)
+    inventory.put(community())
+    right = ClockRecord(site_id="s1", speaker="g1", skew_ms=-8_000, measured_ms=NOW_MS)
+    wrong = ClockRecord(site_id="s1", speaker="smoke-1", fault="at_ms cannot be read", fault_ms=NOW_MS)
+    inventory.clocks.put([right, wrong, ClockRecord(site_id="s1", speaker="stranger", skew_ms=1)])
+    assert inventory.clocks.of_devices() == [right, wrong]
+    mended = msgspec.structs.replace(wrong, fault="", fault_ms=0)
+    inventory.clocks.put([mended])
+    assert open_here(tmp_path).clocks.of_devices() == [right, mended]
 
 
 def test_saying_the_same_again_changes_nothing_and_a_change_is_a_new_version(open_here: Open, tmp_path: Path) -> None:

@@ -13,12 +13,21 @@ import pytest
 
 from contracts.batch import Batch, encode_batch
 from contracts.errors import LogBroken, Transient
-from contracts.events import DeviceReported, DeviceStateChanged, Event, IngestInterrupted, Lane, SpoolMark
+from contracts.events import (
+    INGEST_SOURCE,
+    ClockStepped,
+    DeviceReported,
+    DeviceStateChanged,
+    Event,
+    IngestInterrupted,
+    Lane,
+    SpoolMark,
+)
 from ingest.shard.recording import RecordingLog
 from inventory.inventory import Inventory
 from inventory.last_seen import LastSeen, last_seen_after
 from inventory.last_seen_keeper import LastSeenKeeper
-from inventory.last_seen_log import LOOK_BACK_MS, LastSeenFollower, LastSeenLog
+from inventory.last_seen_log import LastSeenFollower, LastSeenLog, recall_from_ms
 from streams.log.port import LogRecord
 from streams.log.sqlite.day_log import DayLog
 from tests.streams.support import T0, batch, device, of, passage, reported
@@ -152,7 +161,7 @@ class _Community:
         self.log, self.inventory = DayLog(self._folder), Inventory(self._folder / "config.db")
         self.heard = LastSeenLog(self.log, lambda: None)
         self.keeper = LastSeenKeeper(self.heard, self.inventory, self.heard.heard_through_ms)
-        since_ms = self.keeper.load() or self.log.last_watermark_ms() - LOOK_BACK_MS
+        since_ms = recall_from_ms(self.keeper.load(), self.log.last_watermark_ms())
         LastSeenFollower([self.log], since_ms, self.heard).catch_up()
 
     def killed(self) -> None:
@@ -189,6 +198,44 @@ def test_two_that_keep_leave_what_the_other_heard_later(tmp_path: Path) -> None:
     assert kept.devices == {("s1", "a"): LastSeen(9, True), ("s1", "b"): LastSeen(2, False)}
     assert kept.through_ms == 9
     inventory.close()
+
+
+def test_a_start_hears_every_day_that_the_log_has_had_since(tmp_path: Path) -> None:
+    here, day_ms = _Community(tmp_path), 86_400_000
+    here.heard.append([batch(0, reported("r1", 0, "a"))])
+    here.keeper.keep()
+    here.heard.append([batch(day_ms, reported("r2", day_ms, "a"))])
+    here.killed()
+    assert here.heard.known()["s1", "a"].last_heard_ms == T0 + day_ms
+
+
+def _stepped_back(at_ms: int, by_ms: int) -> Batch:
+    return batch(at_ms, of(ClockStepped, f"shift-{at_ms}", at_ms, INGEST_SOURCE, step_ms=by_ms, shift_ms=by_ms))
+
+
+def test_nobody_was_heard_in_the_future_after_the_log_went_back(tmp_path: Path) -> None:
+    here, ahead_ms = _Community(tmp_path), 60 * 86_400_000
+    here.heard.append([batch(ahead_ms, reported("r1", ahead_ms, "quiet"), reported("r2", ahead_ms, "speaks"))])
+    here.keeper.keep()
+    here.killed()
+    here.heard.append([_stepped_back(1_000, -ahead_ms), batch(70_000, reported("r3", 70_000, "speaks"))])
+    for _ in range(2):
+        quiet, speaks = (here.heard.known()["s1", name] for name in ("quiet", "speaks"))
+        assert (quiet.last_heard_ms, speaks.last_heard_ms) == (T0 + 1_000, T0 + 70_000)
+        here.killed()
+    here.keeper.keep()
+    assert here.inventory.last_seen().through_ms == T0 + 10_000
+    assert here.inventory.last_seen().devices == here.heard.known()
+
+
+def test_a_follower_has_heard_as_far_as_the_time_that_holds_now(tmp_path: Path) -> None:
+    log = DayLog(tmp_path)
+    log.append([batch(86_400_000)])
+    follower = LastSeenFollower([log], since_ms=T0)
+    follower.catch_up()
+    log.append([_stepped_back(5_000, -86_395_000)])
+    follower.catch_up()
+    assert follower.heard_through_ms() == T0 + 5_000
 
 
 def test_only_what_has_changed_is_written_again(tmp_path: Path) -> None:

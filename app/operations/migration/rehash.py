@@ -5,6 +5,8 @@ one, a new partition has one source and takes over its records as they are. Othe
 what is proven for all of them. Their records then come in the order of how far their own time was before: so time in
 the new partition, too, is just there when the record comes. Between two records of one source it rises in more steps
 than it did; since the site hears of nothing in between, the steps release what the one did (docs/protocol.md#lateness).
+
+Where the log's time moves, so does that of the new partitions; of several sources, only if they moved together.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from math import gcd
 import msgspec
 
 from app.operations.migration.records import records_of
-from contracts.batch import Batch, decode_batch
+from contracts.batch import Batch, decode_batch, shift_of
 from contracts.errors import Rejected
 from contracts.events import AnyEvent
 from contracts.names import partition_of
@@ -55,6 +57,8 @@ def _merged(feeding: Sequence[_Reading], partitions: int, begun: set[int]) -> It
         reading = min(waiting, key=lambda reading: reading.proven_ms)
         before_ms = reading.proven_ms
         run = reading.run()
+        if shift_of(run[0]):  # another time begins
+            before_ms = known_ms = 0
         proven_ms = min(reading.proven_ms for reading in feeding)
         concerned: set[int] = set()
         for batch in run:
@@ -87,11 +91,11 @@ class _Reading:
         A record behind it (a shard that has just begun says 0) releases less than time would allow: nothing of another
         source may come before time is where it was.
         """
-        run = []
-        while self._next is not None:
+        run: list[Batch] = []
+        while self._next is not None and not (run and shift_of(self._next)):
             batch, self._next = self._next, next(self._batches, None)
             run.append(batch)
-            if batch.watermark_ms >= self.proven_ms:
+            if batch.watermark_ms >= self.proven_ms or shift_of(batch):
                 self.proven_ms = batch.watermark_ms
                 break
         return run

@@ -64,7 +64,7 @@ class KafkaLogWriter:
         return positions
 
     def last_watermark_ms(self) -> int:
-        """Return the highest watermark near the ends of the owned partitions, 0 when nothing there tells the time."""
+        """Return the newest watermark near the ends of the owned partitions, 0 when nothing there tells the time."""
         tails = self._cluster.tails()
         try:
             return max((_watermark_ms(tails, self._topic, p) for p in sorted(self._partitions)), default=0)
@@ -163,13 +163,13 @@ def _goes_on(future: SendFuture) -> bool:
 
 
 def _watermark_ms(tails: KafkaTails, topic: str, partition: int) -> int:
-    """Return the highest watermark of the last records; a writer appends 0 only before its first probe came back."""
+    """Return the newest watermark of the last records; a writer appends 0 only before its first probe came back."""
     tail = tails(topic, partition)
     end, begin = tail.end(), tail.begin()
     step = _LOOK_STEP
     while end > begin and step <= LOOK_BACK:
         start = max(begin, end - step)
-        found = max(_watermarks(tail, start, end), default=0)
+        found = next((mark_ms for mark_ms in reversed(_watermarks(tail, start, end)) if mark_ms), 0)
         if found:
             return found
         end, step = start, step * 2

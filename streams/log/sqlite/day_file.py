@@ -13,6 +13,7 @@ import msgspec
 from contracts.batch import Batch, encode_batch
 from contracts.errors import ConfigurationError
 from streams.log.port import LogRecord, RecordDamaged
+from streams.log.sqlite.day_names import day_of_file
 from streams.log.sqlite.row_form import (
     NO_DICTIONARY,
     DamagedRow,
@@ -38,11 +39,16 @@ _WITHOUT = {"at_ms": "0", "dictionary": "0", "checksum": "NULL"}
 
 
 class DayFile:
-    """One day's file: its first position, its identity (empty: never finished) and its rows."""
+    """One day's file: its first position, its identity (empty: never finished) and its rows.
 
-    def __init__(self, path: Path, identity: str = "", first: int = 0, *, readonly: bool = False) -> None:
+    ``shift_ms`` is by how much the log's time moved as it began, ``next_name`` the file after it, once that is begun.
+    """
+
+    def __init__(
+        self, path: Path, identity: str = "", first: int = 0, shift_ms: int = 0, *, readonly: bool = False
+    ) -> None:
         self.path = path
-        self.day = path.stem.removeprefix("log-")
+        self.day = day_of_file(path)
         self._db = connect(path, readonly=True) if readonly else connect(path, SCHEMA)
         if not readonly:
             for name, definition in _ADDED.items():
@@ -51,14 +57,22 @@ class DayFile:
         self._dictionaries: dict[int, bytes] = {}
         self._writer: RowWriter | None = None  # made at the first append
         if identity:
+            said = {"identity": identity, "first": str(first), "shift_ms": str(shift_ms)}
             with transaction(self._db) as db:
-                db.executemany(
-                    "INSERT OR IGNORE INTO meta VALUES (?, ?)", [("identity", identity), ("first", str(first))]
-                )
+                db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", said.items())
         with undamaged(self._db):
-            meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
+            begun = "key" in columns(self._db, "meta")  # else another process is just making it
+            meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall()) if begun else {}
         self.identity = str(meta.get("identity", ""))
         self.first = int(meta.get("first", 0))
+        self.shift_ms = int(meta.get("shift_ms", 0))
+        self.next_name = str(meta.get("next", ""))
+
+    def announce(self, name: str) -> None:
+        """Note the name of the file that is made next: what is found of it without an identity was never finished."""
+        with transaction(self._db) as db:
+            db.execute("REPLACE INTO meta VALUES ('next', ?)", (name,))
+        self.next_name = name
 
     def end(self) -> int:
         """Return the position after the last record."""
@@ -67,14 +81,11 @@ class DayFile:
         return self.first if row[0] is None else int(row[0]) + 1
 
     def watermark_ms(self) -> int:
-        """Return the watermark of the last record, or the highest one when that says nothing about time."""
+        """Return the newest watermark, 0 when none says anything about time."""
         with undamaged(self._db):
-            row = self._db.execute("SELECT watermark_ms FROM records ORDER BY position DESC LIMIT 1").fetchone()
-            if row is None:
-                return 0
-            if row[0]:
-                return int(row[0])
-            return int(self._db.execute("SELECT max(watermark_ms) FROM records").fetchone()[0])
+            newest = "SELECT watermark_ms FROM records WHERE watermark_ms > 0 ORDER BY position DESC LIMIT 1"
+            row = self._db.execute(newest).fetchone()
+        return 0 if row is None else int(row[0])
 
     def append(self, position: int, batches: Sequence[Batch]) -> None:
         """Write ``batches`` from ``position`` on, in one transaction.

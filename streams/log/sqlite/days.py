@@ -34,6 +34,29 @@ def day_of(batch: Batch) -> str:
     return utc_day(max(batch.watermark_ms, newest))
 
 
+def true_days(files: Sequence[tuple[str, int]]) -> list[str]:
+    """Return the day of each file as it turned out, after every step of the log's time.
+
+    A clock that was behind is seen by the steps forward after it; one that was ahead, by a later file of an earlier
+    day.
+
+    Args:
+        files: of each the day in its name, and by how much the log's time moved as it began, oldest first.
+
+    >>> true_days([("20261129", 0), ("20270128", 0), ("20261130", -5_000_000_000)])
+    ['20261129', '20261130', '20261130']
+    >>> true_days([("20261101", 0), ("20261129", 2_419_200_000)])
+    ['20261129', '20261129']
+    """
+    days: list[str] = []
+    later_ms = 0
+    for day, shift_ms in reversed(files):
+        moved = utc_day(day_begin_ms(day) + max(later_ms, 0))
+        days.append(min(moved, days[-1]) if days else moved)
+        later_ms += shift_ms
+    return days[::-1]
+
+
 def utc_day(at_ms: int) -> str:
     """Return ``YYYYMMDD`` of a moment.
 

@@ -59,18 +59,18 @@ BAD = [
     Bad("a word", RejectReason.NOT_JSON, b"open"),
     Bad("bytes", RejectReason.NOT_UTF8, b"\xff\xfe\x00\x01"),
     Bad("a list", RejectReason.WRONG_TYPE, b"[1, 2, 3]"),
-    Bad("a time as text", RejectReason.WRONG_TYPE, said(at_ms="now")),
+    Bad("a number as text", RejectReason.WRONG_TYPE, said(seq="two")),
     Bad("a state that is none", RejectReason.WRONG_TYPE, said(state=SECRET_NAME)),
     Bad("a number as state", RejectReason.WRONG_TYPE, said(state=1.5)),
     Bad("no place", RejectReason.WRONG_TYPE, said(place_id=None)),
     Bad("a NUL in its text", RejectReason.BAD_ID, said(event_id="e\0e")),
-    Bad("a negative time", RejectReason.OUT_OF_RANGE, said(at_ms=-1)),
+    Bad("a negative number", RejectReason.OUT_OF_RANGE, said(seq=-1)),
     Bad("a number past all", RejectReason.OUT_OF_RANGE, said(seq=2**60)),
     Bad("another version", RejectReason.UNKNOWN_VERSION, said(v=99)),
     Bad("an unknown kind", RejectReason.UNKNOWN_KIND, said(kind="door_blessed")),
     Bad("configuration", RejectReason.UNKNOWN_KIND, said(kind="device_configured")),
-    Bad("1970", RejectReason.TOO_OLD, said(at_ms=1)),
-    Bad("last month", RejectReason.TOO_OLD, said(at_ms=NOW_MS - 31 * DAY_MS)),
+    Bad("1970", RejectReason.TOO_OLD, said(at_ms=1, stored=True)),
+    Bad("last month", RejectReason.TOO_OLD, said(at_ms=NOW_MS - 31 * DAY_MS, stored=True)),
     Bad("another site's event", RejectReason.WRONG_SITE, said(site_id="s2")),
     Bad("another device's event", RejectReason.WRONG_DEVICE, said(source_id="fire-0")),
     Bad("another class's event", RejectReason.WRONG_DEVICE, msgspec.json.encode(power("e", "{me}", NOW_MS))),
@@ -107,7 +107,7 @@ def inventory() -> list[Configuration]:
     for n in range(len(BAD)):
         records.append(device(me(n), DeviceClass.GATE))
         records.append(device(f"fire-{n}", DeviceClass.SENSOR))
-    records += [device("late", DeviceClass.SENSOR), device("early", DeviceClass.SENSOR)]
+    records += [device(name, DeviceClass.SENSOR) for name in ("late", "early", "kept")]
     return records
 
 
@@ -140,6 +140,7 @@ def say_everything(port: int) -> None:
             tell(devices, replayed)
         tell(devices, alarm("early", now_ms() + 400 * DAY_MS))
         tell(devices, alarm("late", now_ms() - 20 * DAY_MS))
+        tell(devices, msgspec.structs.replace(alarm("kept", now_ms() - 20 * DAY_MS), stored=True))
         devices.confirmed(PATIENCE_S)
 
 
@@ -179,7 +180,7 @@ def in_log(folder: Path) -> dict[str, list[Event]]:
 def test_bad_input_is_refused_with_a_reason_and_good_events_become_incidents(tmp_path: Path) -> None:
     with running_community(tmp_path, inventory()) as community:
         say_everything(int(community.mqtt_url.rsplit(":", 1)[1]))
-        expected = len(BAD) + 2
+        expected = len(BAD) + 3
         wait_for(lambda: len(community.get("incidents", limit=200)["incidents"]) >= expected, "incidents")
         wait_for(lambda: len(letters(community)) >= len(BAD), "dead letters")
         check_letters(community)
@@ -189,7 +190,7 @@ def test_bad_input_is_refused_with_a_reason_and_good_events_become_incidents(tmp
         incidents = community.get("incidents", limit=200)["incidents"]
         assert community.linli.running()
     assert Counter(i["place_id"] for i in incidents) == Counter(
-        [*(f"fire-{n}" for n in range(len(BAD))), "early", "late"]
+        [*(f"fire-{n}" for n in range(len(BAD))), "early", "late", "kept"]
     )
     assert {i["scenario"] for i in incidents} == {"smoke_or_heat"}
     check_times(in_log(tmp_path))
@@ -225,19 +226,24 @@ def check_pending(listed: str) -> None:
 
 
 def check_health(health: dict[str, Any]) -> None:
-    """Everything refused is counted by reason, and what was said again; a later alarm of the same id is neither."""
+    """Everything refused is counted by reason, and what was said again; one clock is wrong.
+
+    A later alarm of the same id is neither.
+    """
     figures = health["figures"]
     refused = {name: count for name, count in figures.items() if name.startswith("refused_")}
     assert refused == {f"refused_{reason}": count for reason, count in Counter(bad.reason for bad in BAD).items()}
-    assert figures["messages_received"] == 2 * len(BAD) + 5
+    assert figures["messages_received"] == 2 * len(BAD) + 6
     assert (figures["events_doubled"], figures["ids_reused"]) == (2, 1)
-    assert (health["alarms"], health["status"]) == ([], "ok")
+    alarms = [(alarm["code"], alarm["subject"]) for alarm in health["alarms"]]
+    assert alarms in ([], [("device_clock_wrong", "s1/early")])  # it is told within seconds
 
 
 def check_times(sensors: dict[str, list[Event]]) -> None:
-    """A time in the future is brought to now and marked; one of weeks ago stays as it was said."""
-    (early,), (late,) = sensors["early"], sensors["late"]
-    assert (early.at_ms, early.future) == (early.received_ms, True)
+    """A live alarm is one of now, whatever its clock says, and marked; one that was stored weeks ago stays so."""
+    (early,), (late,), (kept,) = sensors["early"], sensors["late"], sensors["kept"]
+    assert (early.at_ms, early.future, early.untrusted) == (early.received_ms, True, True)
     assert early.device_at_ms is not None and early.device_at_ms - early.at_ms > 399 * DAY_MS
-    assert (late.future, late.device_at_ms) == (False, None)
-    assert late.received_ms - late.at_ms > 19 * DAY_MS
+    assert (late.future, late.at_ms) == (False, late.received_ms)
+    assert (kept.future, kept.device_at_ms) == (False, None)
+    assert kept.received_ms - kept.at_ms > 19 * DAY_MS

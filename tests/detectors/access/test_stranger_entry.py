@@ -289,6 +289,21 @@ def test_every_gate_of_the_door_must_be_live() -> None:
     assert not found.draft.verified
 
 
+def test_a_gate_whose_clock_cannot_be_used_proves_nothing_until_it_is_right() -> None:
+    script = Script()
+    found = judge(
+        script,
+        script.access(at(1), untrusted=True),
+        script.passage(at(2), 1),
+        script.passage(at(5), 2),
+        script.access(at(119)),
+        script.passage(at(120), 3),
+        script.passage(at(125), 4),
+    )
+    assert strangers(found) == [(5.0, "tailgating"), (125.0, "tailgating")]
+    assert [d.draft.verified for d in found] == [False, True]
+
+
 @pytest.mark.parametrize(("from_s", "to_s", "verified"), [(-100, -16, True), (-100, -14, False), (2, 50, False)])
 def test_an_interruption_around_the_passage_leaves_it_unverified(from_s: int, to_s: int, verified: bool) -> None:
     script = Script()

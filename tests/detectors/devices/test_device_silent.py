@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
 import pytest
 
-from contracts.events import DeviceConfigured, Event, Lane, ObjectLabel, SpoolMark, TrackPhase
-from contracts.findings import Phase, SubjectKind
+from contracts.batch import Batch
+from contracts.events import AnyEvent, DeviceConfigured, Event, Lane, ObjectLabel, SpoolMark, TrackPhase
+from contracts.findings import Finding, Output, Phase, SubjectKind
 from contracts.names import DeviceClass
 from detectors.devices.device_silent import DeviceSilent
+from streams.engine.engine import Engine
 from tests.detectors.builders import HOUR, MINUTE, SECOND, T0, Script
 from tests.detectors.harness import Harness, phases, run
 
@@ -129,3 +134,43 @@ def test_devices_without_a_period_and_unknown_devices_have_no_state() -> None:
     harness.feed([meter(script, after=None), *reports(script, 1_000), script.power(2_000, 1.0, meter="other")])
     assert harness.states == {}
     assert harness.found == []
+
+
+# --- device clocks: what counts is receipt ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("off", [-8 * HOUR, -HOUR, 0])
+@pytest.mark.parametrize("steps_back_at", [0, 5])
+def test_a_device_with_a_wrong_clock_is_heard_when_it_is_received(off: int, steps_back_at: int) -> None:
+    script = Script()
+    said: list[AnyEvent] = [meter(script)]
+    for n in range(1, 10):
+        clock = off if n >= steps_back_at else 0
+        said.append(msgspec.structs.replace(script.power(n * 30 * SECOND, 10.0), at_ms=T0 + n * 30 * SECOND + clock))
+    harness = EngineHarness(DeviceSilent())
+    assert harness.found(said, T0 + 9 * 30 * SECOND + AFTER - 1) == []
+    assert harness.found(said, T0 + 9 * 30 * SECOND + AFTER + 1) == [("open", T0 + 9 * 30 * SECOND + AFTER)]
+
+
+def test_what_was_stored_proves_no_life() -> None:
+    script = Script()
+    old = msgspec.structs.replace(script.power(30 * SECOND, 10.0), at_ms=T0 - HOUR, stored=True)
+    assert EngineHarness(DeviceSilent()).found([meter(script), old], T0 + AFTER + 1) == [("open", T0 + AFTER)]
+
+
+class EngineHarness:
+    """One rule in the engine itself: what its log decides up to a watermark."""
+
+    def __init__(self, rule: DeviceSilent) -> None:
+        self._rule = rule
+
+    def found(self, events: Sequence[AnyEvent], until_ms: int) -> list[tuple[str, int]]:
+        """Phase and time of each finding, a record an event."""
+        engine = Engine([self._rule], partition=0, partitions=1, log_id="log")
+        outputs: list[Output] = []
+        for position, event in enumerate(events):
+            mark_ms = min(event.received_ms - 1, until_ms)
+            outputs += engine.feed(Batch(partition=0, watermark_ms=mark_ms, events=(event,)), position)
+        bound_ms = self._rule.max_out_of_orderness_ms
+        outputs += engine.feed(Batch(partition=0, watermark_ms=until_ms + bound_ms), len(events))
+        return [(str(f.phase), f.decided_ms) for f in outputs if isinstance(f, Finding)]

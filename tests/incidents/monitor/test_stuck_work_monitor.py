@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.errors import Transient
 from contracts.findings import Phase
 from contracts.incidents import AlertAction
 from delivery.recording_receiver import RecordingReceiver
@@ -68,6 +69,32 @@ def test_what_is_said_again_while_it_lasts_is_cleared_when_it_no_longer_is(
         auditor.step()
         assert post.alarms() == [code]
     post.clock.advance(1)
+    auditor.step()
+    assert post.alarms() == []
+
+
+def test_what_other_rooms_tell_is_raised_while_it_lasts(tmp_path: Path) -> None:
+    post = Post(tmp_path, RecordingReceiver("hook"))
+    faults: list[tuple[str, str]] = [("s1/smoke-1", "at_ms 11000: never set since it started (1970)?")]
+    away = False
+
+    def tell() -> list[tuple[str, str]]:
+        if away:
+            raise Transient("the inventory is away")
+        return faults
+
+    told = {AlarmCode.DEVICE_CLOCK_WRONG: tell}
+    auditor = StuckWorkMonitor(post.store, ["hook"], told=told, clock_ms=post.clock)
+    assert [(item.subject, item.detail) for item in auditor.step()] == faults
+    auditor.step()
+    with post.store.read() as connection:
+        assert [(a.code, a.subject, a.times) for a in standing_alarms(connection)] == [
+            (AlarmCode.DEVICE_CLOCK_WRONG, "s1/smoke-1", 1)
+        ]
+    away = True
+    auditor.step()
+    assert post.alarms() == ["device_clock_wrong"]
+    away, faults = False, []
     auditor.step()
     assert post.alarms() == []
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.batch import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, encode_batch
+from contracts.batch import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, encode_batch, shift_of
+from contracts.durations import DAY_MS
+from contracts.events import ClockStepped, event_header
 from ingest.pipeline.batcher import (
     BUSY_BEAT_MS,
     BUSY_FOR_MS,
@@ -199,3 +202,47 @@ def test_everything_comes_out_once_in_order_and_no_watermark_runs_ahead(steps: l
     marks = [cut.batch.watermark_ms for cut in cuts if cut.batch is not None]
     assert marks == sorted(marks)
     assert out == list(range(1, n + 1))
+
+
+# --- steps of the log's time ------------------------------------------------------------------------------------------
+
+
+def _told(at_ms: int, shift_ms: int) -> ClockStepped:
+    header = event_header("s1", "ingest", "s1", at_ms, f"shift-{at_ms}")
+    return ClockStepped(**header, received_ms=at_ms, step_ms=shift_ms, shift_ms=shift_ms)
+
+
+@pytest.mark.parametrize("by_ms", [-60 * DAY_MS, 5 * 3_600_000])
+def test_what_is_not_cut_yet_lies_behind_the_step_and_on_the_new_time(by_ms: int) -> None:
+    batcher: Batcher[int] = Batcher(0, NOW_MS)
+    batcher.add(door("a", received_ms=NOW_MS), 1, NOW_MS)
+    batcher.mark(NOW_MS)
+    before = _cut(batcher, NOW_MS + COLLECT_MS)
+    batcher.add(smoke("b", at_ms=NOW_MS + 55), 2, NOW_MS + 60)  # while that is under way
+    batcher.follow(3, NOW_MS + 61)
+    batcher.mark(NOW_MS + 62)
+    batcher.shift(by_ms, [_told(NOW_MS + 70 + by_ms, by_ms)], 4, NOW_MS + 70)
+    batcher.add(door("c", received_ms=NOW_MS + 80 + by_ms), 5, NOW_MS + 80)
+    assert batcher.cut(NOW_MS + 100) is None
+    batcher.appended()
+    after = _cut(batcher, NOW_MS + 100)
+    assert before.batch is not None
+    assert after.batch is not None
+    assert (before.batch.watermark_ms, before.receipts) == (NOW_MS, [1])
+    assert (after.batch.watermark_ms, after.receipts) == (NOW_MS + 62 + by_ms, [4, 2, 3, 5])
+    assert shift_of(after.batch) == by_ms
+    assert [event.event_id for event in after.batch.events[1:]] == ["b", "c"]
+    assert after.batch.events[1].at_ms == NOW_MS + 55 + by_ms
+
+
+def test_a_batch_that_says_no_time_says_none_after_a_step() -> None:
+    batcher: Batcher[int] = Batcher(0, NOW_MS)
+    batcher.shift(-DAY_MS, [_told(NOW_MS - DAY_MS, -DAY_MS)], 1, NOW_MS)
+    cut = _cut(batcher, NOW_MS + COLLECT_MS)
+    assert cut.batch is not None
+    assert cut.batch.watermark_ms == 0
+    batcher.appended()
+    batcher.mark(NOW_MS + 60)
+    cut = _cut(batcher, NOW_MS + 2_000)
+    assert cut.batch is not None
+    assert cut.batch.watermark_ms == NOW_MS + 60 - DAY_MS

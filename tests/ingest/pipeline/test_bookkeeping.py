@@ -145,11 +145,23 @@ def test_it_stands_still_over_a_disconnection_and_for_foreign_probes() -> None:
     assert watermark.returned(Probe("me", NOW_MS, 99)) is None
     assert watermark.returned(Probe("before", NOW_MS - 5, 1)) is None
     assert watermark.mark_ms == 0
+    watermark.returned(watermark.send(NOW_MS + 500))
     assert watermark.returned(Probe("after", NOW_MS + 5, 1)) == TakenOver("after", NOW_MS + 5)
+
+
+def test_who_takes_a_session_over_with_its_clock_behind_still_is_the_later_one() -> None:
+    before, after = Watermark("a", NOW_MS), Watermark("b", NOW_MS - 60 * 86_400_000)
+    before.returned(before.send(NOW_MS))
+    assert after.returned(before.send(NOW_MS)) is None  # the retained probe that it finds
+    after.returned(after.send(NOW_MS))
+    gave_way = before.returned(after.send(NOW_MS))
+    assert gave_way == TakenOver("b", NOW_MS + 1)
 
 
 def test_of_two_owners_exactly_one_gives_way() -> None:
     one, two = Watermark("a", NOW_MS), Watermark("b", NOW_MS)
+    for watermark in (one, two):
+        watermark.returned(watermark.send(NOW_MS))
     gave_way = [one.returned(two.send(NOW_MS)) is not None, two.returned(one.send(NOW_MS)) is not None]
     assert sorted(gave_way) == [False, True]
 
@@ -163,16 +175,71 @@ def test_probes_under_way_are_bounded_and_the_newest_count() -> None:
     assert watermark.mark_ms == NOW_MS + MAX_OUTSTANDING + 9
 
 
-def test_a_step_of_the_wall_clock_is_told_and_followed_slowly() -> None:
+DAY_MS = 86_400_000
+
+
+def _follow(clock: IngestClock, off_ms: int, from_s: int, to_s: int) -> list[tuple[int, int]]:
+    """Look at it each second, follow where it is due; when, and by how much."""
+    shifts = []
+    for second in range(from_s, to_s):
+        clock.read(NOW_MS + second * 1_000 + off_ms, second * 1_000)
+        if clock.due_shift_ms():
+            shifts.append((second, clock.due_shift_ms()))
+            clock.shift(clock.due_shift_ms())
+    return shifts
+
+
+@pytest.mark.parametrize("off_ms", [-60 * DAY_MS, -5 * 3_600_000, -3_000, 3_000, 5 * 3_600_000, 60 * DAY_MS])
+def test_the_logs_time_follows_a_step_within_seconds_and_the_line_goes_on(off_ms: int) -> None:
     clock = IngestClock(NOW_MS, 0)
-    assert clock.read(NOW_MS + 1_000, 1_000) == NOW_MS + 1_000
-    assert clock.take_steps() == []
-    after = clock.read(NOW_MS + 3_602_000, 2_000)
-    assert after == NOW_MS + 2_050
-    assert clock.take_steps() == [3_600_000]
-    assert clock.take_steps() == []
-    assert clock.read(NOW_MS - 3_000_000, 3_000) - after == 950
-    assert len(clock.take_steps()) == 1
+    assert _follow(clock, 0, 0, 10) == []
+    assert _follow(clock, off_ms, 10, 30) == [(15, off_ms)]
+    line_ms = clock.read(NOW_MS + 30_000 + off_ms, 30_000)
+    assert abs(line_ms - (NOW_MS + 30_000)) < 500
+    assert line_ms + clock.offset_ms == pytest.approx(NOW_MS + 30_000 + off_ms, abs=500)
+    assert _follow(clock, 0, 31, 60) == [(36, -off_ms)]
+    assert len(clock.take_steps()) == 2
+
+
+def test_a_small_step_is_slewed_and_a_clock_that_does_not_settle_is_not_followed() -> None:
+    clock = IngestClock(NOW_MS, 0)
+    assert _follow(clock, 1_900, 1, 60) == []
+    assert clock.read(NOW_MS + 61_900, 60_000) == NOW_MS + 61_900
+    for second in range(61, 90):
+        clock.read(NOW_MS + second * 1_000 + second % 2 * 3_600_000, second * 1_000)
+        assert clock.due_shift_ms() == 0
+
+
+def test_a_start_with_the_clock_behind_the_log_takes_its_word_and_doubts_it() -> None:
+    clock = IngestClock(NOW_MS, 0, last_ms=NOW_MS + DAY_MS)
+    line_ms = clock.read(NOW_MS, 0)
+    assert line_ms == NOW_MS + DAY_MS + 1
+    assert line_ms + clock.offset_ms == NOW_MS
+    assert clock.doubt() == f"{DAY_MS} ms behind the log's newest time"
+    assert _follow(clock, DAY_MS + 5_000, 1, 10) == [(6, DAY_MS + 5_000)]
+    assert clock.doubt() == ""
+
+
+def test_nobody_corrects_a_clock_for_an_hour_and_it_is_taken_for_right() -> None:
+    clock = IngestClock(NOW_MS, 0, last_ms=NOW_MS + 60 * DAY_MS)
+    assert clock.doubt()
+    clock.read(NOW_MS + 3_601_000, 3_601_000)
+    assert clock.doubt() == ""
+
+
+@pytest.mark.parametrize("last_ms", [0, NOW_MS - 60_000])
+def test_a_clock_of_1970_is_not_followed_until_it_is_right(last_ms: int) -> None:
+    made_ms = NOW_MS - 300 * DAY_MS
+    clock = IngestClock(7_000, 0, floor_ms=made_ms, last_ms=last_ms)
+    began_ms = clock.read(7_000, 0)
+    assert began_ms == max(made_ms, last_ms + 1)
+    assert clock.doubt()
+    assert [clock.read(7_000 + n * 1_000, n * 1_000) for n in range(1, 4)] == [began_ms + n * 1_000 for n in (1, 2, 3)]
+    assert clock.due_shift_ms() == 0
+    shifts = _follow(clock, 0, 4, 20)
+    assert len(shifts) == 1
+    assert clock.read(NOW_MS + 20_000, 20_000) + clock.offset_ms == pytest.approx(NOW_MS + 20_000, abs=1_500)
+    assert clock.doubt() == ""
 
 
 @given(st.lists(st.tuples(st.integers(0, 5_000), st.integers(-10_000, 15_000)), max_size=80))

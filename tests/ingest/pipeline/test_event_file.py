@@ -41,7 +41,7 @@ def test_devices_without_a_record_are_counted_and_skipped() -> None:
 
 def test_the_clock_rules_run_on_the_files_own_time() -> None:
     future = access("e2", 60_000, received_ms=2_000)
-    ancient = access("e3", -31 * 86_400_000, received_ms=3_000)
+    ancient = access("e3", -31 * 86_400_000, received_ms=3_000, stored=True)
     events, source = _read(_lines(_RECORD, future, ancient))
     assert [(e.at_ms, e.device_at_ms, e.future) for e in events[1:]] == [(T0 + 2_000, T0 + 60_000, True)]
     assert list(source.refused) == [RejectReason.TOO_OLD]

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from contracts.errors import RejectReason
-from contracts.events import Event, Lane
+from contracts.events import DeviceStateChanged, Event, Lane
 from contracts.names import partition_of
 from ingest.pipeline.acks import PendingPuback
 from ingest.pipeline.lane_guard import LaneKey
@@ -24,6 +24,7 @@ from ingest.pipeline.pipeline import (
 from ingest.settings import ShardSettings
 from tests.ingest.builders import NOW_MS, community, door, power, row, smoke, wire
 
+STATE = "linli/v1/s1/meter/m1/state"
 GATE, METER, BOX = "linli/v1/s1/gate/g1/evt", "linli/v1/s1/meter/m1/tele", "linli/v1/s1/edge/b1/evt"
 LANE = LaneKey("s1", "b1", "sp1", Lane.LIVE)
 
@@ -58,7 +59,7 @@ def test_a_good_event_is_accepted_with_the_time_of_its_acceptance() -> None:
         ("linli/v1/S 1/gate/g1/evt", b"{}", RejectReason.BAD_ID),
         (GATE, b"\x00", RejectReason.NOT_JSON),
         ("linli/v1/s1/gate/g9/evt", wire(door(source_id="g9")), RejectReason.NOT_CONFIGURED),
-        (GATE, wire(door(at_ms=1)), RejectReason.TOO_OLD),
+        (GATE, wire(door(at_ms=1, stored=True)), RejectReason.TOO_OLD),
     ],
 )
 def test_bad_input_is_refused_and_its_puback_still_owed(topic: str, payload: bytes, reason: RejectReason) -> None:
@@ -242,7 +243,7 @@ def test_a_row_whose_predecessors_are_missing_is_not_taken_until_they_came() -> 
 
 def test_a_refused_row_is_answered_in_its_lane_or_the_lane_would_stick() -> None:
     pipeline = _pipeline()
-    ancient = _say(pipeline, row(1, at_ms=1), BOX)
+    ancient = _say(pipeline, row(1, at_ms=1, stored=True), BOX)
     unreadable = _take(pipeline, BOX, wire(row(2, first=1)).replace(b"0.9", b'"high"'))
     assert isinstance(ancient, Refused)
     assert isinstance(unreadable, Refused)
@@ -255,3 +256,38 @@ def test_only_a_box_itself_can_have_its_bad_rows_answered() -> None:
     outcome = _take(_pipeline(), "linli/v1/s1/edge/b2/evt", forged)
     assert isinstance(outcome, Refused)
     assert outcome.pending_ack.row is None
+
+
+@pytest.mark.parametrize("at_ms", [0, 11_000, NOW_MS // 1_000, NOW_MS * 1_000, "noon"])
+def test_an_alarm_with_an_impossible_clock_is_taken_now(at_ms: object) -> None:
+    fields = {**msgspec.json.decode(wire(smoke())), "at_ms": at_ms}
+    outcome = _take(_pipeline(), "linli/v1/s1/sensor/smoke-1/evt", msgspec.json.encode(fields))
+    assert isinstance(outcome, Accepted)
+    assert (outcome.event.at_ms, outcome.event.received_ms, outcome.event.untrusted) == (NOW_MS, NOW_MS, True)
+
+
+def changed(*, online: bool) -> DeviceStateChanged:
+    """A meter, or its last will, says whether it is connected."""
+    return DeviceStateChanged(
+        event_id="st", site_id="s1", source_id="m1", place_id="room-1", at_ms=NOW_MS, online=online
+    )
+
+
+RETAINED = {
+    "an alarm": ("linli/v1/s1/sensor/smoke-1/evt", smoke()),
+    "a reading": (METER, power()),
+    "offline": (STATE, changed(online=False)),
+    "online": (STATE, changed(online=True)),
+    "a row of a box": (BOX, row(1)),
+}
+
+
+@pytest.mark.parametrize(("topic", "event"), RETAINED.values(), ids=RETAINED)
+def test_retained_messages_are_state_of_unknown_age_and_go_nowhere(topic: str, event: Event) -> None:
+    pipeline = _pipeline()
+    arrival = Arrival(topic, wire(event), 1, 7, retain=True, connection=1)
+    outcome = pipeline.take(arrival, PendingPuback(7, 1), NOW_MS, timely=True)
+    assert isinstance(outcome, Skipped)
+    assert (outcome.reason, outcome.pending_ack.receipt) == (SkipReason.RETAINED, PendingPuback(7, 1))
+    assert pipeline.clocks.records() == []
+    assert isinstance(_say(pipeline, event, topic), Accepted)  # said now, the same counts

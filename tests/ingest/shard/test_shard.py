@@ -15,6 +15,7 @@ import pytest
 from contracts.batch import Batch
 from contracts.errors import ConfigurationError, Permanent, RejectReason
 from contracts.events import (
+    ClockStepped,
     ConfigurationRecord,
     DeviceStateChanged,
     DoorChanged,
@@ -30,11 +31,14 @@ from ingest.session.session import MqttSession
 from ingest.settings import ShardSettings
 from ingest.shard.housekeeping import Housekeeping
 from ingest.shard.recording import RecordingLog
+from inventory.clocks import ClockRecord
 from streams.engine.engine import Engine
 from tests.ingest.builders import device, door, power, row, smoke, wire
 from tests.ingest.clients import PATIENCE_S, Box, Devices, Listener, wait_until
 from tests.ingest.shards import RunningShard, now_ms, running_shard
 from tests.support.broker import mosquitto, running_broker
+
+SMOKE = "linli/v1/s1/sensor/smoke-1/evt"
 
 pytestmark = pytest.mark.service
 
@@ -107,7 +111,7 @@ BAD: list[tuple[str, bytes, RejectReason]] = [
     ("linli/v1/s1/gate/g1/evt", b"\xff", RejectReason.NOT_UTF8),
     ("linli/v1/s1/gate/g1/evt", wire(door()).replace(b"door_changed", b"teapot"), RejectReason.UNKNOWN_KIND),
     ("linli/v1/s1/gate/g1/evt", wire(door()).replace(b'"open"', b"1"), RejectReason.WRONG_TYPE),
-    ("linli/v1/s1/gate/g1/evt", wire(door(at_ms=0)), RejectReason.TOO_OLD),
+    ("linli/v1/s1/gate/g1/evt", wire(door(at_ms=0, stored=True)), RejectReason.TOO_OLD),
     ("linli/v1/s1/gate/g1/evt", wire(door(source_id="g2")), RejectReason.WRONG_DEVICE),
     ("linli/v1/s2/gate/g1/evt", wire(door()), RejectReason.WRONG_SITE),
     ("linli/v1/s1/gate/g9/evt", wire(door(source_id="g9")), RejectReason.NOT_CONFIGURED),
@@ -344,15 +348,87 @@ def test_a_last_will_is_an_event_of_now(broker: Broker, tmp_path: Path) -> None:
     assert event.device_at_ms == will.at_ms
 
 
-def test_a_start_below_the_logs_last_watermark_waits(broker: Broker, tmp_path: Path) -> None:
+def test_retained_messages_are_passed_over_and_what_waited_for_us_is_not(broker: Broker, tmp_path: Path) -> None:
+    """A broker gives a new subscriber its retained messages; one that comes back, what was said meanwhile."""
+    with Devices(broker.port) as devices:
+        for topic, event in (
+            (SMOKE, smoke("old", at_ms=now_ms() - 86_400_000)),
+            ("linli/v1/s1/meter/m1/state", _offline("m1")),
+        ):
+            devices.client.publish(topic, wire(event), qos=1, retain=True).wait_for_publish(PATIENCE_S)
+        log = RecordingLog()
+        with running_shard(broker.url, log, tmp_path, client_id="retained") as running:
+            passed_over = running.shard.counters
+            assert wait_until(lambda: passed_over.value("linli_ingest_skipped_total", reason="retained") >= 2)
+            devices.say(smoke("now", at_ms=now_ms()))
+            assert log.wait_for(1, PATIENCE_S, EnvironmentSampled)
+        devices.client.publish(SMOKE, wire(smoke("meanwhile", at_ms=now_ms())), qos=1, retain=True)
+        devices.say(smoke("away", at_ms=now_ms()))
+        devices.confirmed()
+        with running_shard(broker.url, log, tmp_path, client_id="retained"):
+            assert wait_until(lambda: {"meanwhile", "away"} <= {e.event_id for e in log.events()})
+    said = {e.event_id for e in log.events() if isinstance(e, EnvironmentSampled | DeviceStateChanged)}
+    assert said == {"now", "meanwhile", "away"}
+
+
+def test_clocks_and_their_faults_outlive_the_process(broker: Broker, tmp_path: Path) -> None:
+    skewed = ClockRecord(site_id="s1", speaker="g1", skew_ms=8 * 3_600_000, measured_ms=now_ms())
+    log = RecordingLog()
+    with running_shard(broker.url, log, tmp_path, client_id="clocks") as running, Devices(broker.port) as devices:
+        devices.say(smoke("unset", at_ms=11_000))
+        assert wait_until(lambda: bool(running.inventory.clocks.of_devices()))
+        running.inventory.clocks.put([skewed])
+    with running_shard(broker.url, log, tmp_path, client_id="clocks") as running, Devices(broker.port) as devices:
+        devices.say(door("behind", at_ms=now_ms() - 8 * 3_600_000))
+        devices.say(smoke("right", at_ms=now_ms()))
+        assert wait_until(lambda: {"behind", "right"} <= {e.event_id for e in log.events()})
+        assert wait_until(lambda: [clock.fault for clock in running.inventory.clocks.of_devices()] == ["", ""])
+    told = {e.event_id: e for e in log.events()}
+    assert (told["unset"].at_ms, told["unset"].untrusted) == (told["unset"].received_ms, True)
+    assert told["behind"].received_ms - told["behind"].at_ms < 10_000
+    assert (told["behind"].untrusted, told["behind"].stored) == (False, False)
+    assert running.inventory.clocks.of_devices()[0] == skewed
+
+
+def _offline(device_id: str) -> DeviceStateChanged:
+    return DeviceStateChanged(
+        event_id="will", site_id="s1", source_id=device_id, place_id="room-1", at_ms=now_ms(), online=False
+    )
+
+
+def test_a_start_a_moment_below_the_logs_time_goes_on_behind_it(broker: Broker, tmp_path: Path) -> None:
     ahead_ms = now_ms() + 1_500
     log = RecordingLog(last_ms=ahead_ms)
-    with running_shard(broker.url, log, tmp_path, client_id="wait"):
-        assert now_ms() > ahead_ms
+    with running_shard(broker.url, log, tmp_path, client_id="moment"):
         assert log.wait_for(1, PATIENCE_S, IngestInterrupted)
+        assert wait_until(lambda: log.last_watermark_ms() > ahead_ms)
     interrupted = next(e for e in log.events() if isinstance(e, IngestInterrupted))
     assert (interrupted.at_ms, interrupted.from_ms, interrupted.site_id) == (ahead_ms, ahead_ms, "s1")
     assert interrupted.to_ms > ahead_ms
+    assert not [e for e in log.events() if isinstance(e, ClockStepped)]
+
+
+def test_a_start_sixty_days_below_the_logs_time_steps_back_at_once(broker: Broker, tmp_path: Path) -> None:
+    days_ms = 60 * 86_400_000
+    log = RecordingLog(last_ms=now_ms() + days_ms)
+    with running_shard(broker.url, log, tmp_path, client_id="behind") as running, Devices(broker.port) as devices:
+        devices.say(smoke("now", at_ms=now_ms()))
+        assert log.wait_for(1, PATIENCE_S, EnvironmentSampled)
+        assert wait_until(lambda: _said_and_trusted(devices, log))  # a device told the same time
+        assert wait_until(lambda: 0 < log.last_watermark_ms() < now_ms() + 60_000)
+        assert wait_until(lambda: bool(running.inventory.clocks.of_hosts()))
+        (clock,) = running.inventory.clocks.of_hosts().values()
+    said = log.events()
+    assert isinstance(said[0], ClockStepped)
+    assert abs(said[0].shift_ms + days_ms) < 60_000
+    alarm = next(event for event in said if isinstance(event, EnvironmentSampled))
+    assert abs(alarm.received_ms - now_ms()) < 60_000
+    assert clock.step_ms == said[0].shift_ms
+
+
+def _said_and_trusted(devices: Devices, log: RecordingLog) -> bool:
+    devices.say(door(f"at {now_ms()}", at_ms=now_ms()))
+    return any(isinstance(event, DoorChanged) and not event.untrusted for event in log.events())
 
 
 def test_a_broker_that_comes_back_is_one_interruption_during_which_time_stands(tmp_path: Path, turns: Turns) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from contracts.batch import Batch
 from contracts.durations import DAY_MS
 from contracts.errors import ConfigurationError, LogBroken
-from contracts.events import DeviceConfigured
+from contracts.events import ClockStepped, DeviceConfigured, event_header
 from streams.archive.archive import Archive
 from streams.archive.archiver import Archiver
 from streams.archive.catalogue import ArchiveCatalogue, Segment
@@ -85,6 +86,33 @@ def test_a_day_alone_begins_with_the_configuration_in_force(folder: Path, archiv
     assert {type(row) for row in first_part.records} > {DeviceConfigured}
     alone = list(run_segments([segment_file(archive.path(second))], archive.keys, RULES))
     assert alone
+
+
+@pytest.mark.parametrize("by_ms", [-60 * DAY_MS, -3_600_000, 3_600_000])
+def test_a_log_whose_time_stepped_is_archived_whole_and_once(folder: Path, archive: Archive, by_ms: int) -> None:
+    log, life = DayLog(folder / "log"), _life()
+    half = len(life) // 2
+    at_ms = max(batch.watermark_ms for batch in life[:half]) + by_ms
+    header = event_header("s1", "ingest", "s1", at_ms, "step")
+    step = ClockStepped(**header, received_ms=at_ms, step_ms=by_ms, shift_ms=by_ms)
+    for one in (*life[:half], Batch(partition=0, watermark_ms=at_ms, events=(step,)), *moved(life[half:], by_ms)):
+        log.append([one])
+    for _ in range(70):
+        next_day(log)
+    archive_all(archive, log)
+    log.close()
+    there = [event.event_id for one in life for event in one.events]
+    kept = [
+        event.event_id
+        for segment in archive.catalogue.segments()
+        for part in archive.read(segment)
+        if isinstance(part, BatchesPart)
+        for one in part.batches
+        for event in one.events
+        if event.event_id != "step"
+    ]
+    assert Counter(kept) == Counter(there)
+    assert archive.catalogue.open_days(log.identity(), 0, ended=False) == []
 
 
 # --- killed anywhere --------------------------------------------------------------------------------------------------

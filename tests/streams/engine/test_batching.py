@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.batch import Batch, encode_batch
-from contracts.events import AnyEvent
+from contracts.durations import DAY_MS
+from contracts.events import AnyEvent, ClockStepped, event_header
 from contracts.findings import Finding, Rejudge
 from contracts.names import partition_of
 from streams.engine.batching import batches_of
@@ -115,3 +117,19 @@ def test_a_long_file_gives_the_same_in_one_partition_and_in_24(seed: int) -> Non
     one, many = (list(map(bare, run_file(events, small_rules(), partitions=n))) for n in (1, 24))
     assert one == many
     assert {type(output) for output in one} == {Finding, Rejudge}
+
+
+def test_a_step_of_the_logs_time_begins_another_slice_in_a_file() -> None:
+    step = _step(15_000 - DAY_MS, -DAY_MS)
+    other = msgspec.structs.replace(step, event_id="again", site_id="s2")
+    events: list[AnyEvent] = [access("a", 0), step, other, access("b", 20_000 - DAY_MS)]
+    assert _shape(list(batches_of(events, 1))) == [
+        (0, 15_000, ["a"]),
+        (0, 20_000 - DAY_MS, ["step", "again"]),
+        (0, 30_000 - DAY_MS, ["b"]),
+    ]
+
+
+def _step(at: int, shift_ms: int) -> ClockStepped:
+    header = event_header("s1", "ingest", "s1", T0 + at, "step")
+    return ClockStepped(**header, received_ms=T0 + at, step_ms=shift_ms, shift_ms=shift_ms)

@@ -16,7 +16,7 @@ from streams.engine.engine import Engine, SnapshotAnchor
 from streams.engine.manifest import decode_manifest
 from streams.engine.shared_buffers import SharedBuffers, fold, unfold
 from streams.engine.snapshot import SnapshotRow, decode_row
-from tests.streams.golden import GOLDEN_ROW
+from tests.streams.golden import GOLDEN_ROW, GOLDEN_SHARED_ROW, GOLDEN_SHIFTED_ROW
 from tests.streams.rules import RULES, Held, Silence
 from tests.streams.support import (
     T0,
@@ -70,6 +70,21 @@ def test_a_row_of_schema_1_can_still_be_read() -> None:
         "silence": ["d1"],
     }
     assert (sorted(content.dedup.ids), list(content.dedup.lanes)) == (["c1", "d1", "ingest"], ["box1"])
+    assert list(content.rejudging.windows) == ["box1/sp1"]
+
+
+def test_a_row_of_schema_2_can_still_be_read() -> None:
+    content = decode_row(GOLDEN_SHARED_ROW)
+    assert (content.site_id, content.position, content.offset_ms) == ("s1", 2, 0)
+    assert [[event.event_id for event in row.events] for row in content.groups] == [[], [], ["b1", "p1"]]
+    assert list(content.rejudging.windows) == ["box1/sp1"]
+
+
+def test_a_row_of_schema_3_can_still_be_read() -> None:
+    content = decode_row(GOLDEN_SHIFTED_ROW)
+    assert (content.v, content.site_id, content.position, content.offset_ms) == (3, "s1", 3, -18_000_000)
+    assert [[event.event_id for event in row.events] for row in content.groups] == [[], [], ["b1", "p1", "b2"]]
+    assert content.dedup.shifted_ms == -18_000_000
     assert list(content.rejudging.windows) == ["box1/sp1"]
 
 

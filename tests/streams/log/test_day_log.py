@@ -8,8 +8,9 @@ import pytest
 
 from contracts.batch import Batch, decode_batch
 from contracts.errors import ConfigurationError, LogBroken, Permanent
-from contracts.events import DeviceReported
-from streams.log.sqlite.day_log import DayLog
+from contracts.events import ClockStepped, DeviceReported, event_header
+from streams.log.sqlite.day_file import DayFile
+from streams.log.sqlite.day_log import DayLog, read_days
 from streams.log.sqlite.days import DayPlan, LogDay, plan_days
 
 DAY_MS = 86_400_000
@@ -174,3 +175,66 @@ def _plan(*, oldest: str = "0", max_bytes: int = 0, **needed: int) -> DayPlan:
 )
 def test_days_go_by_age_and_by_size_unless_somebody_still_reads_them(plan: DayPlan, expected: DayPlan) -> None:
     assert plan == expected
+
+
+# --- steps of the log's time ------------------------------------------------------------------------------------------
+
+
+def _step(at_ms: int, shift_ms: int) -> Batch:
+    header = event_header("s1", "ingest", "s1", at_ms, f"shift-{at_ms}")
+    step = ClockStepped(**header, received_ms=at_ms, step_ms=shift_ms, shift_ms=shift_ms)
+    return Batch(partition=0, watermark_ms=at_ms, events=(step,))
+
+
+def test_a_log_whose_time_went_back_goes_on_in_another_file(tmp_path: Path) -> None:
+    log = DayLog(tmp_path)
+    for day in (1, 2, 62):  # a start with the clock sixty days ahead
+        log.append([_batch(day * DAY_MS, "a")])
+    log.append([_step(2 * DAY_MS + 5, -60 * DAY_MS)])
+    log.append([_batch(2 * DAY_MS + 10, "b")])
+    log.append([_batch(3 * DAY_MS, "c")])
+    names = ["log-19700102.db", "log-19700103.db", "log-19700304.db", "log-19700103-2.db", "log-19700104.db"]
+    for _ in range(2):
+        assert [(day.name, day.end) for day in log.days()] == list(zip(names, (1, 2, 3, 5, 6), strict=True))
+        assert [day.day for day in log.days()] == ["19700102", "19700103", "19700103", "19700103", "19700104"]
+        assert log.last_watermark_ms() == 3 * DAY_MS
+        records = [record for position in (0, 1, 2, 3, 5) for record in log.read(position, 9)]
+        assert [record.position for record in records] == list(range(6))
+        log.close()
+        log = DayLog(tmp_path)
+    log.close()
+    assert [record.position for _, record in read_days(tmp_path)] == list(range(6))
+
+
+def test_a_clock_that_was_behind_does_not_shorten_how_long_its_days_are_kept(tmp_path: Path) -> None:
+    log = DayLog(tmp_path)
+    log.append([_batch(100 * DAY_MS, "a")])
+    log.append([_step(40 * DAY_MS, -60 * DAY_MS)])
+    log.append([_step(100 * DAY_MS + 5, 60 * DAY_MS)])
+    assert [day.day for day in log.days()] == ["19700411"] * 3
+
+
+def test_an_emptied_first_file_is_loud_and_stays_as_it_is(tmp_path: Path) -> None:
+    log = DayLog(tmp_path)
+    for day in range(3):
+        log.append([_batch(day * DAY_MS, "a")])
+    log.close()
+    (tmp_path / "log-19700101.db").write_bytes(b"")
+    with pytest.raises(LogBroken, match=r"log-19700101\.db is empty"):
+        DayLog(tmp_path)
+    assert (tmp_path / "log-19700101.db").exists()
+
+
+@pytest.mark.parametrize("readonly", [True, False])
+def test_a_file_of_an_earlier_day_that_was_never_finished_is_made_again(tmp_path: Path, *, readonly: bool) -> None:
+    log = DayLog(tmp_path)
+    log.append([_batch(62 * DAY_MS, "a")])
+    log._files[-1].announce("log-19700103.db")
+    log.close()
+    DayFile(tmp_path / "log-19700103.db").close()  # killed before its first transaction
+    opened = DayLog(tmp_path, readonly=readonly)
+    assert [day.name for day in opened.days()] == ["log-19700304.db"]
+    if not readonly:
+        opened.append([_step(2 * DAY_MS, -60 * DAY_MS)])
+        assert [day.name for day in opened.days()] == ["log-19700304.db", "log-19700103.db"]
+    opened.close()

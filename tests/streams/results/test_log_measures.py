@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.batch import Batch
-from contracts.events import DeviceReported, DeviceStateChanged, Event, PowerSampled
+from contracts.events import (
+    ClockStepped,
+    DeviceReported,
+    DeviceStateChanged,
+    Event,
+    PowerSampled,
+    event_header,
+)
 from contracts.names import DeviceClass
 from contracts.places import Place, PlaceKind, PlaceUse
 from streams.results.catalogue import CATALOGUE, FieldKind
@@ -193,3 +200,16 @@ def test_every_point_is_in_the_catalogue_with_its_tags_and_types() -> None:
         for name, value in p.fields.items():
             assert isinstance(value, kinds[known.fields[name].kind]), (p.measurement, name, value)
             assert isinstance(value, bool) == (known.fields[name].kind is FieldKind.BOOLEAN)
+
+
+@pytest.mark.parametrize("by_ms", [-60 * 86_400_000, 5 * 3_600_000])
+def test_after_a_step_of_the_logs_time_points_come_as_before_it(by_ms: int) -> None:
+    life = Life()
+    life.feed(batch(1, sample(0, 5)), batch(59))
+    header = event_header("s1", "ingest", "s1", T + 59_000 + by_ms, "step")
+    step = ClockStepped(**header, received_ms=T + 59_000 + by_ms, step_ms=by_ms, shift_ms=by_ms)
+    life.feed(Batch(partition=0, watermark_ms=T + 59_000 + by_ms, events=(step,)))
+    assert life.measures.time_ms == T + 59_000 + by_ms
+    later = T + 125_000 + by_ms
+    hops = _of(life.feed(Batch(partition=0, watermark_ms=later)), "hops")
+    assert [hop.at_ns // 60_000_000_000 for hop in hops] == [(T + 59_000 + by_ms) // 60_000]

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from app.operations.migration.rehash import SourcePartition, rehashed
 from contracts.batch import Batch, encode_batch
+from contracts.events import ClockStepped, event_header
 from contracts.findings import Output
 from contracts.names import partition_of
 from streams.engine.engine import Engine
 from tests.app.operations.migration.test_log_copy import MemoryPartition
+from tests.streams.archive.support import moved
 from tests.streams.histories import SITES, history
 from tests.streams.rules import small_rules
 from tests.streams.support import batch, by_site, passage
@@ -89,3 +91,25 @@ def test_what_the_rules_have_passed_over_is_left_out() -> None:
     given_up = [msgspec.structs.replace(sources[0], skipped=frozenset({3})), sources[1]]
     assert [e.event_id for record in rehashed(sources, 4) for e in record.events] == ["e1", "e4"]
     assert [e.event_id for record in rehashed(given_up, 4) for e in record.events] == ["e1"]
+
+
+@pytest.mark.parametrize("by_ms", [-60 * 86_400_000, 5 * 3_600_000])
+@pytest.mark.parametrize("new", [1, 3])
+def test_a_log_whose_time_stepped_steps_in_every_new_partition(by_ms: int, new: int) -> None:
+    life = lived(7, 0, 1)
+    at = len(life) // 2
+    at_ms = max(record.watermark_ms for record in life[:at]) + by_ms
+    told = tuple(
+        ClockStepped(
+            **event_header(site_id, "ingest", site_id, at_ms, f"step-{site_id}"),
+            received_ms=at_ms,
+            step_ms=by_ms,
+            shift_ms=by_ms,
+        )
+        for site_id in sites_at_home(0, 1, len(SITES))
+    )
+    log = [*life[:at], Batch(partition=0, watermark_ms=at_ms, events=told), *moved(life[at:], by_ms)]
+    copied = divided(list(rehashed(sources_of([log]), new)), new)
+    found = judged([log])
+    assert sum(map(len, found.values())) > 10
+    assert judged(copied) == found
