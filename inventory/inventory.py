@@ -24,9 +24,10 @@ from contracts.events import (
     SiteConfigured,
     VisitorRegistered,
 )
-from inventory import numbers, row_sums
+from inventory import notice_rows, numbers, row_sums
 from inventory.last_seen import LastSeen
 from inventory.last_seen_rows import DeviceKey, KeptLastSeen, read_last_seen, write_last_seen
+from inventory.notices import DeviceNotice
 from inventory.numbers import StoreState
 from inventory.pending import PendingDevice, PendingTopic
 from inventory.record_check import check_record
@@ -237,6 +238,16 @@ class Inventory:
             sorted(devices.values(), key=lambda d: -d.count),
             sorted({t.topic: t for t in topics}.values(), key=lambda t: -t.count),
         )
+
+    def set_notices(self, notices: Sequence[DeviceNotice], follower: str) -> None:
+        """Replace what ``follower`` noticed of devices."""
+        with self._tables.write() as rows:
+            notice_rows.write_notices(rows, notices, follower)
+
+    def notices(self, follower: str | None = None) -> list[DeviceNotice]:
+        """Return what was noticed of devices, by one follower or by all; of what two noticed, the newer word."""
+        with self._tables.read() as rows:
+            return notice_rows.read_notices(rows, follower)
 
     @property
     def file_name(self) -> str:

@@ -89,7 +89,7 @@ class CommunityProcess:
         directory, self._counters = MemoryDirectory(), Counters()
         show_ingest(metrics, self._counters)
         self._directory_relay = DirectoryRelay(self._inventory, directory)
-        self._service = IncidentsService(store, directory, receivers_of(settings), metrics)
+        self._service = IncidentsService(store, directory, receivers_of(settings), metrics, self._inventory)
         self.intake = FindingsRelay(self._engine_store, self._service.intake(self._engine_store.identity()))
         self.rules = EmbeddedRules(
             self._log, self._engine_store, store, metrics, on_findings=self.intake.wake, accept_cut=accept_cut

@@ -16,10 +16,24 @@ from delivery.outbox import Outbox
 from delivery.profiles import ReceiverProfile
 from delivery.receiver import Receiver
 from incidents.intake.intake import Intake, IntakeTimes
-from incidents.monitor.stuck_work_monitor import StuckWorkMonitor
+from incidents.monitor.stuck_work_monitor import StuckWorkMonitor, Told
 from incidents.store.leases import Leases
+from incidents.store.operator_alarms import AlarmCode
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
+from inventory.inventory import Inventory
+from inventory.notices import NoticeCode
+
+
+def told_by_ingest(inventory: Inventory) -> dict[AlarmCode, Told]:
+    """Return what ingest tells operators by way of the inventory's tables."""
+    return {
+        AlarmCode.DEVICE_UNREADABLE: lambda: [
+            (f"{one.site_id}/{one.device_id}", one.detail)
+            for one in inventory.notices()
+            if one.code is NoticeCode.UNREADABLE and one.life_safety
+        ],
+    }
 
 
 class IncidentsService:
@@ -30,6 +44,7 @@ class IncidentsService:
         directory: where incidents look up names.
         receivers: who is told, and of what.
         metrics: shows what is counted here.
+        inventory: where ingest keeps what operators should know.
     """
 
     def __init__(
@@ -38,7 +53,9 @@ class IncidentsService:
         directory: MemoryDirectory,
         receivers: Sequence[tuple[ReceiverProfile, Receiver]],
         metrics: Metrics,
+        inventory: Inventory,
     ) -> None:
+        self._inventory = inventory
         self._store, self._directory, self._receivers, self._metrics = store, directory, receivers, metrics
         self.names = [profile.name for profile, _ in receivers]
         self._times = IntakeTimes()
@@ -52,7 +69,7 @@ class IncidentsService:
 
     def start(self, threads: Threads, leases: Leases) -> None:
         """Start the stuck-work monitor and the outboxes; each works while this process has the claim on it."""
-        monitor = StuckWorkMonitor(self._store, self.names)
+        monitor = StuckWorkMonitor(self._store, self.names, told=told_by_ingest(self._inventory))
         threads.keep("auditor", partial(monitor.run, mine=partial(leases.holds, "auditor")))
         for profile, receiver in self._receivers:
             outbox = Outbox(self._store, receiver, profile, times=self._metrics.hop(Hop.INCIDENT_TO_DELIVERED))

@@ -42,7 +42,7 @@ def wire_incidents(settings: Settings, context: ProcessContext) -> None:
     lock_exclusively(settings, context)
     store, inventory, directory = open_stores(settings, context)
     metrics = Metrics("incidents")
-    service = IncidentsService(store, directory, receivers, metrics)
+    service = IncidentsService(store, directory, receivers, metrics, inventory)
     metrics.serve(settings)
     context.on_exit(metrics.close)
     context.threads.keep("bell", store.follow)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, and_, bindparam, exists, or_, select
 
 from contracts.durations import DAY_MS, HOUR_MS, MINUTE_MS
+from contracts.errors import Transient
 from contracts.findings import Severity
 from contracts.incidents import AlertState, DeliveryState
 from delivery.deliveries import add_deliveries
@@ -80,6 +81,8 @@ _OWN = (
     AlarmCode.FINDING_WAITS,
     AlarmCode.RECEIVER_UNKNOWN,
 )
+Told = Callable[[], Sequence[tuple[str, str]]]
+"""Gives (subject, detail) of what lasts and another room knows; Transient when that is away."""
 
 
 PASSING_MS = 7 * DAY_MS
@@ -112,9 +115,18 @@ class StuckWorkMonitor:
 
     Args:
         receivers: the names that are configured, as given to the intake.
+        told: what other rooms know, by the alarm that it is; raised while it is told, and then cleared.
     """
 
-    def __init__(self, store: Store, receivers: Sequence[str] = (), *, clock_ms: Clock = wall_ms) -> None:
+    def __init__(
+        self,
+        store: Store,
+        receivers: Sequence[str] = (),
+        *,
+        told: Mapping[AlarmCode, Told] | None = None,
+        clock_ms: Clock = wall_ms,
+    ) -> None:
+        self._told = told or {}
         self._store = store
         self._receivers = tuple(receivers)
         self._clock_ms = clock_ms
@@ -125,15 +137,16 @@ class StuckWorkMonitor:
         now_ms = self._clock_ms()
         if now_ms >= self._chain_due_ms:
             self._check_chain(now_ms)
+        told, heard = self._ask()
         with self._store.write() as connection:
             expire_evidence(connection, now_ms)
             prune(connection, now_ms - CHANGES_KEPT_MS)
-            stuck = find_stuck(connection, self._receivers, now_ms)
+            stuck = [*find_stuck(connection, self._receivers, now_ms), *told]
             raise_alarms(connection, stuck, now_ms, counted_after_ms=COUNTED_AFTER_MS)
             for item in stuck:
                 if item.code is AlarmCode.INCIDENT_UNTOLD:
                     _tell(connection, item, now_ms)
-            self._clear(connection, stuck, now_ms)
+            self._clear(connection, stuck, {*_OWN, *heard}, now_ms)
         return stuck
 
     def run(self, stop: threading.Event, every_s: float = 10.0, *, mine: Callable[[], bool] = lambda: True) -> None:
@@ -141,6 +154,17 @@ class StuckWorkMonitor:
         while not stop.wait(every_s):
             if mine():
                 self.step()
+
+    def _ask(self) -> tuple[list[RaisedAlarm], list[AlarmCode]]:
+        """Return what other rooms tell, and the codes of those that answered: the others' alarms stay as they are."""
+        raised, heard = [], []
+        for code, tell in self._told.items():
+            try:
+                raised += [RaisedAlarm(code, subject, detail) for subject, detail in tell()]
+            except Transient:
+                continue
+            heard.append(code)
+        return raised, heard
 
     def _check_chain(self, now_ms: int) -> None:
         """Look at the audit log every hour, outside the transaction that writes."""
@@ -153,11 +177,11 @@ class StuckWorkMonitor:
             else:
                 raise_alarm(connection, AlarmCode.AUDIT_BROKEN, "audit_log", f"entry {number}", now_ms)
 
-    def _clear(self, connection: Connection, stuck: list[RaisedAlarm], now_ms: int) -> None:
+    def _clear(self, connection: Connection, stuck: list[RaisedAlarm], own: Collection[AlarmCode], now_ms: int) -> None:
         standing = {(item.code, item.subject) for item in stuck}
         ended = []
         for alarm in standing_alarms(connection, limit=10 * _LIMIT):
-            over = alarm.code in _OWN and (alarm.code, alarm.subject) not in standing
+            over = alarm.code in own and (alarm.code, alarm.subject) not in standing
             if over or alarm.last_ms < now_ms - _ends_after_ms(alarm.code):
                 ended.append((alarm.code, alarm.subject))
         clear_alarms(connection, ended, now_ms)

@@ -55,6 +55,7 @@ class AlarmCode(enum.StrEnum):
     AUDIT_BROKEN = "audit_broken"
     INVENTORY_WENT_BACK = "inventory_went_back"  # it is another one, or a copy of long ago
     STORE_DAMAGED = "store_damaged"  # a file of ours, or a part of it, cannot be trusted
+    DEVICE_UNREADABLE = "device_unreadable"  # a device that may save lives said something that could not be read
     RESULTS_AWAY = "results_away"  # their store does not answer; they wait on disk
     RESULTS_REFUSED = "results_refused"  # it takes nothing from us: credentials, database
     RESULTS_REJECTED = "results_rejected"  # it refused some for good; kept aside with the reason

@@ -10,8 +10,7 @@ from contracts.batch import Batch
 from contracts.errors import Rejected, RejectReason, Transient
 from contracts.events import Configuration, ConfigurationRecord
 from contracts.names import parse_topic
-from ingest.pipeline.admission import Admission
-from ingest.pipeline.pipeline import Refused
+from ingest.pipeline.pipeline import IngestPipeline, Refused
 from ingest.pipeline.shard_assignment import ShardAssignment
 from ingest.settings import ShardSettings
 from ingest.shard.dead_letters import DeadLetters, dead_letter
@@ -32,9 +31,11 @@ class Housekeeping:
     """The shard's dealings with the inventory and the dead letters; a full disk delays them and stops nothing."""
 
     def __init__(
-        self, settings: ShardSettings, inventory: Inventory, dead_letters: DeadLetters, admission: Admission
+        self, settings: ShardSettings, inventory: Inventory, dead_letters: DeadLetters, pipeline: IngestPipeline
     ) -> None:
-        self._inventory, self._dead_letters, self._admission = inventory, dead_letters, admission
+        self._inventory, self._dead_letters = inventory, dead_letters
+        self._admission, self._notices = pipeline.admission, pipeline.notices
+        self._noticed = 0
         self._settings, self._owns = settings, ShardAssignment(settings).owns
         self._follower = follower_name(settings)
         self._poll_ms, self._polled_ms = settings.inventory_poll_ms, 0
@@ -53,6 +54,7 @@ class Housekeeping:
             Transient: the inventory does not answer.
         """
         self._begin(self._inventory.state())
+        self._notices.load(self._inventory.notices(self._follower))
         records: list[Configuration] = []
         self._read_changes(records)
         return records
@@ -95,6 +97,7 @@ class Housekeeping:
             return False
         self._pending_ms = now_ms
         self._write_pending()
+        self._write_notices(now_ms)
         return True
 
     def _write_pending(self) -> None:
@@ -109,6 +112,11 @@ class Housekeeping:
         self._state, self._seen = state, 0
         self._followed = min(followed_before(self._inventory.followers(), self._settings), state.change)
         self._under_way.clear()
+
+    def _write_notices(self, now_ms: int) -> None:
+        notices, changes = self._notices.current(now_ms, self._admission.device), self._notices.changes
+        if changes != self._noticed and self._guarded(lambda: self._inventory.set_notices(notices, self._follower)):
+            self._noticed = changes
 
     def _read_changes(self, records: list[Configuration]) -> None:
         state = self._inventory.state()

@@ -87,7 +87,7 @@ class Shard:
         self._address = broker_address(settings.mqtt_url, settings.password, settings.ca_file)
         self._inbox: Inbox[Signal | Durable | LogFailed] = Inbox(settings.inbox_messages)
         self._pipeline = IngestPipeline(settings, self._run_id)
-        self._house = Housekeeping(settings, inventory, dead_letters, self._pipeline.admission)
+        self._house = Housekeeping(settings, inventory, dead_letters, self._pipeline)
         self._acks, self._spool_acks = PubackQueue(), SpoolAckTracker()
         self._clock = SystemClock()
         self._last_ms = 0
@@ -258,6 +258,9 @@ class Shard:
         self._settle(self._pipeline.take(arrival, receipt, now_ms, timely=timely, behind_ms=behind_ms), now_ms)
 
     def _settle(self, outcome: MessageOutcome, now_ms: int) -> None:
+        if isinstance(outcome, Accepted | Deferred):
+            for fault in outcome.faults:
+                self.counters.dropped.labels(fault.reason).inc()
         match outcome:
             case Accepted():
                 self._accept(outcome, now_ms)

@@ -374,3 +374,9 @@ def _written(desk: Desk) -> dict[str, list[dict[str, Any]]]:
             ]
             for table in (*tables, incident_changes, counters, day_numbers, alarms)
         }
+
+
+def test_a_place_that_nobody_knows_is_told_as_the_devices_building(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.take(make_finding(place_id="gone", source_id="gate-1"))
+    assert desk.only().building == "b1"

@@ -9,7 +9,7 @@ import pytest
 
 from contracts.batch import Batch
 from contracts.events import Configuration
-from ingest.pipeline.admission import Admission
+from ingest.pipeline.pipeline import IngestPipeline
 from ingest.pipeline.shard_assignment import ShardAssignment
 from ingest.settings import ShardSettings
 from ingest.shard.dead_letters import DeadLetters
@@ -51,7 +51,7 @@ SITES = [f"site-{n:02d}" for n in range(16)]
 
 
 def _started(folder: Path, inventory: Inventory, settings: ShardSettings) -> tuple[Housekeeping, list[Configuration]]:
-    house = Housekeeping(settings, inventory, DeadLetters(folder / "dead"), Admission())
+    house = Housekeeping(settings, inventory, DeadLetters(folder / "dead"), IngestPipeline(settings, "run"))
     return house, house.load()
 
 

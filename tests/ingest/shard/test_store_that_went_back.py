@@ -16,7 +16,7 @@ from contracts.events import Configuration, ReferenceErased, ReferenceKind, Visi
 from contracts.names import DeviceClass
 from detectors.core.site_view import SiteView
 from detectors.registry import all_rules
-from ingest.pipeline.admission import Admission
+from ingest.pipeline.pipeline import IngestPipeline
 from ingest.settings import ShardSettings
 from ingest.shard.dead_letters import DeadLetters
 from ingest.shard.housekeeping import Housekeeping
@@ -44,7 +44,8 @@ class _Site:
     def open(self) -> None:
         """Start ingest anew: everything it knew without its files is gone."""
         self.inventory = Inventory(self.path)
-        self.house = Housekeeping(SETTINGS, self.inventory, DeadLetters(self.folder / "dead"), Admission())
+        pipeline = IngestPipeline(SETTINGS, "run")
+        self.house = Housekeeping(SETTINGS, self.inventory, DeadLetters(self.folder / "dead"), pipeline)
         self._append(self.house.load())
 
     def put(self, *records: Configuration) -> list[Configuration]:
