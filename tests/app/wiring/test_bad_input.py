@@ -98,8 +98,8 @@ def inventory() -> list[Configuration]:
     records: list[Configuration] = [site()]
     for n in range(len(BAD)):
         records.append(device(me(n), DeviceClass.GATE))
-        records.append(device(f"fire-{n}", DeviceClass.SENSOR))
-    records += [device("late", DeviceClass.SENSOR), device("early", DeviceClass.SENSOR)]
+        records.append(device(f"fire-{n}", DeviceClass.SENSOR, place_id=f"fire-{n}"))
+    records += [device(name, DeviceClass.SENSOR, place_id=name) for name in ("late", "early")]
     return records
 
 
