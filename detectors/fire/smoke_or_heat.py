@@ -2,8 +2,8 @@
 
 Situation: one smoke, heat or combined sensor. Its own alarm is enough; readings are judged too, because a sensor's own
 alarm may be muted or wrongly set. Smoke counts at once. A temperature counts when its neighbour agrees: the reading
-before it was as hot, or was rising already; or when smoke or the sensor's alarm stands beside it. Sensors that have just
-got power say 85 °C, 125 °C or −40 °C once, and a bad contact anything.
+before it was as hot, or was rising already; or when smoke or the sensor's alarm stands beside it. Sensors that have
+just got power say 85 °C, 125 °C or −40 °C once, and a bad contact anything.
 
 Events: ``EnvironmentSampled``. OPEN at the first sign, UPDATE when another kind of sign joins it (heat after smoke),
 CLOSE when no sign has been seen for ``clear_ms`` although the sensor spoke. A sensor that falls silent in an alarm may
@@ -16,12 +16,12 @@ rate-of-rise detectors must respond; it counts only from ``rise_from_c`` 40 °C 
 smoke comes in clouds.
 
 What it will not catch: fires away from any sensor, gas (CO is not judged yet), and it cannot tell a burning e-bike from
-a burnt pan; steam and cooking smoke do raise it. A sensor without an alarm of its own that says one hot reading and then
-nothing more for two hours.
+a burnt pan; steam and cooking smoke do raise it. A sensor without an alarm of its own that says one hot reading and
+then nothing more for two hours.
 
 Late data: the rule is instant, so a late alarm is found at once, but it changes neither the running episode nor the
-last reading: it gets an episode of its own, opened and closed, unless one already covers its time. A late temperature has no
-neighbours that are known, so it counts only beside smoke or an alarm.
+last reading: it gets an episode of its own, opened and closed, unless one already covers its time. A late temperature
+has no neighbours that are known, so it counts only beside smoke or an alarm.
 """
 
 from __future__ import annotations

@@ -43,10 +43,19 @@ class EvidenceDisk:
     def __init__(self, folder: Path, *, quota_bytes: int, max_age_ms: int = MAX_AGE_HOURS * HOUR_MS) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder, self._quota_bytes, self._max_age_ms = folder, quota_bytes, max_age_ms
-        self._cipher = AESGCM(_load_key(folder / "key"))
+        self._sealer: AESGCM | None = None
+        try:
+            self._cipher()
+        except OSError as error:
+            _log.error("the evidence key cannot be read or made now; it is tried again", error=str(error))
         self.dropped = 0
         for unfinished in folder.glob("*.part"):
             unfinished.unlink()
+
+    def _cipher(self) -> AESGCM:
+        if self._sealer is None:
+            self._sealer = AESGCM(_load_key(self._folder / "key"))
+        return self._sealer
 
     def keep(self, cut: EvidenceCut) -> EvidenceRef:
         """Write a cut, durable on return; one that is there already is not written again."""
@@ -54,7 +63,7 @@ class EvidenceDisk:
         path = self._path(sha256)
         if not path.exists():
             nonce = secrets.token_bytes(_NONCE_BYTES)
-            _write_durably(path, nonce + self._cipher.encrypt(nonce, cut.data, sha256.encode()))
+            _write_durably(path, nonce + self._cipher().encrypt(nonce, cut.data, sha256.encode()))
             os.utime(path, ns=(cut.to_ms * 1_000_000, cut.to_ms * 1_000_000))  # its age is that of what it shows
         return EvidenceRef(
             evidence_id=sha256[:32],
@@ -74,7 +83,7 @@ class EvidenceDisk:
         """
         try:
             sealed = self._path(sha256).read_bytes()
-            data = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], sha256.encode())
+            data = self._cipher().decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], sha256.encode())
         except FileNotFoundError:
             raise Permanent(f"evidence {sha256[:12]}… is no longer on the box") from None
         except (InvalidTag, ValueError):

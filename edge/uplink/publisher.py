@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import threading
 from collections.abc import Callable
 
@@ -45,7 +46,7 @@ class SpoolPublisher:
         while not stop.is_set():
             try:
                 self._one_connection(stop)
-            except Transient as error:
+            except (Transient, sqlite3.OperationalError) as error:  # a full disk keeps even an answer from being noted
                 failures = 0 if self.connected else failures
                 _log.warning("broker", error=str(error), failures=failures)
             finally:
