@@ -7,6 +7,7 @@ or a copied folder, shows nothing.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -91,8 +92,11 @@ class EvidenceDisk:
         return data
 
     def sweep(self, now_ms: int) -> int:
-        """Delete what is too old, then the oldest until the quota holds. Returns how many went."""
-        files = sorted(_ages(self._folder))
+        """Delete what is too old, then the oldest until the quota holds. Returns how many went.
+
+        What shows the future was cut by a clock that was wrong: it counts as of now, and so it goes in time.
+        """
+        files = sorted(_dated(now_ms, *found) for found in _ages(self._folder))
         total, gone = sum(size for _, size, _ in files), 0
         for shown_ms, size, path in files:
             if now_ms - shown_ms <= self._max_age_ms and total <= self._quota_bytes:
@@ -123,6 +127,14 @@ def usage(folder: Path) -> DiskUsage:
 def _ages(folder: Path) -> list[tuple[int, int, Path]]:
     stats = [(path.stat(), path) for path in folder.glob("*.enc")]
     return [(stat.st_mtime_ns // 1_000_000, stat.st_size, path) for stat, path in stats]
+
+
+def _dated(now_ms: int, shown_ms: int, size: int, path: Path) -> tuple[int, int, Path]:
+    if shown_ms <= now_ms:
+        return shown_ms, size, path
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(path, ns=(now_ms * 1_000_000, now_ms * 1_000_000))
+    return now_ms, size, path
 
 
 def _load_key(path: Path) -> bytes:

@@ -16,6 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from contracts.errors import ConfigurationError, Transient
+from edge.capture.address import redact_url
 
 KEEPALIVE_S = 15
 CONNECT_TIMEOUT_S = 8.0
@@ -120,7 +121,7 @@ def broker_address(url: str) -> tuple[str, int]:
     except ValueError:
         port = -1
     if parts.scheme not in DEFAULT_PORT or not parts.hostname or port == -1:
-        raise ConfigurationError(f"[mqtt] url = {url!r}: expected mqtt://host:port or mqtts://host:port")
+        raise ConfigurationError(f"[mqtt] url = {redact_url(url)!r}: expected mqtt://host:port or mqtts://host:port")
     return parts.hostname, port or DEFAULT_PORT[parts.scheme]
 
 

@@ -50,7 +50,7 @@ def test_each_rule_goes_into_the_digest_as_before() -> None:
 
 
 def test_the_rules_of_that_time_have_the_same_digest_together() -> None:
-    assert reach.digest(golden("rules")) == "a8016615db9f2d094ebd577e"
+    assert reach.digest(golden("rules")) == "2fcf8537cb0783068a0f8a79"
 
 
 def test_findings_have_the_same_ids() -> None:

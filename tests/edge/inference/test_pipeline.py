@@ -24,6 +24,7 @@ from detectors.vision.detection.detections import Detections, Image, detections
 from detectors.vision.falling.falling_analyser import FallingObject
 from detectors.vision.geometry.shapes import Line, Mask, Zone
 from detectors.vision.observations import LinePassed, ObjectInZone, Observation
+from detectors.vision.tracking.object_analyser import FollowingAnalyser
 from edge.camera import AnalyserName, CameraConfig
 from edge.capture.capture import Frame, read_video
 from edge.capture.ring import FrameRing, decode_jpeg
@@ -262,6 +263,28 @@ def test_pictures_are_redacted_before_they_are_kept() -> None:
     assert np.abs(shown.astype(int) - picture.astype(int)).mean() > 30
 
 
+class _Walker:
+    """Sees one person, whose place is the picture's grey value in pixels."""
+
+    def detect(self, frame: Image) -> Detections:
+        x = float(frame[0, 0, 0])
+        return detections([(x - 10, 10, x + 10, 44)], [0.9], [0])
+
+
+@pytest.mark.parametrize("back_ms", [0, 500, 1_000, 1_500, 2_000])
+def test_who_crosses_while_the_clock_is_set_back_a_little_is_counted_once(back_ms: int) -> None:
+    line = Line(place_id="door-1", start=(0.5, 0.0), end=(0.5, 1.0))
+    following = FollowingAnalyser(_Walker(), (ObjectLabel.PERSON,), zones=(), lines=(line,), interval_ms=200)
+    pipeline = Pipeline(lambda _first: AnalyserSet((following,), following), (), FrameRing())
+    said = []
+    for n in range(60):
+        at_ms = 100_000 + n * 100 - (back_ms if n >= 25 else 0)
+        picture = np.full((48, 120, 3), 10 + n * 100 // 60, np.uint8)
+        said += pipeline.process(Frame(picture, at_ms))
+    assert [type(one) for one in said] == [LinePassed]
+    assert all(abs(one.at_ms - 100_000) < 6_000 + back_ms for one in said)
+
+
 def test_tracks_are_numbered_from_the_time_and_anew_after_the_clock_was_set_back() -> None:
     begun: list[int] = []
 
@@ -275,7 +298,7 @@ def test_tracks_are_numbered_from_the_time_and_anew_after_the_clock_was_set_back
     assert [(type(o), o.at_ms) for o in said] == [(ObjectInZone, 100_900)]
     assert isinstance(said[0], ObjectInZone)
     assert said[0].track_id == 100_000
-    pipeline.process(Frame(picture, 100_500))  # a little back: time stands still instead
+    pipeline.process(Frame(picture, 100_500))  # a little back: time goes on
     pipeline.process(Frame(picture, 50_000))
     assert begun == [100_000, 50_000]
 
