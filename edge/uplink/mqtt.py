@@ -128,12 +128,23 @@ def broker_address(url: str) -> tuple[str, int]:
 def _authenticate(client: paho.Client, config: BrokerConfig) -> None:
     if urlsplit(config.url).scheme == "mqtts":
         client.tls_set(ca_certs=config.ca_file or None)
+    named = read_password(config)
+    if named is not None:
+        client.username_pw_set(*named)
+
+
+def read_password(config: BrokerConfig) -> tuple[str, str] | None:
+    """Return user and password; None when no file of them is named.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or is not one line user:password.
+    """
     if not config.password_file:
-        return
+        return None
     try:
         user, separator, password = Path(config.password_file).read_text(encoding="utf-8").strip().partition(":")
     except OSError as error:
         raise ConfigurationError(f"[mqtt] password_file {config.password_file}: {error.strerror}") from None
     if not separator:
         raise ConfigurationError(f"[mqtt] password_file {config.password_file}: expected one line user:password")
-    client.username_pw_set(user, password)
+    return user, password
