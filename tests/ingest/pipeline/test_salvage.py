@@ -147,6 +147,12 @@ def test_of_two_alarms_the_one_that_is_true_counts() -> None:
     assert (event.alarm, faults) == (True, ["alarm:twice"])
 
 
+@pytest.mark.parametrize("colon", [": ", " : ", "\t:", "\n:", ":"])
+def test_a_key_that_is_there_twice_is_found_however_it_is_written(colon: str) -> None:
+    payload = wire(smoke()).replace(b'"alarm":true', f'"alarm"{colon}true,"note":"a \\": b","alarm": false'.encode())
+    assert _read(payload)[1] == ["alarm:twice"]
+
+
 def test_of_two_readings_under_one_key_none_is_taken() -> None:
     event, faults = _read(_with()[:-1] + b', "temperature_c": 90}')
     assert isinstance(event, EnvironmentSampled)
