@@ -40,7 +40,7 @@ def settle_place(said: str, event_type: type, device: DeviceConfigured, places: 
         places: of its site.
     """
     own = device.place_id
-    if said in {own, ""}:
+    if said in {own, "", device.device_id}:  # boxes and cameras that were told no place say their own id
         return SettledPlace(own)
     known = said in places
     if known and device.device_class is DeviceClass.CAM and issubclass(event_type, _SEEN):

@@ -149,6 +149,13 @@ def test_gates_and_cameras_name_the_places_that_they_see() -> None:
     assert isinstance(seen, ObjectObserved)
     assert seen.place_id == "zone-9"
     assert _accepted(pipeline, row(2, place_id="gone"), BOX).place_id == "lift-1"
+    assert _noticed(pipeline)[0][:3] == ("c1", "unknown_place", "gone for lift-1")
+
+
+def test_a_box_that_was_told_no_place_says_its_own_id_and_that_is_no_fault() -> None:
+    pipeline = _pipeline()
+    event = _accepted(pipeline, reported(source_id="b1", place_id="b1"), BOX)
+    assert (event.place_id, _noticed(pipeline)) == ("place-1", [])
 
 
 def test_what_stands_outlives_ingest() -> None:
