@@ -73,5 +73,5 @@ def test_what_is_right_in_a_line_is_kept_and_the_rest_is_counted() -> None:
     )
     events, source = _read([*_lines(_RECORD), b"\xef\xbb\xbf" + line])
     assert events == [_RECORD, _KNOWN]
-    assert source.dropped == {"message:encoding": 1, "quality:not_a_number": 1}
+    assert source.dropped == {"message:encoding": 1, "place_id:wrong_type": 1, "quality:not_a_number": 1}
     assert source.refused == {}
