@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from contracts.events import AccessAttempted, Credential, EnvironmentSampled, Event, ObjectObserved
+from contracts.events import AccessAttempted, Credential, DeviceConfigured, EnvironmentSampled, Event, ObjectObserved
+from contracts.events.identity import is_same_message
 from contracts.places import PlaceKind
 from ingest.pipeline.acks import PendingPuback
 from ingest.pipeline.device_notices import KEPT_MS
@@ -125,6 +126,16 @@ def test_the_inventorys_place_wins_over_the_devices() -> None:
     assert isinstance(event, EnvironmentSampled)
     assert (event.place_id, event.alarm) == ("hall-1", True)
     assert _noticed(pipeline) == [("smoke-1", "other_place", "flat-9 for hall-1", 1, False)]
+
+
+def test_a_message_that_comes_again_after_its_device_was_moved_is_the_same() -> None:
+    pipeline = _pipeline()
+    first = _accepted(pipeline, smoke("m"), SENSOR)
+    (sensor,) = (one for one in community() if isinstance(one, DeviceConfigured) and one.device_id == "smoke-1")
+    pipeline.admission.apply_config(msgspec.structs.replace(sensor, place_id="flat-9"))
+    again = _accepted(pipeline, smoke("m"), SENSOR)
+    assert (first.place_id, again.place_id) == ("hall-1", "flat-9")
+    assert is_same_message(first, again)
 
 
 @pytest.mark.parametrize("said", ["old-flat-999", "No Place", "", None, 7])
