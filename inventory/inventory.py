@@ -239,15 +239,15 @@ class Inventory:
             sorted({t.topic: t for t in topics}.values(), key=lambda t: -t.count),
         )
 
-    def set_notices(self, notices: Sequence[DeviceNotice], follower: str) -> None:
-        """Replace what ``follower`` noticed of devices."""
+    def set_notices(self, notices: Sequence[DeviceNotice], follower: str, owns: Callable[[str], bool]) -> None:
+        """Replace what ``follower`` noticed of devices, and what anybody did at a site that it ``owns``."""
         with self._tables.write() as rows:
-            notice_rows.write_notices(rows, notices, follower)
+            notice_rows.write_notices(rows, notices, follower, owns)
 
-    def notices(self, follower: str | None = None) -> list[DeviceNotice]:
-        """Return what was noticed of devices, by one follower or by all; of what two noticed, the newer word."""
+    def notices(self) -> list[DeviceNotice]:
+        """Return what was noticed of devices, by site and device; of what two noticed, the newer word."""
         with self._tables.read() as rows:
-            return notice_rows.read_notices(rows, follower)
+            return notice_rows.read_notices(rows)
 
     @property
     def file_name(self) -> str:

@@ -54,7 +54,7 @@ class Housekeeping:
             Transient: the inventory does not answer.
         """
         self._begin(self._inventory.state())
-        self._notices.load(self._inventory.notices(self._follower))
+        self._notices.load(one for one in self._inventory.notices() if self._owns(one.site_id))
         records: list[Configuration] = []
         self._read_changes(records)
         return records
@@ -115,7 +115,9 @@ class Housekeeping:
 
     def _write_notices(self, now_ms: int) -> None:
         notices, changes = self._notices.current(now_ms, self._admission.device), self._notices.changes
-        if changes != self._noticed and self._guarded(lambda: self._inventory.set_notices(notices, self._follower)):
+        if changes == self._noticed:
+            return
+        if self._guarded(lambda: self._inventory.set_notices(notices, self._follower, self._owns)):
             self._noticed = changes
 
     def _read_changes(self, records: list[Configuration]) -> None:

@@ -27,6 +27,6 @@ def test_notices_are_listed_one_a_line(tmp_path: Path, monkeypatch: pytest.Monke
         first_ms=0,
         last_ms=60_000,
     )
-    inventory.set_notices([notice], "log/0")
+    inventory.set_notices([notice], "log/0", {"s1"}.__contains__)
     said = CliRunner().invoke(linli, ["inventory", "notices"])
     assert said.stdout == "s1\tm1\tnegative_power\t-40 W\t7\t1970-01-01T00:01:00Z\n"

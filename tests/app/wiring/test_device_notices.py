@@ -33,6 +33,9 @@ LOST = DeviceNotice(
     life_safety=True,
 )
 
+OWNED, NOTHING = {"s1"}.__contains__, set[str]().__contains__
+"""What is a shard's own of the sites."""
+
 
 def _inventory(tmp_path: Path) -> Inventory:
     inventory = Inventory(tmp_path / "config.db")
@@ -44,26 +47,27 @@ def test_an_alarm_that_may_be_lost_is_raised_once_and_cleared_when_readable(tmp_
     inventory, store, clock = _inventory(tmp_path), make_store(tmp_path), ManualClock(T0)
     monitor = StuckWorkMonitor(store, told=told_by_ingest(inventory), clock_ms=clock)
     gate = msgspec.structs.replace(LOST, device_id="g1", life_safety=False)
-    inventory.set_notices([LOST, gate], "log/0")
+    inventory.set_notices([LOST, gate], "log/0", OWNED)
     for _ in range(3):
         monitor.step()
         clock.advance(10_000)
     with store.read() as connection:
         raised = [(one.code, one.subject, one.detail, one.times) for one in standing_alarms(connection)]
     assert raised == [(AlarmCode.DEVICE_UNREADABLE, "s1/smoke-1", "not_json", 1)]
-    inventory.set_notices([gate], "log/0")
+    inventory.set_notices([gate], "log/0", OWNED)
     monitor.step()
     with store.read() as connection:
         assert standing_alarms(connection) == []
 
 
-def test_of_what_two_shards_noticed_the_newer_word_counts(tmp_path: Path) -> None:
+def test_of_what_two_shards_noticed_the_newer_word_counts_until_one_owns_it(tmp_path: Path) -> None:
     inventory = _inventory(tmp_path)
     newer = msgspec.structs.replace(LOST, count=9, last_ms=T0 + 5)
-    inventory.set_notices([newer], "log/1")
-    inventory.set_notices([LOST], "log/0")
+    inventory.set_notices([newer], "log/1", NOTHING)
+    inventory.set_notices([LOST], "log/0", NOTHING)
     assert inventory.notices() == [newer]
-    assert inventory.notices("log/0") == [LOST]
+    inventory.set_notices([LOST], "log/0", OWNED)
+    assert inventory.notices() == [LOST]
 
 
 def test_the_doctor_says_each_notice_with_what_to_do_the_worst_first() -> None:
@@ -77,7 +81,7 @@ def test_the_doctor_says_each_notice_with_what_to_do_the_worst_first() -> None:
 
 def test_the_page_shows_a_noticed_device_as_unhealthy_and_says_why(tmp_path: Path) -> None:
     inventory, directory = _inventory(tmp_path), MemoryDirectory()
-    inventory.set_notices([LOST], "log/0")
+    inventory.set_notices([LOST], "log/0", OWNED)
     DirectoryRelay(inventory, directory).catch_up()
     shown = Presenter(directory, catalogue("en"), Principal("boss", {})).device(
         inventory.devices()[0], LastSeen(T0, online=True), T0
