@@ -34,6 +34,24 @@ class RejectReason(enum.StrEnum):
     OVER_LIMIT = "over_limit"
 
 
+class DropReason(enum.StrEnum):
+    """Why a part of an accepted message was dropped. Closed: a metric is labelled with it."""
+
+    NULL = "null"
+    NOT_A_NUMBER = "not_a_number"  # NaN, infinity
+    OUT_OF_RANGE = "out_of_range"
+    WRONG_TYPE = "wrong_type"
+    UNKNOWN_WORD = "unknown_word"
+    UNKNOWN_UNIT = "unknown_unit"
+    TWICE = "twice"  # one key with two values
+    UNREADABLE = "unreadable"  # no JSON
+    ENCODING = "encoding"  # not UTF-8, or with a byte order mark
+    TRAILING = "trailing"  # what stood behind the whole message
+    TOO_MANY = "too_many"
+    UNKNOWN_PLACE = "unknown_place"
+    OTHER_PLACE = "other_place"  # the inventory says another one
+
+
 class LinliError(Exception):
     """Base of every error Linli raises on purpose."""
 

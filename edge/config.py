@@ -37,7 +37,7 @@ import msgspec
 from contracts.errors import ConfigurationError
 from contracts.names import is_id
 from edge.camera import CameraConfig, check_camera, convert, read_toml
-from edge.capture.capture import is_stream
+from edge.capture.address import check_address, is_stream, redact_url
 from edge.evidence.evidence_store import DEFAULT_QUOTA_MB, MAX_AGE_HOURS
 from edge.inference.manifest import load_manifest, refuse_demo_model
 from edge.spool.spool import DEFAULT_MAX_ROWS
@@ -142,7 +142,11 @@ def _check_camera(camera: CameraConfig) -> list[str]:
     wrong = check_camera(camera, where)
     if not camera.source:
         wrong.append(f"{where}: source is missing; expected rtsp://… or a video file")
-    elif not is_stream(camera.source) and not Path(camera.source).is_file():
+    elif is_stream(camera.source):
+        wrong += [
+            f"{where}: source {redact_url(camera.source)}: {fault}" for fault in [check_address(camera.source)] if fault
+        ]
+    elif not Path(camera.source).is_file():
         wrong.append(f"{where}: source {camera.source} does not exist")
     if camera.needs_detector and not camera.model:
         wrong.append(f"{where}: model is missing; {', '.join(camera.analysers)} need the manifest of a detector")

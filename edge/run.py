@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from edge.inference.analysers import AnalyserSet, build_analysers
 from edge.inference.manifest import LoadedModel, load_model
 from edge.inference.onnx import OnnxDetector
 from edge.spool.box_db import BoxDb
+from edge.spool.loss_note import LossNote
 from edge.spool.spool import Spool
 from edge.supervise import SupervisedThread
 from edge.uplink.events import CameraIdentity, report
@@ -78,7 +80,7 @@ class EdgeBox:
             worker.start()
         for camera in self._cameras:
             camera.start()
-        _log.info("box runs", box=self._config.box.id, cameras=len(self._cameras), spool=self._spool.spool_id)
+        _log.info("box runs", box=self._config.box.id, cameras=len(self._cameras))
         try:
             self._supervise(stop)
         finally:
@@ -88,11 +90,23 @@ class EdgeBox:
         swept_s, pause_s = 0.0, min(FIRST_REPORT_S, self._config.box.health_s)
         while not stop.wait(pause_s):
             pause_s = self._config.box.health_s
-            self._report(self._now_ms())
-            if time.monotonic() - swept_s > SWEEP_S:
-                swept_s = time.monotonic()
-                self._disk.sweep(self._now_ms())
-                self._spool.drop_older(self._now_ms() - self._config.spool.retention_hours * HOUR_MS)
+            due = time.monotonic() - swept_s > SWEEP_S
+            swept_s = time.monotonic() if due else swept_s
+            self._keep_house(due=due)
+
+    def _keep_house(self, *, due: bool) -> None:
+        """Do what a box does beside watching; a full disk keeps it from some of it, and from nothing else."""
+        now_ms = self._now_ms()
+        oldest_ms = now_ms - self._config.spool.retention_hours * HOUR_MS
+        sweeps: list[Callable[[], object]] = [
+            lambda: self._disk.sweep(now_ms),
+            lambda: self._spool.drop_older(oldest_ms),
+        ]
+        for work in [*(sweeps if due else ()), self._spool.declare_loss, lambda: self._report(now_ms)]:
+            try:
+                work()
+            except (sqlite3.OperationalError, OSError) as error:
+                _log.error("the box's disk refuses", lost=self._spool.lost, error=str(error))
 
     def _report(self, now_ms: int) -> None:
         living = [camera for camera in self._cameras if camera.report(now_ms) is not None]
@@ -112,6 +126,7 @@ class EdgeBox:
             "spool_rows": float(counts.rows),
             "spool_backlog_rows": float(counts.backlog),
             "spool_rows_dropped": float(counts.dropped),
+            "spool_events_lost": float(self._spool.lost),
             "uploads_waiting": float(self._uploads.waiting()),
             "evidence_files": float(kept.files),
             "evidence_mb": round(kept.bytes / 1e6, 1),
@@ -141,6 +156,7 @@ class EdgeBox:
             place_id=box.place_id or box.id,
             now_ms=self._now_ms(),
             max_rows=self._config.spool.max_rows,
+            note=LossNote(self._data / "lost.json"),
         )
 
     def _uploader(self) -> list[SupervisedThread]:

@@ -17,7 +17,7 @@ REGISTER_FILE = "boxes.jsonl"
 
 
 class BoxRegistration(msgspec.Struct, frozen=True):
-    """One line of ``boxes.jsonl``; the last line of a box counts."""
+    """One line of ``boxes.jsonl``; the last line of a site's box counts: another site may have one of the same id."""
 
     box_id: str
     site_id: str

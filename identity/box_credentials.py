@@ -69,7 +69,7 @@ class BoxTokens:
 
 
 def read_boxes(path: Path) -> tuple[Box, ...]:
-    """Return every line of the file; a later line of a box replaces its earlier one.
+    """Return every line of the file; a later line of a site's box replaces its earlier one.
 
     Raises:
         ConfigurationError: naming the file, the line and what is wrong.
@@ -78,11 +78,11 @@ def read_boxes(path: Path) -> tuple[Box, ...]:
         lines = path.read_text("utf-8").splitlines()
     except FileNotFoundError:
         return ()
-    boxes: dict[str, Box] = {}
+    boxes: dict[tuple[str, str], Box] = {}
     for number, line in enumerate(lines, start=1):
         if line.strip():
             box = _box(path, number, line)
-            boxes[box.box_id] = box
+            boxes[box.site_id, box.box_id] = box
     return tuple(boxes.values())
 
 

@@ -22,6 +22,9 @@ class Counters:
         self.received = Counter("linli_ingest_messages", "messages from the broker, probes left out", registry=at)
         self.accepted = Counter("linli_ingest_events", "events handed to the log", registry=at)
         self.rejected = Counter("linli_ingest_rejected", "messages refused", ["reason"], registry=at)
+        self.dropped = Counter(
+            "linli_ingest_dropped_fields", "parts of accepted messages that were wrong", ["reason"], registry=at
+        )
         self.skipped = Counter("linli_ingest_skipped", "messages passed over", ["reason"], registry=at)
         self.held = Counter("linli_ingest_held", "events held back by a device's rate", registry=at)
         self.holding = Gauge("linli_ingest_holding", "events waiting for their device's rate now", registry=at)

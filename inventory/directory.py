@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -12,6 +12,7 @@ import msgspec
 
 from contracts.events import ConfigurationRecord, DeviceConfigured, PlaceConfigured, SiteConfigured
 from contracts.places import Place, PlaceKind
+from inventory.notices import DeviceNotice
 
 DEFAULT_TIME_ZONE = "Asia/Shanghai"
 _MAX_DEPTH = 12  # site, building, unit, floor, room, door leave room; a cycle in the table must end
@@ -44,6 +45,10 @@ class SiteDirectory(Protocol):
         """Return the site's devices, sorted by id."""
         ...
 
+    def notices(self, site_id: str, device_id: str) -> Sequence[DeviceNotice]:
+        """Return what ingest noticed of a device."""
+        ...
+
 
 class _Site(msgspec.Struct):
     name: str = ""
@@ -61,6 +66,7 @@ class MemoryDirectory:
     def __init__(self, records: Iterable[ConfigurationRecord] = ()) -> None:
         self._lock = threading.Lock()
         self._sites: dict[str, _Site] = {}
+        self._notices: dict[tuple[str, str], list[DeviceNotice]] = {}
         for record in records:
             self.apply(record)
 
@@ -110,6 +116,17 @@ class MemoryDirectory:
         with self._lock:
             devices = dict(self._site(site_id).devices)
         return [devices[device_id] for device_id in sorted(devices)]
+
+    def set_notices(self, notices: Iterable[DeviceNotice]) -> None:
+        """Replace what ingest noticed of devices."""
+        found: dict[tuple[str, str], list[DeviceNotice]] = {}
+        for one in notices:
+            found.setdefault((one.site_id, one.device_id), []).append(one)
+        self._notices = found
+
+    def notices(self, site_id: str, device_id: str) -> Sequence[DeviceNotice]:
+        """See :class:`SiteDirectory`."""
+        return self._notices.get((site_id, device_id), ())
 
     def _site(self, site_id: str) -> _Site:
         return self._sites.get(site_id) or _Site()

@@ -35,9 +35,10 @@ class DirectoryRelay:
         return len(changes)
 
     def catch_up(self) -> None:
-        """Apply every change there is."""
+        """Apply every change there is, and what ingest noticed of devices."""
         while self.step():
             pass
+        self._directory.set_notices(self._inventory.notices.current())
 
     def run(self, stop: threading.Event) -> None:
         """Run until ``stop``."""

@@ -26,6 +26,7 @@ from contracts.events import (
 )
 from inventory import numbers, row_sums
 from inventory.kept_clocks import KeptClocks
+from inventory.kept_notices import KeptNotices
 from inventory.last_seen import LastSeen
 from inventory.last_seen_rows import DeviceKey, KeptLastSeen, read_last_seen, write_last_seen
 from inventory.numbers import StoreState
@@ -58,6 +59,7 @@ class Inventory:
             self._tables.close()
             raise
         self.clocks = KeptClocks(self._tables, self.devices)
+        self.notices = KeptNotices(self._tables)
 
     def put(self, records: Sequence[ConfigurationRecord], *, actor: str = "cli", now_ms: int = 0) -> int:
         """Write ``records`` in order, all or none; a record that says what is already there changes nothing.

@@ -31,6 +31,9 @@ STATEMENTS = (
     """CREATE TABLE IF NOT EXISTS clocks (
   site_id TEXT NOT NULL, speaker TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (site_id, speaker)) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS host_clocks (follower TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS notices (
+  follower TEXT NOT NULL, site_id TEXT NOT NULL, device_id TEXT NOT NULL, code TEXT NOT NULL, body BLOB NOT NULL,
+  PRIMARY KEY (follower, site_id, device_id, code)) WITHOUT ROWID""",
     # Until a version ago these had no follower. They hold nothing that is not said again within seconds.
     "DROP TABLE IF EXISTS pending_devices",
     "DROP TABLE IF EXISTS pending_topics",

@@ -28,20 +28,21 @@ def command() -> None:
 @click.option(
     "--config", required=True, type=click.Path(path_type=Path), help="the box: [box], [mqtt], [console], [[camera]]"
 )
-@click.option("--check", is_flag=True, help="only check the configuration and its models")
+@click.option("--check", is_flag=True, help="only check the configuration, its secrets and models; writes nothing")
 def run(config: Path, *, check: bool) -> None:
     """Run a box until it is stopped (Ctrl-C or SIGTERM). Killed at any moment it loses nothing it had spooled."""
+    from edge.check import check_box
     from edge.config import load_config
     from edge.run import EdgeBox
 
     _log_to_stderr()
     box = load_config(config)
+    if check:
+        check_box(box)
+        click.echo(f"{config}: {len(box.camera)} cameras, models and tokens are usable", err=True)
+        return
     with FolderLock(Path(box.box.data), "[box] data"):
-        runner = EdgeBox(box)
-        if check:
-            click.echo(f"{config}: {len(box.camera)} cameras, models and tokens are usable", err=True)
-            return
-        runner.run(_stop_on_signals())
+        EdgeBox(box).run(_stop_on_signals())
 
 
 @command.command("token")

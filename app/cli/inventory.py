@@ -97,5 +97,18 @@ def pending(settings: Settings) -> None:
         click.echo("nobody is pending", err=True)
 
 
+@command.command("notices")
+@pass_settings
+def notices(settings: Settings) -> None:
+    """Print what is wrong with the words of devices: site, device, what, details, how often, when last."""
+    inventory = open_inventory(settings)
+    found = inventory.notices.current()
+    inventory.close()
+    for one in found:
+        click.echo(f"{one.site_id}\t{one.device_id}\t{one.code}\t{one.detail}\t{one.count}\t{_when(one.last_ms)}")
+    if not found:
+        click.echo("nothing was noticed", err=True)
+
+
 def _when(at_ms: int) -> str:
     return datetime.datetime.fromtimestamp(at_ms / 1000, tz=datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

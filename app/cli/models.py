@@ -17,7 +17,7 @@ def command() -> None:
 @command.command("check")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def check(files: tuple[Path, ...]) -> None:
-    """Check manifests and the models they name: hash, tensors, labels; runs each once on an empty picture.
+    """Check manifests and the models they name: hash, tensors, labels; runs each on pictures that show nothing.
 
     Exit 2 if a manifest is wrong or its model is absent, 1 if a model is not what its manifest says.
     """

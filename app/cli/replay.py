@@ -99,5 +99,9 @@ def _report(source: EventFile, counts: collections.Counter[str]) -> None:
         click.echo(
             f"  skipped, {reason}: {refusal.count}, first in line {refusal.first_line}: {refusal.detail}", err=True
         )
+    for fault, count in sorted(source.dropped.items()):
+        click.echo(f"  dropped, {fault}: {count}", err=True)
+    for one in source.noticed():
+        click.echo(f"  noticed, {one.site_id}/{one.device_id} {one.code}: {one.detail}", err=True)
     if source.pending_devices():
         click.echo(f"  pending devices: {source.pending_devices()}", err=True)

@@ -23,6 +23,7 @@ from incidents.store.operator_alarms import AlarmCode
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
 from inventory.inventory import Inventory
+from inventory.notices import NoticeCode
 from system.clock import wall_ms
 
 STEP_TOLD_MS = DAY_MS
@@ -42,6 +43,11 @@ def told_by_ingest(inventory: Inventory) -> dict[AlarmCode, Told]:
             (shard, f"by {clock.step_ms / 1000:+.0f} s at {clock.stepped_ms}")
             for shard, clock in inventory.clocks.of_hosts().items()
             if abs(wall_ms() - clock.stepped_ms) < STEP_TOLD_MS
+        ],
+        AlarmCode.DEVICE_UNREADABLE: lambda: [
+            (f"{one.site_id}/{one.device_id}", one.detail)
+            for one in inventory.notices.current()
+            if one.code is NoticeCode.UNREADABLE and one.life_safety
         ],
     }
 

@@ -209,6 +209,16 @@ class ChangeOut(Model):
     incident: IncidentRow
 
 
+class NoticeOut(Model):
+    """What ingest noticed of a device: messages or fields that could not be used, a place or a sign that is wrong."""
+
+    code: str
+    text: str
+    detail: str
+    count: int
+    last_ms: int
+
+
 class DeviceOut(Model):
     """A device and when it was last heard."""
 
@@ -225,6 +235,7 @@ class DeviceOut(Model):
     last_heard: str | None
     state: str
     state_text: str
+    notices: list[NoticeOut]
 
 
 class DeviceList(Model):

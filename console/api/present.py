@@ -19,6 +19,7 @@ from incidents.store.history import SYSTEM, HistoryEntry
 from incidents.store.records import Incident
 from inventory.directory import SiteDirectory, place_path, zone_of
 from inventory.last_seen import LastSeen
+from inventory.notices import DeviceNotice
 
 
 class Presenter:
@@ -135,8 +136,11 @@ class Presenter:
         )
 
     def device(self, device: DeviceConfigured, heard: LastSeen, now_ms: int) -> models.DeviceOut:
-        """Return a device and when it was last heard."""
+        """Return a device, when it was last heard, and what is wrong with its words."""
+        noticed = self._directory.notices(device.site_id, device.device_id)
         state, last = device_state(device, heard, now_ms), heard.last_heard_ms
+        if noticed and state == "online":
+            state = "unhealthy"
         return models.DeviceOut(
             device_id=device.device_id,
             name=device.name or device.device_id,
@@ -151,6 +155,16 @@ class Presenter:
             last_heard=None if last is None else self.time(device.site_id, last),
             state=state,
             state_text=self.words.word("device_state", state),
+            notices=[self._notice(one) for one in noticed],
+        )
+
+    def _notice(self, notice: DeviceNotice) -> models.NoticeOut:
+        return models.NoticeOut(
+            code=notice.code.value,
+            text=self.words.word("notice", notice.code),
+            detail=notice.detail,
+            count=notice.count,
+            last_ms=notice.last_ms,
         )
 
     def time(self, site_id: str, at_ms: int) -> str:

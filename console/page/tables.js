@@ -13,7 +13,7 @@ export async function showDevices(pane, sites) {
     el(
       "tr",
       {},
-      el("td", {}, el("span", { class: `dot ${device.state}` }), device.state_text),
+      el("td", {}, el("span", { class: `dot ${device.state}` }), [device.state_text, ...device.notices.map((notice) => `${notice.text} (${notice.detail})`)].join("; ")),
       el("td", {}, el("strong", {}, device.name)),
       el("td", {}, device.device_class_text),
       el("td", {}, device.place),

@@ -19,8 +19,9 @@ IN_FLIGHT = 4_096
 """Messages that a broker may have given ingest without an answer: all of them may come again. Whoever recognises
 duplicates remembers as many of each site, and the session and the brokers that we ship allow no more."""
 
-SETTLED = frozenset({"at_ms", "received_ms", "device_at_ms", "future", "stored", "untrusted"})
-"""Fields that ingest settles: by the moment, by what it knows of a clock. ``at_ms`` counts as the device gave it."""
+SETTLED = frozenset({"at_ms", "received_ms", "device_at_ms", "future", "stored", "untrusted", "place_id"})
+"""Fields that ingest settles: by the moment, by what it knows of a clock, and the place by the inventory, which people
+change. ``at_ms`` counts as the device gave it."""
 KEYED = frozenset({"v", "event_id", "site_id", "source_id", "spool"})
 """Fields that are compared apart from what is said, or that say nothing."""
 _MOVED: dict[type[Event], tuple[str, ...]] = {ObjectFell: ("started_ms",), RowsDropped: ("from_ms", "to_ms")}

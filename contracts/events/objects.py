@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from contracts.events.access import Direction
-from contracts.events.envelope import DurationMs, Event, Ms, Score, Seq
+from contracts.events.envelope import DurationMs, Event, Ms, Score, Seq, ShortText
 from contracts.names import Id
 
 
@@ -53,7 +53,8 @@ class ObjectFell(Event, frozen=True, kw_only=True, tag="object_fell"):
     """An object fell past a facade. ``place_id`` is the column when known, else the camera's facade.
 
     ``at_ms`` is the time of its last sighting. ``floor``/``floor_error`` are storeys, None when the camera is not
-    calibrated. ``suspected``: it went far down but failed the gravity test.
+    calibrated. ``suspected``: it went far down but failed the gravity test. ``evidence_of``: this is no other fall, but
+    the evidence of the one with that event id, which was told before its clip was cut.
     """
 
     track_id: Seq
@@ -70,6 +71,7 @@ class ObjectFell(Event, frozen=True, kw_only=True, tag="object_fell"):
     fit_error_px: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 0.0
     size_px: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 0.0
     score: Score = 1.0
+    evidence_of: ShortText | None = None
 
 
 class TagSeen(Event, frozen=True, kw_only=True, tag="tag_seen"):

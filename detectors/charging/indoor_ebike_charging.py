@@ -71,7 +71,7 @@ from detectors.charging.stages import SeenEvent, Stated
 from detectors.core.facts import fact
 from detectors.core.rule import Draft, Episode, Outcome
 from detectors.core.site_view import SiteView
-from detectors.fire.fire_signs import HEAT, SMOKE, fire_signs
+from detectors.fire.fire_signs import HEAT, SMOKE, fire_signs, is_sure
 
 FORGET_MS = 7_200_000  # a meter silent for two hours: its curve is broken
 MAX_CASES = 3
@@ -152,7 +152,7 @@ class IndoorEbikeCharging:
             case TagSeen():
                 return _tagged(event, site)
             case EnvironmentSampled():
-                return _around(event.place_id, site, indoor=False) if fire_signs(event, site) else ()
+                return _around(event.place_id, site, indoor=False) if is_sure(fire_signs(event, site)) else ()
             case DeviceConfigured():
                 return (event.device_id,) if event.device_class is DeviceClass.METER else ()
             case _:

@@ -3,7 +3,8 @@
 Situation: a camera that looks up a facade saw an object fall; the box's analyser has already tried its track against
 gravity, floors and mirror images (``detectors.vision``), so one event decides.
 
-Events: ``ObjectFell``. Each fall is its own episode: an OPEN and nothing after it, for a fall has no end to wait for.
+Events: ``ObjectFell``. Each fall is its own episode: an OPEN, and an UPDATE with its evidence once the clip is cut; no
+CLOSE, for a fall has no end to wait for.
 Two cameras that see one fall make two findings about one column; grouping makes one incident of them.
 
 Thresholds: ``min_drop_m`` 5 m, because two storeys of travel tell a throw from something shaken out of a window or
@@ -13,8 +14,8 @@ of critical. An uncalibrated camera cannot say metres or floors; its findings sa
 What it will not catch: objects too small for the camera's reach (operators are shown it), falls outside the picture,
 what the analyser rejected (birds, leaves, insects), and who did it.
 
-Late data: the rule is instant and keeps no state, so a fall that a box reports hours later is found at once, with
-``late_by_ms``; whether old news wakes anybody is delivery's decision.
+Late data: the rule is instant and keeps nothing but the ids of an hour's falls, for their evidence; so a fall that a
+box reports hours later is found at once, with ``late_by_ms``. Whether old news wakes anybody is delivery's decision.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from typing import ClassVar
 
 import msgspec
 
+from contracts.durations import HOUR_MS
 from contracts.events import Event, ObjectFell
 from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
 from contracts.rules import RuleFacts, Threshold
 from detectors.core.facts import fact
-from detectors.core.rule import Draft, Episode, Outcome, StateInvariantError
+from detectors.core.rule import Draft, Episode, Outcome
 from detectors.core.site_view import SiteView
 
 RULE = "high_altitude_throw"
@@ -38,14 +40,26 @@ UNCALIBRATED_TRUST = 0.7  # of the analyser's score: the perspective was fitted,
 SUSPECTED_TRUST = 0.5  # of the analyser's score: the track went far down, but not as gravity pulls
 
 
-class ThrowState(msgspec.Struct, frozen=True):
-    """Nothing: a fall is complete in its event."""
+KEPT_MS = HOUR_MS  # how long evidence may follow: a clip takes a minute where a box is busy
+MAX_FALLS = 16
 
-    v: int = 1
+
+class KnownFall(msgspec.Struct, frozen=True):
+    """A fall whose evidence may follow."""
+
+    event_id: str
+    onset_ms: int
+
+
+class ThrowState(msgspec.Struct, frozen=True):
+    """One camera's newest falls: ingest may settle the time of their evidence otherwise than their own."""
+
+    v: int = 2
+    falls: tuple[KnownFall, ...] = ()
 
 
 class HighAltitudeThrow:
-    """One falling object → one OPEN. Key: the camera."""
+    """One falling object → one OPEN, and an UPDATE when its evidence follows. Key: the camera."""
 
     name: ClassVar[str] = RULE
     version: ClassVar[int] = 1
@@ -80,26 +94,32 @@ class HighAltitudeThrow:
         return (event.source_id,)
 
     def initial(self, key: str) -> ThrowState:
-        """Return the state that remembers nothing."""
+        """Return a camera that saw nothing yet."""
         return ThrowState()
 
     def on_event(self, state: ThrowState, event: Event, site: SiteView) -> Outcome[ThrowState]:
-        """Return the fall as a finding; nothing is remembered."""
+        """Return the fall as a finding, or its evidence as one more of the same episode."""
         if not isinstance(event, ObjectFell):
-            return Outcome(None)
-        return Outcome(None, (_finding(event, site.threshold(MIN_DROP)),))
+            return Outcome(state if state.falls else None)
+        if event.evidence_of is not None:
+            return Outcome(state if state.falls else None, (_followed(state, event, site),))
+        known = (*state.falls, KnownFall(event.event_id, event.at_ms))[-MAX_FALLS:]
+        return Outcome(msgspec.structs.replace(state, falls=known), (_finding(event, site.threshold(MIN_DROP)),))
 
     def deadline_ms(self, state: ThrowState) -> int | None:
-        """Return None: there is nothing to wait for."""
-        return None
+        """Return when no evidence is waited for any more."""
+        return max((fall.onset_ms for fall in state.falls), default=0) + KEPT_MS
 
     def on_deadline(self, state: ThrowState, due_ms: int, site: SiteView) -> Outcome[ThrowState]:
-        """Cannot happen.
+        """Forget."""
+        return Outcome(None)
 
-        Raises:
-            StateInvariantError: always; this rule sets no deadline.
-        """
-        raise StateInvariantError(f"{self.name} has no deadlines, yet was woken at {due_ms}")
+
+def _followed(state: ThrowState, event: ObjectFell, site: SiteView) -> Draft:
+    """Return the evidence of a fall as an UPDATE of its episode; one not known any more began when its event says."""
+    onset_ms = next((fall.onset_ms for fall in state.falls if fall.event_id == event.evidence_of), event.at_ms)
+    draft = _finding(event, site.threshold(MIN_DROP))
+    return msgspec.structs.replace(draft, episode=Episode(onset_ms, event.evidence_of, nth=1), phase=Phase.UPDATE)
 
 
 def _finding(event: ObjectFell, min_drop_m: float) -> Draft:

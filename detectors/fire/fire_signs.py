@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from contracts.events import EnvironmentSampled
 from contracts.findings import Fact
 from contracts.rules import Threshold
@@ -29,6 +31,15 @@ HEAT = Threshold(
     "°C",
     "warmer is a sign of fire: EN 54-5 class A heat detectors respond from 54 °C on, and no dwelling gets there",
 )
+
+
+SURE = frozenset({"sensor_alarm", "smoke_pct_m"})
+"""Signs that need no other. A single temperature may be what a sensor says when it gets power, or a bad contact."""
+
+
+def is_sure(signs: Sequence[Fact]) -> bool:
+    """Return whether the signs of one reading are enough, whatever its neighbours say."""
+    return any(sign.code in SURE for sign in signs)
 
 
 def fire_signs(event: EnvironmentSampled, site: SiteView) -> tuple[Fact, ...]:

@@ -1,7 +1,9 @@
 """`smoke_or_heat` 烟雾或高温: a sensor's alarm, its readings over a limit, or heat that rises as only fire makes it.
 
 Situation: one smoke, heat or combined sensor. Its own alarm is enough; readings are judged too, because a sensor's own
-alarm may be muted or wrongly set.
+alarm may be muted or wrongly set. Smoke counts at once. A temperature counts when its neighbour agrees: the reading
+before it was as hot, or was rising already; or when smoke or the sensor's alarm stands beside it. Sensors that have
+just got power say 85 °C, 125 °C or −40 °C once, and a bad contact anything.
 
 Events: ``EnvironmentSampled``. OPEN at the first sign, UPDATE when another kind of sign joins it (heat after smoke),
 CLOSE when no sign has been seen for ``clear_ms`` although the sensor spoke. A sensor that falls silent in an alarm may
@@ -14,10 +16,12 @@ rate-of-rise detectors must respond; it counts only from ``rise_from_c`` 40 °C 
 smoke comes in clouds.
 
 What it will not catch: fires away from any sensor, gas (CO is not judged yet), and it cannot tell a burning e-bike from
-a burnt pan; steam and cooking smoke do raise it.
+a burnt pan; steam and cooking smoke do raise it. A sensor without an alarm of its own that says one hot reading and
+then nothing more for two hours.
 
 Late data: the rule is instant, so a late alarm is found at once, but it changes neither the running episode nor the
-last reading: it gets an episode of its own, opened and closed, unless one already covers its time.
+last reading: it gets an episode of its own, opened and closed, unless one already covers its time. A late temperature
+has no neighbours that are known, so it counts only beside smoke or an alarm.
 """
 
 from __future__ import annotations
@@ -33,12 +37,13 @@ from contracts.rules import RuleFacts, Threshold
 from detectors.core.facts import fact
 from detectors.core.rule import Draft, Episode, Outcome
 from detectors.core.site_view import SiteView
-from detectors.fire.fire_signs import HEAT, RULE, SMOKE, fire_signs
+from detectors.fire.fire_signs import HEAT, RULE, SMOKE, fire_signs, is_sure
 
 CLEAR = Threshold(
     RULE, "clear_ms", 60_000, 1_000, HOUR_MS, "ms", "so long without a sign is clear: smoke comes in clouds"
 )
 FORGET_MS = 600_000  # a reading older than ten minutes says nothing about the rate of rise
+HOT_FORGET_MS = 2 * HOUR_MS  # a hot one is kept until the next: some sensors speak once an hour
 BURNT_MS = DAY_MS  # a sensor silent for a day after its alarm: somebody has been there
 COVER_MS = 30 * DAY_MS  # what is over stays known while its messages may come again; older ones are refused
 RISE_RATE = Threshold(
@@ -56,6 +61,10 @@ RISE_FROM = Threshold(
 LEAST_RISE = Threshold(RULE, "rise_min_c", 10.0, 1, 60, "°C", "a smaller rise is a sensor's steps and noise")
 RISE_OVER_MS = (5_000, 300_000)  # closer readings are noise, further ones may be weather
 ANCHOR_MS = 60_000  # the rise is measured from a reading about this old, so that frequent readings add up
+RISING_C = 2.0  # the reading before was above the one it is measured from by more than a step of the sensor
+STILL_RISING = 0.5  # and the newest rises at least half as fast as a fire would
+STEEPER = 10.0  # before that it rose at most so many times as fast: a first reading of −40 °C is no beginning
+OUTLIER_C = 10.0  # a reading so far from both its neighbours is no anchor
 TRUST = {"sensor_alarm": 0.95, "smoke_pct_m": 0.85, "temperature_c": 0.85, "temperature_rise_c_min": 0.7}
 """How sure one sign is: the sensor's own judgement is the one it was tested for."""
 MAX_SPANS = 64
@@ -134,8 +143,11 @@ class SmokeOrHeat:
             return Outcome(state)
         signs = fire_signs(event, site)
         if event.at_ms < state.last_ms:
-            return _late(state, event, signs, _clear_ms(site)) if signs else Outcome(state)
+            return _late(state, event, signs, _clear_ms(site)) if is_sure(signs) else Outcome(state)
+        state = _remembered(state, event.at_ms)
         signs = (*signs, *_rise(state, event, site))
+        if not is_sure(signs) and state.fire is None and not _neighbour_agrees(state, event, site):
+            signs = ()
         state = _read(state, event)
         if signs:
             return _burning(state, event, signs, _clear_ms(site))
@@ -178,20 +190,52 @@ def _read(state: FireState, event: EnvironmentSampled) -> FireState:
         return msgspec.structs.replace(state, last_ms=event.at_ms)
     reading = Reading(event.at_ms, event.temperature_c)
     anchor = state.anchor
-    if event.at_ms > _forget_ms(state):
+    if anchor is None or state.last is None:
         anchor = reading
-    elif anchor is None or event.at_ms - anchor.at_ms > ANCHOR_MS:
-        anchor = state.last or reading
+    elif event.at_ms - anchor.at_ms > ANCHOR_MS:
+        anchor = reading if _is_outlier(state.last, anchor, reading) else state.last
     return msgspec.structs.replace(state, last_ms=event.at_ms, anchor=anchor, last=reading)
 
 
 def _forget_ms(state: FireState) -> int:
     """Return until when its readings are remembered."""
-    return max(state.last_ms + FORGET_MS, state.past[-1].to_ms + BURNT_MS if state.past else 0)
+    hot = state.last is not None and state.last.temperature_c >= HEAT.minimum
+    kept_ms = HOT_FORGET_MS if hot else FORGET_MS
+    return max(state.last_ms + kept_ms, state.past[-1].to_ms + BURNT_MS if state.past else 0)
+
+
+def _remembered(state: FireState, now_ms: int) -> FireState:
+    """Return the state without readings that are too old to say anything about the next one."""
+    return state if now_ms <= _forget_ms(state) else msgspec.structs.replace(state, anchor=None, last=None)
 
 
 def _is_repeated(state: FireState, event: EnvironmentSampled) -> bool:
     return state.last is not None and event.at_ms == state.last.at_ms
+
+
+def _is_outlier(between: Reading, before: Reading, after: Reading) -> bool:
+    """Return whether a reading lies far above or far below both its neighbours."""
+    low, high = sorted((before.temperature_c, after.temperature_c))
+    return not low - OUTLIER_C <= between.temperature_c <= high + OUTLIER_C
+
+
+def _neighbour_agrees(state: FireState, event: EnvironmentSampled, site: SiteView) -> bool:
+    """Return whether the reading before this one was hot as well, or was on its way there."""
+    anchor, last = state.anchor, state.last
+    if anchor is None or last is None or event.temperature_c is None or event.at_ms <= last.at_ms:
+        return False
+    if last.temperature_c >= site.threshold(HEAT):
+        return event.temperature_c >= site.threshold(HEAT)
+    now = Reading(event.at_ms, event.temperature_c)
+    before_c_min, rate_c_min = _slope(anchor, last), _slope(last, now)
+    rising = last.temperature_c - anchor.temperature_c >= RISING_C and before_c_min <= STEEPER * rate_c_min
+    return rising and rate_c_min >= STILL_RISING * site.threshold(RISE_RATE)
+
+
+def _slope(before: Reading, after: Reading) -> float:
+    """Return the rise between two readings in °C/min; 0 when they are of one moment."""
+    over_ms = after.at_ms - before.at_ms
+    return (after.temperature_c - before.temperature_c) / (over_ms / 60_000) if over_ms > 0 else 0.0
 
 
 def _rise(state: FireState, event: EnvironmentSampled, site: SiteView) -> tuple[Fact, ...]:

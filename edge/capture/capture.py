@@ -19,6 +19,7 @@ import numpy.typing as npt
 import structlog
 
 from contracts.errors import Permanent, Transient
+from edge.capture.address import is_stream, redact_url
 from edge.capture.video import probe
 
 Image = npt.NDArray[np.uint8]
@@ -112,11 +113,6 @@ def _open(source: str) -> cv2.VideoCapture:
 
 def _as_image(raw: npt.NDArray[np.generic]) -> Image:
     return raw if raw.dtype == np.uint8 else raw.astype(np.uint8)  # type: ignore[return-value]
-
-
-def is_stream(source: str) -> bool:
-    """Return whether a source is a network stream, not a file."""
-    return "://" in source
 
 
 class FrameQueue:
@@ -273,14 +269,3 @@ class Capture:
             self.gauges.slow_warned = True
             _log.warning("decoding is slow", source=redact_url(self._source), decode_ms=round(self.gauges.decode_ms, 1))
         return Frame(_as_image(image), at_ms)
-
-
-def redact_url(source: str) -> str:
-    """Return the source without user and password, for logs.
-
-    >>> redact_url("rtsp://admin:secret@10.0.0.9/ch1")
-    'rtsp://10.0.0.9/ch1'
-    """
-    scheme, separator, rest = source.partition("://")
-    place, question, query = rest.partition("?")  # a password may hold a slash: what stands before the last @ goes
-    return f"{scheme}{separator}{place.rpartition('@')[2]}{question}{query}" if separator else source

@@ -7,6 +7,7 @@ or a copied folder, shows nothing.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -43,10 +44,19 @@ class EvidenceDisk:
     def __init__(self, folder: Path, *, quota_bytes: int, max_age_ms: int = MAX_AGE_HOURS * HOUR_MS) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder, self._quota_bytes, self._max_age_ms = folder, quota_bytes, max_age_ms
-        self._cipher = AESGCM(_load_key(folder / "key"))
+        self._sealer: AESGCM | None = None
+        try:
+            self._cipher()
+        except OSError as error:
+            _log.error("the evidence key cannot be read or made now; it is tried again", error=str(error))
         self.dropped = 0
         for unfinished in folder.glob("*.part"):
             unfinished.unlink()
+
+    def _cipher(self) -> AESGCM:
+        if self._sealer is None:
+            self._sealer = AESGCM(_load_key(self._folder / "key"))
+        return self._sealer
 
     def keep(self, cut: EvidenceCut) -> EvidenceRef:
         """Write a cut, durable on return; one that is there already is not written again."""
@@ -54,7 +64,7 @@ class EvidenceDisk:
         path = self._path(sha256)
         if not path.exists():
             nonce = secrets.token_bytes(_NONCE_BYTES)
-            _write_durably(path, nonce + self._cipher.encrypt(nonce, cut.data, sha256.encode()))
+            _write_durably(path, nonce + self._cipher().encrypt(nonce, cut.data, sha256.encode()))
             os.utime(path, ns=(cut.to_ms * 1_000_000, cut.to_ms * 1_000_000))  # its age is that of what it shows
         return EvidenceRef(
             evidence_id=sha256[:32],
@@ -74,7 +84,7 @@ class EvidenceDisk:
         """
         try:
             sealed = self._path(sha256).read_bytes()
-            data = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], sha256.encode())
+            data = self._cipher().decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], sha256.encode())
         except FileNotFoundError:
             raise Permanent(f"evidence {sha256[:12]}… is no longer on the box") from None
         except (InvalidTag, ValueError):
@@ -82,8 +92,11 @@ class EvidenceDisk:
         return data
 
     def sweep(self, now_ms: int) -> int:
-        """Delete what is too old, then the oldest until the quota holds. Returns how many went."""
-        files = sorted(_ages(self._folder))
+        """Delete what is too old, then the oldest until the quota holds. Returns how many went.
+
+        What shows the future was cut by a clock that was wrong: it counts as of now, and so it goes in time.
+        """
+        files = sorted(_dated(now_ms, *found) for found in _ages(self._folder))
         total, gone = sum(size for _, size, _ in files), 0
         for shown_ms, size, path in files:
             if now_ms - shown_ms <= self._max_age_ms and total <= self._quota_bytes:
@@ -114,6 +127,14 @@ def usage(folder: Path) -> DiskUsage:
 def _ages(folder: Path) -> list[tuple[int, int, Path]]:
     stats = [(path.stat(), path) for path in folder.glob("*.enc")]
     return [(stat.st_mtime_ns // 1_000_000, stat.st_size, path) for stat, path in stats]
+
+
+def _dated(now_ms: int, shown_ms: int, size: int, path: Path) -> tuple[int, int, Path]:
+    if shown_ms <= now_ms:
+        return shown_ms, size, path
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(path, ns=(now_ms * 1_000_000, now_ms * 1_000_000))
+    return now_ms, size, path
 
 
 def _load_key(path: Path) -> bytes:

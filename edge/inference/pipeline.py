@@ -14,7 +14,39 @@ from edge.evidence.redact import redacted
 from edge.inference.analysers import AnalyserSet
 
 STEP_BACK_MS = 2_000  # a clock set back further begins everything anew
+LONGEST_STEP_MS = 1_000
+SLEW = 0.2
 _NOBODY = np.zeros((0, 4), np.float32)
+
+
+class PictureTime:
+    """The time that analysers see: never still, never back, and as fast as pictures come.
+
+    After a clock was set back a little, it goes on at four fifths of its speed until the clock has caught up. Standing
+    still instead would blind whoever looks five times a second.
+    """
+
+    def __init__(self) -> None:
+        self.at_ms = 0
+        self._clock_ms, self._step_ms = 0, 1
+
+    def next(self, clock_ms: int) -> int:
+        """Return the time of the next picture, which the clock says was at ``clock_ms``.
+
+        >>> time = PictureTime()
+        >>> [time.next(at_ms) for at_ms in (1_000, 1_100, 600, 700, 800)]
+        [1000, 1100, 1180, 1260, 1340]
+        """
+        passed_ms = clock_ms - self._clock_ms
+        self._clock_ms = clock_ms
+        if passed_ms > 0:
+            self._step_ms = min(passed_ms, LONGEST_STEP_MS)
+        step_ms = passed_ms if passed_ms > 0 else self._step_ms if passed_ms < 0 else 1
+        ahead_ms = self.at_ms + step_ms - clock_ms
+        if ahead_ms > 0:
+            step_ms = max(step_ms - min(ahead_ms, int(step_ms * SLEW)), 1)
+        self.at_ms = max(self.at_ms + step_ms, clock_ms)
+        return self.at_ms
 
 
 class Pipeline:
@@ -29,13 +61,13 @@ class Pipeline:
     def __init__(self, make_analysers: Callable[[int], AnalyserSet], masks: Sequence[Mask], ring: FrameRing) -> None:
         self._make_analysers, self._masks, self._ring = make_analysers, masks, ring
         self._analysers: AnalyserSet | None = None
-        self._at_ms = 0
+        self._time = PictureTime()
 
     def process(self, frame: Frame) -> list[Observation]:
         """Return the observations that this frame completes, in order of time."""
-        if self._analysers is None or frame.at_ms < self._at_ms - STEP_BACK_MS:
-            self._analysers, self._at_ms = self._make_analysers(frame.at_ms), frame.at_ms
-        at_ms = self._at_ms = max(frame.at_ms, self._at_ms + 1)  # analysers never see time stand still or go back
+        if self._analysers is None or frame.at_ms < self._time.at_ms - STEP_BACK_MS:
+            self._analysers, self._time = self._make_analysers(frame.at_ms), PictureTime()
+        at_ms = self._time.next(frame.at_ms)
         seen = [one for analyser in self._analysers.analysers for one in analyser.process(frame.image, at_ms)]
         if self._ring.wants(at_ms):
             self._keep(frame, self._analysers, at_ms)

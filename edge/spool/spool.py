@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -27,6 +28,7 @@ from contracts.events import (
 )
 from edge.spool.box_db import BoxDb
 from edge.spool.lanes import STORED_AFTER_MS, is_stored
+from edge.spool.loss_note import Loss, LossNote
 
 DEFAULT_MAX_ROWS = 200_000  # about 80 MB
 MAX_AGE_HOURS = 720  # the platform refuses what is older than 30 days
@@ -57,21 +59,72 @@ class Spool:
     """The two lanes of one box.
 
     Args:
-        db: the box's database.
+        db: the box's database. While it cannot be used, everything here raises ``sqlite3.OperationalError``.
         box_id, site_id, place_id: of the box, for what the spool itself has to say.
         now_ms: when it is opened.
         max_rows: the quota.
+        note: what could not be spooled; it is declared with the next row that can.
     """
 
     def __init__(
-        self, db: BoxDb, *, box_id: str, site_id: str, place_id: str, now_ms: int, max_rows: int = DEFAULT_MAX_ROWS
+        self,
+        db: BoxDb,
+        *,
+        box_id: str,
+        site_id: str,
+        place_id: str,
+        now_ms: int,
+        max_rows: int = DEFAULT_MAX_ROWS,
+        note: LossNote | None = None,
     ) -> None:
         self._db, self._box_id, self._site_id, self._place_id = db, box_id, site_id, place_id
-        self._max_rows, self._dropped = max_rows, 0
-        with db.transaction() as connection:
-            self.spool_id = _spool_id(connection, now_ms)
-            self._count = _count(connection)
+        self._max_rows, self._dropped, self._begun_ms, self._note = max_rows, 0, now_ms, note
+        self._opened, self._spool_id, self._count = 0, "", 0
+        self._noting = threading.Lock()
+        with contextlib.suppress(sqlite3.OperationalError):
+            self._begin()
         self.changes = 1  # grows with every row; a sender looks again when it moved
+
+    @property
+    def spool_id(self) -> str:
+        """The identity of this spool: another one in another file."""
+        self._begin()
+        return self._spool_id
+
+    @property
+    def lost(self) -> int:
+        """How many events were lost and are not declared yet."""
+        return self._note.loss.events if self._note is not None else 0
+
+    def lose(self, event: Event) -> None:
+        """Note that an event could not be kept: it is declared once there is room."""
+        self._dropped += 1
+        if self._note is not None:
+            with self._noting:
+                self._note.add(event.at_ms)
+
+    def declare_loss(self) -> bool:
+        """Declare what was lost, if anything was; whether it is in the spool now."""
+        if self._note is None or not self.lost:
+            return False
+        with self._noting:
+            loss = self._note.loss
+            with self._changing() as connection:
+                told = connection.execute("INSERT OR IGNORE INTO told VALUES (?)", (loss.number,)).rowcount
+                if told:
+                    self._insert(connection, self._loss(_unheld(connection, loss)))
+            self._note.told()
+        self.changes += 1
+        return True
+
+    def _begin(self) -> None:
+        """Learn whose file this is, once it can be opened; it may be another one since."""
+        if self._opened == self._db.opened and self._opened:
+            return
+        with self._db.transaction() as connection:
+            self._spool_id = _spool_id(connection, self._begun_ms)
+            self._count = _count(connection)
+            self._opened = self._db.opened
 
     def add(self, event: Event, uploads: Sequence[EvidenceRef] = ()) -> str:
         """Keep an event, durable on return, and the evidence to be uploaded for it.
@@ -168,11 +221,12 @@ class Spool:
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
         """Yield a transaction's connection; undone, it undoes the count of rows too."""
+        self._begin()
         try:
             with self._db.transaction() as connection:
                 yield connection
         except BaseException:
-            with self._db.reading() as connection:
+            with contextlib.suppress(sqlite3.DatabaseError), self._db.reading() as connection:
                 self._count = _count(connection)
             raise
 
@@ -181,7 +235,7 @@ class Spool:
         n = connection.execute(
             "INSERT INTO row (at_ms, life_safety, body) VALUES (?, ?, x'')", (event.at_ms, life)
         ).lastrowid
-        event_id = f"{self.spool_id}-{n}"
+        event_id = f"{self._spool_id}-{n}"
         body = _ENCODER.encode(msgspec.structs.replace(event, event_id=event_id))
         connection.execute("UPDATE row SET body = ? WHERE n = ?", (body, n))
         self._count += 1
@@ -190,7 +244,7 @@ class Spool:
     def _drained(self, now_ms: int) -> BacklogDrained:
         return BacklogDrained(
             **event_header(self._site_id, self._box_id, self._place_id, now_ms),
-            spool_id=self.spool_id,
+            spool_id=self._spool_id,
         )
 
     def _drop_oldest(self, connection: sqlite3.Connection) -> None:
@@ -217,7 +271,7 @@ class Spool:
         times = [at_ms for _, _, at_ms in run]
         return RowsDropped(
             **event_header(self._site_id, self._box_id, self._place_id, max(times)),
-            spool_id=self.spool_id,
+            spool_id=self._spool_id,
             lane=Lane(run[0][0]),
             from_seq=run[0][1],
             to_seq=run[-1][1],
@@ -270,3 +324,11 @@ def _has_backlog(connection: sqlite3.Connection, now_ms: int) -> bool:
             (now_ms - STORED_AFTER_MS,),
         ).fetchone()[0]
     )
+
+
+def _unheld(connection: sqlite3.Connection, loss: Loss) -> list[tuple[str, int, int]]:
+    """Give events that were never held numbers of the backlog, and return them as rows: first and last."""
+    (first,) = connection.execute("SELECT next_seq FROM lane WHERE lane = ?", (Lane.BACKLOG.value,)).fetchone()
+    last = int(first) + loss.events - 1
+    connection.execute("UPDATE lane SET next_seq = ? WHERE lane = ?", (last + 1, Lane.BACKLOG.value))
+    return [(Lane.BACKLOG.value, int(first), loss.from_ms), (Lane.BACKLOG.value, last, loss.to_ms)]

@@ -52,6 +52,11 @@ def event_of(observation: Observation, camera: CameraIdentity, evidence: tuple[E
     return _known_event(observation, camera, evidence)
 
 
+def evidence_event(fall: ObjectFell, event_id: str, evidence: tuple[EvidenceRef, ...]) -> ObjectFell:
+    """Return the event that brings the evidence of a fall that was told before as ``event_id``."""
+    return msgspec.structs.replace(fall, event_id="", evidence=evidence, evidence_of=event_id)
+
+
 def _known_event(seen: Known, camera: CameraIdentity, evidence: tuple[EvidenceRef, ...]) -> Event:
     match seen:
         case ObjectInZone():
@@ -59,7 +64,7 @@ def _known_event(seen: Known, camera: CameraIdentity, evidence: tuple[EvidenceRe
         case LinePassed():
             return _passage_observed(seen, camera, evidence)
         case FallingObject():
-            return _object_fell(seen, camera, evidence)
+            return object_fell(seen, camera, evidence)
         case _:
             assert_never(seen)
 
@@ -90,7 +95,8 @@ def _passage_observed(seen: LinePassed, camera: CameraIdentity, evidence: tuple[
     )
 
 
-def _object_fell(seen: FallingObject, camera: CameraIdentity, evidence: tuple[EvidenceRef, ...]) -> ObjectFell:
+def object_fell(seen: FallingObject, camera: CameraIdentity, evidence: tuple[EvidenceRef, ...]) -> ObjectFell:
+    """Return the event of a fall; the spool gives it its id."""
     return ObjectFell(
         **camera.header(seen.column or camera.place_id, seen.at_ms),
         origin=camera.origin,

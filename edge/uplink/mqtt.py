@@ -16,6 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from contracts.errors import ConfigurationError, Transient
+from edge.capture.address import redact_url
 from system.certificates import said_of
 
 KEEPALIVE_S = 15
@@ -121,19 +122,30 @@ def broker_address(url: str) -> tuple[str, int]:
     except ValueError:
         port = -1
     if parts.scheme not in DEFAULT_PORT or not parts.hostname or port == -1:
-        raise ConfigurationError(f"[mqtt] url = {url!r}: expected mqtt://host:port or mqtts://host:port")
+        raise ConfigurationError(f"[mqtt] url = {redact_url(url)!r}: expected mqtt://host:port or mqtts://host:port")
     return parts.hostname, port or DEFAULT_PORT[parts.scheme]
 
 
 def _authenticate(client: paho.Client, config: BrokerConfig) -> None:
     if urlsplit(config.url).scheme == "mqtts":
         client.tls_set(ca_certs=config.ca_file or None)
+    named = read_password(config)
+    if named is not None:
+        client.username_pw_set(*named)
+
+
+def read_password(config: BrokerConfig) -> tuple[str, str] | None:
+    """Return user and password; None when no file of them is named.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or is not one line user:password.
+    """
     if not config.password_file:
-        return
+        return None
     try:
         user, separator, password = Path(config.password_file).read_text(encoding="utf-8").strip().partition(":")
     except OSError as error:
         raise ConfigurationError(f"[mqtt] password_file {config.password_file}: {error.strerror}") from None
     if not separator:
         raise ConfigurationError(f"[mqtt] password_file {config.password_file}: expected one line user:password")
-    client.username_pw_set(user, password)
+    return user, password

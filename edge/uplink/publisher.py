@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import threading
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -16,7 +18,9 @@ from edge.uplink.sender import Acknowledgement, SpoolSender
 
 POLL_S = 0.05
 READY_TIMEOUT_S = 10.0
-BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+STOOD_S = 30.0
+"""A connection that stood so long, or on which rows were acknowledged, was a good one."""
 _DECODER = msgspec.json.Decoder(Acknowledgement)
 _log = structlog.get_logger("edge.uplink.publisher")
 
@@ -36,17 +40,18 @@ class SpoolPublisher:
         self._client_id = f"linli-box-{site_id}-{box_id}"
         self._evt = str(Topic(site_id, DeviceClass.EDGE, box_id, Channel.EVT))
         self._got = str(Topic(site_id, DeviceClass.EDGE, box_id, Channel.GOT))
-        self.connected = False
+        self.connected = self._answered = False
         self.reconnects = 0
 
     def run(self, stop: threading.Event) -> None:
         """Keep a connection and send, until ``stop``. Failures are logged and tried again."""
         failures = 0
         while not stop.is_set():
+            began_s, self._answered = time.monotonic(), False
             try:
                 self._one_connection(stop)
-            except Transient as error:
-                failures = 0 if self.connected else failures
+            except (Transient, sqlite3.OperationalError) as error:  # a full disk keeps even an answer from being noted
+                failures = 0 if self._went_well(began_s) else failures
                 _log.warning("broker", error=str(error), failures=failures)
             finally:
                 self.connected = False
@@ -54,6 +59,10 @@ class SpoolPublisher:
             pause_s = BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
             stop.wait(pause_s * random.uniform(0.5, 1.0))  # a site's boxes must not come back as one
             failures += 1
+
+    def _went_well(self, began_s: float) -> bool:
+        """Return whether the broker wanted us: one that refuses what we say ends the connection at once."""
+        return self.connected and (self._answered or time.monotonic() - began_s >= STOOD_S)
 
     def _one_connection(self, stop: threading.Event) -> None:
         connection = BrokerConnection(self._config, self._client_id, self._got, self._acknowledged)
@@ -84,4 +93,4 @@ class SpoolPublisher:
             self._sender.ignored_acknowledgements += 1
             _log.warning("unreadable acknowledgement", size=len(payload), error=str(error)[:200])
             return
-        self._sender.got(message, self._now_ms())
+        self._answered = self._sender.got(message, self._now_ms()) > 0 or self._answered

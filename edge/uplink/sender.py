@@ -46,6 +46,7 @@ class SpoolSender:
     def __init__(self, spool: Spool, *, backlog_rows_per_s: float = 200.0) -> None:
         self._spool, self._pace = spool, RowTokenBucket(backlog_rows_per_s)
         self._lanes = {lane: _LaneState() for lane in Lane}
+        self._of = ""
         self.ignored_acknowledgements = 0
 
     def connected(self) -> None:
@@ -55,6 +56,8 @@ class SpoolSender:
 
     def due(self, now_ms: int) -> list[bytes]:
         """Return messages to send now, live before backlog, each lane in order."""
+        if self._of != self._spool.spool_id:  # a new spool counts anew
+            self._of, self._lanes = self._spool.spool_id, {lane: _LaneState() for lane in Lane}
         return [message for lane in (Lane.LIVE, Lane.BACKLOG) for message in self._lane_due(lane, now_ms)]
 
     def got(self, message: Acknowledgement, now_ms: int) -> int:

@@ -7,6 +7,7 @@ continues.
 from __future__ import annotations
 
 import http.client
+import random
 import ssl
 import threading
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import msgspec
 import structlog
 
 from contracts.errors import ConfigurationError, Permanent, Transient
+from edge.capture.address import redact_url
 from edge.evidence.evidence_store import EvidenceDisk
 from edge.uplink.upload_queue import Upload, UploadQueue
 from system.certificates import said_of
@@ -24,6 +26,8 @@ from system.certificates import said_of
 CHUNK_BYTES = 1024 * 1024
 TIMEOUT_S = 20.0
 POLL_S = 0.5
+PAUSE_S = (1.0, 2.0, 5.0, 15.0, 60.0)
+"""After failures in a row, whatever was tried."""
 _MAX_REQUESTS = 600  # 256 MiB in chunks, twice: more is a server that sends us in circles
 _PATH = "/edge/v1/evidence/"
 _log = structlog.get_logger("edge.uplink.upload")
@@ -94,12 +98,15 @@ class Uploader:
 
     def run(self, stop: threading.Event) -> None:
         """Upload what is due until ``stop``."""
+        failures = 0
         while not stop.is_set():
             upload = self._queue.next_due(self._now_ms())
             if upload is None:
                 stop.wait(POLL_S)
-            else:
-                self.try_once(upload)
+                continue
+            failures = 0 if self.try_once(upload) else failures + 1
+            if failures:  # a console that is away or refuses us does so for every entry
+                stop.wait(PAUSE_S[min(failures, len(PAUSE_S)) - 1] * random.uniform(0.5, 1.0))
 
     def try_once(self, upload: Upload) -> bool:
         """Try one upload; returns whether it is off the list."""
@@ -166,7 +173,7 @@ def check_url(url: str) -> SplitResult:
     except ValueError:
         good = False
     if not good:
-        raise ConfigurationError(f"[console] url = {url!r}: expected http://host:port or https://host:port")
+        raise ConfigurationError(f"[console] url = {redact_url(url)!r}: expected http://host:port or https://host:port")
     return parts
 
 

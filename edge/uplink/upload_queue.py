@@ -27,8 +27,9 @@ class UploadQueue:
         """Return the entry to try now."""
         with self._db.reading() as connection:
             found = connection.execute(
-                "SELECT sha256, mime, tries FROM upload WHERE due_ms <= ? ORDER BY due_ms, created_ms LIMIT 1",
-                (now_ms,),
+                "SELECT sha256, mime, tries FROM upload WHERE due_ms <= ? OR due_ms > ?"
+                " ORDER BY due_ms, created_ms LIMIT 1",
+                (now_ms, now_ms + BACKOFF_S[-1] * 1000),  # later than any pause: the clock was set back since
             ).fetchone()
         return Upload(*found) if found else None
 

@@ -120,7 +120,7 @@ def open_incident(
         subject_kind=finding.subject.kind.value,
         subject_ref=finding.subject.ref,
         place_id=finding.place_id,
-        building=building_of(directory, site_id, finding.place_id),
+        building=_building_of(directory, finding),
         source_id=finding.source_id,
         state=AlertState.NEW,
         version=1,
@@ -165,6 +165,14 @@ def _row_of(incident: Incident) -> dict[str, object]:
 def _number(connection: Connection, finding: Finding, directory: SiteDirectory) -> str:
     day = site_day(directory, finding.site_id, finding.onset_ms)
     return f"{day}-{allot_day_number(connection, finding.site_id, day):04d}"
+
+
+def _building_of(directory: SiteDirectory, finding: Finding) -> str | None:
+    """Return the building of the finding's place; of its device's where nobody knows that place."""
+    if finding.source_id is None or directory.place(finding.site_id, finding.place_id) is not None:
+        return building_of(directory, finding.site_id, finding.place_id)
+    device = directory.device(finding.site_id, finding.source_id)
+    return building_of(directory, finding.site_id, device.place_id) if device is not None else None
 
 
 def _search(directory: SiteDirectory, finding: Finding) -> str:

@@ -58,6 +58,7 @@ class AlarmCode(enum.StrEnum):
     DEVICE_CLOCK_WRONG = "device_clock_wrong"  # a device's times cannot be used; its messages count as of now
     HOST_CLOCK_WRONG = "host_clock_wrong"  # the clock of ingest's machine must be wrong
     HOST_CLOCK_STEPPED = "host_clock_stepped"  # the log's time has followed a jump of it
+    DEVICE_UNREADABLE = "device_unreadable"  # a device that may save lives said something that could not be read
     RESULTS_AWAY = "results_away"  # their store does not answer; they wait on disk
     RESULTS_REFUSED = "results_refused"  # it takes nothing from us: credentials, database
     RESULTS_REJECTED = "results_rejected"  # it refused some for good; kept aside with the reason

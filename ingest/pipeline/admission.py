@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import msgspec
+
 from contracts.errors import Rejected, RejectReason
 from contracts.events import ConfigurationRecord, DeviceConfigured, Event, PlaceConfigured, SiteConfigured
 from contracts.names import DeviceClass, Topic
@@ -9,9 +13,13 @@ from contracts.places import PlaceKind
 from ingest.pipeline.bounded import LruDict
 from ingest.pipeline.channel_rules import KINDS_OF_CLASS
 from ingest.pipeline.decode import kind_of
+from ingest.pipeline.place_rules import settle_place
+from ingest.pipeline.salvage import FieldFault
 from inventory.pending import PendingDevice, PendingTopic
 
 MAX_PENDING = 1_000
+
+E = TypeVar("E", bound=Event)
 
 
 class Admission:
@@ -20,6 +28,7 @@ class Admission:
     def __init__(self) -> None:
         self._devices: dict[tuple[str, str], DeviceConfigured] = {}
         self._sites: dict[str, str] = {}
+        self._places: dict[str, dict[str, str | None]] = {}
         self._devices_waiting: LruDict[tuple[str, str], PendingDevice] = LruDict(MAX_PENDING, PendingDevice)
         self._topics_waiting: LruDict[str, PendingTopic] = LruDict(MAX_PENDING, PendingTopic)
 
@@ -29,8 +38,12 @@ class Admission:
         match record:
             case SiteConfigured(removed=True):
                 self._sites.pop(record.site_id, None)
-            case PlaceConfigured(removed=False, place=place) if place.kind is PlaceKind.SITE:
-                self._sites[record.site_id] = place.place_id
+            case PlaceConfigured(removed=True, place=place):
+                self._places.get(record.site_id, {}).pop(place.place_id, None)
+            case PlaceConfigured(place=place):
+                self._places.setdefault(record.site_id, {})[place.place_id] = place.parent_id
+                if place.kind is PlaceKind.SITE:
+                    self._sites[record.site_id] = place.place_id
             case DeviceConfigured(removed=True):
                 self._devices.pop((record.site_id, record.device_id), None)
             case DeviceConfigured():
@@ -70,6 +83,20 @@ class Admission:
             raise Rejected(
                 RejectReason.WRONG_DEVICE, f"a device of class {record.device_class} does not say {kind_of(event)}"
             )
+
+    def placed(self, event: E, faults: list[FieldFault]) -> E:
+        """Return the event at the place that counts; what the device said instead goes to ``faults``."""
+        record = self._devices[event.site_id, event.source_id]
+        settled = settle_place(event.place_id, type(event), record, self._places.get(event.site_id, {}))
+        if settled.reason is not None:
+            faults.append(FieldFault("place_id", settled.reason, event.place_id))
+        if settled.place_id == event.place_id:
+            return event
+        return msgspec.structs.replace(event, place_id=settled.place_id)
+
+    def device(self, site_id: str, device_id: str) -> DeviceConfigured | None:
+        """Return a device's record; None when the inventory has none."""
+        return self._devices.get((site_id, device_id))
 
     def unknown_topic(self, topic: str, size: int, now_ms: int) -> None:
         """Count a message on a topic that is none of ours."""

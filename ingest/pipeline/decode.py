@@ -14,6 +14,7 @@ import msgspec
 from contracts.errors import Rejected, RejectReason
 from contracts.events import (
     EVENT_VERSION,
+    LIFE_SAFETY_KINDS,
     BacklogDrained,
     DeviceEvent,
     DeviceReported,
@@ -26,11 +27,11 @@ from contracts.events import (
 from contracts.names import DeviceClass, Topic, check_id, is_id, is_sha256
 from ingest.pipeline.channel_rules import INBOUND, KINDS_OF_CHANNEL, KINDS_OF_CLASS
 from ingest.pipeline.device_time import UNREADABLE_MS, is_time
+from ingest.pipeline.field_values import MAX_EVIDENCE, MAX_GAUGES
 from ingest.pipeline.json_depth import check_depth
+from ingest.pipeline.salvage import FieldFault, own_name, salvage, salvaged_mark
 from ingest.settings import MAX_PAYLOAD_BYTES
 
-MAX_GAUGES = 64
-MAX_EVIDENCE = 8
 _NUL = b"\\u0000"
 
 _DECODER: msgspec.json.Decoder[DeviceEvent] = msgspec.json.Decoder(DeviceEvent)
@@ -42,6 +43,9 @@ _MENDED = (
     "Object missing required field `at_ms`",
 )
 _TIME_PATH = "`$.at_ms`"
+_KEY = re.compile(rb'"([A-Za-z_][A-Za-z0-9_]*)"\s*:')
+_ALARMING = tuple(str(kind.__struct_config__.tag).encode() for kind in LIFE_SAFETY_KINDS)
+_HOPELESS = frozenset({RejectReason.TOO_LARGE, RejectReason.TOO_DEEP, RejectReason.UNKNOWN_VERSION})
 
 
 class _Peek(msgspec.Struct):
@@ -53,24 +57,26 @@ class _Peek(msgspec.Struct):
 _PEEK = msgspec.json.Decoder(_Peek)
 
 
-def decode(topic: Topic, payload: bytes, unnamed: str) -> DeviceEvent:
+def decode(topic: Topic, payload: bytes, unnamed: str, faults: list[FieldFault] | None = None) -> DeviceEvent:
     """Return the event in ``payload``, said on ``topic``; its times are as the device gave them, 0 if unreadable.
 
     Args:
         topic: where it came; its site and device are the only ones it may speak for (a box: for its cameras).
         payload: UTF-8 JSON, at most 256 KiB.
         unnamed: the event id to use when the device gives neither ``event_id`` nor a sequence number.
+        faults: is given what was wrong in it and was dropped.
 
     Raises:
-        Rejected: with the reason.
+        Rejected: with the reason; also when what is right in it makes no event.
     """
     if topic.channel not in INBOUND:
         raise Rejected(RejectReason.WRONG_CHANNEL, f"devices do not send events on {topic.channel}")
-    event = _without_bad_evidence(_parse(payload, topic, unnamed))
+    try:
+        event = _strict(topic, payload, unnamed)
+    except Rejected as error:
+        event = _rest_of(error, topic, payload, unnamed, faults)
     _check_speaker(topic, event)
     _check_channel_rules(topic, event)
-    _check_content(event)
-    _check_text(event, payload)
     return event
 
 
@@ -80,10 +86,43 @@ def spool_mark(payload: bytes) -> SpoolMark | None:
         return None
     try:
         check_depth(payload)
-        mark = _PEEK.decode(payload).spool
-    except (Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        mark = msgspec.convert(salvaged_mark(payload), SpoolMark | None)
+    except (Rejected, msgspec.ValidationError):
         return None
     return mark if mark is not None and is_id(mark.box_id) and is_id(mark.spool_id) else None
+
+
+def mentions_life_safety(payload: bytes) -> bool:
+    """Return whether a message that cannot be read may have been an alarm of fire, or a fall."""
+    return len(payload) <= MAX_PAYLOAD_BYTES and any(kind in payload for kind in _ALARMING)
+
+
+def _strict(topic: Topic, payload: bytes, unnamed: str) -> DeviceEvent:
+    event = _parse(payload, topic, unnamed)
+    _check_content(event)
+    _check_text(event, payload)
+    if topic.device_class is not DeviceClass.EDGE:
+        check_keys(payload)
+    return event
+
+
+def _rest_of(
+    error: Rejected, topic: Topic, payload: bytes, unnamed: str, faults: list[FieldFault] | None
+) -> DeviceEvent:
+    """Return what is right in a message that is not right as a whole; raise ``error`` where that is no event."""
+    found: list[FieldFault] = []
+    if error.reason in _HOPELESS:
+        raise error
+    event = salvage(payload, topic, unnamed, found)
+    if event is None:
+        raise error
+    try:
+        _check_ids(event)
+    except Rejected:
+        raise error from None
+    if faults is not None:
+        faults += found
+    return event
 
 
 def _parse(payload: bytes, topic: Topic, unnamed: str) -> DeviceEvent:
@@ -114,7 +153,7 @@ def _mended(payload: bytes, topic: Topic, unnamed: str) -> DeviceEvent:
     try:
         fields = _LOOSE.decode(payload)
         if "event_id" not in fields:
-            fields["event_id"] = _own_name(fields, topic) or unnamed
+            fields["event_id"] = own_name(fields, topic.device_id) or unnamed
         if not is_time(fields.get("at_ms")):
             fields["at_ms"] = UNREADABLE_MS
         event: DeviceEvent = msgspec.convert(fields, DeviceEvent)
@@ -123,14 +162,6 @@ def _mended(payload: bytes, topic: Topic, unnamed: str) -> DeviceEvent:
         raise _refusal(str(error), payload) from None
     except msgspec.DecodeError as error:
         raise Rejected(RejectReason.NOT_JSON, str(error)[:200]) from None
-
-
-def _own_name(fields: dict[str, Any], topic: Topic) -> str | None:
-    mark = fields.get("spool")
-    if isinstance(mark, dict):
-        return f"{mark.get('spool_id')!s:.40}-{mark.get('lane')!s:.7}-{mark.get('seq')!s:.16}"
-    seq = fields.get("seq")
-    return f"{topic.device_id}-{seq}" if type(seq) is int and 0 <= seq <= 2**53 else None
 
 
 def _refusal(message: str, payload: bytes) -> Rejected:
@@ -180,18 +211,21 @@ def _check_channel_rules(topic: Topic, event: DeviceEvent) -> None:
         )
 
 
-def _without_bad_evidence(event: DeviceEvent) -> DeviceEvent:
-    """Return the event without evidence that no file can have the name of: what happened matters more."""
-    good = tuple(ref for ref in event.evidence if is_sha256(ref.sha256))
-    return event if len(good) == len(event.evidence) else msgspec.structs.replace(event, evidence=good)
-
-
 def _check_content(event: DeviceEvent) -> None:
     check_id(event.place_id, "place_id")
     if not event.event_id or not event.event_id.isprintable():
         raise Rejected(RejectReason.BAD_ID, "event_id is empty or not printable")
     if len(event.evidence) > MAX_EVIDENCE:
         raise Rejected(RejectReason.OUT_OF_RANGE, f"{len(event.evidence)} evidence references, at most {MAX_EVIDENCE}")
+    if not all(is_sha256(ref.sha256) for ref in event.evidence):
+        raise Rejected(RejectReason.BAD_ID, "evidence under a name that no file can have")
+    if isinstance(event, DeviceReported) and len(event.gauges) > MAX_GAUGES:
+        raise Rejected(RejectReason.OUT_OF_RANGE, f"{len(event.gauges)} gauges, at most {MAX_GAUGES}")
+    _check_ids(event)
+
+
+def _check_ids(event: DeviceEvent) -> None:
+    """Raise on a name that may become a topic, a key or a file."""
     if event.spool is not None:
         check_id(event.spool.spool_id, "spool_id")
     match event:
@@ -201,8 +235,6 @@ def _check_content(event: DeviceEvent) -> None:
             check_id(column, "column")
         case BacklogDrained() | RowsDropped():
             check_id(event.spool_id, "spool_id")
-        case DeviceReported() if len(event.gauges) > MAX_GAUGES:
-            raise Rejected(RejectReason.OUT_OF_RANGE, f"{len(event.gauges)} gauges, at most {MAX_GAUGES}")
         case _:
             pass
 
@@ -211,6 +243,13 @@ def _check_text(event: Event, payload: bytes) -> None:
     """Raise on NUL in any text: stores behind the log cannot keep it. Raw control characters are not JSON already."""
     if _NUL in payload and _NUL in msgspec.json.encode(event):
         raise Rejected(RejectReason.WRONG_TYPE, "a text contains a NUL character")
+
+
+def check_keys(payload: bytes) -> None:
+    """Raise when a key is there twice: the parser takes the last of them, whatever the first said."""
+    keys = _KEY.findall(payload)
+    if len(keys) != len(set(keys)):
+        raise Rejected(RejectReason.WRONG_TYPE, "a key is there twice")
 
 
 def kind_of(event: Event) -> str:

@@ -6,20 +6,26 @@ record are counted with their reason and passed over. Pure: lines in, events out
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
 from contracts.errors import Rejected, RejectReason
-from contracts.events import EVENT_VERSION, AnyEvent, ClockStepped, ConfigurationRecord, IngestEvent
-from contracts.names import check_id
+from contracts.events import EVENT_VERSION, AnyEvent, ClockStepped, ConfigurationRecord, DeviceEvent, IngestEvent
+from contracts.names import check_id, is_id
 from ingest.pipeline.admission import Admission
 from ingest.pipeline.clock_rules import ClockRules
+from ingest.pipeline.decode import check_keys
+from ingest.pipeline.device_notices import DeviceNotices
 from ingest.pipeline.device_time import UNREADABLE_MS, claimed_ms
 from ingest.pipeline.json_depth import check_depth
+from ingest.pipeline.salvage import FieldFault, salvage
 from ingest.settings import MAX_PAYLOAD_BYTES
 from inventory.clocks import ClockRecord
+from inventory.notices import DeviceNotice
 
 
 class Refusal(msgspec.Struct):
@@ -31,11 +37,13 @@ class Refusal(msgspec.Struct):
 
 
 class EventFile:
-    """Reads one file. ``accepted`` and ``refused`` count what has been read so far."""
+    """Reads one file. ``accepted``, ``refused``, ``dropped`` (a fault → how often) count what has been read so far."""
 
     def __init__(self) -> None:
         self.accepted = 0
         self.refused: dict[RejectReason, Refusal] = {}
+        self.dropped: Counter[str] = Counter()
+        self.notices = DeviceNotices()
         self._admission = Admission()
         self._clocks = ClockRules()
         self._moved_ms = -1
@@ -45,15 +53,21 @@ class EventFile:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
+            faults: list[FieldFault] = []
             try:
-                event = decode_line(line)
+                event = decode_line(line, faults)
                 claimed = claimed_ms(line) if event.at_ms == UNREADABLE_MS else None
-                event = self._accept(event, claimed)
+                event = self._accept(event, claimed, faults)
             except Rejected as error:
                 self._refuse(error, number)
                 continue
             self.accepted += 1
+            self.dropped.update(map(str, faults))
             yield event
+
+    def noticed(self) -> list[DeviceNotice]:
+        """Return what is wrong with the words of the file's devices, as of its last one."""
+        return self.notices.current(0, self._admission.device)
 
     def pending_devices(self) -> int:
         """Return how many devices spoke that the file's records do not name."""
@@ -63,13 +77,17 @@ class EventFile:
         """Return the clocks whose times could not be used."""
         return [record for record in self._clocks.records() if record.fault]
 
-    def _accept(self, event: AnyEvent, claimed: int | None) -> AnyEvent:
+    def _accept(self, event: AnyEvent, claimed: int | None, faults: list[FieldFault]) -> AnyEvent:
         if event.received_ms == 0:
             raise Rejected(RejectReason.OUT_OF_RANGE, "received_ms is missing: time is the file's, never the clock's")
         if isinstance(event, ConfigurationRecord):
             self._admission.apply_config(event)
         elif not isinstance(event, IngestEvent):
             self._admission.check(event)
+            event = self._admission.placed(event, faults)
+            device = self._admission.device(event.site_id, event.source_id)
+            if device is not None:
+                self.notices.accepted(device, event, faults, event.received_ms)
         elif isinstance(event, ClockStepped) and event.shift_ms and event.received_ms != self._moved_ms:
             self._moved_ms = event.received_ms  # each site tells of the same step
             self._clocks.shift(event.shift_ms)
@@ -80,8 +98,8 @@ class EventFile:
         refusal.count += 1
 
 
-def decode_line(line: bytes) -> AnyEvent:
-    """Return the event of one line.
+def decode_line(line: bytes, faults: list[FieldFault] | None = None) -> AnyEvent:
+    """Return the event of one line; what is wrong in a device's is dropped and goes to ``faults``.
 
     Raises:
         Rejected: with the reason; its detail quotes no text that a person wrote.
@@ -89,6 +107,23 @@ def decode_line(line: bytes) -> AnyEvent:
     if len(line) > MAX_PAYLOAD_BYTES:
         raise Rejected(RejectReason.TOO_LARGE, f"{len(line)} bytes, at most {MAX_PAYLOAD_BYTES} are read")
     check_depth(line)
+    found: list[FieldFault] = []
+    try:
+        event = _strict(line)
+    except Rejected as error:
+        if error.reason is RejectReason.UNKNOWN_VERSION:
+            raise
+        name = f"line-{hashlib.sha256(line.strip()).hexdigest()[:32]}"
+        saved = salvage(line, None, name, found, by_ingest=frozenset())
+        if saved is None or not is_id(saved.site_id) or not is_id(saved.source_id):
+            raise error from None
+        event = saved
+    if faults is not None:
+        faults += found
+    return event
+
+
+def _strict(line: bytes) -> AnyEvent:
     try:
         event = _event(line)
     except msgspec.ValidationError as error:
@@ -99,6 +134,8 @@ def decode_line(line: bytes) -> AnyEvent:
         raise Rejected(RejectReason.UNKNOWN_VERSION, f"event version {event.v}, this program reads ≤ {EVENT_VERSION}")
     for name in ("site_id", "source_id", "place_id"):
         check_id(getattr(event, name), name)
+    if isinstance(event, DeviceEvent):
+        check_keys(line)
     return event
 
 

@@ -21,10 +21,12 @@ from ingest.pipeline.acks import PendingPuback
 from ingest.pipeline.admission import Admission
 from ingest.pipeline.channel_rules import INBOUND
 from ingest.pipeline.clock_rules import ClockRules
-from ingest.pipeline.decode import decode, spool_mark
+from ingest.pipeline.decode import decode, mentions_life_safety, spool_mark
+from ingest.pipeline.device_notices import DeviceNotices
 from ingest.pipeline.device_time import UNREADABLE_MS, claimed_ms
 from ingest.pipeline.lane_guard import LaneGuard, LaneKey, lane_key
 from ingest.pipeline.rate_limits import DelayQueue, TokenBuckets
+from ingest.pipeline.salvage import FieldFault
 from ingest.settings import ShardSettings, owned_partitions
 
 TOPICS = 16_384
@@ -72,11 +74,12 @@ class SkipReason(enum.StrEnum):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """An event for the log."""
+    """An event for the log. ``faults``: what was wrong in its message, and was dropped or replaced."""
 
     event: AnyEvent
     partition: int
     pending_ack: PendingAck
+    faults: tuple[FieldFault, ...] = ()
 
 
 class Deferred(msgspec.Struct, frozen=True):
@@ -85,6 +88,7 @@ class Deferred(msgspec.Struct, frozen=True):
     event: AnyEvent
     partition: int
     pending_ack: PendingAck
+    faults: tuple[FieldFault, ...] = ()
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -138,6 +142,7 @@ class IngestPipeline:
         self._place = functools.lru_cache(maxsize=TOPICS)(self._find)
         self.admission = Admission()
         self.clocks = ClockRules()
+        self.notices = DeviceNotices()
         self._lanes = LaneGuard()
         self._events = TokenBuckets(settings.events_per_s, settings.events_burst)
         self._alarms = TokenBuckets(settings.alarms_per_s, settings.alarms_burst)
@@ -220,8 +225,9 @@ class IngestPipeline:
     ) -> MessageOutcome:
         event: DeviceEvent | None = None
         self._count += 1
+        faults: list[FieldFault] = []
         try:
-            event = decode(topic, arrival.payload, f"{self._run}-{self._count}")
+            event = decode(topic, arrival.payload, f"{self._run}-{self._count}", faults)
             if event.spool is not None:
                 key = lane_key(event.site_id, event.spool)
                 if not self._lanes.take(key, event.spool):
@@ -229,6 +235,7 @@ class IngestPipeline:
                 pending_ack = PendingAck(pending_ack.receipt, SpoolRow(key, event.spool.seq))
                 event = msgspec.structs.replace(event, spool=msgspec.structs.replace(event.spool, first=None))
             self.admission.check(event, topic)
+            event = self.admission.placed(event, faults)
             claimed = claimed_ms(arrival.payload) if event.at_ms == UNREADABLE_MS else None
             received_ms = now_ms + self.offset_ms
             event = self.clocks.apply(event, received_ms, timely=timely, claimed=claimed, doubted=self.doubted)
@@ -236,8 +243,25 @@ class IngestPipeline:
             if event is None:
                 pending_ack = self._ack_of_unreadable_row(topic, arrival, pending_ack)
             event_id = event.event_id if event is not None else None
+            self._note_refused(topic, event, error, arrival, now_ms)
             return Refused(error.reason, error.detail, arrival, partition, pending_ack, event_id)
-        return self._paced(topic, arrival, event, partition, pending_ack, now_ms)
+        device = self.admission.device(event.site_id, event.source_id)
+        if device is not None:
+            self.notices.accepted(device, event, faults, now_ms)
+        outcome = self._paced(topic, arrival, event, partition, pending_ack, now_ms)
+        if faults and isinstance(outcome, Accepted | Deferred):
+            return msgspec.structs.replace(outcome, faults=tuple(faults))
+        return outcome
+
+    def _note_refused(
+        self, topic: Topic, event: DeviceEvent | None, error: Rejected, arrival: Arrival, now_ms: int
+    ) -> None:
+        """Let people know that a configured device said something that was refused: it may have been an alarm."""
+        device = self.admission.device(topic.site_id, event.source_id if event is not None else topic.device_id)
+        if device is None:
+            return
+        alarming = is_life_safety(event) if event is not None else mentions_life_safety(arrival.payload)
+        self.notices.refused(device, error.reason, now_ms, life_safety=alarming)
 
     def _ack_of_unreadable_row(self, topic: Topic, arrival: Arrival, pending_ack: PendingAck) -> PendingAck:
         """Answer a bad row of a box's spool like a good one, or its lane would stick at it forever."""

@@ -39,7 +39,9 @@ class Housekeeping:
         self, settings: ShardSettings, inventory: Inventory, dead_letters: DeadLetters, pipeline: IngestPipeline
     ) -> None:
         self._inventory, self._dead_letters = inventory, dead_letters
-        self._admission, self._clocks = pipeline.admission, pipeline.clocks
+        self._admission, self._notices = pipeline.admission, pipeline.notices
+        self._clocks = pipeline.clocks
+        self._noticed = 0
         self._offset_ms = 0
         self._host_clock = self._kept_host_clock = HostClock()
         self._kept_clocks: dict[tuple[str, str], ClockRecord] = {}
@@ -66,6 +68,7 @@ class Housekeeping:
         clocks = [clock for clock in self._inventory.clocks.of_devices() if self._owns(clock.site_id)]
         self._kept_clocks = {(clock.site_id, clock.speaker): clock for clock in clocks}
         self._clocks.load(clocks)
+        self._notices.load(one for one in self._inventory.notices.current() if self._owns(one.site_id))
         records: list[Configuration] = []
         self._read_changes(records)
         return records
@@ -122,6 +125,7 @@ class Housekeeping:
         self._write_pending()
         self._write_clocks()
         self._write_host_clock()
+        self._write_notices(now_ms)
         return True
 
     def _write_pending(self) -> None:
@@ -155,6 +159,13 @@ class Housekeeping:
             lambda: self._inventory.clocks.put_host(self._follower, clock)
         ):
             self._kept_host_clock = clock
+
+    def _write_notices(self, now_ms: int) -> None:
+        notices, changes = self._notices.current(now_ms, self._admission.device), self._notices.changes
+        if changes == self._noticed:
+            return
+        if self._guarded(lambda: self._inventory.notices.put(notices, self._follower, self._owns)):
+            self._noticed = changes
 
     def _read_changes(self, records: list[Configuration]) -> None:
         state = self._inventory.state()

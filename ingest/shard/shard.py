@@ -93,8 +93,7 @@ class Shard:
         self._received = self._accepted = 0  # in this turn
         self._connection = 0
         self._cuts: dict[int, BatchCut[PendingAck]] = {}
-        self._plan = ProbeSchedule(settings)
-        self._ready = threading.Event()
+        self._plan, self._ready = ProbeSchedule(settings), threading.Event()
 
     @property
     def ready(self) -> bool:
@@ -205,8 +204,8 @@ class Shard:
         self._house.shifted(shift_ms, now_ms)
         told = clock_shifts(self._run_id, self._own_sites(), shift_ms, now_ms, now_ms + self._clock.offset_ms)
         for partition, batcher in self._batchers.items():
-            own = [event for event in told if self._assignment.partition(event.site_id) == partition]
-            batcher.shift(shift_ms, own, PendingAck(), now_ms)
+            own = (event for event in told if self._assignment.partition(event.site_id) == partition)
+            batcher.shift(shift_ms, list(own), PendingAck(), now_ms)
 
     def _handle(self, signal: Signal | Durable | LogFailed, now_ms: int) -> None:
         match signal:
@@ -262,6 +261,9 @@ class Shard:
         self._settle(self._pipeline.take(arrival, receipt, now_ms, timely=timely, behind_ms=behind_ms), now_ms)
 
     def _settle(self, outcome: MessageOutcome, now_ms: int) -> None:
+        if isinstance(outcome, Accepted | Deferred):
+            for fault in outcome.faults:
+                self.counters.dropped.labels(fault.reason).inc()
         match outcome:
             case Accepted():
                 self._accept(outcome, now_ms)
@@ -366,8 +368,7 @@ class Shard:
             return
         self._plan.sent(now_ms)
         probe = msgspec.json.encode(self._watermark.send(now_ms))
-        # retained: an owner that comes back learns of a later one
-        self._session.publish(self._assignment.probe_topic, probe, retain=True)
+        self._session.publish(self._assignment.probe_topic, probe, retain=True)  # a former owner learns of us
 
     def _probe_returned(self, payload: bytes) -> None:
         try:
@@ -375,8 +376,7 @@ class Shard:
         except msgspec.DecodeError:
             _log.warning("a foreign message on our probe topic", size=len(payload))
             return
-        taken = self._watermark.returned(probe)
-        if taken is not None:
+        if taken := self._watermark.returned(probe):
             raise Permanent(f"another process ({taken.run}) uses our client id {self.settings.client_id!r}")
         for batcher in self._batchers.values():
             batcher.mark(self._watermark.mark_ms)

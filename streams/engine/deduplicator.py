@@ -24,7 +24,7 @@ from contracts.events import (
     Event,
     PowerSampled,
 )
-from contracts.events.identity import IN_FLIGHT, content_marks, told_apart
+from contracts.events.identity import IN_FLIGHT, SETTLED, content_marks, told_apart
 from streams.engine.configuration_marks import ConfigurationMarks, ConfigurationRow
 
 MAX_IDS = 64
@@ -85,7 +85,7 @@ class DedupRow(msgspec.Struct, frozen=True, array_like=True):
 
 def _schema() -> int:
     fields = [(kind, EVENT_TYPES[kind].__struct_fields__) for kind in sorted(EVENT_TYPES)]
-    return crc32(msgspec.json.encode(fields))
+    return crc32(msgspec.json.encode((sorted(SETTLED), fields)))
 
 
 CONTENT_SCHEMA = _schema()

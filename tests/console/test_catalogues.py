@@ -21,6 +21,7 @@ from detectors.registry import thresholds
 from identity.roles import Role
 from incidents.store.operator_alarms import AlarmCode
 from incidents.store.records import EvidenceState
+from inventory.notices import NoticeCode
 
 WORDS = [catalogue(language) for language in LANGUAGES]
 
@@ -53,6 +54,7 @@ def test_every_code_has_its_word(words: MessageCatalogue) -> None:
         "evidence_kind": ["still", "clip"],
         "subject": SubjectKind,
         "device_class": DeviceClass,
+        "notice": [code.value for code in NoticeCode],
         "device_state": ["online", "silent", "offline", "unhealthy", "never_heard"],
         "role": Role,
         "alarm": AlarmCode,

@@ -119,7 +119,8 @@ def test_a_real_fall_crosses_mqtt_once_with_evidence_from_before_it_uploaded(tmp
             box.terminate()
             assert box.wait(PATIENCE_S) == 0
         platform.close()
-    (fall,) = platform.of_kind("object_fell")
+    told, fall = platform.of_kind("object_fell")
+    assert ("evidence" in told, fall["evidence_of"]) == (False, told["event_id"])
     still, clip = fall["evidence"]
     assert (still["kind"], clip["kind"]) == ("still", "clip")
     assert clip["from_ms"] <= fall["started_ms"] - 1_000

@@ -17,12 +17,14 @@ from contracts.events import (
     Lane,
     ObjectLabel,
     ObjectObserved,
+    PlaceConfigured,
     PowerSampled,
     SiteConfigured,
     SpoolMark,
     TrackPhase,
 )
 from contracts.names import DeviceClass
+from contracts.places import Place, PlaceKind, PlaceUse
 
 NOW_MS = 1_795_000_000_000
 
@@ -69,11 +71,29 @@ def site(site_id: str = "s1") -> SiteConfigured:
     )
 
 
+PLACES = {"g1": "door-1", "m1": "room-1", "smoke-1": "hall-1", "c1": "lift-1"}
+"""Where the devices of these builders stand, and say that they do."""
+
+
 def device(device_id: str, device_class: DeviceClass, box_id: str | None = None, **fields: Any) -> DeviceConfigured:
     """A device's record."""
-    common: dict[str, Any] = {"event_id": "", "site_id": "s1", "source_id": "config", "place_id": "place-1"}
+    common: dict[str, Any] = {"event_id": "", "site_id": "s1", "source_id": "config"}
+    common["place_id"] = PLACES.get(device_id, "place-1")
     common |= {"at_ms": NOW_MS, "version": 0, "device_id": device_id, "device_class": device_class, "box_id": box_id}
     return DeviceConfigured(**{**common, **fields})
+
+
+def place(place_id: str, kind: PlaceKind = PlaceKind.ZONE, parent_id: str | None = None) -> PlaceConfigured:
+    """A place's record."""
+    return PlaceConfigured(
+        event_id="",
+        site_id="s1",
+        source_id="config",
+        place_id=place_id,
+        at_ms=NOW_MS,
+        version=0,
+        place=Place(place_id=place_id, kind=kind, use=PlaceUse.COMMON, parent_id=parent_id),
+    )
 
 
 def community() -> list[Configuration]:

@@ -56,7 +56,11 @@ def test_a_field_s_name_type_and_default_each_change_the_digest(name: str, field
     assert len({_digest(rule, variant) for variant in variants}) == 4
 
 
-@pytest.mark.parametrize("name", golden("rules"))
+CHANGED = {"high_altitude_throw"}
+"""States that are others since: a fall is known for an hour, so that its evidence may follow it."""
+
+
+@pytest.mark.parametrize("name", sorted({*golden("rules")} - CHANGED))
 def test_states_of_that_time_are_hashed_as_they_were_before(name: str) -> None:
     before: Any = hashed_schema(name, RULES[name].state_type)
     assert before["$ref"].startswith("#/$defs/")

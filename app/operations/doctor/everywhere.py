@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -29,10 +29,18 @@ from incidents.store.schema import deliveries, schema_version
 from ingest.session.broker_check import MESSAGES, kept_while_away
 from ingest.settings import broker_address
 from inventory.inventory import Inventory
+from inventory.notices import DeviceNotice, NoticeCode
 from streams.results.query import Results, TimeRange
 from system.clock import wall_ms
 from system.sqlite_check import wrong_before_opening
 
+REMEDIES = {
+    NoticeCode.UNREADABLE: "`linli dead-letters list --source SITE/DEVICE` says what came; mend the device's format",
+    NoticeCode.FAULTY: "mend the device's format: the fields are as events.schema.json says, or left out",
+    NoticeCode.OTHER_PLACE: "correct place_id in the device or in the inventory; the inventory's counts meanwhile",
+    NoticeCode.UNKNOWN_PLACE: "correct place_id in the device, or add the [[place]]; the inventory's counts meanwhile",
+    NoticeCode.NEGATIVE_POWER: "turn the clamp round, unless the circuit feeds in; charging is not seen meanwhile",
+}
 LOW_SPACE, LOWEST_SPACE = 0.15, 0.05
 LATE_MS = 600_000
 SKEW_WARN_MS, SKEW_FAIL_MS = 500, 2_000
@@ -179,14 +187,25 @@ def inventory(settings: Settings) -> Iterator[CheckResult]:
     tables = open_inventory(settings)
     try:
         yield from _went_back(settings, tables)
-        sites, devices = len(tables.sites()), len(tables.devices())
+        sites, count = len(tables.sites()), len(tables.devices())
         waiting = len(tables.pending()[0])
+        noticed = tables.notices.current()
     finally:
         tables.close()
-    if not devices:
+    if not count:
         yield fail("inventory", f"{sites} sites, no devices: whatever arrives is refused", "linli inventory load FILE")
     else:
-        yield ok("inventory", f"{sites} sites, {devices} devices, {waiting} unknown devices knocking")
+        yield ok("inventory", f"{sites} sites, {count} devices, {waiting} unknown devices knocking")
+    yield from devices(noticed)
+
+
+def devices(noticed: Sequence[DeviceNotice]) -> Iterator[CheckResult]:
+    """Yield what is wrong with the words of devices, the worst first: a line each, twenty at most."""
+    for one in sorted(noticed, key=lambda one: (not one.life_safety, one.site_id, one.device_id))[:20]:
+        detail = f"{one.site_id}/{one.device_id} {one.code}: {one.detail} ({one.count} times)"
+        yield warn("devices", detail, REMEDIES[one.code])
+    if len(noticed) > 20:
+        yield warn("devices", f"{len(noticed) - 20} more", "linli inventory notices")
 
 
 def stores(settings: Settings) -> Iterator[CheckResult]:

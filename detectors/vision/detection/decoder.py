@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
 from detectors.vision.detection.detections import Detections, Floats, Image
 from detectors.vision.detection.letterbox import Letterbox
 
@@ -22,6 +24,22 @@ def fits(shape: Shape, expected: Sequence[int]) -> bool:
     return len(shape) == len(expected) and all(size in (None, wanted) for size, wanted in known)
 
 
+SCORE_SLACK = 1e-3
+
+
+def check_scores(scores: Floats) -> None:
+    """Raise unless all are finite and from 0 to 1.
+
+    Raises:
+        ValueError: with their range.
+    """
+    if not np.isfinite(scores).all():
+        raise ValueError(f"{np.count_nonzero(~np.isfinite(scores))} of {scores.size} scores are no finite numbers")
+    least, most = float(scores.min()), float(scores.max())
+    if least < -SCORE_SLACK or most > 1 + SCORE_SLACK:
+        raise ValueError(f"scores from {least:.3g} to {most:.3g}: expected 0 to 1, so export it with its sigmoid")
+
+
 class Decoder(Protocol):
     """One family: a module with these functions. ``detectors.vision.detection.families.DECODERS`` lists all."""
 
@@ -31,6 +49,16 @@ class Decoder(Protocol):
 
     def check_outputs(self, shapes: Sequence[Shape], width: int, height: int, *, classes: int) -> None:
         """Raise unless a model of this family, input and number of classes may have these outputs.
+
+        Raises:
+            ValueError: saying what was found and what was expected.
+        """
+        ...
+
+    def check_values(self, outputs: Sequence[Floats], width: int, height: int, *, classes: int) -> None:
+        """Raise unless the outputs for one picture can be what this family says: finite, and in its units.
+
+        Shapes alone do not tell scores before the sigmoid, or boxes that are pixels already.
 
         Raises:
             ValueError: saying what was found and what was expected.

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from detectors.vision.detection.boxes import non_max_suppression
-from detectors.vision.detection.decoder import Shape
+from detectors.vision.detection.decoder import Shape, check_scores
 from detectors.vision.detection.detections import Detections, Floats, Image, detections
 from detectors.vision.detection.letterbox import Letterbox, letterbox
 
@@ -50,6 +50,20 @@ def check_outputs(shapes: Sequence[Shape], width: int, height: int, *, classes: 
                 f"maps {score_map} and {box_map}: expected {columns * rows} cells at stride {stride}, "
                 f"{classes} and 4 × bins wide"
             )
+
+
+def check_values(outputs: Sequence[Floats], width: int, height: int, *, classes: int) -> None:
+    """Raise unless scores are scores, and the maps of the sides are finite.
+
+    Raises:
+        ValueError: saying what was found and what was expected.
+    """
+    check_outputs([output.shape for output in outputs], width, height, classes=classes)
+    for output in outputs:
+        if output.shape[-1] == classes:
+            check_scores(np.asarray(output, np.float32))
+        elif not np.isfinite(output).all():
+            raise ValueError("boxes are no finite numbers")
 
 
 def decode(

@@ -13,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.vision.detection.boxes import non_max_suppression
-from detectors.vision.detection.decoder import Shape, fits
+from detectors.vision.detection.decoder import Shape, check_scores, fits
 from detectors.vision.detection.detections import Detections, Floats, Image, detections
 from detectors.vision.detection.letterbox import Letterbox, letterbox
 
 STRIDES = (8, 16, 32)
 PAD = 114
 IOU_THRESHOLD = 0.45
+_REACH = 1.0  # a box may lie so many pictures outside, or be so much larger
+_FAR_SHARE = 0.1
 _MAX_LOG_SIZE = 10.0  # exp of more is no box, and overflows
 
 
@@ -39,6 +41,28 @@ def check_outputs(shapes: Sequence[Shape], width: int, height: int, *, classes: 
     if len(shapes) != 1 or not fits(shapes[0], expected):
         raise ValueError(
             f"outputs {list(shapes)}: expected one, {expected}: {classes} labels and 5 at {width}×{height}"
+        )
+
+
+def check_values(outputs: Sequence[Floats], width: int, height: int, *, classes: int) -> None:
+    """Raise unless scores are scores, and boxes are offsets from their cells.
+
+    Raises:
+        ValueError: saying what was found and what was expected.
+    """
+    check_outputs([output.shape for output in outputs], width, height, classes=classes)
+    raw = np.asarray(outputs[0][0], np.float32)
+    check_scores(raw[:, 4:])
+    if not np.isfinite(raw[:, :4]).all():
+        raise ValueError("boxes are no finite numbers")
+    cells, strides = _grid(width, height)
+    centre = (raw[:, :2] + cells) * strides / np.asarray([width, height], np.float32)
+    size = np.exp(np.minimum(raw[:, 2:4], _MAX_LOG_SIZE)) * strides / np.asarray([width, height], np.float32)
+    far = ((centre < -_REACH) | (centre > 1 + _REACH)).any(axis=1) | (size > 1 + 2 * _REACH).any(axis=1)
+    if far.mean() > _FAR_SHARE:
+        raise ValueError(
+            f"{far.mean():.0%} of its boxes lie far outside the picture: expected offsets from the cells, so export it "
+            "without decoding its boxes"
         )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from contracts.findings import Phase, Severity
-from detectors.falling_objects.high_altitude_throw import HighAltitudeThrow
+from detectors.core.rule import Episode
+from detectors.falling_objects.high_altitude_throw import MAX_FALLS, HighAltitudeThrow
 from tests.detectors.builders import MINUTE, T0, Script, still
 from tests.detectors.harness import Harness, run
 
@@ -72,13 +74,12 @@ def test_an_uncalibrated_camera_says_no_floor_and_is_less_sure() -> None:
     assert (found.draft.confidence, found.draft.subject.ref) == (0.7, "facade1")
 
 
-def test_falls_of_one_camera_are_separate_episodes_in_any_order_without_state() -> None:
+def test_falls_of_one_camera_are_separate_episodes_in_any_order() -> None:
     script = Script()
     harness = Harness(HighAltitudeThrow())
     harness.feed([script.fell(5_000)])
     harness.feed([script.fell(5_000), script.fell(1_000)])  # same millisecond; and late
     assert len({(d.draft.episode.onset_ms, d.draft.episode.event_id) for d in harness.found}) == 3
-    assert harness.states == {}
     assert harness.until(T0 + 24 * 60 * MINUTE) == []
 
 
@@ -88,3 +89,32 @@ def test_a_site_may_set_the_least_drop() -> None:
         HighAltitudeThrow(), [script.threshold("high_altitude_throw", "min_drop_m", 2.0), script.fell(0, drop_m=3.0)]
     )
     assert [d.draft.verified for d in found] == [True]
+
+
+def test_the_evidence_of_a_fall_follows_as_an_update_of_its_episode() -> None:
+    script, ref = Script(), still()
+    fall = script.fell(1_000)
+    (after,) = (msgspec.structs.replace(fall, event_id="e2", evidence_of=fall.event_id, evidence=(ref,)),)
+    shifted = msgspec.structs.replace(after, at_ms=fall.at_ms + 7)  # ingest measured the clock anew meanwhile
+    for follower in (after, shifted):
+        found = run(HighAltitudeThrow(), [fall, follower], T0 + 120 * MINUTE)
+        assert [(d.draft.phase, d.draft.evidence) for d in found] == [(Phase.OPEN, ()), (Phase.UPDATE, (ref,))]
+        assert found[1].draft.episode == found[0].draft.episode.next()
+
+
+def test_evidence_of_a_fall_that_is_forgotten_still_names_its_episode() -> None:
+    after = Script().fell(1_000, evidence_of="sp-1", evidence=(still(),))
+    harness = Harness(HighAltitudeThrow())
+    harness.feed([after])
+    assert [(d.draft.phase, d.draft.episode) for d in harness.found] == [
+        (Phase.UPDATE, Episode(after.at_ms, "sp-1", nth=1))
+    ]
+    assert harness.states == {}
+
+
+def test_a_camera_without_falls_for_an_hour_is_forgotten() -> None:
+    script, harness = Script(), Harness(HighAltitudeThrow())
+    harness.feed([script.fell(n) for n in range(40)])
+    assert len(harness.states["cam1"].falls) == MAX_FALLS
+    harness.until(T0 + 2 * 60 * MINUTE)
+    assert harness.states == {}

@@ -19,7 +19,8 @@ from tests.detectors.harness import Harness, phases, run
         ({"alarm": True}, ["sensor_alarm"]),
         ({"smoke_pct_m": 5.0}, ["smoke_pct_m"]),
         ({"smoke_pct_m": 4.9}, []),
-        ({"temperature_c": 60.0}, ["temperature_c"]),
+        ({"temperature_c": 60.0}, []),  # a temperature needs a neighbour that agrees
+        ({"temperature_c": 60.0, "smoke_pct_m": 5.0}, ["smoke_pct_m", "temperature_c"]),
         ({"temperature_c": 59.0}, []),  # a hot attic, and a first reading has no rate of rise
         ({"alarm": True, "smoke_pct_m": 9.0, "temperature_c": 80.0}, ["sensor_alarm", "smoke_pct_m", "temperature_c"]),
         ({"alarm": False, "humidity_pct": 99.0}, []),
@@ -48,6 +49,58 @@ def test_a_rise_counts_only_as_fast_and_as_hot_as_fire(temperatures: list[tuple[
     events = [script.environment(at * SECOND, temperature_c=value) for at, value in temperatures]
     found = run(SmokeOrHeat(), events)
     assert [list(d.facts()) for d in found] == ([["temperature_rise_c_min"]] if fires else [])
+
+
+@pytest.mark.parametrize(
+    "temperatures",
+    [
+        [22.1, 22.1, 22.1, 85.0, 22.1, 22.1, 22.1],  # a sensor that lost its power for a moment
+        [85.0, 22.1, 22.1, 22.1],
+        [22.0, 125.0, 22.0, 125.0, 22.0],
+        [45.0, -40.0, 45.0, 45.0, 45.0, 46.0],  # the way back from a low one is no rise
+        [-40.0, 45.0, 45.0, 46.0, 46.0],
+        [22.0, 85.0, 45.0, 30.0],
+        [58.0, 60.0, 58.0, 59.0],
+    ],
+)
+@pytest.mark.parametrize("every_s", [5, 30, 60, 120])
+def test_one_reading_that_its_neighbours_deny_accuses_nobody(temperatures: list[float], every_s: int) -> None:
+    script = Script()
+    events = [script.environment(n * every_s * SECOND, temperature_c=value) for n, value in enumerate(temperatures)]
+    assert run(SmokeOrHeat(), events, T0 + HOUR) == []
+
+
+@pytest.mark.parametrize(
+    ("temperatures", "every_s", "opens_at"),
+    [
+        ([22.0, 85.0, 90.0], 60, 2),  # the second says so too
+        ([85.0, 85.0], 3_600, 1),  # also an hour later
+        ([35.0, 48.0, 63.0], 120, 2),  # it was rising already
+        ([22.0, 85.0, 22.0, 22.0, 35.0, 50.0, 70.0], 60, 5),  # an outlier before it hides nothing
+    ],
+)
+def test_heat_counts_with_the_neighbour_that_agrees(temperatures: list[float], every_s: int, opens_at: int) -> None:
+    script = Script()
+    events = [script.environment(n * every_s * SECOND, temperature_c=value) for n, value in enumerate(temperatures)]
+    found = run(SmokeOrHeat(), events)
+    assert [(str(d.phase), d.at_ms - T0) for d in found][:1] == [("open", opens_at * every_s * SECOND)]
+
+
+def test_the_sensors_own_alarm_counts_at_once_whatever_its_readings_say() -> None:
+    script = Script()
+    events = [script.environment(0, temperature_c=22.0), script.environment(60_000, alarm=True, temperature_c=85.0)]
+    found = run(SmokeOrHeat(), events)
+    assert [(str(d.phase), d.at_ms - T0, list(d.facts())) for d in found] == [
+        ("open", 60_000, ["sensor_alarm", "temperature_c", "temperature_rise_c_min"])
+    ]
+
+
+def test_a_late_temperature_alone_is_no_fire() -> None:
+    script = Script()
+    harness = Harness(SmokeOrHeat())
+    harness.feed([script.environment(HOUR, temperature_c=22.0)])
+    harness._give(script.environment(10 * MINUTE, temperature_c=85.0))
+    assert harness.found == []
 
 
 def test_an_episode_opens_once_updates_for_another_sign_and_closes_when_clear() -> None:

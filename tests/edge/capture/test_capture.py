@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.capture.capture import Capture, Frame, FrameQueue, VideoUnreadable, is_truncated, read_video, redact_url
+from edge.capture.address import redact_url
+from edge.capture.capture import Capture, Frame, FrameQueue, VideoUnreadable, is_truncated, read_video
 from edge.capture.video import colour_warning, encode_clip, probe
 from system.clock import wall_ms
 from tests.edge.factories import write_video

@@ -73,6 +73,18 @@ def test_evidence_goes_by_age_and_then_the_oldest_by_quota(tmp_path: Path) -> No
     assert disk.dropped == 4
 
 
+def test_evidence_dated_in_the_future_goes_like_any_other(tmp_path: Path) -> None:
+    disk, day_ms = EvidenceDisk(tmp_path / "e", quota_bytes=100, max_age_ms=1_000), 86_400_000
+    disk.keep(still(b"a" * 10, at_ms=400 * day_ms))  # the clock was a year ahead
+    assert disk.sweep(5_000) == 0
+    assert disk.sweep(6_000) == 0
+    assert disk.sweep(6_001) == 1
+    for n in range(3):
+        disk.keep(still(bytes([n]) * 10, at_ms=400 * day_ms + n))
+        disk.sweep(7_000)
+    assert usage(tmp_path / "e").bytes <= 100
+
+
 def test_a_file_left_half_written_by_a_crash_is_removed(tmp_path: Path) -> None:
     EvidenceDisk(tmp_path / "e", quota_bytes=QUOTA)
     (tmp_path / "e" / "abc.part").write_bytes(b"half")

@@ -24,21 +24,24 @@ from detectors.vision.detection.detections import Detections, Image, detections
 from detectors.vision.falling.falling_analyser import FallingObject
 from detectors.vision.geometry.shapes import Line, Mask, Zone
 from detectors.vision.observations import LinePassed, ObjectInZone, Observation
+from detectors.vision.tracking.object_analyser import FollowingAnalyser
 from edge.camera import AnalyserName, CameraConfig
 from edge.capture.capture import Frame, read_video
 from edge.capture.ring import FrameRing, decode_jpeg
 from edge.evidence.evidence_store import EvidenceDisk, usage
-from edge.evidence.recorder import Recorder
+from edge.evidence.recorder import QUEUE_ITEMS, Recorder
 from edge.inference.analysers import AnalyserSet, build_analysers
 from edge.inference.manifest import LoadedModel, load_manifest, load_model
 from edge.inference.onnx import OnnxDetector
 from edge.inference.pipeline import Pipeline
 from edge.spool.box_db import BoxDb
+from edge.spool.loss_note import LossNote
 from edge.spool.spool import Spool
 from edge.uplink.events import CameraIdentity, EvidencePolicy, event_of
 from edge.uplink.upload_queue import UploadQueue
 from tests.edge.factories import noise_frame
 from tests.edge.models import MANIFESTS, shared_manifest
+from tests.edge.platform import wait_for
 from tests.support.shared import need_shared
 
 IDENTITY = CameraIdentity(site_id="s1", camera_id="c1", place_id="p1", origin=Origin.SIMULATED, model="m@0")
@@ -126,14 +129,15 @@ def test_falls_and_e_bikes_are_uploaded_unasked_once_and_the_rest_stays_on_the_b
 class Recording:
     """A recorder on a disk, with a ring of ten seconds."""
 
-    def __init__(self, folder: Path, *, frames: int = 100) -> None:
-        db = BoxDb(folder / "box.db")
+    def __init__(self, folder: Path, *, frames: int = 100, data: str = "") -> None:
+        db = BoxDb(folder / data / "box.db")
         ring = FrameRing()
         for n in range(frames):
             ring.add(np.full((48, 64, 3), n, np.uint8), n * 100)
         self.folder = folder / "e"
         self.disk = EvidenceDisk(self.folder, quota_bytes=10**8)
-        self.spool = Spool(db, box_id="b1", site_id="s1", place_id="b1", now_ms=0)
+        note = LossNote(folder / "lost.json")
+        self.spool = Spool(db, box_id="b1", site_id="s1", place_id="b1", now_ms=0, note=note)
         self.uploads = UploadQueue(db)
         self.recorder = Recorder(IDENTITY, ring=ring, disk=self.disk, spool=self.spool)
 
@@ -154,6 +158,50 @@ def test_a_recorded_fall_has_its_event_its_evidence_and_its_uploads(tmp_path: Pa
     ]
     assert [len(box.disk.read(e["sha256"])) == e["bytes"] for e in evidence] == [True, True]
     assert (box.uploads.waiting(), usage(box.folder).files) == (2, 2)
+
+
+def test_a_fall_is_told_at_once_and_its_evidence_follows(tmp_path: Path) -> None:
+    box = Recording(tmp_path)
+    box.recorder.submit(fallen())
+    (told,) = box.rows()
+    assert ("evidence" in told, usage(box.folder).files) == (False, 0)
+    stop = threading.Event()
+    stop.set()
+    box.recorder.run(stop)
+    first, second = box.rows()
+    assert (first, second["evidence_of"], second["at_ms"]) == (told, told["event_id"], told["at_ms"])
+    assert isinstance(second["evidence"], list)
+    assert [e["kind"] for e in second["evidence"]] == ["still", "clip"]
+    assert (box.uploads.waiting(), box.recorder.gauges.observations) == (2, 1)
+
+
+def test_a_fall_without_pictures_is_told_once(tmp_path: Path) -> None:
+    box = Recording(tmp_path, frames=0)
+    stop = threading.Event()
+    stop.set()
+    box.recorder.submit(fallen())
+    box.recorder.run(stop)
+    assert len(box.rows()) == 1
+
+
+def test_while_the_spool_refuses_the_camera_is_watched_on_and_the_loss_is_noted(tmp_path: Path) -> None:
+    box = Recording(tmp_path, data="gone")  # no folder: the database cannot be opened
+    stop = threading.Event()
+    worker = threading.Thread(target=box.recorder.run, args=(stop,))
+    box.recorder.submit(passed())
+    worker.start()
+    wait_for(lambda: box.recorder.gauges.spool_errors > 0, "a spool that refuses")
+    for _ in range(QUEUE_ITEMS + 3):  # none of them waits
+        box.recorder.submit(passed())
+    box.recorder.submit(fallen())
+    stop.set()
+    worker.join(10)
+    assert not worker.is_alive()
+    (tmp_path / "gone").mkdir()
+    assert box.spool.lost == QUEUE_ITEMS + 5
+    assert box.spool.declare_loss()
+    (declared,) = box.rows()
+    assert (declared["kind"], declared["from_seq"], declared["to_seq"]) == ("rows_dropped", 1, QUEUE_ITEMS + 5)
 
 
 def test_a_passage_keeps_its_evidence_on_the_box(tmp_path: Path) -> None:
@@ -215,6 +263,28 @@ def test_pictures_are_redacted_before_they_are_kept() -> None:
     assert np.abs(shown.astype(int) - picture.astype(int)).mean() > 30
 
 
+class _Walker:
+    """Sees one person, whose place is the picture's grey value in pixels."""
+
+    def detect(self, frame: Image) -> Detections:
+        x = float(frame[0, 0, 0])
+        return detections([(x - 10, 10, x + 10, 44)], [0.9], [0])
+
+
+@pytest.mark.parametrize("back_ms", [0, 500, 1_000, 1_500, 2_000])
+def test_who_crosses_while_the_clock_is_set_back_a_little_is_counted_once(back_ms: int) -> None:
+    line = Line(place_id="door-1", start=(0.5, 0.0), end=(0.5, 1.0))
+    following = FollowingAnalyser(_Walker(), (ObjectLabel.PERSON,), zones=(), lines=(line,), interval_ms=200)
+    pipeline = Pipeline(lambda _first: AnalyserSet((following,), following), (), FrameRing())
+    said = []
+    for n in range(60):
+        at_ms = 100_000 + n * 100 - (back_ms if n >= 25 else 0)
+        picture = np.full((48, 120, 3), 10 + n * 100 // 60, np.uint8)
+        said += pipeline.process(Frame(picture, at_ms))
+    assert [type(one) for one in said] == [LinePassed]
+    assert all(abs(one.at_ms - 100_000) < 6_000 + back_ms for one in said)
+
+
 def test_tracks_are_numbered_from_the_time_and_anew_after_the_clock_was_set_back() -> None:
     begun: list[int] = []
 
@@ -228,7 +298,7 @@ def test_tracks_are_numbered_from_the_time_and_anew_after_the_clock_was_set_back
     assert [(type(o), o.at_ms) for o in said] == [(ObjectInZone, 100_900)]
     assert isinstance(said[0], ObjectInZone)
     assert said[0].track_id == 100_000
-    pipeline.process(Frame(picture, 100_500))  # a little back: time stands still instead
+    pipeline.process(Frame(picture, 100_500))  # a little back: time goes on
     pipeline.process(Frame(picture, 50_000))
     assert begun == [100_000, 50_000]
 

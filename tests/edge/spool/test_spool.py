@@ -233,14 +233,6 @@ def test_evidence_to_upload_is_listed_with_its_event_or_not_at_all(tmp_path: Pat
     assert (queue.waiting(), spool.counts(10).rows) == (1, 2)
 
 
-def test_a_damaged_database_is_set_aside_and_the_box_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "box.db").write_bytes(b"this is no database" * 1000)
-    spool = new_spool(tmp_path)
-    spool.add(reported(1))
-    assert spool.counts(1).rows == 1
-    assert len(list(tmp_path.glob("box.damaged-*"))) == 1
-
-
 @settings(max_examples=50)
 @given(rate=st.floats(1, 500), steps=st.lists(st.integers(-5_000, 5_000), max_size=30))
 def test_the_pace_never_lets_more_than_its_rate_through(rate: float, steps: list[int]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socketserver
 import threading
 
 import pytest
@@ -11,7 +12,7 @@ from edge import supervise
 from edge.spool.spool import Spool
 from edge.supervise import SupervisedThread
 from edge.uplink.mqtt import BrokerConfig, broker_address
-from edge.uplink.publisher import SpoolPublisher
+from edge.uplink.publisher import BACKOFF_S, SpoolPublisher
 from edge.uplink.sender import SpoolSender
 from tests.edge.factories import new_spool, reported
 
@@ -80,3 +81,44 @@ def test_a_worker_that_waits_to_begin_again_stops_at_once(monkeypatch: pytest.Mo
     worker.stop()
     assert worker.join(60)
     assert worker.failures == 1
+
+
+CONNACK, SUBACK = bytes([0x20, 2, 0, 0]), bytes([0x90, 3, 0, 1, 1])
+
+
+class _RefusingBroker(socketserver.BaseRequestHandler):
+    """Takes a connection and a subscription, and ends it at the first publication, as brokers do that refuse by ACL."""
+
+    def handle(self) -> None:
+        while data := self.request.recv(4_096):
+            answer = {0x10: CONNACK, 0x80: SUBACK}.get(data[0] & 0xF0)
+            if answer is None:
+                return
+            self.request.sendall(answer)
+
+
+class _Stop(threading.Event):
+    """Never waits; notes for how long it was asked to."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.waited: list[float] = []
+        self._times = times
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited.append(timeout or 0.0)
+        if len(self.waited) >= self._times:
+            self.set()
+        return self.is_set()
+
+
+def test_a_broker_that_refuses_what_we_say_is_asked_ever_more_seldom(one_row: Spool) -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _RefusingBroker) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        config, stop = BrokerConfig(url=f"mqtt://127.0.0.1:{server.server_address[1]}"), _Stop(7)
+        publisher = SpoolPublisher(config, site_id="s1", box_id="b1", sender=SpoolSender(one_row), now_ms=lambda: 1)
+        publisher.run(stop)
+        server.shutdown()
+    assert publisher.reconnects == 7
+    assert [pause <= longest for pause, longest in zip(stop.waited, BACKOFF_S, strict=True)] == [True] * 7
+    assert sum(stop.waited) > sum(BACKOFF_S) / 2

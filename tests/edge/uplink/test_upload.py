@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +35,8 @@ class Box:
         self.ref: EvidenceRef = self.disk.keep(
             EvidenceCut(kind="clip", mime="video/mp4", data=DATA, from_ms=1, to_ms=2)
         )
-        Spool(db, box_id="b1", site_id="s1", place_id="b1", now_ms=0).add(reported(1), (self.ref,))
+        self.spool = Spool(db, box_id="b1", site_id="s1", place_id="b1", now_ms=0)
+        self.spool.add(reported(1), (self.ref,))
         (folder / "token").write_text(token)
         config = ConsoleConfig(url=url, token_file=str(folder / "token"))
         self.uploader = Uploader(config, queue=self.queue, disk=self.disk, now_ms=lambda: self.now)
@@ -154,3 +156,40 @@ def test_every_other_answer_is_tried_again(status: int) -> None:
         after_put(status, None, 8)
     with pytest.raises(Transient):
         after_head(500, None, 8)
+
+
+class _Stop(threading.Event):
+    """Never waits; notes for how long it was asked to, and is set after so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.waited: list[float] = []
+        self._times = times
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited.append(timeout or 0.0)
+        if len(self.waited) >= self._times:
+            self.set()
+        return self.is_set()
+
+
+def test_a_console_that_refuses_the_token_is_asked_ever_more_seldom_whatever_waits(tmp_path: Path) -> None:
+    with console_server() as console:
+        box, stop = Box(tmp_path, console.url, token="wrong"), _Stop(8)
+        for n in range(40):
+            ref = box.disk.keep(EvidenceCut(kind="clip", mime="video/mp4", data=bytes([n]), from_ms=1, to_ms=2))
+            box.spool.add(reported(2), (ref,))
+        box.uploader.run(stop)
+        assert len(console.requests) == 8
+    assert sum(stop.waited) > 150
+    assert max(stop.waited) <= 60
+
+
+def test_an_entry_that_was_put_off_by_a_clock_that_is_right_again_is_tried(tmp_path: Path) -> None:
+    with console_server() as console:
+        box = Box(tmp_path, console.url)
+        console.faults = [500]
+        box.now += 60 * 86_400_000
+        assert not box.try_once()
+        box.now -= 60 * 86_400_000
+        assert box.try_once()

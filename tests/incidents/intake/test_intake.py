@@ -374,3 +374,22 @@ def _written(desk: Desk) -> dict[str, list[dict[str, Any]]]:
             ]
             for table in (*tables, incident_changes, counters, day_numbers, alarms)
         }
+
+
+def test_a_place_that_nobody_knows_is_told_as_the_devices_building(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.take(make_finding(place_id="gone", source_id="gate-1"))
+    assert desk.only().building == "b1"
+
+
+def test_evidence_that_follows_a_fall_joins_its_incident(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    fall = make_finding(rule="high_altitude_throw", evidence=())
+    desk.take(fall)
+    (told,) = desk.incidents()
+    desk.take(make_finding(rule="high_altitude_throw", nth=1, phase=Phase.UPDATE, evidence=(still(),)))
+    (after,) = desk.incidents()
+    assert (after.incident_id, after.state) == (told.incident_id, told.state)
+    with desk.store.read() as connection:
+        assert [one.sha256 for one in evidence_of(connection, after.incident_id)] == [SHA_A]
+        assert standing_alarms(connection) == []

@@ -12,7 +12,7 @@ from contracts.events import AnyEvent
 from ingest.pipeline.event_file import EventFile
 from tests.streams.support import T0, access, device
 
-_RECORD = device(1, 0, "d1")
+_RECORD = msgspec.structs.replace(device(1, 0, "d1"), place_id="p-d1")
 _KNOWN = access("e1", 1_000)
 
 
@@ -57,10 +57,21 @@ def test_the_clock_rules_run_on_the_files_own_time() -> None:
         (b" " * 300_000 + b"1\n", RejectReason.TOO_LARGE),
         (_lines(msgspec.structs.replace(_KNOWN, received_ms=0))[0], RejectReason.OUT_OF_RANGE),
         (_lines(msgspec.structs.replace(_KNOWN, v=99))[0], RejectReason.UNKNOWN_VERSION),
-        (_lines(msgspec.structs.replace(_KNOWN, place_id="Not An Id"))[0], RejectReason.BAD_ID),
     ],
 )
 def test_a_bad_line_is_counted_with_its_reason_and_stops_nothing(line: bytes, reason: RejectReason) -> None:
     events, source = _read([*_lines(_RECORD), line, *_lines(_KNOWN)])
     assert events == [_RECORD, _KNOWN]
     assert {name: (r.count, r.first_line) for name, r in source.refused.items()} == {reason: (1, 2)}
+
+
+def test_what_is_right_in_a_line_is_kept_and_the_rest_is_counted() -> None:
+    line = (
+        _lines(_KNOWN)[0]
+        .replace(b'"p-d1"', b'"Not An Id"')
+        .replace(b'"granted":true', b'"granted":"yes","quality":NaN')
+    )
+    events, source = _read([*_lines(_RECORD), b"\xef\xbb\xbf" + line])
+    assert events == [_RECORD, _KNOWN]
+    assert source.dropped == {"message:encoding": 1, "place_id:wrong_type": 1, "quality:not_a_number": 1}
+    assert source.refused == {}

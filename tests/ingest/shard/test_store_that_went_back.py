@@ -44,9 +44,8 @@ class _Site:
     def open(self) -> None:
         """Start ingest anew: everything it knew without its files is gone."""
         self.inventory = Inventory(self.path)
-        self.house = Housekeeping(
-            SETTINGS, self.inventory, DeadLetters(self.folder / "dead"), IngestPipeline(SETTINGS, "run")
-        )
+        pipeline = IngestPipeline(SETTINGS, "run")
+        self.house = Housekeeping(SETTINGS, self.inventory, DeadLetters(self.folder / "dead"), pipeline)
         self._append(self.house.load())
 
     def put(self, *records: Configuration) -> list[Configuration]:

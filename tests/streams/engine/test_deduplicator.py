@@ -145,12 +145,12 @@ def test_a_message_is_itself_whatever_ingest_has_learnt_of_its_clock(said: Event
 def test_every_field_that_all_events_have_is_said_by_the_device_or_settled_by_ingest() -> None:
     """Who adds a field decides: what a second delivery of the same bytes may carry otherwise is settled."""
     said = {field.name for field in msgspec.structs.fields(Event)} - SETTLED - KEYED
-    assert said == {"place_id", "seq", "origin", "model", "evidence"}
+    assert said == {"seq", "origin", "model", "evidence"}
 
 
 @pytest.mark.parametrize(
     ("name", "other"),
-    [("place_id", "p2"), ("seq", 4), ("origin", "drill"), ("model", "m"), ("track_id", 2), ("started_ms", T0 - 91_000)],
+    [("seq", 4), ("origin", "drill"), ("model", "m"), ("track_id", 2), ("started_ms", T0 - 91_000)],
 )
 def test_whatever_the_device_says_otherwise_makes_another_message(name: str, other: object) -> None:
     example = SAID[2]

@@ -374,7 +374,7 @@ def test_a_record_that_cannot_be_read_is_one_finding_whatever_is_said_of_it() ->
 def test_a_reading_that_is_said_twice_rises_no_more() -> None:
     """The append was retried: the whole record is in the log twice."""
     first = Batch(partition=0, watermark_ms=0, events=(heat("a", -380_000, temperature_c=21.0),))
-    second = Batch(partition=0, watermark_ms=0, events=(heat("b", -100_000, temperature_c=21.0),))
+    second = Batch(partition=0, watermark_ms=0, events=(heat("b", -100_000, temperature_c=31.0),))
     hot = Batch(partition=0, watermark_ms=0, events=(heat("c", 0, temperature_c=61.0),))
     end = batch(MINUTE)
     once, twice = judge(all_rules(), first, second, hot, end), judge(all_rules(), first, second, hot, hot, end)

@@ -1,0 +1,120 @@
+"""What ingest notices of configured devices: refused messages, dropped fields, wrong places, reversed meters. Pure.
+
+A notice about a message that could not be read stands until the device says something that can. The others stand until
+a day has passed without a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from contracts.durations import DAY_MS, MINUTE_MS
+from contracts.errors import DropReason, RejectReason
+from contracts.events import DeviceConfigured, DeviceReported, DeviceStateChanged, Event, PowerSampled
+from contracts.names import DeviceClass
+from ingest.pipeline.bounded import LruDict
+from ingest.pipeline.salvage import FieldFault
+from inventory.notices import DeviceNotice, NoticeCode
+
+KEPT_MS = DAY_MS
+NEGATIVE_W = 5.0
+"""Less is the noise of a meter at rest."""
+NEGATIVE_READINGS = 10
+NEGATIVE_MS = 10 * MINUTE_MS
+MAX_METERS = 20_000
+_LASTING = frozenset({NoticeCode.UNREADABLE, NoticeCode.NEGATIVE_POWER})
+_PLACES = {DropReason.OTHER_PLACE: NoticeCode.OTHER_PLACE, DropReason.UNKNOWN_PLACE: NoticeCode.UNKNOWN_PLACE}
+_CALM = frozenset({DropReason.NULL, DropReason.TWICE})
+"""Of an alarm: nothing was said, or the worse of two counts. All else is an alarm that nobody can read."""
+
+Key = tuple[str, str, NoticeCode]
+
+
+class _Meter(msgspec.Struct):
+    readings: int = 0
+    since_ms: int = 0
+
+
+class DeviceNotices:
+    """The notices of one shard. Bounded: a notice of each code for each device of the inventory."""
+
+    def __init__(self) -> None:
+        self._standing: dict[Key, DeviceNotice] = {}
+        self._meters: LruDict[tuple[str, str], _Meter] = LruDict(MAX_METERS, _Meter)
+        self.changes = 0  # grows with everything that is news
+
+    def load(self, notices: Iterable[DeviceNotice]) -> None:
+        """Take what an earlier run noticed."""
+        self._standing |= {(one.site_id, one.device_id, one.code): one for one in notices}
+
+    def current(self, now_ms: int, is_known: Callable[[str, str], object]) -> list[DeviceNotice]:
+        """Return what stands, by site and device; ``is_known`` says whether the inventory still has one."""
+        for key, one in list(self._standing.items()):
+            old = one.code not in _LASTING and one.last_ms < now_ms - KEPT_MS
+            if old or not is_known(one.site_id, one.device_id):
+                self._end(key)
+        return [self._standing[key] for key in sorted(self._standing)]
+
+    def refused(self, device: DeviceConfigured, reason: RejectReason, now_ms: int, *, life_safety: bool) -> None:
+        """Note that a message of the device was refused.
+
+        Args:
+            device: its record.
+            reason: why.
+            now_ms: ingest time.
+            life_safety: whether it may have been an alarm of fire, or a fall.
+        """
+        serious = life_safety or device.device_class is DeviceClass.SENSOR
+        self._note(device, NoticeCode.UNREADABLE, reason.value, now_ms, life_safety=serious)
+
+    def accepted(self, device: DeviceConfigured, event: Event, faults: Sequence[FieldFault], now_ms: int) -> None:
+        """Note what was wrong in a message of the device that was accepted, and what is right again."""
+        unreadable = [f for f in faults if f.field == "alarm" and f.reason not in _CALM]
+        if unreadable:
+            self._note(device, NoticeCode.UNREADABLE, str(unreadable[0]), now_ms, life_safety=True)
+        elif not isinstance(event, DeviceReported | DeviceStateChanged):
+            self._end((device.site_id, device.device_id, NoticeCode.UNREADABLE))
+        fields = []
+        for fault in faults:
+            if fault.reason in _PLACES:
+                self._note(device, _PLACES[fault.reason], f"{fault.said} for {device.place_id}", now_ms)
+            else:
+                fields.append(str(fault))
+        if fields:
+            self._note(device, NoticeCode.FAULTY, " ".join(fields[:8]), now_ms)
+        if isinstance(event, PowerSampled):
+            self._metered(device, event, now_ms)
+
+    def _metered(self, device: DeviceConfigured, event: PowerSampled, now_ms: int) -> None:
+        meter = self._meters[device.site_id, device.device_id]
+        if event.power_w > NEGATIVE_W:
+            meter.readings = 0
+            self._end((device.site_id, device.device_id, NoticeCode.NEGATIVE_POWER))
+        elif event.power_w < -NEGATIVE_W:
+            meter.since_ms = meter.since_ms if meter.readings else event.at_ms
+            meter.readings += 1
+            if meter.readings >= NEGATIVE_READINGS and event.at_ms - meter.since_ms >= NEGATIVE_MS:
+                self._note(device, NoticeCode.NEGATIVE_POWER, f"{event.power_w:.0f} W", now_ms)
+
+    def _note(
+        self, device: DeviceConfigured, code: NoticeCode, detail: str, now_ms: int, *, life_safety: bool = False
+    ) -> None:
+        key = (device.site_id, device.device_id, code)
+        before = self._standing.get(key)
+        self.changes += 1
+        self._standing[key] = DeviceNotice(
+            site_id=device.site_id,
+            device_id=device.device_id,
+            code=code,
+            detail=detail,
+            count=before.count + 1 if before else 1,
+            first_ms=before.first_ms if before else now_ms,
+            last_ms=now_ms,
+            life_safety=life_safety or (before is not None and before.life_safety),
+        )
+
+    def _end(self, key: Key) -> None:
+        if self._standing.pop(key, None) is not None:
+            self.changes += 1

@@ -1,0 +1,142 @@
+"""What is right in a message that is not right as a whole. Pure.
+
+Field by field: what cannot be used is dropped, and said; the rest is the event. A message whose substance is gone (a
+meter's watts, a sensor that says nothing but an alarm that cannot be read) is refused: nobody shall take it for calm.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from contracts.errors import DropReason, Rejected
+from contracts.events import (
+    AccessAttempted,
+    Credential,
+    DeviceEvent,
+    EnvironmentSampled,
+    Event,
+    ObjectFell,
+)
+from contracts.names import Topic, is_id
+from ingest.pipeline.device_time import UNREADABLE_MS
+from ingest.pipeline.field_values import read_field
+from ingest.pipeline.lenient_json import read_object
+
+ENVELOPE = "message"
+"""What stands in place of a field where the message around them was wrong."""
+BY_INGEST = frozenset({"received_ms", "device_at_ms", "future", "untrusted"})
+"""What ingest says of a message, whatever the device says."""
+_KINDS: dict[str, type[DeviceEvent]] = {str(kind.__struct_config__.tag): kind for kind in DeviceEvent.__args__}
+_INSTEAD: dict[type[Event], dict[str, Any]] = {
+    AccessAttempted: {"credential": Credential.NONE},
+    ObjectFell: {"duration_ms": 0, "calibrated": False, "track_id": 0},
+}
+"""What a required field becomes that is no reason to lose the event."""
+_READINGS = ("smoke_pct_m", "temperature_c", "co_ppm", "humidity_pct")
+
+
+class FieldFault(msgspec.Struct, frozen=True):
+    """A part of a message that was dropped: a field of ours, or ``message``. ``said``: an id that stood there."""
+
+    field: str
+    reason: DropReason
+    said: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.field}:{self.reason}"
+
+
+def salvage(
+    payload: bytes,
+    topic: Topic | None,
+    unnamed: str,
+    faults: list[FieldFault],
+    *,
+    by_ingest: frozenset[str] = BY_INGEST,
+) -> DeviceEvent | None:
+    """Return the event that can be made of what is right in ``payload``; None when its substance is wrong.
+
+    Args:
+        payload: as it came.
+        topic: where it came; what it says of site and device, where the message does not. None for a file's line.
+        unnamed: its id, when it gives none that can be used.
+        faults: is given what was dropped.
+        by_ingest: fields that are not read.
+    """
+    try:
+        said, around = read_object(payload)
+    except Rejected:
+        return None
+    kind = _KINDS.get(str(said.get("kind")))
+    if kind is None:
+        return None
+    faults += [FieldFault(ENVELOPE, reason) for reason in around]
+    fields = _fields(kind, said, faults, by_ingest)
+    _name(fields, said, topic, unnamed)
+    if kind is ObjectFell:
+        fields.setdefault("started_ms", fields["at_ms"])
+    if not _whole(kind, fields, faults):
+        return None
+    return kind(**fields)
+
+
+def salvaged_mark(payload: bytes) -> object:
+    """Return what a message says as ``spool``, whatever else is wrong with it."""
+    try:
+        return read_object(payload)[0].get("spool")
+    except Rejected:
+        return None
+
+
+def _fields(
+    kind: type[Event], said: dict[str, object], faults: list[FieldFault], by_ingest: frozenset[str]
+) -> dict[str, Any]:
+    """Return the fields of ``kind`` that can be used, and those that something else stands for."""
+    fields: dict[str, Any] = dict(_INSTEAD.get(kind, {}))
+    for field in msgspec.structs.fields(kind):
+        if field.name not in said or field.name in by_ingest:
+            continue
+        value, reason = read_field(field.name, field.type, said[field.name])
+        if field.name == "place_id" and reason is None and not is_id(value):
+            reason = DropReason.WRONG_TYPE
+        if value is not msgspec.UNSET:
+            fields[field.name] = value
+        if reason is not None:
+            faults.append(FieldFault(field.name, reason))
+    return fields
+
+
+def _name(fields: dict[str, Any], said: dict[str, object], topic: Topic | None, unnamed: str) -> None:
+    """Let the topic, the inventory and the clock of ingest say what the message does not: who, where and when."""
+    if topic is not None:
+        fields.setdefault("site_id", topic.site_id)
+        if topic.device_class != "edge":
+            fields.setdefault("source_id", topic.device_id)
+    if not is_id(fields.setdefault("place_id", "")):
+        fields["place_id"] = ""
+    fields.setdefault("at_ms", UNREADABLE_MS)
+    given = fields.get("event_id", "")
+    if not given or not given.isprintable():
+        fields["event_id"] = (own_name(said, topic.device_id) if topic is not None else None) or unnamed
+
+
+def own_name(said: dict[str, Any], device_id: str) -> str | None:
+    """Return the event id of a message without one: of its spool row, or of the device's own number."""
+    mark = said.get("spool")
+    if isinstance(mark, dict):
+        return f"{mark.get('spool_id')!s:.40}-{mark.get('lane')!s:.7}-{mark.get('seq')!s:.16}"
+    seq = said.get("seq")
+    return f"{device_id}-{seq}" if type(seq) is int and 0 <= seq <= 2**53 else None
+
+
+def _whole(kind: type[Event], fields: dict[str, Any], faults: list[FieldFault]) -> bool:
+    """Return whether enough is left to be an event."""
+    missing = [field for field in msgspec.structs.fields(kind) if field.required and field.name not in fields]
+    lost = {fault.field for fault in faults}
+    if missing or "spool" in lost:  # a row without its mark would never be answered
+        return False
+    if kind is EnvironmentSampled and "alarm" in lost and "alarm" not in fields:
+        return any(fields.get(name) is not None for name in _READINGS)
+    return True

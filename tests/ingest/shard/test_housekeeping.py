@@ -1,0 +1,59 @@
+"""What a shard notices of devices stands in the inventory's tables, across its restarts, until it is right again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from contracts.names import partition_of
+from ingest.pipeline.pipeline import Accepted, Arrival, IngestPipeline, Refused
+from ingest.settings import ShardSettings
+from ingest.shard.dead_letters import DeadLetters
+from ingest.shard.housekeeping import Housekeeping
+from inventory.inventory import Inventory
+from tests.ingest.builders import NOW_MS, community, smoke, wire
+
+TOPIC = "linli/v1/s1/sensor/smoke-1/evt"
+
+
+class _Life:
+    """One life of a shard's housekeeping over the same stores."""
+
+    def __init__(self, inventory: Inventory, letters: DeadLetters, index: int = 0, shards: int = 1) -> None:
+        settings = ShardSettings(
+            mqtt_url="mqtt://x", log_id="log", partitions=2, index=index, shards=shards, listen_all=shards == 1
+        )
+        self.pipeline = IngestPipeline(settings, "run")
+        self.house = Housekeeping(settings, inventory, letters, self.pipeline)
+        self.house.load()
+
+    def take(self, payload: bytes, now_ms: int) -> type:
+        arrival = Arrival(TOPIC, payload, 1, 7, retain=False, connection=1)
+        outcome = self.pipeline.take(arrival, None, now_ms, timely=True)
+        self.house.tick(now_ms, force=True)
+        return type(outcome)
+
+
+def test_a_notice_outlives_the_shard_and_ends_with_a_message_that_can_be_read(tmp_path: Path) -> None:
+    inventory, letters = Inventory(tmp_path / "config.db"), DeadLetters(tmp_path / "letters")
+    inventory.put(community())
+    assert _Life(inventory, letters).take(b"rubbish", NOW_MS) is Refused
+    (notice,) = inventory.notices.current()
+    assert (notice.device_id, notice.code.value, notice.life_safety) == ("smoke-1", "unreadable", True)
+    again = _Life(inventory, letters)
+    again.house.tick(NOW_MS + 1, force=True)
+    assert inventory.notices.current() == [notice]
+    assert again.take(wire(smoke()), NOW_MS + 2) is Accepted
+    assert inventory.notices.current() == []
+
+
+def test_a_notice_of_another_layout_is_taken_over_by_who_owns_the_site(tmp_path: Path) -> None:
+    inventory, letters = Inventory(tmp_path / "config.db"), DeadLetters(tmp_path / "letters")
+    inventory.put(community())
+    _Life(inventory, letters).take(b"rubbish", NOW_MS)
+    (notice,) = inventory.notices.current()
+    owner = partition_of("s1", 2)
+    stranger = _Life(inventory, letters, 1 - owner, 2)
+    stranger.house.tick(NOW_MS + 1, force=True)
+    assert inventory.notices.current() == [notice]
+    assert _Life(inventory, letters, owner, 2).take(wire(smoke()), NOW_MS + 2) is Accepted
+    assert inventory.notices.current() == []
