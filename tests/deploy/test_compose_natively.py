@@ -30,7 +30,7 @@ from tests.support.postgres import PASSWORD, USER, shared_postgres
 
 COMPOSE = Path(__file__).resolve().parents[2] / "docker-compose.yml"
 PATIENCE_S = 240.0
-ONCE = ("district-set-up", "district-simulator")
+ONCE = ("district-set-up", "district-simulator", "doctor")
 
 pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -44,34 +44,42 @@ class Natively:
         self.services: dict[str, dict[str, Any]] = {
             name: service
             for name, service in compose["services"].items()
-            if "district" in service.get("profiles", ()) and service["image"] == "linli" and name != "secrets"
+            if {"district", "doctor"} & set(service.get("profiles", ())) and service["image"] == "linli"
+            if name != "secrets"
         }
         postgres = shared_postgres()
-        (broker.secrets / "linli" / "postgres").unlink()
-        (broker.secrets / "linli" / "postgres").write_text(PASSWORD, encoding="utf-8")
+        self._secrets = broker.secrets
+        for file in broker.secrets.glob("for-*/postgres"):
+            file.unlink()
+            file.write_text(PASSWORD, encoding="utf-8")
         self._places = {
             "mqtts://broker:8883": f"mqtts://127.0.0.1:{broker.port}",
+            "mqtts://broker:8884": f"mqtts://127.0.0.1:{broker.platform_port}",
             "kafka://kafka:9092": kafka_url,
             "postgresql://linli@postgres/linli": f"postgresql://{USER}@127.0.0.1:{postgres.port}/{postgres.create()}",
             "influx://influxdb:8086": f"influx://127.0.0.1:{free_port()}",
-            "/run/secrets/linli": str(broker.secrets / "linli"),
             "0.0.0.0": "127.0.0.1",
         }
         self._prefix = f"c{broker.port}."
 
     def settings(self, name: str) -> dict[str, str]:
         """The environment of a service, with this machine's places in it, and only four partitions."""
-        given = {key: self.placed(value) for key, value in self.services[name]["environment"].items()}
+        given = {key: self.placed(value, name) for key, value in self.services[name]["environment"].items()}
         own = {"LINLI_METRICS_PORT": "0", "LINLI_CONSOLE_PORT": "0"}
         return given | own | {"LINLI_KAFKA_PREFIX": self._prefix, "LINLI_KAFKA_PARTITIONS": "4"}
 
-    def placed(self, text: str) -> str:
+    def placed(self, text: str, name: str) -> str:
+        """Return a text of a service with this machine's places in it; its secrets are those of its own volume."""
+        for volume in self.services[name].get("volumes", ()):
+            if volume.startswith("secrets-for-"):
+                share, inside = volume.split(":")[:2]
+                text = text.replace(inside, str(self._secrets / share.removeprefix("secrets-")))
         for place, here in self._places.items():
             text = text.replace(place, here)
         return text
 
     def command(self, name: str) -> list[str]:
-        return [self.placed(word) for word in self.services[name]["command"]]
+        return [self.placed(word, name) for word in self.services[name]["command"]]
 
     def run_set_up(self) -> None:
         """``set-up.sh`` as its container runs it, ``linli`` being this interpreter's."""
@@ -92,11 +100,11 @@ class Natively:
         )
         assert done.returncode == 0, done.stderr
 
-    def linli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A command with the console's settings."""
+    def linli(self, *arguments: str, settings: str = "console") -> subprocess.CompletedProcess[str]:
+        """A command with a service's settings."""
         return subprocess.run(
             linli_arguments(*arguments),
-            env=environment(self.settings("console")) | {"PYTHONPATH": str(COMPOSE.parent)},
+            env=environment(self.settings(settings)) | {"PYTHONPATH": str(COMPOSE.parent)},
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -145,7 +153,7 @@ def _hops(children: dict[str, Child]) -> dict[str, float]:
 
 def _well(district: Natively) -> bool:
     """Whether the doctor finds everything there, nothing behind or stopped, nothing wrong but the absent InfluxDB."""
-    said = district.linli("doctor", "--json").stdout
+    said = district.linli("doctor", "--json", settings="doctor").stdout
     print(said)  # noqa: T201 - for who looks at a failure
     lines = [json.loads(line) for line in said.splitlines()]
     failing = {line["what"] for line in lines if line["level"] == "fail"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import ssl
 import threading
 import time
@@ -38,7 +39,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DistrictBroker
 class Client:
     """One plain MQTT client, of 3.1.1 as most devices."""
 
-    def __init__(self, running: DistrictBroker, password: str = "") -> None:
+    def __init__(self, running: DistrictBroker, password: str = "", port: int = 0) -> None:
         self.heard: list[str] = []
         self.reason = ""
         self._changed = threading.Condition()
@@ -49,7 +50,7 @@ class Client:
         self._mqtt.on_connect = self._connected
         self._mqtt.on_message = self._message
         self._mqtt.on_subscribe = lambda *_: self._note(subscribed=True)
-        self._mqtt.connect("127.0.0.1", running.port)
+        self._mqtt.connect("127.0.0.1", port or running.port)
         self._mqtt.loop_start()
 
     def subscribe(self, topic: str) -> None:
@@ -98,10 +99,11 @@ class Client:
 
 
 def test_nobody_gets_in_without_an_account_or_with_a_wrong_password(running: DistrictBroker) -> None:
-    for password in ("", "ingest:wrong", f"{BOX}:wrong", "site-01/+/+:x"):
-        client = Client(running, password)
-        assert client.wait_connected() == "Not authorized"
-        client.close()
+    for port in (running.port, running.platform_port):
+        for password in ("", "ingest:wrong", f"{BOX}:wrong", "site-01/+/+:x"):
+            client = Client(running, password, port)
+            assert client.wait_connected() == "Not authorized"
+            client.close()
 
 
 def test_a_broker_that_our_authority_did_not_certify_is_not_spoken_to(running: DistrictBroker, tmp_path: Path) -> None:
@@ -113,7 +115,7 @@ def test_a_broker_that_our_authority_did_not_certify_is_not_spoken_to(running: D
 
 
 def test_a_device_speaks_below_its_own_prefix_only(running: DistrictBroker) -> None:
-    ingest = Client(running, running.password("ingest"))
+    ingest = Client(running, running.password("ingest"), running.platform_port)
     ingest.subscribe("#")
     own = [f"linli/v1/{BOX}/{channel}" for channel in ("evt", "tele", "state", "ack", "meta")]
     for number, foreign in enumerate(
@@ -144,7 +146,8 @@ def test_a_device_speaks_below_its_own_prefix_only(running: DistrictBroker) -> N
 
 
 def test_a_device_hears_only_what_is_meant_for_it(running: DistrictBroker) -> None:
-    ingest, box = Client(running, running.password("ingest")), Client(running, running.password(BOX))
+    ingest = Client(running, running.password("ingest"), running.platform_port)
+    box = Client(running, running.password(BOX))
     simulator = Client(running, running.password("simulator"))
     for wanted in ("#", "linli/v1/#", f"linli/v1/{BOX}/got"):
         box.subscribe(wanted)
@@ -159,7 +162,7 @@ def test_a_device_hears_only_what_is_meant_for_it(running: DistrictBroker) -> No
 
 def test_ingest_connects_with_its_account_over_tls_hears_devices_and_proves_time(running: DistrictBroker) -> None:
     address = broker_address(
-        f"mqtts://127.0.0.1:{running.port}", Secret(running.password("ingest")), Path(running.ca_file)
+        f"mqtts://127.0.0.1:{running.platform_port}", Secret(running.password("ingest")), Path(running.ca_file)
     )
     signals: list[Signal] = []
     session = MqttSession(address, "linli-ingest-0", ["#"], "linli/probe/linli-ingest-0", signals.extend)
@@ -189,8 +192,25 @@ def _until(done: object) -> None:
 def test_secrets_are_made_once(tmp_path: Path) -> None:
     module = secrets_module()
     module.make_secrets(tmp_path)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    before = _files(tmp_path)
     module.make_secrets(tmp_path)
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert _files(tmp_path) == before
     assert len({path.read_bytes() for path in (tmp_path / "servers").iterdir()}) == 4
-    assert not (tmp_path / "linli" / "broker.key").exists()
+
+
+def test_who_has_secrets_of_the_version_before_keeps_them(tmp_path: Path) -> None:
+    """PostgreSQL and InfluxDB took theirs when they were made, from three folders and with one list of accounts."""
+    module = secrets_module()
+    module.make_secrets(tmp_path)
+    own = {path: text for path, text in _files(tmp_path).items() if path.parent.name in {"servers", "linli"}}
+    for folder in tmp_path.glob("for-*"):
+        shutil.rmtree(folder)
+    for name in ("devices", "platform"):
+        (tmp_path / "broker" / name).unlink()
+    module.make_secrets(tmp_path)
+    assert {path: text for path, text in _files(tmp_path).items() if path in own} == own
+    assert (tmp_path / "for-postgres" / "postgres").read_bytes() == own[tmp_path / "servers" / "postgres"]
+
+
+def _files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
