@@ -35,7 +35,7 @@ def kept_while_away(address: BrokerAddress, messages: int = MESSAGES) -> int:
     try:
         protocol = "5" if speaks_version_5(address) else "3.1.1"
     except OSError as error:
-        raise Transient(f"no MQTT broker answers at {address.host}:{address.port}: {error}") from None
+        raise Transient(f"no MQTT broker answers at {address.host}:{address.port}: {address.said_of(error)}") from None
     try:
         with _listening(address, name, topic, protocol):
             pass

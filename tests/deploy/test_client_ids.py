@@ -118,7 +118,7 @@ class Ingest:
     def __init__(self, broker: DistrictBroker, port: int = 0) -> None:
         self.signals: list[Signal] = []
         url = f"mqtts://127.0.0.1:{port or broker.platform_port}"
-        address = broker_address(url, Secret(broker.password("ingest")), Path(broker.ca_file))
+        address = broker_address(url, Secret(broker.password("ingest")), broker.tls())
         self.session = MqttSession(address, INGEST, ["linli/v1/#"], f"linli/probe/{INGEST}", self._on_signals)
         self.session.start()
         assert wait_until(lambda: self.of(Connected) != [], PATIENCE_S)
@@ -249,7 +249,7 @@ def test_the_doctor_finds_that_it_keeps_what_comes_and_ingest_stays_connected(
 ) -> None:
     there = ingest()
     url = f"mqtts://127.0.0.1:{broker.platform_port}"
-    address = broker_address(url, Secret(broker.password("ingest")), Path(broker.ca_file))
+    address = broker_address(url, Secret(broker.password("ingest")), broker.tls())
     assert kept_while_away(address, 1_100) == 1_100
     assert (there.of(Disconnected), there.of(Ended)) == ([], [])
 

@@ -19,6 +19,7 @@ from ingest.pipeline.pipeline import Arrival
 from ingest.session.protocol_version import speaks_version_5
 from ingest.session.session import Connected, Ended, MqttSession, Signal
 from ingest.settings import broker_address
+from system.tls import TlsFiles
 from tests.support.broker import need_mosquitto
 from tests.support.district_broker import DistrictBroker, secrets_module
 
@@ -109,7 +110,9 @@ def test_nobody_gets_in_without_an_account_or_with_a_wrong_password(running: Dis
 def test_a_broker_that_our_authority_did_not_certify_is_not_spoken_to(running: DistrictBroker, tmp_path: Path) -> None:
     other = tmp_path / "other"
     secrets_module().make_secrets(other)
-    address = broker_address(f"mqtts://127.0.0.1:{running.port}", ca_file=other / "linli" / "ca.crt")
+    address = broker_address(
+        f"mqtts://127.0.0.1:{running.port}", tls=TlsFiles(table="mqtt", ca_file=other / "linli" / "ca.crt")
+    )
     with pytest.raises(ssl.SSLCertVerificationError):
         speaks_version_5(address)
 
@@ -162,7 +165,7 @@ def test_a_device_hears_only_what_is_meant_for_it(running: DistrictBroker) -> No
 
 def test_ingest_connects_with_its_account_over_tls_hears_devices_and_proves_time(running: DistrictBroker) -> None:
     address = broker_address(
-        f"mqtts://127.0.0.1:{running.platform_port}", Secret(running.password("ingest")), Path(running.ca_file)
+        f"mqtts://127.0.0.1:{running.platform_port}", Secret(running.password("ingest")), running.tls()
     )
     signals: list[Signal] = []
     session = MqttSession(address, "linli-ingest-0", ["#"], "linli/probe/linli-ingest-0", signals.extend)

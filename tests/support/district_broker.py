@@ -11,6 +11,7 @@ from types import ModuleType
 import yaml
 
 from ingest.session.broker import MosquittoChild, free_port
+from system.tls import TlsFiles
 from tests.support.broker import need_mosquitto
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -69,6 +70,10 @@ class DistrictBroker:
     def ca_file(self) -> str:
         """The certificate of its authority."""
         return str(self.secrets / "linli" / "ca.crt")
+
+    def tls(self) -> TlsFiles:
+        """Return what ingest trusts it by."""
+        return TlsFiles(table="mqtt", ca_file=Path(self.ca_file))
 
     def password(self, account: str) -> str:
         """``account:password``."""

@@ -64,6 +64,16 @@ class Postgres:
         """Where ``database`` is."""
         return f"postgresql://{USER}:{password}@127.0.0.1:{self.port}/{database}"
 
+    @property
+    def data(self) -> Path:
+        """The folder of its data."""
+        return self._folder / "data"
+
+    @property
+    def owner(self) -> tuple[int, int]:
+        """User and group that its files belong to."""
+        return (self._owner.pw_uid, self._owner.pw_gid) if self._owner else (os.geteuid(), os.getegid())
+
     def start(self) -> None:
         """Start it and wait until it answers."""
         assert self._process is None
