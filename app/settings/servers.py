@@ -111,6 +111,10 @@ class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
     language: Annotated[
         Language, About("language of the page before a user chooses", choice(Language))
     ] = Language.CHINESE  # fmt: skip
+    cert_file: Annotated[
+        Path | None, About("certificate of the page, which is then https alone (empty: plain http)", OPTIONAL_PATH)
+    ] = None
+    key_file: Annotated[Path | None, About("the key of console.cert_file", OPTIONAL_PATH)] = None
     trusted_proxies: Annotated[
         tuple[str, ...],
         About("proxies before the page, whose X-Forwarded-For and X-Forwarded-Proto are believed", NETWORKS),

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 from app.settings.settings import Settings
 
 VERIFY_FULL = "verify-full"
-_PAIRS = ("mqtt", "kafka")
+_PAIRS = ("mqtt", "kafka", "console")
 
 
 def wrong_transport(settings: Settings) -> Iterator[str]:

@@ -65,6 +65,8 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "console.host": ("0.0.0.0", "0.0.0.0"),
     "console.port": ("0", 0),
     "console.language": ("en", Language.ENGLISH),
+    "console.cert_file": ("/etc/crt", Path("/etc/crt")),
+    "console.key_file": ("/etc/key", Path("/etc/key")),
     "console.trusted_proxies": ("127.0.0.1, 10.0.0.0/8", ("127.0.0.1", "10.0.0.0/8")),
     "metrics.host": ("::1", "::1"),
     "metrics.port": ("off", None),
@@ -82,6 +84,8 @@ _POSTGRESQL = {"incidents.url": "postgresql://linli@db/linli"}
 BESIDE: dict[str, dict[str, str]] = {
     "mqtt.cert_file": {"mqtt.url": "mqtts://broker", "mqtt.key_file": "/k"},
     "mqtt.key_file": {"mqtt.url": "mqtts://broker", "mqtt.cert_file": "/c"},
+    "console.cert_file": {"console.key_file": "/k"},
+    "console.key_file": {"console.cert_file": "/c"},
     "kafka.ca_file": {"kafka.tls": "true"},
     "kafka.cert_file": {"kafka.tls": "true", "kafka.key_file": "/k"},
     "kafka.key_file": {"kafka.tls": "true", "kafka.cert_file": "/c"},
