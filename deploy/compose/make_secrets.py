@@ -24,47 +24,57 @@ DEVICES = ("simulator", "site-01/edge/box-street")
 """Accounts on the broker's listener for devices; a device's is named like its topics."""
 PLATFORM = ("ingest",)
 """Accounts on its listener for the platform."""
-SERVERS = ("postgres", "influx-password", "influx-token", "grafana")
-BROKER_NAMES = ("broker", "mosquitto", "localhost")
+SERVERS = ("postgres", "influx-password", "influx-token", "grafana", "kafka-password")
+BROKER_NAMES = ("broker", "mosquitto")
+CERTIFIED = ("kafka", "postgres", "influxdb")
+"""Servers that show a certificate, by their names in the network."""
+AUTHORITY = "linli authority"
 YEARS = 10
 ITERATIONS = 101  # mosquitto_passwd's own number
 
 _CA = {"ca.crt": "linli/ca.crt"}
 _DATABASE = {"postgres": "linli/postgres"}
 _INGEST = {"mqtt-ingest": "linli/mqtt-ingest"}
-_RESULTS = {"influx-token": "linli/influx-token"}
+_KAFKA = {"kafka": "linli/kafka"}
 SHARES = {
     "broker": {name: f"broker/{name}" for name in ("broker.crt", "broker.key", "devices", "platform")},
-    "postgres": {"postgres": "servers/postgres"},
-    "influxdb": {name: f"servers/{name}" for name in ("influx-password", "influx-token")},
-    "grafana": {name: f"servers/{name}" for name in ("grafana", "influx-token")},
+    "kafka": {name: f"servers/{name}" for name in ("kafka.pem", "kafka-password")},
+    "postgres": {name: f"servers/{name}" for name in ("postgres", "postgres.crt", "postgres.key")},
+    "influxdb": {
+        name: f"servers/{name}" for name in ("influx-password", "influx-token", "influxdb.crt", "influxdb.key")
+    },
+    "influx-tokens": _CA | {"influx-token": "servers/influx-token"},
+    "grafana": _CA | {"grafana": "servers/grafana"},
     "machine": _CA | _INGEST,
-    "doctor": _CA | _INGEST | _DATABASE | _RESULTS,
-    "set-up": _CA | _DATABASE,
-    "ingest": _CA | _INGEST | _DATABASE,
-    "streams": _CA,
-    "incidents": _CA | _DATABASE,
-    "console": _CA | _DATABASE,
-    "results": _CA | _DATABASE | _RESULTS,
-    "archive": _CA | _DATABASE,
+    "doctor": _CA | _INGEST | _DATABASE | _KAFKA,
+    "set-up": _CA | _DATABASE | _KAFKA,
+    "ingest": _CA | _INGEST | _DATABASE | _KAFKA,
+    "streams": _CA | _KAFKA,
+    "incidents": _CA | _DATABASE | _KAFKA,
+    "console": _CA | _DATABASE | _KAFKA,
+    "results": _CA | _DATABASE | _KAFKA,
+    "archive": _CA | _DATABASE | _KAFKA,
     "simulator": _CA | {"mqtt-simulator": "linli/mqtt-simulator"},
     "box": _CA | {"mqtt-box": "linli/mqtt-site-01-edge-box-street"},
 }
-"""What each service finds under which name, and where it comes from. Nobody gets more."""
+"""What each service finds under which name, and where it comes from. Nobody gets more.
+
+The tokens of results, doctor and Grafana are InfluxDB's to make: district/influx-tokens.sh puts them there.
+"""
 
 
 def make_secrets(folder: Path) -> None:
     """Write what is missing below ``folder``, and each service's share."""
     for name in ("broker", "servers", "linli"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    if not (folder / "linli" / "ca.crt").exists():
-        _certificates(folder)
+    _certificates(folder)
     _accounts(folder, "devices", DEVICES)
     _accounts(folder, "platform", PLATFORM)
     for name in SERVERS:
         _once(folder / "servers" / name, secrets.token_hex(16))
-    for name in ("postgres", "influx-token"):
-        _once(folder / "linli" / name, (folder / "servers" / name).read_text(encoding="utf-8"))
+    _once(folder / "linli" / "postgres", (folder / "servers" / "postgres").read_text(encoding="utf-8"))
+    kafka = (folder / "servers" / "kafka-password").read_text(encoding="utf-8")
+    _once(folder / "linli" / "kafka", f"linli:{kafka}")
     for service in SHARES:
         _share(folder, service)
 
@@ -96,26 +106,40 @@ def _accounts(folder: Path, listener: str, names: tuple[str, ...]) -> None:
 
 
 def _certificates(folder: Path) -> None:
-    authority_key, broker_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    authority = _certificate("linli authority", authority_key, "linli authority", authority_key, ca=True)
-    broker = _certificate("broker", broker_key, "linli authority", authority_key, ca=False)
-    plain = serialization.NoEncryption()
-    key = broker_key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    _once(folder / "broker" / "broker.key", key.decode())
-    _once(folder / "broker" / "broker.crt", _pem(broker))
-    _once(folder / "linli" / "ca.crt", _pem(authority))  # last: it says that all of them are there
+    """Write the authority and what it certifies. Where the authority's key was not kept, another one joins it."""
+    servers, authorities = folder / "servers", folder / "linli" / "ca.crt"
+    if not (servers / "authority.key").exists():
+        key = ec.generate_private_key(ec.SECP256R1())
+        own = _pem(_certificate(AUTHORITY, key, key, ()))
+        before = authorities.read_text(encoding="utf-8") if authorities.exists() else ""
+        _write(authorities, before + own)
+        _once(servers / "authority.key", _key(key))
+    authority = serialization.load_pem_private_key((servers / "authority.key").read_bytes(), None)
+    assert isinstance(authority, ec.EllipticCurvePrivateKey)
+    _certify(folder / "broker", "broker", BROKER_NAMES, authority)
+    for name in CERTIFIED:
+        _certify(servers, name, (name,), authority)
+    chain = (servers / "kafka.key", servers / "kafka.crt")
+    _once(servers / "kafka.pem", "".join(file.read_text(encoding="utf-8") for file in chain))
+
+
+def _certify(folder: Path, name: str, names: tuple[str, ...], authority: ec.EllipticCurvePrivateKey) -> None:
+    """Write certificate and key of a server, in this order: the key says that both are there."""
+    if not (folder / f"{name}.key").exists():
+        key = ec.generate_private_key(ec.SECP256R1())
+        _write(folder / f"{name}.crt", _pem(_certificate(name, key, authority, (*names, "localhost"))))
+        _write(folder / f"{name}.key", _key(key))
 
 
 def _certificate(
-    name: str, key: ec.EllipticCurvePrivateKey, issuer: str, issuer_key: ec.EllipticCurvePrivateKey, *, ca: bool
+    name: str, key: ec.EllipticCurvePrivateKey, issuer_key: ec.EllipticCurvePrivateKey, names: tuple[str, ...]
 ) -> x509.Certificate:
-    now = datetime.datetime.now(datetime.UTC)
-    names: list[x509.GeneralName] = [x509.DNSName(n) for n in BROKER_NAMES]
-    names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+    """Return a certificate; without ``names`` it is the authority's own."""
+    now, ca = datetime.datetime.now(datetime.UTC), not names
     builder = (
         x509.CertificateBuilder()
         .subject_name(_name(name))
-        .issuer_name(_name(issuer))
+        .issuer_name(_name(AUTHORITY))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
@@ -125,8 +149,15 @@ def _certificate(
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
     if not ca:
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        alternatives: list[x509.GeneralName] = [x509.DNSName(n) for n in names]
+        alternatives.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+        builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
+
+
+def _key(key: ec.EllipticCurvePrivateKey) -> str:
+    plain = serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain).decode()
 
 
 def _name(common: str) -> x509.Name:

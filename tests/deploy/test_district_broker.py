@@ -198,19 +198,31 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
     before = _files(tmp_path)
     module.make_secrets(tmp_path)
     assert _files(tmp_path) == before
-    assert len({path.read_bytes() for path in (tmp_path / "servers").iterdir()}) == 4
+    secret = [path.read_bytes() for path in (tmp_path / "servers").iterdir() if not path.suffix]
+    assert len(set(secret)) == len(secret) == 5
 
 
 def test_who_has_secrets_of_the_version_before_keeps_them(tmp_path: Path) -> None:
     """PostgreSQL and InfluxDB took theirs when they were made, from three folders and with one list of accounts."""
     module = secrets_module()
     module.make_secrets(tmp_path)
-    own = {path: text for path, text in _files(tmp_path).items() if path.parent.name in {"servers", "linli"}}
+    new = {"kafka", "ca.crt", "kafka-password", "postgres.crt", "postgres.key", "kafka.pem", "influxdb.key"}
+    for name in ("authority.key", "kafka.key", "postgres.key", "influxdb.key", "kafka.pem", "kafka-password"):
+        (tmp_path / "servers" / name).unlink()
+    (tmp_path / "linli" / "kafka").unlink()
+    certificate = (tmp_path / "linli" / "ca.crt").read_text(encoding="utf-8")
+    places = {"servers", "linli", "broker"}
+    own = {path: text for path, text in _files(tmp_path).items() if path.parent.name in places}
+    own = {path: text for path, text in own.items() if path.name not in new and path.suffix != ".crt"}
     for folder in tmp_path.glob("for-*"):
         shutil.rmtree(folder)
     for name in ("devices", "platform"):
+        own.pop(tmp_path / "broker" / name)
         (tmp_path / "broker" / name).unlink()
     module.make_secrets(tmp_path)
+    trusted = (tmp_path / "for-ingest" / "ca.crt").read_text(encoding="utf-8")
+    assert trusted.startswith(certificate)  # the broker's certificate is of the old one still
+    assert trusted.count("BEGIN CERTIFICATE") == 2
     assert {path: text for path, text in _files(tmp_path).items() if path in own} == own
     assert (tmp_path / "for-postgres" / "postgres").read_bytes() == own[tmp_path / "servers" / "postgres"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from app.settings.loading import load_settings
 from app.wiring.stores import incidents_url, open_inventory_tables
 from contracts.errors import ConfigurationError, LinliError, Transient
 from incidents.store.database import open_database
-from tests.ingest.clients import wait_until
 from tests.support.authority import EXPIRED, FUTURE, GOOD, Authority
 from tests.support.postgres import PASSWORD, USER, Postgres, need_postgres, running_postgres
 
@@ -32,19 +30,7 @@ class Secured(msgspec.Struct):
         """Have the server show such a certificate from now on."""
         files = self.authority.issue(name, days, hosts)
         assert files.cert_file is not None and files.key_file is not None
-        for file, inside in ((files.cert_file, "server.crt"), (files.key_file, "server.key")):
-            there = self.server.data / inside
-            shutil.copy(file, there)
-            there.chmod(0o600)
-            shutil.chown(there, *self.server.owner)
-        self.switch("on")
-
-    def switch(self, ssl: str) -> None:
-        """Turn TLS on or off, and have the files read anew."""
-        self.server.execute(f"ALTER SYSTEM SET ssl = {ssl}")
-        [(before,)] = self.server.execute("SELECT pg_conf_load_time()")
-        self.server.execute("SELECT pg_reload_conf()")
-        assert wait_until(lambda: self.server.execute("SELECT pg_conf_load_time()") != [(before,)], 30.0)
+        self.server.show(files.cert_file, files.key_file)
 
     def url(self, **other: str) -> str:
         """The incidents as settings name them; ``other`` in place of what is right."""
@@ -102,7 +88,7 @@ def _environment(secured: Secured) -> dict[str, str]:
 
 
 def test_a_server_without_tls_is_not_spoken_to(secured: Secured) -> None:
-    secured.switch("off")
+    secured.server.switch_tls("off")
     error = secured.error()
     assert isinstance(error, Transient)
     assert "the other side does not speak TLS at this port: turn it on there" in str(error)
