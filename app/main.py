@@ -40,6 +40,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "models": ("app.cli.models", "Check the manifests of vision models."),
     "users": ("app.cli.users", "Add people to the console and set their roles."),
+    "boxes": ("app.cli.boxes", "Exchange the credentials of a box."),
+    "secrets": ("app.cli.secrets", "Exchange the platform's own secrets."),
     "migrate": ("app.cli.migrate", "Copy one machine's inventory, log and incidents into a district."),
     "doctor": ("app.cli.doctor", "Look over a deployment: what is wrong with it, and what to do."),
     "services": ("app.cli.services", "Print the processes of this deployment; write their systemd units."),

@@ -7,9 +7,7 @@ already stays as it is; the copies follow it.
 
 from __future__ import annotations
 
-import base64
 import datetime
-import hashlib
 import ipaddress
 import secrets
 import sys
@@ -19,6 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from ingest.session.accounts import mosquitto_hash
 
 DEVICES = ("simulator", "site-01/edge/box-street")
 """Accounts on the broker's listener for devices; a device's is named like its topics."""
@@ -30,7 +30,6 @@ CERTIFIED = ("kafka", "postgres", "influxdb")
 """Servers that show a certificate, by their names in the network."""
 AUTHORITY = "linli authority"
 YEARS = 10
-ITERATIONS = 101  # mosquitto_passwd's own number
 
 _CA = {"ca.crt": "linli/ca.crt"}
 _DATABASE = {"postgres": "linli/postgres"}
@@ -86,12 +85,6 @@ def _share(folder: Path, service: str) -> None:
         text = (folder / source).read_text(encoding="utf-8")
         if not (own / name).exists() or (own / name).read_text(encoding="utf-8") != text:
             _write(own / name, text)
-
-
-def mosquitto_hash(password: str, salt: bytes) -> str:
-    """Return the password as ``mosquitto_passwd`` writes it: PBKDF2 with SHA-512."""
-    made = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, ITERATIONS)
-    return f"$7${ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(made).decode()}"
 
 
 def _accounts(folder: Path, listener: str, names: tuple[str, ...]) -> None:
