@@ -74,8 +74,10 @@ def topic_specs(
     """
     kept = {"cleanup.policy": "delete", "retention.ms": str(retention_hours * HOUR_MS)}
     safe = {"min.insync.replicas": str(max(1, replication - 1)), "unclean.leader.election.enable": "false"}
+    # a writer whose clock is an hour ahead would be refused, and what one of 1970 wrote would be too old to keep
+    safe["message.timestamp.type"] = "LogAppendTime"
     kept["segment.ms"] = str(SEGMENT_MS)
-    log = {**safe, **kept, "retention.bytes": str(retention_bytes), "message.timestamp.type": "CreateTime"}
+    log = {**safe, **kept, "retention.bytes": str(retention_bytes)}
     findings = {**safe, **kept, "retention.bytes": "-1"}
     snapshots = {
         **safe,
