@@ -63,6 +63,7 @@ class Tracker:
     def __init__(self, groups: tuple[int, ...] = (), *, config: TrackerConfig | None = None, first_id: int = 1) -> None:
         self._groups, self._config, self._next_id = groups, config or TrackerConfig(), first_id
         self._tracks: list[Track] = []
+        self._at_ms = 0
 
     def update(self, found: Detections, at_ms: int) -> Detections:
         """Return the believed tracks seen in this picture, with their ids and classes, in order of id.
@@ -71,7 +72,7 @@ class Tracker:
             found: what the detector saw; weak detections are welcome.
             at_ms: the picture's time; never before the last one.
         """
-        config = self._config
+        config, self._at_ms = self._config, at_ms
         self._tracks = [track for track in self._tracks if at_ms - track.seen_ms <= config.lost_ms]
         good = found.score >= config.good_score
         unseen = list(range(len(self._tracks)))
@@ -87,6 +88,16 @@ class Tracker:
             if overlap == config.overlap_good:
                 self._begin(found, [int(r) for n, r in enumerate(rows) if n not in matched_rows], at_ms)
         return self._believed(at_ms)
+
+    def unseen_xyxy(self, at_ms: int) -> Floats:
+        """Return (N, 4): where those may be at ``at_ms`` whom the last picture did not show any more."""
+        reached = [track.filter.reached(at_ms) for track in self._tracks if track.seen_ms < self._at_ms]
+        return np.asarray(reached, np.float32).reshape(-1, 4)
+
+    def newcomers_xyxy(self, before_ms: int) -> Floats:
+        """Return (N, 4): where those may have been ``before_ms`` ago who are new in the last picture."""
+        reached = [t.filter.reached(self._at_ms + before_ms) for t in self._tracks if t.first_ms == self._at_ms]
+        return np.asarray(reached, np.float32).reshape(-1, 4)
 
     def _see(self, track: Track, found: Detections, row: int, at_ms: int) -> None:
         score, class_id = float(found.score[row]), int(found.class_id[row])
