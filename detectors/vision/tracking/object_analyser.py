@@ -53,7 +53,8 @@ class FollowingAnalyser:
         self._detector, self._classes, self._interval_ms = detector, classes, interval_ms
         self._wanted = np.asarray([number for number, label in enumerate(classes) if label is not None], np.int64)
         groups = tuple(_GROUPS.get(label, _OTHER) if label else _OTHER for label in classes)
-        self._tracker = Tracker(groups, config=TrackerConfig(good_score=good_score), first_id=first_id)
+        config = TrackerConfig(good_score=good_score)
+        self._tracker = Tracker(groups, parks=(_VEHICLES, _OTHER), config=config, first_id=first_id)
         self._zones = [ZoneWatch(zone, classes) for zone in zones]
         self._lines = [LineWatch(line, classes) for line in lines]
         self._people = PeopleSeen()
@@ -69,9 +70,10 @@ class FollowingAnalyser:
         self._found = found.where(np.isin(found.class_id, self._wanted))
         self._people.look(self._found.where(self._is_one_of({ObjectLabel.PERSON}, self._found)), at_ms)
         tracks = self._tracker.update(self._found, at_ms)
+        held = self._tracker.held_ids()
         height, width = frame.shape[:2]
-        inside = [seen for zone in self._zones for seen in zone.update(tracks, at_ms, width, height)]
-        passed = [seen for line in self._lines for seen in line.update(tracks, at_ms, width, height)]
+        inside = [seen for zone in self._zones for seen in zone.update(tracks, at_ms, width, height, held=held)]
+        passed = [seen for line in self._lines for seen in line.update(tracks, at_ms, width, height, held=held)]
         return [*inside, *passed]
 
     def looked(self, at_ms: int) -> bool:
