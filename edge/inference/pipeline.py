@@ -75,15 +75,18 @@ class Pipeline:
         self._analysers: AnalyserSet | None = None
         self._time = PictureTime()
         self._waiting: LookedAt | None = None
+        self.looked = False
 
     def process(self, frame: Frame) -> list[Observation]:
-        """Return the observations that this frame completes, in order of time."""
+        """Return the observations that this frame completes, in order of time; ``looked`` says if a detector ran."""
         if self._analysers is None or frame.at_ms < self._time.at_ms - STEP_BACK_MS:
             self._analysers, self._time = self._make_analysers(frame.at_ms), PictureTime()
             self._waiting = None
         at_ms = self._time.next(frame.at_ms)
         seen = [one for analyser in self._analysers.analysers for one in analyser.process(frame.image, at_ms)]
-        self._keep(frame.image, self._analysers.following, at_ms)
+        following = self._analysers.following
+        self.looked = following is not None and following.looked(at_ms)
+        self._keep(frame.image, following, at_ms)
         return sorted(seen, key=lambda observation: observation.at_ms)
 
     def _keep(self, image: Image, following: FollowingAnalyser | None, at_ms: int) -> None:
@@ -95,7 +98,7 @@ class Pipeline:
         if following is None:
             if self._ring.wants(at_ms):
                 self._add(LookedAt(image, at_ms, _NOBODY, _NOBODY))
-        elif following.looked(at_ms):
+        elif self.looked:
             if self._waiting is not None and self._waiting.image.shape == image.shape:
                 people = np.concatenate([self._waiting.people_xyxy, following.newcomers_xyxy()])
                 self._add(msgspec.structs.replace(self._waiting, people_xyxy=people))
