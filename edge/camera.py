@@ -19,6 +19,7 @@ import msgspec
 from contracts.errors import ConfigurationError
 from contracts.names import is_id
 from detectors.vision.geometry.facade import FacadeGeometry
+from detectors.vision.geometry.perspective import check_facade
 from detectors.vision.geometry.shapes import Line, Mask, Zone, check_line, check_mask, check_zone
 
 T = TypeVar("T")
@@ -108,7 +109,7 @@ def check_camera(camera: CameraConfig, where: str) -> list[str]:
         wrong.append(f"{where}: object_zones needs at least one [[camera.zone]]")
     if AnalyserName.PASSAGES in camera.analysers and not camera.line:
         wrong.append(f"{where}: passages needs at least one [[camera.line]]")
-    wrong += _check_looks(camera, where)
+    wrong += [*_check_looks(camera, where), *check_facade(camera.facade, where)]
     if not 0 < camera.min_score < 1:
         wrong.append(f"{where}: min_score = {camera.min_score}: expected between 0 and 1")
     wrong += [w for zone in camera.zone for w in check_zone(zone, where)]

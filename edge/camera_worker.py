@@ -54,6 +54,7 @@ class CameraWorker:
         self._make_analysers, self._masks, self._ring = make_analysers, camera.mask, ring
         self._judged, self._reported_ms, self._reported_frames = 0, now_ms(), 0
         self._looks, self._sight, self._blind = 0, Sight(camera), tuple[str, ...]()
+        self._misfits: tuple[str, ...] = ()
         bodies = (("capture", self._capture.run), ("judge", self._judge), ("record", self._recorder.run))
         self._workers = [SupervisedThread(f"{camera.id} {name}", body) for name, body in bodies]
 
@@ -79,8 +80,12 @@ class CameraWorker:
         return event
 
     def _is_blind(self) -> bool:
-        """Return whether too little is judged to see what the camera is for; the log says when that changes."""
+        """Return whether it does not see all that it is for: too little is judged, or its calibration does not fit.
+
+        The log says when that changes.
+        """
         blind = self._sight.judge(time.monotonic_ns() // 1_000_000, pictures=self._judged, looks=self._looks)
+        blind += self._misfits
         if bool(blind) != bool(self._blind):
             say = _log.warning if blind else _log.info
             say("camera cannot see" if blind else "camera sees again", camera=self._identity.camera_id, why=blind)
@@ -114,3 +119,4 @@ class CameraWorker:
                 self._recorder.submit(observation)
             self._judged += 1
             self._looks += pipeline.looked
+            self._misfits = pipeline.misfits()

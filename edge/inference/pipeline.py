@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
+import structlog
 
 from detectors.vision.detection.detections import Floats, Image
+from detectors.vision.falling.falling_analyser import FallingAnalyser
+from detectors.vision.geometry.picture_size import Size, same_shape, size_of
 from detectors.vision.geometry.shapes import Mask
 from detectors.vision.observations import Observation
 from detectors.vision.tracking.object_analyser import FollowingAnalyser
@@ -19,6 +22,7 @@ from edge.inference.analysers import AnalyserSet
 STEP_BACK_MS = 2_000  # a clock set back further begins everything anew
 LONGEST_STEP_MS = 1_000
 SLEW = 0.2
+_log = structlog.get_logger("edge.inference.pipeline")
 _NOBODY = np.zeros((0, 4), np.float32)
 
 
@@ -75,6 +79,7 @@ class Pipeline:
         self._analysers: AnalyserSet | None = None
         self._time = PictureTime()
         self._waiting: LookedAt | None = None
+        self._size: Size | None = None
         self.looked = False
 
     def process(self, frame: Frame) -> list[Observation]:
@@ -83,11 +88,22 @@ class Pipeline:
             self._analysers, self._time = self._make_analysers(frame.at_ms), PictureTime()
             self._waiting = None
         at_ms = self._time.next(frame.at_ms)
+        self._note_size(size_of(frame.image))
         seen = [one for analyser in self._analysers.analysers for one in analyser.process(frame.image, at_ms)]
         following = self._analysers.following
         self.looked = following is not None and following.looked(at_ms)
         self._keep(frame.image, following, at_ms)
         return sorted(seen, key=lambda observation: observation.at_ms)
+
+    def misfits(self) -> tuple[str, ...]:
+        """Return why a calibration is not used, nothing when all fit the pictures."""
+        analysers = self._analysers.analysers if self._analysers else ()
+        return tuple(one.misfit for one in analysers if isinstance(one, FallingAnalyser) and one.misfit)
+
+    def _note_size(self, size: Size) -> None:
+        before, self._size = self._size, size
+        if before is not None and before != size:
+            _log.warning("pictures of another size", before=before, now=size, same_shape=same_shape(before, size))
 
     def _keep(self, image: Image, following: FollowingAnalyser | None, at_ms: int) -> None:
         """Keep the picture as far as it is known where people are on it.

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 
 from contracts.errors import ConfigurationError
 from contracts.events import ObjectLabel
+from detectors.vision.falling.falling_analyser import misfit
+from detectors.vision.geometry.facade import FacadeGeometry
+from detectors.vision.geometry.picture_size import Size, same_shape
 from edge.camera import LEAST_FALL_PICTURES_PER_S, LEAST_LOOKS_PER_S, AnalyserName, CameraConfig
 from edge.capture.video import VideoTags
 from edge.inference.manifest import ModelManifest
@@ -41,11 +44,18 @@ def refuse_blind_model(manifest: ModelManifest, camera: CameraConfig) -> None:
 
 
 def stream_faults(camera: CameraConfig, tags: VideoTags) -> list[str]:
-    """Return why a stream with these tags would leave the camera blind, one sentence each."""
-    if not PLAUSIBLE_PER_S[0] <= tags.fps <= PLAUSIBLE_PER_S[1]:
+    """Return why a stream with these tags would leave the camera blind, or its floors unknown; one sentence each."""
+    wrong = [f"its facade was {fault}" for fault in _misfits(camera.facade, (tags.width_px, tags.height_px))]
+    if PLAUSIBLE_PER_S[0] <= tags.fps <= PLAUSIBLE_PER_S[1]:
+        wrong += _faults(camera, tags.fps, min(tags.fps, camera.detect_per_s), part=1.0)
+    return [f"camera {camera.id!r}: {fault}" for fault in wrong]
+
+
+def _misfits(facade: FacadeGeometry, size: Size) -> list[str]:
+    if not (facade.storey_edges or facade.columns) or not (facade.width_px and facade.height_px) or not all(size):
         return []
-    looks_per_s = min(tags.fps, camera.detect_per_s)
-    return [f"camera {camera.id!r}: {fault}" for fault in _faults(camera, tags.fps, looks_per_s, part=1.0)]
+    clicked = (facade.width_px, facade.height_px)
+    return [] if same_shape(clicked, size) else [misfit(clicked, size)]
 
 
 class Sight:

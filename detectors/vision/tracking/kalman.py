@@ -48,6 +48,11 @@ class BoxFilter:
         self._correct(_as_centre(xyxy), (_MEASURED * height) ** 2)
         self.at_ms = at_ms
 
+    def rescale(self, x: float, y: float) -> None:
+        """Go on in a picture that is ``x`` times as wide and ``y`` times as high."""
+        self._place, self._speed = self._place * (x, y, x, y), self._speed * (x, y, x, y)
+        self._pp, self._pv, self._vv = self._pp * y * y, self._pv * y * y, self._vv * y * y
+
     def _correct(self, seen: Vector, variance: float) -> None:
         total = self._pp + variance
         gain_place, gain_speed = self._pp / total, self._pv / total

@@ -66,6 +66,15 @@ class LineWatch:
         self._walkers = {k: w for k, w in self._walkers.items() if k in held or at_ms - w.seen_ms <= FORGET_MS}
         return passed
 
+    def rescale(self, x: float, y: float) -> None:
+        """Go on in pictures that are ``x`` times as wide and ``y`` times as high."""
+        for walker in self._walkers.values():
+            walker.at_px = (walker.at_px[0] * x, walker.at_px[1] * y)
+
+    def forget(self) -> None:
+        """Forget on which side anybody was: a picture of another shape may show another part of the scene."""
+        self._walkers.clear()
+
     def _is_person(self, class_id: int) -> bool:
         return class_id < len(self._classes) and self._classes[class_id] is ObjectLabel.PERSON
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from contracts.events import ObjectLabel
 from detectors.vision.detection.detections import Detections, Detector, Floats, Image
+from detectors.vision.geometry.picture_size import Size, same_shape, size_of
 from detectors.vision.geometry.shapes import Line, Zone
 from detectors.vision.observations import Observation
 from detectors.vision.tracking.lines import LineWatch
@@ -59,6 +60,7 @@ class FollowingAnalyser:
         self._lines = [LineWatch(line, classes) for line in lines]
         self._people = PeopleSeen()
         self._looked_ms: int | None = None
+        self._size: Size | None = None
         self._found: Detections | None = None
 
     def process(self, frame: Image, at_ms: int) -> list[Observation]:
@@ -66,6 +68,7 @@ class FollowingAnalyser:
         if self._looked_ms is not None and at_ms - self._looked_ms < self._interval_ms:
             return []
         self._looked_ms = at_ms
+        self._fit(size_of(frame))
         found = self._detector.detect(frame)
         self._found = found.where(np.isin(found.class_id, self._wanted))
         self._people.look(self._found.where(self._is_one_of({ObjectLabel.PERSON}, self._found)), at_ms)
@@ -75,6 +78,20 @@ class FollowingAnalyser:
         inside = [seen for zone in self._zones for seen in zone.update(tracks, at_ms, width, height, held=held)]
         passed = [seen for line in self._lines for seen in line.update(tracks, at_ms, width, height, held=held)]
         return [*inside, *passed]
+
+    def _fit(self, size: Size) -> None:
+        """Let what is followed go on when the pictures change their size; zones and lines are parts of any picture."""
+        before, self._size = self._size or size, size
+        if before == size:
+            return
+        x, y = size[0] / before[0], size[1] / before[1]
+        self._tracker.rescale(x, y)
+        self._people.rescale(x, y)
+        for line in self._lines:
+            if same_shape(before, size):
+                line.rescale(x, y)
+            else:
+                line.forget()
 
     def looked(self, at_ms: int) -> bool:
         """Return whether the detector looked at the picture of ``at_ms``, and at none after it."""

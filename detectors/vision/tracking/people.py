@@ -33,6 +33,10 @@ class PeopleSeen:
         self._before = self._tracker.newcomers_xyxy(at_ms - self._looked_ms)
         self._looked_ms = at_ms
 
+    def rescale(self, x: float, y: float) -> None:
+        """Go on in pictures that are ``x`` times as wide and ``y`` times as high."""
+        self._tracker.rescale(x, y)
+
     def before_xyxy(self) -> Floats:
         """Return (N, 4) boxes of all that newcomers may have covered in the picture looked at before the last one."""
         return self._before

@@ -38,6 +38,12 @@ class Track:
         """Go on where it stood, as if it had been seen until now."""
         self.filter, self.seen_ms = BoxFilter(self.xyxy, at_ms), at_ms
 
+    def rescale(self, x: float, y: float) -> None:
+        """Go on in a picture that is ``x`` times as wide and ``y`` times as high."""
+        by = np.asarray((x, y, x, y), np.float32)
+        self.xyxy, self._stood_xyxy = self.xyxy * by, self._stood_xyxy * by
+        self.filter.rescale(x, y)
+
     @property
     def expected_until_ms(self) -> int:
         """Until when it may be seen again where it was seen last."""

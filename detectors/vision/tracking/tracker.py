@@ -82,6 +82,11 @@ class Tracker:
         self._continue(found, np.flatnonzero(~good), at_ms, config.overlap_weak)
         return self._believed(at_ms)
 
+    def rescale(self, x: float, y: float) -> None:
+        """Go on in pictures that are ``x`` times as wide and ``y`` times as high."""
+        for track in (*self._tracks, *self._parked):
+            track.rescale(x, y)
+
     def held_ids(self) -> frozenset[int]:
         """Return the tracks that may go on: seen a moment ago, or expected to be seen again where they stood."""
         return frozenset(track.track_id for track in (*self._tracks, *self._parked))

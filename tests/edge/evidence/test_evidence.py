@@ -157,3 +157,19 @@ def test_masked_windows_show_one_colour_whatever_is_behind_them() -> None:
     shown = redacted(noise_frame(3, 200, 200), (mask,), NOBODY, NOBODY)
     assert len(np.unique(shown[50:100, 50:100].reshape(-1, 3), axis=0)) == 1
     assert len(np.unique(shown[110:, 110:].reshape(-1, 3), axis=0)) > 1000
+
+
+@pytest.mark.parametrize("light", [False, True])
+@pytest.mark.parametrize(("before", "after"), [((64, 48), (128, 72)), ((640, 360), (352, 288))])
+def test_a_clip_over_a_change_of_size_is_one_film_of_the_newer_size(
+    before: tuple[int, int], after: tuple[int, int], light: bool
+) -> None:
+    ring = FrameRing()
+    for n in range(60):
+        width, height = before if n < 30 else after
+        ring.add(np.full((height, width, 3), 4 * n, np.uint8), n * 100)
+    still_cut, clip = cut(ring, 3_000, 5_000, light=light)
+    with av.open(io.BytesIO(clip.data), "r") as film:
+        sizes = {(frame.width, frame.height) for frame in film.decode(video=0)}
+    assert sizes == {tuple(side // 2 if light else side for side in after)}
+    assert decode_jpeg(still_cut.data).shape[1::-1] == after

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from app.main import linli
 from contracts.errors import ConfigurationError
 from contracts.events import ObjectLabel, Origin, TrackPhase
 from detectors.vision.detection.detections import Detections, Image, detections
+from detectors.vision.geometry.facade import FacadeColumn, FacadeGeometry
 from detectors.vision.geometry.shapes import Line, Zone
 from detectors.vision.observations import LinePassed, ObjectInZone, Observation
 from detectors.vision.tracking.object_analyser import FollowingAnalyser
@@ -200,13 +201,9 @@ def test_a_camera_that_becomes_fast_enough_sees_again() -> None:
     assert sight.judge(12_000, pictures=110, looks=0) == ()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("fps", "healthy"), [(3.0, False), (12.0, True)])
-def test_a_running_camera_with_too_few_pictures_reports_that_it_is_not_healthy(
-    tmp_path: Path, fps: float, healthy: bool
-) -> None:
-    video = write_video(tmp_path / "v.mp4", 60, fps=fps)
-    camera = CameraConfig(id="c1", analysers=(AnalyserName.HIGH_ALTITUDE_THROW,), source=str(video), loop=True)
+@contextlib.contextmanager
+def running(camera: CameraConfig, folder: Path) -> Iterator[CameraWorker]:
+    """A camera for falls at work on its video."""
 
     def make_analysers(first: int) -> AnalyserSet:
         return build_analysers(camera, model=None, make_detector=_no_detector, first_track_id=first)
@@ -215,24 +212,34 @@ def test_a_running_camera_with_too_few_pictures_reports_that_it_is_not_healthy(
         camera,
         CameraIdentity(site_id="s1", camera_id="c1", place_id="c1", origin=Origin.LIVE),
         make_analysers=make_analysers,
-        disk=EvidenceDisk(tmp_path / "e", quota_bytes=10**8),
-        spool=new_spool(tmp_path),
+        disk=EvidenceDisk(folder / "e", quota_bytes=10**8),
+        spool=new_spool(folder),
         now_ms=wall_ms,
     )
     worker.start()
-    said: list[bool] = []
-
-    def reported() -> bool:
-        threading.Event().wait(0.2)
-        event = worker.report(wall_ms())
-        said.extend([] if event is None else [event.healthy])
-        return event is not None and (event.healthy is healthy) and event.gauges["frames_judged"] > 6.5 * fps
-
     try:
-        wait_for(reported, "a report of what it sees")
-        assert (False in said) is not healthy
+        yield worker
     finally:
         assert worker.stop(10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fps", "healthy"), [(3.0, False), (12.0, True)])
+def test_a_running_camera_with_too_few_pictures_reports_that_it_is_not_healthy(
+    tmp_path: Path, fps: float, healthy: bool
+) -> None:
+    video = write_video(tmp_path / "v.mp4", 60, fps=fps)
+    camera = CameraConfig(id="c1", analysers=(AnalyserName.HIGH_ALTITUDE_THROW,), source=str(video), loop=True)
+    said: list[bool] = []
+    with running(camera, tmp_path) as worker:
+
+        def reported() -> bool:
+            event = worker.report(wall_ms())
+            said.extend([] if event is None else [event.healthy])
+            return event is not None and (event.healthy is healthy) and event.gauges["frames_judged"] > 6.5 * fps
+
+        wait_for(reported, "a report of what it sees")
+    assert (False in said) is not healthy
 
 
 def _no_detector(*_: object) -> Eye:
@@ -247,3 +254,52 @@ def test_a_camera_file_with_a_detector_that_looks_too_seldom_is_refused(tmp_path
     )
     with pytest.raises(ConfigurationError, match=r"detect_per_s = 1\.0: passages needs 2\.5–30"):
         load_camera(path)
+
+
+EDGES = "storey_edges = [{floor = 3, y_px = 347.4}, {floor = 7, y_px = 109.2}, {floor = 10, y_px = 4.1}]"
+COLUMN = 'columns = [{place_id = "col-1", x_from_px = 10, x_to_px = 90}]'
+
+
+@pytest.mark.parametrize(
+    ("tables", "says"),
+    [
+        (EDGES, "width_px and height_px are missing: say the size of the picture that was clicked in"),
+        (COLUMN, "width_px and height_px are missing"),
+        (f"{EDGES}\nheight_px = 360", "width_px and height_px are missing"),
+        (f"{EDGES}\nwidth_px = 320\nheight_px = 180", "row 347.4 lies outside a picture of 180 rows"),
+        (f"{COLUMN}\nwidth_px = 64\nheight_px = 48", r"column 'col-1': 10–90 px is no strip of a picture 64 px wide"),
+        ("storey_edges = [{floor = 3, y_px = 7}]\nwidth_px = 64\nheight_px = 48", "1 given; click 3 or more"),
+        (
+            EDGES.replace("floor = 3", "floor = 12") + "\nwidth_px = 640\nheight_px = 360",
+            "storey_edges: floor 12 at row 347.4 must lie above",
+        ),
+    ],
+)
+def test_a_calibration_that_cannot_be_right_is_refused_before_it_runs(tmp_path: Path, tables: str, says: str) -> None:
+    path = tmp_path / "camera.toml"
+    path.write_text(f'[camera]\nid = "c1"\nanalysers = ["high_altitude_throw"]\n[camera.facade]\n{tables}\n')
+    with pytest.raises(ConfigurationError, match=says):
+        load_camera(path)
+
+
+@pytest.mark.parametrize(("size", "fits"), [((64, 36), True), ((128, 72), True), ((64, 48), False)])
+def test_check_refuses_a_stream_of_another_shape_than_was_clicked_in(
+    tmp_path: Path, size: tuple[int, int], fits: bool
+) -> None:
+    box = write_box(tmp_path, camera=f"{FALLS}[camera.facade]\n{EDGES}\nwidth_px = 640\nheight_px = 360\n")
+    write_video(tmp_path / "v.mp4", 20, width=size[0], height=size[1])
+    said = CliRunner().invoke(linli, ["edge", "run", "--config", str(box), "--check"])
+    assert (said.exit_code == 0) is fits
+    expected = "camera 'c1': its facade was calibrated in a picture of 640×360, the stream's is 64×48"
+    assert fits or expected in str(said.exception)
+
+
+@pytest.mark.slow
+def test_a_running_camera_whose_calibration_does_not_fit_reports_that_it_is_not_healthy(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "v.mp4", 60, fps=12.0)
+    facade = FacadeGeometry(columns=(FacadeColumn("col-1", 0, 90),), width_px=100, height_px=100)
+    camera = CameraConfig(
+        id="c1", analysers=(AnalyserName.HIGH_ALTITUDE_THROW,), source=str(video), loop=True, facade=facade
+    )
+    with running(camera, tmp_path) as worker:
+        wait_for(lambda: (event := worker.report(wall_ms())) is not None and not event.healthy, "an unhealthy report")
