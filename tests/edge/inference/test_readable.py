@@ -161,5 +161,5 @@ def test_no_face_of_a_real_gate_is_found_on_pictures_that_are_kept(
             pipeline.process(frame)
     pictures = [(taken[kept.at_ms], decode_jpeg(kept.jpeg)) for kept in ring.between(0, to_ms)]
     faces = Faces(*pictures[0][1].shape[1::-1])
-    assert sum(len(faces.of(before)) for before, _ in pictures) >= 2
+    assert sum(len(faces.of(before)) for before, _ in pictures) >= 1
     assert sum(len(faces.of(after)) for _, after in pictures) == 0
