@@ -15,6 +15,7 @@ from edge.evidence.cutter import BEFORE_MS, EvidenceCut, cut
 from edge.evidence.evidence_store import EvidenceDisk, usage
 from edge.evidence.redact import redacted
 from tests.edge.factories import noise_frame
+from tests.support.damage import spoilt
 
 QUOTA = 10_000_000
 NOBODY = np.zeros((0, 4), np.float32)
@@ -60,6 +61,23 @@ def test_damage_another_key_and_absence_are_told_apart_from_good_evidence(tmp_pa
     (tmp_path / "e" / "key").write_bytes(b"short")
     with pytest.raises(ConfigurationError, match="expected 32"):
         EvidenceDisk(tmp_path / "e", quota_bytes=QUOTA)
+
+
+def test_a_sealed_file_that_was_damaged_anywhere_is_named_with_the_way_out(tmp_path: Path) -> None:
+    disk = EvidenceDisk(tmp_path / "e", quota_bytes=QUOTA)
+    data = noise_frame(3).tobytes()
+    ref = disk.keep(still(data))
+    path = tmp_path / "e" / f"{ref.sha256}.enc"
+    whole = path.read_bytes()
+    for what, content in spoilt(whole, 60):
+        path.write_bytes(content)
+        if content == whole:
+            assert disk.read(ref.sha256) == data, what
+            continue
+        with pytest.raises(
+            Permanent, match=rf"damaged or of another key: delete .*{ref.sha256}\.enc, or put back the key"
+        ):
+            disk.read(ref.sha256)
 
 
 def test_evidence_goes_by_age_and_then_the_oldest_by_quota(tmp_path: Path) -> None:
