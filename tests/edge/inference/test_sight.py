@@ -225,9 +225,7 @@ def running(camera: CameraConfig, folder: Path) -> Iterator[CameraWorker]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("fps", "healthy"), [(3.0, False), (12.0, True)])
-def test_a_running_camera_with_too_few_pictures_reports_that_it_is_not_healthy(
-    tmp_path: Path, fps: float, healthy: bool
-) -> None:
+def test_a_running_camera_with_too_few_pictures_is_not_healthy(tmp_path: Path, fps: float, healthy: bool) -> None:
     video = write_video(tmp_path / "v.mp4", 60, fps=fps)
     camera = CameraConfig(id="c1", analysers=(AnalyserName.HIGH_ALTITUDE_THROW,), source=str(video), loop=True)
     said: list[bool] = []
@@ -295,7 +293,7 @@ def test_check_refuses_a_stream_of_another_shape_than_was_clicked_in(
 
 
 @pytest.mark.slow
-def test_a_running_camera_whose_calibration_does_not_fit_reports_that_it_is_not_healthy(tmp_path: Path) -> None:
+def test_a_running_camera_whose_calibration_does_not_fit_is_not_healthy(tmp_path: Path) -> None:
     video = write_video(tmp_path / "v.mp4", 60, fps=12.0)
     facade = FacadeGeometry(columns=(FacadeColumn("col-1", 0, 90),), width_px=100, height_px=100)
     camera = CameraConfig(
