@@ -9,10 +9,11 @@ from pathlib import Path
 import click
 
 from app.cli.command_line import pass_settings
+from app.operations.inventory_files import faults_of, read_file, table_of
 from app.settings.settings import Settings
-from app.wiring.stores import open_inventory
-from contracts.errors import ConfigurationError
-from inventory.file_import import parse_inventory
+from app.wiring.stores import look_into_inventory, open_inventory
+from contracts.errors import Permanent
+from inventory.faults import FileFault
 from system.clock import wall_ms
 
 
@@ -33,7 +34,8 @@ def command(context: click.Context, config: Path | None) -> None:
 def load(settings: Settings, file: Path) -> None:
     """Write the records of FILE (.toml, or one JSON record a line); what is already so stays as it is.
 
-    `linli docs inventory` prints an example of every table, with comments. In short:
+    FILE is looked over first, as `linli inventory check` does. With a fault in it nothing is written, and the exit code
+    is 1. `linli docs inventory` prints an example of every table, with comments. In short:
 
     \b
     site_id = "s1"
@@ -50,18 +52,45 @@ def load(settings: Settings, file: Path) -> None:
     silent_after_ms = 180000
     """
     now_ms = wall_ms()
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"inventory file {file} cannot be read: {error}") from None
-    records = parse_inventory(text, toml=file.suffix == ".toml", now_ms=now_ms)
+    read = read_file(file, now_ms)
     inventory = open_inventory(settings)
     try:
-        before = inventory.last_change()
-        changed = inventory.put(records, actor=getpass.getuser(), now_ms=now_ms) - before
+        faults = faults_of(read, inventory)
+        if not faults:
+            before = inventory.last_change()
+            changed = inventory.put(read.records, actor=getpass.getuser(), now_ms=now_ms) - before
     finally:
         inventory.close()
-    click.echo(f"{file}: {len(records)} records read, {changed} changed", err=True)
+    _refuse(file, faults, to_stderr=True)
+    click.echo(f"{file}: {len(read.records)} records read, {changed} changed", err=True)
+
+
+@command.command("check")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@pass_settings
+def check(settings: Settings, file: Path) -> None:
+    """Look over FILE without writing anything: a line for each fault, with what was expected. Exit 1 if there is one.
+
+    Looked for are rows that are there twice; places, boxes and sites that are named and not there; places around
+    themselves; wrong types; unknown tables, keys and thresholds; numbers that cannot be meant, as seconds for
+    milliseconds. FILE may be a part: what the inventory of the settings holds already counts as there.
+
+    A file without a fault is shown as a table: site, class, devices, how many have a silence limit, how many a box.
+    """
+    read = read_file(file, wall_ms())
+    with look_into_inventory(settings) as inventory:
+        faults = faults_of(read, inventory)
+    _refuse(file, faults, to_stderr=False)
+    for line in table_of(read.records):
+        click.echo(line)
+    click.echo(f"{file}: {len(read.records)} records, nothing wrong", err=True)
+
+
+def _refuse(file: Path, faults: list[FileFault], *, to_stderr: bool) -> None:
+    for fault in faults:
+        click.echo(str(fault), err=to_stderr)
+    if faults:
+        raise Permanent(f"{file}: {len(faults)} faults; nothing was written")
 
 
 @command.command("list")
