@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import click
 
-from contracts.errors import ConfigurationError, LinliError
+from app.operations.error_lines import told_in_a_line
+from contracts.errors import ConfigurationError
 from contracts.extras import not_installed
 from system.private_files import OTHERS
 
@@ -112,8 +113,11 @@ def exit_code(arguments: Sequence[str]) -> int:
         return FAILED
     except ConfigurationError as error:
         return _say(f"configuration: {error}", MISUSED)
-    except (LinliError, OSError) as error:
-        return _say(str(error), FAILED)
+    except Exception as error:
+        told = told_in_a_line(error)
+        if told is None:
+            raise
+        return _say(told, FAILED)
     return ended if isinstance(ended, int) else DONE
 
 

@@ -11,6 +11,7 @@ import click
 from app.cli.command_line import pass_settings
 from app.operations.inventory_files import faults_of, read_file, table_of
 from app.settings.settings import Settings
+from app.wiring.known_sites import need_site
 from app.wiring.stores import look_into_inventory, open_inventory
 from contracts.errors import Permanent
 from inventory.faults import FileFault
@@ -98,6 +99,8 @@ def _refuse(file: Path, faults: list[FileFault], *, to_stderr: bool) -> None:
 @pass_settings
 def list_devices(settings: Settings, site: str | None) -> None:
     """Print the devices in force, one a line: site, device, class, place, box, silence limit."""
+    if site is not None:
+        need_site(settings, site)
     inventory = open_inventory(settings)
     for record in inventory.devices(site):
         limit = f"{record.silent_after_ms / 1000:g} s" if record.silent_after_ms else "-"
