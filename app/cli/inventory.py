@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import getpass
 from pathlib import Path
 
 import click
 
 from app.cli.command_line import pass_settings
+from app.cli.devices import print_pending, when
 from app.operations.inventory_files import faults_of, read_file, table_of
 from app.settings.settings import Settings
 from app.wiring.known_sites import need_site
@@ -114,19 +114,8 @@ def list_devices(settings: Settings, site: str | None) -> None:
 @command.command("pending")
 @pass_settings
 def pending(settings: Settings) -> None:
-    """Print who knocks without being in the inventory: devices, and topics that are none of ours."""
-    inventory = open_inventory(settings)
-    devices, topics = inventory.pending()
-    for device in devices:
-        click.echo(
-            f"device\t{device.site_id}\t{device.device_id}\t{device.device_class or '-'}\t"
-            f"{device.count}\t{device.last_kind}\t{_when(device.last_ms)}"
-        )
-    for topic in topics:
-        click.echo(f"topic\t{topic.topic}\t{topic.count}\t{topic.last_bytes} bytes\t{_when(topic.last_ms)}")
-    inventory.close()
-    if not devices and not topics:
-        click.echo("nobody is pending", err=True)
+    """Print who knocks without being in the inventory, and why: another name of `linli devices pending`."""
+    print_pending(settings)
 
 
 @command.command("notices")
@@ -137,10 +126,6 @@ def notices(settings: Settings) -> None:
     found = inventory.notices.current()
     inventory.close()
     for one in found:
-        click.echo(f"{one.site_id}\t{one.device_id}\t{one.code}\t{one.detail}\t{one.count}\t{_when(one.last_ms)}")
+        click.echo(f"{one.site_id}\t{one.device_id}\t{one.code}\t{one.detail}\t{one.count}\t{when(one.last_ms)}")
     if not found:
         click.echo("nothing was noticed", err=True)
-
-
-def _when(at_ms: int) -> str:
-    return datetime.datetime.fromtimestamp(at_ms / 1000, tz=datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
