@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.operations.doctor import inventory_faults
 from app.operations.doctor.report import Check, CheckResult, age, fail, ok, warn
 from app.settings.secret_files import files_named, read_secret, read_secret_if_named, receiver_files
 from app.settings.settings import Settings
@@ -19,9 +20,10 @@ from app.wiring.private_stores import open_paths, private_paths
 from app.wiring.receivers import receivers_of
 from app.wiring.results import open_results
 from app.wiring.store_files import sqlite_files
-from app.wiring.stores import incidents_url, inventory_url, open_inventory
+from app.wiring.stores import incidents_url, inventory_url, look_into_inventory
 from contracts.durations import HOUR_MS
 from contracts.incidents import DeliveryState
+from contracts.secret_urls import shown_url
 from incidents.monitor.inventory_monitor import known_state, what_is_behind
 from incidents.store.database import Database, open_database
 from incidents.store.migrate import migrations
@@ -30,6 +32,7 @@ from incidents.store.schema import deliveries, schema_version
 from ingest.session.broker_check import MESSAGES, kept_while_away
 from ingest.settings import broker_address
 from inventory.inventory import Inventory
+from inventory.last_seen import LastSeen
 from inventory.notices import DeviceNotice, NoticeCode
 from streams.results.query import Results, TimeRange
 from system.clock import wall_ms
@@ -181,23 +184,23 @@ def clock_line(whose: str, off_ms: int) -> CheckResult:
 
 def inventory(settings: Settings) -> Iterator[CheckResult]:
     """Check that sites and devices are known: without them nothing is accepted."""
-    url = inventory_url(settings)
-    if _missing_file(url):
-        yield fail("inventory", f"{url} is not there", "linli inventory load FILE")
-        return
-    tables = open_inventory(settings)
-    try:
+    with look_into_inventory(settings) as tables:
+        if tables is None:
+            yield fail("inventory", f"{shown_url(inventory_url(settings))} is not there", "linli inventory load FILE")
+            return
         yield from _went_back(settings, tables)
         sites, count = len(tables.sites()), len(tables.devices())
         waiting = len(tables.pending()[0])
         noticed = tables.notices.current()
-    finally:
-        tables.close()
+        known = {(one.site_id, one.device_id) for one in tables.devices()}
+        heard = {key: seen for key, seen in tables.last_seen().devices.items() if key in known}
+        yield from inventory_faults.faults(tables)
     if not count:
         yield fail("inventory", f"{sites} sites, no devices: whatever arrives is refused", "linli inventory load FILE")
     else:
         yield ok("inventory", f"{sites} sites, {count} devices, {waiting} unknown devices knocking")
     yield from devices(noticed)
+    yield from unhealthy(heard)
 
 
 def devices(noticed: Sequence[DeviceNotice]) -> Iterator[CheckResult]:
@@ -207,6 +210,19 @@ def devices(noticed: Sequence[DeviceNotice]) -> Iterator[CheckResult]:
         yield warn("devices", detail, REMEDIES[one.code])
     if len(noticed) > 20:
         yield warn("devices", f"{len(noticed) - 20} more", "linli inventory notices")
+
+
+def unhealthy(heard: Mapping[tuple[str, str], LastSeen]) -> Iterator[CheckResult]:
+    """Yield the devices that say of themselves that they are not well: a line each, twenty at most."""
+    unwell = sorted(key for key, seen in heard.items() if seen.healthy is False)
+    for site_id, device_id in unwell[:20]:
+        yield warn(
+            "devices",
+            f"{site_id}/{device_id} says that it is not well: it may see or measure nothing",
+            "a camera's box says why in its log, and `linli edge run --config FILE --check` on the box tries it out",
+        )
+    if len(unwell) > 20:
+        yield warn("devices", f"{len(unwell) - 20} more are not well", "the page lists them")
 
 
 def stores(settings: Settings) -> Iterator[CheckResult]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from app.operations.error_lines import told_in_a_line
 from contracts.durations import DAY_MS, HOUR_MS
-from contracts.errors import LinliError
 
 
 class Level(enum.StrEnum):
@@ -56,8 +56,11 @@ def lines_of(checks: Sequence[Check]) -> Iterable[CheckResult]:
     for check in checks:
         try:
             yield from check.look()
-        except (LinliError, OSError) as error:
-            yield fail(check.what, str(error), check.remedy)
+        except Exception as error:
+            told = told_in_a_line(error)
+            if told is None:
+                raise
+            yield fail(check.what, told, check.remedy)
 
 
 def text_of(line: CheckResult) -> str:
