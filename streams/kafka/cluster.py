@@ -227,7 +227,7 @@ class KafkaCluster:
         except kafka_errors.KafkaError as error:
             for opened in clients:
                 opened.close()
-            raise self.failure("to connect", self._refusal() or error) from error
+            raise self.failure("to connect", self._refusal_or_none() or error) from error
 
     def failure(self, what: str, error: Exception) -> LinliError:
         """Return which of our errors one of the client's is; name the brokers and what was asked of them."""
@@ -247,6 +247,10 @@ class KafkaCluster:
             return Transient(f"{where} cannot do it now ({what}): {told}")
         return Permanent(f"{where} refuses ({what}): {told}")
 
+    def _refusal_or_none(self) -> Exception | None:
+        """Ask up to three times: a broker that is busy may hang up before it has said why."""
+        return next(filter(None, (self._refusal() for _ in range(3))), None)
+
     def _refusal(self) -> Exception | None:
         """Return why a broker does not let us in, asked on a connection of its own; None when it does, or is away.
 
@@ -257,8 +261,10 @@ class KafkaCluster:
         asked = KafkaNetClient(bootstrap_servers=self.servers, client_id=self._client_id, **self._proving)
         try:
             connection = asked._manager.get_connection(asked.cluster.bootstrap_brokers()[0].node_id)
-            asked._net.poll(timeout_ms=int(self.answer_s * 1000), future=connection.init_future)
-            failure = connection.init_future.exception
+            deadline_s = time.monotonic() + ANSWER_S
+            while not connection.init_future.is_done and time.monotonic() < deadline_s:
+                asked._net.poll(timeout_ms=500, future=connection.init_future)
+            failure = connection.init_future.exception if connection.init_future.is_done else None
             return failure if isinstance(failure, (_PASSWORD, *_REFUSED)) else None
         finally:
             asked.close()
