@@ -17,6 +17,7 @@ from app.wiring.console import ConsoleService, first_run
 from app.wiring.folder_lock import FolderLock
 from app.wiring.incidents import IncidentsService
 from app.wiring.ingest import shard_settings, show_ingest
+from app.wiring.judging import Judging
 from app.wiring.metrics_server import Metrics
 from app.wiring.own_broker import OwnBroker
 from app.wiring.private_stores import close_stores
@@ -34,6 +35,7 @@ from governance.retention import Keeper, Retention
 from identity.box_credentials import BoxTokens
 from incidents.intake.relays import FindingsRelay
 from incidents.monitor.inventory_monitor import InventoryMonitor
+from incidents.monitor.judging_monitor import JudgingMonitor
 from incidents.monitor.store_monitor import StoreMonitor
 from incidents.store.leases import UncontestedLeases
 from ingest.counters import Counters
@@ -102,7 +104,10 @@ class CommunityProcess:
             else []
         )
         boxes, names = BoxTokens(boxes_file(settings)), self._service.names
-        self._console = ConsoleService(settings, boxes, store, directory, self._heard, names, self._figures)
+        self._judging = Judging(self.rules.judged)
+        self._console = ConsoleService(
+            settings, boxes, store, directory, self._heard, names, self._figures, judging=self._judging.alarm
+        )
         self._results = ResultsService(
             settings,
             logs=[self._log],
@@ -170,6 +175,8 @@ class CommunityProcess:
         threads = self.threads
         threads.keep("heard", self._last_seen.run)
         threads.start("engine", self.rules.driver.run)
+        threads.start("judging", self._judging.run)
+        threads.keep("judged", JudgingMonitor(self._incidents, self._judging.alarm).run)
         threads.keep("bell", self._incidents.follow)
         threads.keep("incidents", self.intake.run)
         threads.keep("directory", self._directory_relay.run)
