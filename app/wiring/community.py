@@ -6,6 +6,7 @@ again, each part goes on where its own file says it was.
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack, closing
 from functools import partial
 
@@ -49,6 +50,8 @@ from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
 
 LOG = structlog.get_logger("linli")
+STEP_END_S = 12.0
+"""How long ingest, then the rules, then everything else may take to end in order: less than 40 s in all."""
 RESULTS_REST = 4.0  # catching up on results takes at most a fifth of a core from ingest and rules
 
 
@@ -63,6 +66,7 @@ class CommunityProcess:
     def __init__(self, settings: Settings, *, accept_cut: bool = False) -> None:
         self._settings = settings
         self.threads = Threads()
+        self._all_accepted, self._all_judged = threading.Event(), threading.Event()  # as the end goes on
         self._broker = OwnBroker(settings, settings.log.folder() / "broker")
         self._server: Server | None = None
         self._metrics = Metrics("run")
@@ -155,7 +159,10 @@ class CommunityProcess:
             LinliError: a thread had failed; what it raised, where that says itself what to do.
         """
         self.stop()
-        stuck = self.threads.join(timeout_s=15.0)
+        for name, ended in (("ingest", self._all_accepted), ("engine", self._all_judged)):
+            self.threads.join(name, STEP_END_S)  # what it wrote last is what the next one must still see
+            ended.set()
+        stuck = self.threads.join(timeout_s=STEP_END_S)
         if self._server is not None:
             self._server.stop()
         self._broker.stop()
@@ -174,11 +181,11 @@ class CommunityProcess:
     def _start_threads(self) -> None:
         threads = self.threads
         threads.keep("heard", self._last_seen.run)
-        threads.start("engine", self.rules.driver.run)
+        threads.start("engine", lambda _stop: self.rules.driver.run(self._all_accepted))
         threads.start("judging", self._judging.run)
         threads.keep("judged", JudgingMonitor(self._incidents, self._judging.alarm).run)
         threads.keep("bell", self._incidents.follow)
-        threads.keep("incidents", self.intake.run)
+        threads.keep("incidents", lambda _stop: self.intake.run(self._all_judged))
         threads.keep("directory", self._directory_relay.run)
         threads.keep("stores", self._store_monitor().run)
         threads.keep("inventory", InventoryMonitor(self._inventory, self._incidents).run)
