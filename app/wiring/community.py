@@ -46,6 +46,7 @@ from inventory.directory import MemoryDirectory
 from inventory.directory_relay import DirectoryRelay
 from inventory.last_seen_keeper import LastSeenKeeper
 from inventory.last_seen_log import LastSeenFollower, LastSeenLog, recall_from_ms
+from streams.archive.archive import CATALOGUE
 from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
 
@@ -212,6 +213,8 @@ class CommunityProcess:
 
     def _store_monitor(self) -> StoreMonitor:
         contents = {"engine.db": self._engine_store.check_rows, self._inventory.file_name: self._inventory.check_rows}
+        if self._archive is not None:
+            contents[CATALOGUE] = self._archive.catalogue.check_rows
         return StoreMonitor(self._incidents, partial(sqlite_files, self._settings), contents)
 
     def _keepers(self) -> dict[str, Keeper]:

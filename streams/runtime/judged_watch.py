@@ -62,8 +62,7 @@ class JudgedWatch:
         """Take what a look has found of every partition; one that was never written stands still like any other."""
         self._asked_s, self._asked_ms, self._in_vain = now_s, now_ms, ""
         self._partitions = {
-            number: self._compared(number, partition, now_s, now_ms)
-            for number, partition in partitions.items()
+            number: self._compared(number, partition, now_s, now_ms) for number, partition in partitions.items()
         }
 
     def unasked(self, why: str) -> None:
