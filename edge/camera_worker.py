@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import msgspec
+import structlog
 
 from contracts.events import DeviceReported
 from edge.camera import AnalyserName, CameraConfig
@@ -15,12 +17,14 @@ from edge.evidence.evidence_store import EvidenceDisk
 from edge.evidence.recorder import Recorder
 from edge.inference.analysers import AnalyserSet
 from edge.inference.pipeline import Pipeline
+from edge.inference.sight import Sight
 from edge.spool.spool import Spool
 from edge.supervise import SupervisedThread
 from edge.uplink.events import CameraIdentity, EvidencePolicy, report
 
 POLL_S = 0.2
 ALIVE_MS = 10_000  # a camera that gave no picture for so long is not reported as living
+_log = structlog.get_logger("edge.camera_worker")
 
 
 class CameraWorker:
@@ -49,6 +53,8 @@ class CameraWorker:
         self._recorder = Recorder(identity, ring=ring, disk=disk, spool=spool, policy=policy)
         self._make_analysers, self._masks, self._ring = make_analysers, camera.mask, ring
         self._judged, self._reported_ms, self._reported_frames = 0, now_ms(), 0
+        self._looks, self._sight, self._blind = 0, Sight(camera), tuple[str, ...]()
+        self._misfits: tuple[str, ...] = ()
         bodies = (("capture", self._capture.run), ("judge", self._judge), ("record", self._recorder.run))
         self._workers = [SupervisedThread(f"{camera.id} {name}", body) for name, body in bodies]
 
@@ -69,9 +75,22 @@ class CameraWorker:
         """Hand a report on this camera to its recorder; None, and silence, when there is no picture."""
         if now_ms - self._capture.gauges.last_frame_ms > ALIVE_MS:
             return None
-        event = report(self._identity, now_ms, healthy=True, gauges=self._gauges(now_ms))
+        event = report(self._identity, now_ms, healthy=not self._is_blind(), gauges=self._gauges(now_ms))
         self._recorder.submit(event)
         return event
+
+    def _is_blind(self) -> bool:
+        """Return whether it does not see all that it is for: too little is judged, or its calibration does not fit.
+
+        The log says when that changes.
+        """
+        blind = self._sight.judge(time.monotonic_ns() // 1_000_000, pictures=self._judged, looks=self._looks)
+        blind += self._misfits
+        if bool(blind) != bool(self._blind):
+            say = _log.warning if blind else _log.info
+            say("camera cannot see" if blind else "camera sees again", camera=self._identity.camera_id, why=blind)
+        self._blind = blind
+        return bool(blind)
 
     def _gauges(self, now_ms: int) -> dict[str, float]:
         frames, since_s = self._capture.gauges.frames, max(now_ms - self._reported_ms, 1) / 1000
@@ -83,6 +102,7 @@ class CameraWorker:
             "decode_ms": round(self._capture.gauges.decode_ms, 2),
             "frames_dropped": float(self._queue.dropped),
             "frames_judged": float(self._judged),
+            "looks": float(self._looks),
             "reconnects": float(self._capture.gauges.reconnects),
             "failures": float(sum(worker.failures for worker in self._workers)),
             **recorded,
@@ -98,3 +118,5 @@ class CameraWorker:
             for observation in pipeline.process(frame):
                 self._recorder.submit(observation)
             self._judged += 1
+            self._looks += pipeline.looked
+            self._misfits = pipeline.misfits()

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
 import numpy as np
+import structlog
 
+from detectors.vision.detection.detections import Floats, Image
+from detectors.vision.falling.falling_analyser import FallingAnalyser
+from detectors.vision.geometry.picture_size import Size, same_shape, size_of
 from detectors.vision.geometry.shapes import Mask
 from detectors.vision.observations import Observation
+from detectors.vision.tracking.object_analyser import FollowingAnalyser
 from edge.capture.capture import Frame
 from edge.capture.ring import FrameRing
 from edge.evidence.redact import redacted
@@ -16,6 +22,7 @@ from edge.inference.analysers import AnalyserSet
 STEP_BACK_MS = 2_000  # a clock set back further begins everything anew
 LONGEST_STEP_MS = 1_000
 SLEW = 0.2
+_log = structlog.get_logger("edge.inference.pipeline")
 _NOBODY = np.zeros((0, 4), np.float32)
 
 
@@ -49,11 +56,20 @@ class PictureTime:
         return self.at_ms
 
 
+class LookedAt(msgspec.Struct, frozen=True):
+    """A picture and the boxes of the people and vehicles on it, (N, 4) px."""
+
+    image: Image
+    at_ms: int
+    people_xyxy: Floats
+    vehicles_xyxy: Floats
+
+
 class Pipeline:
     """Frame in, observations out; the ring fills by the way.
 
     Args:
-        make_watch: fresh analysers, given the number of their first track; called again when time steps back.
+        make_analysers: fresh analysers, given the number of their first track; called again when time steps back.
         masks: what is never shown.
         ring: where redacted pictures go.
     """
@@ -62,19 +78,51 @@ class Pipeline:
         self._make_analysers, self._masks, self._ring = make_analysers, masks, ring
         self._analysers: AnalyserSet | None = None
         self._time = PictureTime()
+        self._waiting: LookedAt | None = None
+        self._size: Size | None = None
+        self.looked = False
 
     def process(self, frame: Frame) -> list[Observation]:
-        """Return the observations that this frame completes, in order of time."""
+        """Return the observations that this frame completes, in order of time; ``looked`` says if a detector ran."""
         if self._analysers is None or frame.at_ms < self._time.at_ms - STEP_BACK_MS:
             self._analysers, self._time = self._make_analysers(frame.at_ms), PictureTime()
+            self._waiting = None
         at_ms = self._time.next(frame.at_ms)
+        self._note_size(size_of(frame.image))
         seen = [one for analyser in self._analysers.analysers for one in analyser.process(frame.image, at_ms)]
-        if self._ring.wants(at_ms):
-            self._keep(frame, self._analysers, at_ms)
+        following = self._analysers.following
+        self.looked = following is not None and following.looked(at_ms)
+        self._keep(frame.image, following, at_ms)
         return sorted(seen, key=lambda observation: observation.at_ms)
 
-    def _keep(self, frame: Frame, analysers: AnalyserSet, at_ms: int) -> None:
-        people = analysers.following.people_xyxy() if analysers.following else _NOBODY
-        vehicles = analysers.following.vehicles_xyxy() if analysers.following else _NOBODY
-        plain = not self._masks and not len(people)
-        self._ring.add(frame.image if plain else redacted(frame.image, self._masks, people, vehicles), at_ms)
+    def misfits(self) -> tuple[str, ...]:
+        """Return why a calibration is not used, nothing when all fit the pictures."""
+        analysers = self._analysers.analysers if self._analysers else ()
+        return tuple(one.misfit for one in analysers if isinstance(one, FallingAnalyser) and one.misfit)
+
+    def _note_size(self, size: Size) -> None:
+        before, self._size = self._size, size
+        if before is not None and before != size:
+            _log.warning("pictures of another size", before=before, now=size, same_shape=same_shape(before, size))
+
+    def _keep(self, image: Image, following: FollowingAnalyser | None, at_ms: int) -> None:
+        """Keep the picture as far as it is known where people are on it.
+
+        Where a detector looks, only pictures that it looked at, and each when it has looked once more: between two
+        looks people move and new ones come, and a newcomer is often found one look late.
+        """
+        if following is None:
+            if self._ring.wants(at_ms):
+                self._add(LookedAt(image, at_ms, _NOBODY, _NOBODY))
+        elif self.looked:
+            if self._waiting is not None and self._waiting.image.shape == image.shape:
+                people = np.concatenate([self._waiting.people_xyxy, following.newcomers_xyxy()])
+                self._add(msgspec.structs.replace(self._waiting, people_xyxy=people))
+            known = LookedAt(image, at_ms, following.people_xyxy(), following.vehicles_xyxy())
+            self._waiting = known if self._ring.wants(at_ms) else None
+
+    def _add(self, picture: LookedAt) -> None:
+        image = picture.image
+        if self._masks or len(picture.people_xyxy):
+            image = redacted(image, self._masks, picture.people_xyxy, picture.vehicles_xyxy)
+        self._ring.add(image, picture.at_ms)
