@@ -44,6 +44,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("app.cli.models", "Check the manifests of vision models."),
     "users": ("app.cli.users", "Add people to the console and set their roles."),
     "migrate": ("app.cli.migrate", "Copy one machine's inventory, log and incidents into a district."),
+    "backup": ("app.cli.backup", "Copy all that one machine must have to go on elsewhere, while it works."),
+    "restore": ("app.cli.restore", "Put a machine's backup back into empty places."),
     "doctor": ("app.cli.doctor", "Look over a deployment: what is wrong with it, and what to do."),
     "services": ("app.cli.services", "Print the processes of this deployment; write their systemd units."),
     "docs": ("app.cli.docs", "Print the pages about running Linli: operations, runbook, words, an example inventory."),

@@ -14,7 +14,7 @@ from app.wiring.ports import free_port
 from app.wiring.stores import boxes_file
 from app.wiring.threads import Threads
 from console.api.app import build_app
-from console.api.context import Figures
+from console.api.context import Figures, Judging
 from console.api.server import Server, serve
 from contracts.durations import HOUR_MS
 from contracts.errors import Permanent
@@ -44,6 +44,7 @@ class ConsoleService:
         health: when devices were last heard.
         receivers: the names of those who are told.
         figures: of the process, for the page's health.
+        judging: what this process itself knows of whether anything is judged.
 
     Raises:
         ConfigurationError: so few files may be open that connections would take those that others need.
@@ -58,6 +59,8 @@ class ConsoleService:
         health: DeviceHealth,
         receivers: Sequence[str],
         figures: Figures | None = None,
+        *,
+        judging: Judging | None = None,
     ) -> None:
         self._settings = settings
         self._connections = connections_for(open_files_limit())
@@ -72,6 +75,7 @@ class ConsoleService:
             uploads=self._uploads,
             boxes=boxes,
             figures=figures,
+            judging=judging,
             language=settings.console.language,
             trusted_proxies=settings.console.trusted_proxies,
         )

@@ -41,6 +41,7 @@ from system.durable_files import replace_durably, sync_folder
 from system.private_files import make_folder
 
 KEY_FILE = "keys"
+CATALOGUE = "archive.db"
 Content = ConfigurationPart | BatchesPart
 
 
@@ -56,7 +57,7 @@ class Archive:
         make_folder(folder)
         self.folder = folder
         self.keys = SiteKeys(key_file or folder / KEY_FILE)
-        self.catalogue = ArchiveCatalogue(folder / "archive.db")
+        self.catalogue = ArchiveCatalogue(folder / CATALOGUE)
         self._threads = threading.RLock()
         self._depth = 0
 
@@ -166,7 +167,7 @@ class Archive:
             if path.parent.exists():
                 sync_folder(path.parent)
             if path.exists():
-                raise SegmentBroken(f"{segment.name} is still there after it was deleted")
+                raise SegmentBroken(f"{segment.name} is still there after it was deleted", "see who holds it")
             self.catalogue.removed(segment.name)
 
     def erase(self, erasure: Erasure) -> tuple[int, int]:

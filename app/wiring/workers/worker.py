@@ -27,7 +27,7 @@ from streams.runtime.decision_times import DecisionTimes
 from streams.runtime.faust_app import FaustReader, ReaderSettings
 from streams.runtime.metrics import WorkerMetrics
 from streams.runtime.partition_driver import PartitionDriver
-from streams.runtime.progress import PartitionProgress, WorkerProgress, encode_progress
+from streams.runtime.progress import LastMoves, PartitionProgress, WorkerProgress, encode_progress
 from streams.runtime.worker import PartitionWorker
 from streams.topics import TopicNames
 from system.clock import wall_ms
@@ -82,6 +82,14 @@ class DriverFactory:
         """Return where the log of each of them ends."""
         return self._ends.ends(self._settings.names.log, partitions)
 
+    def tell_judged(self, moved: Mapping[int, tuple[int, int]]) -> None:
+        """Tell those who watch how far the partitions of this worker are: position, and epoch ms of its last move."""
+        told = {number: (position, str(at_ms)) for number, (position, at_ms) in moved.items()}
+        try:
+            self._cluster.tell_offsets(self._settings.names.judged, self._settings.names.log, told)
+        except LinliError as error:  # judging goes on; who watches raises an alarm in vain, and this line says why
+            LOG.warning("progress_not_told", reason=str(error))
+
     def flush(self) -> None:
         """Let what was said last arrive, if the brokers answer."""
         with suppress(LinliError):
@@ -131,6 +139,7 @@ class WorkerProcess:
         self._waits_for = ""
         self._broken: LogBroken | None = None
         self._partitions: DriverFactory | None = None
+        self._moved = LastMoves()
         self._reader: FaustReader | None = None
         self._worker: PartitionWorker | None = None
 
@@ -208,7 +217,8 @@ class WorkerProcess:
         assert self._partitions is not None and self._worker is not None
         try:
             self._partitions.check_log()
-            ends = self._partitions.ends(self._worker.progress())
+            progress = self._worker.progress()
+            ends = self._partitions.ends(progress)
         except LogBroken as error:
             self._broken = error
             return {}
@@ -216,6 +226,7 @@ class WorkerProcess:
             self._waits_for = str(error)
             return {}
         self._waits_for = ""
+        self._partitions.tell_judged(self._moved.of(progress, wall_ms()))
         return ends
 
     def _progress(self, ends: Mapping[int, int]) -> WorkerProgress:

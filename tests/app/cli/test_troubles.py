@@ -16,7 +16,8 @@ from sqlalchemy import inspect, select
 from sqlalchemy.exc import ProgrammingError
 
 from app.main import exit_code
-from app.operations.doctor.report import Check, CheckResult, Level, lines_of, ok
+from app.operations.doctor.report import Check, CheckResult, Level, ok
+from app.operations.doctor.side_by_side import lines_of
 from app.wiring.rule_facts import finding_facts
 from incidents.intake.intake import Intake
 from incidents.store.counters import current
