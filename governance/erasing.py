@@ -56,7 +56,7 @@ def erase(stores: Stores, erasure: Erasure) -> list[ErasureResult]:
         )
     )
     with stores.store.write() as connection:
-        detail = {answer.store: f"{answer.outcome} {answer.detail}".strip() for answer in answers}
+        detail = {answer.store: answer.outcome.value for answer in answers}  # its words may quote what somebody wrote
         audit.record(connection, ACTOR, "erasure.done", erasure.digest, detail, now_ms)
     for path in stores.sqlite_files:
         if path.exists():
