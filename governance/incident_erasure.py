@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 from sqlalchemy import Connection, select, update
 
-from contracts.erasure import Eraser, Erasure, digest_of, tombstone_of
+from contracts.erasure import UNKEYED, Eraser, Erasure, ReferenceKey
 from contracts.events import ReferenceKind
 from contracts.findings import Finding, SubjectKind
 from evidence.store import SiteFile, erase_evidence
@@ -60,9 +60,9 @@ class Mentions(msgspec.Struct):
         return len(self.findings) + len(self.incidents) + texts
 
 
-def find_mentions(connection: Connection, erasure: Erasure) -> Mentions:
+def find_mentions(connection: Connection, erasure: Erasure, key: ReferenceKey = UNKEYED) -> Mentions:
     """Return every row that names the reference, and the evidence of incidents that do, but for what is held."""
-    search = _Search(connection, erasure)
+    search = _Search(connection, erasure, key)
     search.look()
     return search.found
 
@@ -98,11 +98,11 @@ def _erase_texts(connection: Connection, found: Mentions) -> None:
 class _Search:
     """One look through the tables."""
 
-    def __init__(self, connection: Connection, erasure: Erasure) -> None:
+    def __init__(self, connection: Connection, erasure: Erasure, key: ReferenceKey) -> None:
         self.found = Mentions()
         self._connection = connection
         self._erasure = erasure
-        self._eraser = Eraser([erasure])
+        self._eraser = Eraser([erasure], key)
         self._held: HoldScope = held_now(connection)
 
     def look(self) -> None:
@@ -126,7 +126,7 @@ class _Search:
         search = self._eraser.text(incident.site_id, incident.search, at_ms)
         kind = _SUBJECTS.get(self._erasure.kind)
         if incident.subject_kind == kind and self._eraser.covers(incident.site_id, self._erasure.kind, ref, at_ms):
-            tombstone = tombstone_of(digest_of(incident.site_id, self._erasure.kind, ref))
+            tombstone = self._eraser.tombstone(incident.site_id, self._erasure.kind, ref)
             search, ref = search.replace(ref.casefold(), tombstone), tombstone
         if (ref, search) != (incident.subject_ref, incident.search) and self._may(incident.incident_id):
             self.found.incidents[incident.incident_id] = (ref, search)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import sqlite3
 import threading
 from collections import Counter, deque
@@ -18,7 +16,7 @@ from contracts.durations import HOUR_MS, MINUTE_MS
 from contracts.errors import ConfigurationError, RejectReason
 from ingest.pipeline.scrub import scrub, scrub_text, scrub_topic
 from streams.sqlite_file import connect, transaction, undamaged
-from system.private_files import make_folder
+from system.private_files import make_folder, make_whole
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS letters (
@@ -235,24 +233,10 @@ def _keep_newest(db: sqlite3.Connection, source: str) -> None:
 def _cipher(path: Path) -> Fernet:
     """Return the key in ``path``, made on first use, readable by its owner alone."""
     if not path.exists():
-        _make_key(path)
+        make_whole(path, Fernet.generate_key())  # shards of one folder may start at the same time
     try:
         return Fernet(path.read_bytes().strip())
     except ValueError:
         raise ConfigurationError(
             f"{path} is no key (32 bytes, base64); restore it, or delete it together with dead-letters.db"
         ) from None
-
-
-def _make_key(path: Path) -> None:
-    """Make it whole or not at all, and let the first one stay: shards of one folder may start at the same time."""
-    new = path.with_name(f"key.{os.getpid()}-{threading.get_ident()}")
-    try:
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(Fernet.generate_key())
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(new, path)
-    finally:
-        new.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from contracts.erasure import Erasure
+from contracts.erasure import Erasure, ReferenceKey
 from contracts.events import Configuration, ReferenceKind
 from streams.archive.cutter import OpenDay, RowKey
 from streams.archive.segment import SegmentHead, file_name
@@ -219,6 +219,16 @@ class ArchiveCatalogue:
                     db.execute(
                         f"UPDATE rows SET body = ? WHERE {where}", (msgspec.msgpack.encode(row), site_id, kind, key)
                     )
+
+    def renew_digests(self, key: ReferenceKey) -> int:
+        """Put digests with the key in place of those that an earlier version kept without; how many."""
+        old = [erasure for erasure in self.erasures() if key.keyed(erasure.digest) != erasure.digest]
+        for erasure in old:
+            self.erase(msgspec.structs.replace(erasure, digest=key.keyed(erasure.digest)), {})
+            values = (erasure.site_id, erasure.kind.value, erasure.digest)
+            with transaction(self._db) as db:
+                db.execute("DELETE FROM erasures WHERE site_id = ? AND kind = ? AND digest = ?", values)
+        return len(old)
 
     def erasures(self) -> list[Erasure]:
         """Return everything that was erased."""

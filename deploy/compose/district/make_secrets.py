@@ -37,6 +37,7 @@ def make_secrets(folder: Path) -> None:
         _accounts(folder)
     for name in SERVERS:
         _once(folder / "servers" / name, secrets.token_hex(16))
+    _once(folder / "linli" / "erasure", secrets.token_hex(32))
     for name in ("postgres", "influx-token"):
         _once(folder / "linli" / name, (folder / "servers" / name).read_text(encoding="utf-8"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -99,6 +100,29 @@ LIFE = [
     batch(30_000, erased(2, 20_000)),
     batch(200_000),
 ]
+
+
+class Remembering(Missing):
+    """A rule whose keys are doors and whose states name people; it has no deadline that would end them."""
+
+    name: ClassVar[str] = "remembering"
+
+    def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
+        return (event.place_id,)
+
+    def on_event(self, state: Count, event: Event, site: SiteView) -> Outcome[Count]:
+        assert isinstance(event, AccessAttempted)
+        return Outcome(Count(pad=f"{state.pad} person/{event.person_ref}"))
+
+
+def test_a_reference_deep_in_a_state_is_taken_out_and_the_rest_of_the_state_stays() -> None:
+    engine = engine_of([Remembering()])
+    feed_all(engine, LIFE[:1])
+    assert names_in_snapshot(engine.snapshot("s1"), ERASER, "s1")
+    feed_all(engine, LIFE[1:])
+    after = engine.snapshot("s1")
+    assert not names_in_snapshot(after, ERASER, "s1")
+    assert OTHER.encode() in zlib.decompress(after.data)
 
 
 @pytest.mark.parametrize("restart", [None, 0, 1])
