@@ -68,8 +68,7 @@ def command(
     if site is None or not is_id(site) or len(named) != 1:
         raise click.UsageError("give --site SITE and one of --person, --visitor, --vehicle, --tag; or `verify`")
     kind, ref = named[0]
-    settings = load_settings(config)
-    key = _key_of(settings)
+    key = _key_of(settings := load_settings(config))
     with open_stores(settings, wall_ms) as stores:
         answers = erase_everywhere(stores, Erasure(site, kind, key.digest_of(site, kind, ref), wall_ms()))
     for answer in answers:
