@@ -48,9 +48,10 @@ audit: $(STAMP)         ## known faults of dependencies, by osv.dev; exit 2 and 
 kafka:                  ## a Kafka broker for trials on 127.0.0.1:9092, in the foreground; KAFKA_PORT=, KAFKA_DATA=
 	deploy/kafka/run.sh --port $(or $(KAFKA_PORT),9092) --data $(or $(KAFKA_DATA),kafka-data)
 
-schemas: $(STAMP)       ## write docs/contracts from the types, docs/rules from the rules
+schemas: $(STAMP)       ## write docs/contracts from the types, docs/rules from the rules, docs/access.md from its tables
 	$(PY) -m app.operations.schemas
 	$(PY) -m app.operations.rule_pages
+	$(PY) -m tests.access.page
 
 lock:                   ## lock dependencies, without download addresses
 	$(PY) -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \

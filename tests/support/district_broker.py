@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -23,19 +24,35 @@ def secrets_module() -> ModuleType:
 
 
 class DistrictBroker:
-    """mosquitto with TLS, accounts and the access list; ``secrets`` holds what the Compose file's volumes would."""
+    """mosquitto with TLS, accounts and the access list; ``secrets`` holds what the Compose file's volumes would.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        accounts: more of them, beside those that are made for everybody.
+        more_acl: lines behind the shipped access list, for whoever must see everything in a test.
+    """
+
+    def __init__(self, folder: Path, accounts: Sequence[str] = (), more_acl: str = "") -> None:
         self.secrets, self.port = folder / "secrets", free_port()
         secrets_module().make_secrets(self.secrets)
+        for account in accounts:
+            self._add(account)
+        acl = folder / "accounts.acl"
+        acl.write_text((DISTRICT / "accounts.acl").read_text(encoding="utf-8") + more_acl, encoding="utf-8")
         text = (DEPLOY / "mosquitto" / "mosquitto.conf").read_text(encoding="utf-8")
         kept = [line for line in text.splitlines() if not line.startswith(("persistence_location", "include_dir"))]
         listener = (DISTRICT / "mosquitto.conf").read_text(encoding="utf-8")
         listener = listener.replace("listener 8883", f"listener {self.port} 127.0.0.1")
         listener = listener.replace("/run/secrets/broker", str(self.secrets / "broker"))
-        listener = listener.replace("/mosquitto/config/accounts.acl", str(DISTRICT / "accounts.acl"))
+        listener = listener.replace("/mosquitto/config/accounts.acl", str(acl))
         settings = "\n".join([*kept, listener, f"persistence_location {folder}/", "user root", ""])
         self.broker = MosquittoChild(need_mosquitto(), folder, self.port, settings)
+
+    def _add(self, account: str) -> None:
+        listed, made = self.secrets / "broker" / "accounts", secrets_module().mosquitto_hash("a password", b"0" * 12)
+        listed.chmod(0o600)
+        listed.write_text(f"{listed.read_text(encoding='utf-8')}{account}:{made}\n", encoding="utf-8")
+        file = self.secrets / "linli" / f"mqtt-{account.replace('/', '-')}"
+        file.write_text(f"{account}:a password", encoding="utf-8")
 
     @property
     def ca_file(self) -> str:
