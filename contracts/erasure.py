@@ -180,15 +180,15 @@ class Eraser:
             return text
         return _TOKEN.sub(lambda found: self._word(site, site_id, found[0], at_ms), text)
 
-    def value(self, site_id: str, value: Any, at_ms: int) -> Any:
-        """Return a value of lists and dictionaries with tombstones in all of its texts."""
+    def words(self, site_id: str, value: Any) -> Any:
+        """Return a value of lists and dictionaries with a tombstone for each of the references, in any text of it."""
         match value:
             case str():
-                return self.text(site_id, value, at_ms)
+                return self.text(site_id, value, 0)
             case dict():
-                return {self.value(site_id, k, at_ms): self.value(site_id, v, at_ms) for k, v in value.items()}
+                return {self.words(site_id, key): self.words(site_id, each) for key, each in value.items()}
             case list() | tuple():
-                return [self.value(site_id, each, at_ms) for each in value]
+                return [self.words(site_id, each) for each in value]
             case _:
                 return value
 

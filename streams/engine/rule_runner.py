@@ -148,19 +148,21 @@ class RuleRunner:
             self.schedule(key, keyed, deadline_ms)
 
     def erase(self, site_id: str, eraser: Eraser) -> None:
-        """Forget the keys that name what was erased, and take it out of other states: it covers all before it."""
+        """Forget the keys that name what was erased, and leave a tombstone for it in what other states remember.
+
+        An erasure covers all that came before it. A state that cannot hold a tombstone is forgotten too.
+        """
         decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(self.bound_rule.state_type)
         for key, keyed in list(self.states.items()):
-            if eraser.text(site_id, key, 0) != key:
-                self._forget(key, keyed)
-                continue
             said = msgspec.msgpack.decode(_ENCODER.encode(keyed.state))
-            left = eraser.value(site_id, said, 0)
-            if left != said:
-                try:
-                    keyed.state = decoder.decode(_ENCODER.encode(left))
-                except msgspec.ValidationError:  # a tombstone is no word of this rule's
+            left = eraser.words(site_id, said)
+            try:
+                if eraser.text(site_id, key, 0) != key:
                     self._forget(key, keyed)
+                elif left != said:
+                    keyed.state = decoder.decode(_ENCODER.encode(left))
+            except msgspec.ValidationError:
+                self._forget(key, keyed)
 
     def postpone(self, key: str, keyed: KeyedState) -> None:
         """Queue ``keyed`` again: its entry came up, but its deadline has moved."""
