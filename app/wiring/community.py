@@ -24,8 +24,9 @@ from app.wiring.own_broker import OwnBroker
 from app.wiring.private_stores import close_stores
 from app.wiring.process import on_signal
 from app.wiring.receivers import receivers_of
+from app.wiring.reference_key import reference_key
 from app.wiring.results import ResultsService
-from app.wiring.retention import incident_keeper, inventory_keeper, log_keeper, segment_keeper
+from app.wiring.retention import digest_keeper, incident_keeper, inventory_keeper, log_keeper, segment_keeper
 from app.wiring.rules import EmbeddedRules
 from app.wiring.store_files import check_files, sqlite_files
 from app.wiring.stores import boxes_file, open_incidents, open_inventory
@@ -99,7 +100,13 @@ class CommunityProcess:
         self._service = IncidentsService(store, directory, receivers_of(settings), metrics, self._inventory)
         self.intake = FindingsRelay(self._engine_store, self._service.intake(self._engine_store.identity()))
         self.rules = EmbeddedRules(
-            self._log, self._engine_store, store, metrics, on_findings=self.intake.wake, accept_cut=accept_cut
+            self._log,
+            self._engine_store,
+            store,
+            metrics,
+            reference_key=reference_key(settings),
+            on_findings=self.intake.wake,
+            accept_cut=accept_cut,
         )
         self._heard = LastSeenLog(self._log, self.rules.driver.wake)
         self._last_seen = LastSeenKeeper(self._heard, self._inventory, self._heard.heard_through_ms)
@@ -223,6 +230,7 @@ class CommunityProcess:
         keepers: dict[str, Keeper] = {
             "incidents": incident_keeper(settings, self._incidents),
             "inventory": inventory_keeper(settings, self._inventory, self._incidents),
+            "digests": digest_keeper(settings, self._inventory, self._incidents, self._archive),
         }
         if self._archive is not None:
             readers["archive"] = self._archivers[0].needed_from

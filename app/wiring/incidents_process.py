@@ -19,7 +19,7 @@ from app.wiring.judging import district_judging
 from app.wiring.metrics_server import Metrics
 from app.wiring.process import ProcessContext
 from app.wiring.receivers import receivers_of
-from app.wiring.retention import incident_keeper, inventory_keeper
+from app.wiring.retention import digest_keeper, incident_keeper, inventory_keeper
 from app.wiring.sources import open_findings
 from app.wiring.stores import open_incidents, open_inventory
 from governance.retention import Keeper, Retention
@@ -60,6 +60,7 @@ def wire_incidents(settings: Settings, context: ProcessContext) -> None:
     keepers: dict[str, Keeper] = {
         "incidents": incident_keeper(settings, store),
         "inventory": inventory_keeper(settings, inventory, store),
+        "digests": digest_keeper(settings, inventory, store, None),
     }
     keep = Retention(keepers)
     threads.keep("retention", partial(keep.run, mine=partial(leases.holds, "retention")))

@@ -9,6 +9,7 @@ import structlog
 from app.wiring.engine import engine_of, shown_times
 from app.wiring.metrics_server import Metrics
 from contracts.contradictions import Contradiction
+from contracts.erasure import ReferenceKey
 from contracts.errors import Transient
 from incidents.store.operator_alarms import AlarmCode, raise_alarm, raise_contradictions
 from incidents.store.store import Store
@@ -31,6 +32,7 @@ class EmbeddedRules:
         engine_store: what they found and where they are.
         incidents: where operators' alarms are raised.
         metrics: shows what is counted here.
+        reference_key: by which references that were erased are recognised.
         on_findings: told when there are new ones.
         accept_cut: go on from a version of the rules that was not ended in order.
     """
@@ -42,11 +44,12 @@ class EmbeddedRules:
         incidents: Store,
         metrics: Metrics,
         *,
+        reference_key: ReferenceKey,
         on_findings: Callable[[], None],
         accept_cut: bool,
     ) -> None:
         self._log, self._engine_store, self._incidents = log, engine_store, incidents
-        self._engine = engine_of(log.identity())
+        self._engine = engine_of(log.identity(), reference_key)
         self.partition = PartitionDriver(
             log,
             engine_store,

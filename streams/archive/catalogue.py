@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from contracts.erasure import Erasure
+from contracts.erasure import Erasure, ReferenceKey
 from contracts.events import Configuration, ReferenceKind
 from streams.archive.cutter import OpenDay, RowKey
 from streams.archive.segment import SegmentHead, file_name
@@ -241,6 +241,16 @@ class ArchiveCatalogue:
                 held = db.execute(f"SELECT log_id, partition FROM rows WHERE {where}", (site_id, kind, key)).fetchall()
                 for log_id, partition in held:
                     _put(db, "rows", log_id, partition, site_id, kind, key, msgspec.msgpack.encode(row))
+
+    def renew_digests(self, key: ReferenceKey) -> int:
+        """Put digests with the key in place of those that an earlier version kept without; how many."""
+        old = [erasure for erasure in self.erasures() if key.keyed(erasure.digest) != erasure.digest]
+        for erasure in old:
+            self.erase(msgspec.structs.replace(erasure, digest=key.keyed(erasure.digest)), {})
+            values = (erasure.site_id, erasure.kind.value, erasure.digest)
+            with transaction(self._db) as db:
+                db.execute("DELETE FROM erasures WHERE site_id = ? AND kind = ? AND digest = ?", values)
+        return len(old)
 
     def erasures(self) -> list[Erasure]:
         """Return everything that was erased."""

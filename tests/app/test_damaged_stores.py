@@ -101,7 +101,7 @@ def _letters(folder: Path) -> None:
     letters = DeadLetters(folder)
     for n in range(60):
         topic = f"linli/v1/s1/gate/g{n % 7}/evt"
-        letters.add(dead_letter(RejectReason.TOO_OLD, f"detail {n}", "s1/g1", topic, b"x" * 90, NOW_MS))
+        letters.add(dead_letter(RejectReason.TOO_OLD, f"detail {n}", ("s1", "g1"), topic, b"x" * 90, NOW_MS))
     letters.flush(NOW_MS)
     letters.close()
 

@@ -17,6 +17,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from app.wiring.engine import engine_of
+from contracts.erasure import UNKEYED, ReferenceKey
 from contracts.errors import ConfigurationError, LinliError, LogBroken, Transient
 from streams.checkpoints.driver_alarms import DriverAlarm
 from streams.checkpoints.findings_topic import PartitionAlarm, encode_findings_record
@@ -45,7 +46,8 @@ FLUSH_S = 3.0
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the topics are, and of how many partitions each must be.
 
-    ``accept_cut``: go on from a version of the rules that has not drained.
+    ``accept_cut``: go on from a version of the rules that has not drained. ``reference_key``: by which references that
+    were erased are recognised.
     """
 
     url: str
@@ -53,6 +55,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int
     accept_cut: bool = False
     security: KafkaSecurity = KafkaSecurity()
+    reference_key: ReferenceKey = UNKEYED
 
 
 class DriverFactory:
@@ -74,7 +77,7 @@ class DriverFactory:
         return PartitionDriver(
             KafkaLogReader(self._cluster, names.log, partition, tails),
             KafkaCheckpointStore(self._cluster, names, partition, sender=self._sender, tails=tails),
-            engine_of(self._log_id, partition=partition, partitions=self.count),
+            engine_of(self._log_id, self._settings.reference_key, partition=partition, partitions=self.count),
             on_alarm=lambda alarm, detail: self.alarm(partition, alarm, detail),
             accept_cut=self._settings.accept_cut,
             times=self._times,
