@@ -11,7 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from contracts.names import Channel
-from tests.access.tables import CHANNELS, DEVICES, NOBODY, OTHER_TOPICS, PLATFORM, PROBE, SYSTEM, MayDo
+from tests.access.tables import CHANNELS, DEVICES, NOBODY, OTHER_INGEST, OTHER_TOPICS, PLATFORM, PROBE, SYSTEM, MayDo
 from tests.support.broker import need_mosquitto
 from tests.support.district_broker import DEPLOY, DistrictBroker
 
@@ -32,7 +32,7 @@ ACCOUNTS = [account for account in CHANNELS if account != NOBODY]
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DistrictBroker]:
     need_mosquitto()
     folder = tmp_path_factory.mktemp("broker")
-    running = DistrictBroker(folder, accounts=(*DEVICES, ALL_SEEING), more_rights=MORE)
+    running = DistrictBroker(folder, accounts=(*DEVICES, OTHER_INGEST, ALL_SEEING), more_rights=MORE)
     yield running
     running.stop()
 

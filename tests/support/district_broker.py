@@ -45,7 +45,7 @@ class DistrictBroker:
 
     Args:
         deployment: whose files it is given.
-        accounts: more of them on the listener for devices, beside those that are made for everybody.
+        accounts: more of them, beside those that are made for everybody; of ingest on the platform's listener.
         more_rights: lines behind the access list there, for whoever must see everything in a test.
     """
 
@@ -81,7 +81,7 @@ class DistrictBroker:
         self.broker = self._started()
 
     def _add(self, account: str) -> None:
-        listed = self.secrets / "for-broker" / "devices"
+        listed = self.secrets / "for-broker" / ("platform" if account.startswith("ingest") else "devices")
         made = secrets_module().mosquitto_hash("a password", b"0" * 12)
         listed.chmod(0o600)
         listed.write_text(f"{listed.read_text(encoding='utf-8')}{account}:{made}\n", encoding="utf-8")
