@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import click
 
-from contracts.errors import ConfigurationError, LinliError
+from app.operations.error_lines import told_in_a_line
+from contracts.errors import ConfigurationError
 from contracts.extras import not_installed
 from system.private_files import OTHERS
 
@@ -32,8 +33,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "console": ("app.cli.console", "Run a district's page, its API and the boxes' uploads."),
     "results": ("app.cli.results", "Carry a district's results to their store; show what waits."),
     "inventory": ("app.cli.inventory", "Read and change the sites, places and devices that ingest accepts."),
+    "devices": ("app.cli.devices", "Show what each device said last, and who knocks without being in the inventory."),
     "rules": ("app.cli.rules", "Show the rules: what each finds, and the numbers that a site may change."),
     "dead-letters": ("app.cli.dead_letters", "Show what was rejected, from where, and why."),
+    "test-alarm": ("app.cli.drill", "Send a test through every receiver of alarms, and say who took it."),
     "trace": (
         "app.cli.trace",
         "Follow one id from the device's message to its delivery, with the time of each hop.",
@@ -114,8 +117,11 @@ def exit_code(arguments: Sequence[str]) -> int:
         return FAILED
     except ConfigurationError as error:
         return _say(f"configuration: {error}", MISUSED)
-    except (LinliError, OSError) as error:
-        return _say(str(error), FAILED)
+    except Exception as error:
+        told = told_in_a_line(error)
+        if told is None:
+            raise
+        return _say(told, FAILED)
     return ended if isinstance(ended, int) else DONE
 
 

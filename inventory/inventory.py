@@ -134,6 +134,10 @@ class Inventory:
         """Return the sites in force."""
         return [record for record in self._in_force("site_configured", None) if isinstance(record, SiteConfigured)]
 
+    def in_force(self) -> list[Configuration]:
+        """Return everything that is in force, of all sites."""
+        return self._in_force(None, None)
+
     def history(self, limit: int) -> list[tuple[int, str, int, Configuration]]:
         """Return (change, actor, when, record), newest first."""
         with self._tables.read() as rows:
@@ -259,13 +263,15 @@ class Inventory:
         """Close the database."""
         self._tables.close()
 
-    def _in_force(self, kind: str, site_id: str | None) -> list[Configuration]:
-        where, values = ("", (kind,)) if site_id is None else (" AND r.site_id = ?", (kind, site_id))
+    def _in_force(self, kind: str | None, site_id: str | None) -> list[Configuration]:
+        wanted = {"r.kind": kind, "r.site_id": site_id}
+        values = {name: value for name, value in wanted.items() if value is not None}
+        where = " AND ".join(f"{name} = ?" for name in values) or "1 = 1"
         with self._tables.read() as rows:
             found = rows.execute(
                 "SELECT r.site_id, r.row_key, r.kind, r.change, c.site_id, c.row_key, c.kind, c.removed, c.body"
-                f" FROM rows r LEFT JOIN changes c ON c.change = r.change WHERE r.kind = ?{where}",
-                values,
+                f" FROM rows r LEFT JOIN changes c ON c.change = r.change WHERE {where}",
+                list(values.values()),
             )
             for row in found:
                 if row[:3] != row[4:7]:

@@ -11,6 +11,7 @@ from app.cli.command_line import pass_settings
 from app.settings.loading import load_settings
 from app.settings.settings import Settings
 from app.wiring.erasure import open_stores
+from app.wiring.known_sites import need_site
 from contracts.erasure import Erasure, digest_of
 from contracts.errors import Permanent
 from contracts.events import ReferenceKind
@@ -62,7 +63,8 @@ def command(
     if site is None or not is_id(site) or len(named) != 1:
         raise click.UsageError("give --site SITE and one of --person, --visitor, --vehicle, --tag; or `verify`")
     kind, ref = named[0]
-    with open_stores(load_settings(config), wall_ms) as stores:
+    need_site(settings := load_settings(config), site)
+    with open_stores(settings, wall_ms) as stores:
         answers = erase_everywhere(stores, Erasure(site, kind, digest_of(site, kind, ref), wall_ms()))
     for answer in answers:
         click.echo(_line(answer))

@@ -23,6 +23,7 @@ from app.settings.receivers import WEBHOOK, read_receivers
 from app.settings.settings import Key, Settings, keys, tables
 from contracts.errors import ConfigurationError
 from contracts.suggestions import did_you_mean, nearest
+from contracts.written_text import decode_written
 from delivery.receivers.tables import ReceiverSettings
 
 DEFAULT_FILE = "linli.toml"
@@ -196,10 +197,10 @@ def _read(file: Path | None, problems: list[str]) -> _File:
             raise ConfigurationError(f"settings file {file} does not exist")
         return _File()
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(decode_written(path.read_bytes(), f"settings file {path}"))
     except OSError as error:
         raise ConfigurationError(f"settings file {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigurationError(f"settings file {path} is not TOML: {error}") from None
     found = _File(path.parent)
     for name, table in content.items():

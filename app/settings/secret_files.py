@@ -9,6 +9,7 @@ import msgspec
 from app.settings.settings import Settings, keys
 from contracts.errors import ConfigurationError
 from contracts.secrets import Secret
+from contracts.written_text import decode_written
 
 
 def read_secret(path: Path | None, key: str) -> Secret:
@@ -20,8 +21,8 @@ def read_secret(path: Path | None, key: str) -> Secret:
     if path is None:
         raise ConfigurationError(f"{key} is empty: name a file that holds the secret")
     try:
-        return Secret(path.read_text(encoding="utf-8").strip())
-    except (OSError, UnicodeDecodeError) as error:
+        return Secret(decode_written(path.read_bytes(), f"{key} = {str(path)!r}").strip())
+    except OSError as error:
         raise ConfigurationError(f"{key} = {str(path)!r} cannot be read: {type(error).__name__}") from None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -40,6 +40,29 @@ def open_inventory(settings: Settings) -> Inventory:
         ConfigurationError: the URL or the password cannot be used. Transient: the server does not answer.
     """
     return Inventory(open_inventory_tables(settings))
+
+
+@contextmanager
+def look_into_inventory(settings: Settings) -> Iterator[Inventory | None]:
+    """Yield the tables people edit to whoever only reads; None where none were made yet, and none are made.
+
+    Raises:
+        ConfigurationError: the URL or the password cannot be used. Transient: the server does not answer.
+    """
+    url = inventory_url(settings)
+    if url.startswith("postgresql:"):
+        with closing(PostgresTables(url)) as tables, tables.read() as rows:
+            there = rows.execute(f"SELECT to_regclass('{_SCHEMA}.rows')")[0][0] is not None
+    else:
+        there = sqlite_path("inventory.url", url).exists()
+    if not there:
+        yield None
+        return
+    inventory = open_inventory(settings)
+    try:
+        yield inventory
+    finally:
+        inventory.close()
 
 
 def open_inventory_tables(settings: Settings) -> Tables:

@@ -16,6 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from contracts.errors import ConfigurationError, Transient
+from contracts.written_text import decode_written
 from edge.capture.address import redact_url
 from system.certificates import said_of
 
@@ -143,9 +144,10 @@ def read_password(config: BrokerConfig) -> tuple[str, str] | None:
     if not config.password_file:
         return None
     try:
-        user, separator, password = Path(config.password_file).read_text(encoding="utf-8").strip().partition(":")
+        text = decode_written(Path(config.password_file).read_bytes(), f"[mqtt] password_file {config.password_file}")
     except OSError as error:
         raise ConfigurationError(f"[mqtt] password_file {config.password_file}: {error.strerror}") from None
+    user, separator, password = text.strip().partition(":")
     if not separator:
         raise ConfigurationError(f"[mqtt] password_file {config.password_file}: expected one line user:password")
     return user, password

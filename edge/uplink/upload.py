@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from contracts.errors import ConfigurationError, Permanent, Transient
+from contracts.written_text import decode_written
 from edge.capture.address import redact_url
 from edge.evidence.evidence_store import EvidenceDisk
 from edge.uplink.upload_queue import Upload, UploadQueue
@@ -184,9 +185,9 @@ def read_token(path: Path) -> str:
         ConfigurationError: when there is none; says how to make it.
     """
     try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
+        token = decode_written(path.read_bytes(), f"[console] token_file {path}").strip()
+    except OSError:
         token = ""
-    if not token or len(token.split()) != 1:
+    if not token.isascii() or len(token.split()) != 1:
         raise ConfigurationError(f"[console] token_file {path}: no token in it; make one with `linli edge token`")
     return token

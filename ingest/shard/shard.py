@@ -336,7 +336,7 @@ class Shard:
     def _connected(self, signal: Connected, now_ms: int) -> None:
         _log.info("connected", connection=signal.connection, resumed=signal.resumed)
         self._connection = signal.connection
-        self._plan.connected(now_ms)
+        self._plan.connected(now_ms, proven=self.ready)
         self.counters.connected.set(1)
         if from_ms := max(self._watermark.mark_ms, self._last_ms):
             self._interrupted(from_ms, now_ms)

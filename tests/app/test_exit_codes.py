@@ -43,6 +43,7 @@ NEEDED = {
     "hold add": "--site s1 --reason proof",
     "hold remove": "h1",
     "ingest forget": "--yes",
+    "inventory check": "BROKEN",
     "inventory load": "BROKEN",
     "log load": "EMPTY",
     "migrate": "--from EMPTY",

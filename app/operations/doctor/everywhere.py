@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.operations.doctor import inventory_faults
 from app.operations.doctor.report import Check, CheckResult, age, fail, ok, warn
 from app.settings.secret_files import files_named, read_secret, read_secret_if_named, receiver_files
 from app.settings.settings import Settings
@@ -18,9 +19,10 @@ from app.wiring.private_stores import open_paths, private_paths
 from app.wiring.receivers import receivers_of
 from app.wiring.results import open_results
 from app.wiring.store_files import sqlite_files
-from app.wiring.stores import incidents_url, inventory_url, open_inventory
+from app.wiring.stores import incidents_url, inventory_url, look_into_inventory
 from contracts.durations import HOUR_MS
 from contracts.incidents import DeliveryState
+from contracts.secret_urls import shown_url
 from incidents.monitor.inventory_monitor import known_state, what_is_behind
 from incidents.store.database import Database, open_database
 from incidents.store.migrate import migrations
@@ -186,20 +188,17 @@ def clock_line(whose: str, off_ms: int) -> CheckResult:
 
 def inventory(settings: Settings) -> Iterator[CheckResult]:
     """Check that sites and devices are known: without them nothing is accepted."""
-    url = inventory_url(settings)
-    if _missing_file(url):
-        yield fail("inventory", f"{url} is not there", "linli inventory load FILE")
-        return
-    tables = open_inventory(settings)
-    try:
+    with look_into_inventory(settings) as tables:
+        if tables is None:
+            yield fail("inventory", f"{shown_url(inventory_url(settings))} is not there", "linli inventory load FILE")
+            return
         yield from _went_back(settings, tables)
         sites, count = len(tables.sites()), len(tables.devices())
         waiting = len(tables.pending()[0])
         noticed = tables.notices.current()
         known = {(one.site_id, one.device_id) for one in tables.devices()}
         heard = {key: seen for key, seen in tables.last_seen().devices.items() if key in known}
-    finally:
-        tables.close()
+        yield from inventory_faults.faults(tables)
     if not count:
         yield fail("inventory", f"{sites} sites, no devices: whatever arrives is refused", "linli inventory load FILE")
     else:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from app.operations.doctor.report import Check, CheckResult, Level, fail
-from contracts.errors import LinliError
+from app.operations.error_lines import told_in_a_line
 
 BOUND_S = 7.0
 """How long the checks may take, from the start of the command: what answers at all does so within a second or two, and
@@ -37,10 +37,11 @@ class _Running:
                     return lines, True
                 case CheckResult():
                     lines.append(said)
-                case LinliError() | OSError():
-                    return [*lines, self._failed(str(said))], False
                 case _:
-                    raise said
+                    told = told_in_a_line(said)
+                    if told is None:
+                        raise said
+                    return [*lines, self._failed(told)], False
 
     def _failed(self, detail: str) -> CheckResult:
         return fail(self.check.what, detail, self.check.remedy)
