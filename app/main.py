@@ -43,6 +43,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "models": ("app.cli.models", "Check the manifests of vision models."),
     "users": ("app.cli.users", "Add people to the console and set their roles."),
+    "boxes": ("app.cli.boxes", "Exchange the credentials of a box."),
+    "secrets": ("app.cli.secrets", "Exchange the platform's own secrets."),
     "migrate": ("app.cli.migrate", "Copy one machine's inventory, log and incidents into a district."),
     "backup": ("app.cli.backup", "Copy all that one machine must have to go on elsewhere, while it works."),
     "restore": ("app.cli.restore", "Put a machine's backup back into empty places."),

@@ -21,6 +21,7 @@ from app.settings.kinds import SQLITE
 from app.settings.moved import StorePlace, Why, left_behind
 from app.settings.receivers import WEBHOOK, read_receivers
 from app.settings.settings import Key, Settings, keys, tables
+from app.settings.transport import wrong_transport
 from contracts.errors import ConfigurationError
 from contracts.suggestions import did_you_mean, nearest
 from contracts.written_text import decode_written
@@ -93,6 +94,7 @@ def load(file: Path | None = None, environ: Mapping[str, str] = os.environ, work
     if working is None:
         _raise(left_behind(_places(values, written), _log_folder(values)))
     settings = Settings(**_tables(values), receiver=receivers)
+    _raise(list(wrong_transport(settings)))
     return Loaded(settings, {name: value.origin for name, value in values.items()})
 
 

@@ -15,7 +15,7 @@ from app.wiring.judging import district_judging
 from app.wiring.metrics_server import Metrics
 from app.wiring.private_stores import close_stores
 from app.wiring.process import ProcessContext
-from app.wiring.receivers import receivers_of
+from app.wiring.receivers import receiver_names
 from app.wiring.sources import open_logs
 from app.wiring.stores import boxes_file
 from identity.box_credentials import BoxTokens
@@ -48,7 +48,7 @@ def wire_console(settings: Settings, context: ProcessContext) -> None:
         ConfigurationError: a setting cannot be used.
     """
     close_stores(settings)
-    names = [profile.name for profile, _ in receivers_of(settings)]
+    names = receiver_names(settings)
     boxes = BoxTokens(boxes_file(settings))
     store, inventory, directory = open_stores(settings, context)
     context.wait_for("users", partial(first_run, store, settings))

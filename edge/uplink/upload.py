@@ -6,6 +6,7 @@ continues.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import random
 import ssl
@@ -93,6 +94,7 @@ class Uploader:
         self, config: ConsoleConfig, *, queue: UploadQueue, disk: EvidenceDisk, now_ms: Callable[[], int]
     ) -> None:
         self._url, self._token = check_url(config.url), read_token(Path(config.token_file))
+        self._token_file = Path(config.token_file)
         self._tls = ssl.create_default_context(cafile=config.ca_file or None) if self._url.scheme == "https" else None
         self._queue, self._disk, self._now_ms = queue, disk, now_ms
         self.uploaded = self.failed = self.expired = 0
@@ -149,6 +151,8 @@ class Uploader:
         self, connection: http.client.HTTPConnection, method: str, upload: Upload, body: bytes, headers: dict[str, str]
     ) -> tuple[int, int | None]:
         path = self._url.path.rstrip("/") + _PATH + upload.sha256
+        with contextlib.suppress(ConfigurationError):  # being exchanged: the one before is tried meanwhile
+            self._token = read_token(self._token_file)
         connection.request(method, path, body or None, {"Authorization": f"Bearer {self._token}", **headers})
         answer = connection.getresponse()
         answer.read()

@@ -27,7 +27,7 @@ def protocol_of(address: BrokerAddress) -> str:
     try:
         return "5" if speaks_version_5(address) else "3.1.1"
     except OSError as error:
-        raise Transient(f"no MQTT broker answers at {address.host}:{address.port}: {error}") from None
+        raise Transient(f"no MQTT broker answers at {address.host}:{address.port}: {address.said_of(error)}") from None
 
 
 class Listener:

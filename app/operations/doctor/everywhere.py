@@ -15,6 +15,7 @@ from app.operations.doctor.report import Check, CheckResult, age, fail, ok, warn
 from app.settings.secret_files import files_named, read_secret, read_secret_if_named, receiver_files
 from app.settings.settings import Settings
 from app.wiring.console import first_password_file
+from app.wiring.ingest import broker_tls
 from app.wiring.private_stores import open_paths, private_paths
 from app.wiring.receivers import receivers_of
 from app.wiring.results import open_results
@@ -77,7 +78,7 @@ def secrets(settings: Settings) -> Iterator[CheckResult]:
     for key, path in named.items():
         read_secret(path, key)
         mode = path.stat().st_mode & 0o077
-        if mode & 0o006 and not key.endswith("ca_file"):
+        if mode & 0o006 and not key.endswith(("ca_file", "cert_file")):
             yield warn("secrets", f"{key} may be read by everybody", f"chmod o-rwx {path}")
     yield ok("secrets", f"{len(named)} files named and readable")
 
@@ -105,7 +106,7 @@ def mqtt(settings: Settings) -> Iterator[CheckResult]:
     """Check that the broker takes us, and keeps what comes while ingest is away."""
     shown = str(settings.mqtt.url)
     password = read_secret_if_named(settings.mqtt.password_file, "mqtt.password_file")
-    kept = kept_while_away(broker_address(settings.mqtt.url, password, settings.mqtt.ca_file))
+    kept = kept_while_away(broker_address(settings.mqtt.url, password, broker_tls(settings)))
     if kept < MESSAGES:
         yield fail(
             "mqtt",

@@ -22,6 +22,7 @@ from streams.checkpoints.driver_alarms import DriverAlarm
 from streams.checkpoints.findings_topic import PartitionAlarm, encode_findings_record
 from streams.checkpoints.kafka import KafkaCheckpointStore
 from streams.kafka import KafkaCluster, KafkaSender
+from streams.kafka_security import KafkaSecurity
 from streams.log.kafka.kafka_log import KafkaLogReader
 from streams.runtime.decision_times import DecisionTimes
 from streams.runtime.faust_app import FaustReader, ReaderSettings
@@ -51,6 +52,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     names: TopicNames
     partitions: int
     accept_cut: bool = False
+    security: KafkaSecurity = KafkaSecurity()
 
 
 class DriverFactory:
@@ -133,7 +135,7 @@ class WorkerProcess:
         self._settings = settings
         self._report_to = report_to
         self._registry = registry or CollectorRegistry()
-        self._cluster = KafkaCluster(settings.url, client_id=f"linli-streams-{os.getpid()}")
+        self._cluster = KafkaCluster(settings.url, f"linli-streams-{os.getpid()}", settings.security)
         self._ended = threading.Event()
         self._seen: dict[int, PartitionProgress] = {}
         self._waits_for = ""
@@ -173,7 +175,12 @@ class WorkerProcess:
     async def _live(self, partitions: DriverFactory, stop: asyncio.Event) -> None:
         names = self._settings.names
         worker = PartitionWorker(partitions.driver, on_alarm=partitions.alarm)
-        settings = ReaderSettings(servers=tuple(self._cluster.servers), topic=names.log, group=f"{names.prefix}streams")
+        settings = ReaderSettings(
+            servers=tuple(self._cluster.servers),
+            topic=names.log,
+            group=f"{names.prefix}streams",
+            security=self._settings.security,
+        )
         reader = FaustReader(settings, worker)
         self._partitions, self._worker, self._reader, self._waits_for = partitions, worker, reader, ""
         self._registry.register(WorkerMetrics(worker.owned, lambda: self._seen, wall_ms))
