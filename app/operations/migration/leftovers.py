@@ -66,7 +66,7 @@ def make_sessions(district: Settings, shards: int) -> None:
         inventory.close()
     for index in range(shards):
         wired = shard_settings(district, index, shards, partitions=district.kafka.partitions, log_id="")
-        address = broker_address(wired.mqtt_url, wired.password, wired.ca_file)
+        address = broker_address(wired.mqtt_url, wired.password, wired.tls)
         with listening(address, wired.client_id, ShardAssignment(wired).filters(sites), protocol_of(address)):
             pass  # the broker has its subscriptions now, and keeps the session
 
@@ -102,7 +102,8 @@ def own_broker(machine: Settings) -> Iterator[Settings | None]:
         return
     broker = start_broker(folder, 0, "mosquitto")
     try:
-        mqtt = msgspec.structs.replace(machine.mqtt, url=SecretUrl(broker.url), password_file=None, ca_file=None)
+        secrets = dict.fromkeys(("password_file", "ca_file", "cert_file", "key_file"))
+        mqtt = msgspec.structs.replace(machine.mqtt, url=SecretUrl(broker.url), **secrets)
         yield msgspec.structs.replace(machine, mqtt=mqtt)
     finally:
         broker.stop()
@@ -123,4 +124,4 @@ def _is_of_a_shard(machine: Settings, district: Settings, shards: int) -> bool:
 
 def _address(settings: Settings) -> BrokerAddress:
     wired = shard_settings(settings, log_id="")
-    return broker_address(wired.mqtt_url, wired.password, wired.ca_file)
+    return broker_address(wired.mqtt_url, wired.password, wired.tls)
