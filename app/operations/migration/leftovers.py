@@ -102,7 +102,8 @@ def own_broker(machine: Settings) -> Iterator[Settings | None]:
         return
     broker = start_broker(folder, 0, "mosquitto")
     try:
-        mqtt = msgspec.structs.replace(machine.mqtt, url=SecretUrl(broker.url), password_file=None, ca_file=None)
+        secrets = dict.fromkeys(("password_file", "ca_file", "cert_file", "key_file"))
+        mqtt = msgspec.structs.replace(machine.mqtt, url=SecretUrl(broker.url), **secrets)
         yield msgspec.structs.replace(machine, mqtt=mqtt)
     finally:
         broker.stop()

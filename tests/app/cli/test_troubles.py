@@ -109,6 +109,8 @@ COMMANDS = {
     "users password": Row(1, 2, 1),
     "users remove": Row(1, 2, 1),
     "migrate": Row(2, KAFKA, NOT_YET),
+    "backup": Row(1, 2, 2),
+    "restore": Row(2, 2, 2),
     "doctor": Row(1, 1, 1),
     "services": Row(1, 0, 0),
     "docs": Row(0, NO_DATABASE, NO_DATABASE),
