@@ -110,8 +110,3 @@ def test_a_paused_broker_is_no_end_of_the_log(broker: RunningKafka) -> None:
         finally:
             broker.resume()
         assert reader.read(1, 10) == []
-
-
-def _read_on(reader: KafkaLogReader) -> None:
-    while True:  # an answer that was under way may come first
-        assert reader.read(1, 10) == []
