@@ -86,31 +86,31 @@ def _district(counts: ProcessCounts) -> list[Service]:
         )
         for n in range(counts.incidents)
     ]
-    single = [
-        Service(
-            "linli-console",
-            "page and API, evidence uploads of boxes",
-            ("console", "run"),
-            _STORES | {"console"},
-            _FILES | {"evidence"},
-        ),
-        Service(
-            "linli-results",
-            "findings, incidents and measurements to the results database",
-            ("results", "run"),
-            _STORES | {"results"},
-            _FILES | {"results"},
-        ),
-        Service(
-            "linli-archive",
-            "the log's days as encrypted segments, retention, erasure",
-            ("archive", "run"),
-            _STORES | {"archive", "erasure"},
-            _FILES | {"archive", "evidence"},
-        ),
-    ]
-    return [*shards, *workers, *incidents, *single]
+    return [*shards, *workers, *incidents, *_SINGLE]
 
 
 _STREAMS = ("streams", "run")
 _FILES = frozenset({"incidents", "inventory"})
+_SINGLE = (
+    Service(
+        "linli-console",
+        "page and API, evidence uploads of boxes",
+        ("console", "run"),
+        _STORES | {"console"},
+        _FILES | {"evidence"},
+    ),
+    Service(
+        "linli-results",
+        "findings, incidents and measurements to the results database",
+        ("results", "run"),
+        _STORES | {"results"},
+        _FILES | {"results"},
+    ),
+    Service(
+        "linli-archive",
+        "the log's days as encrypted segments, retention, erasure",
+        ("archive", "run"),
+        _STORES | {"archive", "erasure"},
+        _FILES | {"archive", "evidence"},
+    ),
+)

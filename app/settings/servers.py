@@ -22,7 +22,7 @@ from app.settings.kinds import (
     url,
     whole,
 )
-from streams.kafka_security import SaslMechanism
+from streams.broker_security import SaslMechanism
 
 ONLY_SHARD = "linli-ingest-0"
 """The session at the broker of the only shard of ingest, unless ``mqtt.client_id`` names another."""

@@ -9,7 +9,7 @@ from app.settings.settings import Settings
 from contracts.errors import ConfigurationError
 from contracts.extras import not_installed
 from contracts.secrets import Secret
-from streams.kafka_security import KafkaSecurity
+from streams.broker_security import KafkaSecurity
 from streams.topics import TopicNames, TopicSpec, topic_specs
 from system.tls import TlsFiles
 

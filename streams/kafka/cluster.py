@@ -18,10 +18,10 @@ from kafka.structs import OffsetAndMetadata  # type: ignore[import-untyped]
 
 from contracts.errors import ConfigurationError, LinliError, LogBroken, Permanent, Transient
 from contracts.secret_urls import shown_url
+from streams.broker_security import KafkaSecurity
 from streams.kafka.follower import KafkaFollower
 from streams.kafka.sender import KafkaSender
 from streams.kafka.tails import KafkaTail, KafkaTails
-from streams.kafka_security import KafkaSecurity
 from streams.topics import TopicSpec, TopicState
 
 DEFAULT_PORT = 9092

@@ -17,7 +17,7 @@ import faust
 import msgspec
 from faust.auth import SASLCredentials, SSLCredentials
 
-from streams.kafka_security import KafkaSecurity
+from streams.broker_security import KafkaSecurity
 
 SESSION_S = 7.0  # the default, 60 s, would be the time that a killed worker's partitions stand still
 HEARTBEAT_S = 2.0  # also how soon the others hear of it

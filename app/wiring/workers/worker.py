@@ -19,11 +19,11 @@ from prometheus_client import CollectorRegistry
 from app.wiring.engine import engine_of
 from contracts.erasure import UNKEYED, ReferenceKey
 from contracts.errors import ConfigurationError, LinliError, LogBroken, Transient
+from streams.broker_security import KafkaSecurity
 from streams.checkpoints.driver_alarms import DriverAlarm
 from streams.checkpoints.findings_topic import PartitionAlarm, encode_findings_record
 from streams.checkpoints.kafka import KafkaCheckpointStore
 from streams.kafka import KafkaCluster, KafkaSender
-from streams.kafka_security import KafkaSecurity
 from streams.log.kafka.kafka_log import KafkaLogReader
 from streams.runtime.decision_times import DecisionTimes
 from streams.runtime.faust_app import FaustReader, ReaderSettings

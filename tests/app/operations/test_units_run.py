@@ -142,7 +142,7 @@ def test_a_process_reads_its_own_secrets_and_opens_no_others(
         assert (code, "PermissionError" in said) == (1, True), said
 
 
-def test_the_archive_runs_and_writes_segments_and_keys_under_its_unit_and_no_other_does(units: Units) -> None:
+def test_the_archive_runs_and_writes_its_keys_under_its_unit_and_no_other_does(units: Units) -> None:
     process = units.start("linli-archive", linli_arguments(*units.arguments["linli-archive"]))
     assert process.stdout is not None
     said, end_s = "", time.monotonic() + PATIENCE_S

@@ -18,7 +18,7 @@ from contracts.errors import ConfigurationError
 from contracts.events import Origin
 from contracts.findings import Severity
 from delivery.receivers.webhook.settings import WebhookSettings as ReceivedWebhook
-from streams.kafka_security import SaslMechanism
+from streams.broker_security import SaslMechanism
 
 OTHERS: dict[str, tuple[str, Any]] = {
     "mqtt.url": ("mqtts://broker:8883", "mqtts://broker:8883"),

@@ -11,8 +11,8 @@ import pytest
 
 from contracts.errors import ConfigurationError, Transient
 from contracts.secrets import Secret
+from streams.broker_security import KafkaSecurity, SaslMechanism
 from streams.kafka import KafkaCluster
-from streams.kafka_security import KafkaSecurity, SaslMechanism
 from streams.runtime.faust_app import FaustReader, ReaderSettings
 from streams.topics import TopicSpec
 from system.tls import TlsFiles
