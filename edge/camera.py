@@ -20,6 +20,7 @@ from contracts.errors import ConfigurationError
 from contracts.names import is_id
 from detectors.vision.geometry.facade import FacadeGeometry
 from detectors.vision.geometry.shapes import Line, Mask, Zone, check_line, check_mask, check_zone
+from edge.capture.picture_source import DecoderName, StreamSettings, Transport
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     at its own speed (``realtime``) and again from the start (``loop``). ``simulated``: the picture is generated, its
     events say so and never reach grid or police. ``model`` is the path of a manifest. ``detect_per_s`` is how often
     the detector looks. ``upload_passages``: evidence of passages is uploaded unasked, as that of falls and e-bikes
-    always is; otherwise it stays on the box.
+    always is; otherwise it stays on the box. ``stream``: how a stream is opened and decoded.
     """
 
     id: str
@@ -57,6 +58,7 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     line: tuple[Line, ...] = ()
     mask: tuple[Mask, ...] = ()
     facade: FacadeGeometry = FacadeGeometry()
+    stream: StreamSettings = StreamSettings()
 
     @property
     def place(self) -> str:
@@ -101,6 +103,8 @@ def check_camera(camera: CameraConfig, where: str) -> list[str]:
         wrong.append(f"{where}: passages needs at least one [[camera.line]]")
     if not 0.2 <= camera.detect_per_s <= 30:
         wrong.append(f"{where}: detect_per_s = {camera.detect_per_s}: expected 0.2–30")
+    if camera.stream.decoder is DecoderName.OPENCV and camera.stream.transport is Transport.UDP:
+        wrong.append(f'{where}: transport = "udp" needs decoder = "pyav"; OpenCV reads streams over tcp')
     if not 0 < camera.min_score < 1:
         wrong.append(f"{where}: min_score = {camera.min_score}: expected between 0 and 1")
     wrong += [w for zone in camera.zone for w in check_zone(zone, where)]

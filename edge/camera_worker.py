@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -20,7 +21,7 @@ from edge.supervise import SupervisedThread
 from edge.uplink.events import CameraIdentity, EvidencePolicy, report
 
 POLL_S = 0.2
-ALIVE_MS = 10_000  # a camera that gave no picture for so long is not reported as living
+ALIVE_S = 10.0  # a camera that gave no picture for so long is not reported as living
 
 
 class CameraWorker:
@@ -44,7 +45,14 @@ class CameraWorker:
         every_frame = AnalyserName.HIGH_ALTITUDE_THROW in camera.analysers
         self._queue = FrameQueue(EVERY_FRAME_QUEUE if every_frame else 1)
         ring = FrameRing()
-        self._capture = Capture(camera.source, self._queue, realtime=camera.realtime, loop=camera.loop, now_ms=now_ms)
+        self._capture = Capture(
+            camera.source,
+            self._queue,
+            realtime=camera.realtime,
+            loop=camera.loop,
+            now_ms=now_ms,
+            stream=camera.stream,
+        )
         policy = EvidencePolicy(upload_passages=camera.upload_passages)
         self._recorder = Recorder(identity, ring=ring, disk=disk, spool=spool, policy=policy)
         self._make_analysers, self._masks, self._ring = make_analysers, camera.mask, ring
@@ -67,7 +75,7 @@ class CameraWorker:
 
     def report(self, now_ms: int) -> DeviceReported | None:
         """Hand a report on this camera to its recorder; None, and silence, when there is no picture."""
-        if now_ms - self._capture.gauges.last_frame_ms > ALIVE_MS:
+        if time.monotonic() - self._capture.gauges.last_frame_s > ALIVE_S:
             return None
         event = report(self._identity, now_ms, healthy=True, gauges=self._gauges(now_ms))
         self._recorder.submit(event)

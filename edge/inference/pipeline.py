@@ -4,56 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
 import numpy as np
 
+from contracts.errors import LinliError
+from detectors.vision.falling.falling_analyser import FallingObject
 from detectors.vision.geometry.shapes import Mask
-from detectors.vision.observations import Observation
+from detectors.vision.observations import LinePassed, ObjectInZone, Observation
 from edge.capture.capture import Frame
 from edge.capture.ring import FrameRing
 from edge.evidence.redact import redacted
 from edge.inference.analysers import AnalyserSet
 
-STEP_BACK_MS = 2_000  # a clock set back further begins everything anew
-LONGEST_STEP_MS = 1_000
-SLEW = 0.2
 _NOBODY = np.zeros((0, 4), np.float32)
-
-
-class PictureTime:
-    """The time that analysers see: never still, never back, and as fast as pictures come.
-
-    After a clock was set back a little, it goes on at four fifths of its speed until the clock has caught up. Standing
-    still instead would blind whoever looks five times a second.
-    """
-
-    def __init__(self) -> None:
-        self.at_ms = 0
-        self._clock_ms, self._step_ms = 0, 1
-
-    def next(self, clock_ms: int) -> int:
-        """Return the time of the next picture, which the clock says was at ``clock_ms``.
-
-        >>> time = PictureTime()
-        >>> [time.next(at_ms) for at_ms in (1_000, 1_100, 600, 700, 800)]
-        [1000, 1100, 1180, 1260, 1340]
-        """
-        passed_ms = clock_ms - self._clock_ms
-        self._clock_ms = clock_ms
-        if passed_ms > 0:
-            self._step_ms = min(passed_ms, LONGEST_STEP_MS)
-        step_ms = passed_ms if passed_ms > 0 else self._step_ms if passed_ms < 0 else 1
-        ahead_ms = self.at_ms + step_ms - clock_ms
-        if ahead_ms > 0:
-            step_ms = max(step_ms - min(ahead_ms, int(step_ms * SLEW)), 1)
-        self.at_ms = max(self.at_ms + step_ms, clock_ms)
-        return self.at_ms
 
 
 class Pipeline:
     """Frame in, observations out; the ring fills by the way.
 
     Args:
-        make_watch: fresh analysers, given the number of their first track; called again when time steps back.
+        make_analysers: fresh ones, given the number of their first track; again when a source begins its timeline anew.
         masks: what is never shown.
         ring: where redacted pictures go.
     """
@@ -61,20 +31,37 @@ class Pipeline:
     def __init__(self, make_analysers: Callable[[int], AnalyserSet], masks: Sequence[Mask], ring: FrameRing) -> None:
         self._make_analysers, self._masks, self._ring = make_analysers, masks, ring
         self._analysers: AnalyserSet | None = None
-        self._time = PictureTime()
+        self._at_ms = self._shift_ms = 0
 
     def process(self, frame: Frame) -> list[Observation]:
-        """Return the observations that this frame completes, in order of time."""
-        if self._analysers is None or frame.at_ms < self._time.at_ms - STEP_BACK_MS:
-            self._analysers, self._time = self._make_analysers(frame.at_ms), PictureTime()
-        at_ms = self._time.next(frame.at_ms)
-        seen = [one for analyser in self._analysers.analysers for one in analyser.process(frame.image, at_ms)]
-        if self._ring.wants(at_ms):
-            self._keep(frame, self._analysers, at_ms)
-        return sorted(seen, key=lambda observation: observation.at_ms)
+        """Return the observations that this frame completes, in order of time, at their dates.
+
+        Analysers see the timeline of the source: a wall clock that is set moves dates, and no interval.
+        """
+        if self._analysers is None or frame.at_ms < self._at_ms:
+            self._analysers, self._shift_ms = self._make_analysers(frame.at_ms), frame.shift_ms
+        self._at_ms, date_ms = frame.at_ms, frame.at_ms + frame.shift_ms
+        seen = [one for analyser in self._analysers.analysers for one in analyser.process(frame.image, frame.at_ms)]
+        if frame.shift_ms != self._shift_ms:
+            self._ring.move(frame.shift_ms - self._shift_ms)
+            self._shift_ms = frame.shift_ms
+        if self._ring.wants(date_ms):
+            self._keep(frame, self._analysers, date_ms)
+        return sorted((dated(one, frame.shift_ms) for one in seen), key=lambda observation: observation.at_ms)
 
     def _keep(self, frame: Frame, analysers: AnalyserSet, at_ms: int) -> None:
         people = analysers.following.people_xyxy() if analysers.following else _NOBODY
         vehicles = analysers.following.vehicles_xyxy() if analysers.following else _NOBODY
         plain = not self._masks and not len(people)
         self._ring.add(frame.image if plain else redacted(frame.image, self._masks, people, vehicles), at_ms)
+
+
+def dated(seen: Observation, shift_ms: int) -> Observation:
+    """Return an observation of a source's timeline at its date."""
+    replace = msgspec.structs.replace
+    if isinstance(seen, FallingObject):
+        path = tuple(replace(one, at_ms=one.at_ms + shift_ms) for one in seen.path)
+        return replace(seen, at_ms=seen.at_ms + shift_ms, started_ms=seen.started_ms + shift_ms, path=path)
+    if isinstance(seen, ObjectInZone | LinePassed):
+        return replace(seen, at_ms=seen.at_ms + shift_ms)
+    raise LinliError(f"no date for an observation of type {type(seen).__name__}")
