@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from contracts.errors import ConfigurationError
+from contracts.events import CameraImpairment
 from contracts.names import is_id
 from detectors.vision.geometry.facade import FacadeGeometry
 from detectors.vision.geometry.shapes import Line, Mask, Zone, check_line, check_mask, check_zone
@@ -41,6 +42,7 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     events say so and never reach grid or police. ``model`` is the path of a manifest. ``detect_per_s`` is how often
     the detector looks. ``upload_passages``: evidence of passages is uploaded unasked, as that of falls and e-bikes
     always is; otherwise it stays on the box. ``stream``: how a stream is opened and decoded.
+    ``ignore_health``: what its health is not judged by, as ``moved`` of a camera that pans.
     """
 
     id: str
@@ -59,6 +61,7 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     mask: tuple[Mask, ...] = ()
     facade: FacadeGeometry = FacadeGeometry()
     stream: StreamSettings = StreamSettings()
+    ignore_health: tuple[CameraImpairment, ...] = ()
 
     @property
     def place(self) -> str:

@@ -150,6 +150,8 @@ class CaptureGauges(msgspec.Struct):
 class Capture:
     """One camera's capture: ``run(stop)`` is the body of its thread and returns when stopped or a file has ended.
 
+    ``newest`` is the picture that came last, for whoever only looks now and then.
+
     Args:
         source: ``rtsp://…`` or a path.
         realtime: play a file at its own speed (streams always do); else as fast as its frames are taken, none dropped.
@@ -173,6 +175,7 @@ class Capture:
         self._source, self._queue, self._opens = source, queue, opens
         self._realtime, self._loop, self._now_ms = realtime, loop, now_ms
         self._settings = stream or StreamSettings()
+        self.newest: Frame | None = None
         self._clock: LiveClock | None = None
         self._played_ms = 0  # where the timeline of a file has come to
         self._behind_s: float | None = None
@@ -226,7 +229,8 @@ class Capture:
                 raise Transient("the stream ended")
             taken = self._clock.taken(_arrival(picture, self._now_ms()))
             self._count(picture, began_s, taken.lag_ms)
-            self._queue.put(Frame(picture.image, taken.at_ms, taken.shift_ms))
+            self.newest = Frame(picture.image, taken.at_ms, taken.shift_ms)
+            self._queue.put(self.newest)
             if self._falls_behind(picture, taken):
                 self.gauges.drops_to_live += 1
                 _log.warning("behind, dropped to live", source=redact_url(self._source), lag_ms=taken.lag_ms)
@@ -259,7 +263,8 @@ class Capture:
                     due_s = play.not_before_s(time.monotonic() - MAX_LAG_S)
                 stop.wait(max(0.0, due_s - time.monotonic()))
             self._played_ms = play.at_ms + round(source.period_ms)
-            self._deliver(Frame(picture.image, play.at_ms, play.shift_ms(self._now_ms())), stop)
+            self.newest = Frame(picture.image, play.at_ms, play.shift_ms(self._now_ms()))
+            self._deliver(self.newest, stop)
         self._end_of_file(source, count, stopped=stop.is_set())
 
     def _end_of_file(self, source: PictureSource, count: int, *, stopped: bool) -> None:
