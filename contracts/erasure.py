@@ -126,6 +126,18 @@ class Eraser:
             return text
         return _TOKEN.sub(lambda found: self._word(site, site_id, found[0], at_ms), text)
 
+    def words(self, site_id: str, value: Any) -> Any:
+        """Return a value of lists and dictionaries with a tombstone for each of the references, in any text of it."""
+        match value:
+            case str():
+                return self.text(site_id, value, 0)
+            case dict():
+                return {self.words(site_id, key): self.words(site_id, each) for key, each in value.items()}
+            case list() | tuple():
+                return [self.words(site_id, each) for each in value]
+            case _:
+                return value
+
     def covers(self, site_id: str, kind: ReferenceKind, ref: str, at_ms: int) -> bool:
         """Return whether ``ref`` is erased from what was received at ``at_ms``."""
         site = self._before.get(site_id)

@@ -20,6 +20,7 @@ from contracts.errors import ConfigurationError
 from contracts.events import CameraImpairment
 from contracts.names import is_id
 from detectors.vision.geometry.facade import FacadeGeometry
+from detectors.vision.geometry.perspective import check_facade
 from detectors.vision.geometry.shapes import Line, Mask, Zone, check_line, check_mask, check_zone
 from edge.capture.picture_source import DecoderName, StreamSettings, Transport
 
@@ -34,15 +35,24 @@ class AnalyserName(enum.StrEnum):
     PASSAGES = "passages"
 
 
+LEAST_LOOKS_PER_S = {AnalyserName.OBJECT_ZONES: 1.0, AnalyserName.PASSAGES: 2.5}
+"""How often a detector must look: less, and a vehicle that is pushed by, or somebody who walks across the picture, has
+moved further between two looks than the tracker can follow. Measured: tests/edge/inference/test_sight.py.
+"""
+LEAST_FALL_PICTURES_PER_S = 8.0
+"""How many pictures a second show a fall: at five none is found, at six all are when nothing else is in the way."""
+MOST_LOOKS_PER_S = 30
+
+
 class CameraConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One ``[[camera]]``.
 
     ``source`` is ``rtsp://…`` or a video file; ``analyze`` takes its video from the command line instead. A file plays
     at its own speed (``realtime``) and again from the start (``loop``). ``simulated``: the picture is generated, its
     events say so and never reach grid or police. ``model`` is the path of a manifest. ``detect_per_s`` is how often
-    the detector looks. ``upload_passages``: evidence of passages is uploaded unasked, as that of falls and e-bikes
-    always is; otherwise it stays on the box. ``stream``: how a stream is opened and decoded.
-    ``ignore_health``: what its health is not judged by, as ``moved`` of a camera that pans.
+    the detector looks: at least once a second, for passages 2.5 times. ``upload_passages``: evidence of passages is
+    uploaded unasked, as that of falls and e-bikes always is; otherwise it stays on the box. ``stream``: how a stream
+    is opened and decoded. ``ignore_health``: what its health is not judged by, as ``moved`` of a camera that pans.
     """
 
     id: str
@@ -104,8 +114,7 @@ def check_camera(camera: CameraConfig, where: str) -> list[str]:
         wrong.append(f"{where}: object_zones needs at least one [[camera.zone]]")
     if AnalyserName.PASSAGES in camera.analysers and not camera.line:
         wrong.append(f"{where}: passages needs at least one [[camera.line]]")
-    if not 0.2 <= camera.detect_per_s <= 30:
-        wrong.append(f"{where}: detect_per_s = {camera.detect_per_s}: expected 0.2–30")
+    wrong += [*_check_looks(camera, where), *check_facade(camera.facade, where)]
     if camera.stream.decoder is DecoderName.OPENCV and camera.stream.transport is Transport.UDP:
         wrong.append(f'{where}: transport = "udp" needs decoder = "pyav"; OpenCV reads streams over tcp')
     if not 0 < camera.min_score < 1:
@@ -113,6 +122,18 @@ def check_camera(camera: CameraConfig, where: str) -> list[str]:
     wrong += [w for zone in camera.zone for w in check_zone(zone, where)]
     wrong += [w for line in camera.line for w in check_line(line, where)]
     return wrong + [w for mask in camera.mask for w in check_mask(mask, where)]
+
+
+def _check_looks(camera: CameraConfig, where: str) -> list[str]:
+    """Return whether the detector looks often enough for every analyser that rests on it."""
+    least = max((LEAST_LOOKS_PER_S[name] for name in camera.analysers if name in LEAST_LOOKS_PER_S), default=0.2)
+    if least <= camera.detect_per_s <= MOST_LOOKS_PER_S:
+        return []
+    who = ", ".join(name for name in camera.analysers if name in LEAST_LOOKS_PER_S) or "a camera"
+    return [
+        f"{where}: detect_per_s = {camera.detect_per_s}: {who} needs {least:g}–{MOST_LOOKS_PER_S}, "
+        "less often nothing that moves is followed"
+    ]
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:

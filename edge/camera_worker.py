@@ -19,6 +19,7 @@ from edge.evidence.evidence_store import EvidenceDisk
 from edge.evidence.recorder import Recorder
 from edge.inference.analysers import AnalyserSet
 from edge.inference.pipeline import Pipeline
+from edge.inference.sight import Sight
 from edge.spool.spool import Spool
 from edge.supervise import SupervisedThread
 from edge.uplink.events import CameraIdentity, EvidencePolicy, report
@@ -65,6 +66,8 @@ class CameraWorker:
         self._health = CameraHealth(time.monotonic(), frozenset(camera.ignore_health))
         self._pictures, self._looked_at = PictureHealth(), 0
         self.impaired_by: tuple[CameraImpairment, ...] = ()
+        self._looks, self._sight, self._blind = 0, Sight(camera), tuple[str, ...]()
+        self._misfits: tuple[str, ...] = ()
         bodies = (
             ("capture", self._capture.run),
             ("judge", self._judge),
@@ -93,7 +96,7 @@ class CameraWorker:
         event = report(
             self._identity,
             now_ms,
-            healthy=not self.impaired_by,
+            healthy=not self._is_blind() and not self.impaired_by,
             gauges=self._gauges(),
             impaired_by=self.impaired_by[0] if self.impaired_by else None,
         )
@@ -134,6 +137,19 @@ class CameraWorker:
             self._pictures.forget()
         return reasons
 
+    def _is_blind(self) -> bool:
+        """Return whether it does not see all that it is for: too little is judged, or its calibration does not fit.
+
+        The log says when that changes.
+        """
+        blind = self._sight.judge(time.monotonic_ns() // 1_000_000, pictures=self._judged, looks=self._looks)
+        blind += self._misfits
+        if bool(blind) != bool(self._blind):
+            say = _log.warning if blind else _log.info
+            say("camera cannot see" if blind else "camera sees again", camera=self._identity.camera_id, why=blind)
+        self._blind = blind
+        return bool(blind)
+
     def _gauges(self) -> dict[str, float]:
         frames, now_s = self._capture.gauges.frames, time.monotonic()
         frames_per_s = (frames - self._reported_frames) / max(now_s - self._reported_s, 1.0)
@@ -146,6 +162,7 @@ class CameraWorker:
             "frames_judged": float(self._judged),
             "lag_ms": float(self._capture.gauges.lag_ms),
             "drops_to_live": float(self._capture.gauges.drops_to_live),
+            "looks": float(self._looks),
             "reconnects": float(self._capture.gauges.reconnects),
             "failures": float(sum(worker.failures for worker in self._workers)),
             **recorded,
@@ -162,3 +179,5 @@ class CameraWorker:
             for observation in pipeline.process(frame):
                 self._recorder.submit(observation)
             self._judged += 1
+            self._looks += pipeline.looked
+            self._misfits = pipeline.misfits()

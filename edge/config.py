@@ -40,6 +40,7 @@ from edge.camera import CameraConfig, check_camera, convert, read_toml
 from edge.capture.address import check_address, is_stream, redact_url
 from edge.evidence.evidence_store import DEFAULT_QUOTA_MB, MAX_AGE_HOURS
 from edge.inference.manifest import load_manifest, refuse_demo_model
+from edge.inference.sight import refuse_blind_model
 from edge.spool.spool import DEFAULT_MAX_ROWS
 from edge.spool.spool import MAX_AGE_HOURS as SPOOL_AGE_HOURS
 from edge.uplink.mqtt import BrokerConfig, broker_address
@@ -152,7 +153,8 @@ def _check_camera(camera: CameraConfig) -> list[str]:
         wrong.append(f"{where}: model is missing; {', '.join(camera.analysers)} need the manifest of a detector")
     elif camera.needs_detector:
         wrong += _sentence(lambda: refuse_demo_model(load_manifest(Path(camera.model)), camera))
-    return wrong
+        wrong += _sentence(lambda: refuse_blind_model(load_manifest(Path(camera.model)), camera))
+    return list(dict.fromkeys(wrong))  # a manifest that cannot be read is said once
 
 
 def _sentence(check: Callable[[], object]) -> list[str]:

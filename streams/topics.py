@@ -60,6 +60,10 @@ class TopicSpec(msgspec.Struct, frozen=True):
     config: Mapping[str, str]
 
 
+_CLOCK = {"message.timestamp.type": "LogAppendTime"}
+"""A writer whose clock is an hour ahead would be refused, and what one of 1970 wrote would be too old to keep."""
+
+
 def topic_specs(
     names: TopicNames, *, partitions: int, replication: int, retention_hours: int, retention_bytes: int
 ) -> list[TopicSpec]:
@@ -73,9 +77,9 @@ def topic_specs(
         retention_bytes: most bytes of the log in each partition; -1 for no such bound.
     """
     kept = {"cleanup.policy": "delete", "retention.ms": str(retention_hours * HOUR_MS)}
-    safe = {"min.insync.replicas": str(max(1, replication - 1)), "unclean.leader.election.enable": "false"}
+    safe = {"min.insync.replicas": str(max(1, replication - 1)), "unclean.leader.election.enable": "false"} | _CLOCK
     kept["segment.ms"] = str(SEGMENT_MS)
-    log = {**safe, **kept, "retention.bytes": str(retention_bytes), "message.timestamp.type": "CreateTime"}
+    log = {**safe, **kept, "retention.bytes": str(retention_bytes)}
     findings = {**safe, **kept, "retention.bytes": "-1"}
     snapshots = {
         **safe,

@@ -28,7 +28,7 @@ def command() -> None:
 @click.option(
     "--config", required=True, type=click.Path(path_type=Path), help="the box: [box], [mqtt], [console], [[camera]]"
 )
-@click.option("--check", is_flag=True, help="only check the configuration, its secrets and models; writes nothing")
+@click.option("--check", is_flag=True, help="only check the configuration, secrets, models and streams; writes nothing")
 def run(config: Path, *, check: bool) -> None:
     """Run a box until it is stopped (Ctrl-C or SIGTERM). Killed at any moment it loses nothing it had spooled."""
     from edge.check import check_box
@@ -38,7 +38,8 @@ def run(config: Path, *, check: bool) -> None:
     _log_to_stderr()
     box = load_config(config)
     if check:
-        check_box(box)
+        for note in check_box(box):
+            click.echo(note, err=True)
         click.echo(f"{config}: {len(box.camera)} cameras, models and tokens are usable", err=True)
         return
     with FolderLock(Path(box.box.data), "[box] data"):

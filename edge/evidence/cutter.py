@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import cv2
 import msgspec
+import numpy as np
 
 from detectors.vision.detection.detections import Image
+from detectors.vision.geometry.picture_size import size_of
 from edge.capture.ring import FrameRing, Snapshot, decode_jpeg
 from edge.capture.video import CLIP_MIME, encode_clip
 
@@ -59,5 +62,10 @@ def thinned(frames: list[Snapshot], until_ms: int) -> list[Snapshot]:
 
 
 def _decoded(frames: list[Snapshot], *, half: bool) -> Iterator[tuple[int, Image]]:
+    """Yield (ms since the first, picture), all of the size of the last: a stream may change its size meanwhile."""
+    size = size_of(decode_jpeg(frames[-1].jpeg, half=half))
     for frame in frames:
-        yield frame.at_ms - frames[0].at_ms, decode_jpeg(frame.jpeg, half=half)
+        image = decode_jpeg(frame.jpeg, half=half)
+        if size_of(image) != size:
+            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        yield frame.at_ms - frames[0].at_ms, image

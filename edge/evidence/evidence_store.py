@@ -27,6 +27,8 @@ from system.durable_files import sync_folder
 
 MAX_AGE_HOURS = 72
 DEFAULT_QUOTA_MB = 2_000
+KEY = "key"
+"""The file beside the evidence that opens it."""
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
 _log = structlog.get_logger("edge.evidence.evidence_store")
@@ -55,7 +57,7 @@ class EvidenceDisk:
 
     def _cipher(self) -> AESGCM:
         if self._sealer is None:
-            self._sealer = AESGCM(_load_key(self._folder / "key"))
+            self._sealer = AESGCM(_load_key(self._folder / KEY))
         return self._sealer
 
     def keep(self, cut: EvidenceCut) -> EvidenceRef:
@@ -88,7 +90,10 @@ class EvidenceDisk:
         except FileNotFoundError:
             raise Permanent(f"evidence {sha256[:12]}… is no longer on the box") from None
         except (InvalidTag, ValueError):
-            raise Permanent(f"evidence {sha256[:12]}… is damaged or of another key") from None
+            raise Permanent(
+                f"evidence {sha256[:12]}… is damaged or of another key: delete {self._path(sha256)}, or put back the "
+                f"{KEY} beside it that it was sealed with"
+            ) from None
         return data
 
     def sweep(self, now_ms: int) -> int:

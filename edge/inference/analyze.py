@@ -19,16 +19,20 @@ from detectors.vision.observations import Observation
 from edge.camera import CameraConfig, load_camera
 from edge.capture.capture import read_video
 from edge.capture.picture_source import VideoUnreadable
+from edge.capture.video import probe
 from edge.inference.analysers import AnalyserSet, build_analysers
 from edge.inference.manifest import LoadedModel, load_model, refuse_demo_model
 from edge.inference.onnx import OnnxDetector
+from edge.inference.sight import refuse_blind_model, stream_faults
 from edge.uplink.events import CameraIdentity, event_of
 
 SITE = "local"  # a recording belongs to no site
 
 
 def analyze_video(video: Path, camera_file: Path, *, as_json: bool, explain: bool) -> None:
-    """Print one line per observation on stdout (JSON, or for people on a terminal); rejected tracks on stderr.
+    """Print one line per observation on stdout (JSON, or for people on a terminal); on stderr what it cannot see.
+
+    With ``explain`` rejected tracks are on stderr, too.
 
     Raises:
         ConfigurationError: the camera file or its model is wrong.
@@ -38,6 +42,9 @@ def analyze_video(video: Path, camera_file: Path, *, as_json: bool, explain: boo
     camera = load_camera(camera_file)
     text = not as_json and sys.stdout.isatty()
     analyser_set = make_analysers(camera)
+    tags = probe(str(video))
+    for fault in stream_faults(camera, tags) if tags else ():
+        sys.stderr.write(f"{video}: {fault}\n")
     for event in events_of(video, camera, analyser_set, sys.stderr if explain else None):
         print_event(event, sys.stdout, text=text)
 
@@ -47,6 +54,7 @@ def make_analysers(camera: CameraConfig) -> AnalyserSet:
     model = load_model(Path(camera.model)) if camera.needs_detector and camera.model else None
     if model is not None:
         refuse_demo_model(model.manifest, camera)
+        refuse_blind_model(model.manifest, camera)
     return build_analysers(camera, model=model, make_detector=_onnx_detector)
 
 

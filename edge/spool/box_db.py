@@ -12,13 +12,14 @@ from urllib.parse import quote
 import structlog
 
 from system.private_files import make_file
+from system.sqlite_check import wrong_before_opening
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spool (id TEXT PRIMARY KEY, created_ms INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS lane (lane TEXT PRIMARY KEY, next_seq INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS row (
   n INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, life_safety INTEGER NOT NULL,
-  lane TEXT, seq INTEGER, body BLOB NOT NULL
+  lane TEXT, seq INTEGER, body BLOB NOT NULL, sum INTEGER -- null: of an earlier version
 ) STRICT;
 CREATE UNIQUE INDEX IF NOT EXISTS row_by_lane ON row (lane, seq) WHERE lane IS NOT NULL;
 CREATE INDEX IF NOT EXISTS row_unnumbered ON row (life_safety, at_ms) WHERE lane IS NULL;
@@ -160,6 +161,8 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA secure_delete=ON")  # what was dropped is not left in free pages
         connection.executescript(_SCHEMA)
+        if not any(column[1] == "sum" for column in connection.execute("PRAGMA table_info(row)")):
+            connection.execute("ALTER TABLE row ADD COLUMN sum INTEGER")
     except sqlite3.DatabaseError:
         connection.close()
         raise
@@ -180,12 +183,21 @@ def _check(path: Path) -> None:
 
     Read-only: whoever may write takes the log into a damaged file when it closes, and deletes it.
     """
+    try:
+        wrong = wrong_before_opening(path, _SCHEMA, whole=True) or _quick_check(path)
+    except OSError as error:
+        raise sqlite3.OperationalError(str(error)) from None
+    if wrong:
+        damage = sqlite3.DatabaseError(wrong)
+        damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damage
+
+
+def _quick_check(path: Path) -> str:
+    """Return what is wrong with a page of the file, empty when nothing is."""
     connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
     try:
         (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     finally:
         connection.close()
-    if said != "ok":
-        error = sqlite3.DatabaseError(said)
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise error
+    return "" if said == "ok" else str(said)

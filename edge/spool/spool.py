@@ -11,9 +11,11 @@ import contextlib
 import secrets
 import sqlite3
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
 
 import msgspec
+import structlog
 
 from contracts.events import (
     BacklogDrained,
@@ -37,6 +39,7 @@ _DROP_ROWS = 5_000  # of those too old, at a time
 _LOSS = f'"kind":"{RowsDropped.__struct_config__.tag}"'  # a declared loss is kept until it is told
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(DeviceEvent)
+_log = structlog.get_logger("edge.spool.spool")
 
 
 class NumberedRow(msgspec.Struct, frozen=True):
@@ -177,10 +180,21 @@ class Spool:
         """Return numbered rows of ``lane`` not yet acknowledged, beyond ``after_seq``, in order."""
         with self._db.reading() as connection:
             found = connection.execute(
-                "SELECT seq, at_ms, body FROM row WHERE lane = ? AND seq > ? ORDER BY seq LIMIT ?",
+                "SELECT seq, at_ms, body, sum, n FROM row WHERE lane = ? AND seq > ? ORDER BY seq LIMIT ?",
                 (lane.value, after_seq, limit),
             ).fetchall()
-        return [NumberedRow(*row) for row in found]
+        changed = [n for _, at_ms, body, kept, n in found if kept is not None and kept != row_sum(n, at_ms, body)]
+        if changed:
+            self._drop_changed(lane, changed)
+        return [NumberedRow(seq, at_ms, body) for seq, at_ms, body, _, n in found if n not in changed]
+
+    def _drop_changed(self, lane: Lane, rows: Sequence[int]) -> None:
+        """Drop rows that are not as they were written, and declare the loss: the disk changed them."""
+        with self._changing() as connection:
+            self._drop(connection, [(n, lane.value) for n in rows])
+        self.changes += 1
+        way_out = "they are declared as lost; check the disk, and restore the file or move it away when it goes on"
+        _log.error("rows are damaged", path="box.db", rows=len(rows), way_out=way_out)
 
     def first(self, lane: Lane) -> int:
         """Return the lowest number of ``lane`` still held; the next to be given when none is."""
@@ -237,7 +251,7 @@ class Spool:
         ).lastrowid
         event_id = f"{self._spool_id}-{n}"
         body = _ENCODER.encode(msgspec.structs.replace(event, event_id=event_id))
-        connection.execute("UPDATE row SET body = ? WHERE n = ?", (body, n))
+        connection.execute("UPDATE row SET body = ?, sum = ? WHERE n = ?", (body, row_sum(n, event.at_ms, body), n))
         self._count += 1
         return event_id
 
@@ -278,6 +292,11 @@ class Spool:
             from_ms=min(times),
             to_ms=max(times),
         )
+
+
+def row_sum(n: int | None, at_ms: int, body: bytes) -> int:
+    """Return the checksum of a row: a disk that changes a byte of it is found out before the row is sent."""
+    return zlib.crc32(body, zlib.crc32(f"{n} {at_ms}".encode()))
 
 
 def contiguous(rows: Sequence[tuple[str, int, int]]) -> list[list[tuple[str, int, int]]]:

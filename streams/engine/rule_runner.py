@@ -148,9 +148,17 @@ class RuleRunner:
             self.schedule(key, keyed, deadline_ms)
 
     def erase(self, site_id: str, eraser: Eraser) -> None:
-        """Forget the keys that name what was erased: an erasure covers all that came before it."""
+        """Forget the keys that name what was erased, and leave a tombstone for it in what other states remember.
+
+        An erasure covers all that came before it.
+        """
         for key in [key for key in self.states if eraser.text(site_id, key, 0) != key]:
             self._forget(key, self.states[key])
+        for keyed in self.states.values():
+            said = msgspec.msgpack.decode(_ENCODER.encode(keyed.state))
+            left = eraser.words(site_id, said)
+            if left != said:
+                keyed.state = msgspec.msgpack.decode(_ENCODER.encode(left), type=self.bound_rule.state_type)
 
     def postpone(self, key: str, keyed: KeyedState) -> None:
         """Queue ``keyed`` again: its entry came up, but its deadline has moved."""

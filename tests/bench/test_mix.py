@@ -79,9 +79,9 @@ def _lived(mix: Mix) -> tuple[list[AnyEvent], Counter[str]]:
             for line, number in due([stream], tick / 10, (tick + 1) / 10):
                 counts[line.speaker] += 1
                 payload = line.payload("r1", counts[line.speaker], now_ms, number)
-                outcome = pipeline.take(
-                    Arrival(line.topic.decode(), payload, line.qos, 1, line.retain, 1), None, now_ms, timely=True
-                )
+                # to whoever has subscribed a broker does not say that it keeps a message
+                arrival = Arrival(line.topic.decode(), payload, line.qos, 1, retain=False, connection=1)
+                outcome = pipeline.take(arrival, None, now_ms, timely=True)
                 assert isinstance(outcome, Accepted), outcome
                 events.append(outcome.event)
                 shares[stream.share] += 1

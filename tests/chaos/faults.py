@@ -29,13 +29,17 @@ class FaultKind(enum.StrEnum):
     INFLUX_KILLED = "influxdb killed"
     INCIDENTS_KILLED = "incidents killed"
     RESULTS_KILLED = "results killed"
+    CLOCK_MOVED = "the clock of ingest's machine elsewhere"
+    DISK_FULL = "the disk of ingest and results full"
+    POWER_CUT = "a power cut"
 
 
 DEAF = frozenset(
     {FaultKind.INGEST_KILLED, FaultKind.INGEST_PAUSED, FaultKind.INGEST_DOUBLED, FaultKind.MQTT_CUT}
     | {FaultKind.MQTT_PAUSED, FaultKind.MQTT_KILLED, FaultKind.KAFKA_KILLED, FaultKind.KAFKA_PAUSED}
+    | {FaultKind.CLOCK_MOVED, FaultKind.POWER_CUT}
 )
-"""While one of these lasts nobody listens to devices, or what they say is not written down."""
+"""While one of these lasts nobody listens to devices, what they say is not written down, or the time is not known."""
 
 
 class Fault(msgspec.Struct, frozen=True, order=True):
@@ -83,6 +87,8 @@ LISTENING = Lane(
         FaultKind.MQTT_PAUSED: Row(1, (3, 6)),
         FaultKind.KAFKA_KILLED: Row(1, (1, 2)),
         FaultKind.KAFKA_PAUSED: Row(1, (8, 12)),
+        FaultKind.CLOCK_MOVED: Row(1, (8, 10)),
+        FaultKind.POWER_CUT: Row(1, (2, 4)),
     },
 )
 """The way from devices to the log."""
@@ -93,6 +99,7 @@ STORES = Lane(
         FaultKind.INFLUX_KILLED: Row(1, (5, 10)),
         FaultKind.INCIDENTS_KILLED: Row(1, (0, 0)),
         FaultKind.RESULTS_KILLED: Row(1, (0, 0)),
+        FaultKind.DISK_FULL: Row(1, (4, 8)),
     },
 )
 """What findings become."""

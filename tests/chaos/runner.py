@@ -13,6 +13,7 @@ import msgspec
 
 from contracts.errors import LinliError
 from system.clock import wall_ms
+from tests.chaos.disturbances import Disturbance, disturbances_of, start_again
 from tests.chaos.faults import Fault, FaultKind
 from tests.support.kafka import RunningKafka
 from tests.support.parts import LinliProcess, Part, Pausable
@@ -41,12 +42,14 @@ class _Repair(msgspec.Struct, frozen=True):
     """A fault that is over, and a part that may not be whole again yet."""
 
     fault: Happened
-    part: Part
+    part: Part | Disturbance
 
     def whole(self, district: District) -> bool:
         """Whether what it struck does its work again, as far as devices would notice."""
         if isinstance(self.part, RunningKafka):
             return self.part.answers()
+        if self.fault.kind is FaultKind.POWER_CUT and not district.kafka.answers():
+            return False
         if self.fault.kind in _INGEST:
             ingest = district.process("ingest-0")
             return ingest.running() and ingest.is_ready()
@@ -58,6 +61,8 @@ class Runner:
 
     def __init__(self, district: District, wanted: Sequence[str], say: Callable[[str], None]) -> None:
         self._district, self._say = district, say
+        self._disturbances = disturbances_of(district)
+        self._dark = False  # nothing is started while there is no power
         self._wanted = set(wanted)
         self._ended_s: dict[str, float] = {}
         self._asked: set[str] = set()  # to end in order
@@ -105,7 +110,7 @@ class Runner:
 
     def _begin(self, fault: Fault) -> None:
         part, name = self._target(fault)
-        if part is None:
+        if part is None or self._dark:
             return
         began_ms = wall_ms()
         self._say(
@@ -123,10 +128,12 @@ class Runner:
         else:
             over()
 
-    def _carry_out(self, fault: Fault, part: Part, name: str) -> Callable[[], None]:
+    def _carry_out(self, fault: Fault, part: Part | Disturbance, name: str) -> Callable[[], None]:
         """Begin it; what ends it."""
         if fault.kind in _KAFKA:
             self._kafka_away_until_s = self._now_s() + fault.for_s + KAFKA_BACK_S
+        if isinstance(part, Disturbance):
+            return self._disturb(fault, part)
         if fault.kind in _SCALES:
             self._scale(_SCALES[fault.kind])
         elif fault.kind is FaultKind.WORKER_ENDED:
@@ -146,10 +153,24 @@ class Runner:
         else:
             self._killed.add(name)
             part.kill()
-            if isinstance(part, RunningKafka):
-                return part.launch
-            return _nothing if isinstance(part, LinliProcess) else part.start
+            if not isinstance(part, LinliProcess):
+                return lambda: start_again(part)
         return _nothing
+
+    def _disturb(self, fault: Fault, disturbance: Disturbance) -> Callable[[], None]:
+        """Let it begin; what ends it."""
+        if fault.kind is not FaultKind.POWER_CUT:
+            disturbance.begin(fault.target)
+            return disturbance.end
+        self._dark = True
+        self._killed |= {process.name for process in self._district.processes("") if process.running()}
+        disturbance.begin(fault.target)
+
+        def light() -> None:
+            disturbance.end()
+            self._dark = False
+
+        return light
 
     def _look_at_repairs(self) -> None:
         """Note of every fault that is repaired that it has happened, up to now."""
@@ -157,12 +178,14 @@ class Runner:
             if repair.whole(self._district):
                 self._repairs.remove(repair)
                 self.happened.append(msgspec.structs.replace(repair.fault, ended_ms=wall_ms()))
-                if isinstance(repair.part, RunningKafka):
+                if repair.fault.kind in _KAFKA:
                     self.last_fault_s = time.monotonic()
 
-    def _target(self, fault: Fault) -> tuple[Part | None, str]:
+    def _target(self, fault: Fault) -> tuple[Part | Disturbance | None, str]:
         """The part it strikes and its name; None when there is none to strike."""
         prefix = _PREFIXES[fault.kind]
+        if fault.kind in _DISTURBANCES:
+            return self._disturbances.get(prefix), prefix
         if fault.kind in _PROCESS_FAULTS:
             living = [p for p in self._district.processes(prefix) if p.running() and p.name in self._wanted]
             if not living:
@@ -197,7 +220,7 @@ class Runner:
             if process.name not in self._ended_s and process.started:
                 self._ended_s[process.name] = time.monotonic()
                 self._judge_end(process)
-            if process.name in self._wanted and self._rested(process.name):
+            if process.name in self._wanted and not self._dark and self._rested(process.name):
                 self._ended_s.pop(process.name, None)
                 self.restarts[process.name] += process.started
                 process.start()
@@ -248,15 +271,19 @@ _PREFIXES = {
     FaultKind.INFLUX_KILLED: "influx",
     FaultKind.INCIDENTS_KILLED: "incidents",
     FaultKind.RESULTS_KILLED: "results",
+    FaultKind.CLOCK_MOVED: "clock",
+    FaultKind.DISK_FULL: "disk",
+    FaultKind.POWER_CUT: "power",
 }
+_DISTURBANCES = frozenset({FaultKind.CLOCK_MOVED, FaultKind.DISK_FULL, FaultKind.POWER_CUT})
 _PROCESS_FAULTS = frozenset(
     {FaultKind.WORKER_KILLED, FaultKind.WORKER_STOPPED, FaultKind.WORKER_ENDED, FaultKind.INGEST_KILLED}
     | {FaultKind.INGEST_PAUSED, FaultKind.INCIDENTS_KILLED, FaultKind.RESULTS_KILLED}
 )
 
 
-_KAFKA = frozenset({FaultKind.KAFKA_KILLED, FaultKind.KAFKA_PAUSED})
-_INGEST = frozenset({FaultKind.INGEST_KILLED, FaultKind.INGEST_DOUBLED})
+_KAFKA = frozenset({FaultKind.KAFKA_KILLED, FaultKind.KAFKA_PAUSED, FaultKind.POWER_CUT})
+_INGEST = frozenset({FaultKind.INGEST_KILLED, FaultKind.INGEST_DOUBLED, FaultKind.POWER_CUT})
 _PAUSES = frozenset({FaultKind.WORKER_STOPPED, FaultKind.INGEST_PAUSED, FaultKind.KAFKA_PAUSED, FaultKind.MQTT_PAUSED})
 _SCALES = {FaultKind.WORKERS_ADDED: MOST_WORKERS, FaultKind.WORKERS_REMOVED: 1}
 

@@ -95,7 +95,7 @@ def district_under_fire(seed: int, seconds: float, folder: Path, say: Say) -> Re
     faults = plan(seed, seconds, (WORKERS, *lanes), scale=True)
     mutes = mutes_of(seed, SITES, seconds, min(MUTE_S, seconds / 2))
     life = Life(seed, SITES, mutes=mutes)
-    size = Plan(partitions=PARTITIONS, workers=3, incidents=2, results=True)
+    size = Plan(partitions=PARTITIONS, workers=3, incidents=2, results=True, own_clock=True, small_disk=True)
     with running_district(size, folder) as district:
         records = life.records(wall_ms())
         district.put_inventory(records)
@@ -211,7 +211,7 @@ def _said(event: Event) -> Said:
 
 
 def _died(faults: Sequence[Fault]) -> bool:
-    return any(fault.kind is FaultKind.MQTT_KILLED for fault in faults)
+    return any(fault.kind in (FaultKind.MQTT_KILLED, FaultKind.POWER_CUT) for fault in faults)
 
 
 def _events(said: Sequence[Said], log: Log, unconfirmed: int = 0, *, broker_died: bool = False) -> Events:

@@ -15,6 +15,8 @@ from tests.chaos.runner import Happened
 MARGIN_S = 3.0
 """What a connection and the first probe take before it is proven again that we listen."""
 RULE = "device_silent"
+TAIL_MS = 3_600_000
+"""Devices that have said their last are silent after it. What is later yet was found under a clock put ahead."""
 
 
 class Silences(msgspec.Struct, frozen=True):
@@ -40,8 +42,8 @@ def silences(
     stretch it may be, and is counted as open to both.
     """
     start_ms, end_ms = spoken_ms
-    opens = (f for f in found if f.rule == RULE and f.phase is Phase.OPEN and f.onset_ms <= end_ms)
-    opened = Counter((f.site_id, f.key) for f in opens)
+    opens = [f for f in found if f.rule == RULE and f.phase is Phase.OPEN]
+    opened = Counter((f.site_id, f.key) for f in opens if not end_ms < f.onset_ms < end_ms + TAIL_MS)
     deaf = [(_since_s(h.began_ms, start_ms), _since_s(h.ended_ms, start_ms)) for h in happened if h.kind in DEAF]
     may = {(mute.site_id, mute.device_id) for mute in mutes}
     must = {(m.site_id, m.device_id) for m in mutes if longest_heard_s(m, deaf) >= SILENT_S + HEARTBEAT_S + MARGIN_S}

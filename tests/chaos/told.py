@@ -39,7 +39,8 @@ _COMPARED = (
 )
 """What the clock of whoever took the findings plays no part in."""
 Rows = dict[str, tuple[Any, ...]]
-HOUR_MS = 3_600_000
+MONTH_MS = 30 * 86_400_000
+"""Clocks are put elsewhere by less."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -120,7 +121,7 @@ def kept_in_results(settings: Settings, since_ms: int) -> Kept:
     """
     store = open_results(settings)
     try:
-        results, span = Results(store), TimeRange(since_ms - HOUR_MS, since_ms + 24 * HOUR_MS)
+        results, span = Results(store), TimeRange(since_ms - MONTH_MS, since_ms + MONTH_MS)
         openings, opened = results.findings_per_hour(span), results.incidents_per_hour(span)
     finally:
         store.close()

@@ -12,8 +12,8 @@ from edge.config import BoxConfig, EdgeConfig
 from edge.run import EdgeBox
 from edge.uplink.mqtt import BrokerConfig
 from tests.edge.factories import write_video
-from tests.edge.full_disk import fill, small_disk
 from tests.edge.platform import free_port, wait_for
+from tests.support.small_disk import small_disk
 
 
 @contextmanager
@@ -48,15 +48,15 @@ def _judged(box: EdgeBox) -> int:
 
 def test_a_box_watches_on_while_its_disk_is_full_and_spools_again_when_it_is_not(tmp_path: Path) -> None:
     film = write_video(tmp_path / "film.mp4", 40)
-    with small_disk(tmp_path / "disk") as disk:
-        with _running(disk / "data", film) as box:
+    with small_disk(tmp_path / "disk", 2) as disk:
+        with _running(disk.folder / "data", film) as box:
             wait_for(lambda: box._spool.counts(0).rows > 2, "reports in the spool")
-            fill(disk / "full")
+            disk.fill()
             wait_for(lambda: box._cameras[0]._recorder.gauges.spool_errors > 0, "a spool that refuses")
             before = _judged(box)
             wait_for(lambda: _judged(box) > before + 10, "frames judged on a full disk")
-        with _running(disk / "data", film) as box:
+        with _running(disk.folder / "data", film) as box:
             wait_for(lambda: _judged(box) > 10, "frames judged after a start on a full disk")
             rows = box._spool.counts(0).rows
-            (disk / "full").unlink()
+            disk.free()
             wait_for(lambda: box._spool.counts(0).rows > rows + 2, "reports in the spool again")

@@ -42,6 +42,17 @@ def arrived(rng: random.Random, events: Sequence[Event]) -> list[Event]:
     return delayed
 
 
+def after_the_first(events: Sequence[Event], doubles: Sequence[Event]) -> list[Event]:
+    """Return the copies, each after what it is a copy of: the first one that is taken is the one that counts."""
+    taken_ms = {(event.source_id, event.event_id): event.received_ms for event in events}
+    return [
+        msgspec.structs.replace(
+            copy, received_ms=max(copy.received_ms, taken_ms.get((copy.source_id, copy.event_id), 0) + 1)
+        )
+        for copy in doubles
+    ]
+
+
 def logs(
     rng: random.Random, sites: Mapping[str, Sequence[Event]], partitions: int, *, retried: bool
 ) -> list[list[Batch]]:

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from contracts.events import Event
-from tests.fuzz.carriage import arrived, logs
+from tests.fuzz.carriage import after_the_first, arrived, logs
 from tests.fuzz.drivers import Judge, district, one_machine
 from tests.fuzz.history import HAPPENINGS, WEEK_MS, history, moved
 from tests.fuzz.oracle import at_its_time, clean, differences, first_of_each, undisturbed
@@ -63,7 +62,7 @@ def run(plan: Plan, judges: Mapping[str, Judge] = JUDGES) -> RunResult:
     rng = random.Random(f"run {plan.seed}")
     lived = history(rng, plan.happenings, neighbour=plan.neighbour)
     once = {site_id: arrived(rng, events) for site_id, events in lived.sites.items()}
-    came: dict[str, list[Event]] = {site_id: [*once[site_id], *lived.doubles[site_id]] for site_id in once}
+    came = {site_id: [*events, *after_the_first(events, lived.doubles[site_id])] for site_id, events in once.items()}
     written = logs(rng, came, plan.partitions, retried=plan.retried)
     expected = clean(once) if lived.orderly else undisturbed(written)
     kept, alarms = judges[plan.judge](rng, [[moved(record, plan.shift_ms) for record in log] for log in written])

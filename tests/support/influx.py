@@ -37,6 +37,10 @@ class Server:
             assert self._process.poll() is None and time.monotonic() < end_s, self._log.read_text()[-2_000:]
             time.sleep(0.05)
 
+    def running(self) -> bool:
+        """Whether it was started and has not been killed."""
+        return self._process is not None
+
     @property
     def pid(self) -> int:
         """Of its present life."""

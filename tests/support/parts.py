@@ -31,6 +31,10 @@ class Part(Protocol):
         """Of its present life."""
         ...
 
+    def running(self) -> bool:
+        """Whether it lives, also when it stands still."""
+        ...
+
     def start(self) -> None:
         """Start it."""
         ...

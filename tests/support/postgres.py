@@ -86,6 +86,10 @@ class Postgres:
         assert self._process is not None
         return self._process.pid
 
+    def running(self) -> bool:
+        """Whether it was started and has not been ended."""
+        return self._process is not None
+
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run a statement as the administrator; its rows."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:

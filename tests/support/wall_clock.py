@@ -26,6 +26,12 @@ class WallClock:
         fresh.write_text(f"{seconds:f}", encoding="ascii")
         fresh.replace(self._file)
 
+    def environment(self) -> dict[str, str]:
+        """What a process is told, beside its settings, so that it lives by this clock."""
+        before = os.environ.get("PYTHONPATH")
+        path = os.pathsep.join([str(_SHIM), *([before] if before else [])])
+        return {"WALL_CLOCK_FILE": str(self._file), "PYTHONPATH": path}
+
     def of_1970(self) -> None:
         """Put it where a machine without a battery begins."""
         self.off_by(60 - time.time())
@@ -34,10 +40,8 @@ class WallClock:
 @contextmanager
 def wall_clock(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WallClock]:
     """A clock for processes started inside."""
-    file = folder / "wall-clock"
-    clock = WallClock(file)
+    clock = WallClock(folder / "wall-clock")
     with monkeypatch.context() as patched:
-        patched.setenv("WALL_CLOCK_FILE", str(file))
-        before = os.environ.get("PYTHONPATH")
-        patched.setenv("PYTHONPATH", os.pathsep.join([str(_SHIM), *([before] if before else [])]))
+        for name, value in clock.environment().items():
+            patched.setenv(name, value)
         yield clock

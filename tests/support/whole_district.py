@@ -29,11 +29,14 @@ from ingest.session.broker import free_port
 from tests.support.cuttable import Cuttable
 from tests.support.kafka import RunningKafka, need_kafka
 from tests.support.parts import HOST, LinliProcess, MosquittoPart, Part
+from tests.support.small_disk import SmallDisk
+from tests.support.wall_clock import WallClock
 
 if TYPE_CHECKING:
     from tests.support.postgres import Postgres
 
 COMMAND_S = 300.0
+DISK_MB = 16
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +50,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     results: bool = False
     postgres_as_shipped: bool = False
     """Its commits are forced to disk, which tests spare themselves."""
+    own_clock: bool = False
+    """Ingest's machine has a wall clock of its own, which may be put elsewhere."""
+    small_disk: bool = False
+    """What ingest and results keep lies on a disk that may be filled, where one may be mounted."""
     settings: Mapping[str, str] = {}
     """More of the environment, by ``LINLI_…`` name."""
 
@@ -61,6 +68,8 @@ class District:
         self.parts: dict[str, Part] = {}
         self.receiver: StandIn | None = None
         self.mqtt_way: Cuttable | None = None
+        self.clock: WallClock | None = None
+        self.disk: SmallDisk | None = None
         self._opened = ExitStack()
         self._environment: dict[str, str] = dict(plan.settings)
 
@@ -78,6 +87,10 @@ class District:
                 self._open_receiver()
             if self.plan.results:
                 self._open_influx()
+            if self.plan.small_disk:
+                self._open_disk()
+            if self.plan.own_clock:
+                self.clock = WallClock(self.folder / "wall-clock")
             self._name_processes()
             self.linli("topics", "create")
         except BaseException:
@@ -105,6 +118,8 @@ class District:
 
     def name(self, name: str, *arguments: str, **settings: str) -> None:
         """Add a ``linli`` process under a name, not started."""
+        if self.clock is not None and name.startswith("ingest"):
+            settings |= self.clock.environment()
         self.parts[name] = LinliProcess(name, arguments, self.folder, self._environment | settings)
 
     def start(self, *names: str) -> None:
@@ -229,6 +244,13 @@ class District:
             "LINLI_RESULTS_URL": f"influx://{HOST}:{server.port}/linli?version=1",
             "LINLI_RESULTS_SPOOL": str(self.folder / "results-spool.db"),
         }
+
+    def _open_disk(self) -> None:
+        self.disk = SmallDisk.mounted(self._folder("disk"), DISK_MB)
+        if self.disk is not None:
+            self._opened.callback(self.disk.unmount)
+            self._environment["LINLI_RESULTS_SPOOL"] = str(self.disk.folder / "results-spool.db")
+            self._environment["LINLI_DEAD_LETTERS_FOLDER"] = str(self.disk.folder / "dead-letters")
 
     def _name_processes(self) -> None:
         plan = self.plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -29,6 +29,7 @@ from incidents.store.schema import deliveries, schema_version
 from ingest.session.broker_check import MESSAGES, kept_while_away
 from ingest.settings import broker_address
 from inventory.inventory import Inventory
+from inventory.last_seen import LastSeen
 from inventory.notices import DeviceNotice, NoticeCode
 from streams.results.query import Results, TimeRange
 from system.clock import wall_ms
@@ -190,6 +191,8 @@ def inventory(settings: Settings) -> Iterator[CheckResult]:
         sites, count = len(tables.sites()), len(tables.devices())
         waiting = len(tables.pending()[0])
         noticed = tables.notices.current()
+        known = {(one.site_id, one.device_id) for one in tables.devices()}
+        heard = {key: seen for key, seen in tables.last_seen().devices.items() if key in known}
     finally:
         tables.close()
     if not count:
@@ -197,6 +200,7 @@ def inventory(settings: Settings) -> Iterator[CheckResult]:
     else:
         yield ok("inventory", f"{sites} sites, {count} devices, {waiting} unknown devices knocking")
     yield from devices(noticed)
+    yield from unhealthy(heard)
 
 
 def devices(noticed: Sequence[DeviceNotice]) -> Iterator[CheckResult]:
@@ -206,6 +210,19 @@ def devices(noticed: Sequence[DeviceNotice]) -> Iterator[CheckResult]:
         yield warn("devices", detail, REMEDIES[one.code])
     if len(noticed) > 20:
         yield warn("devices", f"{len(noticed) - 20} more", "linli inventory notices")
+
+
+def unhealthy(heard: Mapping[tuple[str, str], LastSeen]) -> Iterator[CheckResult]:
+    """Yield the devices that say of themselves that they are not well: a line each, twenty at most."""
+    unwell = sorted(key for key, seen in heard.items() if seen.healthy is False)
+    for site_id, device_id in unwell[:20]:
+        yield warn(
+            "devices",
+            f"{site_id}/{device_id} says that it is not well: it may see or measure nothing",
+            "a camera's box says why in its log, and `linli edge run --config FILE --check` on the box tries it out",
+        )
+    if len(unwell) > 20:
+        yield warn("devices", f"{len(unwell) - 20} more are not well", "the page lists them")
 
 
 def stores(settings: Settings) -> Iterator[CheckResult]:

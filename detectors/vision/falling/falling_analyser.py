@@ -33,6 +33,7 @@ from detectors.vision.falling.verdict import (
 )
 from detectors.vision.geometry.facade import FacadeGeometry
 from detectors.vision.geometry.perspective import calibrate
+from detectors.vision.geometry.picture_size import Size, same_shape, size_of
 
 # Above two megapixels detail is the lens's blur: a 4K picture is halved.
 MAX_PIXELS = 2_200_000
@@ -41,6 +42,8 @@ MIN_SIDE_PX = 32
 WARM_UP_MS = 1_000
 # A tracklet going down for this long may be the fall that a mirror image announced.
 FALLING_MS = 250
+# A stream that changes its size, not its shape, is judged at its old size for so long: what falls just now may end.
+FINISH_MS = 2_500
 # Rejected tracklets worth explaining went down at least this part of the picture for this long.
 EXPLAIN_MS = 400
 MAX_EXPLAINED = 1_000
@@ -86,7 +89,11 @@ class RejectedTrack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FallingAnalyser:
-    """Watches one camera's pictures for falls. Feed it every picture in order of time."""
+    """Watches one camera's pictures for falls. Feed it every picture in order of time.
+
+    When their size changes, what has fallen is said, and what falls is followed to its end where the shape is the same.
+    ``misfit`` says why the calibration is not used, empty when it fits or there is none.
+    """
 
     def __init__(self, geometry: FacadeGeometry | None = None, *, first_track_id: int = 1) -> None:
         self._geometry = geometry or FacadeGeometry()
@@ -95,6 +102,8 @@ class FallingAnalyser:
         self._shape: tuple[int, ...] = ()
         self._now_ms = self._begun_ms = -1
         self._frame_ms = 40.0
+        self._other_size_ms: int | None = None
+        self.misfit = ""
 
     def process(self, picture: npt.NDArray[np.uint8], at_ms: int) -> list[FallingObject]:
         """Return falls that ended by now.
@@ -109,14 +118,19 @@ class FallingAnalyser:
         """
         if at_ms <= self._now_ms:
             return []
-        luma = _luma_of(picture)
-        if luma.shape != self._shape:
+        luma, ended = _luma_of(picture), []
+        if luma.shape == self._shape:
+            self._other_size_ms = None
+        elif self._finishes(luma, at_ms):
+            luma = np.asarray(cv2.resize(luma, (self._shape[1], self._shape[0])), np.uint8)
+        else:
+            ended = self.flush()
             self._begin(luma)
         self._now_ms = at_ms
         self._begun_ms = self._begun_ms if self._begun_ms >= 0 else at_ms
         for motion in self._difference.push(self._reduced(luma), at_ms):
             self._follow(motion)
-        return self._due(at_ms)
+        return [*ended, *self._due(at_ms)]
 
     def flush(self) -> list[FallingObject]:
         """Return the falls still open at the end of the stream."""
@@ -132,18 +146,34 @@ class FallingAnalyser:
         self._rejected.clear()
         return taken
 
+    def _finishes(self, luma: Luma, at_ms: int) -> bool:
+        """Return whether pictures of another size are judged at the old one for now: something may be falling."""
+        if not self._shape or not same_shape(size_of(luma), (self._shape[1], self._shape[0])):
+            return False
+        self._other_size_ms = at_ms if self._other_size_ms is None else self._other_size_ms
+        return at_ms - self._other_size_ms < FINISH_MS
+
     def _begin(self, luma: Luma) -> None:
-        self._shape = luma.shape
+        self._shape, self._other_size_ms = luma.shape, None
+        self._fit_calibration(size_of(luma))
         height, width = luma.shape
         self._factor = 2 if height * width > MAX_PIXELS else 1
         # whole cells of the noise map; at most three rows and columns are cut off
         height, width = (side // self._factor // CELL_PX * CELL_PX for side in (height, width))
-        perspective = calibrate(self._geometry, luma.shape[0] // self._factor)
+        perspective = None if self.misfit else calibrate(self._geometry, luma.shape[0] // self._factor)
         self._scene = CameraView(width, height, perspective, self._geometry.storey_height_m)
         self._difference, self._linker = FrameDifference(), Linker(height)
         self._stitcher, self._groups = Stitcher(height), FallGroups(width)
         self._last_motion_ms = -1.0
         self._begun_ms = self._now_ms
+
+    def _fit_calibration(self, size: Size) -> None:
+        """See whether what was clicked can be found in pictures of this size; it was in the first if none is said."""
+        geometry = self._geometry
+        clicked = (geometry.width_px or size[0], geometry.height_px or size[1])
+        self._geometry = msgspec.structs.replace(geometry, width_px=clicked[0], height_px=clicked[1])
+        fits = same_shape(clicked, size) or not (geometry.storey_edges or geometry.columns)
+        self.misfit = "" if fits else misfit(clicked, size)
 
     def _reduced(self, luma: Luma) -> Luma:
         height, width = self._scene.height_px * self._factor, self._scene.width_px * self._factor
@@ -222,10 +252,15 @@ class FallingAnalyser:
 
     def _column(self, first: Sighting) -> str | None:
         scale = self._shape[1] / self._geometry.width_px if self._geometry.width_px else 1.0
-        for column in self._geometry.columns:
+        for column in () if self.misfit else self._geometry.columns:
             if column.x_from_px * scale <= first.x <= column.x_to_px * scale:
                 return column.place_id
         return None
+
+
+def misfit(clicked: Size, size: Size) -> str:
+    """Return why a calibration cannot be used in pictures of ``size``."""
+    return f"calibrated in a picture of {clicked[0]}×{clicked[1]}, the stream's is {size[0]}×{size[1]}"
 
 
 def _luma_of(picture: npt.NDArray[np.uint8]) -> Luma:

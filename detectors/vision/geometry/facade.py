@@ -36,7 +36,8 @@ class FacadeGeometry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """How one camera sees one facade.
 
     ``storey_edges`` are three or more clicks; fewer means uncalibrated. All pixels are those of a picture of
-    ``width_px`` × ``height_px``; None: of the stream itself. ``storey_height_m`` is the height of one storey.
+    ``width_px`` × ``height_px`` (None: of the first picture); they hold at every size of the same shape.
+    ``storey_height_m`` is the height of one storey.
     """
 
     storey_edges: tuple[StoreyEdge, ...] = ()

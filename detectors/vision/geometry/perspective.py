@@ -66,6 +66,31 @@ def calibrate(geometry: FacadeGeometry, height_px: int) -> Perspective | None:
     return found
 
 
+def check_facade(geometry: FacadeGeometry, where: str) -> list[str]:
+    """Return the faults of what a person clicked, one sentence each."""
+    if not geometry.storey_edges and not geometry.columns:
+        return []
+    where = f"{where} facade"
+    if geometry.width_px is None or geometry.height_px is None:
+        return [f"{where}: width_px and height_px are missing: say the size of the picture that was clicked in"]
+    wrong = [
+        f"{where}: storey_edges: row {edge.y_px:g} lies outside a picture of {geometry.height_px} rows"
+        for edge in geometry.storey_edges
+        if not 0 <= edge.y_px <= geometry.height_px
+    ]
+    wrong += [
+        f"{where}: column {one.place_id!r}: {one.x_from_px:g}–{one.x_to_px:g} px is no strip of a picture "
+        f"{geometry.width_px} px wide"
+        for one in geometry.columns
+        if not 0 <= one.x_from_px < one.x_to_px <= geometry.width_px
+    ]
+    try:
+        calibrate(geometry, geometry.height_px)
+    except ConfigurationError as error:
+        wrong.append(f"{where}: {error}")
+    return wrong
+
+
 def _check_order(edges: list[StoreyEdge]) -> None:
     for lower, upper in itertools.pairwise(edges):
         if upper.floor <= lower.floor or upper.y_px >= lower.y_px:

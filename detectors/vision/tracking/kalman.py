@@ -32,16 +32,26 @@ class BoxFilter:
         """Return the box expected at ``at_ms``: (4,) xyxy. Changes nothing."""
         return _as_xyxy(self._place + self._speed * self._step_s(at_ms))
 
+    def reached(self, at_ms: int) -> Floats:
+        """Return all that the object may cover at ``at_ms``, two deviations of the filter around: (4,) xyxy."""
+        reach = 2 * self._variance(self._step_s(at_ms)) ** 0.5
+        return np.asarray(self.predicted(at_ms) + np.asarray([-reach, -reach, reach, reach]), np.float32)
+
     def update(self, xyxy: Floats, at_ms: int) -> None:
         """Take a sighting."""
         step_s, height = self._step_s(at_ms), self._height()
         self._place = self._place + self._speed * step_s
-        noise = (_ACCELERATION * height) ** 2 * max(step_s, 1e-3)
-        self._pp += 2 * step_s * self._pv + step_s**2 * self._vv + noise * step_s**2 / 3
+        noise = self._noise(step_s)
+        self._pp = self._variance(step_s)
         self._pv += step_s * self._vv + noise * step_s / 2
         self._vv += noise
         self._correct(_as_centre(xyxy), (_MEASURED * height) ** 2)
         self.at_ms = at_ms
+
+    def rescale(self, x: float, y: float) -> None:
+        """Go on in a picture that is ``x`` times as wide and ``y`` times as high."""
+        self._place, self._speed = self._place * (x, y, x, y), self._speed * (x, y, x, y)
+        self._pp, self._pv, self._vv = self._pp * y * y, self._pv * y * y, self._vv * y * y
 
     def _correct(self, seen: Vector, variance: float) -> None:
         total = self._pp + variance
@@ -51,6 +61,13 @@ class BoxFilter:
         self._vv -= gain_speed * self._pv
         self._pv *= 1 - gain_place
         self._pp *= 1 - gain_place
+
+    def _variance(self, step_s: float) -> float:
+        """Return the variance of the place after ``step_s`` without a sighting, px²."""
+        return self._pp + 2 * step_s * self._pv + step_s**2 * self._vv + self._noise(step_s) * step_s**2 / 3
+
+    def _noise(self, step_s: float) -> float:
+        return (_ACCELERATION * self._height()) ** 2 * max(step_s, 1e-3)
 
     def _height(self) -> float:
         return max(float(self._place[3]), 1.0)

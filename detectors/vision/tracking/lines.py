@@ -8,6 +8,8 @@ one.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from contracts.events import Direction, ObjectLabel
@@ -17,7 +19,7 @@ from detectors.vision.geometry.shapes import Anchor, Line
 from detectors.vision.observations import LinePassed
 
 CLEAR_SHARE = 0.06  # of the box's height: about 10 cm of a person
-FORGET_MS = 3000  # longer than the tracker keeps a track unseen
+FORGET_MS = 3000
 
 Px = tuple[float, float]
 
@@ -42,12 +44,15 @@ class LineWatch:
         self._line, self._classes = line, classes
         self._walkers: dict[int, _Walker] = {}
 
-    def update(self, tracks: Detections, at_ms: int, width: int, height: int) -> list[LinePassed]:
+    def update(
+        self, tracks: Detections, at_ms: int, width: int, height: int, *, held: Collection[int] = ()
+    ) -> list[LinePassed]:
         """Return who crossed with these tracks, in their order.
 
         Args:
             tracks: the believed tracks of one picture of ``width`` × ``height``.
             at_ms: its time.
+            held: the tracks that may go on, whether this picture shows them or not.
         """
         start = (self._line.start[0] * width, self._line.start[1] * height)
         end = (self._line.end[0] * width, self._line.end[1] * height)
@@ -58,8 +63,17 @@ class LineWatch:
                 here = (float(points[row, 0]), float(points[row, 1]))
                 turn = self._turn(tracks, row, here, start, end, at_ms)
                 passed += [self._passage(tracks, row, turn, at_ms)] if turn else []
-        self._walkers = {k: w for k, w in self._walkers.items() if at_ms - w.seen_ms <= FORGET_MS}
+        self._walkers = {k: w for k, w in self._walkers.items() if k in held or at_ms - w.seen_ms <= FORGET_MS}
         return passed
+
+    def rescale(self, x: float, y: float) -> None:
+        """Go on in pictures that are ``x`` times as wide and ``y`` times as high."""
+        for walker in self._walkers.values():
+            walker.at_px = (walker.at_px[0] * x, walker.at_px[1] * y)
+
+    def forget(self) -> None:
+        """Forget on which side anybody was: a picture of another shape may show another part of the scene."""
+        self._walkers.clear()
 
     def _is_person(self, class_id: int) -> bool:
         return class_id < len(self._classes) and self._classes[class_id] is ObjectLabel.PERSON

@@ -1,11 +1,14 @@
 """Objects in zones: entered, present about every second, left. Durations, never frame counts.
 
 An object is inside when its anchor point is. It has *entered* after ``enter_ms`` inside, so that a box that flickers
-over the edge says nothing; it has *left* after ``leave_ms`` outside or unseen. What it will not catch: an object whose
-foot is hidden, and two objects that the tracker takes for one.
+over the edge says nothing; it has *left* after ``leave_ms`` outside or unseen, and not before the tracker has given it
+up: what stood may be hidden for a while. What it will not catch: an object whose foot is hidden, and two objects that
+the tracker takes for one.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import cv2
 import msgspec
@@ -52,19 +55,24 @@ class ZoneWatch:
         self._zone, self._classes, self._config = zone, classes, config or ZoneConfig()
         self._stays: dict[int, _Stay] = {}
 
-    def update(self, tracks: Detections, at_ms: int, width: int, height: int) -> list[ObjectInZone]:
+    def update(
+        self, tracks: Detections, at_ms: int, width: int, height: int, *, held: Collection[int] = ()
+    ) -> list[ObjectInZone]:
         """Return what changed with these tracks, in order of track id.
 
         Args:
             tracks: the believed tracks of one picture of ``width`` × ``height``.
             at_ms: its time.
+            held: the tracks that may go on, whether this picture shows them or not.
         """
         for row in np.flatnonzero(self._inside(tracks, width, height)):
             self._stay(tracks, int(row), at_ms)
-        said = [self._say(track_id, stay, at_ms) for track_id, stay in sorted(self._stays.items())]
-        self._stays = {
-            track_id: stay for track_id, stay in self._stays.items() if at_ms - stay.inside_ms < self._config.leave_ms
-        }
+        waited = set(held) - set(tracks.track_id.tolist())
+        judged = {track_id: stay for track_id, stay in sorted(self._stays.items()) if track_id not in waited}
+        said = [self._say(track_id, stay, at_ms) for track_id, stay in judged.items()]
+        for track_id, stay in judged.items():
+            if at_ms - stay.inside_ms >= self._config.leave_ms:
+                del self._stays[track_id]
         return [observation for observation in said if observation is not None]
 
     def _inside(self, tracks: Detections, width: int, height: int) -> npt.NDArray[np.bool_]:

@@ -27,6 +27,7 @@ from ingest.session.broker import free_port
 from ingest.session.broker_check import kept_while_away
 from ingest.settings import BrokerAddress
 from inventory.inventory import Inventory
+from inventory.last_seen import LastSeen
 from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.engine.engine import Engine
 from streams.engine.manifest import PartitionManifest
@@ -302,3 +303,17 @@ def test_a_damaged_file_and_an_inventory_that_went_back_are_named(tmp_path: Path
     path.write_bytes(path.read_bytes()[:-100])
     (told,) = doctor(settings)[1]["stores"]
     assert (told.level, "config.db is damaged" in told.detail) == (Level.FAIL, True)
+
+
+def test_a_camera_that_says_that_it_sees_nothing_is_named(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    inventory = Inventory(tmp_path / "config.db")
+    records = [record for record in configuration() if isinstance(record, ConfigurationRecord)]
+    inventory.put([record for record in records if not isinstance(record, ThresholdConfigured)])
+    well, unwell = [(one.site_id, one.device_id) for one in inventory.devices()][:2]
+    inventory.keep_last_seen({well: LastSeen(5, online=True, healthy=True)}, 5)
+    assert "devices" not in doctor(settings)[1]
+    inventory.keep_last_seen({unwell: LastSeen(6, True, False), ("gone", "gone"): LastSeen(6, True, False)}, 6)
+    inventory.close()
+    (told,) = doctor(settings)[1]["devices"]
+    assert (told.level, "/".join(unwell) in told.detail, "--check" in told.remedy) == (Level.WARN, True, True)

@@ -51,6 +51,13 @@ def test_a_rise_counts_only_as_fast_and_as_hot_as_fire(temperatures: list[tuple[
     assert [list(d.facts()) for d in found] == ([["temperature_rise_c_min"]] if fires else [])
 
 
+def test_a_reading_that_is_said_again_rises_no_more() -> None:
+    script = Script()
+    readings = [(0, 21.0), (280, 31.0), (380, 61.0)]
+    events = [script.environment(at * SECOND, temperature_c=value, smoke_pct_m=6.0) for at, value in readings]
+    assert run(SmokeOrHeat(), [*events, events[-1]]) == run(SmokeOrHeat(), events)
+
+
 @pytest.mark.parametrize(
     "temperatures",
     [

@@ -15,6 +15,7 @@ from edge.evidence.cutter import BEFORE_MS, EvidenceCut, cut
 from edge.evidence.evidence_store import EvidenceDisk, usage
 from edge.evidence.redact import redacted
 from tests.edge.factories import noise_frame
+from tests.support.damage import spoilt
 
 QUOTA = 10_000_000
 NOBODY = np.zeros((0, 4), np.float32)
@@ -60,6 +61,23 @@ def test_damage_another_key_and_absence_are_told_apart_from_good_evidence(tmp_pa
     (tmp_path / "e" / "key").write_bytes(b"short")
     with pytest.raises(ConfigurationError, match="expected 32"):
         EvidenceDisk(tmp_path / "e", quota_bytes=QUOTA)
+
+
+def test_a_sealed_file_that_was_damaged_anywhere_is_named_with_the_way_out(tmp_path: Path) -> None:
+    disk = EvidenceDisk(tmp_path / "e", quota_bytes=QUOTA)
+    data = noise_frame(3).tobytes()
+    ref = disk.keep(still(data))
+    path = tmp_path / "e" / f"{ref.sha256}.enc"
+    whole = path.read_bytes()
+    for what, content in spoilt(whole, 60):
+        path.write_bytes(content)
+        if content == whole:
+            assert disk.read(ref.sha256) == data, what
+            continue
+        with pytest.raises(
+            Permanent, match=rf"damaged or of another key: delete .*{ref.sha256}\.enc, or put back the key"
+        ):
+            disk.read(ref.sha256)
 
 
 def test_evidence_goes_by_age_and_then_the_oldest_by_quota(tmp_path: Path) -> None:
@@ -157,3 +175,19 @@ def test_masked_windows_show_one_colour_whatever_is_behind_them() -> None:
     shown = redacted(noise_frame(3, 200, 200), (mask,), NOBODY, NOBODY)
     assert len(np.unique(shown[50:100, 50:100].reshape(-1, 3), axis=0)) == 1
     assert len(np.unique(shown[110:, 110:].reshape(-1, 3), axis=0)) > 1000
+
+
+@pytest.mark.parametrize("light", [False, True])
+@pytest.mark.parametrize(("before", "after"), [((64, 48), (128, 72)), ((640, 360), (352, 288))])
+def test_a_clip_over_a_change_of_size_is_one_film_of_the_newer_size(
+    before: tuple[int, int], after: tuple[int, int], light: bool
+) -> None:
+    ring = FrameRing()
+    for n in range(60):
+        width, height = before if n < 30 else after
+        ring.add(np.full((height, width, 3), 4 * n, np.uint8), n * 100)
+    still_cut, clip = cut(ring, 3_000, 5_000, light=light)
+    with av.open(io.BytesIO(clip.data), "r") as film:
+        sizes = {(frame.width, frame.height) for frame in film.decode(video=0)}
+    assert sizes == {tuple(side // 2 if light else side for side in after)}
+    assert decode_jpeg(still_cut.data).shape[1::-1] == after

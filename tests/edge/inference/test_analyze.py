@@ -78,6 +78,7 @@ def test_storey_edges_in_the_camera_file_give_floor_and_gravity(tmp_path: Path, 
     edges = CAMERA.geometry(np.random.default_rng(3), 0.0).storey_edges
     rows = ", ".join(f"{{floor = {e.floor}, y_px = {e.y_px:.1f}}}" for e in edges)
     camera = f"{SMALLEST}\n[camera.facade]\nstorey_height_m = 3.0\nstorey_edges = [{rows}]\n"
+    camera += f"width_px = {CAMERA.width}\nheight_px = {CAMERA.height}\n"
     (line,) = _run(tmp_path, videos["fall"], "--json", camera=camera).stdout.splitlines()
     seen = json.loads(line)
     assert seen["calibrated"] is True

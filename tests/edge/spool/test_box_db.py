@@ -19,7 +19,7 @@ from edge.spool.loss_note import LossNote
 from edge.spool.spool import Spool
 from edge.uplink.sender import Acknowledgement, SpoolSender
 from tests.edge.factories import fell, new_spool, reported
-from tests.edge.full_disk import fill, small_disk
+from tests.support.small_disk import small_disk
 
 ROWS = 50
 FILL = """
@@ -105,10 +105,10 @@ def _opened(folder: Path) -> Spool:
 
 
 def test_on_a_full_disk_what_is_lost_is_noted_and_declared_also_after_a_restart(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk") as disk:
-        before = _opened(disk)
+    with small_disk(tmp_path / "disk", 2) as disk:
+        before = _opened(disk.folder)
         before.add(fell(1_000))
-        fill(disk / "full")
+        disk.fill()
         with pytest.raises(sqlite3.OperationalError):
             _add_forever(before)
         kept = before.counts(0).rows
@@ -117,9 +117,9 @@ def test_on_a_full_disk_what_is_lost_is_noted_and_declared_also_after_a_restart(
         assert before.lost == 5
         with pytest.raises(sqlite3.OperationalError):
             before.declare_loss()
-        after = _opened(disk)  # killed and started again, the disk still full
+        after = _opened(disk.folder)  # killed and started again, the disk still full
         assert after.lost == 5
-        (disk / "full").unlink()
+        disk.free()
         assert after.declare_loss()
         assert (after.lost, after.declare_loss(), after.spool_id) == (0, False, before.spool_id)
         assert after.counts(0).rows == kept + 1

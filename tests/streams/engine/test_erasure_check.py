@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from contracts.batch import Batch
-from contracts.erasure import Eraser, Erasure, digest_of
+from contracts.erasure import Eraser, Erasure, digest_of, tombstone_of
 from contracts.events import (
     CONFIG_SOURCE,
     AccessAttempted,
@@ -29,6 +29,7 @@ from streams.archive.archiver import Archiver
 from streams.archive.segment import BatchesPart, ConfigurationPart
 from streams.engine.engine import Engine
 from streams.engine.erasure_check import names_in_snapshot
+from streams.engine.snapshot import decode_row
 from streams.log.sqlite.day_log import DayLog
 from tests.streams.archive.support import archive_all, next_day
 from tests.streams.rules import Count, Denial
@@ -38,6 +39,13 @@ from tests.support.folders import fast_folder
 REF, OTHER = "pr-1", "pr-2"
 ERASURE = Erasure("s1", ReferenceKind.PERSON, digest_of("s1", ReferenceKind.PERSON, REF), T0 + 60_000)
 ERASER = Eraser([ERASURE])
+
+
+class Seen(msgspec.Struct, frozen=True, array_like=True):
+    """Who was seen, and until when it matters."""
+
+    by: tuple[str, ...] = ()
+    at_ms: int = 0
 
 
 class Missing(Denial):
@@ -112,6 +120,35 @@ def test_a_state_that_names_it_ends_without_a_word_and_others_go_on(restart: int
             engine = engine_of([Missing()])
             engine.restore(rows, manifest)
     assert [finding.key for finding in findings(outputs)] == [f"missing/{OTHER}"]
+
+
+class LastSeen(Missing):
+    """Who was seen last at a place. Key: the place."""
+
+    name: ClassVar[str] = "last_seen"
+    state_type: type[Any] = Seen
+
+    def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
+        return (event.place_id,) if isinstance(event, AccessAttempted) else ()
+
+    def initial(self, key: str) -> Any:
+        return Seen()
+
+    def on_event(self, state: Any, event: Event, site: SiteView) -> Outcome[Any]:
+        assert isinstance(event, AccessAttempted)
+        return Outcome(Seen((*state.by, f"person/{event.person_ref}"), event.at_ms + 7 * 60_000))
+
+
+def test_what_another_state_remembers_of_it_is_a_tombstone() -> None:
+    engine = engine_of([LastSeen()])
+    feed_all(engine, LIFE)
+    row = engine.snapshot("s1")
+    assert not names_in_snapshot(row, ERASER, "s1")
+    (state,) = decode_row(row).states["last_seen"]
+    assert msgspec.msgpack.decode(state.state, type=Seen).by == (
+        f"person/{tombstone_of(ERASURE.digest)}",
+        f"person/{OTHER}",
+    )
 
 
 def test_a_snapshot_names_it_until_the_engine_has_forgotten_it() -> None:

@@ -100,7 +100,8 @@ def test_a_paused_broker_is_no_end_of_the_log(broker: RunningKafka) -> None:
         broker.pause()
         try:
             with pytest.raises(Transient):
-                reader.read(1, 10)
+                while True:  # an answer that was under way may come first
+                    assert reader.read(1, 10) == []
         finally:
             broker.resume()
         assert reader.read(1, 10) == []

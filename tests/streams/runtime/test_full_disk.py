@@ -6,7 +6,6 @@ A file system of 1 MiB is mounted for it, which only root may; elsewhere these t
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,36 +19,17 @@ from streams.results.points import point
 from streams.results.spool import PointSpool, SourceBatch
 from tests.streams.rules import small_rules
 from tests.streams.support import T0, access, batch, engine_of
+from tests.support.small_disk import SmallDisk, small_disk
 
 pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.patient]
-ROOM_BYTES = 1024 * 1024
+ROOM_MB = 1
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of its own that holds a megabyte."""
-    where = tmp_path / "disk"
-    where.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={ROOM_BYTES}", "tmpfs", str(where)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small file system needs root")
-    try:
-        yield where
-    finally:
-        subprocess.run(["umount", str(where)], check=True)
-
-
-def _fill(disk: Path) -> Path:
-    """Take what room is left; removing the file gives it back."""
-    ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        for size in (65_536, 4_096, 1):
-            try:
-                while True:
-                    file.write(b"\0" * size)
-            except OSError:
-                continue
-    return ballast
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A disk of its own that holds a megabyte."""
+    with small_disk(tmp_path / "disk", ROOM_MB) as disk:
+        yield disk
 
 
 def _fill_by(work: Callable[[int], object]) -> int:
@@ -62,9 +42,9 @@ def _fill_by(work: Callable[[int], object]) -> int:
     pytest.fail("a full disk was not noticed")
 
 
-def test_the_log_of_batches_refuses_whole_appends_and_goes_on_with_the_same_one(small_disk: Path) -> None:
-    log = DayLog(small_disk / "log")
-    ballast = _fill(small_disk)
+def test_the_log_of_batches_refuses_whole_appends_and_goes_on_with_the_same_one(disk: SmallDisk) -> None:
+    log = DayLog(disk.folder / "log")
+    disk.fill()
 
     def append(n: int) -> list[int]:
         events = [access(f"a{n}-{k}", n * 1_000 + k) for k in range(50)]
@@ -72,28 +52,28 @@ def test_the_log_of_batches_refuses_whole_appends_and_goes_on_with_the_same_one(
 
     refused = _fill_by(append)
     assert log.end() == refused
-    ballast.unlink()
+    disk.free()
     assert append(refused) == [refused]
     assert len(log.read(0, 10_000)) == refused + 1
     log.close()
 
 
-def test_findings_that_could_not_be_kept_are_kept_by_the_next_try(small_disk: Path) -> None:
-    store = SqliteCheckpointStore(small_disk / "engine.db")
+def test_findings_that_could_not_be_kept_are_kept_by_the_next_try(disk: SmallDisk) -> None:
+    store = SqliteCheckpointStore(disk.folder / "engine.db")
     engine = engine_of(small_rules())
     found = [engine.feed(batch(n * 10_000, access(f"a{n}", n * 10_000, granted=False)), n) for n in range(1_000)]
-    ballast = _fill(small_disk)
+    disk.fill()
     refused = _fill_by(lambda n: store.append_findings(found[n]))
     before = len(store.findings_after(0, 10_000))
-    ballast.unlink()
+    disk.free()
     assert store.append_findings(found[refused]) > 0
     assert len(store.findings_after(0, 10_000)) == before + len(found[refused])
     store.close()
 
 
-def test_the_spool_of_results_keeps_neither_points_nor_cursor_of_what_had_no_room(small_disk: Path) -> None:
-    spool = PointSpool(small_disk / "spool.db")
-    ballast = _fill(small_disk)
+def test_the_spool_of_results_keeps_neither_points_nor_cursor_of_what_had_no_room(disk: SmallDisk) -> None:
+    spool = PointSpool(disk.folder / "spool.db")
+    disk.fill()
 
     def step(n: int) -> int:
         points = [point("p", {"site": f"s{k}"}, {"n": k}, T0 + n * 1_000 + k, f"{n}/{k}") for k in range(200)]
@@ -102,15 +82,15 @@ def test_the_spool_of_results_keeps_neither_points_nor_cursor_of_what_had_no_roo
     refused = _fill_by(step)
     assert (spool.cursor("log", "id") or 0) == refused
     assert spool.depth().points == 200 * refused
-    ballast.unlink()
+    disk.free()
     assert step(refused) == 0
     assert spool.cursor("log", "id") == refused + 1
     spool.close()
 
 
-def test_dead_letters_wait_in_memory_until_there_is_room(small_disk: Path) -> None:
-    letters = DeadLetters(small_disk / "dead")
-    ballast = _fill(small_disk)
+def test_dead_letters_wait_in_memory_until_there_is_room(disk: SmallDisk) -> None:
+    letters = DeadLetters(disk.folder / "dead")
+    disk.fill()
     added = 0
 
     def bury(n: int) -> None:
@@ -121,7 +101,7 @@ def test_dead_letters_wait_in_memory_until_there_is_room(small_disk: Path) -> No
         letters.flush(T0)
 
     _fill_by(bury)
-    ballast.unlink()
+    disk.free()
     assert letters.flush(T0) == 20
     assert len(letters.list(10_000)) == added
     letters.close()
