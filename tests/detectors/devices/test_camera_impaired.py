@@ -68,7 +68,7 @@ def test_a_camera_that_is_taken_out_of_the_inventory_is_no_longer_impaired() -> 
     assert [d.fact("ended") for d in run(CameraImpaired(), events, T0 + HOUR)][1:] == ["removed"]
 
 
-def test_neither_a_box_nor_an_unknown_device_nor_an_unhealthy_camera_without_a_reason_is_one() -> None:
+def test_neither_a_box_nor_a_stranger_nor_a_camera_without_a_reason_is_one() -> None:
     script = Script()
     events = [
         camera(script),
