@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import click
 
-from contracts.errors import ConfigurationError, LinliError
+from app.operations.error_lines import told_in_a_line
+from contracts.errors import ConfigurationError
 from contracts.extras import not_installed
 from system.private_files import OTHERS
 
@@ -32,15 +33,21 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "console": ("app.cli.console", "Run a district's page, its API and the boxes' uploads."),
     "results": ("app.cli.results", "Carry a district's results to their store; show what waits."),
     "inventory": ("app.cli.inventory", "Read and change the sites, places and devices that ingest accepts."),
+    "devices": ("app.cli.devices", "Show what each device said last, and who knocks without being in the inventory."),
     "rules": ("app.cli.rules", "Show the rules: what each finds, and the numbers that a site may change."),
     "dead-letters": ("app.cli.dead_letters", "Show what was rejected, from where, and why."),
+    "test-alarm": ("app.cli.drill", "Send a test through every receiver of alarms, and say who took it."),
     "trace": (
         "app.cli.trace",
         "Follow one id from the device's message to its delivery, with the time of each hop.",
     ),
     "models": ("app.cli.models", "Check the manifests of vision models."),
     "users": ("app.cli.users", "Add people to the console and set their roles."),
+    "boxes": ("app.cli.boxes", "Exchange the credentials of a box."),
+    "secrets": ("app.cli.secrets", "Exchange the platform's own secrets."),
     "migrate": ("app.cli.migrate", "Copy one machine's inventory, log and incidents into a district."),
+    "backup": ("app.cli.backup", "Copy all that one machine must have to go on elsewhere, while it works."),
+    "restore": ("app.cli.restore", "Put a machine's backup back into empty places."),
     "doctor": ("app.cli.doctor", "Look over a deployment: what is wrong with it, and what to do."),
     "services": ("app.cli.services", "Print the processes of this deployment; write their systemd units."),
     "docs": ("app.cli.docs", "Print the pages about running Linli: operations, runbook, words, an example inventory."),
@@ -112,8 +119,11 @@ def exit_code(arguments: Sequence[str]) -> int:
         return FAILED
     except ConfigurationError as error:
         return _say(f"configuration: {error}", MISUSED)
-    except (LinliError, OSError) as error:
-        return _say(str(error), FAILED)
+    except Exception as error:
+        told = told_in_a_line(error)
+        if told is None:
+            raise
+        return _say(told, FAILED)
     return ended if isinstance(ended, int) else DONE
 
 

@@ -19,6 +19,7 @@ import msgspec
 from contracts.errors import ConfigurationError
 from contracts.events import CameraImpairment
 from contracts.names import is_id
+from contracts.written_text import decode_written
 from detectors.vision.geometry.facade import FacadeGeometry
 from detectors.vision.geometry.perspective import check_facade
 from detectors.vision.geometry.shapes import Line, Mask, Zone, check_line, check_mask, check_zone
@@ -143,10 +144,10 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         ConfigurationError: when it is absent, not UTF-8 or not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(decode_written(path.read_bytes(), f"{what} {path}"))
     except FileNotFoundError:
         raise ConfigurationError(f"{what} {path} does not exist") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigurationError(f"{what} {path} is not readable TOML: {error}") from None
 
 

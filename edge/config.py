@@ -106,7 +106,11 @@ def _resolved(config: EdgeConfig, folder: Path) -> EdgeConfig:
         config,
         box=replace(config.box, data=absolute(config.box.data)),
         mqtt=replace(
-            config.mqtt, password_file=absolute(config.mqtt.password_file), ca_file=absolute(config.mqtt.ca_file)
+            config.mqtt,
+            password_file=absolute(config.mqtt.password_file),
+            ca_file=absolute(config.mqtt.ca_file),
+            cert_file=absolute(config.mqtt.cert_file),
+            key_file=absolute(config.mqtt.key_file),
         ),
         console=replace(
             config.console, token_file=absolute(config.console.token_file), ca_file=absolute(config.console.ca_file)

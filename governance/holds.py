@@ -10,7 +10,6 @@ from sqlalchemy import Connection, insert, select, update
 from contracts.errors import ConfigurationError
 from contracts.names import is_id
 from governance import audit
-from incidents.store.records import get_incident
 from incidents.store.schema import holds, incident_evidence, incidents
 
 MAX_REASON = 200
@@ -55,9 +54,7 @@ def add_hold(
     if not reason.strip() or len(reason) > MAX_REASON:
         raise ConfigurationError(f"a hold needs its reason, at most {MAX_REASON} characters and nobody's name in it")
     if incident_id is not None:
-        incident = get_incident(connection, incident_id)
-        if incident is None or incident.site_id != site_id:
-            raise ConfigurationError(f"site {site_id} has no incident {incident_id[:60]}")
+        incident_id = _incident_of(connection, site_id, incident_id)
     hold = Hold(
         hold_id=f"h-{secrets.token_hex(4)}",
         site_id=site_id,
@@ -68,9 +65,22 @@ def add_hold(
         ended_ms=None,
     )
     connection.execute(insert(holds).values(msgspec.structs.asdict(hold)))
-    detail = {"site": site_id, "incident": incident_id, "reason": hold.reason}
+    detail = {"site": site_id, "incident": incident_id}  # the reason stands in the row, where an erasure reaches it
     audit.record(connection, actor, "hold.add", hold.hold_id, detail, now_ms)
     return hold
+
+
+def _incident_of(connection: Connection, site_id: str, named: str) -> str:
+    """Return the id of the site's incident that is named by its id, or by the number that people see."""
+    query = select(incidents.c.incident_id).where(
+        incidents.c.site_id == site_id, (incidents.c.incident_id == named) | (incidents.c.number == named)
+    )
+    found = connection.execute(query).scalar()
+    if found is None:
+        raise ConfigurationError(
+            f"site {site_id} has no incident {named[:60]!r}; expected its id, or its number, as 20261123-0042"
+        )
+    return str(found)
 
 
 def end_hold(connection: Connection, hold_id: str, actor: str, now_ms: int) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from contracts.errors import ConfigurationError
 from contracts.events import Sha256
 from contracts.names import Id, is_id
+from contracts.written_text import decode_written
 
 
 class Box(msgspec.Struct, frozen=True):
@@ -75,7 +76,7 @@ def read_boxes(path: Path) -> tuple[Box, ...]:
         ConfigurationError: naming the file, the line and what is wrong.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = decode_written(path.read_bytes(), f"{path}").splitlines()
     except FileNotFoundError:
         return ()
     boxes: dict[tuple[str, str], Box] = {}

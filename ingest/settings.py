@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import ssl
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from contracts.errors import ConfigurationError
 from contracts.secrets import Secret
+from system.certificates import said_of
+from system.tls import TlsFileError, TlsFiles, client_context
 
 MAX_PAYLOAD_BYTES = 256 * 1024
 """A message larger than a whole batch is no event."""
 NO_PASSWORD = Secret("")
+TLS = TlsFiles(table="mqtt")
+"""The system's authorities, and nothing of ours."""
 
 
 class ShardSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +25,7 @@ class ShardSettings(msgspec.Struct, frozen=True, kw_only=True):
     mqtt_url: str
     client_id: str = "linli-ingest-0"
     password: Secret = NO_PASSWORD  # user:password
-    ca_file: Path | None = None  # of a private authority; none: the system's
+    tls: TlsFiles = TLS  # for mqtts
     protocol: str = "auto"  # "5", "3.1.1", or ask the broker
     partitions: int = 1
     shards: int = 1
@@ -49,14 +53,28 @@ class BrokerAddress(msgspec.Struct, frozen=True):
     port: int
     user: str = ""
     password: Secret = NO_PASSWORD
-    tls: bool = False
-    ca_file: Path | None = None
+    tls: TlsFiles | None = None
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Return what TLS is spoken with, None in clear.
+
+        Raises:
+            ConfigurationError: a file cannot be used.
+        """
+        try:
+            return None if self.tls is None else client_context(self.tls)
+        except TlsFileError as error:
+            raise ConfigurationError(str(error)) from None
+
+    def said_of(self, error: OSError) -> str:
+        """Return what an error of connecting is to people."""
+        return said_of(error, TLS.setting("ca_file")) or str(error)
 
 
-def broker_address(url: str, password: Secret = NO_PASSWORD, ca_file: Path | None = None) -> BrokerAddress:
+def broker_address(url: str, password: Secret = NO_PASSWORD, tls: TlsFiles = TLS) -> BrokerAddress:
     """Parse ``mqtt[s]://[user[:password]@]host[:port]``; ``password`` (``user:password``) wins over the URL's.
 
-    ``ca_file`` holds the certificates of a private authority; without one the system's authorities are trusted.
+    ``tls`` says whom to trust, and what we show, where the URL asks for it.
 
     >>> broker_address("mqtt://127.0.0.1").port
     1883
@@ -71,11 +89,12 @@ def broker_address(url: str, password: Secret = NO_PASSWORD, ca_file: Path | Non
         raise ConfigurationError("mqtt.url: no number as port; expected mqtt://[user:password@]host[:port]") from None
     if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname:
         raise ConfigurationError("mqtt.url has no host or is not mqtt(s): expected mqtt://[user:password@]host[:port]")
-    tls = parts.scheme == "mqtts"
+    secure = parts.scheme == "mqtts"
     user, secret = unquote(parts.username or ""), unquote(parts.password or "")
     if password:
         user, _, secret = password.reveal().strip().partition(":")
-    return BrokerAddress(parts.hostname, port or (8883 if tls else 1883), user, Secret(secret), tls, ca_file)
+    port = port or (8883 if secure else 1883)
+    return BrokerAddress(parts.hostname, port, user, Secret(secret), tls if secure else None)
 
 
 def owned_partitions(settings: ShardSettings) -> tuple[int, ...]:

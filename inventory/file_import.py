@@ -7,15 +7,13 @@ TOML: ``site_id`` at the top, then ``[[site]]``, ``[[place]]``, ``[[device]]``, 
 
 from __future__ import annotations
 
-import json
-import tomllib
-from typing import Any
-
 import msgspec
 
 from contracts.errors import ConfigurationError
-from contracts.events import CONFIG_SOURCE, Configuration, ThresholdConfigured
-from inventory.threshold_check import check_threshold
+from contracts.events import Configuration
+from inventory.faults import FileFault
+from inventory.file_fields import read_row
+from inventory.file_rows import FileRow, json_rows, toml_rows
 
 TABLES = {
     "site": "site_configured",
@@ -29,75 +27,51 @@ TABLES = {
 _KINDS = frozenset(TABLES.values())
 
 
-def parse_inventory(text: str, *, toml: bool, now_ms: int) -> list[Configuration]:
-    """Return the records in ``text``, in the order in which they depend on each other.
+class WrittenRecord(msgspec.Struct, frozen=True):
+    """A record, and the row of the file that says it."""
+
+    record: Configuration
+    row: FileRow
+
+
+class InventoryFile(msgspec.Struct, frozen=True):
+    """What a file says: its records, its rows that are none, and all that is wrong with rows by themselves."""
+
+    written: list[WrittenRecord]
+    unread: list[FileRow]
+    faults: list[FileFault]
+
+    @property
+    def records(self) -> list[Configuration]:
+        """The records, in the order in which they depend on each other."""
+        return [one.record for one in self.written]
+
+
+def read_inventory(text: str, *, toml: bool, now_ms: int) -> InventoryFile:
+    """Return what ``text`` says, and what is wrong with each row; ``file_check`` looks at the whole.
 
     Args:
         text: of the file.
         toml: whether it is TOML; otherwise JSON lines. Lines of other kinds (events) are passed over.
         now_ms: the time of records that carry none.
+    """
+    found = InventoryFile([], [], [])
+    for row in toml_rows(text, TABLES, found.faults) if toml else json_rows(text, _KINDS, found.faults):
+        record = read_row(row, now_ms, found.faults)
+        if record is None:
+            found.unread.append(row)
+        else:
+            found.written.append(WrittenRecord(record, row))
+    return found
+
+
+def parse_inventory(text: str, *, toml: bool, now_ms: int) -> list[Configuration]:
+    """Return the records in ``text``, in the order in which they depend on each other. Arguments as above.
 
     Raises:
-        ConfigurationError: naming the table or line, the value, and what was expected.
+        ConfigurationError: naming each table or line, the value, and what was expected.
     """
-    return _from_toml(text, now_ms) if toml else _from_lines(text, now_ms)
-
-
-def _from_toml(text: str, now_ms: int) -> list[Configuration]:
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"the inventory is not TOML: {error}") from None
-    site_id = document.pop("site_id", None)
-    unknown = sorted(set(document) - set(TABLES))
-    if unknown:
-        raise ConfigurationError(f"unknown table {unknown[0]!r}; expected site_id and [[{']], [['.join(TABLES)}]]")
-    records = []
-    for table, kind in TABLES.items():
-        rows = document.get(table, [])
-        if not isinstance(rows, list):
-            raise ConfigurationError(f"[{table}] must be written [[{table}]], once for each {table}")
-        for number, row in enumerate(rows, 1):
-            fields = {"site_id": site_id, **row} if site_id is not None else dict(row)
-            if kind == "place_configured" and "place" not in fields:
-                fields = {"site_id": fields.pop("site_id", None), "place": fields}
-            records.append(_record({**fields, "kind": kind}, f"[[{table}]] number {number}", now_ms))
-    return records
-
-
-def _from_lines(text: str, now_ms: int) -> list[Configuration]:
-    records = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            fields = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ConfigurationError(f"line {number} is not JSON: {error}") from None
-        if not isinstance(fields, dict) or "kind" not in fields:
-            raise ConfigurationError(f'line {number}: expected an object with a "kind"')
-        if fields["kind"] in _KINDS:
-            records.append(_record(fields, f"line {number}", now_ms))
-    return records
-
-
-def _record(fields: dict[str, Any], where: str, now_ms: int) -> Configuration:
-    place = fields.get("place")
-    own_place = place.get("place_id") if isinstance(place, dict) else None
-    common = {"event_id": "config", "source_id": CONFIG_SOURCE, "at_ms": now_ms, "version": 0}
-    common["place_id"] = own_place or fields.get("site_id")
-    try:
-        record: Configuration = msgspec.convert({**common, **fields}, Configuration)
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(f"{where} ({fields.get('kind')}): {error}") from None
-    _refuse_unknown(fields, record, where)
-    if isinstance(record, ThresholdConfigured):
-        check_threshold(record, where)
-    return record
-
-
-def _refuse_unknown(fields: dict[str, Any], record: Configuration, where: str) -> None:
-    """Raise on a misspelt key: it must not be ignored in what a person wrote."""
-    unknown = sorted(set(fields) - set(record.__struct_fields__) - {"kind"})
-    if unknown:
-        raise ConfigurationError(f"{where}: unknown key {unknown[0]!r}; expected {', '.join(record.__struct_fields__)}")
+    found = read_inventory(text, toml=toml, now_ms=now_ms)
+    if found.faults:
+        raise ConfigurationError("\n".join(str(fault) for fault in found.faults))
+    return found.records

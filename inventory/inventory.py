@@ -26,6 +26,7 @@ from contracts.events import (
 )
 from inventory import numbers, row_sums
 from inventory.kept_clocks import KeptClocks
+from inventory.kept_heard import KeptHeard
 from inventory.kept_notices import KeptNotices
 from inventory.last_seen import LastSeen
 from inventory.last_seen_rows import DeviceKey, KeptLastSeen, read_last_seen, write_last_seen
@@ -60,6 +61,7 @@ class Inventory:
             raise
         self.clocks = KeptClocks(self._tables, self.devices)
         self.notices = KeptNotices(self._tables)
+        self.heard = KeptHeard(self._tables)
 
     def put(self, records: Sequence[ConfigurationRecord], *, actor: str = "cli", now_ms: int = 0) -> int:
         """Write ``records`` in order, all or none; a record that says what is already there changes nothing.
@@ -133,6 +135,10 @@ class Inventory:
     def sites(self) -> list[SiteConfigured]:
         """Return the sites in force."""
         return [record for record in self._in_force("site_configured", None) if isinstance(record, SiteConfigured)]
+
+    def in_force(self) -> list[Configuration]:
+        """Return everything that is in force, of all sites."""
+        return self._in_force(None, None)
 
     def history(self, limit: int) -> list[tuple[int, str, int, Configuration]]:
         """Return (change, actor, when, record), newest first."""
@@ -259,13 +265,15 @@ class Inventory:
         """Close the database."""
         self._tables.close()
 
-    def _in_force(self, kind: str, site_id: str | None) -> list[Configuration]:
-        where, values = ("", (kind,)) if site_id is None else (" AND r.site_id = ?", (kind, site_id))
+    def _in_force(self, kind: str | None, site_id: str | None) -> list[Configuration]:
+        wanted = {"r.kind": kind, "r.site_id": site_id}
+        values = {name: value for name, value in wanted.items() if value is not None}
+        where = " AND ".join(f"{name} = ?" for name in values) or "1 = 1"
         with self._tables.read() as rows:
             found = rows.execute(
                 "SELECT r.site_id, r.row_key, r.kind, r.change, c.site_id, c.row_key, c.kind, c.removed, c.body"
-                f" FROM rows r LEFT JOIN changes c ON c.change = r.change WHERE r.kind = ?{where}",
-                values,
+                f" FROM rows r LEFT JOIN changes c ON c.change = r.change WHERE {where}",
+                list(values.values()),
             )
             for row in found:
                 if row[:3] != row[4:7]:
@@ -369,10 +377,13 @@ def _rewrite(rows: Rows, change: int, record: Configuration | None) -> None:
         rows.execute("DELETE FROM rows WHERE change = ?", (change,))
         row_sums.forget_sum(rows, row_sums.change_name(change))
     else:
-        rows.execute("UPDATE changes SET body = ? WHERE change = ?", (_ENCODER.encode(record), change))
+        key = row_key(record)
+        values = (_ENCODER.encode(record), key, change)
+        rows.execute("UPDATE changes SET body = ?, row_key = ? WHERE change = ?", values)
         (row,) = rows.execute(f"{_CHANGES} WHERE change = ?", (change,))
         row_sums.write_sum(rows, row_sums.change_name(change), *_summed(row))
-        rows.execute("UPDATE rows SET content = ? WHERE change = ?", (_ENCODER.encode(_plain(record)), change))
+        content = _ENCODER.encode(_plain(record))
+        rows.execute("UPDATE rows SET content = ?, row_key = ? WHERE change = ?", (content, key, change))
 
 
 def _summed(row: Row) -> tuple[Value, ...]:

@@ -12,11 +12,12 @@ from contracts.events import CONFIG_SOURCE, INGEST_SOURCE, ClockStepped, DeviceR
 
 
 class LastSeen(msgspec.Struct, frozen=True):
-    """What is known of a device's life. ``online`` None: it never said."""
+    """What is known of a device's life. ``online`` None: it never said. ``last_kind``: of the event it said last."""
 
     last_heard_ms: int | None = None
     online: bool | None = None
     healthy: bool | None = None
+    last_kind: str = ""
 
 
 class DeviceHealth(Protocol):
@@ -73,7 +74,8 @@ class LastSeenTable:
         if event.source_id in {CONFIG_SOURCE, INGEST_SOURCE}:
             return
         devices = self._sites.setdefault(event.site_id, {})
-        devices[event.source_id] = last_seen_after(devices.get(event.source_id, LastSeen()), event)
+        heard = last_seen_after(devices.get(event.source_id, LastSeen()), event)
+        devices[event.source_id] = msgspec.structs.replace(heard, last_kind=str(type(event).__struct_config__.tag))
         if event.spool is not None and event.spool.box_id != event.source_id:
             devices[event.spool.box_id] = last_seen_after(
                 devices.get(event.spool.box_id, LastSeen()), event, itself=False
@@ -90,7 +92,7 @@ def last_seen_after(before: LastSeen, event: Event, *, itself: bool = True) -> L
     """Return what is known of a device after ``event``; ``itself`` False when it only carried another's words."""
     last_ms = max(before.last_heard_ms or 0, event.received_ms)
     if itself and isinstance(event, DeviceStateChanged):
-        return LastSeen(last_ms, event.online, before.healthy)
+        return LastSeen(last_ms, event.online, before.healthy, before.last_kind)
     if itself and isinstance(event, DeviceReported):
-        return LastSeen(last_ms, online=True, healthy=event.healthy)
-    return LastSeen(last_ms, online=True, healthy=before.healthy)
+        return LastSeen(last_ms, online=True, healthy=event.healthy, last_kind=before.last_kind)
+    return LastSeen(last_ms, online=True, healthy=before.healthy, last_kind=before.last_kind)

@@ -1,4 +1,4 @@
-"""Whether a record may be written into the inventory."""
+"""Whether a record may be written into the inventory. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import zoneinfo
 import msgspec
 
 from contracts.configuration_rows import row_key
-from contracts.errors import ConfigurationError, Rejected
+from contracts.errors import ConfigurationError
 from contracts.events import (
     ConfigurationRecord,
     ConsentRecorded,
@@ -18,10 +18,12 @@ from contracts.events import (
     VehicleRegistered,
     VisitorRegistered,
 )
-from contracts.names import check_id
-from inventory.threshold_check import check_threshold
+from contracts.names import is_id
+from inventory.faults import RecordFault
+from inventory.threshold_check import threshold_fault
 
 MAX_RECORD_BYTES = 4096
+ID_WORDS = "at most 40 small letters, digits, - and _, with a letter or digit first"
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -31,20 +33,28 @@ def check_record(record: ConfigurationRecord) -> None:
     Raises:
         ConfigurationError: saying which record, which value, and what was expected.
     """
-    key = row_key(record)
-    where = f"{type(record).__name__} {key!r} of site {record.site_id!r}"
-    try:
-        for what, value in _ids_of(record):
-            check_id(value, what)
-    except Rejected as error:
-        raise ConfigurationError(f"{where}: {error.detail}") from None
+    wrong = faults_of_record(record)
+    if wrong:
+        where = f"{type(record).__name__} {row_key(record)!r} of site {record.site_id!r}"
+        raise ConfigurationError(f"{where}: {'; '.join(one.what for one in wrong)}")
+
+
+def faults_of_record(record: ConfigurationRecord) -> list[RecordFault]:
+    """Return all that is wrong with a record by itself."""
+    found = [
+        RecordFault(key, f"{key} {value[:60]!r} is no id; expected {ID_WORDS}")
+        for key, value in _ids_of(record)
+        if not is_id(value)
+    ]
     size = len(_ENCODER.encode(record))
     if size > MAX_RECORD_BYTES:
-        raise ConfigurationError(f"{where}: {size} bytes, expected at most {MAX_RECORD_BYTES}")
+        found.append(RecordFault("", f"{size} bytes, expected at most {MAX_RECORD_BYTES}"))
     if isinstance(record, SiteConfigured) and record.time_zone not in zoneinfo.available_timezones():
-        raise ConfigurationError(f"{where}: time zone {record.time_zone!r} is unknown; expected one like Asia/Shanghai")
-    if isinstance(record, ThresholdConfigured):
-        check_threshold(record, where)
+        text = f"time zone {record.time_zone!r} is unknown; expected one like Asia/Shanghai"
+        found.append(RecordFault("time_zone", text))
+    if isinstance(record, ThresholdConfigured) and (wrong := threshold_fault(record)) is not None:
+        found.append(wrong)
+    return found
 
 
 def _ids_of(record: ConfigurationRecord) -> list[tuple[str, str]]:
@@ -62,7 +72,8 @@ def _ids_of(record: ConfigurationRecord) -> list[tuple[str, str]]:
             ids += [("host_place_id", record.host_place_id)] + [("door_ids", d) for d in record.door_ids]
         case VehicleRegistered():
             ids += [("vehicle_id", record.vehicle_id)]
-            ids += [(n, v) for n, v in (("tag_id", record.tag_id), ("home", record.home_place_id)) if v is not None]
+            may = {"tag_id": record.tag_id, "home_place_id": record.home_place_id}
+            ids += [(name, value) for name, value in may.items() if value is not None]
         case ConsentRecorded():
             ids += [("purpose", record.purpose)]
         case _:

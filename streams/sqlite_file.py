@@ -12,6 +12,7 @@ import msgspec
 
 from contracts.errors import Permanent, Transient
 from system.private_files import make_file, make_folder
+from system.sqlite_access import refused_access
 from system.sqlite_check import NO_DATABASE, wrong_before_opening
 
 _TRANSIENT_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED}
@@ -158,6 +159,8 @@ def _openable(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT_CODES:
             raise Transient(f"{path} cannot be opened now: {error}", retry_after_s=1.0) from error
+        if told := refused_access(path, error):
+            raise Permanent(told) from error
         raise _no_database(path, str(error)) from error
 
 
@@ -169,6 +172,8 @@ def _tell(connection: sqlite3.Connection, error: sqlite3.DatabaseError) -> None:
     """Raise what the error means for whoever uses the file; nothing when the statement is to blame."""
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT_CODES:
         raise Transient(f"database is not writable now: {error}", retry_after_s=1.0) from error
+    if told := refused_access(_path_of(connection), error):
+        raise Permanent(told) from error
     if not isinstance(error, _OURS_TO_BLAME):
         raise damaged(_path_of(connection), str(error)) from error
 

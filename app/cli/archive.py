@@ -12,6 +12,7 @@ import msgspec
 from app.cli.command_line import pass_settings
 from app.settings.settings import Settings
 from app.wiring.folder_lock import FolderLock
+from app.wiring.known_sites import need_site
 from contracts.errors import Permanent
 
 
@@ -64,6 +65,8 @@ def list_segments(settings: Settings, site: str | None) -> None:
     """Print the segments, one a line: file, events, bytes, SHA-256."""
     from app.wiring.archives import need_archive
 
+    if site is not None:
+        need_site(settings, site)
     archive = need_archive(settings)
     segments = archive.catalogue.segments(site)
     archive.close()
@@ -80,6 +83,8 @@ def verify(settings: Settings, site: str | None) -> None:
     """Read every segment whole: each must open with its key and be the file that was written. Exit 1 if one is not."""
     from app.wiring.archives import need_archive
 
+    if site is not None:
+        need_site(settings, site)
     archive, broken = need_archive(settings), 0
     segments = archive.catalogue.segments(site)
     for segment in segments:

@@ -9,6 +9,7 @@ import click
 
 from app.cli.command_line import pass_settings
 from app.settings.settings import Settings
+from app.wiring.known_sites import need_site
 from app.wiring.stores import open_incidents
 from governance.holds import add_hold, end_hold, standing_holds
 from system.clock import wall_ms
@@ -27,11 +28,12 @@ def command(context: click.Context, config: Path | None) -> None:
 
 @command.command("add")
 @click.option("--site", required=True, help="the site's id")
-@click.option("--incident", help="only this incident (its id); without it the whole site")
+@click.option("--incident", help="only this incident (its id or number); without it the whole site")
 @click.option("--reason", required=True, help="why, with a file number; nobody's name")
 @pass_settings
 def add(settings: Settings, site: str, incident: str | None, reason: str) -> None:
     """Begin a hold; prints its id."""
+    need_site(settings, site)
     store = open_incidents(settings)
     try:
         with store.write() as connection:

@@ -76,5 +76,5 @@ def forget(settings: Settings, shard: tuple[int, int]) -> None:
     from ingest.settings import broker_address
 
     wired = shard_settings(settings, *shard, partitions=shard[1], log_id="")
-    forget_session(broker_address(wired.mqtt_url, wired.password, wired.ca_file), wired.client_id)
+    forget_session(broker_address(wired.mqtt_url, wired.password, wired.tls), wired.client_id)
     click.echo(f"{client_id_of(settings, *shard)} is forgotten at {settings.mqtt.url}", err=True)

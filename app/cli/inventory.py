@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
 import getpass
 from pathlib import Path
 
 import click
 
 from app.cli.command_line import pass_settings
+from app.cli.devices import print_pending, when
+from app.operations.inventory_files import faults_of, read_file, table_of
 from app.settings.settings import Settings
-from app.wiring.stores import open_inventory
-from contracts.errors import ConfigurationError
-from inventory.file_import import parse_inventory
+from app.wiring.known_sites import need_site
+from app.wiring.stores import look_into_inventory, open_inventory
+from contracts.errors import Permanent
+from inventory.faults import FileFault
 from system.clock import wall_ms
 
 
@@ -33,7 +35,8 @@ def command(context: click.Context, config: Path | None) -> None:
 def load(settings: Settings, file: Path) -> None:
     """Write the records of FILE (.toml, or one JSON record a line); what is already so stays as it is.
 
-    `linli docs inventory` prints an example of every table, with comments. In short:
+    FILE is looked over first, as `linli inventory check` does. With a fault in it nothing is written, and the exit code
+    is 1. `linli docs inventory` prints an example of every table, with comments. In short:
 
     \b
     site_id = "s1"
@@ -50,18 +53,45 @@ def load(settings: Settings, file: Path) -> None:
     silent_after_ms = 180000
     """
     now_ms = wall_ms()
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"inventory file {file} cannot be read: {error}") from None
-    records = parse_inventory(text, toml=file.suffix == ".toml", now_ms=now_ms)
+    read = read_file(file, now_ms)
     inventory = open_inventory(settings)
     try:
-        before = inventory.last_change()
-        changed = inventory.put(records, actor=getpass.getuser(), now_ms=now_ms) - before
+        faults = faults_of(read, inventory)
+        if not faults:
+            before = inventory.last_change()
+            changed = inventory.put(read.records, actor=getpass.getuser(), now_ms=now_ms) - before
     finally:
         inventory.close()
-    click.echo(f"{file}: {len(records)} records read, {changed} changed", err=True)
+    _refuse(file, faults, to_stderr=True)
+    click.echo(f"{file}: {len(read.records)} records read, {changed} changed", err=True)
+
+
+@command.command("check")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@pass_settings
+def check(settings: Settings, file: Path) -> None:
+    """Look over FILE without writing anything: a line for each fault, with what was expected. Exit 1 if there is one.
+
+    Looked for are rows that are there twice; places, boxes and sites that are named and not there; places around
+    themselves; wrong types; unknown tables, keys and thresholds; numbers that cannot be meant, as seconds for
+    milliseconds. FILE may be a part: what the inventory of the settings holds already counts as there.
+
+    A file without a fault is shown as a table: site, class, devices, how many have a silence limit, how many a box.
+    """
+    read = read_file(file, wall_ms())
+    with look_into_inventory(settings) as inventory:
+        faults = faults_of(read, inventory)
+    _refuse(file, faults, to_stderr=False)
+    for line in table_of(read.records):
+        click.echo(line)
+    click.echo(f"{file}: {len(read.records)} records, nothing wrong", err=True)
+
+
+def _refuse(file: Path, faults: list[FileFault], *, to_stderr: bool) -> None:
+    for fault in faults:
+        click.echo(str(fault), err=to_stderr)
+    if faults:
+        raise Permanent(f"{file}: {len(faults)} faults; nothing was written")
 
 
 @command.command("list")
@@ -69,6 +99,8 @@ def load(settings: Settings, file: Path) -> None:
 @pass_settings
 def list_devices(settings: Settings, site: str | None) -> None:
     """Print the devices in force, one a line: site, device, class, place, box, silence limit."""
+    if site is not None:
+        need_site(settings, site)
     inventory = open_inventory(settings)
     for record in inventory.devices(site):
         limit = f"{record.silent_after_ms / 1000:g} s" if record.silent_after_ms else "-"
@@ -82,19 +114,8 @@ def list_devices(settings: Settings, site: str | None) -> None:
 @command.command("pending")
 @pass_settings
 def pending(settings: Settings) -> None:
-    """Print who knocks without being in the inventory: devices, and topics that are none of ours."""
-    inventory = open_inventory(settings)
-    devices, topics = inventory.pending()
-    for device in devices:
-        click.echo(
-            f"device\t{device.site_id}\t{device.device_id}\t{device.device_class or '-'}\t"
-            f"{device.count}\t{device.last_kind}\t{_when(device.last_ms)}"
-        )
-    for topic in topics:
-        click.echo(f"topic\t{topic.topic}\t{topic.count}\t{topic.last_bytes} bytes\t{_when(topic.last_ms)}")
-    inventory.close()
-    if not devices and not topics:
-        click.echo("nobody is pending", err=True)
+    """Print who knocks without being in the inventory, and why: another name of `linli devices pending`."""
+    print_pending(settings)
 
 
 @command.command("notices")
@@ -105,10 +126,6 @@ def notices(settings: Settings) -> None:
     found = inventory.notices.current()
     inventory.close()
     for one in found:
-        click.echo(f"{one.site_id}\t{one.device_id}\t{one.code}\t{one.detail}\t{one.count}\t{_when(one.last_ms)}")
+        click.echo(f"{one.site_id}\t{one.device_id}\t{one.code}\t{one.detail}\t{one.count}\t{when(one.last_ms)}")
     if not found:
         click.echo("nothing was noticed", err=True)
-
-
-def _when(at_ms: int) -> str:
-    return datetime.datetime.fromtimestamp(at_ms / 1000, tz=datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

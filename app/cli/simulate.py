@@ -11,6 +11,7 @@ import click
 
 from contracts.errors import ConfigurationError
 from contracts.events import AnyEvent, Origin
+from contracts.written_text import decode_written
 from simulator.files import write_events, write_truths
 from simulator.generate import DEFAULT_START_MS, SimulationRequest, World, generate
 from simulator.publish import EventPublisher, publish_all
@@ -94,8 +95,8 @@ def _count(world: World) -> None:
 
 def _password(file: Path | None) -> str:
     try:
-        return file.read_text(encoding="utf-8") if file else ""
-    except (OSError, UnicodeDecodeError) as error:
+        return decode_written(file.read_bytes(), f"password file {file}") if file else ""
+    except OSError as error:
         raise ConfigurationError(f"password file {file} cannot be read: {error}") from None
 
 

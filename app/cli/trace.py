@@ -11,6 +11,7 @@ import msgspec
 from app.operations.story import lines_of, steps_of
 from app.operations.trace_stores import open_tracer
 from app.settings.loading import load_settings
+from app.wiring.known_sites import need_site
 
 
 @click.command("trace")
@@ -24,8 +25,11 @@ def command(wanted: str, site: str | None, *, as_json: bool, config: Path | None
     ID is that of an event, a finding, an incident (or its number, 20261123-0042) or a delivery. Log lines carry it as
     trace=…: the event an incident began with, or its first finding where no event did. Reads beside running processes.
     """
+    settings = load_settings(config)
+    if site is not None:
+        need_site(settings, site)
     with ExitStack() as opened:
-        story = open_tracer(load_settings(config), opened).story(wanted, site)
+        story = open_tracer(settings, opened).story(wanted, site)
     steps = steps_of(story)
     for line in [msgspec.json.encode(step).decode() for step in steps] if as_json else lines_of(steps):
         click.echo(line)

@@ -11,6 +11,7 @@ import click
 
 from app.settings.loading import load_settings
 from app.wiring.console import first_password_file
+from app.wiring.known_sites import need_site
 from app.wiring.stores import open_incidents
 from contracts.errors import ConfigurationError
 from identity.passwords import random_password
@@ -40,6 +41,8 @@ def command(context: click.Context, config: Path | None) -> None:
 def add(config: Path | None, name: str, roles: tuple[str, ...], *, password_stdin: bool) -> None:
     """Add a person. Without --password-stdin a random password is made and printed once."""
     grants = dict(parse_role(text) for text in roles)
+    for site_id in grants.keys() - {EVERY_SITE}:
+        need_site(load_settings(config), site_id)
     password = _read_password() if password_stdin else random_password()
     with _users(config) as users:
         users.add(name, password, grants, actor=_ACTOR)

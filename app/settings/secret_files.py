@@ -9,6 +9,7 @@ import msgspec
 from app.settings.settings import Settings, keys
 from contracts.errors import ConfigurationError
 from contracts.secrets import Secret
+from contracts.written_text import decode_written
 
 
 def read_secret(path: Path | None, key: str) -> Secret:
@@ -20,8 +21,8 @@ def read_secret(path: Path | None, key: str) -> Secret:
     if path is None:
         raise ConfigurationError(f"{key} is empty: name a file that holds the secret")
     try:
-        return Secret(path.read_text(encoding="utf-8").strip())
-    except (OSError, UnicodeDecodeError) as error:
+        return Secret(decode_written(path.read_bytes(), f"{key} = {str(path)!r}").strip())
+    except OSError as error:
         raise ConfigurationError(f"{key} = {str(path)!r} cannot be read: {type(error).__name__}") from None
 
 
@@ -31,9 +32,14 @@ def read_secret_if_named(path: Path | None, key: str) -> Secret:
 
 
 def files_named(settings: Settings) -> dict[str, Path]:
-    """Return the file of each setting that names one with a secret, or with certificates."""
-    named = {key.name: key.value(settings) for key in keys().values() if key.field.endswith("_file")}
-    return {name: path for name, path in named.items() if path is not None}
+    """Return the file of each setting that names one with a secret, or with certificates.
+
+    One that the program makes by itself is named once it is there.
+    """
+    named = {key: key.value(settings) for key in keys().values() if key.field.endswith("_file")}
+    return {
+        key.name: path for key, path in named.items() if path is not None and (path != key.default or path.exists())
+    }
 
 
 def receiver_files(settings: Settings) -> dict[str, Path]:

@@ -9,7 +9,20 @@ from typing import Annotated
 import msgspec
 
 from app.settings.about import About
-from app.settings.kinds import IDS, NETWORKS, OPTIONAL_PATH, PORT, PORT_OR_OFF, PREFIX, TEXT, choice, url, whole
+from app.settings.kinds import (
+    IDS,
+    NETWORKS,
+    OPTIONAL_PATH,
+    PORT,
+    PORT_OR_OFF,
+    PREFIX,
+    TEXT,
+    TRUTH,
+    choice,
+    url,
+    whole,
+)
+from streams.kafka_security import SaslMechanism
 
 ONLY_SHARD = "linli-ingest-0"
 """The session at the broker of the only shard of ingest, unless ``mqtt.client_id`` names another."""
@@ -51,6 +64,8 @@ class MqttSettings(msgspec.Struct, frozen=True, kw_only=True):
     ca_file: Annotated[
         Path | None, About("certificates of a private authority for mqtts (empty: the system's)", OPTIONAL_PATH)
     ] = None
+    cert_file: Annotated[Path | None, About("our certificate for a broker that asks for one", OPTIONAL_PATH)] = None
+    key_file: Annotated[Path | None, About("the key of mqtt.cert_file", OPTIONAL_PATH)] = None
 
 
 class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +83,18 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     prefix: Annotated[
         str, About("what the topics' names begin with; one district, one prefix", PREFIX)
     ] = "linli."  # fmt: skip
+    tls: Annotated[bool, About("speak TLS with the brokers: true or false", TRUTH)] = False
+    ca_file: Annotated[
+        Path | None, About("certificates of a private authority for kafka.tls (empty: the system's)", OPTIONAL_PATH)
+    ] = None
+    cert_file: Annotated[Path | None, About("our certificate for brokers that ask for one", OPTIONAL_PATH)] = None
+    key_file: Annotated[Path | None, About("the key of kafka.cert_file", OPTIONAL_PATH)] = None
+    password_file: Annotated[
+        Path | None, About("file with user:password for SASL (empty: no account); needs kafka.tls", OPTIONAL_PATH)
+    ] = None
+    mechanism: Annotated[
+        SaslMechanism, About("how the password is proven", choice(SaslMechanism))
+    ] = SaslMechanism.SCRAM_SHA_512  # fmt: skip
 
 
 class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +111,10 @@ class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
     language: Annotated[
         Language, About("language of the page before a user chooses", choice(Language))
     ] = Language.CHINESE  # fmt: skip
+    cert_file: Annotated[
+        Path | None, About("certificate of the page, which is then https alone (empty: plain http)", OPTIONAL_PATH)
+    ] = None
+    key_file: Annotated[Path | None, About("the key of console.cert_file", OPTIONAL_PATH)] = None
     trusted_proxies: Annotated[
         tuple[str, ...],
         About("proxies before the page, whose X-Forwarded-For and X-Forwarded-Proto are believed", NETWORKS),

@@ -81,6 +81,13 @@ class InventorySettings(msgspec.Struct, frozen=True, kw_only=True):
     password_file: Annotated[
         Path | None, About("file with the password of the role in inventory.url", OPTIONAL_PATH)
     ] = None
+    ca_file: Annotated[
+        Path | None,
+        About(
+            "authority of the server of inventory.url, which is then verified in full (empty: as its URL says)",
+            OPTIONAL_PATH,
+        ),
+    ] = None
 
 
 class IncidentsSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +103,13 @@ class IncidentsSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = f"{SQLITE}{LOG_FOLDER}/incidents.db"
     password_file: Annotated[
         Path | None, About("file with the password of the role in incidents.url", OPTIONAL_PATH)
+    ] = None
+    ca_file: Annotated[
+        Path | None,
+        About(
+            "authority of the server of incidents.url, which is then verified in full (empty: as its URL says)",
+            OPTIONAL_PATH,
+        ),
     ] = None
     retention_days: Annotated[int, About("days that closed incidents are kept", whole(30, 36_500))] = 365
 
@@ -118,6 +132,9 @@ class ResultsSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = f"{SQLITE}{LOG_FOLDER}/results.db"
     token_file: Annotated[Path | None, About("file with the token for InfluxDB 2 or 3", OPTIONAL_PATH)] = None
     password_file: Annotated[Path | None, About("file with user:password for InfluxDB 1", OPTIONAL_PATH)] = None
+    ca_file: Annotated[
+        Path | None, About("certificates of a private authority for …&tls=true (empty: the system's)", OPTIONAL_PATH)
+    ] = None
     retention_days: Annotated[int, About("days that results are kept in results.db", whole(1, 36_500))] = 400
     spool: Annotated[
         Path, About("where results wait for their store", PATH, beside_log="results-spool.db")
@@ -137,6 +154,15 @@ class EvidenceSettings(msgspec.Struct, frozen=True, kw_only=True):
         Path, About("stills and clips, encrypted, by SHA-256", PATH, beside_log="evidence")
     ] = Path(LOG_FOLDER, "evidence")  # fmt: skip
     retention_hours: Annotated[int, About("hours that evidence is kept", whole(1, 87_600))] = 720
+
+
+class ErasureSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[erasure]``"""
+
+    key_file: Annotated[
+        Path,
+        About("secret by which erased references are known; one for all processes", PATH, beside_log="erasure.key"),
+    ] = Path(LOG_FOLDER, "erasure.key")  # fmt: skip
 
 
 class DeadLettersSettings(msgspec.Struct, frozen=True, kw_only=True):

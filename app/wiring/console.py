@@ -9,12 +9,13 @@ from pathlib import Path
 import structlog
 
 from app.settings.settings import Settings
+from app.wiring.console_tls import ConsoleTls
 from app.wiring.open_files import connections_for, open_files_limit
 from app.wiring.ports import free_port
 from app.wiring.stores import boxes_file
 from app.wiring.threads import Threads
 from console.api.app import build_app
-from console.api.context import Figures
+from console.api.context import Figures, Judging
 from console.api.server import Server, serve
 from contracts.durations import HOUR_MS
 from contracts.errors import Permanent
@@ -44,9 +45,11 @@ class ConsoleService:
         health: when devices were last heard.
         receivers: the names of those who are told.
         figures: of the process, for the page's health.
+        judging: what this process itself knows of whether anything is judged.
 
     Raises:
-        ConfigurationError: so few files may be open that connections would take those that others need.
+        ConfigurationError: so few files may be open that connections would take those that others need, or the
+            certificate and its key cannot be used.
     """
 
     def __init__(
@@ -58,8 +61,11 @@ class ConsoleService:
         health: DeviceHealth,
         receivers: Sequence[str],
         figures: Figures | None = None,
+        *,
+        judging: Judging | None = None,
     ) -> None:
         self._settings = settings
+        self._tls = ConsoleTls(settings)
         self._connections = connections_for(open_files_limit())
         self._uploads = Uploads(store, EvidenceFiles(settings.evidence.folder))
         self._uploads.place(boxes)
@@ -72,6 +78,7 @@ class ConsoleService:
             uploads=self._uploads,
             boxes=boxes,
             figures=figures,
+            judging=judging,
             language=settings.console.language,
             trusted_proxies=settings.console.trusted_proxies,
         )
@@ -84,18 +91,25 @@ class ConsoleService:
     def serve(self) -> Server:
         """Listen where the settings say, or on the next free port."""
         host = self._settings.console.host
-        return serve(self._app, host, free_port(host, self._settings.console.port), self._connections)
+        return self._serve(host, free_port(host, self._settings.console.port))
 
     def revive(self, server: Server) -> Server:
-        """Return ``server``, or a new one at its address when it has died: nothing else ends with it."""
+        """Return ``server``, or a new one at its address when it has died: nothing else ends with it.
+
+        A certificate that was exchanged meanwhile is shown from now on.
+        """
+        self._tls.renew()
         if server.is_alive():
             return server
         LOG.error("console_died", page=server.url)
         try:
-            return serve(self._app, server.host, server.port, self._connections)
+            return self._serve(server.host, server.port)
         except Permanent as error:
             LOG.error("console_does_not_start", page=server.url, error=str(error))
             return server
+
+    def _serve(self, host: str, port: int) -> Server:
+        return serve(self._app, host, port, self._connections, tls=self._tls.context)
 
     def watch(self, server: Server, stop: threading.Event) -> None:
         """Serve again whenever the page has died, until ``stop``."""

@@ -11,10 +11,11 @@ from app.settings.settings import Settings
 from app.wiring.console import ConsoleService, first_run
 from app.wiring.incident_figures import IncidentFigures
 from app.wiring.incidents_process import open_stores
+from app.wiring.judging import district_judging
 from app.wiring.metrics_server import Metrics
 from app.wiring.private_stores import close_stores
 from app.wiring.process import ProcessContext
-from app.wiring.receivers import receivers_of
+from app.wiring.receivers import receiver_names
 from app.wiring.sources import open_logs
 from app.wiring.stores import boxes_file
 from identity.box_credentials import BoxTokens
@@ -47,14 +48,19 @@ def wire_console(settings: Settings, context: ProcessContext) -> None:
         ConfigurationError: a setting cannot be used.
     """
     close_stores(settings)
-    names = [profile.name for profile, _ in receivers_of(settings)]
+    names = receiver_names(settings)
     boxes = BoxTokens(boxes_file(settings))
     store, inventory, directory = open_stores(settings, context)
     context.wait_for("users", partial(first_run, store, settings))
     logs = context.wait_for("log", lambda: open_logs(settings))
     context.on_exit(logs.close)
     heard, last_seen = context.wait_for("inventory", partial(recalled, logs.readers, inventory))
-    console = ConsoleService(settings, boxes, store, directory, heard, names)
+    judging, close = district_judging(settings)
+    context.on_exit(close)
+    if judging is not None:
+        context.threads.start("judging", judging.run)
+    alarm = None if judging is None else judging.alarm
+    console = ConsoleService(settings, boxes, store, directory, heard, names, judging=alarm)
     context.threads.keep("bell", store.follow)
     context.threads.keep("heard", heard.run)
     context.threads.keep("last_seen", last_seen.run)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.settings.secret_files import read_secret_if_named
 from app.settings.settings import Settings
 from contracts.errors import ConfigurationError
 from contracts.extras import not_installed
+from contracts.secrets import Secret
+from streams.kafka_security import KafkaSecurity
 from streams.topics import TopicNames, TopicSpec, topic_specs
+from system.tls import TlsFiles
 
 if TYPE_CHECKING:
     from streams.kafka import KafkaCluster
@@ -35,7 +39,24 @@ def open_cluster(settings: Settings, client_id: str) -> KafkaCluster:
         from streams.kafka import KafkaCluster  # one machine needs neither its packages nor the time to import them
     except ImportError as error:
         raise not_installed(error) from None
-    return KafkaCluster(settings.log.url, client_id)
+    return KafkaCluster(settings.log.url, client_id, kafka_security(settings))
+
+
+def kafka_security(settings: Settings) -> KafkaSecurity:
+    """Return who the brokers must be, and who we are there.
+
+    Raises:
+        ConfigurationError: the file of the password cannot be read, or is none.
+    """
+    kafka = settings.kafka
+    if not kafka.tls:
+        return KafkaSecurity()
+    files = TlsFiles(table="kafka", ca_file=kafka.ca_file, cert_file=kafka.cert_file, key_file=kafka.key_file)
+    given = read_secret_if_named(kafka.password_file, "kafka.password_file").reveal()
+    user, _, password = given.partition(":")
+    if given and not (user and password):
+        raise ConfigurationError(f"kafka.password_file = {str(kafka.password_file)!r}: expected one line user:password")
+    return KafkaSecurity(tls=files, user=user, password=Secret(password), mechanism=kafka.mechanism)
 
 
 def topic_names(settings: Settings) -> TopicNames:

@@ -8,6 +8,7 @@ from app.settings.settings import Settings
 from app.wiring.metrics_server import Metrics
 from ingest.counters import Counters
 from ingest.settings import ShardSettings
+from system.tls import TlsFiles
 
 
 def client_id_of(settings: Settings, index: int = 0, shards: int = 1) -> str:
@@ -20,6 +21,12 @@ def client_id_of(settings: Settings, index: int = 0, shards: int = 1) -> str:
     if shards == 1:
         return given or ONLY_SHARD
     return f"{given or 'linli-ingest'}-{index}-of-{shards}"
+
+
+def broker_tls(settings: Settings) -> TlsFiles:
+    """Return whom an ``mqtts`` broker must be certified by, and what it is shown of us."""
+    mqtt = settings.mqtt
+    return TlsFiles(table="mqtt", ca_file=mqtt.ca_file, cert_file=mqtt.cert_file, key_file=mqtt.key_file)
 
 
 def shard_settings(
@@ -40,7 +47,7 @@ def shard_settings(
         mqtt_url=settings.mqtt.url,
         client_id=client_id_of(settings, index, shards),
         password=read_secret_if_named(settings.mqtt.password_file, "mqtt.password_file"),
-        ca_file=settings.mqtt.ca_file,
+        tls=broker_tls(settings),
         protocol=protocol,
         partitions=partitions,
         shards=shards,

@@ -30,6 +30,7 @@ from streams.results.spool import PointSpool, SourceBatch
 from streams.results.sqlite import SqliteResults
 from streams.results.target import PointStore
 from system.clock import Clock, wall_ms
+from system.tls import TlsFiles
 
 LOG = structlog.get_logger("linli.results")
 READ_ROWS = 500
@@ -184,7 +185,8 @@ def open_results(settings: Settings) -> ResultsEnds:
     token = read_secret_if_named(settings.results.token_file, "results.token_file")
     given = read_secret_if_named(settings.results.password_file, "results.password_file")
     user, _, password = given.reveal().partition(":")
-    return Influx(address, InfluxCredentials(token, user, Secret(password)))
+    files = TlsFiles(table="results", ca_file=settings.results.ca_file)
+    return Influx(address, InfluxCredentials(token, user, Secret(password)), files)
 
 
 def operator_alarm(store: Store, clock_ms: Callable[[], int]) -> OnAlarm:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from app.settings.secret_files import read_secret
+from app.settings.secret_files import read_secret_if_named
 from app.settings.settings import Settings
 from app.settings.stores import sqlite_path
+from app.settings.transport import VERIFY_FULL
 from contracts.errors import ConfigurationError
 from contracts.secret_urls import SecretUrl, shown_url
 from incidents.store.database import open_database
 from incidents.store.store import Store
 from inventory.inventory import Inventory
 from inventory.tables import Rows, SqliteTables, Tables
+from system.tls import TlsFileError, TlsFiles, client_context
 
 BOXES_FILE = "boxes.jsonl"
 _SCHEMA = "inventory"
@@ -42,6 +44,29 @@ def open_inventory(settings: Settings) -> Inventory:
     return Inventory(open_inventory_tables(settings))
 
 
+@contextmanager
+def look_into_inventory(settings: Settings) -> Iterator[Inventory | None]:
+    """Yield the tables people edit to whoever only reads; None where none were made yet, and none are made.
+
+    Raises:
+        ConfigurationError: the URL or the password cannot be used. Transient: the server does not answer.
+    """
+    url = inventory_url(settings)
+    if url.startswith("postgresql:"):
+        with closing(PostgresTables(url)) as tables, tables.read() as rows:
+            there = rows.execute(f"SELECT to_regclass('{_SCHEMA}.rows')")[0][0] is not None
+    else:
+        there = sqlite_path("inventory.url", url).exists()
+    if not there:
+        yield None
+        return
+    inventory = open_inventory(settings)
+    try:
+        yield inventory
+    finally:
+        inventory.close()
+
+
 def open_inventory_tables(settings: Settings) -> Tables:
     """Return what the inventory lies in. Raises as :func:`open_inventory`."""
     url = inventory_url(settings)
@@ -53,13 +78,15 @@ def open_inventory_tables(settings: Settings) -> Tables:
 def incidents_url(settings: Settings) -> str:
     """Return where the incidents lie, with the password of their role if a file of it is named."""
     table = settings.incidents
-    return _with_password("incidents", table.url, table.password_file)
+    return _with_credentials("incidents", table.url, table.password_file, table.ca_file)
 
 
 def inventory_url(settings: Settings) -> str:
     """Return where the inventory lies, with its role's password: without a URL of its own, with the incidents."""
     table = settings.inventory
-    return _with_password("inventory", table.url, table.password_file) if table.url else incidents_url(settings)
+    if not table.url:
+        return incidents_url(settings)
+    return _with_credentials("inventory", table.url, table.password_file, table.ca_file)
 
 
 def boxes_file(settings: Settings) -> Path:
@@ -69,17 +96,28 @@ def boxes_file(settings: Settings) -> Path:
     return settings.evidence.folder.parent / BOXES_FILE
 
 
-def _with_password(table: str, url: str, password_file: Path | None) -> str:
-    if not url.startswith("postgresql:") or password_file is None:
+def _with_credentials(table: str, url: str, password_file: Path | None, ca_file: Path | None) -> str:
+    if not url.startswith("postgresql:") or (password_file is None and ca_file is None):
         return url
-    password = read_secret(password_file, f"{table}.password_file").reveal()
+    password = read_secret_if_named(password_file, f"{table}.password_file").reveal()
+    trusted = {} if ca_file is None else {"sslmode": VERIFY_FULL, "sslrootcert": str(_readable(table, ca_file))}
     try:
-        return SecretUrl(make_url(url).set(password=password).render_as_string(hide_password=False))
+        whole = make_url(url).set(password=password or None).update_query_dict(trusted)
+        return SecretUrl(whole.render_as_string(hide_password=False))
     except ValueError:
         raise ConfigurationError(f"{table}.url = {shown_url(url)!r}: its port is no number") from None
     except ArgumentError:
         shown = shown_url(url)
         raise ConfigurationError(f"{table}.url = {shown!r}: expected postgresql://USER@HOST/DATABASE") from None
+
+
+def _readable(table: str, ca_file: Path) -> Path:
+    """Return the file. Raise ConfigurationError unless it holds certificates: libpq would only say that it fails."""
+    try:
+        client_context(TlsFiles(table=table, ca_file=ca_file))
+    except TlsFileError as error:
+        raise ConfigurationError(str(error)) from None
+    return ca_file
 
 
 class PostgresTables:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from functools import partial
@@ -14,6 +15,7 @@ from fastapi import FastAPI
 from console.api.connections import MOST_CONNECTIONS, BoundedProtocol, ConnectionLimits, Deadlines
 from console.api.context import ConsoleContext
 from console.api.forwarded import is_proxy
+from console.api.tls import tls_protocol
 from contracts.errors import ConfigurationError, Permanent
 
 _START_S = 15.0
@@ -29,19 +31,27 @@ class Server:
     """A running console. :meth:`stop` ends streams, lets answers finish, and returns when the thread has ended."""
 
     def __init__(
-        self, server: uvicorn.Server, thread: threading.Thread, context: ConsoleContext, host: str, port: int
+        self,
+        server: uvicorn.Server,
+        thread: threading.Thread,
+        context: ConsoleContext,
+        host: str,
+        port: int,
+        *,
+        secure: bool = False,
     ) -> None:
         self._server = server
         self._thread = thread
         self._context = context
         self.host = host
         self.port = port
+        self._scheme = "https" if secure else "http"
 
     @property
     def url(self) -> str:
         """Where the page is."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{self._scheme}://{host}:{self.port}"
 
     @property
     def connections(self) -> int:
@@ -61,20 +71,26 @@ class Server:
 
 
 def serve(
-    app: FastAPI, host: str, port: int, connections: int = MOST_CONNECTIONS, deadlines: Deadlines = _DEADLINES
+    app: FastAPI,
+    host: str,
+    port: int,
+    connections: int = MOST_CONNECTIONS,
+    deadlines: Deadlines = _DEADLINES,
+    tls: ssl.SSLContext | None = None,
 ) -> Server:
     """Serve ``app`` in a thread; returns when it accepts connections. Port 0 takes a free one.
 
     Args:
         connections: how many there may be at once.
         deadlines: how long a client may let it wait.
+        tls: what it shows of itself; None: plain HTTP.
 
     Raises:
         ConfigurationError: when the address cannot be used, for instance because the port is taken.
     """
     context = cast(ConsoleContext, app.state.context)
     listener = _listen(host, port)
-    server = uvicorn.Server(_config(app, context, connections, deadlines))
+    server = uvicorn.Server(_config(app, context, connections, deadlines, tls))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="console", daemon=True)
     thread.start()
     deadline = time.monotonic() + _START_S
@@ -82,17 +98,21 @@ def serve(
         if not thread.is_alive() or time.monotonic() > deadline:
             raise Permanent(f"the console did not start on {host}:{port}")
         time.sleep(0.01)  # uvicorn tells of its start by an attribute only
-    return Server(server, thread, context, host, listener.getsockname()[1])
+    return Server(server, thread, context, host, listener.getsockname()[1], secure=tls is not None)
 
 
-def _config(app: FastAPI, context: ConsoleContext, connections: int, deadlines: Deadlines) -> uvicorn.Config:
+def _config(
+    app: FastAPI, context: ConsoleContext, connections: int, deadlines: Deadlines, tls: ssl.SSLContext | None
+) -> uvicorn.Config:
     proxies = context.trusted_proxies
     limits = ConnectionLimits(
         connections, max(connections // _SHARE_OF_ADDRESS, 1), lambda address: is_proxy(address, proxies)
     )
+    http = partial(BoundedProtocol, limits, deadlines)
+    https = None if tls is None else partial(tls_protocol, tls, limits, deadlines)
     return uvicorn.Config(
         app,
-        http=cast(Any, partial(BoundedProtocol, limits, deadlines)),
+        http=cast(Any, https or http),
         log_config=None,
         access_log=False,
         server_header=False,

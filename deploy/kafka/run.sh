@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # One Kafka broker for tests and trials: loopback, KRaft, in the foreground; Ctrl-C or SIGTERM ends it.
-#   deploy/kafka/run.sh --port P --data DIR
+#   deploy/kafka/run.sh --port P --data DIR [--listener NAME://127.0.0.1:P2]… [--settings FILE] [--scram ACCOUNT]…
+# Further listeners, and settings added to ours, may have TLS and accounts: --scram 'SCRAM-SHA-512=[name=N,password=P]'.
 # The jars are fetched once, with mvn and this machine's own settings for it, into the user's cache folder. Started again
 # on the same DIR it is the same cluster with the same data. Needs Java 17 or newer, and mvn for the first start.
 set -euo pipefail
 
 usage() {
-  echo "usage: deploy/kafka/run.sh --port PORT --data DIR" >&2
+  echo "usage: deploy/kafka/run.sh --port PORT --data DIR [--listener URL]… [--settings FILE] [--scram ACCOUNT]…" >&2
   exit 2
 }
 
@@ -15,11 +16,14 @@ fail() {
   exit 1
 }
 
-port="" data=""
+port="" data="" more="" settings="" scram=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --port) port="${2:-}" ;;
     --data) data="${2:-}" ;;
+    --listener) more="$more,${2:-}" ;;
+    --settings) settings="${2:-}" ;;
+    --scram) scram+=(--add-scram "${2:-}") ;;
     *) usage ;;
   esac
   shift 2 || usage
@@ -62,8 +66,8 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$controller
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
+listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller$more
+advertised.listeners=PLAINTEXT://127.0.0.1:$port$more
 log.dirs=$data/log
 auto.create.topics.enable=false
 # internal topics of a single node
@@ -81,6 +85,7 @@ log.cleaner.dedupe.buffer.size=16777216
 # what is to be compacted is looked for each second, not every 15
 log.cleaner.backoff.ms=1000
 SETTINGS
+[ -z "$settings" ] || cat "$settings" >>"$data/server.properties"
 
 small=(-Xms64m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.level=WARN -cp "$jars/*")
 if [ ! -s "$data/log/meta.properties" ]; then
@@ -88,6 +93,6 @@ if [ ! -s "$data/log/meta.properties" ]; then
     head -c 16 /dev/urandom | base64 | tr '+/' '-_' | sed 's/^-/a/; s/=*$//' >"$data/cluster-id"
   fi
   java -Xmx128m "${small[@]}" kafka.tools.StorageTool format --ignore-formatted --cluster-id "$(cat "$data/cluster-id")" \
-    --config "$data/server.properties" >"$data/format.log" 2>&1 || { cat "$data/format.log" >&2; fail "formatting $data failed"; }
+    --config "$data/server.properties" "${scram[@]}" >"$data/format.log" 2>&1 || { cat "$data/format.log" >&2; fail "formatting $data failed"; }
 fi
 exec java -Xmx384m "${small[@]}" kafka.Kafka "$data/server.properties"

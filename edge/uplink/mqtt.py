@@ -16,21 +16,34 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from contracts.errors import ConfigurationError, Transient
+from contracts.written_text import decode_written
 from edge.capture.address import redact_url
 from system.certificates import said_of
+from system.tls import TlsFileError, TlsFiles, client_context
 
 KEEPALIVE_S = 15
 CONNECT_TIMEOUT_S = 8.0
 INFLIGHT_MESSAGES = 256  # above both windows of the spool: paho must not hold a queue of its own
+_FILES = ("ca_file", "cert_file", "key_file")
 DEFAULT_PORT = {"mqtt": 1883, "mqtts": 8883}
 
 
 class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[mqtt]``: ``password_file`` holds ``user:password``, ``ca_file`` the authority of an ``mqtts`` broker."""
+    """``[mqtt]``: ``password_file`` holds ``user:password``, ``ca_file`` the authority of an ``mqtts`` broker.
+
+    ``cert_file`` and ``key_file``: what it is shown of the box, where it asks for a certificate.
+    """
 
     url: str = "mqtt://127.0.0.1:1883"
     password_file: str = ""
     ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+
+    def tls(self) -> TlsFiles:
+        """Return the files of TLS, as ``[mqtt]`` names them."""
+        named = {field: Path(text) for field in _FILES if (text := getattr(self, field))}
+        return TlsFiles(table="[mqtt] ", **named)
 
 
 class BrokerConnection:
@@ -88,7 +101,7 @@ class BrokerConnection:
         try:
             self._client.connect(host, port, keepalive=KEEPALIVE_S)
         except (OSError, ValueError) as error:
-            raise Transient(f"no broker at {host}:{port}: {said_of(error) or error}") from None
+            raise Transient(f"no broker at {host}:{port}: {said_of(error, '[mqtt] ca_file') or error}") from None
 
     def _connected(
         self, client: paho.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
@@ -128,7 +141,10 @@ def broker_address(url: str) -> tuple[str, int]:
 
 def _authenticate(client: paho.Client, config: BrokerConfig) -> None:
     if urlsplit(config.url).scheme == "mqtts":
-        client.tls_set(ca_certs=config.ca_file or None)
+        try:
+            client.tls_set_context(client_context(config.tls()))
+        except TlsFileError as error:
+            raise ConfigurationError(str(error)) from None
     named = read_password(config)
     if named is not None:
         client.username_pw_set(*named)
@@ -143,9 +159,10 @@ def read_password(config: BrokerConfig) -> tuple[str, str] | None:
     if not config.password_file:
         return None
     try:
-        user, separator, password = Path(config.password_file).read_text(encoding="utf-8").strip().partition(":")
+        text = decode_written(Path(config.password_file).read_bytes(), f"[mqtt] password_file {config.password_file}")
     except OSError as error:
         raise ConfigurationError(f"[mqtt] password_file {config.password_file}: {error.strerror}") from None
+    user, separator, password = text.strip().partition(":")
     if not separator:
         raise ConfigurationError(f"[mqtt] password_file {config.password_file}: expected one line user:password")
     return user, password

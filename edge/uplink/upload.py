@@ -6,6 +6,7 @@ continues.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import random
 import ssl
@@ -18,6 +19,7 @@ import msgspec
 import structlog
 
 from contracts.errors import ConfigurationError, Permanent, Transient
+from contracts.written_text import decode_written
 from edge.capture.address import redact_url
 from edge.evidence.evidence_store import EvidenceDisk
 from edge.uplink.upload_queue import Upload, UploadQueue
@@ -92,6 +94,7 @@ class Uploader:
         self, config: ConsoleConfig, *, queue: UploadQueue, disk: EvidenceDisk, now_ms: Callable[[], int]
     ) -> None:
         self._url, self._token = check_url(config.url), read_token(Path(config.token_file))
+        self._token_file = Path(config.token_file)
         self._tls = ssl.create_default_context(cafile=config.ca_file or None) if self._url.scheme == "https" else None
         self._queue, self._disk, self._now_ms = queue, disk, now_ms
         self.uploaded = self.failed = self.expired = 0
@@ -148,6 +151,8 @@ class Uploader:
         self, connection: http.client.HTTPConnection, method: str, upload: Upload, body: bytes, headers: dict[str, str]
     ) -> tuple[int, int | None]:
         path = self._url.path.rstrip("/") + _PATH + upload.sha256
+        with contextlib.suppress(ConfigurationError):  # being exchanged: the one before is tried meanwhile
+            self._token = read_token(self._token_file)
         connection.request(method, path, body or None, {"Authorization": f"Bearer {self._token}", **headers})
         answer = connection.getresponse()
         answer.read()
@@ -184,9 +189,9 @@ def read_token(path: Path) -> str:
         ConfigurationError: when there is none; says how to make it.
     """
     try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
+        token = decode_written(path.read_bytes(), f"[console] token_file {path}").strip()
+    except OSError:
         token = ""
-    if not token or len(token.split()) != 1:
+    if not token.isascii() or len(token.split()) != 1:
         raise ConfigurationError(f"[console] token_file {path}: no token in it; make one with `linli edge token`")
     return token

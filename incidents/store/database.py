@@ -18,6 +18,7 @@ from contracts.errors import ConfigurationError, Permanent
 from contracts.extras import not_installed
 from incidents.store.leases import Leases, UncontestedLeases
 from system.private_files import make_file, make_folder
+from system.sqlite_access import refused_access
 from system.sqlite_check import wrong_before_opening
 
 T = TypeVar("T")
@@ -172,6 +173,8 @@ class SqliteDatabase:
             passes = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _PASSING_CODES
             if passes or isinstance(error.orig, _OURS_TO_BLAME):
                 raise
+            if told := refused_access(self._path, error.orig):
+                raise Permanent(told) from error
             raise _damaged(self._path, str(error.orig)) from error
         except UnicodeDecodeError as error:
             raise _damaged(self._path, str(error)) from error

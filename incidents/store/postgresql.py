@@ -12,6 +12,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -25,6 +26,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from contracts.errors import ConfigurationError, LinliError, Transient
 from incidents.store.leases import Leases
+from system.tls import TlsFiles, trouble_with
 
 LOG = structlog.get_logger("linli.postgresql")
 CHANNEL: Final = "linli_commits"
@@ -48,6 +50,10 @@ _REFUSALS = (
 )
 """What a server says that will not take us, however often we ask. It gives no code while connecting."""
 
+_OF_TLS = ("SSL", "certificate")
+_SSL_REQUEST = bytes.fromhex("0000000804d2162f")
+"""What a client says to PostgreSQL that wants TLS; the server answers S, and the handshake follows."""
+_PORT = 5432
 _IDLE_IN_TRANSACTION = "25P03"
 _WRITE = text("SELECT pg_advisory_xact_lock(:class_, :pen), pg_notify(:channel, :sender)")
 _CLAIM = "SELECT pg_try_advisory_lock(%s, %s)"
@@ -98,7 +104,7 @@ class PostgresDatabase:
 
         READ COMMITTED, since the first statement waits for the writer before: a snapshot from then would be old.
         """
-        with self._writing, translated_errors(self.where), self._engine.connect() as plain:
+        with self._writing, translated_errors(self.where, self._trouble), self._engine.connect() as plain:
             connection = plain.execution_options(isolation_level="READ COMMITTED")
             with connection.begin():
                 values = {"class_": _LOCK_CLASS, "pen": self._pen, "channel": CHANNEL, "sender": self._sender}
@@ -108,7 +114,7 @@ class PostgresDatabase:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """See :class:`incidents.store.database.Database`."""
-        with translated_errors(self.where), self._engine.connect() as plain:
+        with translated_errors(self.where, self._trouble), self._engine.connect() as plain:
             connection = plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin():
                 yield connection
@@ -130,6 +136,15 @@ class PostgresDatabase:
     def close(self) -> None:
         """See :class:`incidents.store.database.Database`."""
         self._engine.dispose()
+
+    def _trouble(self) -> str:
+        """Return what is wrong with the server's certificate: libpq only says that its verification failed."""
+        query, host = self._url.query, self._url.host
+        ca_file = query.get("sslrootcert")
+        if host is None or host.startswith("/") or not isinstance(ca_file, str):
+            return ""
+        files = TlsFiles(table="incidents", ca_file=Path(ca_file))
+        return trouble_with(host, self._url.port or _PORT, files, _SSL_REQUEST, b"S")
 
     def _listen(self, stop: threading.Event, on_commit: Callable[[], None]) -> None:
         with self._session() as connection:
@@ -228,8 +243,10 @@ def where_of(url: URL) -> str:
 
 
 @contextmanager
-def translated_errors(where: str) -> Iterator[None]:
+def translated_errors(where: str, trouble: Callable[[], str] = str) -> Iterator[None]:
     """Translate the server's errors inside the block into ours; an error of a statement stays as it is.
+
+    ``trouble`` says what is wrong with the server's certificate; asked only when TLS failed.
 
     Raises:
         Transient: it is away, overloaded, out of space, or ended the transaction.
@@ -240,22 +257,23 @@ def translated_errors(where: str) -> Iterator[None]:
     except PoolTimeout as error:
         raise Transient(f"{where}: every connection is busy: {error}", _RETRY_S) from error
     except DBAPIError as error:
-        ours = translate_error(error, where)
+        ours = translate_error(error, where, trouble)
         if ours is None:
             raise
         raise ours from error
 
 
-def translate_error(error: DBAPIError, where: str) -> LinliError | None:
+def translate_error(error: DBAPIError, where: str, trouble: Callable[[], str] = str) -> LinliError | None:
     """Return the error of ours that ``error`` is, or None when a statement is at fault."""
     cause = error.orig
     detail = one_line(cause) if cause is not None else str(error)
     if isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None and is_permanent_refusal(detail):
-        return ConfigurationError(f"{where} does not let us in: {detail}")
+        return ConfigurationError(f"{where} does not let us in: {detail}; correct the role, or its password_file")
     state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
     passing = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) or state == _IDLE_IN_TRANSACTION
     if passing or error.connection_invalidated:
-        return Transient(f"{where} does not answer: {detail}", _RETRY_S)
+        said = trouble() if any(word in detail for word in _OF_TLS) else ""
+        return Transient(f"{where} does not answer: {said or detail}", _RETRY_S)
     return None
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from contracts.errors import Permanent
+from contracts.names import PROBE_ROOT
+from contracts.secret_urls import shown_url
 from ingest.settings import ShardSettings
 
 BROKER_STALLED_MS = 3_000
 BROKER_STALLED_PROBES = 8
 """Probes without an answer, or it was we who stood still: then there is a queue for us, in order."""
+
+
+FRUITLESS_CONNECTIONS = 5
+"""So many, and no probe ever came back: the broker takes us, and does not let us speak or hear."""
 
 
 class ProbeSchedule:
@@ -17,10 +24,23 @@ class ProbeSchedule:
         self._silence_ms = settings.silence_ms
         self._sent_ms = self._heard_ms = 0
         self._unanswered = 0
+        self._fruitless = 0
+        self._broker, self._client_id = shown_url(settings.mqtt_url), settings.client_id
         self.due_ms = 0
 
-    def connected(self, now_ms: int) -> None:
-        """Probe at once: the connection is new."""
+    def connected(self, now_ms: int, *, proven: bool = True) -> None:
+        """Probe at once: the connection is new. ``proven``: a probe came back before, over this one or another.
+
+        Raises:
+            Permanent: no probe ever came back, over several connections.
+        """
+        if not proven and self._fruitless >= FRUITLESS_CONNECTIONS:
+            raise Permanent(
+                f"the broker at {self._broker} takes us, but in {FRUITLESS_CONNECTIONS} connections no message on our "
+                f"own topic came back: let {self._client_id!r} read and write {PROBE_ROOT}/# in its ACL"
+                " (`linli docs ingest`)"
+            )
+        self._fruitless += not proven
         self.due_ms = 0
         self.heard(now_ms)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import socket
-import ssl
 
 from ingest.settings import BrokerAddress
 
@@ -17,12 +16,13 @@ def speaks_version_5(address: BrokerAddress) -> bool:
     """Return whether the broker answers a CONNECT of MQTT 5 as MQTT 5 does, be it with a refusal of who we are.
 
     Raises:
-        OSError: when it cannot be reached.
+        OSError: when it cannot be reached, or is not who it should be.
+        ConfigurationError: a file of TLS cannot be used.
     """
     with socket.create_connection((address.host, address.port), timeout=_TIMEOUT_S) as plain:
-        if not address.tls:
+        context = address.tls_context()
+        if context is None:
             return _ask(plain)
-        context = ssl.create_default_context(cafile=address.ca_file)
         with context.wrap_socket(plain, server_hostname=address.host) as secure:
             return _ask(secure)
 

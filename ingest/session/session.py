@@ -11,7 +11,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import msgspec
 import paho.mqtt.client as mqtt
@@ -29,6 +28,7 @@ from ingest.pipeline.pipeline import Arrival
 from ingest.session.client import MqttClient, MqttMessage
 from ingest.session.protocol_version import speaks_version_5
 from ingest.settings import BrokerAddress
+from system.tls import trouble_with
 
 KEEPALIVE_S = 15
 SESSION_EXPIRY_S = 14 * 86_400
@@ -74,6 +74,9 @@ class MqttSession:
         own_topic: subscribed too, and its retained message is asked for on every connection.
         on_signals: called in the network thread, in order; it may wait, and the broker is then slowed down by TCP.
         protocol: ``auto``, ``5`` or ``3.1.1``.
+
+    Raises:
+        ConfigurationError: a file of TLS cannot be used.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class MqttSession:
         protocol: str = "auto",
     ) -> None:
         self._address, self._client_id, self._filters = address, client_id, tuple(filters)
+        self._tls = address.tls_context()
         self._own_topic = own_topic
         self._on_signals, self._protocol = on_signals, protocol
         self._lock = threading.Lock()
@@ -160,7 +164,7 @@ class MqttSession:
                 try:
                     return speaks_version_5(self._address)
                 except OSError as error:
-                    _log.warning("no broker answers", broker=self._where(), error=str(error))
+                    _log.warning("no broker answers", broker=self._where(), error=self._address.said_of(error))
                     raise
         raise _Stopped
 
@@ -178,11 +182,12 @@ class MqttSession:
         client.reconnect_delay_set(1, 4)
         if self._address.user:
             client.username_pw_set(self._address.user, self._address.password.reveal())
-        if self._address.tls:
-            client.tls_set(ca_certs=_text(self._address.ca_file))
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
         client.on_socket_open = _no_delay
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
+        client.on_connect_fail = self._on_connect_fail
         client.on_subscribe = self._on_subscribe
         properties = None
         if self._version_5:
@@ -204,7 +209,10 @@ class MqttSession:
     ) -> None:
         if code.is_failure:
             if self._connections == 0:
-                self._on_signal(Ended(f"the broker at {self._where()} refuses us: {code}", configuration=True))
+                remedy = "correct mqtt.password_file, and the broker's accounts"
+                self._on_signal(
+                    Ended(f"the broker at {self._where()} refuses us: {code}; {remedy}", configuration=True)
+                )
             _log.warning("broker refuses the connection", reason=str(code))
             return
         with self._lock:
@@ -212,6 +220,13 @@ class MqttSession:
             self._current = self._connections
             self._subscribe(client, (*self._filters, self._own_topic))
         self._on_signal(Connected(self._current, bool(flags.session_present)))
+
+    def _on_connect_fail(self, _client: mqtt.Client, _data: object) -> None:
+        """Say what is wrong with the broker's certificate; that it is away was said."""
+        address = self._address
+        trouble = trouble_with(address.host, address.port, address.tls) if address.tls is not None else ""
+        if trouble:
+            _log.warning("no broker answers", broker=self._where(), error=trouble)
 
     def _on_disconnect(
         self,
@@ -275,10 +290,6 @@ def _no_delay(_client: mqtt.Client, _data: object, sock: object) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
-
-
 def forget_session(address: BrokerAddress, client_id: str) -> None:
     """Have the broker drop the session of ``client_id``, and with it what it holds for it.
 
@@ -290,15 +301,18 @@ def forget_session(address: BrokerAddress, client_id: str) -> None:
     client.on_connect = lambda _client, _data, _flags, code, _properties: answers.append(code)
     if address.user:
         client.username_pw_set(address.user, address.password.reveal())
-    if address.tls:
-        client.tls_set(ca_certs=_text(address.ca_file))
+    tls = address.tls_context()
+    if tls is not None:
+        client.tls_set_context(tls)
     try:
         client.connect(address.host, address.port, KEEPALIVE_S)
         end_s = time.monotonic() + FORGET_S
         while not answers and time.monotonic() < end_s:
             client.loop(0.1)
     except OSError as error:
-        raise Transient(f"the broker at {address.host}:{address.port} does not answer: {error}") from error
+        raise Transient(
+            f"the broker at {address.host}:{address.port} does not answer: {address.said_of(error)}"
+        ) from error
     finally:
         client.disconnect()
     if not answers:

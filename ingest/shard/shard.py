@@ -83,7 +83,7 @@ class Shard:
         self._log, self._on_refused = log, on_refused
         self._run_id = secrets.token_hex(4)
         self._assignment = ShardAssignment(settings)
-        self._address = broker_address(settings.mqtt_url, settings.password, settings.ca_file)
+        self._address = broker_address(settings.mqtt_url, settings.password, settings.tls)
         self._inbox: Inbox[Signal | Durable | LogFailed] = Inbox(settings.inbox_messages)
         self._pipeline = IngestPipeline(settings, self._run_id)
         self._house = Housekeeping(settings, inventory, dead_letters, self._pipeline)
@@ -336,7 +336,7 @@ class Shard:
     def _connected(self, signal: Connected, now_ms: int) -> None:
         _log.info("connected", connection=signal.connection, resumed=signal.resumed)
         self._connection = signal.connection
-        self._plan.connected(now_ms)
+        self._plan.connected(now_ms, proven=self.ready)
         self.counters.connected.set(1)
         if from_ms := max(self._watermark.mark_ms, self._last_ms):
             self._interrupted(from_ms, now_ms)

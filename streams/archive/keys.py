@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from contracts.errors import ConfigurationError
+from contracts.written_text import decode_written
 from streams.archive.segment import NONCE_BYTES
 from system.durable_files import replace_durably
 from system.private_files import make_folder
@@ -60,10 +61,10 @@ class SiteKeys:
 
     def _read(self) -> dict[str, bytes]:
         try:
-            lines = self.path.read_text("utf-8").splitlines()
+            lines = decode_written(self.path.read_bytes(), f"key file {self.path}").splitlines()
         except FileNotFoundError:
             return {}
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise ConfigurationError(f"key file {self.path} cannot be read: {error}") from None
         found = [_LINE.fullmatch(line) for line in lines if line.strip()]
         if not all(found):

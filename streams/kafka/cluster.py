@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from kafka import KafkaAdminClient  # type: ignore[import-untyped]
+from kafka import KafkaAdminClient, TopicPartition  # type: ignore[import-untyped]
 from kafka import errors as kafka_errors
 from kafka.admin import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]
 from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]
+from kafka.structs import OffsetAndMetadata  # type: ignore[import-untyped]
 
 from contracts.errors import ConfigurationError, LinliError, LogBroken, Permanent, Transient
 from contracts.secret_urls import shown_url
 from streams.kafka.follower import KafkaFollower
 from streams.kafka.sender import KafkaSender
 from streams.kafka.tails import KafkaTail, KafkaTails
+from streams.kafka_security import KafkaSecurity
 from streams.topics import TopicSpec, TopicState
 
 DEFAULT_PORT = 9092
@@ -31,11 +34,10 @@ _SEND_AGAIN = (  # the client lost its place with the broker and takes a new one
     kafka_errors.InvalidProducerEpochError,
     kafka_errors.ProducerFencedError,
 )
-_REFUSED = (
-    kafka_errors.AuthorizationError,
-    kafka_errors.SaslAuthenticationFailedError,
-    kafka_errors.UnsupportedSaslMechanismError,
-)
+_REFUSED = (kafka_errors.AuthorizationError, kafka_errors.UnsupportedSaslMechanismError)
+_PASSWORD = kafka_errors.SaslAuthenticationFailedError
+_TROUBLE_S = 10.0
+"""How long what is wrong with a certificate is believed, before a broker is asked again."""
 
 
 def parse_kafka_url(url: str) -> list[str]:
@@ -66,16 +68,22 @@ class KafkaCluster:
     Args:
         url: ``kafka://host:port[,host:port…]``.
         client_id: by what name the brokers know this process.
+        security: who the brokers must be, and who we are there; None: in clear, and nobody.
         answer_s: how long they may take to answer before they count as away.
 
     Raises:
-        ConfigurationError: the URL is none.
+        ConfigurationError: the URL is none, or a file of TLS cannot be used.
     """
 
-    def __init__(self, url: str, client_id: str = "linli", *, answer_s: float = ANSWER_S) -> None:
+    def __init__(
+        self, url: str, client_id: str = "linli", security: KafkaSecurity | None = None, *, answer_s: float = ANSWER_S
+    ) -> None:
         self.servers = parse_kafka_url(url)
         self.answer_s = answer_s
         self._client_id = client_id
+        self._security = security or KafkaSecurity()
+        self._proving = self._security.client_settings()
+        self._trouble = ("", -math.inf)  # what was wrong with a broker's certificate, and when that was asked
         self._lock = threading.RLock()
         self._admin: Any = None
         self._opened: set[KafkaSender | KafkaTails] = set()
@@ -158,6 +166,19 @@ class KafkaCluster:
         members = described["members"] if isinstance(described, Mapping) else described.members
         return len(members)
 
+    def tell_offsets(self, group: str, topic: str, offsets: Mapping[int, tuple[int, str]]) -> None:
+        """Leave partition → (offset, note) with the brokers, in a group without members. Nobody goes on from there."""
+        told = {TopicPartition(topic, number): OffsetAndMetadata(*at, -1) for number, at in offsets.items()}
+        refused = self._ask(f"to keep offsets of {group}", lambda admin: admin.alter_group_offsets(group, told))
+        for error in refused.values():
+            if error is not kafka_errors.NoError:
+                raise self.failure(f"to keep offsets of {group}", error())
+
+    def told_offsets(self, group: str, topic: str) -> dict[int, tuple[int, str]]:
+        """Return what :meth:`tell_offsets` left last: partition → (offset, note)."""
+        found = self._ask(f"about offsets of {group}", lambda admin: admin.list_group_offsets({group: None}))[group]
+        return {at.partition: (kept.offset, kept.metadata or "") for at, kept in found.items() if at.topic == topic}
+
     def producer(self, *, compress: bool = False) -> KafkaSender:
         """Return a sender of its own connection, closed with the cluster. ``compress`` what is not compressed yet."""
         return KafkaSender(self, compress=compress)
@@ -205,6 +226,8 @@ class KafkaCluster:
             clients.append(KafkaNetClient(**configs))
             return clients[-1]
 
+        if trouble := self._trouble_with_tls(every=True):
+            raise Transient(f"Kafka at {','.join(self.servers)} does not answer (to connect): {trouble}")
         try:
             return kind(
                 bootstrap_servers=self.servers,
@@ -212,19 +235,24 @@ class KafkaCluster:
                 bootstrap_timeout_ms=int(self.answer_s * 1000),
                 reconnect_backoff_max_ms=_RECONNECT_MAX_MS,
                 kafka_client=client,
+                **self._proving,
                 **settings,
             )
         except kafka_errors.KafkaError as error:
             for opened in clients:
                 opened.close()
-            raise self.failure("to connect", error) from error
+            raise self.failure("to connect", self._refusal() or error) from error
 
     def failure(self, what: str, error: Exception) -> LinliError:
         """Return which of our errors one of the client's is; name the brokers and what was asked of them."""
         where = f"Kafka at {','.join(self.servers)}"
         told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         if isinstance(error, kafka_errors.KafkaTimeoutError | kafka_errors.KafkaConnectionError):
-            return Transient(f"{where} does not answer ({what}): {told}")
+            hint = f"; or it does not offer kafka.mechanism {self._security.mechanism}" if self._security.user else ""
+            return Transient(f"{where} does not answer ({what}): {self._trouble_with_tls() or told + hint}")
+        if isinstance(error, _PASSWORD):
+            remedy = "the user or password in kafka.password_file is not what the brokers have for kafka.mechanism"
+            return ConfigurationError(f"{where} refuses us ({what}): {remedy}; correct either")
         if isinstance(error, _REFUSED):
             return ConfigurationError(f"{where} refuses us ({what}): {told}; allow {self._client_id!r} to do this")
         if isinstance(error, kafka_errors.LogTruncationError):
@@ -232,6 +260,36 @@ class KafkaCluster:
         if getattr(error, "retriable", False) or isinstance(error, _SEND_AGAIN):
             return Transient(f"{where} cannot do it now ({what}): {told}")
         return Permanent(f"{where} refuses ({what}): {told}")
+
+    def _refusal(self) -> Exception | None:
+        """Return why a broker does not let us in, asked on a connection of its own; None when it does, or is away.
+
+        The client keeps it to itself while it makes its first connection, and then says that nobody answered.
+        """
+        if not self._security.user:
+            return None
+        asked = KafkaNetClient(bootstrap_servers=self.servers, client_id=self._client_id, **self._proving)
+        try:
+            connection = asked._manager.get_connection(asked.cluster.bootstrap_brokers()[0].node_id)
+            asked._net.poll(timeout_ms=int(self.answer_s * 1000), future=connection.init_future)
+            failure = connection.init_future.exception
+            return failure if isinstance(failure, (_PASSWORD, *_REFUSED)) else None
+        finally:
+            asked.close()
+
+    def _trouble_with_tls(self, *, every: bool = False) -> str:
+        """Return what is wrong with a broker's certificate, or ours: their client only says that nobody answers.
+
+        ``every``: asked now, and only what is wrong with all of them; one that is well is enough to go on.
+        """
+        said, asked_s = self._trouble
+        if every or time.monotonic() - asked_s > _TROUBLE_S:
+            found = [self._security.trouble_with(server) for server in self.servers]
+            said = next(filter(None, found), "")
+            self._trouble = (said, time.monotonic())
+            if every and not all(found):
+                return ""
+        return said
 
     def _ask(self, what: str, question: Callable[[Any], Any], expected: type[Exception] | None = None) -> Any:
         """Return the answer to one question; asked again while the brokers are unsettled, as long as it may take."""

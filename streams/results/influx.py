@@ -8,6 +8,7 @@ never). 1.x is written to ``/write``, which every 1.x has and 1.8 alone has besi
 from __future__ import annotations
 
 import gzip
+import ssl
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 from urllib.parse import urlencode
@@ -18,7 +19,7 @@ from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 
-from contracts.errors import LinliError, Permanent, Transient
+from contracts.errors import ConfigurationError, LinliError, Permanent, Transient
 from contracts.secrets import Secret
 from streams.results.answers import failure_of
 from streams.results.influx_url import InfluxAddress
@@ -26,7 +27,9 @@ from streams.results.influxql import QueryResponse, rows_of, text_of
 from streams.results.lines import lines_of
 from streams.results.points import Point
 from streams.results.query import Query, ResultRow
+from system.certificates import said_of
 from system.clock import wall_ms
+from system.tls import TlsFileError, TlsFiles, client_context
 
 TIMEOUT_S = 10.0  # an order to stop waits for it
 _ANSWER = msgspec.json.Decoder(QueryResponse)
@@ -50,17 +53,26 @@ class _Writer(Protocol):
 class Influx:
     """A :class:`streams.results.target.PointStore` that also answers queries. Connects when used."""
 
-    def __init__(self, address: InfluxAddress, credentials: InfluxCredentials, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        address: InfluxAddress,
+        credentials: InfluxCredentials,
+        files: TlsFiles | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         self._address = address
         self._credentials = credentials
         self._timeout_s = timeout_s
+        self._files = files or TlsFiles(table="results")
+        tls = _tls(self._files)
         self._pool = urllib3.PoolManager(
-            retries=False, timeout=timeout_s, headers=_headers(credentials), cert_reqs="CERT_REQUIRED"
+            retries=False, timeout=timeout_s, headers=_headers(credentials), ssl_context=tls
         )
         if address.version == 1:
             self._writer: _Writer = _LineWriter(address, self._pool)
         else:
-            self._writer = _ClientWriter(address, credentials, timeout_s)
+            self._writer = _ClientWriter(address, credentials, tls, timeout_s)
         self._made = address.version != 1
 
     def write(self, points: Sequence[Point]) -> None:
@@ -116,7 +128,9 @@ class Influx:
         self._made = answer.status < 500
 
     def _away(self, error: Exception) -> Transient:
-        return Transient(f"InfluxDB at {self._address.base} does not answer: {type(error).__name__}")
+        causes = (cause for cause in error.args if isinstance(cause, Exception))
+        said = next(filter(None, (said_of(cause, self._files.setting("ca_file")) for cause in causes)), "")
+        return Transient(f"InfluxDB at {self._address.base} does not answer: {said or type(error).__name__}")
 
 
 class _LineWriter:
@@ -138,7 +152,9 @@ class _LineWriter:
 class _ClientWriter:
     """``/api/v2/write`` of InfluxDB 2.x and 3 through influxdb-client."""
 
-    def __init__(self, address: InfluxAddress, credentials: InfluxCredentials, timeout_s: float) -> None:
+    def __init__(
+        self, address: InfluxAddress, credentials: InfluxCredentials, tls: ssl.SSLContext, timeout_s: float
+    ) -> None:
         self._bucket = address.database
         self._org = address.org or "-"  # 3 Core has none and does not look
         self._client = InfluxDBClient(
@@ -148,6 +164,7 @@ class _ClientWriter:
             enable_gzip=True,
             timeout=int(timeout_s * 1000),
             retries=False,
+            ssl_context=tls,
         )
         self._api = self._client.write_api(write_options=SYNCHRONOUS)
 
@@ -155,6 +172,8 @@ class _ClientWriter:
         try:
             self._api.write(bucket=self._bucket, org=self._org, record=body)
         except ApiException as error:
+            if isinstance(error.__context__, urllib3.exceptions.SSLError):  # it has kept the reason to its text
+                raise error.__context__ from None
             said = error.body if error.body is not None else str(error.reason)
             return _failure(int(error.status or 0), said, error.headers or {})
         return None
@@ -163,6 +182,13 @@ class _ClientWriter:
         """Close its connections."""
         self._api.close()  # type: ignore[no-untyped-call]
         self._client.close()  # type: ignore[no-untyped-call]
+
+
+def _tls(files: TlsFiles) -> ssl.SSLContext:
+    try:
+        return client_context(files)
+    except TlsFileError as error:
+        raise ConfigurationError(str(error)) from None
 
 
 def _failure(status: int, body: bytes | str, headers: Mapping[str, str]) -> LinliError | None:

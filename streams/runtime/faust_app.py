@@ -15,6 +15,9 @@ from typing import Any, Protocol
 
 import faust
 import msgspec
+from faust.auth import SASLCredentials, SSLCredentials
+
+from streams.kafka_security import KafkaSecurity
 
 SESSION_S = 7.0  # the default, 60 s, would be the time that a killed worker's partitions stand still
 HEARTBEAT_S = 2.0  # also how soon the others hear of it
@@ -31,6 +34,7 @@ class ReaderSettings(msgspec.Struct, frozen=True, kw_only=True):
     servers: tuple[str, ...]
     topic: str
     group: str
+    security: KafkaSecurity = KafkaSecurity()
 
 
 class PartitionListener(Protocol):
@@ -129,6 +133,7 @@ def make_app(settings: ReaderSettings) -> Any:
     return _App(
         settings.group,
         broker=[f"aiokafka://{server}" for server in settings.servers],
+        broker_credentials=_credentials(settings.security),
         store="memory://",
         web_enabled=False,
         # two workers of one url would take each other for themselves; nobody ever connects to it
@@ -144,4 +149,19 @@ def make_app(settings: ReaderSettings) -> Any:
         stream_buffer_maxsize=MOST_RECORDS,
         stream_wait_empty=False,
         consumer_auto_offset_reset="latest",  # what lies before was read from the log when the partition was opened
+    )
+
+
+def _credentials(security: KafkaSecurity) -> Any:
+    """Return the same as Faust's own. Raises ConfigurationError where a file of TLS cannot be used."""
+    context = security.context()
+    if context is None:
+        return None
+    if not security.user:
+        return SSLCredentials(context)
+    return SASLCredentials(
+        username=security.user,
+        password=security.password.reveal(),
+        mechanism=security.mechanism.value,
+        ssl_context=context,
     )

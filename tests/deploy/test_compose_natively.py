@@ -25,12 +25,13 @@ from app.wiring.run_child import environment, start_child
 from contracts.hops import Hop
 from ingest.session.broker import free_port
 from tests.support.district_broker import DistrictBroker
-from tests.support.kafka import RunningKafka
-from tests.support.postgres import PASSWORD, USER, shared_postgres
+from tests.support.kafka import kafka_port, need_kafka, running_kafka
+from tests.support.postgres import PASSWORD, USER, Postgres, running_postgres
 
 COMPOSE = Path(__file__).resolve().parents[2] / "docker-compose.yml"
 PATIENCE_S = 240.0
-ONCE = ("district-set-up", "district-simulator")
+MAP = "listener.security.protocol.map"
+ONCE = ("district-set-up", "district-simulator", "doctor")
 
 pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -38,40 +39,49 @@ pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow, pytest
 class Natively:
     """The services of the profile ``district`` as processes, each in a folder of its own."""
 
-    def __init__(self, folder: Path, broker: DistrictBroker, kafka_url: str) -> None:
+    def __init__(self, folder: Path, broker: DistrictBroker, kafka_port: int, postgres: Postgres) -> None:
         self.folder = folder
         compose: dict[str, Any] = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
         self.services: dict[str, dict[str, Any]] = {
             name: service
             for name, service in compose["services"].items()
-            if "district" in service.get("profiles", ()) and service["image"] == "linli" and name != "secrets"
+            if {"district", "doctor"} & set(service.get("profiles", ())) and service["image"] == "linli"
+            if name not in {"secrets", "kafka-account", "influx-tokens"}
         }
-        postgres = shared_postgres()
-        (broker.secrets / "linli" / "postgres").unlink()
-        (broker.secrets / "linli" / "postgres").write_text(PASSWORD, encoding="utf-8")
+        self._secrets = broker.secrets
+        for share in ("results", "doctor"):  # influx-tokens.sh puts them there
+            (broker.secrets / f"for-{share}" / "influx-token").write_text("none", encoding="utf-8")
+        for file in broker.secrets.glob("for-*/postgres"):
+            file.unlink()
+            file.write_text(PASSWORD, encoding="utf-8")
         self._places = {
             "mqtts://broker:8883": f"mqtts://127.0.0.1:{broker.port}",
-            "kafka://kafka:9092": kafka_url,
+            "mqtts://broker:8884": f"mqtts://127.0.0.1:{broker.platform_port}",
+            "kafka://kafka:9092": f"kafka://127.0.0.1:{kafka_port}",
             "postgresql://linli@postgres/linli": f"postgresql://{USER}@127.0.0.1:{postgres.port}/{postgres.create()}",
             "influx://influxdb:8086": f"influx://127.0.0.1:{free_port()}",
-            "/run/secrets/linli": str(broker.secrets / "linli"),
             "0.0.0.0": "127.0.0.1",
         }
         self._prefix = f"c{broker.port}."
 
     def settings(self, name: str) -> dict[str, str]:
         """The environment of a service, with this machine's places in it, and only four partitions."""
-        given = {key: self.placed(value) for key, value in self.services[name]["environment"].items()}
+        given = {key: self.placed(value, name) for key, value in self.services[name]["environment"].items()}
         own = {"LINLI_METRICS_PORT": "0", "LINLI_CONSOLE_PORT": "0"}
         return given | own | {"LINLI_KAFKA_PREFIX": self._prefix, "LINLI_KAFKA_PARTITIONS": "4"}
 
-    def placed(self, text: str) -> str:
+    def placed(self, text: str, name: str) -> str:
+        """Return a text of a service with this machine's places in it; its secrets are those of its own volume."""
+        for volume in self.services[name].get("volumes", ()):
+            if volume.startswith("secrets-for-"):
+                share, inside = volume.split(":")[:2]
+                text = text.replace(inside, str(self._secrets / share.removeprefix("secrets-")))
         for place, here in self._places.items():
             text = text.replace(place, here)
         return text
 
     def command(self, name: str) -> list[str]:
-        return [self.placed(word) for word in self.services[name]["command"]]
+        return [self.placed(word, name) for word in self.services[name]["command"]]
 
     def run_set_up(self) -> None:
         """``set-up.sh`` as its container runs it, ``linli`` being this interpreter's."""
@@ -92,11 +102,11 @@ class Natively:
         )
         assert done.returncode == 0, done.stderr
 
-    def linli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A command with the console's settings."""
+    def linli(self, *arguments: str, settings: str = "console") -> subprocess.CompletedProcess[str]:
+        """A command with a service's settings."""
         return subprocess.run(
             linli_arguments(*arguments),
-            env=environment(self.settings("console")) | {"PYTHONPATH": str(COMPOSE.parent)},
+            env=environment(self.settings(settings)) | {"PYTHONPATH": str(COMPOSE.parent)},
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -111,11 +121,32 @@ class Natively:
 
 
 @pytest.fixture(scope="module")
-def district(tmp_path_factory: pytest.TempPathFactory, kafka: RunningKafka) -> Iterator[Natively]:
+def district(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Natively]:
+    need_kafka()
     folder = tmp_path_factory.mktemp("district")
-    broker = DistrictBroker(folder / "broker")
-    yield Natively(folder, broker, kafka.url)
+    broker, port = DistrictBroker(folder / "broker"), kafka_port()
+    own = broker.secrets / "for-postgres"
+    with running_kafka(options=_kafka_options(folder, broker, port)), running_postgres() as postgres:
+        postgres.show(own / "postgres.crt", own / "postgres.key")
+        yield Natively(folder, broker, port, postgres)
     broker.stop()
+
+
+def _kafka_options(folder: Path, broker: DistrictBroker, port: int) -> list[str]:
+    """Return what the Compose file's broker has for its clients, as settings of one that runs here."""
+    own = broker.secrets / "for-kafka"
+    compose: dict[str, Any] = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
+    given: dict[str, str] = compose["services"]["kafka"]["environment"]
+    lines = ["inter.broker.listener.name=PLAINTEXT", f"{MAP}=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,CLIENTS:SASL_SSL"]
+    for name, value in given.items():
+        if name.startswith(("KAFKA_LISTENER_NAME_", "KAFKA_SASL_")):
+            key = name.removeprefix("KAFKA_").lower().replace("___", "-").replace("_", ".")  # as the image reads it
+            lines.append(f"{key}={value.replace('/run/secrets/servers', str(own))}")
+    assert "CLIENTS:SASL_SSL" in given["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"]
+    settings = folder / "kafka.properties"
+    settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    account = f"SCRAM-SHA-512=[name=linli,password={(own / 'kafka-password').read_text(encoding='utf-8')}]"
+    return ["--listener", f"CLIENTS://127.0.0.1:{port}", "--settings", str(settings), "--scram", account]
 
 
 def _until(children: dict[str, Child], done: object, what: str) -> None:
@@ -145,7 +176,7 @@ def _hops(children: dict[str, Child]) -> dict[str, float]:
 
 def _well(district: Natively) -> bool:
     """Whether the doctor finds everything there, nothing behind or stopped, nothing wrong but the absent InfluxDB."""
-    said = district.linli("doctor", "--json").stdout
+    said = district.linli("doctor", "--json", settings="doctor").stdout
     print(said)  # noqa: T201 - for who looks at a failure
     lines = [json.loads(line) for line in said.splitlines()]
     failing = {line["what"] for line in lines if line["level"] == "fail"}

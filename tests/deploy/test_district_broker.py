@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import ssl
 import threading
 import time
@@ -18,6 +19,7 @@ from ingest.pipeline.pipeline import Arrival
 from ingest.session.protocol_version import speaks_version_5
 from ingest.session.session import Connected, Ended, MqttSession, Signal
 from ingest.settings import broker_address
+from system.tls import TlsFiles
 from tests.support.broker import need_mosquitto
 from tests.support.district_broker import DistrictBroker, secrets_module
 
@@ -38,7 +40,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DistrictBroker
 class Client:
     """One plain MQTT client, of 3.1.1 as most devices."""
 
-    def __init__(self, running: DistrictBroker, password: str = "") -> None:
+    def __init__(self, running: DistrictBroker, password: str = "", port: int = 0) -> None:
         self.heard: list[str] = []
         self.reason = ""
         self._changed = threading.Condition()
@@ -49,7 +51,7 @@ class Client:
         self._mqtt.on_connect = self._connected
         self._mqtt.on_message = self._message
         self._mqtt.on_subscribe = lambda *_: self._note(subscribed=True)
-        self._mqtt.connect("127.0.0.1", running.port)
+        self._mqtt.connect("127.0.0.1", port or running.port)
         self._mqtt.loop_start()
 
     def subscribe(self, topic: str) -> None:
@@ -98,22 +100,25 @@ class Client:
 
 
 def test_nobody_gets_in_without_an_account_or_with_a_wrong_password(running: DistrictBroker) -> None:
-    for password in ("", "ingest:wrong", f"{BOX}:wrong", "site-01/+/+:x"):
-        client = Client(running, password)
-        assert client.wait_connected() == "Not authorized"
-        client.close()
+    for port in (running.port, running.platform_port):
+        for password in ("", "ingest:wrong", f"{BOX}:wrong", "site-01/+/+:x"):
+            client = Client(running, password, port)
+            assert client.wait_connected() == "Not authorized"
+            client.close()
 
 
 def test_a_broker_that_our_authority_did_not_certify_is_not_spoken_to(running: DistrictBroker, tmp_path: Path) -> None:
     other = tmp_path / "other"
     secrets_module().make_secrets(other)
-    address = broker_address(f"mqtts://127.0.0.1:{running.port}", ca_file=other / "linli" / "ca.crt")
+    address = broker_address(
+        f"mqtts://127.0.0.1:{running.port}", tls=TlsFiles(table="mqtt", ca_file=other / "linli" / "ca.crt")
+    )
     with pytest.raises(ssl.SSLCertVerificationError):
         speaks_version_5(address)
 
 
 def test_a_device_speaks_below_its_own_prefix_only(running: DistrictBroker) -> None:
-    ingest = Client(running, running.password("ingest"))
+    ingest = Client(running, running.password("ingest"), running.platform_port)
     ingest.subscribe("#")
     own = [f"linli/v1/{BOX}/{channel}" for channel in ("evt", "tele", "state", "ack", "meta")]
     for number, foreign in enumerate(
@@ -144,7 +149,8 @@ def test_a_device_speaks_below_its_own_prefix_only(running: DistrictBroker) -> N
 
 
 def test_a_device_hears_only_what_is_meant_for_it(running: DistrictBroker) -> None:
-    ingest, box = Client(running, running.password("ingest")), Client(running, running.password(BOX))
+    ingest = Client(running, running.password("ingest"), running.platform_port)
+    box = Client(running, running.password(BOX))
     simulator = Client(running, running.password("simulator"))
     for wanted in ("#", "linli/v1/#", f"linli/v1/{BOX}/got"):
         box.subscribe(wanted)
@@ -159,7 +165,7 @@ def test_a_device_hears_only_what_is_meant_for_it(running: DistrictBroker) -> No
 
 def test_ingest_connects_with_its_account_over_tls_hears_devices_and_proves_time(running: DistrictBroker) -> None:
     address = broker_address(
-        f"mqtts://127.0.0.1:{running.port}", Secret(running.password("ingest")), Path(running.ca_file)
+        f"mqtts://127.0.0.1:{running.platform_port}", Secret(running.password("ingest")), running.tls()
     )
     signals: list[Signal] = []
     session = MqttSession(address, "linli-ingest-0", ["#"], "linli/probe/linli-ingest-0", signals.extend)
@@ -189,8 +195,37 @@ def _until(done: object) -> None:
 def test_secrets_are_made_once(tmp_path: Path) -> None:
     module = secrets_module()
     module.make_secrets(tmp_path)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    before = _files(tmp_path)
     module.make_secrets(tmp_path)
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-    assert len({path.read_bytes() for path in (tmp_path / "servers").iterdir()}) == 4
-    assert not (tmp_path / "linli" / "broker.key").exists()
+    assert _files(tmp_path) == before
+    secret = [path.read_bytes() for path in (tmp_path / "servers").iterdir() if not path.suffix]
+    assert len(set(secret)) == len(secret) == 5
+
+
+def test_who_has_secrets_of_the_version_before_keeps_them(tmp_path: Path) -> None:
+    """PostgreSQL and InfluxDB took theirs when they were made, from three folders and with one list of accounts."""
+    module = secrets_module()
+    module.make_secrets(tmp_path)
+    new = {"kafka", "ca.crt", "kafka-password", "postgres.crt", "postgres.key", "kafka.pem", "influxdb.key"}
+    for name in ("authority.key", "kafka.key", "postgres.key", "influxdb.key", "kafka.pem", "kafka-password"):
+        (tmp_path / "servers" / name).unlink()
+    (tmp_path / "linli" / "kafka").unlink()
+    certificate = (tmp_path / "linli" / "ca.crt").read_text(encoding="utf-8")
+    places = {"servers", "linli", "broker"}
+    own = {path: text for path, text in _files(tmp_path).items() if path.parent.name in places}
+    own = {path: text for path, text in own.items() if path.name not in new and path.suffix != ".crt"}
+    for folder in tmp_path.glob("for-*"):
+        shutil.rmtree(folder)
+    for name in ("devices", "platform"):
+        own.pop(tmp_path / "broker" / name)
+        (tmp_path / "broker" / name).unlink()
+    module.make_secrets(tmp_path)
+    trusted = (tmp_path / "for-ingest" / "ca.crt").read_text(encoding="utf-8")
+    assert trusted.startswith(certificate)  # the broker's certificate is of the old one still
+    assert trusted.count("BEGIN CERTIFICATE") == 2
+    assert {path: text for path, text in _files(tmp_path).items() if path in own} == own
+    assert (tmp_path / "for-postgres" / "postgres").read_bytes() == own[tmp_path / "servers" / "postgres"]
+
+
+def _files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -16,6 +16,7 @@ from app.settings.loading import load_settings
 from app.wiring.erasure import open_stores
 from app.wiring.rule_facts import finding_facts
 from app.wiring.run_child import run_settings
+from app.wiring.stores import open_inventory
 from contracts.batch import Batch
 from contracts.durations import DAY_MS
 from contracts.erasure import Eraser, Erasure, digest_of
@@ -47,6 +48,7 @@ from streams.log.sqlite.days import utc_day
 from system.clock import wall_ms
 from tests.edge.factories import new_spool, reported
 from tests.incidents.builders import SHA_A, ManualClock, make_directory, make_finding, make_store, still
+from tests.ingest.builders import site
 from tests.streams.archive.support import archive_all
 from tests.streams.support import T0, access
 from tests.support.stores import on_both, store_settings, stores_closed
@@ -285,7 +287,7 @@ def test_evidence_goes_after_its_time_unless_an_incident_that_names_it_is_held(t
 
 def test_a_dead_letter_lasts_72_hours(tmp_path: Path) -> None:
     with closing(DeadLetters(tmp_path)) as letters:
-        letters.add(dead_letter(RejectReason.NOT_JSON, "x", "s1/g1", "t", b"x", TODAY_MS))
+        letters.add(dead_letter(RejectReason.NOT_JSON, "x", ("s1", "g1"), "t", b"x", TODAY_MS))
         letters.flush(TODAY_MS)
         letters.flush(TODAY_MS + 72 * HOUR_MS)
         assert len(letters.list(10)) == 1
@@ -395,6 +397,8 @@ def _run(*arguments: str) -> Result:
 
 def test_the_commands_say_what_they_did_and_what_was_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _set(tmp_path, monkeypatch)
+    with closing(open_inventory(load_settings())) as inventory:
+        inventory.put([site("s1")])
     assert "no holds" in _run("hold", "list").stderr
     hold = _run("hold", "add", "--site", "s1", "--reason", "file 7").stdout.strip()
     assert _run("hold", "list").stdout.startswith(f"{hold}\ts1\t-\t")

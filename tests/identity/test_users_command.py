@@ -11,12 +11,17 @@ from app.main import linli
 from contracts.errors import ConfigurationError
 from identity.users import Users
 from incidents.store.store import Store
+from inventory.inventory import Inventory
+from tests.ingest.builders import site
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LINLI_INCIDENTS_URL", f"sqlite:///{tmp_path}/incidents.db")
+    inventory = Inventory(tmp_path / "linli-data" / "config.db")
+    inventory.put([site("s1")])
+    inventory.close()
     return tmp_path
 
 

@@ -257,7 +257,7 @@ def test_people_write_toml_and_machines_json_lines() -> None:
         ('[site]\nname="a"', True, r"written \[\[site\]\]"),
         ('site_id="s1"\n[[device]]\ndevice_id="g1"', True, r"\[\[device\]\] number 1"),
         ('site_id="s1"\n[[site]]\nname="a"\ntimezone="x"', True, "unknown key 'timezone'"),
-        ("{", False, "line 1 is not JSON"),
+        ("{", False, "line 1: it is not JSON"),
         ("[1]", False, "line 1: expected an object"),
         ('\n{"kind":"site_configured"}', False, "line 2"),
         (threshold("smoke_or_heta", "clear_ms", "1000"), True, r"did you mean 'smoke_or_heat'\?"),
@@ -266,7 +266,7 @@ def test_people_write_toml_and_machines_json_lines() -> None:
         (threshold("smoke_or_heat", "clear_ms", "nan"), True, "clear_ms is nan, expected 1000 to 3600000 ms"),
         (threshold("smoke_or_heat", "clear_ms", "3600001"), True, r"number 1: smoke_or_heat.clear_ms is 3600001"),
         (threshold("indoor_ebike", "forbid_lift", "0.5"), True, r"expected 1 \(on\) or 0 \(off\) \(default 1\)"),
-        (threshold("indoor_ebike", "forbid_lift", '"no"'), True, "Expected `float`, got `str`"),
+        (threshold("indoor_ebike", "forbid_lift", '"no"'), True, "value = .no.: expected a number, got text"),
     ],
 )
 def test_a_wrong_file_says_where_and_what_was_expected(text: str, toml: bool, said: str) -> None:

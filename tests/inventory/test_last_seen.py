@@ -66,7 +66,7 @@ def test_an_append_is_durable_before_anybody_hears_of_it(tmp_path: Path) -> None
     heard = LastSeenLog(log, lambda: ends.append(log.end()))
     assert heard.append([_batch(reported("r1", 1_000)), _batch()]) == [0, 1]
     assert (ends, heard.last_watermark_ms()) == ([2], T0)
-    assert dict(heard.last_seen("s1")) == {"d1": LastSeen(T0 + 1_000, online=True, healthy=True)}
+    assert dict(heard.last_seen("s1")) == {"d1": LastSeen(T0 + 1_000, True, True, "device_reported")}
     assert dict(heard.last_seen("s2")) == {}
     log.close()
 
@@ -96,8 +96,8 @@ def test_a_box_lives_through_its_cameras_and_configuration_is_nobodys_voice(tmp_
         ]
     )
     assert dict(heard.last_seen("s1")) == {
-        "cam1": LastSeen(T0 + 1_000, online=True),
-        "box1": LastSeen(T0 + 2_000, online=True, healthy=False),
+        "cam1": LastSeen(T0 + 1_000, online=True, last_kind="passage_observed"),
+        "box1": LastSeen(T0 + 2_000, online=True, healthy=False, last_kind="device_reported"),
     }
     log.close()
 

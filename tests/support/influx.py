@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import ssl
 import subprocess
 import time
 import urllib.request
@@ -21,10 +22,12 @@ PATIENCE_S = 60.0
 class Server:
     """A server on a port of its own, started and stopped as often as a test wants; its data stay in ``folder``."""
 
-    def __init__(self, command: Sequence[str], folder: Path, port: int, ping: str) -> None:
+    def __init__(
+        self, command: Sequence[str], folder: Path, port: int, ping: str, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._command = list(command)
         self._log = folder / "server.log"
-        self._ping = f"http://127.0.0.1:{port}{ping}"
+        self._ping, self._tls = f"{'http' if tls is None else 'https'}://127.0.0.1:{port}{ping}", tls
         self._process: subprocess.Popen[bytes] | None = None
         self.port = port
 
@@ -56,27 +59,37 @@ class Server:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(self._ping, timeout=2) as answer:
+            with urllib.request.urlopen(self._ping, timeout=2, context=self._tls) as answer:
                 return bool(answer.status < 300)
         except OSError:
             return False
 
 
 @contextmanager
-def influxd(folder: Path, *, auth: bool = False) -> Iterator[Server]:
-    """InfluxDB 1.x from Debian's package."""
+def influxd(folder: Path, *, auth: bool = False, chain: Path | None = None) -> Iterator[Server]:
+    """InfluxDB 1.x from Debian's package; with ``chain``, key and certificate in a file, it speaks TLS alone."""
     program, port = _need("influxd", "influxdb"), free_port()
     config = folder / "influxdb.conf"
-    config.write_text(_CONFIG.format(folder=folder, rpc=free_port(), port=port, auth=str(auth).lower()))
-    yield from _running(Server([program, "run", "-config", str(config)], folder, port, "/ping"))
+    text = _CONFIG.format(folder=folder, rpc=free_port(), port=port, auth=str(auth).lower())
+    if chain is not None:
+        text = text.replace("[http]", f'[http]\n  https-enabled = true\n  https-certificate = "{chain}"')
+    config.write_text(text)
+    yield from _running(Server([program, "run", "-config", str(config)], folder, port, "/ping", _unchecked(chain)))
 
 
 @contextmanager
-def victoria_metrics(folder: Path) -> Iterator[Server]:
+def victoria_metrics(folder: Path, *, chain: Path | None = None) -> Iterator[Server]:
     """VictoriaMetrics from Debian's package: it takes what InfluxDB 2 takes on ``/api/v2/write``."""
     program, port = _need("victoria-metrics", "victoria-metrics"), free_port()
     options = [f"-httpListenAddr=127.0.0.1:{port}", f"-storageDataPath={folder}/data", "-retentionPeriod=100y"]
-    yield from _running(Server([program, *options], folder, port, "/health"))
+    if chain is not None:
+        options += ["-tls", f"-tlsCertFile={chain}", f"-tlsKeyFile={chain}"]
+    yield from _running(Server([program, *options], folder, port, "/health", _unchecked(chain)))
+
+
+def _unchecked(chain: Path | None) -> ssl.SSLContext | None:
+    """Return TLS that only waits for a server, whatever it shows."""
+    return None if chain is None else ssl._create_unverified_context()
 
 
 def _running(server: Server) -> Iterator[Server]:

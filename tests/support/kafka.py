@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -29,8 +29,8 @@ _PORTS = itertools.count(19_000 + secrets.randbelow(900))  # below the ports tha
 class RunningKafka:
     """``deploy/kafka/run.sh`` as a process. It can be killed, paused and started again on the same data and port."""
 
-    def __init__(self, data: Path, port: int = 0) -> None:
-        self.port, self._data = port or _free_port(), data
+    def __init__(self, data: Path, port: int = 0, options: Sequence[str] = ()) -> None:
+        self.port, self._data, self._options = port or kafka_port(), data, tuple(options)
         self._log = data.parent / f"{data.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -56,7 +56,7 @@ class RunningKafka:
 
     def launch(self) -> None:
         """Start it, and do not wait."""
-        command = [str(RUN), "--port", str(self.port), "--data", str(self._data)]
+        command = [str(RUN), "--port", str(self.port), "--data", str(self._data), *self._options]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
 
@@ -118,11 +118,11 @@ def need_kafka() -> None:
 
 
 @contextmanager
-def running_kafka(port: int = 0) -> Iterator[RunningKafka]:
+def running_kafka(port: int = 0, options: Sequence[str] = ()) -> Iterator[RunningKafka]:
     """A broker of its own. The fixture ``kafka`` is the one all tests share; who hurts it revives it."""
     need_kafka()
     with tempfile.TemporaryDirectory(prefix="linli-kafka-", ignore_cleanup_errors=True) as folder:
-        broker = RunningKafka(Path(folder) / "data", port)
+        broker = RunningKafka(Path(folder) / "data", port, options)
         try:
             broker.start()
             yield broker
@@ -139,7 +139,8 @@ def make_topics(url: str, *, partitions: int = 1) -> TopicNames:
     return names
 
 
-def _free_port() -> int:
+def kafka_port() -> int:
+    """Return a free port for a broker."""
     for port in _PORTS:
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

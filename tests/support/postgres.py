@@ -96,6 +96,26 @@ class Postgres:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
+    def show(self, certificate: Path, key: Path) -> None:
+        """Speak TLS from now on, with this certificate; returns once it does."""
+        for file, name in ((certificate, "server.crt"), (key, "server.key")):
+            there = self._folder / "data" / name
+            there.write_bytes(file.read_bytes())
+            there.chmod(0o600)
+            if self._owner:
+                os.chown(there, self._owner.pw_uid, self._owner.pw_gid)
+        self.switch_tls("on")
+
+    def switch_tls(self, to: str) -> None:
+        """Turn TLS on or off, and have its files read anew."""
+        self.execute(f"ALTER SYSTEM SET ssl = {to}")
+        before = self.execute("SELECT pg_conf_load_time()")
+        self.execute("SELECT pg_reload_conf()")
+        deadline_s = time.monotonic() + PATIENCE_S
+        while self.execute("SELECT pg_conf_load_time()") == before:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+
     def create(self, template: str = "template1") -> str:
         """A new database; its name."""
         name = f"t{next(_NAMES)}"

@@ -10,17 +10,20 @@ from pathlib import Path
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.operations.doctor import inventory_faults
 from app.operations.doctor.report import Check, CheckResult, age, fail, ok, warn
 from app.settings.secret_files import files_named, read_secret, read_secret_if_named, receiver_files
 from app.settings.settings import Settings
 from app.wiring.console import first_password_file
+from app.wiring.ingest import broker_tls
 from app.wiring.private_stores import open_paths, private_paths
 from app.wiring.receivers import receivers_of
 from app.wiring.results import open_results
 from app.wiring.store_files import sqlite_files
-from app.wiring.stores import incidents_url, inventory_url, open_inventory
+from app.wiring.stores import incidents_url, inventory_url, look_into_inventory
 from contracts.durations import HOUR_MS
 from contracts.incidents import DeliveryState
+from contracts.secret_urls import shown_url
 from incidents.monitor.inventory_monitor import known_state, what_is_behind
 from incidents.store.database import Database, open_database
 from incidents.store.migrate import migrations
@@ -57,7 +60,12 @@ def checks_of(settings: Settings) -> list[Check]:
         Check("receivers", lambda: receivers(settings), "fix what it names: without it no process delivers"),
         Check("mqtt", lambda: mqtt(settings), f"start the broker, or fix mqtt.url, password_file, ca_file; {start}"),
         Check("incidents", lambda: incidents(settings), f"start the database, or fix incidents.url; {start}"),
-        Check("inventory", lambda: inventory(settings), f"start the database, or fix inventory.url; {start}"),
+        Check(
+            "inventory",
+            lambda: inventory(settings),
+            f"start the database, or fix inventory.url; {start}",
+            () if settings.inventory.url else ("incidents",),
+        ),
         Check("stores", lambda: stores(settings), "`linli docs runbook`: a data file is damaged"),
         Check("evidence", lambda: evidence(settings), "make the folder writable by Linli's account"),
         Check("results", lambda: results(settings), f"start it, or fix results.url and its credentials; {start}"),
@@ -70,7 +78,7 @@ def secrets(settings: Settings) -> Iterator[CheckResult]:
     for key, path in named.items():
         read_secret(path, key)
         mode = path.stat().st_mode & 0o077
-        if mode & 0o006 and not key.endswith("ca_file"):
+        if mode & 0o006 and not key.endswith(("ca_file", "cert_file")):
             yield warn("secrets", f"{key} may be read by everybody", f"chmod o-rwx {path}")
     yield ok("secrets", f"{len(named)} files named and readable")
 
@@ -98,7 +106,7 @@ def mqtt(settings: Settings) -> Iterator[CheckResult]:
     """Check that the broker takes us, and keeps what comes while ingest is away."""
     shown = str(settings.mqtt.url)
     password = read_secret_if_named(settings.mqtt.password_file, "mqtt.password_file")
-    kept = kept_while_away(broker_address(settings.mqtt.url, password, settings.mqtt.ca_file))
+    kept = kept_while_away(broker_address(settings.mqtt.url, password, broker_tls(settings)))
     if kept < MESSAGES:
         yield fail(
             "mqtt",
@@ -181,20 +189,17 @@ def clock_line(whose: str, off_ms: int) -> CheckResult:
 
 def inventory(settings: Settings) -> Iterator[CheckResult]:
     """Check that sites and devices are known: without them nothing is accepted."""
-    url = inventory_url(settings)
-    if _missing_file(url):
-        yield fail("inventory", f"{url} is not there", "linli inventory load FILE")
-        return
-    tables = open_inventory(settings)
-    try:
+    with look_into_inventory(settings) as tables:
+        if tables is None:
+            yield fail("inventory", f"{shown_url(inventory_url(settings))} is not there", "linli inventory load FILE")
+            return
         yield from _went_back(settings, tables)
         sites, count = len(tables.sites()), len(tables.devices())
         waiting = len(tables.pending()[0])
         noticed = tables.notices.current()
         known = {(one.site_id, one.device_id) for one in tables.devices()}
         heard = {key: seen for key, seen in tables.last_seen().devices.items() if key in known}
-    finally:
-        tables.close()
+        yield from inventory_faults.faults(tables)
     if not count:
         yield fail("inventory", f"{sites} sites, no devices: whatever arrives is refused", "linli inventory load FILE")
     else:

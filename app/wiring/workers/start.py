@@ -10,9 +10,10 @@ from prometheus_client import CollectorRegistry
 
 from app.settings.settings import Settings
 from app.wiring.children import linli_arguments
-from app.wiring.district import open_cluster, topic_names
+from app.wiring.district import kafka_security, open_cluster, topic_names
 from app.wiring.engine import shown_times
 from app.wiring.metrics_server import Metrics
+from app.wiring.reference_key import reference_key
 from app.wiring.workers.supervisor import CRASHED, Supervisor
 from app.wiring.workers.worker import WorkerSettings, run_worker
 from contracts.errors import ConfigurationError, LinliError
@@ -32,6 +33,8 @@ def start_worker(settings: Settings, *, accept_cut: bool = False, report_to: int
         names=topic_names(settings),
         partitions=settings.kafka.partitions,
         accept_cut=accept_cut,
+        security=kafka_security(settings),
+        reference_key=reference_key(settings),
     )
     metrics, registry = Metrics("streams"), CollectorRegistry()
     times = shown_times(metrics)

@@ -73,11 +73,12 @@ class StandIn:
         return self
 
     def stop(self) -> None:
-        """Stop listening; waiting answers end at once."""
+        """Stop listening, if it ever began to; waiting answers end at once."""
         self._stopping.set()
-        self._server.shutdown()
+        if self._thread.ident is not None:  # who waits for the end of what never began waits for ever
+            self._server.shutdown()
+            self._thread.join(5)
         self._server.server_close()
-        self._thread.join(5)
 
     def __enter__(self) -> StandIn:
         return self.start()

@@ -94,6 +94,52 @@ def test_secrets_reach_a_service_as_credentials_and_never_stand_in_the_unit(tmp_
     assert "Environment=LINLI_METRICS_PORT=9310\n" in text
 
 
+EVERYTHING = KAFKA | {
+    "LINLI_MQTT_PASSWORD_FILE": "/etc/linli/mqtt",
+    "LINLI_KAFKA_TLS": "true",
+    "LINLI_KAFKA_CA_FILE": "/etc/linli/ca",
+    "LINLI_KAFKA_PASSWORD_FILE": "/etc/linli/kafka",
+    "LINLI_INCIDENTS_URL": "postgresql://linli@db/linli",
+    "LINLI_INCIDENTS_PASSWORD_FILE": "/etc/linli/postgres",
+    "LINLI_RESULTS_URL": "influx://db/linli?version=1",
+    "LINLI_RESULTS_PASSWORD_FILE": "/etc/linli/influx",
+    "LINLI_WEBHOOK_URL": "https://r.example",
+    "LINLI_WEBHOOK_SECRET_FILE": "/etc/linli/webhook",
+    "LINLI_ARCHIVE_FOLDER": "/srv/archive",
+    "LINLI_ARCHIVE_KEY_FILE": "/srv/keys/archive",
+    "LINLI_CONSOLE_CERT_FILE": "/etc/linli/page.crt",
+    "LINLI_CONSOLE_KEY_FILE": "/etc/linli/page.key",
+    "LINLI_EVIDENCE_FOLDER": "/srv/evidence",
+}
+STORES = {"kafka", "postgres"}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "written"),
+    [
+        ("linli-ingest-0", STORES | {"mqtt"}, set()),
+        ("linli-streams-0", {"kafka"}, set()),
+        ("linli-incidents-0", STORES | {"webhook"}, set()),
+        ("linli-console", STORES | {"page.crt", "page.key"}, {"/srv/evidence"}),
+        ("linli-results", STORES | {"influx"}, set()),
+        ("linli-archive", STORES, {"/srv/archive", "/srv/evidence", "/srv/keys"}),
+    ],
+)
+def test_each_process_gets_its_own_secrets_and_cannot_open_the_others(
+    name: str, given: set[str], written: set[str]
+) -> None:
+    settings = load_settings(None, EVERYTHING)
+    text = units_of(settings, placed(linli, services_of(settings, ProcessCounts()), CONFIG), linli=PROGRAM)
+    lines = text[f"{name}.service"].splitlines()
+    loaded = {Path(line).name for line in lines if line.startswith("LoadCredential=")}
+    hidden = {Path(line).name for line in lines if line.startswith("InaccessiblePaths=")}
+    assert loaded == given | {"ca"}
+    every = {Path(path).name for key, path in EVERYTHING.items() if key.endswith("_FILE")}
+    assert loaded | hidden == every - ({"archive"} if name == "linli-archive" else set())
+    assert not loaded & hidden
+    assert {line.partition("=-")[2] for line in lines if line.startswith("ReadWritePaths=")} == written
+
+
 def test_the_units_in_deploy_are_those_that_the_command_writes() -> None:
     district = load_settings(None, KAFKA | SECRETS)
     machine = load_settings(None, SECRETS)

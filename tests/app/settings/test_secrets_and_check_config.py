@@ -62,12 +62,15 @@ def test_it_shows_no_secret_wherever_one_is_written(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text(SECRET, encoding="utf-8")
     environ = {key.variable: str(secret) for key in keys().values() if key.field.endswith("_file")} | {
-        "LINLI_MQTT_URL": f"mqtt://ingest:{SECRET}@broker:1883",
+        "LINLI_MQTT_URL": f"mqtts://ingest:{SECRET}@broker:1883",
+        "LINLI_KAFKA_TLS": "true",
+        "LINLI_INCIDENTS_URL": "postgresql://linli@db/linli",
+        "LINLI_RESULTS_URL": "influx://db/linli?version=1&tls=true",
         "LINLI_WEBHOOK_URL": f"https://robot.example/send?token={SECRET}",
     }
     text = "\n".join(lines(environ).values())
     assert SECRET not in text
-    assert "mqtt://ingest:***@broker:1883" in text
+    assert "mqtts://ingest:***@broker:1883" in text
     assert "https://robot.example/***?***" in text
     assert str(secret) in text
 

@@ -18,6 +18,7 @@ from contracts.errors import ConfigurationError
 from contracts.events import Origin
 from contracts.findings import Severity
 from delivery.receivers.webhook.settings import WebhookSettings as ReceivedWebhook
+from streams.kafka_security import SaslMechanism
 
 OTHERS: dict[str, tuple[str, Any]] = {
     "mqtt.url": ("mqtts://broker:8883", "mqtts://broker:8883"),
@@ -25,6 +26,8 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "mqtt.client_id": ("north", "north"),
     "mqtt.password_file": ("/etc/mqtt", Path("/etc/mqtt")),
     "mqtt.ca_file": ("/etc/ca", Path("/etc/ca")),
+    "mqtt.cert_file": ("/etc/crt", Path("/etc/crt")),
+    "mqtt.key_file": ("/etc/key", Path("/etc/key")),
     "log.url": ("sqlite:////var/log", "sqlite:////var/log"),
     "log.retention_days": ("3", 3),
     "log.retention_gb": ("0", 0),
@@ -36,14 +39,23 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "kafka.replication": ("3", 3),
     "kafka.retention_bytes": ("1000000000000", 10**12),
     "kafka.prefix": ("north.", "north."),
+    "kafka.tls": ("true", True),
+    "kafka.ca_file": ("/etc/ca", Path("/etc/ca")),
+    "kafka.cert_file": ("/etc/crt", Path("/etc/crt")),
+    "kafka.key_file": ("/etc/key", Path("/etc/key")),
+    "kafka.password_file": ("/etc/kafka", Path("/etc/kafka")),
+    "kafka.mechanism": ("SCRAM-SHA-256", SaslMechanism.SCRAM_SHA_256),
     "inventory.url": ("postgresql://linli@db/linli", "postgresql://linli@db/linli"),
     "inventory.password_file": ("/etc/db", Path("/etc/db")),
+    "inventory.ca_file": ("/etc/ca", Path("/etc/ca")),
     "incidents.url": ("postgresql://linli@db/linli", "postgresql://linli@db/linli"),
     "incidents.password_file": ("/etc/db", Path("/etc/db")),
+    "incidents.ca_file": ("/etc/ca", Path("/etc/ca")),
     "incidents.retention_days": ("30", 30),
     "results.url": ("influx://db:8086/linli?version=1", "influx://db:8086/linli?version=1"),
     "results.token_file": ("/etc/token", Path("/etc/token")),
     "results.password_file": ("/etc/influx", Path("/etc/influx")),
+    "results.ca_file": ("/etc/ca", Path("/etc/ca")),
     "results.retention_days": ("1", 1),
     "results.spool": ("/var/spool.db", Path("/var/spool.db")),
     "results.spool_mb": ("1", 1),
@@ -53,6 +65,8 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "console.host": ("0.0.0.0", "0.0.0.0"),
     "console.port": ("0", 0),
     "console.language": ("en", Language.ENGLISH),
+    "console.cert_file": ("/etc/crt", Path("/etc/crt")),
+    "console.key_file": ("/etc/key", Path("/etc/key")),
     "console.trusted_proxies": ("127.0.0.1, 10.0.0.0/8", ("127.0.0.1", "10.0.0.0/8")),
     "metrics.host": ("::1", "::1"),
     "metrics.port": ("off", None),
@@ -63,8 +77,25 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "webhook.min_severity": ("critical", Severity.CRITICAL),
     "ingest.sites": ("site-1,site-2", ("site-1", "site-2")),
     "dead_letters.folder": ("/var/dead", Path("/var/dead")),
+    "erasure.key_file": ("/etc/erasure", Path("/etc/erasure")),
 }
 """A text other than the default's for each key, and what it is."""
+
+_POSTGRESQL = {"incidents.url": "postgresql://linli@db/linli"}
+BESIDE: dict[str, dict[str, str]] = {
+    "mqtt.cert_file": {"mqtt.url": "mqtts://broker", "mqtt.key_file": "/k"},
+    "mqtt.key_file": {"mqtt.url": "mqtts://broker", "mqtt.cert_file": "/c"},
+    "console.cert_file": {"console.key_file": "/k"},
+    "console.key_file": {"console.cert_file": "/c"},
+    "kafka.ca_file": {"kafka.tls": "true"},
+    "kafka.cert_file": {"kafka.tls": "true", "kafka.key_file": "/k"},
+    "kafka.key_file": {"kafka.tls": "true", "kafka.cert_file": "/c"},
+    "kafka.password_file": {"kafka.tls": "true"},
+    "inventory.ca_file": _POSTGRESQL,
+    "incidents.ca_file": _POSTGRESQL,
+    "results.ca_file": {"results.url": "influx://db/linli?version=1&tls=true"},
+}
+"""What a key cannot be set without."""
 
 WRONG: dict[str, str] = {
     "mqtt.url": "http://broker",
@@ -78,6 +109,8 @@ WRONG: dict[str, str] = {
     "kafka.replication": "16",
     "kafka.retention_bytes": "-1",
     "kafka.prefix": "North",
+    "kafka.tls": "yes",
+    "kafka.mechanism": "scram",
     "inventory.url": "mysql://db",
     "incidents.url": "mysql://db",
     "incidents.retention_days": "29",
@@ -134,7 +167,8 @@ def test_defaults_alone_are_the_struct_without_arguments() -> None:
 @pytest.mark.parametrize("key", keys().values(), ids=list(keys()))
 def test_every_key_from_the_environment_is_the_typed_value(key: Key) -> None:
     text, value = OTHERS[key.name]
-    loaded = load(None, {key.variable: text})
+    beside = {keys()[name].variable: other for name, other in BESIDE.get(key.name, {}).items()}
+    loaded = load(None, beside | {key.variable: text})
     assert key.value(loaded.settings) == value != key.default
     assert isinstance(key.value(loaded.settings), type(value))
     assert loaded.origins[key.name] is ValueOrigin.ENVIRONMENT
@@ -143,7 +177,8 @@ def test_every_key_from_the_environment_is_the_typed_value(key: Key) -> None:
 @pytest.mark.parametrize("key", keys().values(), ids=list(keys()))
 def test_every_key_from_the_file_is_the_typed_value(tmp_path: Path, key: Key) -> None:
     text, value = OTHERS[key.name]
-    loaded = load(written(tmp_path, f'[{key.table}]\n{key.field} = "{text}"\n'), {})
+    beside = {keys()[name].variable: other for name, other in BESIDE.get(key.name, {}).items()}
+    loaded = load(written(tmp_path, f'[{key.table}]\n{key.field} = "{text}"\n'), beside)
     assert key.value(loaded.settings) == value
     assert loaded.origins[key.name] is ValueOrigin.FILE
 

@@ -103,10 +103,10 @@ def test_people_and_inventory_are_edited_in_postgresql_and_an_absent_server_is_n
     monkeypatch.setenv("LINLI_INCIDENTS_PASSWORD_FILE", str(tmp_path / "secret"))
     monkeypatch.setenv("LINLI_INCIDENTS_URL", postgresql_url(tmp_path).replace(f":{PASSWORD}", ""))
     run = CliRunner().invoke
+    assert "4 changed" in run(linli, ["inventory", "load", "i.toml"]).stderr
     added = run(linli, ["users", "add", "wang", "--role", "operator@s1", "--password-stdin"], input="a long password\n")
     assert added.exit_code == 0, added.output
     assert run(linli, ["users", "list"]).stdout == "wang\toperator@s1\n"
-    assert "4 changed" in run(linli, ["inventory", "load", "i.toml"]).stderr
     assert run(linli, ["inventory", "list"]).stdout.startswith("s1\tg1\tgate")
     monkeypatch.setenv("LINLI_INCIDENTS_URL", "postgresql://linli@127.0.0.1:9/linli")
     for command in (["users", "list"], ["inventory", "list"]):

@@ -281,5 +281,10 @@ def test_a_wrong_broker_url_says_what_was_expected_and_not_the_password(url: str
 
 def test_the_password_file_wins_over_the_url() -> None:
     address = broker_address("mqtts://a:b@broker.example", Secret("shard:s3c:ret\n"))
-    assert (address.user, address.password.reveal(), address.port, address.tls) == ("shard", "s3c:ret", 8883, True)
+    assert (address.user, address.password.reveal(), address.port, address.tls is not None) == (
+        "shard",
+        "s3c:ret",
+        8883,
+        True,
+    )
     assert "s3c" not in repr(address)
