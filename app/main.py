@@ -46,6 +46,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "boxes": ("app.cli.boxes", "Exchange the credentials of a box."),
     "secrets": ("app.cli.secrets", "Exchange the platform's own secrets."),
     "migrate": ("app.cli.migrate", "Copy one machine's inventory, log and incidents into a district."),
+    "backup": ("app.cli.backup", "Copy all that one machine must have to go on elsewhere, while it works."),
+    "restore": ("app.cli.restore", "Put a machine's backup back into empty places."),
     "doctor": ("app.cli.doctor", "Look over a deployment: what is wrong with it, and what to do."),
     "services": ("app.cli.services", "Print the processes of this deployment; write their systemd units."),
     "docs": ("app.cli.docs", "Print the pages about running Linli: operations, runbook, words, an example inventory."),

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from contracts.events import (
+    CameraImpairment,
     DeviceReported,
     DeviceStateChanged,
     Direction,
@@ -52,6 +53,7 @@ class Situations:
             *(self._strangers(unit, self._each_s * len(quiet)) for unit in quiet),
             *(self._ebikes(unit, self._each_s * len(lifts)) for unit in lifts),
             *(self._falls(b.facade_camera_id, b.column_id(1), self._each_s * len(facades)) for b in facades),
+            *(self._blinks(b.facade_camera_id, b.facade_id, self._each_s * len(facades)) for b in facades),
             *(self._smoke(sensor, self._each_s * len(sensors)) for sensor in sensors),
             *(self._fails(meter, self._each_s * len(failing)) for meter in failing),
         ]
@@ -88,6 +90,13 @@ class Situations:
                 ),
             )
             wait_s = pause_s
+
+    def _blinks(self, camera_id: str, facade_id: str, pause_s: float) -> Actor:
+        camera = head(self._site_id, camera_id, facade_id)
+        yield self._phase(pause_s), DeviceReported(**camera, healthy=False, impaired_by=CameraImpairment.BLACK)
+        while True:
+            yield 2.0, DeviceReported(**camera)
+            yield pause_s - 2.0, DeviceReported(**camera, healthy=False, impaired_by=CameraImpairment.BLACK)
 
     def _smoke(self, sensor: Device, pause_s: float) -> Actor:
         yield self._phase(pause_s), air(self._site_id, sensor, alarm=True)

@@ -1,8 +1,11 @@
 """Erasing a reference: what names it in events, findings and texts, and what is left in its place. Pure.
 
 References are known here by their digests alone, so whoever keeps the list of what was erased keeps no reference. A
-tombstone takes the place of a reference that a row cannot do without; it is the same everywhere, so that what belonged
-together still does, and it leads nowhere.
+digest is made with the installation's key: without it nobody finds the reference by trying. Digests of earlier versions
+were made without; they are recognised until they are replaced, for which the reference need not be known.
+
+A tombstone takes the place of a reference that a row cannot do without. It is the same everywhere, so that what
+belonged together still does, and it leads nowhere.
 """
 
 from __future__ import annotations
@@ -38,6 +41,51 @@ _SUBJECTS = {
 }
 
 
+_KEYED = "k"
+"""How a digest with a key begins; one without is hexadecimal alone."""
+_NAME = 5
+_REST_BYTES = 13
+MIN_KEY_BYTES, MAX_KEY_BYTES = 16, 64
+
+
+class ReferenceKey:
+    """The secret with which an installation tells references apart. Without one digests are those of earlier versions.
+
+    ``name`` tells keys apart; it is part of each digest, so that one made with another key is known as such.
+    """
+
+    def __init__(self, secret: bytes = b"") -> None:
+        self._secret = secret
+        named = hashlib.blake2b(b"name", key=secret, digest_size=8).hexdigest()
+        self.name = named[:_NAME] if secret else ""
+
+    def __repr__(self) -> str:
+        return f"ReferenceKey({self.name or 'none'})"
+
+    def digest_of(self, site_id: str, kind: ReferenceKind, ref: str) -> str:
+        """Return 32 characters that tell a reference of a site without naming it."""
+        return self.keyed(digest_of(site_id, kind, ref))
+
+    def keyed(self, digest: str) -> str:
+        """Return the digest under the key of one that was made without; one with a key stays as it is."""
+        if not self._secret or key_name(digest):
+            return digest
+        rest = hashlib.blake2b(digest.encode(), key=self._secret, digest_size=_REST_BYTES).hexdigest()
+        return f"{_KEYED}{self.name}{rest}"
+
+    def is_foreign(self, digest: str) -> bool:
+        """Return whether a digest was made with another key: what it stands for cannot be recognised with this one."""
+        return key_name(digest) not in {"", self.name}
+
+
+UNKEYED = ReferenceKey()
+
+
+def key_name(digest: str) -> str:
+    """Return the name of the key that a digest was made with; empty for none."""
+    return digest[1 : 1 + _NAME] if digest.startswith(_KEYED) else ""
+
+
 class Erasure(msgspec.Struct, frozen=True):
     """One reference of one site is erased from everything received up to ``before_ms``."""
 
@@ -48,7 +96,7 @@ class Erasure(msgspec.Struct, frozen=True):
 
 
 def digest_of(site_id: str, kind: ReferenceKind, ref: str) -> str:
-    """Return 32 hex digits that tell a reference of a site without naming it."""
+    """Return the digest without a key, as earlier versions kept it: whoever guesses the reference can tell."""
     return hashlib.blake2b("\x1f".join((site_id, kind, ref)).encode(), digest_size=16).hexdigest()
 
 
@@ -74,14 +122,19 @@ def was_erased(finding: Finding) -> bool:
 
 
 class Eraser:
-    """Takes the references of ``erasures`` out of whatever it is given. What names none comes back as it was."""
+    """Takes the references of ``erasures`` out of whatever it is given. What names none comes back as it was.
 
-    def __init__(self, erasures: Iterable[Erasure]) -> None:
+    Args:
+        key: that their digests were made with; digests without a key are recognised too.
+    """
+
+    def __init__(self, erasures: Iterable[Erasure], key: ReferenceKey = UNKEYED) -> None:
+        self._key = key
         self._before: dict[str, dict[tuple[ReferenceKind, str], int]] = {}
         for erasure in erasures:
             site = self._before.setdefault(erasure.site_id, {})
-            key = (erasure.kind, erasure.digest)
-            site[key] = max(site.get(key, 0), erasure.before_ms)
+            of = (erasure.kind, erasure.digest)
+            site[of] = max(site.get(of, 0), erasure.before_ms)
 
     def event(self, event: AnyEvent) -> AnyEvent | None:
         """Return ``event`` without the references; None when it is about nothing else."""
@@ -91,7 +144,9 @@ class Eraser:
                 case AccessAttempted():
                     kept = self._access(event)
                 case TagSeen() if self._names(event, ReferenceKind.TAG, event.tag_id):
-                    kept = msgspec.structs.replace(event, tag_id=_left(event, ReferenceKind.TAG, event.tag_id))
+                    kept = msgspec.structs.replace(
+                        event, tag_id=self.tombstone(event.site_id, ReferenceKind.TAG, event.tag_id)
+                    )
                 case VisitorRegistered() if self._names(event, ReferenceKind.VISITOR, event.registration_id):
                     kept = None
                 case ConsentRecorded() if self._names(event, ReferenceKind.PERSON, event.subject_ref):
@@ -111,8 +166,7 @@ class Eraser:
         at_ms = finding.decided_ms
         subject, kind = finding.subject, _SUBJECTS.get(finding.subject.kind)
         if kind is not None and self.covers(finding.site_id, kind, subject.ref, at_ms):
-            tombstone = tombstone_of(digest_of(finding.site_id, kind, subject.ref))
-            subject = Subject(subject.kind, tombstone)
+            subject = Subject(subject.kind, self.tombstone(finding.site_id, kind, subject.ref))
         key = self.text(finding.site_id, finding.key, at_ms)[:80]
         facts = tuple(self._fact(finding, fact) for fact in finding.facts)
         if (subject, key, facts) == (finding.subject, finding.key, finding.facts):
@@ -141,7 +195,15 @@ class Eraser:
     def covers(self, site_id: str, kind: ReferenceKind, ref: str, at_ms: int) -> bool:
         """Return whether ``ref`` is erased from what was received at ``at_ms``."""
         site = self._before.get(site_id)
-        return site is not None and at_ms <= site.get((kind, digest_of(site_id, kind, ref)), -1)
+        return site is not None and at_ms <= self._erased_before(site, kind, digest_of(site_id, kind, ref))
+
+    def tombstone(self, site_id: str, kind: ReferenceKind, ref: str) -> str:
+        """Return what takes the place of ``ref``."""
+        return tombstone_of(self._key.digest_of(site_id, kind, ref))
+
+    def _erased_before(self, site: dict[tuple[ReferenceKind, str], int], kind: ReferenceKind, plain: str) -> int:
+        """Return up to when a reference is erased, by its digest with the key or without; -1: it is not."""
+        return max(site.get((kind, self._key.keyed(plain)), -1), site.get((kind, plain), -1))
 
     def _access(self, event: AccessAttempted) -> AccessAttempted:
         person, visitor = event.person_ref, event.registration_id
@@ -180,14 +242,10 @@ class Eraser:
 
     def _word(self, site: dict[tuple[ReferenceKind, str], int], site_id: str, word: str, at_ms: int) -> str:
         for kind in ReferenceKind:
-            digest = digest_of(site_id, kind, word)
-            if at_ms <= site.get((kind, digest), -1):
-                return tombstone_of(digest)
+            plain = digest_of(site_id, kind, word)
+            if at_ms <= self._erased_before(site, kind, plain):
+                return tombstone_of(self._key.keyed(plain))
         return word
-
-
-def _left(event: Event, kind: ReferenceKind, ref: str) -> str:
-    return tombstone_of(digest_of(event.site_id, kind, ref))
 
 
 def texts_in(value: Any) -> Iterator[str]:

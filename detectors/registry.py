@@ -8,6 +8,7 @@ from contracts.rules import RuleFacts, Threshold
 from detectors.access.stranger_entry import StrangerEntry
 from detectors.charging.indoor_ebike_charging import IndoorEbikeCharging
 from detectors.core.rule import Rule
+from detectors.devices.camera_impaired import CameraImpaired
 from detectors.devices.device_silent import DeviceSilent
 from detectors.falling_objects.high_altitude_throw import HighAltitudeThrow
 from detectors.fire.smoke_or_heat import SmokeOrHeat
@@ -17,6 +18,7 @@ from detectors.vehicles.indoor_ebike import IndoorEbike
 def all_rules() -> tuple[Rule[Any], ...]:
     """Return the rules, in order of their names."""
     return (
+        CameraImpaired(),
         DeviceSilent(),
         HighAltitudeThrow(),
         IndoorEbike(),

@@ -17,11 +17,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from contracts.errors import ConfigurationError
+from contracts.events import CameraImpairment
 from contracts.names import is_id
 from contracts.written_text import decode_written
 from detectors.vision.geometry.facade import FacadeGeometry
 from detectors.vision.geometry.perspective import check_facade
 from detectors.vision.geometry.shapes import Line, Mask, Zone, check_line, check_mask, check_zone
+from edge.capture.picture_source import DecoderName, StreamSettings, Transport
 
 T = TypeVar("T")
 
@@ -50,7 +52,8 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     at its own speed (``realtime``) and again from the start (``loop``). ``simulated``: the picture is generated, its
     events say so and never reach grid or police. ``model`` is the path of a manifest. ``detect_per_s`` is how often
     the detector looks: at least once a second, for passages 2.5 times. ``upload_passages``: evidence of passages is
-    uploaded unasked, as that of falls and e-bikes always is; otherwise it stays on the box.
+    uploaded unasked, as that of falls and e-bikes always is; otherwise it stays on the box. ``stream``: how a stream
+    is opened and decoded. ``ignore_health``: what its health is not judged by, as ``moved`` of a camera that pans.
     """
 
     id: str
@@ -68,6 +71,8 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     line: tuple[Line, ...] = ()
     mask: tuple[Mask, ...] = ()
     facade: FacadeGeometry = FacadeGeometry()
+    stream: StreamSettings = StreamSettings()
+    ignore_health: tuple[CameraImpairment, ...] = ()
 
     @property
     def place(self) -> str:
@@ -111,6 +116,8 @@ def check_camera(camera: CameraConfig, where: str) -> list[str]:
     if AnalyserName.PASSAGES in camera.analysers and not camera.line:
         wrong.append(f"{where}: passages needs at least one [[camera.line]]")
     wrong += [*_check_looks(camera, where), *check_facade(camera.facade, where)]
+    if camera.stream.decoder is DecoderName.OPENCV and camera.stream.transport is Transport.UDP:
+        wrong.append(f'{where}: transport = "udp" needs decoder = "pyav"; OpenCV reads streams over tcp')
     if not 0 < camera.min_score < 1:
         wrong.append(f"{where}: min_score = {camera.min_score}: expected between 0 and 1")
     wrong += [w for zone in camera.zone for w in check_zone(zone, where)]

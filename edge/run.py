@@ -109,9 +109,11 @@ class EdgeBox:
                 _log.error("the box's disk refuses", lost=self._spool.lost, error=str(error))
 
     def _report(self, now_ms: int) -> None:
-        living = [camera for camera in self._cameras if camera.report(now_ms) is not None]
+        for camera in self._cameras:
+            camera.report(now_ms)
+        seeing = sum(camera.sees for camera in self._cameras)
         self._spool.add(
-            report(self._identity, now_ms, healthy=len(living) == len(self._cameras), gauges=self._gauges(len(living)))
+            report(self._identity, now_ms, healthy=seeing == len(self._cameras), gauges=self._gauges(seeing))
         )
 
     def _gauges(self, cameras_alive: int) -> dict[str, float]:
@@ -123,6 +125,7 @@ class EdgeBox:
         return {
             "cameras": float(len(self._cameras)),
             "cameras_alive": float(cameras_alive),
+            "cameras_impaired": float(sum(bool(camera.impaired_by) for camera in self._cameras)),
             "spool_rows": float(counts.rows),
             "spool_backlog_rows": float(counts.backlog),
             "spool_rows_dropped": float(counts.dropped),

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from contracts.erasure import Eraser, Erasure
+import msgspec
+
+from contracts.durations import DAY_MS
+from contracts.erasure import Erasure
 from contracts.events import CONFIG_SOURCE, Configuration, ConfigurationRecord, ReferenceErased
 from contracts.names import is_sha256
 from evidence.files import EvidenceFiles
@@ -17,12 +20,13 @@ from governance.erasure_stores import ACTOR, Stores
 from governance.holds import held_evidence
 from governance.incident_erasure import Mentions, erase_mentions, find_mentions
 from ingest.shard.dead_letters import IN_ALL
+from inventory.inventory import PENDING_KEPT_MS
 from streams.archive.archive import Archive, without
 
 
 def erase_inventory(stores: Stores, erasure: Erasure, *, dry: bool) -> ErasureResult:
     """Let rows that name it go; a record tells the engine, through the log, to forget it too."""
-    eraser = Eraser([erasure])
+    eraser = stores.eraser(erasure)
 
     def rewrite(record: Configuration) -> Configuration | None:
         kept = eraser.event(record)
@@ -52,7 +56,7 @@ def erase_incidents(stores: Stores, erasure: Erasure, of_events: set[str]) -> li
     """Put tombstones into rows, and delete the evidence of who it was about, with what ``of_events`` names."""
     now_ms = stores.clock_ms()
     with stores.store.write() as connection:
-        found = find_mentions(connection, erasure)
+        found = find_mentions(connection, erasure, stores.reference_key)
         erase_mentions(connection, found, now_ms)
         more = {SiteFile(erasure.site_id, sha256) for sha256 in of_events} - held_evidence(connection)
         erase_evidence(connection, more, now_ms)
@@ -68,7 +72,7 @@ def erase_incidents(stores: Stores, erasure: Erasure, of_events: set[str]) -> li
 def find_incidents(stores: Stores, erasure: Erasure) -> list[ErasureResult]:
     """Count the rows that name it, and what is left of its evidence."""
     with stores.store.read() as connection:
-        found = find_mentions(connection, erasure)
+        found = find_mentions(connection, erasure, stores.reference_key)
         doomed = {file.sha256 for file in found.evidence} | bytes_of_nobody(connection, erased_evidence(connection))
     files = _files_here(stores.files, doomed)
     return [_of_rows(found, dry=True), counted("evidence", len(files), "files", dry=True), *_holds(found)]
@@ -102,7 +106,7 @@ def erase_archive(stores: Stores, erasure: Erasure, *, dry: bool) -> list[Erasur
 
 
 def _parts_naming(archive: Archive, erasure: Erasure) -> int:
-    eraser = Eraser([erasure])
+    eraser = archive.eraser_of([erasure])
     with archive.changing():
         parts = [archive.read(segment) for segment in archive.catalogue.segments(erasure.site_id)]
         parts += [archive.read_open(h) for h in archive.catalogue.open_heads() if h.site_id == erasure.site_id]
@@ -110,13 +114,28 @@ def _parts_naming(archive: Archive, erasure: Erasure) -> int:
         return count + sum(eraser.event(row) is not row for row in archive.catalogue.all_rows(erasure.site_id))
 
 
+def erase_heard(stores: Stores, erasure: Erasure, *, dry: bool = False) -> ErasureResult:
+    """Delete what was heard of those whom nobody configured; a shard that runs may write it again until it ends."""
+    eraser, at_ms = stores.eraser(erasure), erasure.before_ms
+
+    def names(text: str) -> bool:
+        return eraser.text(erasure.site_id, text, at_ms) != text
+
+    count = stores.inventory.heard.forget(names, dry=dry)
+    answer = counted("pending", count, "rows", dry=dry)
+    if not (dry and count):
+        return answer
+    due_ms = erasure.before_ms + PENDING_KEPT_MS + DAY_MS
+    return msgspec.structs.replace(answer, outcome=ErasureOutcome.AGES_OUT, due_ms=due_ms)
+
+
 def erase_dead_letters(stores: Stores, erasure: Erasure, *, dry: bool = False) -> list[ErasureResult]:
     """Delete letters that name it though they were scrubbed when they were written."""
-    eraser = Eraser([erasure])
+    eraser = stores.eraser(erasure)
     named = [
         letter.letter
         for letter in stores.dead_letters.list(IN_ALL)
-        for text in [f"{letter.topic} {letter.detail} {letter.excerpt}"]
+        for text in [f"{letter.source} {letter.topic} {letter.detail} {letter.excerpt}"]
         if eraser.text(erasure.site_id, text, letter.at_ms) != text
     ]
     if not dry:

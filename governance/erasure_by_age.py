@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from contracts.batch import decode_batch
 from contracts.durations import DAY_MS, HOUR_MS
-from contracts.erasure import Eraser, Erasure
+from contracts.erasure import Erasure
 from contracts.errors import Rejected
 from contracts.events import AnyEvent
+from governance import audit
+from governance.audit_retention import KEPT_MS as AUDIT_KEPT_MS
 from governance.erasure_answers import ErasureOutcome, ErasureResult, counted
 from governance.erasure_stores import Stores
 from streams.engine.erasure_check import names_in_snapshot
@@ -22,6 +24,7 @@ if TYPE_CHECKING:  # one machine needs neither Kafka's client nor the time to im
 
 SNAPSHOT_MS = 2 * HOUR_MS  # a site's row is written anew within half an hour of `linli run`
 DEAD_MS = (DEAD_RETENTION_HOURS + 2) * HOUR_MS  # with the hour that a segment is open, and one to delete it
+AUDIT_GRACE_MS = 30 * DAY_MS  # entries go by the hundred, and only under a seal
 BOX_MS = 30 * DAY_MS  # a box's spool holds nothing older, and the platform refuses it
 
 
@@ -31,7 +34,7 @@ def find_in_log(stores: Stores, erasure: Erasure) -> tuple[ErasureResult, set[st
         named = stores.topics.log(erasure)
         return _goes_with_its_segment(stores, "log", named, "records"), named.evidence
     assert stores.log_folder is not None
-    eraser, evidence, records, newest = Eraser([erasure]), set[str](), 0, ""
+    eraser, evidence, records, newest = stores.eraser(erasure), set[str](), 0, ""
     for day, record in read_days(stores.log_folder):
         events = [event for event in events_of(record.data) if eraser.event(event) is not event]
         if events:
@@ -55,6 +58,23 @@ def _goes_with_its_segment(stores: Stores, store: str, named: TopicMentions, wha
         return ErasureResult(store=store, outcome=ErasureOutcome.CLEAN)
     due_ms = named.newest_ms + _kept_ms(stores)
     return ErasureResult(store=store, outcome=ErasureOutcome.AGES_OUT, detail=f"{named.records} {what}", due_ms=due_ms)
+
+
+def find_in_audit(stores: Stores, erasure: Erasure) -> ErasureResult:
+    """Return by when the audit log lets go of entries that name it: earlier versions wrote reasons of people there."""
+    eraser, newest_ms, count, after = stores.eraser(erasure), 0, 0, 0
+    with stores.store.read() as connection:
+        while found := audit.entries(connection, after):
+            for entry, _ in found:
+                said = f"{entry.subject} {entry.detail}"
+                if eraser.text(erasure.site_id, said, entry.at_ms) != said:
+                    newest_ms, count = max(newest_ms, entry.at_ms), count + 1
+            after = found[-1][0].seq
+    if not count:
+        return ErasureResult(store="audit log", outcome=ErasureOutcome.CLEAN)
+    due_ms = newest_ms + AUDIT_KEPT_MS + AUDIT_GRACE_MS
+    said = f"{count} entries of an earlier version"
+    return ErasureResult(store="audit log", outcome=ErasureOutcome.AGES_OUT, detail=said, due_ms=due_ms)
 
 
 def erase_judged(stores: Stores, erasure: Erasure, *, dry: bool, asked_ms: int = 0) -> list[ErasureResult]:
@@ -100,7 +120,7 @@ def _engine(stores: Stores, erasure: Erasure, *, dry: bool, asked_ms: int) -> li
     engine = stores.engine_store
     if engine is None:
         return []
-    eraser = Eraser([erasure])
+    eraser = stores.eraser(erasure)
     findings = engine.rewrite_findings(eraser.finding, dry=dry)
     rows = sum(names_in_snapshot(row, eraser, erasure.site_id) for row in engine.snapshots())
     due_ms = asked_ms + SNAPSHOT_MS

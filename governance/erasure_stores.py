@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contracts.erasure import Eraser, Erasure, ReferenceKey
 from evidence.files import EvidenceFiles
 from incidents.store.store import Store
 from ingest.shard.dead_letters import DeadLetters
@@ -32,6 +33,7 @@ class Stores:
         engine_store: one machine's, once the rules have run there.
         archive: None when none is wanted.
         sqlite_files: databases that are files here; one that is not there yet may be named.
+        reference_key: by which references are recognised.
         clock_ms: returns now, epoch ms UTC.
     """
 
@@ -45,4 +47,9 @@ class Stores:
     engine_store: SqliteCheckpointStore | None
     archive: Archive | None
     sqlite_files: Sequence[Path]
+    reference_key: ReferenceKey
     clock_ms: Callable[[], int]
+
+    def eraser(self, erasure: Erasure) -> Eraser:
+        """Return what takes the reference out of whatever it is given."""
+        return Eraser([erasure], self.reference_key)

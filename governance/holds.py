@@ -65,7 +65,7 @@ def add_hold(
         ended_ms=None,
     )
     connection.execute(insert(holds).values(msgspec.structs.asdict(hold)))
-    detail = {"site": site_id, "incident": incident_id, "reason": hold.reason}
+    detail = {"site": site_id, "incident": incident_id}  # the reason stands in the row, where an erasure reaches it
     audit.record(connection, actor, "hold.add", hold.hold_id, detail, now_ms)
     return hold
 

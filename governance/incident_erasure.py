@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 from sqlalchemy import Connection, select, update
 
-from contracts.erasure import Eraser, Erasure, digest_of, tombstone_of
+from contracts.erasure import UNKEYED, Eraser, Erasure, ReferenceKey
 from contracts.events import ReferenceKind
 from contracts.findings import Finding, SubjectKind
 from evidence.store import SiteFile, erase_evidence
@@ -20,9 +20,11 @@ from incidents.store.changes import add_change
 from incidents.store.records import ChangeKind, Incident, incident_of
 from incidents.store.schema import (
     alarms,
+    audit_notes,
     deliveries,
     evidence,
     findings,
+    holds,
     incident_actions,
     incident_evidence,
     incidents,
@@ -44,6 +46,8 @@ class Mentions(msgspec.Struct):
     comments: dict[tuple[str, int], str] = msgspec.field(default_factory=dict)
     payloads: dict[str, str] = msgspec.field(default_factory=dict)
     alarms: dict[tuple[str, str], tuple[str, str]] = msgspec.field(default_factory=dict)  # subject, detail
+    notes: dict[int, str] = msgspec.field(default_factory=dict)
+    reasons: dict[str, str] = msgspec.field(default_factory=dict)  # of holds
     evidence: set[SiteFile] = msgspec.field(default_factory=set)
     about: dict[str, str] = msgspec.field(default_factory=dict)  # incident → site
     held: dict[str, Hold] = msgspec.field(default_factory=dict)  # incident → the hold that keeps it as it is
@@ -52,12 +56,13 @@ class Mentions(msgspec.Struct):
     def rows(self) -> int:
         """How many rows name it."""
         texts = len(self.comments) + len(self.payloads) + len(self.alarms)
+        texts += len(self.notes) + len(self.reasons)
         return len(self.findings) + len(self.incidents) + texts
 
 
-def find_mentions(connection: Connection, erasure: Erasure) -> Mentions:
+def find_mentions(connection: Connection, erasure: Erasure, key: ReferenceKey = UNKEYED) -> Mentions:
     """Return every row that names the reference, and the evidence of incidents that do, but for what is held."""
-    search = _Search(connection, erasure)
+    search = _Search(connection, erasure, key)
     search.look()
     return search.found
 
@@ -77,19 +82,27 @@ def erase_mentions(connection: Connection, found: Mentions, now_ms: int) -> None
     for (code, subject), (new_subject, detail) in found.alarms.items():
         where = (alarms.c.code == code) & (alarms.c.subject == subject)
         connection.execute(update(alarms).where(where).values(subject=new_subject, detail=detail))
+    _erase_texts(connection, found)
     erase_evidence(connection, found.evidence, now_ms)
     for incident_id, site_id in found.about.items():
         add_change(connection, incident_id, site_id, ChangeKind.UPDATED, now_ms)
 
 
+def _erase_texts(connection: Connection, found: Mentions) -> None:
+    for seq, note in found.notes.items():
+        connection.execute(update(audit_notes).where(audit_notes.c.seq == seq).values(note=note))
+    for hold_id, reason in found.reasons.items():
+        connection.execute(update(holds).where(holds.c.hold_id == hold_id).values(reason=reason))
+
+
 class _Search:
     """One look through the tables."""
 
-    def __init__(self, connection: Connection, erasure: Erasure) -> None:
+    def __init__(self, connection: Connection, erasure: Erasure, key: ReferenceKey) -> None:
         self.found = Mentions()
         self._connection = connection
         self._erasure = erasure
-        self._eraser = Eraser([erasure])
+        self._eraser = Eraser([erasure], key)
         self._held: HoldScope = held_now(connection)
 
     def look(self) -> None:
@@ -99,6 +112,8 @@ class _Search:
         self._comments()
         self._payloads()
         self._alarms()
+        self._notes()
+        self._reasons()
         self._evidence()
 
     def _incidents(self) -> Iterator[Incident]:
@@ -111,7 +126,7 @@ class _Search:
         search = self._eraser.text(incident.site_id, incident.search, at_ms)
         kind = _SUBJECTS.get(self._erasure.kind)
         if incident.subject_kind == kind and self._eraser.covers(incident.site_id, self._erasure.kind, ref, at_ms):
-            tombstone = tombstone_of(digest_of(incident.site_id, self._erasure.kind, ref))
+            tombstone = self._eraser.tombstone(incident.site_id, self._erasure.kind, ref)
             search, ref = search.replace(ref.casefold(), tombstone), tombstone
         if (ref, search) != (incident.subject_ref, incident.search) and self._may(incident.incident_id):
             self.found.incidents[incident.incident_id] = (ref, search)
@@ -158,6 +173,21 @@ class _Search:
             detail = self._eraser.text(site_id, row.detail, row.first_ms)
             if (subject, detail) != (row.subject, row.detail):
                 self.found.alarms[row.code, row.subject] = (subject, detail)
+
+    def _notes(self) -> None:
+        """Find what people wrote beside the audit log; a look at an incident under a hold is none of what it keeps."""
+        site_id = self._erasure.site_id
+        for row in self._connection.execute(select(audit_notes).where(audit_notes.c.site_id.in_((site_id, "")))):
+            said = self._eraser.text(site_id, row.note, row.at_ms)
+            if said != row.note:
+                self.found.notes[row.seq] = said
+
+    def _reasons(self) -> None:
+        site_id = self._erasure.site_id
+        for row in self._connection.execute(select(holds).where(holds.c.site_id == site_id)):
+            said = self._eraser.text(site_id, row.reason, row.since_ms)
+            if said != row.reason:
+                self.found.reasons[row.hold_id] = said
 
     def _evidence(self) -> None:
         """Find what incidents about it name and is not gone yet, unless an incident under a hold names it too."""

@@ -12,6 +12,7 @@ import structlog
 from contracts.durations import DAY_MS
 from contracts.errors import Permanent
 from governance import audit
+from governance.audit_notes import delete_old_notes
 from governance.audit_retention import prune_audit
 from governance.holds import held_now
 from governance.incident_retention import (
@@ -135,6 +136,7 @@ class IncidentRetention:
         with self._store.write() as connection:
             delete_waiting_findings(connection, now_ms - self._days * DAY_MS, now_ms)
             delete_expired(connection, now_ms)
+            delete_old_notes(connection, now_ms - self._days * DAY_MS, held_now(connection))
         with self._store.write() as connection:
             prune_audit(connection, now_ms)
 

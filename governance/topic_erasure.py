@@ -13,7 +13,7 @@ import msgspec
 
 from contracts.batch import decode_batch
 from contracts.durations import HOUR_MS
-from contracts.erasure import Eraser, Erasure
+from contracts.erasure import UNKEYED, Eraser, Erasure, ReferenceKey
 from contracts.errors import LogBroken, Rejected
 from contracts.findings import Finding
 from contracts.names import partition_of
@@ -48,9 +48,11 @@ class TopicEraser:
 
     Args:
         partitions: how many the log has.
+        key: by which references are recognised.
     """
 
-    def __init__(self, cluster: KafkaCluster, names: TopicNames, partitions: int) -> None:
+    def __init__(self, cluster: KafkaCluster, names: TopicNames, partitions: int, key: ReferenceKey = UNKEYED) -> None:
+        self._key = key
         self._cluster, self._names, self._partitions = cluster, names, partitions
         self._tails = cluster.tails()
 
@@ -60,7 +62,7 @@ class TopicEraser:
 
     def log(self, erasure: Erasure) -> TopicMentions:
         """Return records of the log that name it."""
-        eraser, found = Eraser([erasure]), TopicMentions()
+        eraser, found = Eraser([erasure], self._key), TopicMentions()
         for record in self._records(self._names.log, erasure.site_id):
             try:
                 events = decode_batch(record.value or b"").events
@@ -74,7 +76,7 @@ class TopicEraser:
 
     def findings(self, erasure: Erasure) -> TopicMentions:
         """Return findings that name it."""
-        eraser, found = Eraser([erasure]), TopicMentions()
+        eraser, found = Eraser([erasure], self._key), TopicMentions()
         for record in self._records(self._names.findings, erasure.site_id):
             try:
                 said = decode_findings_record(record.value or b"")
@@ -86,7 +88,7 @@ class TopicEraser:
 
     def snapshots(self, erasure: Erasure) -> TopicMentions:
         """Return rows that name it, those that newer ones have replaced included."""
-        eraser, found = Eraser([erasure]), TopicMentions()
+        eraser, found = Eraser([erasure], self._key), TopicMentions()
         for record in self._records(self._names.snapshots, erasure.site_id):
             if (row := row_in(record)) is not None and names_in_snapshot(row, eraser, erasure.site_id):
                 found.add(record)
@@ -94,7 +96,7 @@ class TopicEraser:
 
     def take_back(self, erasure: Erasure, now_ms: int) -> int:
         """Take back rows that name it and that no version of the rules goes on from; how many."""
-        eraser, partition = Eraser([erasure]), self._partition(erasure.site_id)
+        eraser, partition = Eraser([erasure], self._key), self._partition(erasure.site_id)
         last = {record.key: record for record in self._records(self._names.snapshots, erasure.site_id)}
         sender, count = self._cluster.producer(), 0
         keep = KafkaCheckpointStore(self._cluster, self._names, partition, sender=sender, tails=self._tails)

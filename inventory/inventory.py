@@ -26,6 +26,7 @@ from contracts.events import (
 )
 from inventory import numbers, row_sums
 from inventory.kept_clocks import KeptClocks
+from inventory.kept_heard import KeptHeard
 from inventory.kept_notices import KeptNotices
 from inventory.last_seen import LastSeen
 from inventory.last_seen_rows import DeviceKey, KeptLastSeen, read_last_seen, write_last_seen
@@ -60,6 +61,7 @@ class Inventory:
             raise
         self.clocks = KeptClocks(self._tables, self.devices)
         self.notices = KeptNotices(self._tables)
+        self.heard = KeptHeard(self._tables)
 
     def put(self, records: Sequence[ConfigurationRecord], *, actor: str = "cli", now_ms: int = 0) -> int:
         """Write ``records`` in order, all or none; a record that says what is already there changes nothing.
@@ -375,10 +377,13 @@ def _rewrite(rows: Rows, change: int, record: Configuration | None) -> None:
         rows.execute("DELETE FROM rows WHERE change = ?", (change,))
         row_sums.forget_sum(rows, row_sums.change_name(change))
     else:
-        rows.execute("UPDATE changes SET body = ? WHERE change = ?", (_ENCODER.encode(record), change))
+        key = row_key(record)
+        values = (_ENCODER.encode(record), key, change)
+        rows.execute("UPDATE changes SET body = ?, row_key = ? WHERE change = ?", values)
         (row,) = rows.execute(f"{_CHANGES} WHERE change = ?", (change,))
         row_sums.write_sum(rows, row_sums.change_name(change), *_summed(row))
-        rows.execute("UPDATE rows SET content = ? WHERE change = ?", (_ENCODER.encode(_plain(record)), change))
+        content = _ENCODER.encode(_plain(record))
+        rows.execute("UPDATE rows SET content = ?, row_key = ? WHERE change = ?", (content, key, change))
 
 
 def _summed(row: Row) -> tuple[Value, ...]:

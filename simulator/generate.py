@@ -16,6 +16,7 @@ from simulator.cameras import play_building_cameras, play_unit_cameras
 from simulator.community import NAMES, Community, Plan, build_community
 from simulator.faults import Fault, FaultKind, plan_faults
 from simulator.health import play_health
+from simulator.impaired import play_impaired
 from simulator.inventory import inventory
 from simulator.meters import play_meters
 from simulator.residents import play_unit
@@ -83,6 +84,7 @@ def script_site(request: SimulationRequest, number: int) -> Script:
     play_turnstile(script)
     play_meters(script)
     play_sensors(script)
+    play_impaired(script)
     play_health(script)
     _pending_device(script)
     return script

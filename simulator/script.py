@@ -37,7 +37,9 @@ class Script:
         self.events: list[AnyEvent] = []
         self.truths: list[Truth] = []
         self.skews_ms: dict[str, int] = {}  # device → how far its clock is off
-        self.alarming: dict[str, list[tuple[int, int]]] = {}  # sensor → when it alarms: no calm heartbeat then
+        self.alarming: dict[
+            str, list[tuple[int, int]]
+        ] = {}  # sensor or camera → when it alarms or is impaired: no calm report then
 
     def stream(self, name: str) -> random.Random:
         """Return a random stream of its own: what one part draws never changes what another draws."""

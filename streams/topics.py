@@ -41,6 +41,11 @@ class TopicNames(msgspec.Struct, frozen=True):
         """Sealed dead letters of all shards."""
         return f"{self.prefix}dead"
 
+    @property
+    def judged(self) -> str:
+        """The group under which workers tell how far the log is judged; no topic, and nobody goes on from it."""
+        return f"{self.prefix}judged"
+
 
 class TopicState(msgspec.Struct, frozen=True):
     """A topic as the brokers have it. ``config`` holds every key in force."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +25,20 @@ def make_file(path: Path) -> None:
     """Make an empty file for the owner alone; what is there stays as it is. SQLite makes its journals like its file."""
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE))
+
+
+def make_whole(path: Path, data: bytes) -> None:
+    """Make a file for its owner alone, whole or not at all, and let the first one stay: others may make it too."""
+    new = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
+    try:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(new, path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def open_to_others(path: Path) -> bool:

@@ -99,10 +99,14 @@ def _stop_on_signals() -> threading.Event:
 
 
 def _log_to_stderr() -> None:
+    from app.wiring.logs import counted
+    from app.wiring.repeats import Repeats
+
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         processors=[
             structlog.processors.add_log_level,
+            counted(Repeats()),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),

@@ -12,14 +12,20 @@ from app.settings.loading import load_settings
 from app.settings.settings import Settings
 from app.wiring.erasure import open_stores
 from app.wiring.known_sites import need_site
-from contracts.erasure import Erasure, digest_of
-from contracts.errors import Permanent
+from app.wiring.reference_key import reference_key
+from contracts.erasure import Erasure, ReferenceKey
+from contracts.errors import ConfigurationError, Permanent
 from contracts.events import ReferenceKind
 from contracts.names import is_id
 from governance.erasing import erase as erase_everywhere
 from governance.erasing import verify
 from governance.erasure_answers import ErasureOutcome, ErasureResult
 from system.clock import wall_ms
+
+NO_KEY = (
+    "erasure.key_file names no file, so what is kept of the erasure could be guessed. Make one with `openssl rand "
+    "-hex 32 > FILE`; give it to this command and to each `linli streams run`, `archive run` and `incidents run`"
+)
 
 
 @click.group("erase", invoke_without_command=True)
@@ -64,12 +70,21 @@ def command(
         raise click.UsageError("give --site SITE and one of --person, --visitor, --vehicle, --tag; or `verify`")
     kind, ref = named[0]
     need_site(settings := load_settings(config), site)
+    key = _key_of(settings)
     with open_stores(settings, wall_ms) as stores:
-        answers = erase_everywhere(stores, Erasure(site, kind, digest_of(site, kind, ref), wall_ms()))
+        answers = erase_everywhere(stores, Erasure(site, kind, key.digest_of(site, kind, ref), wall_ms()))
     for answer in answers:
         click.echo(_line(answer))
     if wrong := sum(answer.outcome is ErasureOutcome.STILL_THERE for answer in answers):
         raise Permanent(f"{wrong} stores still hold what was to be erased; mend what their lines say, and erase again")
+
+
+def _key_of(settings: Settings) -> ReferenceKey:
+    """Return the installation's key; raise ConfigurationError where there is none."""
+    key = reference_key(settings)
+    if not key.name:
+        raise ConfigurationError(NO_KEY)
+    return key
 
 
 @command.command("verify")

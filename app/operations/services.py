@@ -51,7 +51,7 @@ _MACHINE = Service(
     "linli",
     "everything: ingest, rules, incidents, console, and a broker unless one answers",
     ("run",),
-    _STORES | _TOLD | {"mqtt", "results", "console", "archive"},
+    _STORES | _TOLD | {"mqtt", "results", "console", "archive", "erasure"},
     frozenset({"log", "incidents", "inventory", "results", "evidence", "dead_letters", "archive"}),
 )
 
@@ -72,7 +72,7 @@ def _district(counts: ProcessCounts) -> list[Service]:
             f"linli-streams-{n}",
             "the rules: log to findings and snapshots; its share of the partitions",
             _STREAMS,
-            _LOG,
+            _LOG | {"erasure"},
         )
         for n in range(counts.workers)
     ]
@@ -81,7 +81,7 @@ def _district(counts: ProcessCounts) -> list[Service]:
             f"linli-incidents-{n}",
             "findings to incidents, deliveries, the stuck-work monitor",
             ("incidents", "run"),
-            _STORES | _TOLD,
+            _STORES | _TOLD | {"erasure"},
             _FILES,
         )
         for n in range(counts.incidents)
@@ -110,7 +110,7 @@ _SINGLE = (
         "linli-archive",
         "the log's days as encrypted segments, retention, erasure",
         ("archive", "run"),
-        _STORES | {"archive"},
+        _STORES | {"archive", "erasure"},
         _FILES | {"archive", "evidence"},
     ),
 )

@@ -13,6 +13,8 @@ from incidents.store.records import Incident
 from streams.checkpoints.sqlite_lookup import StoredFinding
 from streams.log.event_lookup import LoggedEvent
 
+CLOCKS_DIFFER_MS = 2_000
+
 
 class TracedAttempt(msgspec.Struct, frozen=True):
     """One attempt of a delivery."""
@@ -62,7 +64,8 @@ class TraceStep(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def steps_of(story: Story) -> list[TraceStep]:
     """Return the story in its order: device, log, findings, incidents, deliveries."""
-    steps = _of_event(story.event) if story.event else []
+    first_ms = min((judged.taken_ms for judged in story.findings if judged.taken_ms), default=0)
+    steps = _of_event(story.event, first_ms) if story.event else []
     for judged in story.findings:
         steps += _of_finding(judged, story.event)
     for incident in story.incidents:
@@ -73,22 +76,29 @@ def steps_of(story: Story) -> list[TraceStep]:
     return steps
 
 
-def _of_event(found: LoggedEvent) -> list[TraceStep]:
+def _of_event(found: LoggedEvent, taken_ms: int) -> list[TraceStep]:
     event = found.event
     name = f"{event.site_id}/{event.source_id} {type(event).__struct_config__.tag} event={event.event_id}"
     accepted = TraceStep(
         event.received_ms, "accepted", "by ingest", *_hop(Hop.DEVICE_TO_ACCEPTED, event.at_ms, event.received_ms)
     )
     where = f"partition={found.partition} position={found.position}"
-    durable = TraceStep(
-        found.record_ms, "log", where, *_hop(Hop.ACCEPTED_TO_DURABLE, event.received_ms, found.record_ms)
-    )
+    if is_later(found.record_ms, taken_ms):
+        durable = TraceStep(found.record_ms, "log", f"{where}, copied then")
+    else:
+        durable = TraceStep(
+            found.record_ms, "log", where, *_hop(Hop.ACCEPTED_TO_DURABLE, event.received_ms, found.record_ms)
+        )
     return [TraceStep(event.at_ms, "device", name), accepted, durable]
 
 
 def _of_finding(judged: TracedFinding, event: LoggedEvent | None) -> list[TraceStep]:
     finding, kept_ms = judged.kept.finding, judged.kept.kept_ms
     name = f"{finding.rule} {finding.phase} position={finding.position} id={finding.finding_id}"
+    if is_later(kept_ms, judged.taken_ms):
+        again = TraceStep(kept_ms, "finding", f"{name}, judged again then")
+        hop = _hop(Hop.DUE_TO_INCIDENT, finding.due_ms, judged.taken_ms)
+        return [again, TraceStep(judged.taken_ms, "taken", "by incidents, the first time", *hop)]
     steps = [TraceStep(kept_ms, "finding", name, *_hop(Hop.DUE_TO_DECIDED, finding.due_ms, kept_ms))]
     if event is not None and event.position == finding.position:
         steps.append(
@@ -98,6 +108,17 @@ def _of_finding(judged: TracedFinding, event: LoggedEvent | None) -> list[TraceS
         begin = (Hop.DECIDED_TO_INCIDENT, kept_ms) if kept_ms else (Hop.DUE_TO_INCIDENT, finding.due_ms)
         steps.append(TraceStep(judged.taken_ms, "taken", "by incidents", *_hop(*begin, judged.taken_ms)))
     return steps
+
+
+def is_later(at_ms: int, taken_ms: int) -> bool:
+    """Return whether what incidents took at one time was written anew at another: a copied log that is judged again.
+
+    Clocks of hosts differ by two seconds at most, or the doctor says so.
+
+    >>> is_later(60_000, 0), is_later(2_900, 1_000), is_later(60_000, 1_000)
+    (False, False, True)
+    """
+    return bool(taken_ms) and at_ms - taken_ms > CLOCKS_DIFFER_MS
 
 
 def _of_delivery(told: TracedDelivery) -> list[TraceStep]:

@@ -64,25 +64,35 @@ class _Value(msgspec.Struct, frozen=True):
     origin: ValueOrigin
 
 
-def load_settings(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+def load_settings(
+    file: Path | None = None, environ: Mapping[str, str] = os.environ, working: Path | None = None
+) -> Settings:
     """Return the settings of ``file`` (default: ``linli.toml`` here, when it exists) and ``environ``.
+
+    Args:
+        file: the settings file.
+        environ: the environment.
+        working: where another process works whose settings these are; defaults lie under it (default: here).
 
     Raises:
         ConfigurationError: listing every unknown key and wrong value, with what was expected.
     """
-    return load(file, environ).settings
+    return load(file, environ, working).settings
 
 
-def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Loaded:
-    """Return the settings with their origins. Raises as :func:`load_settings`."""
+def load(file: Path | None = None, environ: Mapping[str, str] = os.environ, working: Path | None = None) -> Loaded:
+    """Return the settings with their origins. See :func:`load_settings`."""
     problems: list[str] = []
     written = _read(file, problems)
     variables = _variables(environ, problems)
     given = {name: _given(key, written, variables, problems) for name, key in keys().items()}
+    if working is not None:
+        given = {name: _elsewhere(keys()[name], value, working) for name, value in given.items()}
     receivers = _receivers(written, given, problems)
     _raise(problems)
     values = _followed({name: value for name, value in given.items() if value is not None})
-    _raise(left_behind(_places(values, written), _log_folder(values)))
+    if working is None:
+        _raise(left_behind(_places(values, written), _log_folder(values)))
     settings = Settings(**_tables(values), receiver=receivers)
     _raise(list(wrong_transport(settings)))
     return Loaded(settings, {name: value.origin for name, value in values.items()})
@@ -127,6 +137,13 @@ def _given(key: Key, written: _File, variables: Mapping[str, str], problems: lis
         problems.append(f"{key.name} = {key.kind.hide(text)!r} (from {origin}): {error}")
         return None
     return _Value(value if folder is None else key.kind.under(value, folder), origin)
+
+
+def _elsewhere(key: Key, value: _Value | None, working: Path) -> _Value | None:
+    """Return a default as it is for a process that works in another folder."""
+    if value is None or value.origin is not ValueOrigin.DEFAULT:
+        return value
+    return _Value(key.kind.under(value.value, working), value.origin)
 
 
 def _followed(values: dict[str, _Value]) -> dict[str, _Value]:

@@ -32,9 +32,14 @@ def read_secret_if_named(path: Path | None, key: str) -> Secret:
 
 
 def files_named(settings: Settings) -> dict[str, Path]:
-    """Return the file of each setting that names one with a secret, or with certificates."""
-    named = {key.name: key.value(settings) for key in keys().values() if key.field.endswith("_file")}
-    return {name: path for name, path in named.items() if path is not None}
+    """Return the file of each setting that names one with a secret, or with certificates.
+
+    One that the program makes by itself is named once it is there.
+    """
+    named = {key: key.value(settings) for key in keys().values() if key.field.endswith("_file")}
+    return {
+        key.name: path for key, path in named.items() if path is not None and (path != key.default or path.exists())
+    }
 
 
 def receiver_files(settings: Settings) -> dict[str, Path]:

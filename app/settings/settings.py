@@ -23,6 +23,7 @@ from app.settings.servers import (
 from app.settings.stores import (
     ArchiveSettings,
     DeadLettersSettings,
+    ErasureSettings,
     EvidenceSettings,
     IncidentsSettings,
     InventorySettings,
@@ -48,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook: WebhookTable = WebhookTable()
     ingest: IngestSettings = IngestSettings()
     dead_letters: DeadLettersSettings = DeadLettersSettings()
+    erasure: ErasureSettings = ErasureSettings()
     receiver: tuple[ReceiverSettings, ...] = ()
 
 

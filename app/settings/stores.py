@@ -156,6 +156,15 @@ class EvidenceSettings(msgspec.Struct, frozen=True, kw_only=True):
     retention_hours: Annotated[int, About("hours that evidence is kept", whole(1, 87_600))] = 720
 
 
+class ErasureSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[erasure]``"""
+
+    key_file: Annotated[
+        Path,
+        About("secret by which erased references are known; one for all processes", PATH, beside_log="erasure.key"),
+    ] = Path(LOG_FOLDER, "erasure.key")  # fmt: skip
+
+
 class DeadLettersSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[dead_letters]``"""
 

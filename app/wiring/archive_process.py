@@ -17,7 +17,9 @@ from app.wiring.stores import open_incidents, open_inventory
 from contracts.errors import ConfigurationError
 from governance import audit
 from governance.holds import held_now
-from governance.retention import Retention
+from governance.retention import Keeper, Retention
+from incidents.monitor.store_monitor import StoreMonitor
+from streams.archive.archive import CATALOGUE
 from streams.archive.catalogue import Segment
 from streams.log.sqlite.day_log import DayLog
 from system.clock import wall_ms
@@ -48,7 +50,14 @@ def wire_archive(settings: Settings, context: ProcessContext) -> None:
     metrics.serve(settings)
     context.on_exit(metrics.close)
     context.threads.keep("archive", partial(follow, archivers))
-    context.threads.keep("retention", Retention({"archive": segment_keeper(settings, archive, store)}).run)
+    keepers: dict[str, Keeper] = {
+        "archive": segment_keeper(settings, archive, store),
+        "digests": lambda _now_ms: archive.renew_digests(),
+    }
+    context.threads.keep("retention", Retention(keepers).run)
+    catalogue = archive.folder / CATALOGUE
+    stores = StoreMonitor(store, lambda: [catalogue], {CATALOGUE: archive.catalogue.check_rows})
+    context.threads.keep("stores", stores.run)
     LOG.info("ready", archive=str(archive.folder), partitions=len(archivers))
 
 

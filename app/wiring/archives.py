@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 
 from app.settings.settings import Settings
+from app.wiring.reference_key import reference_key
 from contracts.errors import ConfigurationError
 from contracts.events import Configuration
 from incidents.store.operator_alarms import AlarmCode, raise_alarm
@@ -28,7 +29,7 @@ _CHANGES = 1_000
 def open_archive(settings: Settings) -> Archive | None:
     """Return the archive; None when none is wanted."""
     folder, key_file = settings.archive.folder, settings.archive.key_file
-    return None if folder is None else Archive(folder, key_file)
+    return None if folder is None else Archive(folder, key_file, reference_key(settings))
 
 
 def need_archive(settings: Settings) -> Archive:

@@ -6,6 +6,7 @@ again, each part goes on where its own file says it was.
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack, closing
 from functools import partial
 
@@ -17,13 +18,15 @@ from app.wiring.console import ConsoleService, first_run
 from app.wiring.folder_lock import FolderLock
 from app.wiring.incidents import IncidentsService
 from app.wiring.ingest import shard_settings, show_ingest
+from app.wiring.judging import Judging
 from app.wiring.metrics_server import Metrics
 from app.wiring.own_broker import OwnBroker
 from app.wiring.private_stores import close_stores
 from app.wiring.process import on_signal
 from app.wiring.receivers import receivers_of
+from app.wiring.reference_key import reference_key
 from app.wiring.results import ResultsService
-from app.wiring.retention import incident_keeper, inventory_keeper, log_keeper, segment_keeper
+from app.wiring.retention import digest_keeper, incident_keeper, inventory_keeper, log_keeper, segment_keeper
 from app.wiring.rules import EmbeddedRules
 from app.wiring.store_files import check_files, sqlite_files
 from app.wiring.stores import boxes_file, open_incidents, open_inventory
@@ -34,6 +37,7 @@ from governance.retention import Keeper, Retention
 from identity.box_credentials import BoxTokens
 from incidents.intake.relays import FindingsRelay
 from incidents.monitor.inventory_monitor import InventoryMonitor
+from incidents.monitor.judging_monitor import JudgingMonitor
 from incidents.monitor.store_monitor import StoreMonitor
 from incidents.store.leases import UncontestedLeases
 from ingest.counters import Counters
@@ -43,10 +47,13 @@ from inventory.directory import MemoryDirectory
 from inventory.directory_relay import DirectoryRelay
 from inventory.last_seen_keeper import LastSeenKeeper
 from inventory.last_seen_log import LastSeenFollower, LastSeenLog, recall_from_ms
+from streams.archive.archive import CATALOGUE
 from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
 
 LOG = structlog.get_logger("linli")
+STEP_END_S = 12.0
+"""How long ingest, then the rules, then everything else may take to end in order: less than 40 s in all."""
 RESULTS_REST = 4.0  # catching up on results takes at most a fifth of a core from ingest and rules
 
 
@@ -61,6 +68,7 @@ class CommunityProcess:
     def __init__(self, settings: Settings, *, accept_cut: bool = False) -> None:
         self._settings = settings
         self.threads = Threads()
+        self._all_accepted, self._all_judged = threading.Event(), threading.Event()  # as the end goes on
         self._broker = OwnBroker(settings, settings.log.folder() / "broker")
         self._server: Server | None = None
         self._metrics = Metrics("run")
@@ -92,7 +100,13 @@ class CommunityProcess:
         self._service = IncidentsService(store, directory, receivers_of(settings), metrics, self._inventory)
         self.intake = FindingsRelay(self._engine_store, self._service.intake(self._engine_store.identity()))
         self.rules = EmbeddedRules(
-            self._log, self._engine_store, store, metrics, on_findings=self.intake.wake, accept_cut=accept_cut
+            self._log,
+            self._engine_store,
+            store,
+            metrics,
+            reference_key=reference_key(settings),
+            on_findings=self.intake.wake,
+            accept_cut=accept_cut,
         )
         self._heard = LastSeenLog(self._log, self.rules.driver.wake)
         self._last_seen = LastSeenKeeper(self._heard, self._inventory, self._heard.heard_through_ms)
@@ -102,7 +116,10 @@ class CommunityProcess:
             else []
         )
         boxes, names = BoxTokens(boxes_file(settings)), self._service.names
-        self._console = ConsoleService(settings, boxes, store, directory, self._heard, names, self._figures)
+        self._judging = Judging(self.rules.judged)
+        self._console = ConsoleService(
+            settings, boxes, store, directory, self._heard, names, self._figures, judging=self._judging.alarm
+        )
         self._results = ResultsService(
             settings,
             logs=[self._log],
@@ -150,7 +167,10 @@ class CommunityProcess:
             LinliError: a thread had failed; what it raised, where that says itself what to do.
         """
         self.stop()
-        stuck = self.threads.join(timeout_s=15.0)
+        for name, ended in (("ingest", self._all_accepted), ("engine", self._all_judged)):
+            self.threads.join(name, STEP_END_S)  # what it wrote last is what the next one must still see
+            ended.set()
+        stuck = self.threads.join(timeout_s=STEP_END_S)
         if self._server is not None:
             self._server.stop()
         self._broker.stop()
@@ -169,9 +189,11 @@ class CommunityProcess:
     def _start_threads(self) -> None:
         threads = self.threads
         threads.keep("heard", self._last_seen.run)
-        threads.start("engine", self.rules.driver.run)
+        threads.start("engine", lambda _stop: self.rules.driver.run(self._all_accepted))
+        threads.start("judging", self._judging.run)
+        threads.keep("judged", JudgingMonitor(self._incidents, self._judging.alarm).run)
         threads.keep("bell", self._incidents.follow)
-        threads.keep("incidents", self.intake.run)
+        threads.keep("incidents", lambda _stop: self.intake.run(self._all_judged))
         threads.keep("directory", self._directory_relay.run)
         threads.keep("stores", self._store_monitor().run)
         threads.keep("inventory", InventoryMonitor(self._inventory, self._incidents).run)
@@ -198,6 +220,8 @@ class CommunityProcess:
 
     def _store_monitor(self) -> StoreMonitor:
         contents = {"engine.db": self._engine_store.check_rows, self._inventory.file_name: self._inventory.check_rows}
+        if self._archive is not None:
+            contents[CATALOGUE] = self._archive.catalogue.check_rows
         return StoreMonitor(self._incidents, partial(sqlite_files, self._settings), contents)
 
     def _keepers(self) -> dict[str, Keeper]:
@@ -206,6 +230,7 @@ class CommunityProcess:
         keepers: dict[str, Keeper] = {
             "incidents": incident_keeper(settings, self._incidents),
             "inventory": inventory_keeper(settings, self._inventory, self._incidents),
+            "digests": digest_keeper(settings, self._inventory, self._incidents, self._archive),
         }
         if self._archive is not None:
             readers["archive"] = self._archivers[0].needed_from

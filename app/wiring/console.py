@@ -15,7 +15,7 @@ from app.wiring.ports import free_port
 from app.wiring.stores import boxes_file
 from app.wiring.threads import Threads
 from console.api.app import build_app
-from console.api.context import Figures
+from console.api.context import Figures, Judging
 from console.api.server import Server, serve
 from contracts.durations import HOUR_MS
 from contracts.errors import Permanent
@@ -45,6 +45,7 @@ class ConsoleService:
         health: when devices were last heard.
         receivers: the names of those who are told.
         figures: of the process, for the page's health.
+        judging: what this process itself knows of whether anything is judged.
 
     Raises:
         ConfigurationError: so few files may be open that connections would take those that others need, or the
@@ -60,6 +61,8 @@ class ConsoleService:
         health: DeviceHealth,
         receivers: Sequence[str],
         figures: Figures | None = None,
+        *,
+        judging: Judging | None = None,
     ) -> None:
         self._settings = settings
         self._tls = ConsoleTls(settings)
@@ -75,6 +78,7 @@ class ConsoleService:
             uploads=self._uploads,
             boxes=boxes,
             figures=figures,
+            judging=judging,
             language=settings.console.language,
             trusted_proxies=settings.console.trusted_proxies,
         )

@@ -11,6 +11,7 @@ from app.settings.settings import Settings
 from app.wiring.console import ConsoleService, first_run
 from app.wiring.incident_figures import IncidentFigures
 from app.wiring.incidents_process import open_stores
+from app.wiring.judging import district_judging
 from app.wiring.metrics_server import Metrics
 from app.wiring.private_stores import close_stores
 from app.wiring.process import ProcessContext
@@ -54,7 +55,12 @@ def wire_console(settings: Settings, context: ProcessContext) -> None:
     logs = context.wait_for("log", lambda: open_logs(settings))
     context.on_exit(logs.close)
     heard, last_seen = context.wait_for("inventory", partial(recalled, logs.readers, inventory))
-    console = ConsoleService(settings, boxes, store, directory, heard, names)
+    judging, close = district_judging(settings)
+    context.on_exit(close)
+    if judging is not None:
+        context.threads.start("judging", judging.run)
+    alarm = None if judging is None else judging.alarm
+    console = ConsoleService(settings, boxes, store, directory, heard, names, judging=alarm)
     context.threads.keep("bell", store.follow)
     context.threads.keep("heard", heard.run)
     context.threads.keep("last_seen", last_seen.run)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from app.settings.settings import Settings
 from app.wiring.archives import open_archive
 from app.wiring.district import is_district, log_partitions, open_cluster, topic_names
+from app.wiring.reference_key import reference_key
 from app.wiring.stores import inventory_url, open_incidents, open_inventory
 from evidence.files import EvidenceFiles
 from governance.erasure_stores import Stores
@@ -48,6 +49,7 @@ def open_stores(settings: Settings, clock_ms: Callable[[], int]) -> Iterator[Sto
             engine_store=engine_store,
             archive=archive,
             sqlite_files=_sqlite_files(settings, folder),
+            reference_key=reference_key(settings),
             clock_ms=clock_ms,
         )
 
@@ -64,7 +66,7 @@ def open_topics(settings: Settings) -> TopicEraser:
 
     cluster = open_cluster(settings, "linli-erase")
     try:
-        return TopicEraser(cluster, topic_names(settings), log_partitions(cluster, settings))
+        return TopicEraser(cluster, topic_names(settings), log_partitions(cluster, settings), reference_key(settings))
     except BaseException:
         cluster.close()
         raise

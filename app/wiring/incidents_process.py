@@ -15,15 +15,18 @@ from app.settings.settings import Settings
 from app.settings.stores import sqlite_path
 from app.wiring.folder_lock import FolderLock
 from app.wiring.incidents import IncidentsService
+from app.wiring.judging import district_judging
 from app.wiring.metrics_server import Metrics
 from app.wiring.process import ProcessContext
 from app.wiring.receivers import receivers_of
-from app.wiring.retention import incident_keeper, inventory_keeper
+from app.wiring.retention import digest_keeper, incident_keeper, inventory_keeper
 from app.wiring.sources import open_findings
 from app.wiring.stores import open_incidents, open_inventory
 from governance.retention import Keeper, Retention
 from incidents.intake.relays import SharedRelays
 from incidents.monitor.inventory_monitor import InventoryMonitor
+from incidents.monitor.judging_monitor import JudgingMonitor
+from incidents.store.leases import Leases
 from incidents.store.store import Store
 from inventory.directory import MemoryDirectory
 from inventory.directory_relay import DirectoryRelay
@@ -46,15 +49,18 @@ def wire_incidents(settings: Settings, context: ProcessContext) -> None:
     metrics.serve(settings)
     context.on_exit(metrics.close)
     context.threads.keep("bell", store.follow)
+    leases = store.leases()
+    context.threads.start("claims", leases.run)
+    watch_judging(settings, context, store, leases)
     findings = context.wait_for("findings", lambda: open_findings(settings, service.intake))
     context.on_exit(findings.close)
-    leases, threads = store.leases(), context.threads
-    threads.start("claims", leases.run)
+    threads = context.threads
     threads.keep("findings", SharedRelays(findings.relays, leases, store).run)
     threads.keep("topic", findings.watch)
     keepers: dict[str, Keeper] = {
         "incidents": incident_keeper(settings, store),
         "inventory": inventory_keeper(settings, inventory, store),
+        "digests": digest_keeper(settings, inventory, store, None),
     }
     keep = Retention(keepers)
     threads.keep("retention", partial(keep.run, mine=partial(leases.holds, "retention")))
@@ -62,6 +68,16 @@ def wire_incidents(settings: Settings, context: ProcessContext) -> None:
     threads.keep("inventory", partial(watch.run, mine=partial(leases.holds, "auditor")))
     service.start(threads, leases)
     LOG.info("ready", incidents=store.where, sources=len(findings.relays), receivers=service.names)
+
+
+def watch_judging(settings: Settings, context: ProcessContext, store: Store, leases: Leases) -> None:
+    """Have one process of a district raise the alarm while nothing is judged; also while Kafka is away at the start."""
+    judging, close = district_judging(settings)
+    context.on_exit(close)
+    if judging is not None:
+        context.threads.start("judging", judging.run)
+        monitor = JudgingMonitor(store, judging.alarm)
+        context.threads.keep("judged", partial(monitor.run, mine=partial(leases.holds, "judged")))
 
 
 def lock_exclusively(settings: Settings, context: ProcessContext) -> None:

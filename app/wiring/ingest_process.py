@@ -43,7 +43,8 @@ class IngestProcess:
     def __init__(
         self, settings: Settings, index: int, shards: int, on_ready: Callable[[], object] = lambda: None
     ) -> None:
-        self._settings, self._index, self._shards, self._on_ready = settings, index, shards, on_ready
+        self._settings, self._index, self._shards = settings, index, shards
+        self.on_ready = on_ready
         self.client_id = client_id_of(settings, index, shards)
         self.counters = Counters()
         self.stop = threading.Event()
@@ -93,7 +94,7 @@ class IngestProcess:
         while not stop.is_set():
             if shard.wait_ready(0.25):
                 LOG.info("ready", shard=f"{self._index}/{self._shards}", client_id=self.client_id)
-                self._on_ready()
+                self.on_ready()
                 return
 
 

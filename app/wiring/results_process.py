@@ -15,6 +15,7 @@ from app.wiring.process import ProcessContext
 from app.wiring.results import ResultsService
 from contracts.errors import ConfigurationError
 from incidents.intake.topic_relay import watch_topic
+from incidents.monitor.store_monitor import StoreMonitor
 from streams.checkpoints.findings_topic import KafkaFindings
 from streams.kafka import ROUNDS_STALE_S, KafkaCluster
 from streams.log.kafka.kafka_log import KafkaLogReader
@@ -58,6 +59,8 @@ def wire_results(settings: Settings, context: ProcessContext) -> None:
     metrics.serve(settings)
     context.on_exit(metrics.close)
     service.start(context.threads)
+    spool = settings.results.spool
+    context.threads.keep("stores", StoreMonitor(incidents, lambda: [spool], {}).run)
     LOG.info("ready", results=str(settings.results.url).partition("?")[0], partitions=len(partitions))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from app.settings.settings import Settings
+from app.wiring.reference_key import reference_key
+from governance.digest_renewal import DigestRenewal
 from governance.retention import IncidentRetention, InventoryRetention, LogRetention, SegmentRetention
 from incidents.store.store import Store
 from inventory.inventory import Inventory
@@ -23,6 +25,11 @@ def incident_keeper(settings: Settings, store: Store) -> IncidentRetention:
 def inventory_keeper(settings: Settings, inventory: Inventory, store: Store) -> InventoryRetention:
     """Return what deletes the inventory's history when the incidents that it explains are gone."""
     return InventoryRetention(inventory, store, days=settings.incidents.retention_days)
+
+
+def digest_keeper(settings: Settings, inventory: Inventory, store: Store, archive: Archive | None) -> DigestRenewal:
+    """Return what replaces digests that earlier versions made without the installation's key."""
+    return DigestRenewal(store, inventory, archive, reference_key(settings))
 
 
 def segment_keeper(settings: Settings, archive: Archive, store: Store) -> SegmentRetention:

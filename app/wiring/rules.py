@@ -9,12 +9,15 @@ import structlog
 from app.wiring.engine import engine_of, shown_times
 from app.wiring.metrics_server import Metrics
 from contracts.contradictions import Contradiction
+from contracts.erasure import ReferenceKey
+from contracts.errors import Transient
 from incidents.store.operator_alarms import AlarmCode, raise_alarm, raise_contradictions
 from incidents.store.store import Store
 from streams.checkpoints.driver_alarms import DriverAlarm
 from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
 from streams.runtime.embedded import EmbeddedDriver
+from streams.runtime.judged_watch import JudgedPartition
 from streams.runtime.partition_driver import PartitionDriver
 from system.clock import wall_ms
 
@@ -29,6 +32,7 @@ class EmbeddedRules:
         engine_store: what they found and where they are.
         incidents: where operators' alarms are raised.
         metrics: shows what is counted here.
+        reference_key: by which references that were erased are recognised.
         on_findings: told when there are new ones.
         accept_cut: go on from a version of the rules that was not ended in order.
     """
@@ -40,11 +44,12 @@ class EmbeddedRules:
         incidents: Store,
         metrics: Metrics,
         *,
+        reference_key: ReferenceKey,
         on_findings: Callable[[], None],
         accept_cut: bool,
     ) -> None:
         self._log, self._engine_store, self._incidents = log, engine_store, incidents
-        self._engine = engine_of(log.identity())
+        self._engine = engine_of(log.identity(), reference_key)
         self.partition = PartitionDriver(
             log,
             engine_store,
@@ -66,6 +71,16 @@ class EmbeddedRules:
     def needed_from(self) -> int:
         """Return the first position of the log that they still need."""
         return self._engine_store.needed_from(self.digest)
+
+    def judged(self) -> Mapping[int, JudgedPartition]:
+        """Return where the one partition stands.
+
+        Raises:
+            Transient: what the rules find cannot be kept now.
+        """
+        if self.driver.blocked:
+            raise Transient(self.driver.blocked)
+        return {0: JudgedPartition(self.partition.position, self._log.end())}
 
     def figures(self) -> Mapping[str, float]:
         """Return what stands at this moment."""

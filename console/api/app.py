@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from console import page_files
 from console.api import routes_devices, routes_evidence, routes_incidents, routes_session, routes_stream
-from console.api.context import ConsoleContext, Figures
+from console.api.context import ConsoleContext, Figures, Judging
 from console.api.errors import handle_errors
 from console.api.evidence_access_log import EvidenceAccessLog
 from console.api.feed_places import FeedPlaces
@@ -38,6 +38,7 @@ def build_app(
     uploads: Uploads,
     boxes: BoxTokens,
     figures: Figures | None = None,
+    judging: Judging | None = None,
     language: str = DEFAULT_LANGUAGE,
     secure_cookies: bool = False,
     trusted_proxies: Sequence[str] = (),
@@ -48,6 +49,7 @@ def build_app(
 
     Args:
         figures: numbers for ``GET health``, such as frames a second or records behind.
+        judging: what this process itself knows of whether anything is judged; else what is stored counts.
         language: of answers to readers who do not say which they want.
         secure_cookies: mark cookies as for HTTPS alone also where neither proxy nor browser says that they use it.
         trusted_proxies: addresses and networks of proxies, whose ``X-Forwarded-For`` and ``-Proto`` are believed.
@@ -64,6 +66,7 @@ def build_app(
         uploads=uploads,
         boxes=boxes,
         figures=figures or _no_figures,
+        judging=judging,
         clock_ms=clock_ms,
         secure_cookies=secure_cookies,
         evidence_access_log=EvidenceAccessLog(store, clock_ms),

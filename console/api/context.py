@@ -21,6 +21,7 @@ from identity.box_credentials import BoxTokens
 from identity.roles import Principal, Right
 from identity.users import Session, Users
 from incidents.alerts.actions import Actions
+from incidents.store.operator_alarms import Alarm
 from incidents.store.store import Store
 from inventory.directory import SiteDirectory
 from inventory.last_seen import DeviceHealth
@@ -29,6 +30,9 @@ from system.clock import Clock
 COOKIE = "linli_session"
 REQUEST_HEADER = "X-Linli-Request"
 """Must be present on everything that changes something: another site's page cannot set it."""
+
+Judging = Callable[[], Alarm | None]
+"""Gives the alarm that nothing is judged, as this process knows it itself; None while all is judged."""
 
 Figures = Callable[[], Mapping[str, float]]
 
@@ -44,6 +48,7 @@ class ConsoleContext(msgspec.Struct, frozen=True, kw_only=True):
     uploads: Uploads
     boxes: BoxTokens
     figures: Figures
+    judging: Judging | None
     clock_ms: Clock
     secure_cookies: bool
     evidence_access_log: EvidenceAccessLog

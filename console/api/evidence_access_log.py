@@ -1,11 +1,14 @@
-"""Who looked at which picture and why: one audit entry per look, not one per range that a player asks for."""
+"""Who looked at which picture and why: one audit entry per look, not one per range that a player asks for.
+
+Why is what a person writes, so it stands beside the entry, where an erasure reaches it.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
 
-from governance import audit
+from governance.audit_notes import record_with_note
 from incidents.store.store import Store
 from system.clock import Clock
 
@@ -33,5 +36,4 @@ class EvidenceAccessLog:
                 self._looks.popitem(last=False)
         if fresh:
             with self._store.write() as connection:
-                detail = {"incident": incident_id, "why": why}
-                audit.record(connection, actor, "evidence.view", sha256, detail, now_ms)
+                record_with_note(connection, actor, "evidence.view", sha256, incident_id, why, now_ms)

@@ -257,11 +257,14 @@ class AlarmOut(Model):
 
 
 class HealthOut(Model):
-    """Whether Linli works. Alarms and figures only for readers who may see them."""
+    """Whether Linli works. Alarms and figures only for readers who may see them. ``nothing_judged_since_ms`` is for
+    everybody who is logged in: since when messages are not judged, so that nothing would be noticed.
+    """
 
     status: Literal["ok", "degraded"]
     now_ms: int
     seq: int
+    nothing_judged_since_ms: int | None
     alarms: list[AlarmOut] | None
     figures: dict[str, float] | None
 

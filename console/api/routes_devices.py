@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
 from console.api import models
 from console.api.bounds import Code
-from console.api.context import COOKIE, ConsoleContext, ContextIn, ReaderIn, WordsIn
-from identity.roles import Right
+from console.api.context import COOKIE, ConsoleContext, ContextIn, Judging, ReaderIn, WordsIn
+from identity.roles import Principal, Right
 from incidents.store.changes import head
-from incidents.store.operator_alarms import standing_alarms
+from incidents.store.operator_alarms import Alarm, AlarmCode, standing_alarms
 from inventory.last_seen import LastSeen
 
 router = APIRouter(prefix="/api/v1", tags=["operation"])
@@ -40,13 +41,16 @@ def devices(
 def health(request: Request, context: ContextIn, words: WordsIn) -> models.HealthOut:
     """Return ``ok`` or ``degraded`` for everybody; alarms and figures for who may see them."""
     with context.store.read() as connection:
-        alarms = standing_alarms(connection)
+        alarms = alarms_now(standing_alarms(connection), context.judging)
         seq = head(connection)
-    shown = _may_see(request, context)
+    person = _person(request, context)
+    shown = person is not None and person.sites(Right.VIEW_HEALTH).every  # alarms name incidents of any site
+    unjudged = [alarm.first_ms for alarm in alarms if alarm.code is AlarmCode.NOTHING_JUDGED]
     return models.HealthOut(
         status="degraded" if alarms else "ok",
         now_ms=context.clock_ms(),
         seq=seq,
+        nothing_judged_since_ms=min(unjudged, default=None) if person is not None else None,
         alarms=[
             models.AlarmOut(
                 code=alarm.code.value,
@@ -65,8 +69,17 @@ def health(request: Request, context: ContextIn, words: WordsIn) -> models.Healt
     )
 
 
-def _may_see(request: Request, context: ConsoleContext) -> bool:
-    """Return whether the reader may see every site's health: alarms name incidents of any site."""
+def alarms_now(stored: Sequence[Alarm], judging: Judging | None) -> list[Alarm]:
+    """Return the alarms that stand; whether anything is judged is said by who knows it itself, also while nothing can
+    be stored.
+    """
+    if judging is None:
+        return list(stored)
+    known = judging()
+    return [*([] if known is None else [known]), *(one for one in stored if one.code is not AlarmCode.NOTHING_JUDGED)]
+
+
+def _person(request: Request, context: ConsoleContext) -> Principal | None:
     token = request.cookies.get(COOKIE)
     session = context.users.session_of(token) if token else None
-    return session is not None and session.person.sites(Right.VIEW_HEALTH).every
+    return None if session is None else session.person

@@ -4,6 +4,7 @@ import { ApiError, call, Live } from "./api.js";
 import { Detail } from "./detail.js";
 import { el, fill, toast } from "./dom.js";
 import { Feed } from "./feed.js";
+import { Judging } from "./judging.js";
 import { showLogin } from "./login.js";
 import { Sites } from "./sites.js";
 import { showDevices, showHealth } from "./tables.js";
@@ -30,6 +31,7 @@ class Desk {
       onResync: () => this.list(),
       onState: (connected) => this.showState(connected),
     });
+    this.judging = new Judging(sites);
     this.lamp = el("span", { class: "lamp", id: "lamp" }, t("live"));
     this.table = el("section", { class: "table-view", hidden: true });
     this.days = setInterval(() => this.feed.checkDay(), 5000);
@@ -38,6 +40,7 @@ class Desk {
 
   end() {
     this.live.stop();
+    this.judging.stop();
     clearInterval(this.days);
     desk = null;
   }
@@ -59,6 +62,7 @@ class Desk {
         el("button", { class: "link", id: "language", onclick: () => this.language() }, t("language")),
         el("button", { class: "link", id: "log-out", onclick: () => this.leave() }, t("log_out")),
       ),
+      this.judging.banner,
       el(
         "main",
         { class: "desk" },

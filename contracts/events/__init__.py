@@ -22,6 +22,7 @@ from contracts.events.configuration import (
 )
 from contracts.events.devices import (
     BacklogDrained,
+    CameraImpairment,
     ClockStepped,
     DeviceReported,
     DeviceStateChanged,
@@ -58,6 +59,7 @@ __all__ = [
     "AccessAttempted",
     "AnyEvent",
     "BacklogDrained",
+    "CameraImpairment",
     "ClockStepped",
     "Configuration",
     "ConfigurationRecord",

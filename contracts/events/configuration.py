@@ -105,8 +105,9 @@ class ReferenceKind(enum.StrEnum):
 class ReferenceErased(ConfigurationRecord, frozen=True, kw_only=True, tag="reference_erased"):
     """A reference of this site was erased: what names it in anything received up to ``before_ms`` must go.
 
-    ``digest`` is :func:`contracts.erasure.digest_of` the reference: this record outlives what it erases, so it must not
-    name it. The engine forgets registrations and states that name the reference; the archive writes it no more.
+    ``digest`` is made of the reference with the installation's key (:class:`contracts.erasure.ReferenceKey`): this
+    record outlives what it erases, so it must not name it. The engine forgets registrations and states that name the
+    reference; the archive writes it no more.
     """
 
     reference: ReferenceKind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Annotated
 
 import msgspec
@@ -17,11 +18,29 @@ class DeviceStateChanged(Event, frozen=True, kw_only=True, tag="device_state_cha
     reason: ShortText | None = None
 
 
+class CameraImpairment(enum.StrEnum):
+    """What keeps a camera from being relied on, the gravest first: of several, the first is said."""
+
+    NO_FRAMES = "no_frames"
+    NOT_JUDGED = "not_judged"
+    BLACK = "black"
+    COVERED = "covered"
+    FROZEN = "frozen"
+    MOVED = "moved"
+    BLURRED = "blurred"
+    LAGGING = "lagging"
+    WRONG_TIME = "wrong_time"
+
+
 class DeviceReported(Event, frozen=True, kw_only=True, tag="device_reported"):
-    """A device says that it lives, and how it is. ``gauges`` are its own numbers: frames_per_s, disk_free_pct, …"""
+    """A device says that it lives, and how it is. ``gauges`` are its own numbers: frames_per_s, disk_free_pct, …
+
+    ``impaired_by``: what keeps a camera from seeing, as its box says.
+    """
 
     healthy: bool = True
     gauges: dict[ShortText, float] = msgspec.field(default_factory=dict)
+    impaired_by: CameraImpairment | None = None
 
 
 class BacklogDrained(Event, frozen=True, kw_only=True, tag="backlog_drained"):

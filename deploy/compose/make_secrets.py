@@ -35,6 +35,7 @@ _CA = {"ca.crt": "linli/ca.crt"}
 _DATABASE = {"postgres": "linli/postgres"}
 _INGEST = {"mqtt-ingest": "linli/mqtt-ingest"}
 _KAFKA = {"kafka": "linli/kafka"}
+_ERASURE = {"erasure": "linli/erasure"}
 SHARES = {
     "broker": {name: f"broker/{name}" for name in ("broker.crt", "broker.key", "devices", "platform")},
     "kafka": {name: f"servers/{name}" for name in ("kafka.pem", "kafka-password")},
@@ -48,11 +49,11 @@ SHARES = {
     "doctor": _CA | _INGEST | _DATABASE | _KAFKA,
     "set-up": _CA | _DATABASE | _KAFKA,
     "ingest": _CA | _INGEST | _DATABASE | _KAFKA,
-    "streams": _CA | _KAFKA,
-    "incidents": _CA | _DATABASE | _KAFKA,
+    "streams": _CA | _KAFKA | _ERASURE,
+    "incidents": _CA | _DATABASE | _KAFKA | _ERASURE,
     "console": _CA | _DATABASE | _KAFKA,
     "results": _CA | _DATABASE | _KAFKA,
-    "archive": _CA | _DATABASE | _KAFKA,
+    "archive": _CA | _DATABASE | _KAFKA | _ERASURE,
     "simulator": _CA | {"mqtt-simulator": "linli/mqtt-simulator"},
     "box": _CA | {"mqtt-box": "linli/mqtt-site-01-edge-box-street"},
 }
@@ -74,6 +75,7 @@ def make_secrets(folder: Path) -> None:
     _once(folder / "linli" / "postgres", (folder / "servers" / "postgres").read_text(encoding="utf-8"))
     kafka = (folder / "servers" / "kafka-password").read_text(encoding="utf-8")
     _once(folder / "linli" / "kafka", f"linli:{kafka}")
+    _once(folder / "linli" / "erasure", secrets.token_hex(32))
     for service in SHARES:
         _share(folder, service)
 

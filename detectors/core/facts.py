@@ -48,6 +48,9 @@ FACT_UNITS: dict[str, str] = {
     "smoke_pct_m": "%/m",
     "temperature_c": "°C",
     "temperature_rise_c_min": "°C/min",
+    # camera_impaired
+    "impaired_by": "",
+    "impaired_s": "s",
     # device_silent
     "silent_s": "s",
     "silence_reason": "",
@@ -70,6 +73,9 @@ FACT_VALUES: dict[str, tuple[str, ...]] = {
     "stage": ("suspected", "confirmed"),
     "ended": ("cleared", "left", "not_seen", "power_off", "no_samples", "too_long", "not_judged", "heard", "removed"),
     "silence_reason": ("no_message", "offline"),
+    "impaired_by": (
+        "no_frames", "not_judged", "black", "covered", "frozen", "moved", "blurred", "lagging", "wrong_time",
+    ),
     "failure": (
         "raised", "too_many_keys", "bad_key", "state_too_large", "wrong_state", "deadline_before_event",
         "deadline_not_later", "bad_finding",

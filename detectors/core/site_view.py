@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from contracts.durations import DAY_MS
-from contracts.erasure import Eraser, erasure_of
+from contracts.erasure import UNKEYED, Eraser, ReferenceKey, erasure_of
 from contracts.events import (
     AnyEvent,
     Configuration,
@@ -97,7 +97,7 @@ class SiteView(msgspec.Struct, kw_only=True, dict=True):
         return local.hour * 60 + local.minute
 
 
-def apply_record(view: SiteView, event: AnyEvent) -> None:
+def apply_record(view: SiteView, event: AnyEvent, key: ReferenceKey = UNKEYED) -> None:
     """Fold one configuration record or interruption into ``view``; other kinds change nothing. Idempotent by version.
 
     Expired visitor registrations (a day past their end at the record's time) are dropped, so the view stays bounded.
@@ -107,7 +107,7 @@ def apply_record(view: SiteView, event: AnyEvent) -> None:
             view.interrupted_from_ms, view.interrupted_to_ms = event.from_ms, event.to_ms
         return
     if isinstance(event, ConfigurationRecord) and event.version > view.config_version:
-        _fold(view, event)
+        _fold(view, event, key)
         view.config_version = event.version
 
 
@@ -116,7 +116,7 @@ def pass_over(view: SiteView, record: ConfigurationRecord) -> None:
     view.config_version = max(view.config_version, record.version)
 
 
-def _fold(view: SiteView, event: Configuration) -> None:
+def _fold(view: SiteView, event: Configuration, key: ReferenceKey) -> None:
     match event:
         case SiteConfigured():
             view.name, view.time_zone = event.name, event.time_zone
@@ -135,10 +135,10 @@ def _fold(view: SiteView, event: Configuration) -> None:
             _tag(view, view.vehicles.get(event.vehicle_id), None if event.removed else event)
             _put(view.vehicles, event.vehicle_id, event, removed=event.removed)
         case ConsentRecorded():
-            key = f"{event.subject_ref}/{event.purpose}"
-            _put(view.consents, key, event, removed=event.removed or not event.granted)
+            consent = f"{event.subject_ref}/{event.purpose}"
+            _put(view.consents, consent, event, removed=event.removed or not event.granted)
         case ReferenceErased():
-            _erase(view, Eraser([erasure_of(event)]))
+            _erase(view, Eraser([erasure_of(event)], key))
         case _:
             assert_never(event)
 

@@ -1,7 +1,8 @@
-"""Frames from RTSP streams and video files through OpenCV, with the time each was taken.
+"""A camera's thread: pictures from its stream or file, with the time each was taken.
 
-``read_video`` gives a file's frames in media time, for analysis. ``Capture`` is a camera's thread: it paces files like
-cameras, reconnects streams with back-off, counts what it drops and watches how long decoding takes.
+``read_video`` gives a file's frames in media time, for analysis. ``Capture`` paces files like cameras, reconnects
+streams with back-off, counts what it drops, watches how long decoding takes, and lets go of what is old when it falls
+behind.
 """
 
 from __future__ import annotations
@@ -12,38 +13,38 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
 import msgspec
-import numpy as np
-import numpy.typing as npt
 import structlog
 
-from contracts.errors import Permanent, Transient
+from contracts.errors import Transient
 from edge.capture.address import is_stream, redact_url
+from edge.capture.media_clock import LiveClock, PictureArrival, RecordingClock, Taken
+from edge.capture.opencv_source import OpencvSource
+from edge.capture.picture_source import DecoderName, Image, Picture, PictureSource, StreamSettings, VideoUnreadable
+from edge.capture.pyav_source import PyavSource
 from edge.capture.video import probe
 
-Image = npt.NDArray[np.uint8]
-"""(H, W, 3) uint8, BGR."""
-
-OPEN_TIMEOUT_MS = 8_000
-READ_TIMEOUT_MS = 8_000
 BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 SLOW_DECODE_MS = 60.0  # a camera of 15 frames/s could not keep up
 EVERY_FRAME_QUEUE = 16
 MAX_LAG_S = 1.0  # where frames may be dropped, a file that plays on a busy machine falls behind at most so far
-LOST_SHARE = 0.1  # containers estimate their length; fewer frames than 90% of it is a truncated file
+BEHIND_MS = 1_500  # a picture this old is behind: a burst after a stall is worked off, …
+CATCH_UP_S = 3.0  # … and what is still behind after so long is thrown away,
+FAR_BEHIND_MS = 5_000  # … or at once
+STEP_MS = 1_000  # the wall clock was set: what a film shows moves with it
 _log = structlog.get_logger("edge.capture.capture")
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """One picture and when it was taken: epoch ms live, ms since the first frame in media time."""
+    """One picture and when it was taken.
+
+    ``at_ms`` is the timeline of its source: it never goes back and has no jump, so intervals are right. In a recording
+    it begins at 0, live at the date. ``shift_ms`` is what to add for the date: the wall clock was set, or drifted.
+    """
 
     image: Image
     at_ms: int
-
-
-class VideoUnreadable(Permanent):
-    """A video file that is no video, or ends too early."""
+    shift_ms: int = 0
 
 
 def read_video(path: Path) -> Iterator[Frame]:
@@ -52,67 +53,41 @@ def read_video(path: Path) -> Iterator[Frame]:
     Raises:
         VideoUnreadable: when the file is absent, no video, or truncated (after the frames that could be read).
     """
-    capture = _open_file(path)
+    source = _open_file(path, StreamSettings())
+    clock, count, at_ms = RecordingClock(source.period_ms), 0, -1
     try:
-        yield from _media_frames(capture, path)
+        while (picture := source.read()) is not None:
+            at_ms, count = max(at_ms + 1, round(clock.next_ms(picture.stream_ms))), count + 1
+            yield Frame(picture.image, at_ms)
     finally:
-        capture.release()
+        source.close()
+    if source.cut_off or not count:
+        raise VideoUnreadable(f"{path} is truncated or damaged: {count} pictures could be read")
 
 
-def _media_frames(capture: cv2.VideoCapture, path: Path) -> Iterator[Frame]:
-    expected, count, at_ms = capture.get(cv2.CAP_PROP_FRAME_COUNT), 0, -1
-    step_ms = 1000.0 / frames_per_s(capture)
-    while True:
-        ok, image = capture.read()
-        if not ok:
-            break
-        at_ms = max(at_ms + 1, _media_ms(capture, count, step_ms))
-        yield Frame(_as_image(image), at_ms)
-        count += 1
-    if is_truncated(count, expected):
-        raise VideoUnreadable(f"{path} is truncated or damaged: {count} of {expected:.0f} frames could be read")
+def open_source(source: str, settings: StreamSettings) -> PictureSource:
+    """Return the file or stream, opened by the decoder that the camera's settings name.
 
-
-def _media_ms(capture: cv2.VideoCapture, index: int, step_ms: float) -> int:
-    stamp = float(capture.get(cv2.CAP_PROP_POS_MSEC))
-    return round(stamp) if stamp > 0 or index == 0 else round(index * step_ms)
-
-
-def is_truncated(read: int, expected: float) -> bool:
-    """Return whether a file that promised ``expected`` frames (≤ 0: it does not say) and gave ``read`` is cut off.
-
-    >>> is_truncated(95, 100), is_truncated(50, 100), is_truncated(10, -1)
-    (False, True, False)
+    Raises:
+        VideoUnreadable: a file that does not exist, or is no video.
+        Transient: a stream that could not be opened in time.
     """
-    return read == 0 or (expected > 0 and read < expected * (1 - LOST_SHARE) - 2)
+    if not is_stream(source):
+        return _open_file(Path(source), settings)
+    return _decoder(source, settings)
 
 
-def frames_per_s(capture: cv2.VideoCapture) -> float:
-    """Return the stream's own rate, where it says a plausible one; else 25."""
-    fps = float(capture.get(cv2.CAP_PROP_FPS))
-    return fps if 0.5 <= fps <= 240 else 25.0
+def _decoder(source: str, settings: StreamSettings) -> PictureSource:
+    return PyavSource(source, settings) if settings.decoder is DecoderName.PYAV else OpencvSource(source, settings)
 
 
-def _open_file(path: Path) -> cv2.VideoCapture:
+def _open_file(path: Path, settings: StreamSettings) -> PictureSource:
     if not path.is_file():
         raise VideoUnreadable(f"video {path} does not exist")
-    capture = _open(str(path))
-    if not capture.isOpened():
-        capture.release()
-        raise VideoUnreadable(f"{path} is no video that can be read, or its index is missing (a truncated MP4)")
-    return capture
-
-
-def _open(source: str) -> cv2.VideoCapture:
-    """Return one decoder thread: a box runs many cameras on few cores, and threads add latency."""
-    params = [cv2.CAP_PROP_N_THREADS, 1]
-    if is_stream(source):
-        params += [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS]
-    return cv2.VideoCapture(source, cv2.CAP_FFMPEG, params)
-
-
-def _as_image(raw: npt.NDArray[np.generic]) -> Image:
-    return raw if raw.dtype == np.uint8 else raw.astype(np.uint8)  # type: ignore[return-value]
+    try:
+        return _decoder(str(path), settings)
+    except VideoUnreadable as error:
+        raise VideoUnreadable(f"{path}: {error}") from None
 
 
 class FrameQueue:
@@ -154,37 +129,61 @@ class FrameQueue:
 
 
 class CaptureGauges(msgspec.Struct):
-    """The gauges of a capture thread."""
+    """The gauges of a capture thread. ``last_frame_s`` is monotonic, 0 before the first."""
 
     frames: int = 0
     decode_ms: float = 0.0  # exponential mean over about 50 frames
+    lag_ms: int = 0  # how old the newest picture was when it was decoded
     reconnects: int = 0
-    last_frame_ms: int = 0
+    drops_to_live: int = 0
+    last_frame_s: float = 0.0
     slow_warned: bool = False
 
-    def decoded(self, took_ms: float, at_ms: int) -> None:
-        """Count one frame that took ``took_ms`` to decode."""
+    def decoded(self, took_ms: float, lag_ms: int) -> None:
+        """Count one frame that took ``took_ms`` to decode and was ``lag_ms`` old then."""
         self.decode_ms += (took_ms - self.decode_ms) * (0.02 if self.frames else 1.0)
         self.frames += 1
-        self.last_frame_ms = at_ms
+        self.lag_ms = lag_ms
+        self.last_frame_s = time.monotonic()
 
 
 class Capture:
     """One camera's capture: ``run(stop)`` is the body of its thread and returns when stopped or a file has ended.
+
+    ``newest`` is the picture that came last, for whoever only looks now and then.
 
     Args:
         source: ``rtsp://…`` or a path.
         realtime: play a file at its own speed (streams always do); else as fast as its frames are taken, none dropped.
         loop: begin a file again at its end.
         now_ms: epoch milliseconds.
+        stream: transport, timeouts, decoder.
+        opens: opens the source.
     """
 
     def __init__(
-        self, source: str, queue: FrameQueue, *, realtime: bool = True, loop: bool = False, now_ms: Callable[[], int]
+        self,
+        source: str,
+        queue: FrameQueue,
+        *,
+        realtime: bool = True,
+        loop: bool = False,
+        now_ms: Callable[[], int],
+        stream: StreamSettings | None = None,
+        opens: Callable[[str, StreamSettings], PictureSource] = open_source,
     ) -> None:
-        self._source, self._queue = source, queue
+        self._source, self._queue, self._opens = source, queue, opens
         self._realtime, self._loop, self._now_ms = realtime, loop, now_ms
+        self._settings = stream or StreamSettings()
+        self.newest: Frame | None = None
+        self._clock: LiveClock | None = None
+        self._played_ms = 0  # where the timeline of a file has come to
+        self._behind_s: float | None = None
         self.gauges = CaptureGauges()
+
+    def clock_is_wrong(self) -> bool:
+        """Return whether the stream's own times are of no use."""
+        return self._clock is not None and self._clock.is_wrong(time.monotonic() * 1000)
 
     def run(self, stop: threading.Event) -> None:
         """Read until ``stop``; every failure is logged and tried again after a growing pause."""
@@ -210,51 +209,72 @@ class Capture:
             _log.warning("slow colours", source=redact_url(self._source), warning=tags.warning)
 
     def _read_once(self, stop: threading.Event) -> None:
-        capture = self._opened()
+        source = self._opens(self._source, self._settings)
         try:
             if is_stream(self._source):
-                self._read_stream(capture, stop)
+                self._read_stream(source, stop)
             else:
-                self._read_file(capture, stop)
+                self._read_file(source, stop)
         finally:
-            capture.release()
+            source.close()
 
-    def _opened(self) -> cv2.VideoCapture:
-        if not is_stream(self._source):
-            return _open_file(Path(self._source))
-        capture = _open(self._source)
-        if not capture.isOpened():
-            capture.release()
-            raise Transient(f"could not open the stream within {OPEN_TIMEOUT_MS} ms")
-        return capture
-
-    def _read_stream(self, capture: cv2.VideoCapture, stop: threading.Event) -> None:
-        while not stop.is_set():
-            arrived = capture.grab()  # waits for the camera; what follows is what a frame costs
-            began_s = time.monotonic()
-            ok, image = capture.retrieve() if arrived else (False, None)
-            if not ok or image is None:
-                raise Transient("the stream ended or gave no frame in time")
-            self._queue.put(self._frame(image, began_s, self._now_ms()))
-
-    def _read_file(self, capture: cv2.VideoCapture, stop: threading.Event) -> None:
-        expected, step_s, count = capture.get(cv2.CAP_PROP_FRAME_COUNT), 1.0 / frames_per_s(capture), 0
-        start_ms, start_s = self._now_ms(), time.monotonic()
-        due_s = start_s
+    def _read_stream(self, source: PictureSource, stop: threading.Event) -> None:
+        if self._clock is None:
+            self._clock = LiveClock(source.period_ms)
+        self._clock.reconnected()
         while not stop.is_set():
             began_s = time.monotonic()
-            ok, image = capture.read()
-            if not ok:
+            picture = source.read()
+            if picture is None:
+                raise Transient("the stream ended")
+            taken = self._clock.taken(_arrival(picture, self._now_ms()))
+            self._count(picture, began_s, taken.lag_ms)
+            self.newest = Frame(picture.image, taken.at_ms, taken.shift_ms)
+            self._queue.put(self.newest)
+            if self._falls_behind(picture, taken):
+                self.gauges.drops_to_live += 1
+                _log.warning("behind, dropped to live", source=redact_url(self._source), lag_ms=taken.lag_ms)
+                source.to_live()
+
+    def _falls_behind(self, picture: Picture, taken: Taken) -> bool:
+        """Return whether to drop to live: pictures wait to be decoded, and do not get younger."""
+        now_s = time.monotonic()
+        if taken.lag_ms < BEHIND_MS or picture.waited_ms > taken.lag_ms:
+            self._behind_s = None
+            return False
+        self._behind_s = now_s if self._behind_s is None else self._behind_s
+        late = taken.lag_ms > FAR_BEHIND_MS or now_s - self._behind_s > CATCH_UP_S
+        self._behind_s = None if late else self._behind_s
+        return late
+
+    def _read_file(self, source: PictureSource, stop: threading.Event) -> None:
+        play = _Play(self._now_ms(), max(self._now_ms(), self._played_ms), source.period_ms)
+        count = 0
+        while not stop.is_set():
+            began_s = time.monotonic()
+            picture = source.read()
+            if picture is None:
                 break
             count += 1
-            self._deliver(self._frame(image, began_s, start_ms + round((due_s - start_s) * 1000)), stop)
-            due_s += step_s
+            self._count(picture, began_s, 0)
+            due_s = play.next_s(picture.stream_ms)
             if self._realtime:
                 if self._queue.newest_only:  # else time must stay the film's: a fall would seem slower than gravity
-                    due_s = max(due_s, time.monotonic() - MAX_LAG_S)
+                    due_s = play.not_before_s(time.monotonic() - MAX_LAG_S)
                 stop.wait(max(0.0, due_s - time.monotonic()))
-        if not stop.is_set() and is_truncated(count, expected):
-            raise VideoUnreadable(f"truncated or damaged: {count} of {expected:.0f} frames could be read")
+            self._played_ms = play.at_ms + round(source.period_ms)
+            self.newest = Frame(picture.image, play.at_ms, play.shift_ms(self._now_ms()))
+            self._deliver(self.newest, stop)
+        self._end_of_file(source, count, stopped=stop.is_set())
+
+    def _end_of_file(self, source: PictureSource, count: int, *, stopped: bool) -> None:
+        """Say what is wrong with it. Only a file that gave nothing is tried again: played once is played once."""
+        if stopped:
+            return
+        if not count:
+            raise VideoUnreadable("there is no picture in it")
+        if source.cut_off:
+            _log.warning("a video is cut off", source=redact_url(self._source), pictures=count)
 
     def _deliver(self, frame: Frame, stop: threading.Event) -> None:
         """Hand it on. A file can wait where a camera cannot: an analyser that needs every frame gets every one."""
@@ -263,9 +283,46 @@ class Capture:
         else:
             self._queue.put_patiently(frame, stop)
 
-    def _frame(self, image: npt.NDArray[np.generic], began_s: float, at_ms: int) -> Frame:
-        self.gauges.decoded((time.monotonic() - began_s) * 1000.0, at_ms)
+    def _count(self, picture: Picture, began_s: float, lag_ms: int) -> None:
+        took_ms = max(0.0, (time.monotonic() - began_s) * 1000.0 - picture.waited_ms)
+        self.gauges.decoded(took_ms, lag_ms)
         if self.gauges.decode_ms > SLOW_DECODE_MS and self.gauges.frames > 50 and not self.gauges.slow_warned:
             self.gauges.slow_warned = True
             _log.warning("decoding is slow", source=redact_url(self._source), decode_ms=round(self.gauges.decode_ms, 1))
-        return Frame(_as_image(image), at_ms)
+
+
+class _Play:
+    """One play of a file, as if a camera took it now: when its pictures are due, and their places on the timeline."""
+
+    def __init__(self, wall_ms: int, start_ms: int, period_ms: float) -> None:
+        self._clock, self._start_ms, self._start_s = RecordingClock(period_ms), start_ms, time.monotonic()
+        self._date_ms = wall_ms - self._start_s * 1000
+        self._first_shift_ms = wall_ms - start_ms
+        self._slipped_s = self._due_s = 0.0
+
+    @property
+    def at_ms(self) -> int:
+        """The place of the current picture on the timeline."""
+        return self._start_ms + round(self._due_s * 1000)
+
+    def next_s(self, stamp_ms: float | None) -> float:
+        """Return when the next picture is due, on the monotonic clock."""
+        self._due_s = self._clock.next_ms(stamp_ms) / 1000 + self._slipped_s
+        return self._start_s + self._due_s
+
+    def not_before_s(self, least_s: float) -> float:
+        """Put off what is due earlier than ``least_s``, and all that follows."""
+        late_s = max(0.0, least_s - self._start_s - self._due_s)
+        self._slipped_s += late_s
+        self._due_s += late_s
+        return self._start_s + self._due_s
+
+    def shift_ms(self, wall_ms: int) -> int:
+        """Return what to add to the timeline for the date: what the wall clock was set by since."""
+        set_ms = round(wall_ms - time.monotonic() * 1000 - self._date_ms)
+        return self._first_shift_ms + (set_ms if abs(set_ms) > STEP_MS else 0)
+
+
+def _arrival(picture: Picture, wall_ms: int) -> PictureArrival:
+    mono_ms = time.monotonic() * 1000
+    return PictureArrival(stream_ms=picture.stream_ms, mono_ms=mono_ms, wall_ms=wall_ms, waited_ms=picture.waited_ms)

@@ -55,6 +55,12 @@ class FrameRing:
             while self._frames[0].at_ms < at_ms - self._keep_ms or self._bytes > self._max_bytes:
                 self._bytes -= len(self._frames.popleft().jpeg)
 
+    def move(self, by_ms: int) -> None:
+        """Date all that it holds otherwise: the wall clock was set, and the next pictures are dated by it."""
+        with self._lock:
+            moved = [Snapshot(frame.at_ms + by_ms, frame.jpeg) for frame in self._frames]
+            self._frames = deque(moved)
+
     def between(self, from_ms: int, to_ms: int) -> list[Snapshot]:
         """Return frames of that time, oldest first."""
         with self._lock:

@@ -1,6 +1,6 @@
 """Video files and streams through PyAV: what a stream says of itself, and clips written for evidence.
 
-The only file that imports ``av``. Decoding for analysis is OpenCV's (``edge.capture.capture``).
+Decoding for analysis is in ``edge.capture.pyav_source``.
 """
 
 from __future__ import annotations

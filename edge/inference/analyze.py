@@ -17,7 +17,8 @@ from contracts.events import Event, Origin
 from detectors.vision.falling.falling_analyser import FallingAnalyser, RejectedTrack
 from detectors.vision.observations import Observation
 from edge.camera import CameraConfig, load_camera
-from edge.capture.capture import VideoUnreadable, read_video
+from edge.capture.capture import read_video
+from edge.capture.picture_source import VideoUnreadable
 from edge.capture.video import probe
 from edge.inference.analysers import AnalyserSet, build_analysers
 from edge.inference.manifest import LoadedModel, load_model, refuse_demo_model

@@ -8,52 +8,20 @@ import msgspec
 import numpy as np
 import structlog
 
+from contracts.errors import LinliError
 from detectors.vision.detection.detections import Floats, Image
-from detectors.vision.falling.falling_analyser import FallingAnalyser
+from detectors.vision.falling.falling_analyser import FallingAnalyser, FallingObject
 from detectors.vision.geometry.picture_size import Size, same_shape, size_of
 from detectors.vision.geometry.shapes import Mask
-from detectors.vision.observations import Observation
+from detectors.vision.observations import LinePassed, ObjectInZone, Observation
 from detectors.vision.tracking.object_analyser import FollowingAnalyser
 from edge.capture.capture import Frame
 from edge.capture.ring import FrameRing
 from edge.evidence.redact import redacted
 from edge.inference.analysers import AnalyserSet
 
-STEP_BACK_MS = 2_000  # a clock set back further begins everything anew
-LONGEST_STEP_MS = 1_000
-SLEW = 0.2
 _log = structlog.get_logger("edge.inference.pipeline")
 _NOBODY = np.zeros((0, 4), np.float32)
-
-
-class PictureTime:
-    """The time that analysers see: never still, never back, and as fast as pictures come.
-
-    After a clock was set back a little, it goes on at four fifths of its speed until the clock has caught up. Standing
-    still instead would blind whoever looks five times a second.
-    """
-
-    def __init__(self) -> None:
-        self.at_ms = 0
-        self._clock_ms, self._step_ms = 0, 1
-
-    def next(self, clock_ms: int) -> int:
-        """Return the time of the next picture, which the clock says was at ``clock_ms``.
-
-        >>> time = PictureTime()
-        >>> [time.next(at_ms) for at_ms in (1_000, 1_100, 600, 700, 800)]
-        [1000, 1100, 1180, 1260, 1340]
-        """
-        passed_ms = clock_ms - self._clock_ms
-        self._clock_ms = clock_ms
-        if passed_ms > 0:
-            self._step_ms = min(passed_ms, LONGEST_STEP_MS)
-        step_ms = passed_ms if passed_ms > 0 else self._step_ms if passed_ms < 0 else 1
-        ahead_ms = self.at_ms + step_ms - clock_ms
-        if ahead_ms > 0:
-            step_ms = max(step_ms - min(ahead_ms, int(step_ms * SLEW)), 1)
-        self.at_ms = max(self.at_ms + step_ms, clock_ms)
-        return self.at_ms
 
 
 class LookedAt(msgspec.Struct, frozen=True):
@@ -69,7 +37,7 @@ class Pipeline:
     """Frame in, observations out; the ring fills by the way.
 
     Args:
-        make_analysers: fresh analysers, given the number of their first track; called again when time steps back.
+        make_analysers: fresh ones, given the number of their first track; again when a source begins its timeline anew.
         masks: what is never shown.
         ring: where redacted pictures go.
     """
@@ -77,23 +45,34 @@ class Pipeline:
     def __init__(self, make_analysers: Callable[[int], AnalyserSet], masks: Sequence[Mask], ring: FrameRing) -> None:
         self._make_analysers, self._masks, self._ring = make_analysers, masks, ring
         self._analysers: AnalyserSet | None = None
-        self._time = PictureTime()
+        self._at_ms = self._shift_ms = 0
         self._waiting: LookedAt | None = None
         self._size: Size | None = None
         self.looked = False
 
     def process(self, frame: Frame) -> list[Observation]:
-        """Return the observations that this frame completes, in order of time; ``looked`` says if a detector ran."""
-        if self._analysers is None or frame.at_ms < self._time.at_ms - STEP_BACK_MS:
-            self._analysers, self._time = self._make_analysers(frame.at_ms), PictureTime()
-            self._waiting = None
-        at_ms = self._time.next(frame.at_ms)
+        """Return the observations that this frame completes, in order of time; ``looked`` says if a detector ran.
+
+        Analysers see the timeline of the source: a wall clock that is set moves dates, and no interval.
+        """
+        if self._analysers is None or frame.at_ms < self._at_ms:
+            self._analysers, self._waiting, self._shift_ms = self._make_analysers(frame.at_ms), None, frame.shift_ms
+        self._at_ms = frame.at_ms
         self._note_size(size_of(frame.image))
-        seen = [one for analyser in self._analysers.analysers for one in analyser.process(frame.image, at_ms)]
+        seen = [one for analyser in self._analysers.analysers for one in analyser.process(frame.image, frame.at_ms)]
         following = self._analysers.following
-        self.looked = following is not None and following.looked(at_ms)
-        self._keep(frame.image, following, at_ms)
-        return sorted(seen, key=lambda observation: observation.at_ms)
+        self.looked = following is not None and following.looked(frame.at_ms)
+        self._shift(frame.shift_ms)
+        self._keep(frame.image, following, frame.at_ms + frame.shift_ms)
+        return sorted((dated(one, frame.shift_ms) for one in seen), key=lambda observation: observation.at_ms)
+
+    def _shift(self, shift_ms: int) -> None:
+        """Date what is kept as the next pictures are dated."""
+        by_ms, self._shift_ms = shift_ms - self._shift_ms, shift_ms
+        if by_ms:
+            self._ring.move(by_ms)
+        if by_ms and self._waiting is not None:
+            self._waiting = msgspec.structs.replace(self._waiting, at_ms=self._waiting.at_ms + by_ms)
 
     def misfits(self) -> tuple[str, ...]:
         """Return why a calibration is not used, nothing when all fit the pictures."""
@@ -126,3 +105,14 @@ class Pipeline:
         if self._masks or len(picture.people_xyxy):
             image = redacted(image, self._masks, picture.people_xyxy, picture.vehicles_xyxy)
         self._ring.add(image, picture.at_ms)
+
+
+def dated(seen: Observation, shift_ms: int) -> Observation:
+    """Return an observation of a source's timeline at its date."""
+    replace = msgspec.structs.replace
+    if isinstance(seen, FallingObject):
+        path = tuple(replace(one, at_ms=one.at_ms + shift_ms) for one in seen.path)
+        return replace(seen, at_ms=seen.at_ms + shift_ms, started_ms=seen.started_ms + shift_ms, path=path)
+    if isinstance(seen, ObjectInZone | LinePassed):
+        return replace(seen, at_ms=seen.at_ms + shift_ms)
+    raise LinliError(f"no date for an observation of type {type(seen).__name__}")

@@ -8,6 +8,7 @@ import msgspec
 
 from contracts.errors import LinliError
 from contracts.events import (
+    CameraImpairment,
     DeviceReported,
     Event,
     EventHeader,
@@ -118,13 +119,21 @@ def object_fell(seen: FallingObject, camera: CameraIdentity, evidence: tuple[Evi
     )
 
 
-def report(camera: CameraIdentity, at_ms: int, *, healthy: bool, gauges: dict[str, float]) -> DeviceReported:
+def report(
+    camera: CameraIdentity,
+    at_ms: int,
+    *,
+    healthy: bool,
+    gauges: dict[str, float],
+    impaired_by: CameraImpairment | None = None,
+) -> DeviceReported:
     """Return how a camera (or, with its own identity, the box) is."""
     return DeviceReported(
         **camera.header(camera.place_id, at_ms),
         origin=camera.origin,
         healthy=healthy,
         gauges=gauges,
+        impaired_by=impaired_by,
     )
 
 

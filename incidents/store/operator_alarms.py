@@ -39,6 +39,7 @@ class AlarmCode(enum.StrEnum):
     LOG_BROKEN = "log_broken"  # the log and its snapshots contradict each other
     EVENTS_UNREAD = "events_unread"  # events of kinds that the rules' version does not know were passed over
     CUT_ACCEPTED = "cut_accepted"  # rules went on from others that had not drained
+    NOTHING_JUDGED = "nothing_judged"  # the log, or a part of it, is not judged: nothing would be noticed
     PARTITION_STOPPED = "partition_stopped"  # one position failed three times
     PARTITION_STUCK = "partition_stuck"  # the log is ahead of the rules and they do not move
     SNAPSHOT_WAITS = "snapshot_waits"  # a site's state is too large to be kept now

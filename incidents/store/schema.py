@@ -263,6 +263,17 @@ holds = Table(
     Index("holds_by_site", "site_id", "ended_ms"),
 )
 
+audit_notes = Table(
+    "audit_notes",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("site_id", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Index("audit_notes_by_time", "at_ms"),
+)
+"""What people wrote beside entries of the audit log: it cannot be changed, this can."""
+
 erasures = Table(
     "erasures",
     metadata,

@@ -98,6 +98,13 @@ class Admission:
         """Return a device's record; None when the inventory has none."""
         return self._devices.get((site_id, device_id))
 
+    def known_ids(self, topic: Topic) -> tuple[str, ...]:
+        """Return the ids in a topic that the inventory has: its site, and its device behind it."""
+        if topic.site_id not in self._sites:
+            return ()
+        is_known = (topic.site_id, topic.device_id) in self._devices
+        return (topic.site_id, topic.device_id) if is_known else (topic.site_id,)
+
     def unknown_topic(self, topic: str, size: int, now_ms: int) -> None:
         """Count a message on a topic that is none of ours."""
         waiting = self._topics_waiting[topic[:200]]

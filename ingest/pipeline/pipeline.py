@@ -92,7 +92,9 @@ class Deferred(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """A message with a reason, for the dead letters. ``partition`` is where its spool row, if any, has its place."""
+    """A message with a reason, for the dead letters. ``partition`` is where its spool row, if any, has its place;
+    ``known``: the ids in its topic that the inventory has, its site first.
+    """
 
     reason: RejectReason
     detail: str
@@ -100,6 +102,7 @@ class Refused(msgspec.Struct, frozen=True):
     partition: int
     pending_ack: PendingAck
     event_id: str | None = None
+    known: tuple[str, ...] = ()
 
 
 class Skipped(msgspec.Struct, frozen=True):
@@ -244,7 +247,8 @@ class IngestPipeline:
                 pending_ack = self._ack_of_unreadable_row(topic, arrival, pending_ack)
             event_id = event.event_id if event is not None else None
             self._note_refused(topic, event, error, arrival, now_ms)
-            return Refused(error.reason, error.detail, arrival, partition, pending_ack, event_id)
+            known = self.admission.known_ids(topic)
+            return Refused(error.reason, error.detail, arrival, partition, pending_ack, event_id, known)
         device = self.admission.device(event.site_id, event.source_id)
         if device is not None:
             self.notices.accepted(device, event, faults, now_ms)

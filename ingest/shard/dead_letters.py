@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import sqlite3
 import threading
 from collections import Counter, deque
@@ -16,9 +14,9 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from contracts.durations import HOUR_MS, MINUTE_MS
 from contracts.errors import ConfigurationError, RejectReason
-from ingest.pipeline.scrub import scrub, scrub_topic
+from ingest.pipeline.scrub import scrub, scrub_text, scrub_topic
 from streams.sqlite_file import connect, transaction, undamaged
-from system.private_files import make_folder
+from system.private_files import make_folder, make_whole
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS letters (
@@ -32,6 +30,8 @@ IN_ALL = 20_000
 PER_SOURCE_A_MINUTE = 20
 """More of the same teaches nothing; the counters go on counting."""
 _MAX_WAITING = 1_000
+UNKNOWN = "unknown"
+"""Stands for ids that the inventory has not: they may be anything."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,17 +65,32 @@ class SealedLetter(msgspec.Struct, frozen=True):
     sealed: bytes
 
 
-def dead_letter(reason: RejectReason, detail: str, source: str, topic: str, payload: bytes, at_ms: int) -> DeadLetter:
-    """Return the letter for a refused message; nothing personal is in it from here on."""
+def source_of(known: Sequence[str]) -> str:
+    """Return whose quota a refused message counts against: of the ids in its topic only those of the inventory.
+
+    >>> source_of(("s1", "g1")), source_of(("s1",)), source_of(())
+    ('s1/g1', 's1/unknown', 'unknown')
+    """
+    return "/".join((*known, UNKNOWN)[:2])
+
+
+def dead_letter(
+    reason: RejectReason, detail: str, known: Sequence[str], topic: str, payload: bytes, at_ms: int
+) -> DeadLetter:
+    """Return the letter for a refused message; nothing personal is in it from here on.
+
+    Args:
+        known: the ids in its topic that the inventory has: its site, and its device behind it.
+    """
     return DeadLetter(
         at_ms=at_ms,
         reason=reason,
-        source=source,
+        source=source_of(known),
         size=len(payload),
         sha256=hashlib.sha256(payload).hexdigest(),
-        topic=scrub_topic(topic),
-        detail=detail[:300],
-        excerpt=scrub(payload),
+        topic=scrub_topic(topic, known),
+        detail=scrub_text(detail, known),
+        excerpt=scrub(payload, known),
     )
 
 
@@ -218,24 +233,10 @@ def _keep_newest(db: sqlite3.Connection, source: str) -> None:
 def _cipher(path: Path) -> Fernet:
     """Return the key in ``path``, made on first use, readable by its owner alone."""
     if not path.exists():
-        _make_key(path)
+        make_whole(path, Fernet.generate_key())  # shards of one folder may start at the same time
     try:
         return Fernet(path.read_bytes().strip())
     except ValueError:
         raise ConfigurationError(
             f"{path} is no key (32 bytes, base64); restore it, or delete it together with dead-letters.db"
         ) from None
-
-
-def _make_key(path: Path) -> None:
-    """Make it whole or not at all, and let the first one stay: shards of one folder may start at the same time."""
-    new = path.with_name(f"key.{os.getpid()}-{threading.get_ident()}")
-    try:
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(Fernet.generate_key())
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(new, path)
-    finally:
-        new.unlink(missing_ok=True)

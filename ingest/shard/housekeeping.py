@@ -9,16 +9,15 @@ import structlog
 
 from contracts.batch import Batch
 from contracts.durations import HOUR_MS
-from contracts.errors import Rejected, RejectReason, Transient
+from contracts.errors import Transient
 from contracts.events import Configuration, ConfigurationRecord
-from contracts.names import parse_topic
 from ingest.pipeline.pipeline import IngestPipeline, Refused
 from ingest.pipeline.shard_assignment import ShardAssignment
 from ingest.settings import ShardSettings
-from ingest.shard.dead_letters import DeadLetters, dead_letter
+from ingest.shard.dead_letters import DeadLetters, dead_letter, source_of
 from ingest.shard.followed import followed_before, follower_name
 from inventory.clocks import ClockRecord, HostClock
-from inventory.inventory import Inventory
+from inventory.inventory import PENDING_KEPT_MS, Inventory
 from inventory.numbers import StoreState
 
 CHANGES_AT_ONCE = 2_000
@@ -28,7 +27,6 @@ AWAY_MS = 4_000
 """An inventory that does not answer may take its time to say so; messages wait meanwhile."""
 SKEW_NEWS_MS = 100
 """A skew that moved by less is not written again: networks breathe."""
-UNKNOWN = "unknown"
 _log = structlog.get_logger("ingest.shard.housekeeping")
 
 
@@ -107,12 +105,10 @@ class Housekeeping:
 
     def dead_letter(self, refused: Refused, now_ms: int) -> None:
         """Keep a refused message as a dead letter, within its source's quota."""
-        source = source_of(refused.arrival.topic)
-        if self._dead_letters.wants(source, now_ms):
+        if self._dead_letters.wants(source_of(refused.known), now_ms):
             arrival, at_ms = refused.arrival, now_ms + self._offset_ms
-            self._dead_letters.add(
-                dead_letter(refused.reason, refused.detail, source, arrival.topic, arrival.payload, at_ms)
-            )
+            letter = dead_letter(refused.reason, refused.detail, refused.known, arrival.topic, arrival.payload, at_ms)
+            self._dead_letters.add(letter)
 
     def tick(self, now_ms: int, *, force: bool = False) -> bool:
         """Write what is due: dead letters every second, the pending list every five. Whether it was time for both."""
@@ -133,6 +129,9 @@ class Housekeeping:
         counts = sum(d.count for d in devices) + sum(t.count for t in topics)
         if counts != self._pending_counts:
             self._pending_counts = counts
+            newest_ms = max([d.last_ms for d in devices] + [t.last_ms for t in topics], default=0)
+            devices = [one for one in devices if one.last_ms >= newest_ms - PENDING_KEPT_MS]
+            topics = [one for one in topics if one.last_ms >= newest_ms - PENDING_KEPT_MS]
             self._guarded(lambda: self._inventory.set_pending(devices, topics, self._follower))
 
     def _begin(self, state: StoreState) -> None:
@@ -206,16 +205,3 @@ def _is_news(clock: ClockRecord, kept: ClockRecord | None) -> bool:
         return True
     aged = clock.measured_ms - kept.measured_ms >= HOUR_MS
     return aged or abs(clock.skew_ms - kept.skew_ms) > SKEW_NEWS_MS
-
-
-def source_of(topic: str) -> str:
-    """Return whose quota a refused message counts against: ``site/device``, all unknown topics together.
-
-    >>> source_of("linli/v1/s1/gate/g1/evt"), source_of("mqtt/face/1/Rec")
-    ('s1/g1', 'unknown')
-    """
-    try:
-        parsed = parse_topic(topic)
-    except Rejected as error:
-        return UNKNOWN if error.reason is RejectReason.UNKNOWN_TOPIC else "bad-id"
-    return f"{parsed.site_id}/{parsed.device_id}"

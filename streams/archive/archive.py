@@ -11,14 +11,14 @@ import fcntl
 import hashlib
 import operator
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from contracts.batch import Batch
-from contracts.erasure import Eraser, Erasure
+from contracts.erasure import UNKEYED, Eraser, Erasure, ReferenceKey
 from contracts.events import ConfigurationRecord
 from streams.archive.catalogue import ArchiveCatalogue, Segment
 from streams.archive.cutter import erased_rows
@@ -41,6 +41,7 @@ from system.durable_files import replace_durably, sync_folder
 from system.private_files import make_folder
 
 KEY_FILE = "keys"
+CATALOGUE = "archive.db"
 Content = ConfigurationPart | BatchesPart
 
 
@@ -50,13 +51,15 @@ class Archive:
     Args:
         folder: made when it is missing.
         key_file: the sites' keys; None: ``keys`` in the folder.
+        reference_key: by which references that were erased are recognised.
     """
 
-    def __init__(self, folder: Path, key_file: Path | None = None) -> None:
+    def __init__(self, folder: Path, key_file: Path | None = None, reference_key: ReferenceKey = UNKEYED) -> None:
+        self._reference_key = reference_key
         make_folder(folder)
         self.folder = folder
         self.keys = SiteKeys(key_file or folder / KEY_FILE)
-        self.catalogue = ArchiveCatalogue(folder / "archive.db")
+        self.catalogue = ArchiveCatalogue(folder / CATALOGUE)
         self._threads = threading.RLock()
         self._depth = 0
 
@@ -81,7 +84,11 @@ class Archive:
 
     def eraser(self) -> Eraser:
         """Return what takes out of events whatever was erased so far."""
-        return Eraser(self.catalogue.erasures())
+        return self.eraser_of(self.catalogue.erasures())
+
+    def eraser_of(self, erasures: Iterable[Erasure]) -> Eraser:
+        """Return what takes these out of events."""
+        return Eraser(erasures, self._reference_key)
 
     def path(self, segment: Segment) -> Path:
         """Return its file."""
@@ -166,7 +173,7 @@ class Archive:
             if path.parent.exists():
                 sync_folder(path.parent)
             if path.exists():
-                raise SegmentBroken(f"{segment.name} is still there after it was deleted")
+                raise SegmentBroken(f"{segment.name} is still there after it was deleted", "see who holds it")
             self.catalogue.removed(segment.name)
 
     def erase(self, erasure: Erasure) -> tuple[int, int]:
@@ -174,7 +181,7 @@ class Archive:
 
         Safe to repeat: what was rewritten before names it no more.
         """
-        eraser = Eraser([erasure])
+        eraser = self.eraser_of([erasure])
         segments = events = 0
         with self.changing():
             self.catalogue.erase(erasure, erased_rows(self.catalogue.all_rows(erasure.site_id), eraser))
@@ -186,6 +193,11 @@ class Archive:
                 segments += changed > 0
                 events += changed
         return segments, events
+
+    def renew_digests(self) -> int:
+        """Put digests with the key in place of those that an earlier version kept without; how many."""
+        with self.changing():
+            return self.catalogue.renew_digests(self._reference_key)
 
     def erase_site(self, site_id: str) -> int:
         """Delete the site's key and segments; how many segments there were. Also copies elsewhere open no more."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from contracts.batch import Batch, decode_batch
-from contracts.erasure import Eraser, Erasure, erasure_of
+from contracts.erasure import Erasure, erasure_of
 from contracts.errors import LogBroken, Rejected
 from contracts.events import Configuration, ReferenceErased
 from streams.archive.archive import Archive
@@ -56,7 +56,7 @@ class Archiver:
         self._flushed_s = monotonic_s()
         self._cutter = Cutter(rows=())
         self._erasures: list[Erasure] = []
-        self._eraser = Eraser(())
+        self._eraser = archive.eraser_of(())
 
     def needed_from(self) -> int:
         """Return the first position of the log that is still needed."""
@@ -109,7 +109,7 @@ class Archiver:
             self._flush()  # what was taken is not lost with what comes next
             cursor = self._kept
         self._opened, self._kept = True, cursor
-        self._erasures, self._eraser = erasures, Eraser(erasures)
+        self._erasures, self._eraser = erasures, self._archive.eraser_of(erasures)
         of = (self._log_id, self._partition)
         self._seal()
         self._cutter = Cutter(
@@ -154,7 +154,7 @@ class Archiver:
         self._flush()
         self._archive.erase(erasure_of(record))
         self._erasures = self._archive.catalogue.erasures()
-        self._eraser = Eraser(self._erasures)
+        self._eraser = self._archive.eraser_of(self._erasures)
         self._cutter.erase(self._eraser)
 
     def _flush(self, ended: Iterable[OpenDay] = ()) -> None:

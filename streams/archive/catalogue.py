@@ -1,6 +1,7 @@
 """``archive.db``: how far each partition is archived, open days' sealed parts, finished segments, what was erased.
 
-What it holds of events is sealed as in the segments; the rows in force are not, so erasures reach them too.
+Each row has a checksum, and all are looked at when the file is opened: a key that was damaged would hide its row. What
+it holds of events is sealed as in the segments; the rows in force are not, so erasures reach them too.
 """
 
 from __future__ import annotations
@@ -11,30 +12,40 @@ from pathlib import Path
 
 import msgspec
 
-from contracts.erasure import Erasure
+from contracts.erasure import Erasure, ReferenceKey
 from contracts.events import Configuration, ReferenceKind
 from streams.archive.cutter import OpenDay, RowKey
 from streams.archive.segment import SegmentHead, file_name
-from streams.sqlite_file import connect, transaction, undamaged
+from streams.row_checksum import Value, is_intact, row_checksum
+from streams.sqlite_file import add_column, connect, damaged, transaction, undamaged
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS cursors (
   log_id TEXT NOT NULL, partition INTEGER NOT NULL, position INTEGER NOT NULL, day TEXT NOT NULL,
-  watermark_ms INTEGER NOT NULL, PRIMARY KEY (log_id, partition)) WITHOUT ROWID;
+  watermark_ms INTEGER NOT NULL, checksum INTEGER, PRIMARY KEY (log_id, partition)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rows (
   log_id TEXT NOT NULL, partition INTEGER NOT NULL, site_id TEXT NOT NULL, kind TEXT NOT NULL, row_key TEXT NOT NULL,
-  body BLOB NOT NULL, PRIMARY KEY (log_id, partition, site_id, kind, row_key)) WITHOUT ROWID;
+  body BLOB NOT NULL, checksum INTEGER, PRIMARY KEY (log_id, partition, site_id, kind, row_key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS open_days (
   log_id TEXT NOT NULL, partition INTEGER NOT NULL, site_id TEXT NOT NULL, day TEXT NOT NULL, ended INTEGER NOT NULL,
-  body BLOB NOT NULL, PRIMARY KEY (log_id, partition, site_id, day)) WITHOUT ROWID;
+  body BLOB NOT NULL, checksum INTEGER, PRIMARY KEY (log_id, partition, site_id, day)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS open_parts (
-  name TEXT NOT NULL, number INTEGER NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (name, number));
+  name TEXT NOT NULL, number INTEGER NOT NULL, sealed BLOB NOT NULL, checksum INTEGER, PRIMARY KEY (name, number));
 CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY, site_id TEXT NOT NULL, day TEXT NOT NULL,
-  body BLOB NOT NULL) WITHOUT ROWID;
+  body BLOB NOT NULL, checksum INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS erasures (
-  site_id TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL, before_ms INTEGER NOT NULL,
+  site_id TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL, before_ms INTEGER NOT NULL, checksum INTEGER,
   PRIMARY KEY (site_id, kind, digest)) WITHOUT ROWID;
 """
+_CHECKED = {
+    "cursors": "log_id, partition, position, day, watermark_ms",
+    "rows": "log_id, partition, site_id, kind, row_key, body",
+    "open_days": "log_id, partition, site_id, day, ended, body",
+    "open_parts": "name, number",  # what is sealed proves itself
+    "segments": "name, site_id, day, body",
+    "erasures": "site_id, kind, digest, before_ms",
+}
+"""Table → what its checksum is of."""
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +75,28 @@ class ArchiveCatalogue:
     """One ``archive.db``. Several processes may use it, one writing at a time under the archive's lock."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._db = connect(path, SCHEMA)
+        for table in _CHECKED:
+            add_column(self._db, table, "checksum INTEGER")
+        try:
+            self.check_rows()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def check_rows(self) -> None:
+        """Raise unless every row is what was written.
+
+        Raises:
+            Permanent: one is damaged; names the file.
+        """
+        for table, columns in _CHECKED.items():
+            with undamaged(self._db):
+                rows = self._db.execute(f"SELECT {columns}, checksum FROM {table}")
+                wrong = next((values for *values, checksum in rows if not is_intact(checksum, *values)), None)
+            if wrong is not None:
+                raise damaged(self._path, f"a row of its table {table} is not what was written")
 
     def close(self) -> None:
         """Close the file."""
@@ -87,7 +119,7 @@ class ArchiveCatalogue:
             rows = self._db.execute(
                 "SELECT body FROM rows WHERE log_id = ? AND partition = ?", (log_id, partition)
             ).fetchall()
-        return [_ROW.decode(body) for (body,) in rows]
+            return [_ROW.decode(body) for (body,) in rows]
 
     def open_days(self, log_id: str, partition: int, *, ended: bool) -> list[OpenDay]:
         """Return site-days that are not over, or those that are but have no segment yet."""
@@ -96,7 +128,7 @@ class ArchiveCatalogue:
                 "SELECT body FROM open_days WHERE log_id = ? AND partition = ? AND ended = ? ORDER BY site_id, day",
                 (log_id, partition, int(ended)),
             ).fetchall()
-        return [_DAY.decode(body) for (body,) in rows]
+            return [_DAY.decode(body) for (body,) in rows]
 
     def open_heads(self) -> list[SegmentHead]:
         """Return the heads of every site-day that has no segment yet."""
@@ -125,15 +157,11 @@ class ArchiveCatalogue:
         """Keep sealed parts (segment's name, number, bytes), open days and those over, changed rows and the cursor."""
         of = (log_id, partition)
         with transaction(self._db) as db:
-            db.executemany("INSERT OR REPLACE INTO open_parts VALUES (?, ?, ?)", parts)
-            db.executemany(
-                "INSERT OR REPLACE INTO open_days VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    (*of, day.site_id, day.day, ended, msgspec.msgpack.encode(day))
-                    for ended, some in enumerate((days, over))
-                    for day in some
-                ],
-            )
+            for part in parts:
+                _put_part(db, *part)
+            for ended, some in enumerate((days, over)):
+                for day in some:
+                    _put(db, "open_days", *of, day.site_id, day.day, ended, msgspec.msgpack.encode(day))
             for key, row in rows.items():
                 if row is None:
                     db.execute(
@@ -142,14 +170,8 @@ class ArchiveCatalogue:
                         (*of, *key),
                     )
                 else:
-                    db.execute(
-                        "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?)",
-                        (*of, *key, msgspec.msgpack.encode(row)),
-                    )
-            db.execute(
-                "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?, ?)",
-                (*of, cursor.position, cursor.day, cursor.watermark_ms),
-            )
+                    _put(db, "rows", *of, *key, msgspec.msgpack.encode(row))
+            _put(db, "cursors", *of, cursor.position, cursor.day, cursor.watermark_ms)
 
     # --- parts and segments -------------------------------------------------------------------------------------------
 
@@ -164,7 +186,8 @@ class ArchiveCatalogue:
         """Put other bytes in place of the same parts of an open segment."""
         with transaction(self._db) as db:
             db.execute("DELETE FROM open_parts WHERE name = ?", (name,))
-            db.executemany("INSERT INTO open_parts VALUES (?, ?, ?)", [(name, n, p) for n, p in enumerate(parts)])
+            for number, part in enumerate(parts):
+                _put_part(db, name, number, part)
 
     def sealed(self, segment: Segment) -> None:
         """Note that the segment's file is durable: its open parts may go."""
@@ -192,7 +215,7 @@ class ArchiveCatalogue:
             rows = self._db.execute(
                 "SELECT body FROM segments WHERE ?1 IS NULL OR site_id = ?1 ORDER BY site_id, day, name", (site_id,)
             ).fetchall()
-        return [_SEGMENT.decode(body) for (body,) in rows]
+            return [_SEGMENT.decode(body) for (body,) in rows]
 
     def forget_site(self, site_id: str) -> None:
         """Forget the site: nothing of it is left here."""
@@ -206,19 +229,28 @@ class ArchiveCatalogue:
     def erase(self, erasure: Erasure, rows: Mapping[RowKey, Configuration | None]) -> None:
         """Write nothing from here on that names the reference; ``rows`` in force are what is left of them."""
         with transaction(self._db) as db:
-            db.execute(
-                "INSERT INTO erasures VALUES (?, ?, ?, ?) ON CONFLICT (site_id, kind, digest)"
-                " DO UPDATE SET before_ms = max(before_ms, excluded.before_ms)",
-                (erasure.site_id, erasure.kind.value, erasure.digest, erasure.before_ms),
-            )
+            of = (erasure.site_id, erasure.kind.value, erasure.digest)
+            query = "SELECT before_ms FROM erasures WHERE site_id = ? AND kind = ? AND digest = ?"
+            known = db.execute(query, of).fetchone()
+            _put(db, "erasures", *of, max(erasure.before_ms, known[0] if known else 0))
             for (site_id, kind, key), row in rows.items():
                 where = "site_id = ? AND kind = ? AND row_key = ?"
                 if row is None:
                     db.execute(f"DELETE FROM rows WHERE {where}", (site_id, kind, key))
-                else:
-                    db.execute(
-                        f"UPDATE rows SET body = ? WHERE {where}", (msgspec.msgpack.encode(row), site_id, kind, key)
-                    )
+                    continue
+                held = db.execute(f"SELECT log_id, partition FROM rows WHERE {where}", (site_id, kind, key)).fetchall()
+                for log_id, partition in held:
+                    _put(db, "rows", log_id, partition, site_id, kind, key, msgspec.msgpack.encode(row))
+
+    def renew_digests(self, key: ReferenceKey) -> int:
+        """Put digests with the key in place of those that an earlier version kept without; how many."""
+        old = [erasure for erasure in self.erasures() if key.keyed(erasure.digest) != erasure.digest]
+        for erasure in old:
+            self.erase(msgspec.structs.replace(erasure, digest=key.keyed(erasure.digest)), {})
+            values = (erasure.site_id, erasure.kind.value, erasure.digest)
+            with transaction(self._db) as db:
+                db.execute("DELETE FROM erasures WHERE site_id = ? AND kind = ? AND digest = ?", values)
+        return len(old)
 
     def erasures(self) -> list[Erasure]:
         """Return everything that was erased."""
@@ -230,14 +262,23 @@ class ArchiveCatalogue:
         """Return the site's configuration in force, in whatever partitions it is."""
         with undamaged(self._db):
             rows = self._db.execute("SELECT body FROM rows WHERE site_id = ?", (site_id,)).fetchall()
-        return [_ROW.decode(body) for (body,) in rows]
+            return [_ROW.decode(body) for (body,) in rows]
 
 
 def _list(db: sqlite3.Connection, segment: Segment) -> None:
-    db.execute(
-        "INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?)",
-        (segment.name, segment.head.site_id, segment.head.day, msgspec.msgpack.encode(segment)),
-    )
+    body = msgspec.msgpack.encode(segment)
+    _put(db, "segments", segment.name, segment.head.site_id, segment.head.day, body)
+
+
+def _put(db: sqlite3.Connection, table: str, *values: Value) -> None:
+    columns, marks = _CHECKED[table], ", ".join("?" * len(values))
+    statement = f"INSERT OR REPLACE INTO {table} ({columns}, checksum) VALUES ({marks}, ?)"
+    db.execute(statement, (*values, row_checksum(*values)))
+
+
+def _put_part(db: sqlite3.Connection, name: str, number: int, sealed: bytes) -> None:
+    statement = "INSERT OR REPLACE INTO open_parts (name, number, sealed, checksum) VALUES (?, ?, ?, ?)"
+    db.execute(statement, (name, number, sealed, row_checksum(name, number)))
 
 
 _ROW: msgspec.msgpack.Decoder[Configuration] = msgspec.msgpack.Decoder(Configuration)

@@ -40,7 +40,12 @@ _INDEX = struct.Struct(">Q")
 
 
 class SegmentBroken(Permanent):
-    """A segment was damaged, cut or changed, or the key is not the one it was sealed with."""
+    """A segment was damaged, cut or changed, or the key is not the one it was sealed with; ``remedy`` is what to do."""
+
+    def __init__(
+        self, detail: str, remedy: str = "restore the file from a backup; no other segment is concerned"
+    ) -> None:
+        super().__init__(f"{detail}; {remedy}")
 
 
 class SegmentHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,7 +164,7 @@ def read_head(file: BinaryIO, name: str) -> SegmentHead:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SegmentBroken(f"{name}: its head cannot be read: {error}") from None
     if head.v > SEGMENT_VERSION:
-        raise SegmentBroken(f"{name} has version {head.v}, this program reads ≤ {SEGMENT_VERSION}")
+        raise SegmentBroken(f"{name} has version {head.v}, this program reads ≤ {SEGMENT_VERSION}", "use the newer one")
     return head
 
 

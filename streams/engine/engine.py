@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from contracts.batch import Batch
+from contracts.erasure import UNKEYED, ReferenceKey
 from contracts.errors import LogBroken
 from contracts.events import AnyEvent, ClockStepped, ConfigurationRecord, ThresholdConfigured
 from contracts.findings import Output
@@ -57,12 +58,20 @@ class SnapshotAnchor(msgspec.Struct, frozen=True):
 
 
 class Engine:
-    """All rules over all sites of one partition."""
+    """All rules over all sites of one partition. ``reference_key``: by which it recognises what was erased."""
 
-    def __init__(self, rules: Sequence[Rule[Any]], *, partition: int, partitions: int, log_id: str) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Rule[Any]],
+        *,
+        partition: int,
+        partitions: int,
+        log_id: str,
+        reference_key: ReferenceKey = UNKEYED,
+    ) -> None:
         self.counts = EngineCounts()
         self.anchors: tuple[SnapshotAnchor, ...] = ()
-        self._book = Rulebook(rules)
+        self._book = Rulebook(rules, reference_key)
         self._partition, self._partitions, self._log_id = partition, partitions, log_id
         self._count = itertools.count().__next__
         self._next = 0

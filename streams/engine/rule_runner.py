@@ -150,15 +150,19 @@ class RuleRunner:
     def erase(self, site_id: str, eraser: Eraser) -> None:
         """Forget the keys that name what was erased, and leave a tombstone for it in what other states remember.
 
-        An erasure covers all that came before it.
+        An erasure covers all that came before it. A state that cannot hold a tombstone is forgotten too.
         """
-        for key in [key for key in self.states if eraser.text(site_id, key, 0) != key]:
-            self._forget(key, self.states[key])
-        for keyed in self.states.values():
+        decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(self.bound_rule.state_type)
+        for key, keyed in list(self.states.items()):
             said = msgspec.msgpack.decode(_ENCODER.encode(keyed.state))
             left = eraser.words(site_id, said)
-            if left != said:
-                keyed.state = msgspec.msgpack.decode(_ENCODER.encode(left), type=self.bound_rule.state_type)
+            try:
+                if eraser.text(site_id, key, 0) != key:
+                    self._forget(key, keyed)
+                elif left != said:
+                    keyed.state = decoder.decode(_ENCODER.encode(left))
+            except msgspec.ValidationError:
+                self._forget(key, keyed)
 
     def postpone(self, key: str, keyed: KeyedState) -> None:
         """Queue ``keyed`` again: its entry came up, but its deadline has moved."""

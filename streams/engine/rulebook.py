@@ -11,6 +11,7 @@ import msgspec
 
 from contracts.configuration_rows import row_key
 from contracts.durations import HOUR_MS
+from contracts.erasure import UNKEYED, ReferenceKey
 from contracts.errors import ConfigurationError
 from contracts.events import (
     EVENT_TYPES,
@@ -90,11 +91,15 @@ class Rulebook:
 
     ``routes``: the groups that take a kind; a kind that is not listed leaves no trace.
 
+    Args:
+        reference_key: by which references that were erased are recognised.
+
     Raises:
         ConfigurationError: two rules with one name, or a negative bound.
     """
 
-    def __init__(self, rules: Iterable[Rule[Any]]) -> None:
+    def __init__(self, rules: Iterable[Rule[Any]], reference_key: ReferenceKey = UNKEYED) -> None:
+        self.reference_key = reference_key
         bound_rules = sorted((BoundRule(rule) for rule in rules), key=lambda bound_rule: bound_rule.name)
         _check(bound_rules)
         bounds = sorted({bound_rule.max_out_of_orderness_ms for bound_rule in bound_rules})

@@ -175,11 +175,11 @@ class SiteState:
         if isinstance(event, ThresholdConfigured) and self._book.passes_over(event):
             pass_over(view, event)
         else:
-            apply_record(view, event)
+            apply_record(view, event, self._book.reference_key)
 
     def _erase(self, site_group: SiteLatenessGroup, record: ReferenceErased) -> None:
         """End states whose key names what was erased, without a finding."""
-        eraser = Eraser([erasure_of(record)])
+        eraser = Eraser([erasure_of(record)], self._book.reference_key)
         for bound_rule in site_group.group.rules:
             self.runners[bound_rule.name].erase(record.site_id, eraser)
 

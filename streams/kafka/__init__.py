@@ -1,7 +1,7 @@
 """Kafka, the one package that imports its client: records in and out by partition and offset, and the topics.
 
-No groups, no transactions, no partitioner, no offset that Kafka keeps: partition and offset are always explicit. Every
-wait ends: what does not answer is :class:`Transient` and names the brokers, never an empty answer.
+No groups, no transactions, no partitioner, no offset that Kafka keeps to go on from: partition and offset are always
+explicit. Every wait ends: what does not answer is :class:`Transient` and names the brokers, never an empty answer.
 """
 
 from streams.kafka.cluster import ANSWER_S, DEFAULT_PORT, KafkaCluster, parse_kafka_url

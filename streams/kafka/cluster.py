@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from kafka import KafkaAdminClient  # type: ignore[import-untyped]
+from kafka import KafkaAdminClient, TopicPartition  # type: ignore[import-untyped]
 from kafka import errors as kafka_errors
 from kafka.admin import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]
 from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]
+from kafka.structs import OffsetAndMetadata  # type: ignore[import-untyped]
 
 from contracts.errors import ConfigurationError, LinliError, LogBroken, Permanent, Transient
 from contracts.secret_urls import shown_url
@@ -164,6 +165,19 @@ class KafkaCluster:
         described = found[group] if isinstance(found, Mapping) else found[0]
         members = described["members"] if isinstance(described, Mapping) else described.members
         return len(members)
+
+    def tell_offsets(self, group: str, topic: str, offsets: Mapping[int, tuple[int, str]]) -> None:
+        """Leave partition → (offset, note) with the brokers, in a group without members. Nobody goes on from there."""
+        told = {TopicPartition(topic, number): OffsetAndMetadata(*at, -1) for number, at in offsets.items()}
+        refused = self._ask(f"to keep offsets of {group}", lambda admin: admin.alter_group_offsets(group, told))
+        for error in refused.values():
+            if error is not kafka_errors.NoError:
+                raise self.failure(f"to keep offsets of {group}", error())
+
+    def told_offsets(self, group: str, topic: str) -> dict[int, tuple[int, str]]:
+        """Return what :meth:`tell_offsets` left last: partition → (offset, note)."""
+        found = self._ask(f"about offsets of {group}", lambda admin: admin.list_group_offsets({group: None}))[group]
+        return {at.partition: (kept.offset, kept.metadata or "") for at, kept in found.items() if at.topic == topic}
 
     def producer(self, *, compress: bool = False) -> KafkaSender:
         """Return a sender of its own connection, closed with the cluster. ``compress`` what is not compressed yet."""

@@ -26,6 +26,7 @@ class EmbeddedDriver:
         self._monotonic_s = monotonic_s
         self._saved_s = monotonic_s()
         self._more = threading.Event()
+        self.blocked = ""  # what kept the last turn from being kept; what is found meanwhile reaches nobody
 
     def wake(self) -> None:
         """Tell the driver that the log has grown; callable from any thread."""
@@ -37,7 +38,9 @@ class EmbeddedDriver:
             self._more.clear()
             try:
                 fed = self._turn()
+                self.blocked = ""
             except Transient as error:
+                self.blocked = str(error)
                 self._partition.on_alarm(DriverAlarm.STORE_BLOCKED, str(error))
                 stop.wait(error.retry_after_s or RETRY_S)
                 continue

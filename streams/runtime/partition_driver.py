@@ -26,6 +26,7 @@ from streams.engine.snapshot import RowTooLarge, SnapshotRow
 from streams.log.port import LogReader, LogRecord
 from streams.runtime.anchored_log import AnchoredLog, hash_of
 from streams.runtime.decision_times import DecisionTimes
+from streams.runtime.failure_place import failure_place
 from streams.runtime.opening import RestorePoint, find_restore_point
 from streams.runtime.snapshot_schedule import SNAPSHOT_EVERY_S, SnapshotSchedule
 from streams.runtime.unread_events import UnreadEvents
@@ -361,7 +362,7 @@ class PartitionDriver:
         except LogBroken:
             raise
         except Exception as error:  # the boundary of the engine: noted beside the snapshots, then the process ends
-            self._checkpoints.note_failure(record.position, repr(error))
+            self._checkpoints.note_failure(record.position, failure_place(error))
             raise
         self._last = record
         self.counts.records += 1

@@ -47,6 +47,24 @@ class Stuck(msgspec.Struct, frozen=True):
     partition: int | None = None
 
 
+class LastMoves:
+    """Remembers when each partition's position was seen to move last."""
+
+    def __init__(self) -> None:
+        self._moves: dict[int, tuple[int, int]] = {}
+
+    def of(self, progress: Mapping[int, PartitionProgress], now_ms: int) -> Mapping[int, tuple[int, int]]:
+        """Return partition → (position, epoch ms UTC of its last move) of those that are open."""
+        moves: dict[int, tuple[int, int]] = {}
+        for number, partition in progress.items():
+            if not partition.queued:
+                known = self._moves.get(number)
+                stands = known is not None and known[0] == partition.position
+                moves[number] = known if known and stands else (partition.position, now_ms)
+        self._moves = moves
+        return moves
+
+
 class Watchdog:
     """Judges the reports of one worker, from its start on. Time comes in as an argument."""
 

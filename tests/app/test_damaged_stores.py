@@ -13,25 +13,33 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from contracts.batch import Batch, encode_batch
 from contracts.errors import LinliError, RejectReason
+from contracts.events import AnyEvent, Configuration
 from contracts.findings import Finding
 from contracts.names import DeviceClass
 from incidents.store.operator_alarms import AlarmCode, raise_alarm, standing_alarms
 from incidents.store.store import Store
 from ingest.shard.dead_letters import DeadLetters, dead_letter
 from inventory.inventory import Inventory
+from streams.archive.archive import Archive
+from streams.archive.segment import BatchesPart
 from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.engine.snapshot import SnapshotRow
+from streams.log.sqlite.day_log import DayLog
 from streams.results.points import Point
 from streams.results.spool import PointSpool, SourceBatch
 from tests.incidents.builders import make_finding
-from tests.ingest.builders import NOW_MS, device, site
+from tests.ingest.builders import NOW_MS, device, site, smoke
+from tests.streams.archive.support import archive_all, next_day
 from tests.support.damage import files_of, restore, spoilt
+from tests.support.folders import fast_folder
 
 PLACES = 60
-WAY_OUT = re.compile(r"restore it or move it away|restore it, or delete it")
+WAY_OUT = re.compile(r"restore it or move it away|restore it, or delete it|restore the file from a backup")
 
 
 def _inventory(folder: Path) -> None:
@@ -93,7 +101,7 @@ def _letters(folder: Path) -> None:
     letters = DeadLetters(folder)
     for n in range(60):
         topic = f"linli/v1/s1/gate/g{n % 7}/evt"
-        letters.add(dead_letter(RejectReason.TOO_OLD, f"detail {n}", "s1/g1", topic, b"x" * 90, NOW_MS))
+        letters.add(dead_letter(RejectReason.TOO_OLD, f"detail {n}", ("s1", "g1"), topic, b"x" * 90, NOW_MS))
     letters.flush(NOW_MS)
     letters.close()
 
@@ -123,14 +131,79 @@ def _read_alarms(folder: Path) -> object:
         store.close()
 
 
+DAY = "log-20261118.db"
+"""The day of NOW_MS."""
+
+
+def _records() -> list[Batch]:
+    """Forty seconds of a site: its configuration, then a sensor's readings."""
+    named = enumerate([site(), *_sensors()], start=1)
+    rows = [msgspec.structs.replace(row, received_ms=NOW_MS, version=version) for version, row in named]
+    times = range(NOW_MS, NOW_MS + 40_000, 1_000)
+    readings = [msgspec.structs.replace(smoke(f"f{at}", at), received_ms=at) for at in times]
+    said: list[tuple[AnyEvent, ...]] = [tuple(rows), *((one,) for one in readings)]
+    return [Batch(partition=0, watermark_ms=events[-1].received_ms, events=events) for events in said]
+
+
+def _sensors() -> list[Configuration]:
+    return [device(f"smoke-{n}", DeviceClass.SENSOR) for n in range(9)]
+
+
+def _log(folder: Path) -> None:
+    log = DayLog(folder)
+    for batch in _records():
+        log.append([batch])
+    log.close()
+
+
+def _read_log(folder: Path) -> object:
+    log = DayLog(folder)
+    try:
+        records, position = [], log.begin()
+        while found := log.read(position, 100):
+            records += [(record.position, record.data) for record in found]
+            position = found[-1].position + 1
+        return log.identity(), log.last_watermark_ms(), records
+    finally:
+        log.close()
+
+
+def _archive(folder: Path) -> None:
+    with fast_folder() as other:
+        log, archive = DayLog(other), Archive(folder)
+        for batch in _records():
+            log.append([batch])
+        archive_all(archive, log)
+        next_day(log, 2)
+        log.append([msgspec.structs.replace(_records()[-1], watermark_ms=log.last_watermark_ms() + 1)])
+        archive_all(archive, log)
+        archive.close()
+        log.close()  # this one is on the other folder, and closed all the same
+
+
+def _read_archive(folder: Path) -> object:
+    archive = Archive(folder)
+    try:
+        sealed = archive.catalogue.segments()
+        for segment in sealed:
+            archive.verify(segment)
+        parts = [[part for part in archive.read(one) if isinstance(part, BatchesPart)] for one in sealed]
+        held = [encode_batch(batch) for of_one in parts for part in of_one for batch in part.batches]
+        return sealed, held, [list(archive.read_open(head)) for head in archive.catalogue.open_heads()]
+    finally:
+        archive.close()
+
+
 STORES: dict[str, tuple[Callable[[Path], None], Callable[[Path], object], str]] = {
     "inventory": (_inventory, _read_inventory, "config.db"),
     "engine": (_engine, _read_engine, "engine.db"),
     "results": (_spool, _read_spool, "results.db"),
     "letters": (_letters, _read_letters, "dead-letters.db"),
     "incidents": (_alarms, _read_alarms, "incidents.db"),
+    "log": (_log, _read_log, DAY),
+    "archive": (_archive, _read_archive, "archive.db"),
 }
-EXACT = {"inventory", "engine", "results"}
+EXACT = {"inventory", "engine", "results", "log", "archive"}
 """Whose rows have checksums. Elsewhere a byte inside a text may say something else."""
 
 
@@ -162,6 +235,21 @@ def test_a_closed_store_that_was_damaged_says_the_same_or_what_is_wrong(tmp_path
     assert told > PLACES, "hardly anything was noticed"
 
 
+def test_a_damaged_segment_of_the_archive_is_named_with_the_way_out(tmp_path: Path) -> None:
+    _archive(tmp_path)
+    right, _ = _answer(_read_archive, tmp_path)
+    (segment,) = tmp_path.glob("*/*.seg")
+    whole = segment.read_bytes()
+    for what, content in spoilt(whole, PLACES):
+        segment.write_bytes(content)
+        answer, sentence = _answer(_read_archive, tmp_path)
+        if content == whole:
+            assert answer == right
+        else:
+            assert segment.name in sentence and WAY_OUT.search(sentence), f"{what}: {sentence}"
+            assert "\n" not in sentence
+
+
 MAKE = """
 import os, signal, sys
 from pathlib import Path
@@ -170,7 +258,8 @@ from streams import sqlite_file
 import sqlite3
 kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 make, _, _ = here.STORES[sys.argv[1]]
-for room in (here.Inventory, here.SqliteCheckpointStore, here.PointSpool, here.DeadLetters, here.Store):
+kept = (here.Inventory, here.SqliteCheckpointStore, here.PointSpool, here.DeadLetters, here.Store, here.DayLog)
+for room in (*kept, here.Archive):
     room.close = kill
 make(Path(sys.argv[2]))
 """

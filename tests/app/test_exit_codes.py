@@ -33,6 +33,7 @@ LEAVES = {" ".join(path): command for path, command in leaves(linli)}
 NEEDED = {
     "archive erase-site": "s1 --yes",
     "archive show": "s1-20261123.seg",
+    "backup": "copy",
     "dead-letters purge": "--yes",
     "dead-letters show": "1",
     "demo": "--clips BROKEN",
@@ -47,6 +48,7 @@ NEEDED = {
     "log load": "EMPTY",
     "migrate": "--from EMPTY",
     "models check": "BROKEN",
+    "restore": "EMPTY",
     "replay": "--key-file BROKEN BROKEN BROKEN",
     "simulate": "--seed 1 --out events.jsonl --start BROKEN",
     "streams retry": "1",

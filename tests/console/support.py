@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -95,12 +95,16 @@ class World:
 
     def add_people(self, *names: str) -> None:
         """Add some of PEOPLE."""
+        for name in names:
+            self.add_person(name, PEOPLE[name])
+
+    def add_person(self, name: str, grants: Mapping[str, Role]) -> None:
+        """Add somebody with these roles."""
         with self.store.write() as connection:
-            for name in names:
-                row = {"name": name, "password_hash": _password_hash(), "created_ms": 0}
-                connection.execute(schema.users.insert().values(row))
-                for site_id, role in PEOPLE[name].items():
-                    connection.execute(schema.grants.insert().values(name=name, site_id=site_id, role=role.value))
+            row = {"name": name, "password_hash": _password_hash(), "created_ms": 0}
+            connection.execute(schema.users.insert().values(row))
+            for site_id, role in grants.items():
+                connection.execute(schema.grants.insert().values(name=name, site_id=site_id, role=role.value))
 
     def take(self, *findings: Finding) -> list[str]:
         """Give findings to the intake; returns the incidents opened."""

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from console.api.routes_devices import alarms_now
 from contracts.events import DeviceConfigured
 from contracts.findings import Severity
 from contracts.names import DeviceClass
 from detectors.registry import rule_facts
-from incidents.store.operator_alarms import AlarmCode, raise_alarm
+from incidents.store.operator_alarms import Alarm, AlarmCode, raise_alarm
 from inventory.last_seen import LastSeen
 from tests.console.support import PEOPLE, World
 from tests.incidents.builders import SHA_A, T0, make_finding
@@ -115,7 +116,7 @@ def test_devices_show_when_they_were_last_heard_and_how_they_are(world: World) -
 def test_health_tells_everybody_whether_and_few_what(world: World) -> None:
     world.add_people("boss", "wang")
     assert world.client().get("/api/v1/health").json() == {
-        "status": "ok", "now_ms": T0, "seq": 0, "alarms": None, "figures": None,
+        "status": "ok", "now_ms": T0, "seq": 0, "nothing_judged_since_ms": None, "alarms": None, "figures": None,
     }  # fmt: skip
     with world.store.write() as connection:
         raise_alarm(connection, AlarmCode.RECEIVER_FAILING, "hook", "status 500", T0)
@@ -144,3 +145,23 @@ def test_a_large_body_is_refused_before_it_is_read(world: World) -> None:
 def test_nothing_but_the_page_s_own_files_is_served(world: World) -> None:
     for path in ("/page/..%2fapi.py", "/page/api.py", "/page/%2e%2e/api.py", "/page/", "/etc/passwd"):
         assert world.client().get(path).status_code == 404
+
+
+def test_health_says_what_this_process_knows_of_judging_before_what_is_stored() -> None:
+    stored = Alarm(AlarmCode.NOTHING_JUDGED, "rules", "since then", 1, 2, 3)
+    other = Alarm(AlarmCode.LOG_GAP, "log", "", 1, 2, 3)
+    known = Alarm(AlarmCode.NOTHING_JUDGED, "rules", "since now", 9, 9, 1)
+    assert alarms_now([stored, other], None) == [stored, other]
+    assert alarms_now([stored, other], lambda: None) == [other]
+    assert alarms_now([other], lambda: known) == [known, other]
+
+
+def test_nothing_judged_is_told_to_everybody_who_is_logged_in_and_to_nobody_else(world: World) -> None:
+    world.add_people("wang", "boss")
+    with world.store.write() as connection:
+        raise_alarm(connection, AlarmCode.NOTHING_JUDGED, "rules", "since then", 77)
+    assert world.client().get("/api/v1/health").json()["nothing_judged_since_ms"] is None
+    wang = world.client("wang").get("/api/v1/health").json()
+    assert (wang["status"], wang["nothing_judged_since_ms"], wang["alarms"]) == ("degraded", 77, None)
+    boss = world.client("boss").get("/api/v1/health").json()
+    assert [alarm["code"] for alarm in boss["alarms"]] == ["nothing_judged"]

@@ -18,6 +18,7 @@ from evidence.files import EvidenceFiles
 from evidence.sealed_file import CHUNK_BYTES, Part, SealBroken, load_key, seal, unseal
 from evidence.store import KEPT_ON_BOX_MS, evidence_of, expire_evidence
 from governance import audit
+from governance.audit_notes import note_of
 from identity.box_credentials import BoxTokens
 from incidents.store.changes import changes_after
 from tests.console.support import BOX_TOKEN, World, served, wall_world
@@ -143,8 +144,9 @@ def test_a_view_is_logged_once_with_who_and_why(world: World) -> None:
         client.get(f"/api/v1/evidence/{SHA}?incident={incident_id}&why=review", headers={"Range": range_})
     with world.store.read() as connection:
         looks = [entry for entry, _ in audit.entries(connection) if entry.action == "evidence.view"]
+        written = note_of(connection, looks[0].seq)
     assert [(look.actor, look.subject) for look in looks] == [("wang", SHA)]
-    assert incident_id in looks[0].detail and "review" in looks[0].detail
+    assert (looks[0].detail, written) == (f'{{"incident":"{incident_id}"}}', "review")
     world.clock.advance(60_001)
     client.get(f"/api/v1/evidence/{SHA}")
     with world.store.read() as connection:

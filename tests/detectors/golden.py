@@ -14,7 +14,16 @@ from typing import Any, cast
 
 import msgspec
 
-from contracts.events import AnyEvent, Credential, Direction, DoorState, Event, ObjectLabel, TrackPhase
+from contracts.events import (
+    AnyEvent,
+    CameraImpairment,
+    Credential,
+    Direction,
+    DoorState,
+    Event,
+    ObjectLabel,
+    TrackPhase,
+)
 from contracts.findings import Finding, Output
 from contracts.names import DeviceClass
 from contracts.places import PlaceKind, PlaceUse
@@ -48,6 +57,28 @@ def found_in(events: Sequence[AnyEvent], *, rules: Sequence[Rule[Any]] | None = 
 
 
 # --- the scenarios ----------------------------------------------------------------------------------------------------
+
+
+def _camera_impaired(script: Script) -> list[Event]:
+    """Covered, then without pictures, then well; one that only moves; a gate and a box that say the same are none."""
+    told: list[tuple[int, str, CameraImpairment | None]] = [
+        (0, "cam9", None),
+        (15, "cam9", CameraImpairment.COVERED),
+        (30, "cam9", CameraImpairment.COVERED),
+        (45, "cam9", CameraImpairment.NO_FRAMES),
+        (50, "gate9", CameraImpairment.BLACK),
+        (60, "cam8", CameraImpairment.MOVED),
+        (300, "cam9", None),
+        (315, "cam9", None),
+    ]
+    return [
+        script.device("cam9", DeviceClass.CAM, "lift9"),
+        script.device("cam8", DeviceClass.CAM, "hall9"),
+        script.device("gate9", DeviceClass.GATE, "door9"),
+        *(script.reported(at * SECOND, who, "lift9", healthy=why is None, impaired_by=why) for at, who, why in told),
+        script.device("cam8", DeviceClass.CAM, "hall9", at=HOUR, removed=True),
+        script.reported(HOUR + MINUTE, "gate9", "door9"),
+    ]
 
 
 def _device_silent(script: Script) -> list[Event]:
@@ -179,6 +210,7 @@ def _indoor_ebike_charging(script: Script) -> list[Event]:
 
 
 SCENARIOS: dict[str, Callable[[Script], list[Event]]] = {
+    "camera_impaired": _camera_impaired,
     "device_silent": _device_silent,
     "high_altitude_throw": _high_altitude_throw,
     "smoke_or_heat": _smoke_or_heat,

@@ -7,7 +7,17 @@ from typing import Any
 
 import msgspec
 
-from contracts.events import Credential, Direction, DoorState, Event, Lane, ObjectLabel, SpoolMark, TrackPhase
+from contracts.events import (
+    CameraImpairment,
+    Credential,
+    Direction,
+    DoorState,
+    Event,
+    Lane,
+    ObjectLabel,
+    SpoolMark,
+    TrackPhase,
+)
 from contracts.names import DeviceClass
 from contracts.places import PlaceKind, PlaceUse
 from tests.detectors.builders import HOUR, MINUTE, SECOND, Script, still
@@ -21,6 +31,7 @@ def life(seed: int, site_id: str = "s1") -> list[Event]:
     rng, script = random.Random(seed), Script()
     events = _site(script)
     events += _doors(rng, script) + _lift(rng, script) + _sensors(rng, script) + _meters(rng, script)
+    events += _cameras(rng, script)
     events.sort(key=lambda event: event.at_ms)
     return [msgspec.structs.replace(event, site_id=site_id) for event in events]
 
@@ -42,6 +53,16 @@ def _site(script: Script) -> list[Event]:
         script.visitors("v1", party_size=2, from_ms=0, to_ms=2**42),
         script.vehicle("bike1", "tag1", "room1"),
     ]
+
+
+def _cameras(rng: random.Random, script: Script) -> list[Event]:
+    """Reports of two cameras, one of which is impaired now and then, by this or that."""
+    impaired: list[CameraImpairment | None] = [None, None, *CameraImpairment]
+    events: list[Event] = []
+    for at in range(0, SPAN_MS, 17 * MINUTE):
+        why = rng.choice(impaired)
+        events.append(script.reported(at, "cam2", "door1", healthy=why is None, impaired_by=why))
+    return events
 
 
 def _doors(rng: random.Random, script: Script) -> list[Event]:

@@ -10,6 +10,7 @@ from tests.detectors.golden import SCENARIOS, events_of, findings_of, found_in, 
 EACH = pytest.mark.parametrize("name", SCENARIOS)
 
 TOLD: dict[str, list[str]] = {
+    "camera_impaired": ["open", "update", "open", "close", "close"],
     "device_silent": ["open", "open", "close", "close", "open", "close"],
     "high_altitude_throw": ["open"] * 4,
     "smoke_or_heat": ["open", "open", "update", "close", "close"],

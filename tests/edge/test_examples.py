@@ -6,12 +6,14 @@ from types import ModuleType
 import pytest
 
 from detectors.vision.tracking import lines
-from edge.capture import capture, video
+from edge.capture import media_clock, picture_source, video
 from edge.spool import lanes, spool
 from edge.uplink import sender
 
 
-@pytest.mark.parametrize("module", [capture, lanes, lines, sender, spool, video], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [lanes, lines, media_clock, picture_source, sender, spool, video], ids=lambda module: module.__name__
+)
 def test_the_examples_in_docstrings_hold(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0

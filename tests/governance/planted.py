@@ -12,12 +12,15 @@ from typing import Any
 import msgspec
 from sqlalchemy import text
 
+from contracts.erasure import Erasure, ReferenceKey
+from contracts.errors import RejectReason
 from contracts.events import (
     AccessAttempted,
     Configuration,
     ConsentRecorded,
     Credential,
     EvidenceRef,
+    ReferenceKind,
     VehicleRegistered,
 )
 from contracts.findings import Fact, Finding, Subject, SubjectKind
@@ -26,7 +29,7 @@ from evidence.files import EvidenceFiles
 from evidence.store import SiteFile, settle_evidence
 from incidents.store.records import EvidenceState
 from incidents.store.store import Store
-from ingest.shard.dead_letters import DeadLetters
+from ingest.shard.dead_letters import DeadLetter, DeadLetters
 from streams.archive.archive import Archive
 from system.clock import wall_ms
 from tests.incidents.builders import make_finding, still
@@ -41,6 +44,12 @@ STILL, SEEN = b"a still of an incident" * 50, b"a still of a passage" * 50
 def sha_of(data: bytes) -> str:
     """The name of evidence."""
     return hashlib.sha256(data).hexdigest()
+
+
+def planted_erasure(folder: Path, ref: str = REF) -> Erasure:
+    """The erasure of the reference from everything up to now, under the key of the installation in ``folder``."""
+    key = ReferenceKey(bytes.fromhex((folder / "erasure.key").read_text()))
+    return Erasure("s1", ReferenceKind.PERSON, key.digest_of("s1", ReferenceKind.PERSON, ref), wall_ms())
 
 
 def passage(event_id: str, at_ms: int, ref: str = REF, evidence: tuple[EvidenceRef, ...] = ()) -> AccessAttempted:
@@ -88,6 +97,17 @@ def planted_finding(onset_ms: int) -> Finding:
         facts=(Fact(code="listed", value=REF),),
         evidence=(still(sha_of(STILL)),),
     )
+
+
+def plant_letter(folder: Path) -> None:
+    """A dead letter as an earlier version wrote it: with what a device had said."""
+    letter = DeadLetter(
+        at_ms=wall_ms(), reason=RejectReason.BAD_ID, source="s1/g1", size=2, sha256=sha_of(b"{}"), topic="linli/v1/x",
+        detail=f"source_id '{REF}' does not match", excerpt="{}",
+    )  # fmt: skip
+    with closing(DeadLetters(folder)) as letters:
+        letters.add(letter)
+        letters.flush(wall_ms())
 
 
 def plant_evidence(folder: Path, store: Store, data: bytes) -> None:

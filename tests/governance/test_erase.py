@@ -18,11 +18,10 @@ from app.wiring.log_loading import load_events
 from app.wiring.run_child import environment, run_settings
 from contracts.batch import Batch
 from contracts.durations import DAY_MS
-from contracts.erasure import Erasure, digest_of
+from contracts.erasure import Erasure
 from contracts.events import (
     AnyEvent,
     Configuration,
-    ReferenceKind,
 )
 from contracts.incidents import AlertAction
 from detectors.registry import all_rules
@@ -54,6 +53,8 @@ from tests.governance.planted import (
     passage,
     places,
     plant_evidence,
+    plant_letter,
+    planted_erasure,
     planted_finding,
     planted_records,
     sha_of,
@@ -79,6 +80,7 @@ class _Planted:
             inventory.put(planted_records(), now_ms=self.yesterday_ms)
             rows = [row for _, row in inventory.changes_after(0, 100)]
         self._log(rows)
+        plant_letter(folder / "dead-letters")
         with closing(Store(f"sqlite:///{folder / 'incidents.db'}")) as store:
             plant_evidence(folder / "evidence", store, STILL)
             plant_evidence(folder / "evidence", store, SEEN)
@@ -100,7 +102,13 @@ def _speak(community: RunningCommunity) -> None:
     with Devices(urlsplit(community.mqtt_url).port or 0) as devices:
         devices.say(passage("t1", wall_ms()))
         devices.send("linli/v1/s1/gate/g1/evt", wire(passage("t2", 1)).replace(b"access_attempted", REF.encode()))
+        devices.send(f"mqtt/face/{REF}/Rec", b"{}")
         devices.confirmed()
+
+
+def _pending(folder: Path) -> list[str]:
+    with closing(Inventory(folder / "config.db")) as inventory:
+        return [topic.topic for topic in inventory.pending()[1]]
 
 
 def _subjects(folder: Path) -> list[str]:
@@ -136,6 +144,7 @@ def test_a_reference_is_erased_everywhere_and_ages_out_of_the_log(
             Actions(store).act(
                 "op", Command(incident_id=row["incident_id"], action=AlertAction.SEE, version=1, comment=said)
             )
+        wait_for(lambda: _pending(tmp_path) == [f"mqtt/face/{REF}/Rec"], "the topic that names them")
         everywhere = {"config.db", "engine.db", "incidents.db", "dead-letters", "segments", "archive/archive.db"}
         everywhere |= log_days | {"box/box.db"}
         wait_for(lambda: everywhere <= places(tmp_path), f"all of {everywhere}")
@@ -144,7 +153,7 @@ def test_a_reference_is_erased_everywhere_and_ages_out_of_the_log(
         assert done.returncode == 0, done.stderr
         answered = dict(line.split(": ", 1) for line in done.stdout.splitlines())
         erased = {store for store, word in answered.items() if word.startswith("erased")}
-        assert erased == {"inventory", "findings", "incidents", "evidence", "archive", "dead letters"}
+        assert erased == {"inventory", "findings", "incidents", "evidence", "archive", "dead letters", "pending"}
         assert answered["log"].startswith("ages out by ")
         assert answered["box spools"].startswith("ages out by ")
         left = log_days | {path.name for path in tmp_path.glob("log-*.db")} | {"box/box.db"}
@@ -234,7 +243,6 @@ def test_an_erasure_that_was_killed_before_the_files_went_deletes_them_the_next_
     _Planted(tmp_path)
     for name, value in run_settings(tmp_path, "mqtt://127.0.0.1:1", 0, "").items():
         monkeypatch.setenv(name, value)
-    erasure = Erasure("s1", ReferenceKind.PERSON, digest_of("s1", ReferenceKind.PERSON, REF), wall_ms())
 
     class Killed(BaseException):
         pass
@@ -243,6 +251,7 @@ def test_an_erasure_that_was_killed_before_the_files_went_deletes_them_the_next_
         raise Killed
 
     with open_stores(load_settings(), wall_ms) as stores:
+        erasure = planted_erasure(tmp_path)
         with monkeypatch.context() as patched:
             patched.setattr(stores.files, "remove", killed)
             with pytest.raises(Killed):

@@ -287,7 +287,7 @@ def test_evidence_goes_after_its_time_unless_an_incident_that_names_it_is_held(t
 
 def test_a_dead_letter_lasts_72_hours(tmp_path: Path) -> None:
     with closing(DeadLetters(tmp_path)) as letters:
-        letters.add(dead_letter(RejectReason.NOT_JSON, "x", "s1/g1", "t", b"x", TODAY_MS))
+        letters.add(dead_letter(RejectReason.NOT_JSON, "x", ("s1", "g1"), "t", b"x", TODAY_MS))
         letters.flush(TODAY_MS)
         letters.flush(TODAY_MS + 72 * HOUR_MS)
         assert len(letters.list(10)) == 1

@@ -261,7 +261,7 @@ def test_people_write_toml_and_machines_json_lines() -> None:
         ("[1]", False, "line 1: expected an object"),
         ('\n{"kind":"site_configured"}', False, "line 2"),
         (threshold("smoke_or_heta", "clear_ms", "1000"), True, r"did you mean 'smoke_or_heat'\?"),
-        (threshold("fire", "clear_ms", "1000"), True, "expected one of device_silent, .*, stranger_entry"),
+        (threshold("fire", "clear_ms", "1000"), True, "expected one of camera_impaired, .*, stranger_entry"),
         (threshold("smoke_or_heat", "clear", "1000"), True, r"has no threshold 'clear'; did you mean 'clear_ms'\?"),
         (threshold("smoke_or_heat", "clear_ms", "nan"), True, "clear_ms is nan, expected 1000 to 3600000 ms"),
         (threshold("smoke_or_heat", "clear_ms", "3600001"), True, r"number 1: smoke_or_heat.clear_ms is 3600001"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
@@ -41,12 +42,25 @@ class DistrictBroker:
     """mosquitto with TLS, accounts and access lists; ``secrets`` holds what the Compose file's volumes would.
 
     ``port`` is for devices, ``platform_port`` for ingest.
+
+    Args:
+        deployment: whose files it is given.
+        accounts: more of them, beside those that are made for everybody; of ingest on the platform's listener.
+        more_rights: lines behind the access list there, for whoever must see everything in a test.
     """
 
-    def __init__(self, folder: Path, deployment: Deployment = Deployment.DISTRICT) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        deployment: Deployment = Deployment.DISTRICT,
+        accounts: Sequence[str] = (),
+        more_rights: str = "",
+    ) -> None:
         self.secrets, self.port, self.platform_port = folder / "secrets", free_port(), free_port()
-        self._folder, self._deployment = folder, deployment
+        self._folder, self._deployment, self._more_rights = folder, deployment, more_rights
         secrets_module().make_secrets(self.secrets)
+        for account in accounts:
+            self._add(account)
         self.broker = self._started()
 
     def settings(self) -> str:
@@ -65,6 +79,14 @@ class DistrictBroker:
         else:
             self.broker.stop()
         self.broker = self._started()
+
+    def _add(self, account: str) -> None:
+        listed = self.secrets / "for-broker" / ("platform" if account.startswith("ingest") else "devices")
+        made = secrets_module().mosquitto_hash("a password", b"0" * 12)
+        listed.chmod(0o600)
+        listed.write_text(f"{listed.read_text(encoding='utf-8')}{account}:{made}\n", encoding="utf-8")
+        file = self.secrets / "linli" / f"mqtt-{account.replace('/', '-')}"
+        file.write_text(f"{account}:a password", encoding="utf-8")
 
     @property
     def ca_file(self) -> str:
@@ -92,8 +114,17 @@ class DistrictBroker:
             "listener 8883": f"listener {self.port} 127.0.0.1",
             "listener 8884": f"listener {self.platform_port} 127.0.0.1",
             "/etc/linli/broker": str(self.secrets / "for-broker"),
+            "/etc/linli/acl/devices.acl": str(self._rights()),
             "/etc/linli/acl": str(DEPLOY / "mosquitto"),
         }
+
+    def _rights(self) -> Path:
+        shipped = DEPLOY / "mosquitto" / "devices.acl"
+        if not self._more_rights:
+            return shipped
+        more = self._folder / "devices.acl"
+        more.write_text(shipped.read_text(encoding="utf-8") + self._more_rights, encoding="utf-8")
+        return more
 
 
 def _mounted(service: str) -> str:

@@ -13,6 +13,7 @@ import httpx
 from app.wiring.children import Child
 from app.wiring.run_child import SECRET_FILE, start_child, write_secret
 from delivery.receivers.webhook.stand_in import StandIn
+from system.private_files import make_whole
 from tests.support.postgres import PASSWORD
 
 HOST = "127.0.0.1"
@@ -22,6 +23,7 @@ def district_settings(folder: Path, database_url: str, log_url: str, receiver: S
     """The environment of each process: the database's password in a file, everything else in ``folder``."""
     file = folder / "database.secret"
     file.write_text(PASSWORD, encoding="utf-8")
+    make_whole(folder / "erasure.key", b"5c" * 32)
     parts = urlsplit(database_url)
     told = {
         "LINLI_WEBHOOK_URL": receiver.url,
@@ -48,6 +50,7 @@ def folders_in(folder: Path) -> dict[str, str]:
         "LINLI_EVIDENCE_FOLDER": str(folder / "evidence"),
         "LINLI_DEAD_LETTERS_FOLDER": str(folder / "dead-letters"),
         "LINLI_ARCHIVE_FOLDER": str(folder / "archive"),
+        "LINLI_ERASURE_KEY_FILE": str(folder / "erasure.key"),
     }
 
 

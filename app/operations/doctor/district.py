@@ -21,6 +21,7 @@ from streams.log.kafka.kafka_log import KafkaLogReader
 from streams.topics import differences
 from system.clock import wall_ms
 
+ANSWER_S = 4.0
 NEARLY = 0.5
 """Of the log's retention: a reader further behind than this is soon overtaken."""
 
@@ -30,15 +31,22 @@ def checks_of(settings: Settings) -> list[Check]:
     start = "start the brokers that log.url names"
     return [
         Check("kafka", lambda: topics(settings), start),
-        Check("partitions", lambda: partitions(settings), start),
-        Check("workers", lambda: workers(settings), start),
-        Check("readers", lambda: readers(settings), "start brokers and database"),
+        Check("partitions", lambda: partitions(settings), start, ("kafka",)),
+        Check("workers", lambda: workers(settings), start, ("kafka",)),
+        Check("readers", lambda: readers(settings), "start brokers and database", ("kafka", "incidents")),
     ]
+
+
+def brokers_of(settings: Settings) -> KafkaCluster:
+    """Return the brokers; what does not answer at once is away, since people wait."""
+    cluster = open_cluster(settings, "linli-doctor")
+    cluster.answer_s = ANSWER_S
+    return cluster
 
 
 def topics(settings: Settings) -> Iterator[CheckResult]:
     """Check the topics as ``linli topics check`` does."""
-    with open_cluster(settings, "linli-doctor") as cluster:
+    with brokers_of(settings) as cluster:
         brokers = cluster.brokers()
         wrong = [
             line
@@ -56,7 +64,7 @@ def topics(settings: Settings) -> Iterator[CheckResult]:
 def partitions(settings: Settings) -> Iterator[CheckResult]:
     """Check that snapshots belong to the log, and that no partition is stopped. One line if all is well."""
     names, retention_ms = topic_names(settings), settings.log.retention_days * DAY_MS
-    with open_cluster(settings, "linli-doctor") as cluster, ExitStack() as opened:
+    with brokers_of(settings) as cluster, ExitStack() as opened:
         count, log_id, tails, sender = log_partitions(cluster, settings), "", cluster.tails(), cluster.producer()
         opened.callback(tails.close)
         opened.callback(sender.close)
@@ -98,7 +106,7 @@ def _overtaken(what: str, log: KafkaLogReader, through: int, retention_ms: int) 
 
 def workers(settings: Settings) -> Iterator[CheckResult]:
     """Check that somebody works on the partitions."""
-    with open_cluster(settings, "linli-doctor") as cluster:
+    with brokers_of(settings) as cluster:
         members = cluster.group_members(f"{topic_names(settings).prefix}streams")
     if not members:
         yield fail("workers", "no worker is in the group: nothing is judged", "linli streams run")
@@ -109,7 +117,7 @@ def workers(settings: Settings) -> Iterator[CheckResult]:
 def readers(settings: Settings) -> Iterator[CheckResult]:
     """Yield how far the incidents have read the findings."""
     database = open_database(incidents_url(settings))
-    with open_cluster(settings, "linli-doctor") as cluster, ExitStack() as opened:
+    with brokers_of(settings) as cluster, ExitStack() as opened:
         opened.callback(database.close)
         tails = cluster.tails()
         opened.callback(tails.close)

@@ -60,7 +60,12 @@ def checks_of(settings: Settings) -> list[Check]:
         Check("receivers", lambda: receivers(settings), "fix what it names: without it no process delivers"),
         Check("mqtt", lambda: mqtt(settings), f"start the broker, or fix mqtt.url, password_file, ca_file; {start}"),
         Check("incidents", lambda: incidents(settings), f"start the database, or fix incidents.url; {start}"),
-        Check("inventory", lambda: inventory(settings), f"start the database, or fix inventory.url; {start}"),
+        Check(
+            "inventory",
+            lambda: inventory(settings),
+            f"start the database, or fix inventory.url; {start}",
+            () if settings.inventory.url else ("incidents",),
+        ),
         Check("stores", lambda: stores(settings), "`linli docs runbook`: a data file is damaged"),
         Check("evidence", lambda: evidence(settings), "make the folder writable by Linli's account"),
         Check("results", lambda: results(settings), f"start it, or fix results.url and its credentials; {start}"),

@@ -1,13 +1,12 @@
-"""What the doctor says: a line a check, with what to do where something is wrong. Pure but for running the checks."""
+"""What the doctor says: a line a check, with what to do where something is wrong."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from app.operations.error_lines import told_in_a_line
 from contracts.durations import DAY_MS, HOUR_MS
 
 
@@ -29,11 +28,14 @@ class CheckResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing to look at; ``remedy`` is for when looking itself fails."""
+    """One thing to look at; ``remedy`` is for when looking itself fails. ``needs``: the checks that fail with it when
+    what all of them ask is away.
+    """
 
     what: str
     look: Callable[[], Iterable[CheckResult]]
     remedy: str
+    needs: tuple[str, ...] = ()
 
 
 def ok(what: str, detail: str) -> CheckResult:
@@ -49,18 +51,6 @@ def warn(what: str, detail: str, remedy: str) -> CheckResult:
 def fail(what: str, detail: str, remedy: str) -> CheckResult:
     """Return the result that it does not work, or soon will not."""
     return CheckResult(Level.FAIL, what, detail, remedy)
-
-
-def lines_of(checks: Sequence[Check]) -> Iterable[CheckResult]:
-    """Return every check's lines, in order; one that cannot be made is a line itself."""
-    for check in checks:
-        try:
-            yield from check.look()
-        except Exception as error:
-            told = told_in_a_line(error)
-            if told is None:
-                raise
-            yield fail(check.what, told, check.remedy)
 
 
 def text_of(line: CheckResult) -> str:

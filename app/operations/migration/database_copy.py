@@ -22,7 +22,7 @@ from inventory import numbers, row_sums
 from inventory.tables import STATEMENTS, Row, Tables
 
 ROWS = 500
-UNDER_WAY, DONE = 1, 2
+UNDER_WAY, DONE, TAKEN_OVER = 1, 2, 3
 _OURS = "migrated/"
 COPIED = tuple(table for table in metadata.sorted_tables if table not in {schema_version, sessions})
 _INVENTORY = {
@@ -50,7 +50,7 @@ def copy_incidents(source: Store, target: Store, origin: str) -> dict[str, Table
         ConfigurationError: the target holds something else.
         LogBroken: the copy differs, or the audit log's chain does not hold.
     """
-    if _begin(target, origin) == DONE:
+    if _begin(target, origin) >= DONE:
         return {}
     for table in COPIED:
         with source.read() as reading:
@@ -67,10 +67,16 @@ def copy_incidents(source: Store, target: Store, origin: str) -> dict[str, Table
     return copies
 
 
-def is_done(target: Store, origin: str) -> bool:
-    """Return whether everything of ``origin`` was copied before."""
+def progress(target: Store, origin: str) -> int:
+    """Return how far the migration of ``origin`` is: 0, UNDER_WAY, DONE (all is copied) or TAKEN_OVER."""
     with target.read() as reading:
-        return current(reading, f"{_OURS}{origin}") == DONE
+        return current(reading, f"{_OURS}{origin}")
+
+
+def taken_over(target: Store, origin: str) -> None:
+    """Note that what waited for ``origin`` at its broker was taken in as well: nothing is left to do."""
+    with target.write() as writing:
+        advance(writing, f"{_OURS}{origin}", TAKEN_OVER)
 
 
 def copy_inventory(source: Tables, target: Tables) -> int:

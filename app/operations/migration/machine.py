@@ -12,7 +12,15 @@ from pathlib import Path
 import msgspec
 
 from app.operations.migration.carry import PartitionState, check_drained, newest_of
-from app.operations.migration.database_copy import copy_incidents, copy_inventory, is_done
+from app.operations.migration.database_copy import (
+    DONE,
+    TAKEN_OVER,
+    copy_incidents,
+    copy_inventory,
+    progress,
+    taken_over,
+)
+from app.operations.migration.leftovers import take_leftovers
 from app.operations.migration.log_copy import PartitionCopy
 from app.operations.migration.new_log import NewLog
 from app.operations.migration.rehash import SourcePartition, rehashed
@@ -30,7 +38,7 @@ from streams.log.sqlite.day_log import DayLog
 
 
 class MigrationResult(msgspec.Struct, frozen=True):
-    """The result of a migration. ``before``: it had been done already, and nothing was looked at."""
+    """The result of a migration. ``before``: all was copied already."""
 
     before: bool = False
     inventory_changes: int = 0
@@ -40,13 +48,14 @@ class MigrationResult(msgspec.Struct, frozen=True):
 
 
 def migrate_machine(
-    machine: Settings, district: Settings, on_progress: Callable[[str], None] = lambda _line: None
+    machine: Settings, district: Settings, shards: int, on_progress: Callable[[str], None] = lambda _line: None
 ) -> MigrationResult:
-    """Copy everything; safe to repeat after a kill.
+    """Copy everything, and take what waits at the broker; safe to repeat after a kill.
 
     Args:
         machine: of the single machine: its process must not run.
         district: where to; its topics must have been made, and none of its processes may have run.
+        shards: how many shards of ingest it will have.
 
     Raises:
         ConfigurationError: something runs, is missing, or the target holds something else.
@@ -62,8 +71,20 @@ def migrate_machine(
         opened.callback(log.close)
         target = open_incidents(district)
         opened.callback(target.close)
-        if is_done(target, log.identity()):
-            return MigrationResult(before=True)
+        done = _copied(machine, district, log, target, on_progress)
+        if progress(target, log.identity()) < TAKEN_OVER:
+            take_leftovers(machine, district, shards, on_progress)
+            taken_over(target, log.identity())
+        return done
+
+
+def _copied(
+    machine: Settings, district: Settings, log: DayLog, target: Store, on_progress: Callable[[str], None]
+) -> MigrationResult:
+    if progress(target, log.identity()) >= DONE:
+        return MigrationResult(before=True)
+    folder = machine.log.folder()
+    with ExitStack() as opened:
         changes = _inventory(machine, district, opened)
         on_progress(f"inventory: {changes} changes")
         cluster = opened.enter_context(open_cluster(district, "linli-migrate"))

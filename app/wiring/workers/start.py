@@ -13,6 +13,7 @@ from app.wiring.children import linli_arguments
 from app.wiring.district import kafka_security, open_cluster, topic_names
 from app.wiring.engine import shown_times
 from app.wiring.metrics_server import Metrics
+from app.wiring.reference_key import reference_key
 from app.wiring.workers.supervisor import CRASHED, Supervisor
 from app.wiring.workers.worker import WorkerSettings, run_worker
 from contracts.errors import ConfigurationError, LinliError
@@ -33,6 +34,7 @@ def start_worker(settings: Settings, *, accept_cut: bool = False, report_to: int
         partitions=settings.kafka.partitions,
         accept_cut=accept_cut,
         security=kafka_security(settings),
+        reference_key=reference_key(settings),
     )
     metrics, registry = Metrics("streams"), CollectorRegistry()
     times = shown_times(metrics)

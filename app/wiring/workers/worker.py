@@ -17,6 +17,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from app.wiring.engine import engine_of
+from contracts.erasure import UNKEYED, ReferenceKey
 from contracts.errors import ConfigurationError, LinliError, LogBroken, Transient
 from streams.broker_security import KafkaSecurity
 from streams.checkpoints.driver_alarms import DriverAlarm
@@ -28,7 +29,7 @@ from streams.runtime.decision_times import DecisionTimes
 from streams.runtime.faust_app import FaustReader, ReaderSettings
 from streams.runtime.metrics import WorkerMetrics
 from streams.runtime.partition_driver import PartitionDriver
-from streams.runtime.progress import PartitionProgress, WorkerProgress, encode_progress
+from streams.runtime.progress import LastMoves, PartitionProgress, WorkerProgress, encode_progress
 from streams.runtime.worker import PartitionWorker
 from streams.topics import TopicNames
 from system.clock import wall_ms
@@ -45,7 +46,8 @@ FLUSH_S = 3.0
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the topics are, and of how many partitions each must be.
 
-    ``accept_cut``: go on from a version of the rules that has not drained.
+    ``accept_cut``: go on from a version of the rules that has not drained. ``reference_key``: by which references that
+    were erased are recognised.
     """
 
     url: str
@@ -53,6 +55,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int
     accept_cut: bool = False
     security: KafkaSecurity = KafkaSecurity()
+    reference_key: ReferenceKey = UNKEYED
 
 
 class DriverFactory:
@@ -74,7 +77,7 @@ class DriverFactory:
         return PartitionDriver(
             KafkaLogReader(self._cluster, names.log, partition, tails),
             KafkaCheckpointStore(self._cluster, names, partition, sender=self._sender, tails=tails),
-            engine_of(self._log_id, partition=partition, partitions=self.count),
+            engine_of(self._log_id, self._settings.reference_key, partition=partition, partitions=self.count),
             on_alarm=lambda alarm, detail: self.alarm(partition, alarm, detail),
             accept_cut=self._settings.accept_cut,
             times=self._times,
@@ -83,6 +86,14 @@ class DriverFactory:
     def ends(self, partitions: Collection[int]) -> dict[int, int]:
         """Return where the log of each of them ends."""
         return self._ends.ends(self._settings.names.log, partitions)
+
+    def tell_judged(self, moved: Mapping[int, tuple[int, int]]) -> None:
+        """Tell those who watch how far the partitions of this worker are: position, and epoch ms of its last move."""
+        told = {number: (position, str(at_ms)) for number, (position, at_ms) in moved.items()}
+        try:
+            self._cluster.tell_offsets(self._settings.names.judged, self._settings.names.log, told)
+        except LinliError as error:  # judging goes on; who watches raises an alarm in vain, and this line says why
+            LOG.warning("progress_not_told", reason=str(error))
 
     def flush(self) -> None:
         """Let what was said last arrive, if the brokers answer."""
@@ -133,6 +144,7 @@ class WorkerProcess:
         self._waits_for = ""
         self._broken: LogBroken | None = None
         self._partitions: DriverFactory | None = None
+        self._moved = LastMoves()
         self._reader: FaustReader | None = None
         self._worker: PartitionWorker | None = None
 
@@ -215,7 +227,8 @@ class WorkerProcess:
         assert self._partitions is not None and self._worker is not None
         try:
             self._partitions.check_log()
-            ends = self._partitions.ends(self._worker.progress())
+            progress = self._worker.progress()
+            ends = self._partitions.ends(progress)
         except LogBroken as error:
             self._broken = error
             return {}
@@ -223,6 +236,7 @@ class WorkerProcess:
             self._waits_for = str(error)
             return {}
         self._waits_for = ""
+        self._partitions.tell_judged(self._moved.of(progress, wall_ms()))
         return ends
 
     def _progress(self, ends: Mapping[int, int]) -> WorkerProgress:

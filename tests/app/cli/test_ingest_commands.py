@@ -63,7 +63,7 @@ def test_who_is_pending_is_printed(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_settings")
 def test_dead_letters_are_listed_shown_and_purged(tmp_path: Path) -> None:
     letters = DeadLetters(tmp_path / "dead")
-    letters.add(dead_letter(RejectReason.NOT_JSON, "byte 0", "s1/g1", "linli/v1/s1/gate/g1/evt", b"on", NOW_MS))
+    letters.add(dead_letter(RejectReason.NOT_JSON, "byte 0", ("s1", "g1"), "linli/v1/s1/gate/g1/evt", b"on", NOW_MS))
     letters.flush(NOW_MS)
     assert _run("dead-letters", "list").stdout == "1\t2026-11-18T11:06:40Z\tnot_json\ts1/g1\t2 bytes\tbyte 0\n"
     assert _run("dead-letters", "list", "--reason", "too_old").stdout == ""

@@ -40,7 +40,7 @@ def test_what_another_rule_decides_for_it_is_shown_too() -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("smoke_heat", "did you mean 'smoke_or_heat'"), ("xyz", "expected one of device_silent, .*, stranger_entry")],
+    [("smoke_heat", "did you mean 'smoke_or_heat'"), ("xyz", "expected one of camera_impaired, .*, stranger_entry")],
 )
 def test_a_name_that_is_no_rule_is_told_which_are(name: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):

@@ -16,7 +16,8 @@ from sqlalchemy import inspect, select
 from sqlalchemy.exc import ProgrammingError
 
 from app.main import exit_code
-from app.operations.doctor.report import Check, CheckResult, Level, lines_of, ok
+from app.operations.doctor.report import Check, CheckResult, Level, ok
+from app.operations.doctor.side_by_side import lines_of
 from app.wiring.rule_facts import finding_facts
 from incidents.intake.intake import Intake
 from incidents.store.counters import current
@@ -108,6 +109,8 @@ COMMANDS = {
     "users password": Row(1, 2, 1),
     "users remove": Row(1, 2, 1),
     "migrate": Row(2, KAFKA, NOT_YET),
+    "backup": Row(1, 2, 2),
+    "restore": Row(2, 2, 2),
     "doctor": Row(1, 1, 1),
     "services": Row(1, 0, 0),
     "docs": Row(0, NO_DATABASE, NO_DATABASE),

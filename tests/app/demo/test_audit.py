@@ -152,7 +152,7 @@ def test_what_was_refused_with_a_reason_is_not_lost(stage: Stage) -> None:
     stage.publish(event, logged=False)
     letters = DeadLetters(stage.folder / "dead-letters")
     payload = msgspec.json.encode(event)
-    letters.add(dead_letter(RejectReason.WRONG_DEVICE, "not its own", "s1/d1", "linli/v1/s1/gate/d1/evt", payload, T0))
+    letters.add(dead_letter(RejectReason.WRONG_DEVICE, "x", ("s1", "d1"), "linli/v1/s1/gate/d1/evt", payload, T0))
     letters.flush(T0)
     letters.close()
     report = stage.report()

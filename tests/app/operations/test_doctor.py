@@ -13,7 +13,8 @@ from app.cli.doctor import command
 from app.operations.doctor import machine
 from app.operations.doctor.district import partitions
 from app.operations.doctor.everywhere import clock_line
-from app.operations.doctor.report import Check, CheckResult, Level, fail, lines_of, ok
+from app.operations.doctor.report import Check, CheckResult, Level, fail, ok
+from app.operations.doctor.side_by_side import lines_of
 from app.settings.loading import load_settings
 from app.wiring.folder_lock import FolderLock
 from contracts.batch import Batch

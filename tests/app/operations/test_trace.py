@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
 from app.main import linli
+from app.operations.story import Story, TracedFinding, steps_of
 from app.wiring.rule_facts import finding_facts
 from contracts.batch import Batch
 from contracts.errors import ConfigurationError, Permanent
@@ -26,6 +27,8 @@ from incidents.intake.relays import FindingsRelay
 from incidents.store.schema import deliveries, incidents
 from incidents.store.store import Store
 from streams.checkpoints.sqlite import SqliteCheckpointStore
+from streams.checkpoints.sqlite_lookup import StoredFinding
+from streams.log.event_lookup import find_event
 from streams.log.sqlite.day_log import DayLog
 from tests.incidents.builders import T0, make_directory, make_finding
 from tests.streams.support import passage
@@ -171,3 +174,18 @@ def test_a_refused_delivery_is_logged_under_the_same_id(life: Life, monkeypatch:
     assert [(line["trace"], line["outcome"]) for line in lines if line["event"] == "delivery_attempt"] == [
         ("e-7", "rejected")
     ]
+
+
+def test_what_was_judged_again_later_has_no_latency(life: Life) -> None:
+    life.write_log()
+    event, day_ms = find_event(life.log, "e-7"), 86_400_000
+    assert event is not None
+    copied = msgspec.structs.replace(event, record_ms=T0 + day_ms)
+    again = TracedFinding(StoredFinding(life.finding, T0 + day_ms), T0 + 9_000)
+    steps = steps_of(Story("e-7", copied, (again,)))
+    assert [step.what for step in steps] == ["device", "accepted", "log", "finding", "taken"]
+    assert all(step.took_ms is None or step.took_ms >= 0 for step in steps)
+    assert (steps[2].hop, steps[3].hop, steps[4].hop) == (None, None, Hop.DUE_TO_INCIDENT)
+    assert "copied then" in steps[2].detail and "judged again then" in steps[3].detail
+    written = msgspec.structs.replace(event, record_ms=T0 + 7_100)
+    assert steps_of(Story("e-7", written, (again,)))[2].hop is Hop.ACCEPTED_TO_DURABLE

@@ -18,6 +18,7 @@ FOLLOWERS = {
     "results.spool": "results-spool.db",
     "evidence.folder": "evidence",
     "dead_letters.folder": "dead-letters",
+    "erasure.key_file": "erasure.key",
 }
 
 

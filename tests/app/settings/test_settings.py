@@ -77,6 +77,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "webhook.min_severity": ("critical", Severity.CRITICAL),
     "ingest.sites": ("site-1,site-2", ("site-1", "site-2")),
     "dead_letters.folder": ("/var/dead", Path("/var/dead")),
+    "erasure.key_file": ("/etc/erasure", Path("/etc/erasure")),
 }
 """A text other than the default's for each key, and what it is."""
 

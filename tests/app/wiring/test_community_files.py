@@ -84,6 +84,7 @@ def test_a_file_that_is_no_database_is_named_with_what_to_do_and_left_alone(
 ) -> None:
     rubbish = b"rubbish, not a database " * 400
     (tmp_path / name).write_bytes(rubbish)
+    (tmp_path / name).chmod(0o600)  # what others may read is said too, before
     assert run_here(monkeypatch, tmp_path, settings_over(tmp_path)) == 1
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)

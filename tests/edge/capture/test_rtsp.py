@@ -3,13 +3,16 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from edge.capture.capture import Capture, FrameQueue
+from edge.capture.capture import FAR_BEHIND_MS, Capture, FrameQueue
+from edge.capture.picture_source import Picture, PictureSource, StreamSettings, Transport
+from edge.capture.pyav_source import PyavSource
 from edge.capture.video import probe
 from system.clock import wall_ms
 from tests.edge.platform import PATIENCE_S, wait_for
@@ -71,3 +74,62 @@ def test_a_stream_is_read_and_after_its_camera_restarted_read_again() -> None:
     assert first.image.shape == (240, 320, 3)
     assert second.at_ms > first.at_ms
     assert queue.dropped > 0
+
+
+class _Slow(PyavSource):
+    """A decoder that takes a seventh of a second a picture, of a camera that gives fifteen a second.
+
+    ``ages_ms``: how old each picture really was when it was decoded, by the stream's own stamps, and
+    by as much more as the freshest.
+    """
+
+    def __init__(self, source: str, settings: StreamSettings) -> None:
+        super().__init__(source, settings)
+        self.ages_ms: list[float] = []
+        self.came_ms: list[int] = []
+
+    def read(self) -> Picture | None:
+        picture = super().read()
+        time.sleep(0.14)
+        assert picture is not None
+        stamp_ms = picture.stream_ms or 0.0  # FFmpeg knows no time of the first one
+        self.ages_ms.append(time.monotonic() * 1000 - stamp_ms)
+        self.came_ms.append(wall_ms())
+        return picture
+
+
+def test_a_decoder_that_is_too_slow_drops_to_live_and_no_old_picture_is_dated_now() -> None:
+    queue, stop, opened = FrameQueue(1_000), threading.Event(), list[_Slow]()
+
+    def opens(source: str, settings: StreamSettings) -> PictureSource:
+        opened.append(_Slow(source, settings))
+        return opened[-1]
+
+    with rtsp_camera() as port:
+        capture = Capture(f"rtsp://127.0.0.1:{port}/cam", queue, now_ms=wall_ms, opens=opens)
+        thread = threading.Thread(target=capture.run, args=(stop,))
+        thread.start()
+        wait_for(lambda: capture.gauges.drops_to_live >= 2, "two drops to live")
+        wait_for(lambda: capture.gauges.lag_ms < 1_000, "a picture that is fresh again")
+        stop.set()
+        thread.join(PATIENCE_S)
+    (source,) = opened
+    freshest_ms = min(source.ages_ms)
+    ages_ms = [age_ms - freshest_ms for age_ms in source.ages_ms]
+    # before it nothing says how old the first picture was that the camera had kept
+    live = next(n for n, age_ms in enumerate(ages_ms) if age_ms < 300)
+    assert 1_500 < max(ages_ms[live:]) < FAR_BEHIND_MS + 2_000
+    for n, (age_ms, came_ms) in enumerate(zip(ages_ms, source.came_ms, strict=True)):
+        frame = queue.get(0)
+        assert frame is not None
+        assert n < live or frame.at_ms + frame.shift_ms == pytest.approx(came_ms - age_ms, abs=500)
+    assert not capture.clock_is_wrong()
+
+
+@pytest.mark.parametrize("transport", Transport)
+def test_a_stream_is_read_by_either_transport(transport: Transport) -> None:
+    with rtsp_camera() as port:
+        source = PyavSource(f"rtsp://127.0.0.1:{port}/cam", StreamSettings(transport=transport))
+        pictures = [source.read() for _ in range(10)]
+        source.close()
+    assert all(one is not None and one.image.mean() > 0 for one in pictures)

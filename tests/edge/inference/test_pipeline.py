@@ -27,6 +27,7 @@ from detectors.vision.observations import LinePassed, ObjectInZone, Observation
 from detectors.vision.tracking.object_analyser import FollowingAnalyser
 from edge.camera import AnalyserName, CameraConfig
 from edge.capture.capture import Frame, read_video
+from edge.capture.media_clock import LiveClock, PictureArrival
 from edge.capture.ring import FrameRing, decode_jpeg
 from edge.evidence.evidence_store import EvidenceDisk, usage
 from edge.evidence.recorder import QUEUE_ITEMS, Recorder
@@ -273,21 +274,31 @@ class _Walker:
         return detections([(x - 10, 10, x + 10, 44)], [0.9], [0])
 
 
-@pytest.mark.parametrize("back_ms", [0, 500, 1_000, 1_500, 2_000])
+@pytest.mark.parametrize("back_ms", [0, 500, 1_000, 1_500, 2_000, 3_600_000])
 def test_who_crosses_while_the_clock_is_set_back_a_little_is_counted_once(back_ms: int) -> None:
     line = Line(place_id="door-1", start=(0.5, 0.0), end=(0.5, 1.0))
     following = FollowingAnalyser(_Walker(), (ObjectLabel.PERSON,), zones=(), lines=(line,), interval_ms=200)
     pipeline = Pipeline(lambda _first: AnalyserSet((following,), following), (), FrameRing())
-    said = []
+    clock, said = LiveClock(), []
     for n in range(60):
-        at_ms = 100_000 + n * 100 - (back_ms if n >= 25 else 0)
+        wall_ms = 5_000_000 + n * 100 - (back_ms if n >= 25 else 0)
+        taken = clock.taken(PictureArrival(stream_ms=None, mono_ms=n * 100, wall_ms=wall_ms, waited_ms=90))
         picture = np.full((48, 120, 3), 10 + n * 100 // 60, np.uint8)
-        said += pipeline.process(Frame(picture, at_ms))
+        said += pipeline.process(Frame(picture, taken.at_ms, taken.shift_ms))
     assert [type(one) for one in said] == [LinePassed]
-    assert all(abs(one.at_ms - 100_000) < 6_000 + back_ms for one in said)
+    assert all(abs(one.at_ms - 5_000_000) < 6_000 + back_ms for one in said)
 
 
-def test_tracks_are_numbered_from_the_time_and_anew_after_the_clock_was_set_back() -> None:
+def test_a_clock_that_is_set_moves_dates_and_evidence_and_no_interval() -> None:
+    ring, picture = FrameRing(), np.zeros((48, 64, 3), np.uint8)
+    pipeline = Pipeline(lambda first: watching(ZONED, first), (), ring)
+    said = [o for n in range(5) for o in pipeline.process(Frame(picture, 100_000 + n * 300))]
+    said += [o for n in range(5, 30) for o in pipeline.process(Frame(picture, 100_000 + n * 300, -90_000))]
+    assert [(o.at_ms, o.dwell_ms) for o in said if isinstance(o, ObjectInZone)][:2] == [(100_900, 600), (12_100, 1_800)]
+    assert [frame.at_ms for frame in ring.between(0, 12_000)][:6] == [10_000 + n * 300 for n in range(6)]
+
+
+def test_tracks_are_numbered_from_the_time_and_anew_when_a_source_begins_anew() -> None:
     begun: list[int] = []
 
     def make(first: int) -> AnalyserSet:
@@ -300,7 +311,6 @@ def test_tracks_are_numbered_from_the_time_and_anew_after_the_clock_was_set_back
     assert [(type(o), o.at_ms) for o in said] == [(ObjectInZone, 100_900)]
     assert isinstance(said[0], ObjectInZone)
     assert said[0].track_id == 100_000
-    pipeline.process(Frame(picture, 100_500))  # a little back: time goes on
     pipeline.process(Frame(picture, 50_000))
     assert begun == [100_000, 50_000]
 

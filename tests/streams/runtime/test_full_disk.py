@@ -96,7 +96,7 @@ def test_dead_letters_wait_in_memory_until_there_is_room(disk: SmallDisk) -> Non
     def bury(n: int) -> None:
         nonlocal added
         for k in range(20):
-            letters.add(dead_letter(RejectReason.NOT_JSON, "x", f"s{n}-{k}", "linli/v1/x", os.urandom(200), T0))
+            letters.add(dead_letter(RejectReason.NOT_JSON, "x", (f"s{n}-{k}",), "linli/v1/x", os.urandom(200), T0))
             added += 1
         letters.flush(T0)
 

@@ -240,7 +240,9 @@ def test_three_uncaught_errors_stop_the_partition_until_it_is_skipped(machine: M
         with pytest.raises(MemoryError):
             machine.driver(Greedy()).open()
         machine.end()
-        assert machine.store().failure_details() == {0: (times + 1, "MemoryError('no room for a0')")}
+        ((position, (failed, detail)),) = machine.store().failure_details().items()
+        assert (position, failed, detail.startswith("MemoryError at ")) == (0, times + 1, True)
+        assert "a0" not in detail  # the event may name a person
         assert machine.found() == []
     with pytest.raises(PartitionStopped, match=r"feeding position 0 failed 3 times.*linli streams retry 0"):
         machine.driver(Greedy()).open()

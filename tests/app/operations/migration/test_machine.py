@@ -35,6 +35,7 @@ from streams.runtime.partition_driver import PartitionDriver
 from streams.topics import TopicNames
 from tests.app.operations.migration.by_hand import RECEIVER, deliver, judge, rows_of, take
 from tests.incidents.builders import make_directory
+from tests.support.broker import running_broker
 from tests.support.kafka import RunningKafka, make_topics
 from tests.support.postgres import PASSWORD, USER, shared_postgres
 
@@ -88,7 +89,7 @@ class Machine:
 class Target:
     """An empty district."""
 
-    def __init__(self, folder: Path, kafka_url: str) -> None:
+    def __init__(self, folder: Path, kafka_url: str, mqtt_url: str) -> None:
         self.names: TopicNames = make_topics(kafka_url, partitions=PARTITIONS)
         self.cluster = KafkaCluster(kafka_url, "tests")
         server, secret = shared_postgres(), folder / "secret"
@@ -97,6 +98,7 @@ class Target:
         self.url = server.url(database)
         self.settings = {
             "LINLI_LOG_URL": kafka_url,
+            "LINLI_MQTT_URL": mqtt_url,
             "LINLI_KAFKA_PREFIX": self.names.prefix,
             "LINLI_KAFKA_PARTITIONS": str(PARTITIONS),
             "LINLI_INCIDENTS_URL": f"postgresql://{USER}@127.0.0.1:{server.port}/{database}",
@@ -119,6 +121,12 @@ class Target:
         return take(self.cluster, self.names, store)
 
 
+@pytest.fixture(autouse=True)
+def logs_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests go on in this process."""
+    monkeypatch.setattr("app.wiring.logs.configure_logs", lambda: None)
+
+
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     return Machine(tmp_path_factory.mktemp("machine"))
@@ -126,9 +134,10 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Machine:
 
 @pytest.fixture
 def target(tmp_path: Path, kafka: RunningKafka) -> Iterator[Target]:
-    target = Target(tmp_path, kafka.url)
-    yield target
-    target.cluster.close()
+    with running_broker("mosquitto", tmp_path / "mosquitto") as broker:
+        target = Target(tmp_path, kafka.url, broker.url)
+        yield target
+        target.cluster.close()
 
 
 def _count(store: Store, table: object) -> int:

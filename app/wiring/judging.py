@@ -1,0 +1,99 @@
+"""Who watches that the log is judged: beside the rules of one machine, or from outside a district's workers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from app.settings.settings import Settings
+from app.wiring.district import is_district, log_partitions, open_cluster, topic_names
+from contracts.errors import LinliError
+from incidents.store.operator_alarms import Alarm, AlarmCode
+from streams.runtime.judged_watch import JudgedPartition, JudgedWatch
+from system.clock import wall_ms
+
+LOOK_EVERY_S = 2.0
+ANSWER_S = 4.0
+"""How long Kafka may take to answer one question; with the time between looks this stays below half a minute."""
+SUBJECT = "rules"
+
+Look = Callable[[], Mapping[int, JudgedPartition]]
+"""Gives where each partition stands now; raises LinliError when the log cannot be asked."""
+
+
+class Judging:
+    """Looks at the partitions until told to stop, and knows what is not judged at any moment, also during a look.
+
+    Args:
+        look: asked every :data:`LOOK_EVERY_S`.
+    """
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+        self._lock = threading.Lock()
+        self._watch = JudgedWatch(time.monotonic(), wall_ms())
+
+    def alarm(self) -> Alarm | None:
+        """Return the alarm that nothing, or not everything, is judged; None while all is. Callable from any thread."""
+        with self._lock:
+            standing = self._watch.standing(time.monotonic())
+        if standing is None:
+            return None
+        return Alarm(AlarmCode.NOTHING_JUDGED, SUBJECT, standing.detail, standing.since_ms, wall_ms(), 1)
+
+    def run(self, stop: threading.Event) -> None:
+        """Look until ``stop``."""
+        while not stop.wait(LOOK_EVERY_S):
+            self.step()
+
+    def step(self) -> None:
+        """Look once."""
+        try:
+            found = self._look()
+        except LinliError as error:
+            with self._lock:
+                self._watch.unasked(str(error))
+            return
+        with self._lock:
+            self._watch.observe(found, time.monotonic(), wall_ms())
+
+
+class JudgedTopic:
+    """Where the partitions of a district's log stand, as its workers tell it."""
+
+    def __init__(self, settings: Settings) -> None:
+        names = topic_names(settings)
+        self._log, self._judged, self._workers = names.log, names.judged, f"{names.prefix}streams"
+        self._settings = settings
+        self._cluster = open_cluster(settings, "linli-judged")
+        self._cluster.answer_s = ANSWER_S
+        self._ends = self._cluster.tails()
+
+    def __call__(self) -> Mapping[int, JudgedPartition]:
+        """See :data:`Look`."""
+        told = self._cluster.told_offsets(self._judged, self._log)
+        ends = self._ends.ends(self._log, range(log_partitions(self._cluster, self._settings)))
+        if not told and self._cluster.group_members(self._workers):  # workers of before they told anything
+            return {number: JudgedPartition(end, end) for number, end in ends.items()}
+        return {
+            number: JudgedPartition(position, end, int(at_ms or 0))
+            for number, end in ends.items()
+            for position, at_ms in [told.get(number, (0, ""))]
+        }
+
+    def close(self) -> None:
+        """Leave the brokers."""
+        self._cluster.close()
+
+
+def district_judging(settings: Settings) -> tuple[Judging | None, Callable[[], object]]:
+    """Return who watches a district's workers, and how to end it; nobody where the log is one machine's.
+
+    Raises:
+        ConfigurationError: ``log.url`` cannot be used.
+    """
+    if not is_district(settings):
+        return None, lambda: None
+    topic = JudgedTopic(settings)
+    return Judging(topic), topic.close

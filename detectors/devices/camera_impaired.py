@@ -1,0 +1,139 @@
+"""`camera_impaired` 摄像机受损: a camera whose pictures cannot be relied on, or are not looked at.
+
+Situation: the box of a camera says what keeps it from seeing: no pictures come (``no_frames``), nobody judges them
+(``not_judged``), they are black, covered, frozen, out of focus (``blurred``) or of another view (``moved``), too old
+(``lagging``), or their times are of no use (``wrong_time``). What such a camera does not report is no sign of calm.
+
+Events: ``DeviceReported`` of a device of class ``cam`` with ``impaired_by``. OPEN with the first, UPDATE if the reason
+changes, CLOSE with the first report that names none, or when the device is taken out of the inventory.
+
+Thresholds: ``hold_ms`` 0, because the box itself holds each reason for 10 to 35 s before it says it, and for 10 s after
+it is over (docs/edge.md). A site where lorries stand before the lens for minutes may wait longer.
+
+What it will not catch: a camera whose box is gone (``device_silent``); cameras that report themselves and name no
+reason; a picture that froze while the clock in it goes on; a view that is wrong since before the box was started.
+
+Late data: a report that comes late or was stored says how it was, not how it is, and is passed over; the next one comes
+within a quarter of a minute.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from contracts.durations import HOUR_MS
+from contracts.events import CameraImpairment, DeviceConfigured, DeviceReported, Event
+from contracts.findings import Phase, Severity, Subject, SubjectKind
+from contracts.names import DeviceClass
+from contracts.rules import RuleFacts, Threshold
+from detectors.core.facts import fact
+from detectors.core.rule import Draft, Episode, Outcome
+from detectors.core.site_view import SiteView
+
+RULE = "camera_impaired"
+HOLD = Threshold(
+    RULE,
+    "hold_ms",
+    0,
+    0,
+    HOUR_MS,
+    "ms",
+    "how long a camera must be impaired before it is told: its box has waited already",
+)
+
+
+class ImpairedState(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What keeps one camera from seeing, since when. ``place_id`` is where it was when that began."""
+
+    v: int
+    device_id: str
+    place_id: str
+    since_ms: int
+    reason: CameraImpairment | None
+    episode: Episode | None
+
+
+class CameraImpaired:
+    """OPEN when a camera cannot be relied on, UPDATE with another reason, CLOSE when it can. Key: the camera."""
+
+    name: ClassVar[str] = RULE
+    version: ClassVar[int] = 1
+    accepts: ClassVar[tuple[type[Event], ...]] = (DeviceReported, DeviceConfigured)
+    max_out_of_orderness_ms: ClassVar[int] = 200
+    horizon_ms: ClassVar[int | None] = None
+    instant: ClassVar[bool] = False
+    receipt: ClassVar[bool] = False
+    facts: ClassVar[RuleFacts] = RuleFacts(
+        severity=Severity.MINOR,
+        regroup_ms=HOUR_MS,
+        thresholds=(HOLD,),
+        fact_codes=("impaired_by", "impaired_s", "ended"),
+    )
+    state_type: type[ImpairedState] = ImpairedState
+
+    def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
+        """Return the camera: one of the inventory that reports, or one that leaves it."""
+        if type(event) is DeviceConfigured:
+            return (event.device_id,) if event.removed else ()
+        device = site.devices.get(event.source_id)
+        return (event.source_id,) if device is not None and device.device_class is DeviceClass.CAM else ()
+
+    def initial(self, key: str) -> ImpairedState:
+        """Return a camera of which nothing is known."""
+        return ImpairedState(1, key, "", 0, None, None)
+
+    def on_event(self, state: ImpairedState, event: Event, site: SiteView) -> Outcome[ImpairedState]:
+        """Take what its box says of it."""
+        reason = event.impaired_by if type(event) is DeviceReported else None
+        if reason is None:
+            ended = "removed" if type(event) is DeviceConfigured else "cleared"
+            return Outcome(None, () if state.episode is None else (_closed(state, state.episode, event, ended),))
+        if state.episode is None:
+            return _impaired(state, reason, event, int(site.threshold(HOLD)))
+        if reason is state.reason:
+            return Outcome(state)
+        told = msgspec.structs.replace(state, reason=reason, episode=state.episode.next())
+        return Outcome(told, (_said(told, Phase.UPDATE, event),))
+
+    def deadline_ms(self, state: ImpairedState) -> int | None:
+        """Return None: only a report changes anything."""
+        return None
+
+    def on_deadline(self, state: ImpairedState, due_ms: int, site: SiteView) -> Outcome[ImpairedState]:
+        """Return the state as it is: there is no deadline."""
+        return Outcome(state)
+
+
+def _impaired(state: ImpairedState, reason: CameraImpairment, event: Event, hold_ms: int) -> Outcome[ImpairedState]:
+    since_ms = event.at_ms if state.reason is None else state.since_ms
+    if event.at_ms - since_ms < hold_ms:
+        return Outcome(ImpairedState(1, state.device_id, event.place_id, since_ms, reason, None))
+    episode = Episode(event.at_ms, event.event_id)
+    opened = ImpairedState(1, state.device_id, event.place_id, since_ms, reason, episode)
+    return Outcome(opened, (_said(opened, Phase.OPEN, event),))
+
+
+def _said(state: ImpairedState, phase: Phase, event: Event) -> Draft:
+    assert state.episode is not None  # made one line before
+    return Draft(
+        episode=state.episode,
+        phase=phase,
+        subject=Subject(SubjectKind.DEVICE, state.device_id),
+        place_id=state.place_id,
+        source_id=state.device_id,
+        facts=(fact("impaired_by", None if state.reason is None else state.reason.value, event_ids=(event.event_id,)),),
+    )
+
+
+def _closed(state: ImpairedState, episode: Episode, event: Event, ended: str) -> Draft:
+    impaired_s = max(0, event.at_ms - state.since_ms) / 1000
+    return Draft(
+        episode=episode.next(),
+        phase=Phase.CLOSE,
+        subject=Subject(SubjectKind.DEVICE, state.device_id),
+        place_id=state.place_id,
+        source_id=state.device_id,
+        facts=(fact("ended", ended, event_ids=(event.event_id,)), fact("impaired_s", impaired_s)),
+    )

@@ -1,0 +1,1 @@
+"""Whether a camera's pictures show anything at all."""
