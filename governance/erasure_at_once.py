@@ -20,7 +20,7 @@ from governance.erasure_stores import ACTOR, Stores
 from governance.holds import held_evidence
 from governance.incident_erasure import Mentions, erase_mentions, find_mentions
 from ingest.shard.dead_letters import IN_ALL
-from inventory.inventory import PENDING_KEPT_MS
+from inventory.kept_pending import PENDING_KEPT_MS
 from streams.archive.archive import Archive, without
 
 

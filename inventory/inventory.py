@@ -14,7 +14,6 @@ from typing import TypeVar
 import msgspec
 
 from contracts.configuration_rows import row_key
-from contracts.durations import DAY_MS
 from contracts.errors import ConfigurationError
 from contracts.events import (
     CONFIG_SOURCE,
@@ -28,10 +27,10 @@ from inventory import numbers, row_sums
 from inventory.kept_clocks import KeptClocks
 from inventory.kept_heard import KeptHeard
 from inventory.kept_notices import KeptNotices
+from inventory.kept_pending import KeptPending
 from inventory.last_seen import LastSeen
 from inventory.last_seen_rows import DeviceKey, KeptLastSeen, read_last_seen, write_last_seen
 from inventory.numbers import StoreState
-from inventory.pending import PendingDevice, PendingTopic
 from inventory.record_check import check_record
 from inventory.row_sums import damaged
 from inventory.tables import STATEMENTS, Row, Rows, SqliteTables, Tables
@@ -39,7 +38,6 @@ from streams.row_checksum import Value
 
 MAX_DEVICES = 5_000
 _CHECKED_AT_ONCE = 1_000
-PENDING_KEPT_MS = 7 * DAY_MS
 _ENCODER = msgspec.msgpack.Encoder()
 _CHANGES = "SELECT change, site_id, kind, row_key, version, removed, actor, at_ms, body FROM changes"
 _DECODER: msgspec.msgpack.Decoder[Configuration] = msgspec.msgpack.Decoder(Configuration)
@@ -61,6 +59,7 @@ class Inventory:
             raise
         self.clocks = KeptClocks(self._tables, self.devices)
         self.notices = KeptNotices(self._tables)
+        self.waiting = KeptPending(self._tables, self.devices)
         self.heard = KeptHeard(self._tables)
 
     def put(self, records: Sequence[ConfigurationRecord], *, actor: str = "cli", now_ms: int = 0) -> int:
@@ -210,20 +209,6 @@ class Inventory:
             )
             row_sums.write_sum(rows, row_sums.follower_name(follower), follower, change)
 
-    def set_pending(self, devices: Sequence[PendingDevice], topics: Sequence[PendingTopic], follower: str = "") -> None:
-        """Replace what ``follower`` knows of devices and topics that wait; followers of long ago are forgotten."""
-        newest_ms = max([d.last_ms for d in devices] + [t.last_ms for t in topics], default=0)
-        with self._tables.write() as rows:
-            for table in ("waiting_devices", "waiting_topics"):
-                gone = (follower, newest_ms - PENDING_KEPT_MS)
-                rows.execute(f"DELETE FROM {table} WHERE follower = ? OR last_ms < ?", gone)
-            for d in devices:
-                values: tuple[object, ...] = (follower, d.site_id, d.device_id, d.last_ms, msgspec.json.encode(d))
-                rows.execute("INSERT INTO waiting_devices VALUES (?, ?, ?, ?, ?)", values)
-            for t in topics:
-                values = (follower, t.topic, t.last_ms, msgspec.json.encode(t))
-                rows.execute("INSERT INTO waiting_topics VALUES (?, ?, ?, ?)", values)
-
     def last_seen(self) -> KeptLastSeen:
         """Return what was kept of devices' lives."""
         with self._tables.read() as rows:
@@ -233,20 +218,6 @@ class Inventory:
         """Keep these beside what is kept already; ``through_ms``: up to which time of the log all is kept."""
         with self._tables.write() as rows:
             write_last_seen(rows, devices, through_ms)
-
-    def pending(self) -> tuple[list[PendingDevice], list[PendingTopic]]:
-        """Return devices and topics that wait, the most heard first; of what two followers know, the newer word."""
-        with self._tables.read() as rows:
-            device_rows = rows.execute("SELECT body FROM waiting_devices ORDER BY last_ms")
-            topic_rows = rows.execute("SELECT body FROM waiting_topics ORDER BY last_ms")
-        found = [msgspec.json.decode(body, type=PendingDevice) for (body,) in device_rows]
-        topics = [msgspec.json.decode(body, type=PendingTopic) for (body,) in topic_rows]
-        known = {(d.site_id, d.device_id) for d in self.devices()}
-        devices = {(d.site_id, d.device_id): d for d in found if (d.site_id, d.device_id) not in known}
-        return (
-            sorted(devices.values(), key=lambda d: -d.count),
-            sorted({t.topic: t for t in topics}.values(), key=lambda t: -t.count),
-        )
 
     @property
     def file_name(self) -> str:

@@ -61,7 +61,7 @@ def print_pending(settings: Settings) -> None:
     """Print devices and topics that wait."""
     inventory = open_inventory(settings)
     try:
-        devices, topics = inventory.pending()
+        devices, topics = inventory.waiting.current()
         known, sites = inventory.devices(), [site.site_id for site in inventory.sites()]
     finally:
         inventory.close()

@@ -59,13 +59,8 @@ def command(
     context.obj = config
     if context.invoked_subcommand is not None:
         return
-    given = {
-        ReferenceKind.PERSON: person,
-        ReferenceKind.VISITOR: visitor,
-        ReferenceKind.VEHICLE: vehicle,
-        ReferenceKind.TAG: tag,
-    }
-    named = [(kind, ref) for kind, ref in given.items() if ref]
+    kinds = (ReferenceKind.PERSON, ReferenceKind.VISITOR, ReferenceKind.VEHICLE, ReferenceKind.TAG)
+    named = [(kind, ref) for kind, ref in zip(kinds, (person, visitor, vehicle, tag), strict=True) if ref]
     if site is None or not is_id(site) or len(named) != 1:
         raise click.UsageError("give --site SITE and one of --person, --visitor, --vehicle, --tag; or `verify`")
     kind, ref = named[0]

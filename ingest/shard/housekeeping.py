@@ -17,7 +17,8 @@ from ingest.settings import ShardSettings
 from ingest.shard.dead_letters import DeadLetters, dead_letter, source_of
 from ingest.shard.followed import followed_before, follower_name
 from inventory.clocks import ClockRecord, HostClock
-from inventory.inventory import PENDING_KEPT_MS, Inventory
+from inventory.inventory import Inventory
+from inventory.kept_pending import PENDING_KEPT_MS
 from inventory.numbers import StoreState
 
 CHANGES_AT_ONCE = 2_000
@@ -132,7 +133,7 @@ class Housekeeping:
             newest_ms = max([d.last_ms for d in devices] + [t.last_ms for t in topics], default=0)
             devices = [one for one in devices if one.last_ms >= newest_ms - PENDING_KEPT_MS]
             topics = [one for one in topics if one.last_ms >= newest_ms - PENDING_KEPT_MS]
-            self._guarded(lambda: self._inventory.set_pending(devices, topics, self._follower))
+            self._guarded(lambda: self._inventory.waiting.put(devices, topics, self._follower))
 
     def _begin(self, state: StoreState) -> None:
         """Begin at the store's first change, and append from where this log's writers came to in it."""

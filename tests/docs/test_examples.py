@@ -37,7 +37,16 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = {
     page.name: page.read_text(encoding="utf-8") for page in [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
 }
-VALUES = {"N": "1", "D": "1", "K": "1", "P": "0", "i/n": "0/2", "NUMBER": "1", "ROLE@SITE": "viewer@s1"}
+VALUES = {
+    "/srv/old": ".",
+    "N": "1",
+    "D": "1",
+    "K": "1",
+    "P": "0",
+    "i/n": "0/2",
+    "NUMBER": "1",
+    "ROLE@SITE": "viewer@s1",
+}
 """What stands for a value on a page, and such a value."""
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
@@ -95,11 +104,13 @@ def test_settings_of_every_page_are_read(tmp_path: Path) -> None:
             file = tmp_path / f"{page}-{number}.toml"
             file.write_text(block, encoding="utf-8")
             assert load(file, {}).origins
-    (box,) = blocks("toml", "edge.md")
+    box, stream = blocks("toml", "edge.md")
     (camera,) = blocks("toml", "vision-falling.md")
     for name, text in {"box.toml": box, "camera.toml": camera}.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert convert(read_toml(tmp_path / "box.toml", "box"), EdgeConfig, "box").camera
+    (tmp_path / "box.toml").write_text(f"{box}\n{stream}", encoding="utf-8")
+    assert convert(read_toml(tmp_path / "box.toml", "box"), EdgeConfig, "box").camera[-1].stream.decoder == "pyav"
     assert load_camera(tmp_path / "camera.toml").id == "c1"
 
 

@@ -108,7 +108,7 @@ def _speak(community: RunningCommunity) -> None:
 
 def _pending(folder: Path) -> list[str]:
     with closing(Inventory(folder / "config.db")) as inventory:
-        return [topic.topic for topic in inventory.pending()[1]]
+        return [topic.topic for topic in inventory.waiting.current()[1]]
 
 
 def _subjects(folder: Path) -> list[str]:

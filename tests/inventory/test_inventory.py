@@ -17,7 +17,8 @@ from detectors.core.site_view import SiteView, apply_record
 from inventory import inventory as inventory_module
 from inventory.clocks import ClockRecord
 from inventory.file_import import parse_inventory
-from inventory.inventory import PENDING_KEPT_MS, Inventory
+from inventory.inventory import Inventory
+from inventory.kept_pending import PENDING_KEPT_MS
 from inventory.pending import PendingDevice, PendingTopic
 from tests.ingest.builders import NOW_MS, community, device, site
 from tests.support.stores import BOTH, postgresql_url
@@ -172,26 +173,26 @@ def test_a_follower_starts_at_nothing_and_keeps_its_place(open_here: Open, tmp_p
 
 def test_who_is_pending_is_replaced_and_read_by_number_of_knocks(open_here: Open, tmp_path: Path) -> None:
     inventory = open_here(tmp_path)
-    inventory.set_pending([PendingDevice("s1", "old")], [])
-    inventory.set_pending(
+    inventory.waiting.put([PendingDevice("s1", "old")], [])
+    inventory.waiting.put(
         [PendingDevice("s1", "a", count=1), PendingDevice("s1", "b", count=9)], [PendingTopic("x/y", 2)]
     )
-    devices, topics = inventory.pending()
+    devices, topics = inventory.waiting.current()
     assert ([d.device_id for d in devices], [t.topic for t in topics]) == (["b", "a"], ["x/y"])
 
 
 def test_each_shard_says_who_is_pending_with_it_and_who_is_taken_in_is_not(open_here: Open, tmp_path: Path) -> None:
     inventory = open_here(tmp_path)
-    inventory.set_pending([PendingDevice("s1", "g1", count=2, last_ms=NOW_MS)], [PendingTopic("x/y", 2)], "log/0-2-24")
-    inventory.set_pending([PendingDevice("s2", "g9", count=1, last_ms=NOW_MS)], [PendingTopic("x/y", 3)], "log/1-2-24")
-    devices, topics = inventory.pending()
+    inventory.waiting.put([PendingDevice("s1", "g1", count=2, last_ms=NOW_MS)], [PendingTopic("x/y", 2)], "log/0-2-24")
+    inventory.waiting.put([PendingDevice("s2", "g9", count=1, last_ms=NOW_MS)], [PendingTopic("x/y", 3)], "log/1-2-24")
+    devices, topics = inventory.waiting.current()
     assert [(d.site_id, d.device_id) for d in devices] == [("s1", "g1"), ("s2", "g9")]
     assert len(topics) == 1
     inventory.put([device("g1", DeviceClass.GATE)])
-    assert [d.device_id for d in inventory.pending()[0]] == ["g9"]
+    assert [d.device_id for d in inventory.waiting.current()[0]] == ["g9"]
     later = NOW_MS + PENDING_KEPT_MS + 1
-    inventory.set_pending([PendingDevice("s1", "new", last_ms=later)], [], "log/0-2-24")
-    assert [d.device_id for d in inventory.pending()[0]] == ["new"]  # the other shard is long gone
+    inventory.waiting.put([PendingDevice("s1", "new", last_ms=later)], [], "log/0-2-24")
+    assert [d.device_id for d in inventory.waiting.current()[0]] == ["new"]  # the other shard is long gone
 
 
 def test_several_that_write_at_once_get_numbers_without_gaps(open_here: Open, tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ def inventory(settings: Settings) -> Iterator[CheckResult]:
             return
         yield from _went_back(settings, tables)
         sites, count = len(tables.sites()), len(tables.devices())
-        waiting = len(tables.pending()[0])
+        waiting = len(tables.waiting.current()[0])
         noticed = tables.notices.current()
         known = {(one.site_id, one.device_id) for one in tables.devices()}
         heard = {key: seen for key, seen in tables.last_seen().devices.items() if key in known}

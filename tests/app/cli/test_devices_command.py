@@ -62,7 +62,7 @@ def test_a_pending_device_is_listed_with_its_reason_and_the_old_name_goes_on(dat
         PendingTopic("linli/v1/s1/gate/G1/evt", 1, 10, now_ms),
     ]
     with closing(Inventory(data / "config.db")) as inventory:
-        inventory.set_pending(waiting, topics)
+        inventory.waiting.put(waiting, topics)
     pending = run("pending")
     assert [line.split("\t")[-1] for line in pending.stdout.splitlines()] == [
         "it is not in the inventory; did you mean 'd1'?",

@@ -50,7 +50,7 @@ def test_a_missing_file_is_a_configuration_error() -> None:
 def test_who_is_pending_is_printed(tmp_path: Path) -> None:
     assert _run("inventory", "pending").stderr == "nobody is pending\n"
     inventory = Inventory(tmp_path / "config.db")
-    inventory.set_pending(
+    inventory.waiting.put(
         [PendingDevice("s1", "g9", "gate", 3, "door_changed", NOW_MS)], [PendingTopic("x/y", 2, 10, NOW_MS)]
     )
     assert _run("inventory", "pending").stdout == (

@@ -136,7 +136,7 @@ def test_bad_input_is_counted_with_its_reason_and_stops_nothing(broker: Broker, 
         ("future", True),
         ("good", False),
     ]
-    devices_waiting, topics_waiting = running.inventory.pending()
+    devices_waiting, topics_waiting = running.inventory.waiting.current()
     assert [d.device_id for d in devices_waiting] == ["g9"]
     assert [t.topic for t in topics_waiting if not t.topic.startswith("$")] == ["zigbee2mqtt/plug"]
 
