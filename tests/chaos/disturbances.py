@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import ClassVar, Protocol, runtime_checkable
 
+from tests.chaos.thief import Thief
 from tests.support.kafka import RunningKafka
 from tests.support.parts import LinliProcess, Part
 from tests.support.small_disk import SmallDisk
@@ -97,6 +98,8 @@ def disturbances_of(district: District) -> dict[str, Disturbance]:
     found: dict[str, Disturbance] = {}
     if district.clock is not None:
         found["clock"] = ClockElsewhere(district.clock)
+    if district.accounts is not None:
+        found["thief"] = Thief(district.accounts)
     if district.disk is not None:
         found["disk"] = FullDisk(district.disk)
     if all(name in district.parts for name in SERVERS):

@@ -32,6 +32,7 @@ class FaultKind(enum.StrEnum):
     CLOCK_MOVED = "the clock of ingest's machine elsewhere"
     DISK_FULL = "the disk of ingest and results full"
     POWER_CUT = "a power cut"
+    ID_STOLEN = "a device under ingest's client id"
 
 
 DEAF = frozenset(
@@ -89,6 +90,7 @@ LISTENING = Lane(
         FaultKind.KAFKA_PAUSED: Row(1, (8, 12)),
         FaultKind.CLOCK_MOVED: Row(1, (8, 10)),
         FaultKind.POWER_CUT: Row(1, (2, 4)),
+        FaultKind.ID_STOLEN: Row(1, (2, 4)),
     },
 )
 """The way from devices to the log."""

@@ -44,6 +44,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     unexpected_ends: list[str]
     silences: Silences | None = None
     told: Told | None = None
+    stolen: int = 0
+    """Messages that a device was given under ingest's client id."""
     results: Kept | None = None
     """What InfluxDB counts; it was waited for until this is what it should be."""
 
@@ -55,6 +57,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             "silences": self.silences is None or not (self.silences.false or self.silences.missed),
             "told": self.told is None or self.told.none(),
             "ends": not self.unexpected_ends,
+            "thief": not self.stolen,
         }
         return [name for name, well in checks.items() if not well]
 

@@ -61,7 +61,7 @@ class Runner:
 
     def __init__(self, district: District, wanted: Sequence[str], say: Callable[[str], None]) -> None:
         self._district, self._say = district, say
-        self._disturbances = disturbances_of(district)
+        self.disturbances = disturbances_of(district)
         self._dark = False  # nothing is started while there is no power
         self._wanted = set(wanted)
         self._ended_s: dict[str, float] = {}
@@ -185,7 +185,7 @@ class Runner:
         """The part it strikes and its name; None when there is none to strike."""
         prefix = _PREFIXES[fault.kind]
         if fault.kind in _DISTURBANCES:
-            return self._disturbances.get(prefix), prefix
+            return self.disturbances.get(prefix), prefix
         if fault.kind in _PROCESS_FAULTS:
             living = [p for p in self._district.processes(prefix) if p.running() and p.name in self._wanted]
             if not living:
@@ -274,8 +274,9 @@ _PREFIXES = {
     FaultKind.CLOCK_MOVED: "clock",
     FaultKind.DISK_FULL: "disk",
     FaultKind.POWER_CUT: "power",
+    FaultKind.ID_STOLEN: "thief",
 }
-_DISTURBANCES = frozenset({FaultKind.CLOCK_MOVED, FaultKind.DISK_FULL, FaultKind.POWER_CUT})
+_DISTURBANCES = frozenset({FaultKind.CLOCK_MOVED, FaultKind.DISK_FULL, FaultKind.POWER_CUT, FaultKind.ID_STOLEN})
 _PROCESS_FAULTS = frozenset(
     {FaultKind.WORKER_KILLED, FaultKind.WORKER_STOPPED, FaultKind.WORKER_ENDED, FaultKind.INGEST_KILLED}
     | {FaultKind.INGEST_PAUSED, FaultKind.INCIDENTS_KILLED, FaultKind.RESULTS_KILLED}

@@ -32,6 +32,7 @@ from tests.chaos.report import Events, Report
 from tests.chaos.runner import IN_ORDER, SECOND_OWNER, Runner, settled
 from tests.chaos.silence import silences
 from tests.chaos.talker import Said, Talker
+from tests.chaos.thief import Thief
 from tests.chaos.told import Kept, check_told, expected_incidents, kept_in_results, pending, taken
 from tests.support.whole_district import District, Plan, running_district
 
@@ -95,7 +96,9 @@ def district_under_fire(seed: int, seconds: float, folder: Path, say: Say) -> Re
     faults = plan(seed, seconds, (WORKERS, *lanes), scale=True)
     mutes = mutes_of(seed, SITES, seconds, min(MUTE_S, seconds / 2))
     life = Life(seed, SITES, mutes=mutes)
-    size = Plan(partitions=PARTITIONS, workers=3, incidents=2, results=True, own_clock=True, small_disk=True)
+    size = Plan(
+        partitions=PARTITIONS, workers=3, incidents=2, results=True, accounts=True, own_clock=True, small_disk=True
+    )
     with running_district(size, folder) as district:
         records = life.records(wall_ms())
         district.put_inventory(records)
@@ -104,9 +107,13 @@ def district_under_fire(seed: int, seconds: float, folder: Path, say: Say) -> Re
         for name in wanted:
             district.parts[name].start()
         district.process("ingest-0").wait_ready()
-        talker = Talker(district.mqtt_url, life, seconds + TAIL_S)
+        assert district.accounts is not None
+        speaker = district.accounts.password("simulator")
+        talker = Talker(district.mqtt_url, life, seconds + TAIL_S, speaker, district.accounts.ca_file)
         with ProgressWatch(settings) as watch:
             runner = Runner(district, wanted, say)
+            thief = runner.disturbances["thief"]
+            assert isinstance(thief, Thief)
             talker.start()
             runner.run(faults, seconds)
             recovery_s = _goes_on(runner, watch)
@@ -147,6 +154,7 @@ def district_under_fire(seed: int, seconds: float, folder: Path, say: Say) -> Re
         silences=silences(reference, mutes, runner.happened, talker.spoken_ms(), sites),
         told=told,
         results=results,
+        stolen=thief.heard,
     )
 
 

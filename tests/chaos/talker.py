@@ -28,9 +28,9 @@ class Said(msgspec.Struct, frozen=True):
 class Talker:
     """Speaks for all devices of ``life`` until the time is over or :meth:`stop`."""
 
-    def __init__(self, url: str, life: Life, seconds: float) -> None:
+    def __init__(self, url: str, life: Life, seconds: float, password: str = "", ca_file: str = "") -> None:
         self.start_ms = 0
-        self._publisher = EventPublisher(url, "linli-chaos-devices")
+        self._publisher = EventPublisher(url, "linli-chaos-devices", password=password, ca_file=ca_file)
         self._stream = life.stream(f"{wall_ms():x}", seconds)
         self._stop = threading.Event()
         self._failure: Exception | None = None

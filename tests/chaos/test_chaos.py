@@ -13,7 +13,7 @@ from tests.chaos.scenarios import district_under_fire, workers_under_fire
 pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow, pytest.mark.timeout(900)]
 
 WORKERS_SEED, WORKERS_S = 1, 60.0
-DISTRICT_SEED, DISTRICT_S = 1, 115.0
+DISTRICT_SEED, DISTRICT_S = 1, 125.0
 
 
 def _well(report: Report) -> None:

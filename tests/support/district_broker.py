@@ -38,8 +38,8 @@ def secrets_module() -> ModuleType:
     return module
 
 
-class DistrictBroker:
-    """mosquitto with TLS, accounts and access lists; ``secrets`` holds what the Compose file's volumes would.
+class BrokerFiles:
+    """What a mosquitto with TLS, accounts and access lists is given; ``secrets`` holds what the Compose volumes would.
 
     ``port`` is for devices, ``platform_port`` for ingest.
 
@@ -61,7 +61,6 @@ class DistrictBroker:
         secrets_module().make_secrets(self.secrets)
         for account in accounts:
             self._add(account)
-        self.broker = self._started()
 
     def settings(self) -> str:
         """Return the settings as mosquitto reads them, with this machine's places in them."""
@@ -71,14 +70,6 @@ class DistrictBroker:
         for place, here in self._places().items():
             text = text.replace(place, here)
         return text
-
-    def restart(self, *, kill: bool = False) -> None:
-        """End it, by SIGKILL if it is to be a crash, and start it on the same files and ports."""
-        if kill:
-            self.broker.kill()
-        else:
-            self.broker.stop()
-        self.broker = self._started()
 
     def _add(self, account: str) -> None:
         listed = self.secrets / "for-broker" / ("platform" if account.startswith("ingest") else "devices")
@@ -102,13 +93,6 @@ class DistrictBroker:
         name = f"mqtt-{account.replace('/', '-')}"
         return (self.secrets / "linli" / name).read_text(encoding="utf-8")
 
-    def stop(self) -> None:
-        """End it."""
-        self.broker.stop()
-
-    def _started(self) -> MosquittoChild:
-        return MosquittoChild(need_mosquitto(), self._folder, self.port, self.settings())
-
     def _places(self) -> dict[str, str]:
         return {
             "listener 8883": f"listener {self.port} 127.0.0.1",
@@ -125,6 +109,35 @@ class DistrictBroker:
         more = self._folder / "devices.acl"
         more.write_text(shipped.read_text(encoding="utf-8") + self._more_rights, encoding="utf-8")
         return more
+
+
+class DistrictBroker(BrokerFiles):
+    """The same, running. Arguments as for :class:`BrokerFiles`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        deployment: Deployment = Deployment.DISTRICT,
+        accounts: Sequence[str] = (),
+        more_rights: str = "",
+    ) -> None:
+        super().__init__(folder, deployment, accounts, more_rights)
+        self.broker = self._started()
+
+    def restart(self, *, kill: bool = False) -> None:
+        """End it, by SIGKILL if it is to be a crash, and start it on the same files and ports."""
+        if kill:
+            self.broker.kill()
+        else:
+            self.broker.stop()
+        self.broker = self._started()
+
+    def stop(self) -> None:
+        """End it."""
+        self.broker.stop()
+
+    def _started(self) -> MosquittoChild:
+        return MosquittoChild(need_mosquitto(), self._folder, self.port, self.settings())
 
 
 def _mounted(service: str) -> str:

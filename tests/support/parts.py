@@ -15,6 +15,7 @@ from app.wiring.children import Child
 from app.wiring.run_child import start_child
 from ingest.session.broker import MosquittoChild, free_port
 from tests.support.broker import need_mosquitto
+from tests.support.district_broker import BrokerFiles
 
 HOST = "127.0.0.1"
 READY_S = 120.0
@@ -154,17 +155,18 @@ class LinliProcess:
 
 
 class MosquittoPart:
-    """mosquitto with our settings on one port, started as often as wanted on the same folder."""
+    """mosquitto with our settings on one port, or as a deployment has it, started as often as wanted on its folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: BrokerFiles | None = None) -> None:
         self._folder, self._program = folder, need_mosquitto()
         self._child: MosquittoChild | None = None
-        self.port = free_port()
-        self.url = f"mqtt://{HOST}:{self.port}"
+        self._settings = None if files is None else files.settings()
+        self.port = free_port() if files is None else files.port
+        self.url = f"{'mqtt' if files is None else 'mqtts'}://{HOST}:{self.port}"
 
     def start(self) -> None:
         """Start it; returns when it listens."""
-        self._child = MosquittoChild(self._program, self._folder, self.port)
+        self._child = MosquittoChild(self._program, self._folder, self.port, self._settings)
 
     def stop(self) -> None:
         """End it in order: it saves its sessions."""

@@ -27,6 +27,7 @@ from delivery.receivers.webhook.stand_in import StandIn
 from incidents.store.store import Store
 from ingest.session.broker import free_port
 from tests.support.cuttable import Cuttable
+from tests.support.district_broker import BrokerFiles
 from tests.support.kafka import RunningKafka, need_kafka
 from tests.support.parts import HOST, LinliProcess, MosquittoPart, Part
 from tests.support.small_disk import SmallDisk
@@ -50,6 +51,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     results: bool = False
     postgres_as_shipped: bool = False
     """Its commits are forced to disk, which tests spare themselves."""
+    accounts: bool = False
+    """Devices and ingest have accounts at the broker, as a district that ships has."""
     own_clock: bool = False
     """Ingest's machine has a wall clock of its own, which may be put elsewhere."""
     small_disk: bool = False
@@ -68,6 +71,7 @@ class District:
         self.parts: dict[str, Part] = {}
         self.receiver: StandIn | None = None
         self.mqtt_way: Cuttable | None = None
+        self.accounts: BrokerFiles | None = None
         self.clock: WallClock | None = None
         self.disk: SmallDisk | None = None
         self._opened = ExitStack()
@@ -216,12 +220,20 @@ class District:
         }
 
     def _open_mosquitto(self) -> None:
-        mosquitto = MosquittoPart(self._folder("mosquitto"))
+        self.accounts = BrokerFiles(self._folder("mosquitto")) if self.plan.accounts else None
+        mosquitto = MosquittoPart(self._folder("mosquitto"), self.accounts)
         self._opened.callback(mosquitto.stop)
         mosquitto.start()
         self.parts["mosquitto"] = mosquitto
-        self.mqtt_way = self._opened.enter_context(Cuttable(HOST, mosquitto.port))
+        port = mosquitto.port if self.accounts is None else self.accounts.platform_port
+        self.mqtt_way = self._opened.enter_context(Cuttable(HOST, port))
         self._environment |= {"LINLI_MQTT_URL": f"mqtt://{HOST}:{self.mqtt_way.port}", "LINLI_MQTT_EMBEDDED": "off"}
+        if self.accounts is not None:
+            self._environment |= {
+                "LINLI_MQTT_URL": f"mqtts://{HOST}:{self.mqtt_way.port}",
+                "LINLI_MQTT_CA_FILE": self.accounts.ca_file,
+                "LINLI_MQTT_PASSWORD_FILE": str(self.accounts.secrets / "for-ingest" / "mqtt-ingest"),
+            }
 
     def _open_receiver(self) -> None:
         secret = secrets.token_hex(16)
