@@ -8,6 +8,7 @@ import click
 
 from app.cli.command_line import pass_settings
 from app.settings.settings import Settings
+from app.wiring.known_sites import need_site
 from app.wiring.stores import boxes_file
 from contracts.errors import ConfigurationError
 
@@ -43,6 +44,7 @@ def rotate(
         )
     if (accounts is None) != (password_out is None):
         raise ConfigurationError("--accounts and --password-out are given together")
+    need_site(settings, site)
     if password_out is not None and password_out.exists():
         raise ConfigurationError(f"{password_out} exists; a password is never overwritten: move it away first")
     if token_out is not None:

@@ -21,14 +21,15 @@ def reference_key(settings: Settings) -> ReferenceKey:
 
     Raises:
         ConfigurationError: the file is no key, or cannot be read.
+        OSError: it is not there and cannot be made.
     """
     path = settings.erasure.key_file
+    if not path.exists():
+        if is_district(settings):
+            return UNKEYED
+        make_folder(path.parent)
+        make_whole(path, secrets.token_hex(KEY_BYTES).encode() + b"\n")
     try:
-        if not path.exists():
-            if is_district(settings):
-                return UNKEYED
-            make_folder(path.parent)
-            make_whole(path, secrets.token_hex(KEY_BYTES).encode() + b"\n")
         text = path.read_text(encoding="ascii", errors="replace").strip()
     except OSError as error:
         raise ConfigurationError(f"erasure.key_file = {str(path)!r}: {error.strerror or error}") from None

@@ -12,7 +12,9 @@ from click.testing import CliRunner, Result
 
 from app.main import linli
 from identity.box_credentials import BoxTokens
+from inventory.inventory import Inventory
 from tests.deploy.test_client_ids import ALARM, BOX, PATIENCE_S, Device, Ingest, _say
+from tests.ingest.builders import site
 from tests.ingest.clients import wait_until
 from tests.support.broker import need_mosquitto
 from tests.support.district_broker import DistrictBroker
@@ -28,13 +30,22 @@ def broker(tmp_path: Path) -> Iterator[DistrictBroker]:
     broker.stop()
 
 
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder that knows the boxes' site."""
+    inventory = Inventory(tmp_path / "data" / "config.db")
+    inventory.put([site(SITE)], now_ms=1)
+    inventory.close()
+    return tmp_path / "data"
+
+
 def _run(folder: Path, *arguments: str, **settings: Path) -> Result:
     given = {f"LINLI_{name}": str(path) for name, path in settings.items()}
     return CliRunner().invoke(linli, list(arguments), env={"LINLI_LOG_URL": f"sqlite:///{folder}"} | given)
 
 
-def test_a_new_token_of_a_box_replaces_the_old_one_at_once_and_no_other_boxs(tmp_path: Path) -> None:
-    data, tokens = tmp_path / "data", {}
+def test_a_new_token_of_a_box_replaces_the_old_one_at_once_and_no_other_boxs(tmp_path: Path, data: Path) -> None:
+    tokens = {}
     for name, box in (("old", NAME), ("other", "box-2"), ("new", NAME)):
         out = tmp_path / name
         result = _run(data, "boxes", "rotate", SITE, box, "--token-out", str(out))
@@ -53,14 +64,14 @@ def test_a_new_token_of_a_box_replaces_the_old_one_at_once_and_no_other_boxs(tmp
 @pytest.mark.service
 @pytest.mark.patient
 def test_a_new_password_of_a_box_replaces_the_old_one_and_ingest_loses_nothing(
-    tmp_path: Path, broker: DistrictBroker
+    tmp_path: Path, data: Path, broker: DistrictBroker
 ) -> None:
     accounts, out = broker.secrets / "for-broker" / "devices", tmp_path / "new"
     ingest = Ingest(broker)
     box = Device(broker, BOX, BOX)
     box.say(f"linli/v1/{BOX}/evt", 3)
     command = ["boxes", "rotate", SITE, NAME, "--accounts", str(accounts), "--password-out", str(out)]
-    result = _run(tmp_path / "data", *command)
+    result = _run(data, *command)
     assert result.exit_code == 0, result.output
     assert oct(accounts.stat().st_mode & 0o777) == "0o444"
     box.say(f"linli/v1/{BOX}/evt", 3)
@@ -77,7 +88,7 @@ def test_a_new_password_of_a_box_replaces_the_old_one_and_ingest_loses_nothing(
     _say(broker, 1)  # another account is as it was
     assert wait_until(lambda: ingest.heard(ALARM) == 1 and ingest.heard(f"linli/v1/{BOX}/evt") == 9, PATIENCE_S)
     ingest.session.stop()
-    assert "a password is never overwritten" in str(_run(tmp_path / "data", *command).exception)
+    assert "a password is never overwritten" in str(_run(data, *command).exception)
 
 
 def _refused(broker: DistrictBroker) -> bool:
@@ -120,7 +131,7 @@ def _ingest_is_refused(broker: DistrictBroker) -> bool:
     return other.reason == "Not authorized"
 
 
-def test_what_cannot_be_rotated_is_a_sentence_and_changes_nothing(tmp_path: Path) -> None:
+def test_what_cannot_be_rotated_is_a_sentence_and_changes_nothing(tmp_path: Path, data: Path) -> None:
     accounts = tmp_path / "devices"
     accounts.write_text("other:$7$101$x$y\n", encoding="utf-8")
     for arguments, said in (
@@ -132,7 +143,7 @@ def test_what_cannot_be_rotated_is_a_sentence_and_changes_nothing(tmp_path: Path
         ),
         (["secrets", "rotate", "mqtt", "--accounts", str(accounts)], "mqtt.password_file is empty"),
     ):
-        result = _run(tmp_path / "data", *arguments)
+        result = _run(data, *arguments)
         assert result.exit_code != 0
         assert said in str(result.exception)
     assert accounts.read_text(encoding="utf-8") == "other:$7$101$x$y\n"
