@@ -201,6 +201,8 @@ class DeadLetters:
     def _open(
         self, letter: int, at_ms: int, reason: str, source: str, size: int, sha256: str, body: bytes
     ) -> DeadLetter:
+        if None in (at_ms, reason, source, size, sha256, body):  # which a spoilt header can make of any value
+            raise ValueError(f"letter {letter} misses a value")
         try:
             said = msgspec.json.decode(self._cipher.decrypt(body), type=_Body)
         except InvalidToken:
