@@ -15,6 +15,15 @@ settings.register_profile("linli", deadline=None)  # how fast a machine is says 
 settings.load_profile("linli")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_process() -> Iterator[None]:
+    """Commands that tests call set up no logs: to a stream that a test takes away, other tests could not write."""
+    with pytest.MonkeyPatch.context() as patched:
+        for where in ("app.wiring.logs", "app.wiring.process"):
+            patched.setattr(f"{where}.configure_logs", lambda: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[RunningKafka]:
     """The broker of this run, started when a test first wants it; who kills it revives it. Topics: ``make_topics``."""

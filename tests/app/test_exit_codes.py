@@ -165,7 +165,6 @@ def test_what_fails_on_the_way_is_1(line: str, tmp_path: Path, capsys: pytest.Ca
 def test_a_webhook_without_its_secret_is_2_only_where_receivers_are_told(
     words: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.wiring.logs.configure_logs", lambda: None)  # other tests go on in this process
     (tmp_path / "linli.toml").write_text('[webhook]\nurl = "https://receiver.example"\n', encoding="utf-8")
     assert code_of(*words.split()) == code
     assert ("webhook.secret_file is empty" in capsys.readouterr().err) == (code == 2)

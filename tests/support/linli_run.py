@@ -55,7 +55,6 @@ def run_here(monkeypatch: pytest.MonkeyPatch, folder: Path, settings: Mapping[st
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["linli", "run"])
-    monkeypatch.setattr("app.wiring.logs.configure_logs", lambda: None)  # other tests go on in this process
     with pytest.raises(SystemExit) as stop:
         main.main()
     assert isinstance(stop.value.code, int)

@@ -18,7 +18,6 @@ def _linli(monkeypatch: pytest.MonkeyPatch, folder: Path, log_url: str, *argumen
     monkeypatch.chdir(folder)
     monkeypatch.setenv("LINLI_LOG_URL", log_url)
     monkeypatch.setattr(sys, "argv", ["linli", *arguments])
-    monkeypatch.setattr("app.wiring.logs.configure_logs", lambda: None)
     with pytest.raises(SystemExit) as stop:
         main.main()
     assert isinstance(stop.value.code, int)

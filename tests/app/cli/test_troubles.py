@@ -146,7 +146,6 @@ url = "influx://127.0.0.1:1/linli?version=1"
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("app.wiring.logs.configure_logs", lambda: None)  # other tests go on in this process
     (tmp_path / "EMPTY").touch()
     (tmp_path / "i.toml").write_text(WHOLE, encoding="utf-8")
     event = '{"kind":"site_configured","event_id":"e","site_id":"s1","source_id":"config","place_id":"s1","at_ms":1,'

@@ -124,7 +124,6 @@ class Target:
 @pytest.fixture(autouse=True)
 def logs_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other tests go on in this process."""
-    monkeypatch.setattr("app.wiring.logs.configure_logs", lambda: None)
 
 
 @pytest.fixture(scope="module")
