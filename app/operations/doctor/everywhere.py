@@ -15,6 +15,7 @@ from app.operations.doctor.report import Check, CheckResult, age, fail, ok, warn
 from app.settings.secret_files import files_named, read_secret, read_secret_if_named, receiver_files
 from app.settings.settings import Settings
 from app.wiring.console import first_password_file
+from app.wiring.district import is_district
 from app.wiring.ingest import broker_tls
 from app.wiring.private_stores import open_paths, private_paths
 from app.wiring.receivers import receivers_of
@@ -75,6 +76,8 @@ def checks_of(settings: Settings) -> list[Check]:
 def secrets(settings: Settings) -> Iterator[CheckResult]:
     """Yield every file that a setting names can be read, and by nobody else."""
     named = files_named(settings) | receiver_files(settings)
+    if not is_district(settings) and not settings.erasure.key_file.exists():
+        named.pop("erasure.key_file", None)  # one machine makes its own when it first starts
     for key, path in named.items():
         read_secret(path, key)
         mode = path.stat().st_mode & 0o077
