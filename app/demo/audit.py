@@ -11,7 +11,7 @@ from typing import ClassVar
 import msgspec
 
 from contracts.batch import decode_batch
-from contracts.events import AnyEvent, Event
+from contracts.events import AnyEvent, ConfigurationRecord, Event
 from contracts.findings import Finding, Phase, Severity
 from contracts.rules import RuleFacts
 from delivery.receivers.webhook.stand_in import StandIn
@@ -79,7 +79,9 @@ class CountingRule:
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
         """Count the event; name no key."""
-        self.times[event.site_id, event.event_id] += 1
+        # a record that another store says again is another one: its numbers begin anew
+        said = f"{event.store}/{event.event_id}" if isinstance(event, ConfigurationRecord) else event.event_id
+        self.times[event.site_id, said] += 1
         return ()
 
     def initial(self, key: str) -> _Applied:

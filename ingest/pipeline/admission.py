@@ -56,18 +56,19 @@ class Admission:
         """Return site → the place id that stands for the whole of it."""
         return dict(self._sites)
 
-    def check(self, event: Event, topic: Topic | None = None) -> None:
+    def check(self, event: Event, topic: Topic | None = None, now_ms: int = 0) -> None:
         """Raise unless ``event`` may go to the log.
 
         Args:
             topic: where it came; None for a file's event, whose spool row names its box.
+            now_ms: when it was received, whatever the clock of a device that nobody knows says.
 
         Raises:
             Rejected: ``not_configured`` (then the device is pending), ``wrong_device`` when another speaks for it.
         """
         record = self._devices.get((event.site_id, event.source_id))
         if record is None:
-            self._note_unknown(event, topic)
+            self._note_unknown(event, topic, now_ms)
             raise Rejected(
                 RejectReason.NOT_CONFIGURED,
                 f"device {event.source_id!r} of site {event.site_id!r} is not in the inventory; it is now pending",
@@ -134,10 +135,10 @@ class Admission:
         record = self._devices.get((site_id, device_id))
         return record is not None and record.device_class is DeviceClass.EDGE
 
-    def _note_unknown(self, event: Event, topic: Topic | None) -> None:
+    def _note_unknown(self, event: Event, topic: Topic | None, now_ms: int) -> None:
         waiting = self._devices_waiting[event.site_id, event.source_id]
         waiting.site_id, waiting.device_id = event.site_id, event.source_id
         if topic is not None and topic.device_id == event.source_id:
             waiting.device_class = topic.device_class
         waiting.count += 1
-        waiting.last_kind, waiting.last_ms = kind_of(event), event.received_ms or event.at_ms
+        waiting.last_kind, waiting.last_ms = kind_of(event), now_ms

@@ -83,7 +83,7 @@ class EventFile:
         if isinstance(event, ConfigurationRecord):
             self._admission.apply_config(event)
         elif not isinstance(event, IngestEvent):
-            self._admission.check(event)
+            self._admission.check(event, now_ms=event.received_ms)
             event = self._admission.placed(event, faults)
             device = self._admission.device(event.site_id, event.source_id)
             if device is not None:

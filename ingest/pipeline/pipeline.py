@@ -237,7 +237,7 @@ class IngestPipeline:
                     return Skipped(SkipReason.LANE_GAP, pending_ack, key)
                 pending_ack = PendingAck(pending_ack.receipt, SpoolRow(key, event.spool.seq))
                 event = msgspec.structs.replace(event, spool=msgspec.structs.replace(event.spool, first=None))
-            self.admission.check(event, topic)
+            self.admission.check(event, topic, now_ms + self.offset_ms)
             event = self.admission.placed(event, faults)
             claimed = claimed_ms(arrival.payload) if event.at_ms == UNREADABLE_MS else None
             received_ms = now_ms + self.offset_ms

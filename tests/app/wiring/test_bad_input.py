@@ -33,7 +33,10 @@ NOW_MS = wall_ms()
 
 
 class Bad(msgspec.Struct):
-    """One thing that a device should not have said. ``topic`` and ``said`` get the device's own id for ``{me}``."""
+    """One thing that a device should not have said. ``topic`` and ``said`` get the device's own id for ``{me}``.
+
+    ``source`` is what its letter says: ids that the inventory does not have are not kept.
+    """
 
     what: str
     reason: RejectReason
@@ -69,16 +72,16 @@ BAD = [
     Bad("another class's event", RejectReason.WRONG_DEVICE, msgspec.json.encode(power("e", "{me}", NOW_MS))),
     Bad("a camera's event, by no box", RejectReason.WRONG_DEVICE, msgspec.json.encode(row(1, at_ms=NOW_MS))),
     Bad("a door on the state channel", RejectReason.WRONG_CHANNEL, said(), "linli/v1/s1/gate/{me}/state"),
-    Bad("a bad site in the topic", RejectReason.BAD_ID, said(), "linli/v1/S 1/gate/{me}/evt", "bad-id"),
+    Bad("a bad site in the topic", RejectReason.BAD_ID, said(), "linli/v1/S 1/gate/{me}/evt", "unknown"),
     Bad("topic of another vendor", RejectReason.UNKNOWN_TOPIC, said(), "zigbee2mqtt/plug/{me}", "unknown"),
     Bad("an unknown class", RejectReason.UNKNOWN_TOPIC, said(), "linli/v1/s1/door/{me}/evt", "unknown"),
-    Bad("a stranger", RejectReason.NOT_CONFIGURED, said(source_id="new"), "linli/v1/s1/gate/new/evt", "s1/new"),
+    Bad("a stranger", RejectReason.NOT_CONFIGURED, said(source_id="new"), "linli/v1/s1/gate/new/evt", "s1/unknown"),
     Bad(
         "another community's",
         RejectReason.NOT_CONFIGURED,
         said(site_id="s9", source_id="g1"),
         "linli/v1/s9/gate/g1/evt",
-        "s9/g1",
+        "unknown",
     ),
 ]
 

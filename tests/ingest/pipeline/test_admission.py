@@ -34,7 +34,7 @@ def test_a_device_without_a_record_is_pending_with_a_count_and_its_last_event() 
     admission = _admission()
     for n in range(3):
         with pytest.raises(Rejected) as caught:
-            admission.check(door(source_id="g9", at_ms=NOW_MS + n), parse_topic("linli/v1/s1/gate/g9/evt"))
+            admission.check(door(source_id="g9"), parse_topic("linli/v1/s1/gate/g9/evt"), NOW_MS + n)
         assert caught.value.reason is RejectReason.NOT_CONFIGURED
     (waiting,) = admission.pending_devices()
     assert (waiting.site_id, waiting.device_id, waiting.device_class, waiting.count) == ("s1", "g9", "gate", 3)
