@@ -127,7 +127,7 @@ def _rest_of(
 
 def _parse(payload: bytes, topic: Topic, unnamed: str) -> DeviceEvent:
     if len(payload) > MAX_PAYLOAD_BYTES:
-        raise Rejected(RejectReason.TOO_LARGE, f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES} are read")
+        raise Rejected(RejectReason.TOO_LARGE, f"more than the {MAX_PAYLOAD_BYTES} bytes that are read")
     try:
         payload.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -105,7 +105,7 @@ def decode_line(line: bytes, faults: list[FieldFault] | None = None) -> AnyEvent
         Rejected: with the reason; its detail quotes no text that a person wrote.
     """
     if len(line) > MAX_PAYLOAD_BYTES:
-        raise Rejected(RejectReason.TOO_LARGE, f"{len(line)} bytes, at most {MAX_PAYLOAD_BYTES} are read")
+        raise Rejected(RejectReason.TOO_LARGE, f"more than the {MAX_PAYLOAD_BYTES} bytes that are read")
     check_depth(line)
     found: list[FieldFault] = []
     try:

@@ -21,7 +21,7 @@ but by byte bytes can cause channel character claim class clock clocks configure
 decode deeper depth device devices different digits do does duplicate edge element elements empty end enum escape
 event events evidence expected extra few field file finite float for found from gap gauges gave give given gives
 gives; got has have id in input int integer invalid inventory is it its itself key keys length less letters levels lie
-lies line list long longer lost malformed many match may message milliseconds missing moment most name named names
+lies line list long longer lost malformed many match may message milliseconds missing moment more most name named names
 nested never newer no none not now null number numbers object of off old older on one only or order other ours out
 parser partition past payload pending place printable program range read reads reference references refused required
 row s say says send sent should site small so sort source speak speaks spoke spool str string surrogate surrogates
