@@ -15,6 +15,7 @@ from contracts.findings import Fact, Phase, Subject, SubjectKind
 from contracts.incidents import AlertAction
 from detectors.registry import rule_facts
 from evidence.content_range import ContentRange
+from evidence.uploads import name_of
 from identity.box_credentials import Box
 from incidents.alerts.actions import Command
 from incidents.store.history import history_of
@@ -63,7 +64,7 @@ def fall(world: World, *, key: str = "r1203") -> str:
     (incident_id,) = world.take(finding)
     box = Box("box-1", "s1", "0" * 64)
     assert world.uploads.begin(box, sha256, ContentRange(0, len(JPEG), len(JPEG)))
-    with world.files.upload("box-1", sha256, 0) as part:
+    with world.files.upload(name_of(box), sha256, 0) as part:
         part.append(JPEG)
     assert world.uploads.end(box, sha256, len(JPEG))
     return incident_id
