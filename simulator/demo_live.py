@@ -8,12 +8,13 @@ import random
 from collections.abc import Iterator
 
 from contracts.durations import DAY_MS, MINUTE_MS
-from contracts.events import AnyEvent
+from contracts.events import AnyEvent, CameraImpairment
 from contracts.names import DeviceClass
 from simulator.community import Community, Device, Unit
 from simulator.demo_community import HEARTBEAT_MS
 from simulator.doors import Door
 from simulator.health import device_state, heartbeat
+from simulator.impaired import report_camera
 from simulator.loads import Load
 from simulator.meters import sampled
 from simulator.script import Script
@@ -29,6 +30,8 @@ FAILING_METER = 1
 FIRST_FAILURE_MS = 12_000
 FAILURE_MS = 3 * MINUTE_MS
 FAILURE_PAUSE_MS = 20 * MINUTE_MS
+COVERED_EVERY = 6
+"""Of so many reports of the covered camera the first says that it sees nothing, the others that it is well again."""
 SCENE_PAUSE_MS = (30_000, 75_000)
 STRANGER_SHARE = 0.03
 ENDLESS_MS = 3_650 * DAY_MS
@@ -55,10 +58,12 @@ class LiveSite:
         failing = meters[FAILING_METER]
         streams += [self._meter(meter, self._start_ms) for meter in meters if meter is not failing]
         streams.append(self._failing(failing))
+        covered = self._covered_camera()
+        streams += [] if covered is None else [self._covered(covered)]
         streams += [
             self._alive(device)
             for device in self._community.devices
-            if device.heartbeat_ms and device.device_id not in self._muted and device not in sensors
+            if device.heartbeat_ms and device.device_id not in self._muted and device not in (*sensors, covered)
         ]
         return heapq.merge(*streams, key=lambda event: event.at_ms)
 
@@ -105,6 +110,19 @@ class LiveSite:
             heartbeat(script, device, at_ms, rng)
             yield from _due(script, ENDLESS_MS + self._start_ms)
             at_ms += device.heartbeat_ms
+
+    def _covered_camera(self) -> Device | None:
+        """Return the camera that is covered now and then: whom one at a door missed would be another story."""
+        cameras = (d for d in self._community.of_class(DeviceClass.CAM) if d.device_id not in self._muted)
+        return next((camera for camera in cameras if not camera.device_id.endswith("-door")), None)
+
+    def _covered(self, camera: Device) -> Iterator[AnyEvent]:
+        """Yield a camera whose lens somebody covers soon, uncovers before its next report, and now and then again."""
+        script, _ = self._script(f"{camera.device_id}/covered")
+        for number in itertools.count():
+            at_ms = self._start_ms + FIRST_STRANGER_MS + number * (camera.heartbeat_ms or HEARTBEAT_MS)
+            report_camera(script, camera, at_ms, None if number % COVERED_EVERY else CameraImpairment.COVERED)
+            yield from _due(script, at_ms)
 
     def _smoke(self, sensors: list[Device]) -> Iterator[AnyEvent]:
         """Yield all sensors: calm heartbeats, and in turn one that alarms."""

@@ -38,9 +38,9 @@ def _impaired(script: Script, rng: random.Random, camera: Device, day: int) -> N
         return
     script.alarming.setdefault(camera.device_id, []).append((start_ms, start_ms + lasts_ms))
     for at_ms in range(start_ms, start_ms + lasts_ms, REPORT_MS):
-        _report(script, camera, at_ms, reason)
+        report_camera(script, camera, at_ms, reason)
     script.expect(IMPAIRED, camera.device_id, start_ms, start_ms + DECISION_MS, reason.value, place_id=camera.place_id)
-    _report(script, camera, start_ms + lasts_ms, None)
+    report_camera(script, camera, start_ms + lasts_ms, None)
 
 
 def _unwell(script: Script, rng: random.Random, camera: Device, day: int) -> None:
@@ -61,6 +61,7 @@ def _start(script: Script, rng: random.Random, camera: Device, lasts_ms: int, da
     return None
 
 
-def _report(script: Script, camera: Device, at_ms: int, reason: CameraImpairment | None) -> None:
+def report_camera(script: Script, camera: Device, at_ms: int, reason: CameraImpairment | None) -> None:
+    """Let a camera report that it is well, or why it is not."""
     head = script.header(camera.device_id, camera.place_id, at_ms)
     script.say(DeviceReported(**head, healthy=reason is None, impaired_by=reason))

@@ -131,7 +131,7 @@ def audit(folder: Path, published: Mapping[str, Published], receiver: StandIn, l
         events=len(logged),
         findings=_by_rule(decided),
         incidents=dict(sorted(collections.Counter(known.values()).items())),
-        from_video=_by_rule([f for f in decided if f.evidence]),
+        from_video=_from_video(decided),
         lost=sum(lost.values()),
         lost_from=lost,
         duplicates=sum(n - 1 for n in rule.times.values()) + receiver.told_twice(),
@@ -161,6 +161,12 @@ def _findings(folder: Path) -> list[Finding]:
 
 def _by_rule(decided: list[Finding]) -> dict[str, int]:
     return dict(sorted(collections.Counter(f.rule for f in decided if f.phase is Phase.OPEN).items()))
+
+
+def _from_video(decided: list[Finding]) -> dict[str, int]:
+    """Return rule → its episodes with pictures: these come with a later finding, the word goes first."""
+    seen = {finding.open_id: finding.rule for finding in decided if finding.evidence}
+    return dict(sorted(collections.Counter(seen.values()).items()))
 
 
 def _incidents(folder: Path, live_ms: int) -> tuple[dict[str, str], list[int]]:
