@@ -28,7 +28,10 @@ PASSAGES = 2
 ALL_PASSAGES = 6
 """We end after the second, 44 s in; while the last clips come from a busy machine, further people pass."""
 APART_MS = 10_000  # two people are at least 16 s apart; a machine that is behind plays them further apart
-FALLS = {("high_altitude_throw", "facade-1"): 1, ("high_altitude_throw", "facade-3"): 1}
+FALLS = {("high_altitude_throw", "facade-1"): 2, ("high_altitude_throw", "facade-3"): 2}
+"""The word goes at once, the pictures follow it."""
+ENDED = "camera_impaired"
+"""A film that is over is a camera without pictures; how soon we end, the machine decides."""
 GATE = ("stranger_entry", "door-1")
 PATIENCE_S = 400  # it takes 50 s; a machine with other work to do decodes more slowly than the films play
 INVENTORY = """
@@ -134,6 +137,11 @@ def gate_lives(community: RunningCommunity) -> None:
     gate.stop()
 
 
+def seen(community: RunningCommunity) -> list[dict[str, Any]]:
+    """Return the incidents of what the clips hold, without those of clips that are over."""
+    return [one for one in community.incidents() if one["incident"]["scenario"] != ENDED]
+
+
 def counted(incidents: list[dict[str, Any]]) -> dict[tuple[str, str], int]:
     """Scenario and place of each incident → its findings."""
     return {(i["incident"]["scenario"], i["incident"]["place_id"]): len(i["findings"]) for i in incidents}
@@ -143,7 +151,7 @@ def complete(incidents: list[dict[str, Any]]) -> bool:
     """Whether both falls and the passages have arrived, pictures too."""
     found = counted(incidents)
     states = [piece["state"] for one in incidents for piece in one["evidence"]]
-    pictured = len(states) == 2 * sum(found.values()) and set(states) == {"present"}
+    pictured = len(states) == 2 * (len(FALLS) + found.get(GATE, 0)) and set(states) == {"present"}
     return found.keys() >= {*FALLS, GATE} and found[GATE] >= PASSAGES and pictured
 
 
@@ -175,12 +183,12 @@ def test_real_people_and_real_falls_become_incidents_with_still_and_clip_each_on
     with running_community(tmp_path, records) as community:
         gate_lives(community)
         with community.box(box_file(community)):
-            wait_for(lambda: complete(community.incidents()), "everything that the clips hold", PATIENCE_S)
-        incidents = community.incidents()
+            wait_for(lambda: complete(seen(community)), "everything that the clips hold", PATIENCE_S)
+        incidents = seen(community)
         for piece in (piece for one in incidents for piece in one["evidence"]):
             check_evidence(community, piece)
         expected = {one["incident"]["incident_id"] for one in incidents}
-        wait_for(lambda: community.receiver.told_incidents() == expected, "the receiver is told")
+        wait_for(lambda: community.receiver.told_incidents() >= expected, "the receiver is told")
     found = counted(incidents)
     passages = found[GATE]
     assert found == {**FALLS, GATE: passages} and len(incidents) == len(found)
