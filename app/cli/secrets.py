@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +12,9 @@ from app.cli.command_line import pass_settings
 from app.settings.secret_files import read_secret
 from app.settings.settings import Settings
 from contracts.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from app.operations.rotation.exchange import Account, SecretFile
 
 PAIR = ("ingest", "ingest-b")
 """Accounts of ingest that take turns; both are in deploy/mosquitto/platform.acl."""
@@ -23,8 +28,12 @@ def command(context: click.Context, config: Path | None) -> None:
     context.obj = config
 
 
-@command.command("rotate")
-@click.argument("name", type=click.Choice(["mqtt"]))
+@command.group("rotate")
+def rotate() -> None:
+    """Exchange one secret. What was interrupted is finished by the same command, given again."""
+
+
+@rotate.command("mqtt")
 @click.option(
     "--accounts",
     required=True,
@@ -33,7 +42,7 @@ def command(context: click.Context, config: Path | None) -> None:
 )
 @click.option("--finish", is_flag=True, help="ingest runs with the new one: take the old account out")
 @pass_settings
-def rotate(settings: Settings, name: str, accounts: Path, *, finish: bool) -> None:
+def mqtt(settings: Settings, accounts: Path, *, finish: bool) -> None:
     """Give ingest a new account at the broker, with a new password, in mqtt.password_file and in the broker's accounts.
 
     The old one stays until --finish, or what waits at the broker for ingest would be lost: have the broker reload,
@@ -48,9 +57,40 @@ def rotate(settings: Settings, name: str, accounts: Path, *, finish: bool) -> No
     other = PAIR[1 - PAIR.index(account)]
     if finish:
         gone = remove_account(accounts, other)
-        click.echo(f"{name}: {other} {'is taken out' if gone else 'was not there'}; have the broker reload", err=True)
+        click.echo(f"mqtt: {other} {'is taken out' if gone else 'was not there'}; have the broker reload", err=True)
         return
     before = path.stat()
     password = add_account(accounts, other)
     replace_as_before(path, f"{other}:{password.reveal()}\n", before)
-    click.echo(f"{name}: {other} is there; have the broker reload, restart ingest, then --finish", err=True)
+    click.echo(f"mqtt: {other} is there; have the broker reload, restart ingest, then --finish", err=True)
+
+
+@rotate.command("postgresql")
+@click.option("--prepare", is_flag=True, help="only make the new password, and write it beside the present one")
+@pass_settings
+def postgresql(settings: Settings, *, prepare: bool) -> None:
+    """Give our account at PostgreSQL a new password, there and in incidents.password_file (and the inventory's).
+
+    No process is started again: each finds the new password when it connects next. Where other machines have a copy of
+    the file, run it with --prepare, copy FILE.next to them beside theirs, run it again without, and put FILE.next in
+    the place of FILE there. Units of systemd have a copy of the file, too: restart linli.target.
+    """
+    from app.operations.rotation.postgresql import postgres_accounts
+
+    for account, files in postgres_accounts(settings):
+        _exchange(account, files, only_prepare=prepare)
+
+
+def _exchange(account: Account, files: Sequence[SecretFile], *, only_prepare: bool) -> None:
+    """Do it, or its first step, and say which files have what now."""
+    from app.operations.rotation.exchange import exchange, prepare
+    from system.next_secret import next_of
+
+    if only_prepare:
+        prepare(account, files)
+        waiting = ", ".join(str(next_of(file.path)) for file in files)
+        click.echo(f"{account.where}: the new password waits in {waiting}; run it without --prepare next", err=True)
+        return
+    exchange(account, files)
+    named = ", ".join(str(file.path) for file in files)
+    click.echo(f"{account.where} takes the new password in {named}, and the old one no longer", err=True)

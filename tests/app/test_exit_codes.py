@@ -52,7 +52,7 @@ NEEDED = {
     "restore": "EMPTY",
     "replay": "--key-file BROKEN BROKEN BROKEN",
     "simulate": "--seed 1 --out events.jsonl --start BROKEN",
-    "secrets rotate": "mqtt --accounts BROKEN",
+    "secrets rotate mqtt": "--accounts BROKEN",
     "streams retry": "1",
     "streams skip": "1",
     "trace": "f1",
