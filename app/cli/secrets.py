@@ -94,3 +94,28 @@ def _exchange(account: Account, files: Sequence[SecretFile], *, only_prepare: bo
     exchange(account, files)
     named = ", ".join(str(file.path) for file in files)
     click.echo(f"{account.where} takes the new password in {named}, and the old one no longer", err=True)
+
+
+@rotate.command("receiver")
+@click.argument("name")
+@click.option("--from", "given", type=click.Path(path_type=Path), help="file with the secret that the other side gave")
+@click.option("--finish", is_flag=True, help="the receiver knows the new one: the old one signs nothing any more")
+@pass_settings
+def receiver(settings: Settings, name: str, given: Path | None, *, finish: bool) -> None:
+    """Exchange the secret of the receiver NAME; that of [webhook] is named webhook. No process is started again.
+
+    Where the secret signs, a new one is written beside the old one, and everything is signed with both. Bring it to the
+    receiver, then run this again with --finish. A secret that the other side gives is taken with --from, at once.
+    """
+    from app.operations.rotation import receiver as exchanging
+
+    found = exchanging.receiver_named(settings, name)
+    if given is not None and finish:
+        raise ConfigurationError("--from takes a secret at once: there is nothing to --finish")
+    if given is not None:
+        click.echo(f"{name}: {exchanging.take(found, given)} has the new secret, the old one is gone", err=True)
+    elif finish:
+        click.echo(f"{name}: {exchanging.finish(found)} has the new secret, which signs alone from now on", err=True)
+    else:
+        waiting = exchanging.begin(found)
+        click.echo(f"{name}: {waiting} signs too; bring it to the receiver, then --finish", err=True)

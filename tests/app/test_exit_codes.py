@@ -53,6 +53,7 @@ NEEDED = {
     "replay": "--key-file BROKEN BROKEN BROKEN",
     "simulate": "--seed 1 --out events.jsonl --start BROKEN",
     "secrets rotate mqtt": "--accounts BROKEN",
+    "secrets rotate receiver": "grid",
     "streams retry": "1",
     "streams skip": "1",
     "trace": "f1",
