@@ -96,6 +96,25 @@ def _exchange(account: Account, files: Sequence[SecretFile], *, only_prepare: bo
     click.echo(f"{account.where} takes the new password in {named}, and the old one no longer", err=True)
 
 
+@rotate.command("influxdb")
+@click.option(
+    "--admin-file",
+    type=click.Path(path_type=Path),
+    help="file with user:password of an administrator, where our account is none",
+)
+@click.option("--prepare", is_flag=True, help="only make the new password, and write it beside the present one")
+@pass_settings
+def influxdb(settings: Settings, admin_file: Path | None, *, prepare: bool) -> None:
+    """Give our account at an InfluxDB 1 a new password, there and in results.password_file.
+
+    No process is started again: each takes the new password with the next results it writes.
+    """
+    from app.operations.rotation.influxdb import influx_account
+
+    account, files = influx_account(settings, admin_file)
+    _exchange(account, files, only_prepare=prepare)
+
+
 @rotate.command("receiver")
 @click.argument("name")
 @click.option("--from", "given", type=click.Path(path_type=Path), help="file with the secret that the other side gave")

@@ -6,12 +6,13 @@ process has to be started again for a new password.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
 import psycopg
 
-from contracts.errors import ConfigurationError, Transient
+from contracts.errors import Transient
+from contracts.proofs import ProofsInTurn
 from contracts.secrets import Passwords, Secret
 
 C = TypeVar("C")
@@ -35,8 +36,7 @@ class Login:
 
     def __init__(self, where: str, passwords: Passwords | None) -> None:
         self._where = where
-        self._passwords = passwords
-        self._taken: Secret | None = None
+        self._proofs = ProofsInTurn(passwords or _nothing)
 
     def connect(self, connect: Callable[[dict[str, str]], C]) -> C:
         """Return what ``connect`` gives with the settings of a password that the server takes.
@@ -47,7 +47,7 @@ class Login:
             psycopg.Error: the server is away, or refuses us for another reason, or from the beginning.
         """
         refusal: psycopg.OperationalError | None = None
-        for password in self._in_turn():
+        for password in self._proofs:
             try:
                 connection = connect({"password": password.reveal()} if password else {})
             except psycopg.OperationalError as error:
@@ -55,29 +55,15 @@ class Login:
                     raise
                 refusal = error
             else:
-                self._taken = password
+                self._proofs.taken = password
                 return connection
         assert refusal is not None
-        if self._taken is None:
+        if self._proofs.taken is None:
             raise refusal
         remedy = "bring the new one into its password_file; then it goes on, or has to be started again"
         raise Transient(f"{self._where} does not take the password any more that it took before; {remedy}", _RETRY_S)
 
-    def _in_turn(self) -> Iterator[Secret]:
-        """Yield each password once; they are read again after each, since a refused one may have been replaced."""
-        tried: list[Secret] = []
-        while left := [password for password in self._known() if password not in tried]:
-            tried.append(left[0])
-            yield left[0]
 
-    def _known(self) -> list[Secret]:
-        """Return those that are named, and the one that was taken last: a file that is gone takes nothing away."""
-        taken = [] if self._taken is None else [self._taken]
-        if self._passwords is None:
-            return [Secret("")]
-        try:
-            return [*self._passwords(), *taken]
-        except ConfigurationError:
-            if not taken:
-                raise
-            return taken
+def _nothing() -> list[Secret]:
+    """Return what leaves it to the URL and to libpq."""
+    return [Secret("")]

@@ -101,6 +101,7 @@ COMMANDS = {
     "boxes rotate": Row(1, 2, 1, "nosuch b1 --token-out box.token"),
     "secrets rotate mqtt": Row(2, 2, 2),
     "secrets rotate postgresql": Row(2, ONE_ACCOUNT, 1),
+    "secrets rotate influxdb": Row(2, 2, 2),
     "secrets rotate receiver": Row(2, 2, 2),
     "rules list": Row(0, NO_DATABASE, NO_DATABASE),
     "rules show": Row(0, NO_DATABASE, NO_DATABASE),
