@@ -96,6 +96,26 @@ def _exchange(account: Account, files: Sequence[SecretFile], *, only_prepare: bo
     click.echo(f"{account.where} takes the new password in {named}, and the old one no longer", err=True)
 
 
+@rotate.command("kafka")
+@click.option(
+    "--admin-file",
+    type=click.Path(path_type=Path),
+    help="file with user:password of an account that may change others, where ours may not change itself",
+)
+@click.option("--prepare", is_flag=True, help="only make the new password, and write it beside the present one")
+@pass_settings
+def kafka(settings: Settings, admin_file: Path | None, *, prepare: bool) -> None:
+    """Give our SCRAM account at Kafka a new password, there and in kafka.password_file.
+
+    What is connected stays so, and whoever connects anew reads the file again. Other machines, and units of systemd,
+    have a copy of the file: bring it there and restart linli.target; until then a process waits when it is refused.
+    """
+    from app.operations.rotation.kafka import kafka_account
+
+    account, files = kafka_account(settings, admin_file)
+    _exchange(account, files, only_prepare=prepare)
+
+
 @rotate.command("influxdb")
 @click.option(
     "--admin-file",

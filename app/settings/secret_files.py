@@ -32,6 +32,14 @@ def read_secret_if_named(path: Path | None, key: str) -> Secret:
     return read_secret(path, key) if path is not None else Secret("")
 
 
+def read_pair(path: Path, key: str) -> tuple[str, Secret]:
+    """Return the user and the password of a file with one line ``user:password``. Raises as :func:`read_secret`."""
+    user, _, password = read_secret(path, key).reveal().partition(":")
+    if not user or not password:
+        raise ConfigurationError(f"{key} = {str(path)!r}: expected one line user:password")
+    return user, Secret(password)
+
+
 def read_in_turn(path: Path, key: str) -> list[Secret]:
     """Return the secret in force, and the one that follows it while they are exchanged.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.operations.rotation.exchange import SecretFile
-from app.settings.secret_files import read_secret
+from app.settings.secret_files import read_pair
 from app.settings.settings import Settings
 from contracts.errors import ConfigurationError
 from contracts.secrets import Secret
@@ -13,6 +13,8 @@ from streams.results.influx import InfluxCredentials
 from streams.results.influx_account import InfluxAccount
 from streams.results.influx_url import parse_influx
 from system.tls import TlsFiles
+
+_NONE = Secret("")
 
 
 def influx_account(settings: Settings, admin_file: Path | None) -> tuple[InfluxAccount, list[SecretFile]]:
@@ -33,18 +35,8 @@ def influx_account(settings: Settings, admin_file: Path | None) -> tuple[InfluxA
         raise ConfigurationError(
             f"results.url has version={address.version}: there a token proves us, and results.password_file is not used"
         )
-    user, _password = _pair(results.password_file, "results.password_file")
-    administrator = None
-    if admin_file is not None:
-        name, password = _pair(admin_file, "--admin-file")
-        administrator = InfluxCredentials(user=name, password=Secret(password))
+    user, _password = read_pair(results.password_file, "results.password_file")
+    administrator = None if admin_file is None else InfluxCredentials(_NONE, *read_pair(admin_file, "--admin-file"))
     files = TlsFiles(table="results", ca_file=results.ca_file)
     file = SecretFile(results.password_file, "results.password_file", f"{user}:")
     return InfluxAccount(address, user, files, administrator), [file]
-
-
-def _pair(path: Path, key: str) -> tuple[str, str]:
-    user, _, password = read_secret(path, key).reveal().partition(":")
-    if not user or not password:
-        raise ConfigurationError(f"{key} = {str(path)!r}: expected one line user:password")
-    return user, password

@@ -102,6 +102,7 @@ COMMANDS = {
     "secrets rotate mqtt": Row(2, 2, 2),
     "secrets rotate postgresql": Row(2, ONE_ACCOUNT, 1),
     "secrets rotate influxdb": Row(2, 2, 2),
+    "secrets rotate kafka": Row(2, 2, 2),
     "secrets rotate receiver": Row(2, 2, 2),
     "rules list": Row(0, NO_DATABASE, NO_DATABASE),
     "rules show": Row(0, NO_DATABASE, NO_DATABASE),
