@@ -313,8 +313,8 @@ class KafkaCluster:
                 asked._net.poll(timeout_ms=500, future=connection.init_future)
             if not connection.init_future.is_done:
                 return kafka_errors.KafkaTimeoutError("no answer in time")
-            failure: Exception | None = connection.init_future.exception
-            return failure
+            raised = connection.init_future.exception
+            return raised if isinstance(raised, Exception) else None
         finally:
             asked.close()
 

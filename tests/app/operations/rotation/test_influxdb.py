@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import HTTPError
 
@@ -156,6 +158,52 @@ def test_a_server_that_asks_for_none_is_left_alone(tmp_path: Path) -> None:
         place = Place(tmp_path, server)
         assert "asks for no password" in str(place.by_admin().exception)
         assert not next_of(place.file).exists()
+
+
+def test_a_token_that_was_put_into_the_file_is_taken_by_the_same_process(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("the first\n", encoding="utf-8")
+    with closing(TokenServer("the first")) as server:
+        url = f"influx://127.0.0.1:{server.port}/linli?version=2&org=linli"
+        settings = load_settings(None, {"LINLI_RESULTS_URL": url, "LINLI_RESULTS_TOKEN_FILE": str(file)})
+        with closing(open_results(settings)) as store:
+            store.write(_points(1))
+            server.token = "the second"
+            with pytest.raises(StoreMisconfigured):
+                store.write(_points(2))
+            file.write_text("the second\n", encoding="utf-8")
+            store.write(_points(2))
+    assert server.kept == 2
+
+
+class TokenServer:
+    """Stands for an InfluxDB 2, which no test here has: it keeps what comes with its token."""
+
+    def __init__(self, token: str) -> None:
+        self.token, self.kept = token, 0
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                right = self.headers["Authorization"] == f"Token {server.token}"
+                server.kept += right
+                self.send_response(204 if right else 401)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_said: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
 
 
 def test_what_is_wrong_is_one_sentence(
