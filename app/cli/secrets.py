@@ -120,19 +120,32 @@ def kafka(settings: Settings, admin_file: Path | None, *, prepare: bool) -> None
 @click.option(
     "--admin-file",
     type=click.Path(path_type=Path),
-    help="file with user:password of an administrator, where our account is none",
+    help="InfluxDB 1: file with user:password of an administrator, where our account is none",
 )
-@click.option("--prepare", is_flag=True, help="only make the new password, and write it beside the present one")
+@click.option("--prepare", is_flag=True, help="InfluxDB 1: only make the new password, and write it beside the present")
+@click.option(
+    "--operator-token-file",
+    type=click.Path(path_type=Path),
+    help="InfluxDB 2: file with a token that may make and delete tokens",
+)
 @pass_settings
-def influxdb(settings: Settings, admin_file: Path | None, *, prepare: bool) -> None:
-    """Give our account at an InfluxDB 1 a new password, there and in results.password_file.
+def influxdb(settings: Settings, admin_file: Path | None, operator_token_file: Path | None, *, prepare: bool) -> None:
+    """Give our account at an InfluxDB 1 a new password, or make another token with the same rights at an InfluxDB 2.
 
-    No process is started again: each takes the new password with the next results it writes.
+    No process is started again: each takes what is new with the next results it writes.
     """
-    from app.operations.rotation.influxdb import influx_account
+    from app.operations.rotation.influxdb import exchange_token, influx_account
 
-    account, files = influx_account(settings, admin_file)
-    _exchange(account, files, only_prepare=prepare)
+    if operator_token_file is None:
+        account, files = influx_account(settings, admin_file)
+        _exchange(account, files, only_prepare=prepare)
+        return
+    if admin_file is not None or prepare:
+        raise ConfigurationError(
+            "--admin-file and --prepare are for InfluxDB 1, --operator-token-file is for InfluxDB 2"
+        )
+    path = exchange_token(settings, operator_token_file)
+    click.echo(f"{path} has the new token, and the old one is deleted", err=True)
 
 
 @rotate.command("receiver")

@@ -311,10 +311,9 @@ class KafkaCluster:
             deadline_s = time.monotonic() + ANSWER_S
             while not connection.init_future.is_done and time.monotonic() < deadline_s:
                 asked._net.poll(timeout_ms=500, future=connection.init_future)
-            if not connection.init_future.is_done:
-                return kafka_errors.KafkaTimeoutError("no answer in time")
-            raised = connection.init_future.exception
-            return raised if isinstance(raised, Exception) else None
+            silent: Exception = kafka_errors.KafkaTimeoutError("no answer in time")
+            answered: Exception | None = connection.init_future.exception
+            return answered if connection.init_future.is_done else silent
         finally:
             asked.close()
 
