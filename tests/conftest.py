@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 from hypothesis import settings
 
 if TYPE_CHECKING:
@@ -22,6 +23,15 @@ def one_process() -> Iterator[None]:
         for where in ("app.wiring.logs", "app.wiring.process"):
             patched.setattr(f"{where}.configure_logs", lambda: None)
         yield
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """Whatever a test sets up for its logs, the next one finds none of it."""
+    before = structlog.get_config()
+    yield
+    if structlog.get_config() != before:
+        structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

@@ -64,8 +64,8 @@ def command(
     if site is None or not is_id(site) or len(named) != 1:
         raise click.UsageError("give --site SITE and one of --person, --visitor, --vehicle, --tag; or `verify`")
     kind, ref = named[0]
-    need_site(settings := load_settings(config), site)
-    key = _key_of(settings)
+    key = _key_of(settings := load_settings(config))
+    need_site(settings, site)
     with open_stores(settings, wall_ms) as stores:
         answers = erase_everywhere(stores, Erasure(site, kind, key.digest_of(site, kind, ref), wall_ms()))
     for answer in answers:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 import pytest
-import structlog
 
 from app.cli import check_config
 from app.cli.command_line import with_config
@@ -76,14 +75,11 @@ def code_of(*words: str) -> int:
 
 
 @pytest.fixture(autouse=True)
-def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Run in a folder of its own; commands that log to their own stderr leave no trace in other tests."""
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     for command in LEAVES.values():
         command._help_option = None  # click keeps that of the first call; a test that calls it without linli has no -h
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
 
 
 @pytest.mark.parametrize("words", LEAVES)

@@ -15,6 +15,7 @@ import pytest
 from app.settings.loading import load_settings
 from app.wiring.bounded_http import MOST
 from app.wiring.console import ConsoleService
+from app.wiring.console_tls import ConsoleTls
 from app.wiring.metrics_server import Metrics
 from app.wiring.open_files import PER_CONNECTION, RESERVED, connections_for
 from app.wiring.run_child import wait_until_ready
@@ -64,7 +65,7 @@ def test_a_page_that_died_is_served_again_at_its_address(tmp_path: Path) -> None
     world = wall_world(tmp_path)
     server = serve(world.app, HOST, 0)
     console = object.__new__(ConsoleService)
-    console._app, console._connections = world.app, 16
+    console._app, console._connections, console._tls = world.app, 16, ConsoleTls(load_settings(None, {}))
     assert console.revive(server) is server
     server._server.should_exit = True
     server._thread.join()
