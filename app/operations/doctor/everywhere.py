@@ -37,6 +37,7 @@ from inventory.last_seen import LastSeen
 from inventory.notices import DeviceNotice, NoticeCode
 from streams.results.query import Results, TimeRange
 from system.clock import wall_ms
+from system.next_secret import next_of
 from system.sqlite_check import wrong_before_opening
 
 REMEDIES = {
@@ -80,6 +81,9 @@ def secrets(settings: Settings) -> Iterator[CheckResult]:
         named.pop("erasure.key_file", None)  # one machine makes its own when it first starts
     for key, path in named.items():
         read_secret(path, key)
+        if next_of(path).exists():
+            remedy = "give its `linli secrets rotate …` again; a receiver's with --finish, once the receiver knows it"
+            yield warn("secrets", f"{key} is being exchanged: {next_of(path)} waits", remedy)
         mode = path.stat().st_mode & 0o077
         if mode & 0o006 and not key.endswith(("ca_file", "cert_file")):
             yield warn("secrets", f"{key} may be read by everybody", f"chmod o-rwx {path}")
