@@ -28,7 +28,7 @@ def test_a_site_that_was_erased_from_the_archive_gets_another_key(tmp_path: Path
     archive.close()
 
 
-def test_a_folder_of_evidence_that_was_moved_away_is_followed_by_one_with_another_key(tmp_path: Path) -> None:
+def test_a_folder_of_evidence_that_was_moved_away_is_followed_by_another_key(tmp_path: Path) -> None:
     folder, moved = tmp_path / "evidence", tmp_path / "moved"
     _hold_a_picture(folder)
     assert b"".join(EvidenceFiles(folder).read(NAME)) == PLAIN
