@@ -51,7 +51,10 @@ class KafkaAccount:
             ConfigurationError: the administrator's password is refused. Permanent: the account may not be changed.
             Transient: the brokers do not answer, or do not know the new password in time.
         """
-        with KafkaCluster(self._url, _CLIENT, self._administrator or self._with(present)) as cluster:
+        by = self._administrator or self._with(present)
+        with KafkaCluster(self._url, _CLIENT, by) as cluster:
+            if not cluster.takes_password():
+                raise ConfigurationError(f"{self.where}: the brokers do not take the password of {by.user}")
             cluster.set_password(self._security.user, self._security.mechanism, new)
         deadline_s = time.monotonic() + KNOWN_S
         while not self.takes(new):

@@ -18,6 +18,7 @@ from app.settings.settings import Settings
 from app.wiring.district import kafka_security, open_cluster
 from contracts.errors import ConfigurationError, Transient
 from contracts.secrets import Secret
+from streams.broker_security import SaslMechanism
 from streams.kafka import KafkaCluster
 from streams.runtime.faust_app import FaustReader, ReaderSettings
 from streams.topics import TopicSpec
@@ -174,7 +175,7 @@ def test_who_was_let_in_waits_when_it_is_refused_later_and_who_was_not_ends(plac
         assert wait_until(lambda: _answers(cluster), PATIENCE_S)
     place.write("wrong")
     with open_cluster(place.settings(), "test") as cluster, pytest.raises(ConfigurationError, match="refuses us"):
-        cluster.brokers()
+        _until_refused(cluster)
 
 
 def _until_refused(cluster: KafkaCluster) -> None:
@@ -182,9 +183,23 @@ def _until_refused(cluster: KafkaCluster) -> None:
     for _ in range(100):
         try:
             cluster.brokers()
-        except Transient as error:
+        except Transient as error:  # ConfigurationError goes on to the test
             if "refuses us" in str(error):
                 raise
+
+
+def test_an_administrator_that_is_named_changes_our_account(place: Place, tmp_path: Path) -> None:
+    admin, password = tmp_path / "admin", Secret("the administrator's")
+    admin.write_text(f"boss:{password.reveal()}\n", encoding="utf-8")
+    with open_cluster(place.settings(), "test") as cluster:
+        cluster.set_password("boss", SaslMechanism.SCRAM_SHA_512, password)
+    security = place.secured.security(user="boss", password=password)
+    with KafkaCluster(place.secured.url("GOOD"), "test", security) as boss:
+        assert wait_until(boss.takes_password, PATIENCE_S)
+        assert place.rotate("--admin-file", str(admin)).exit_code == 0
+        assert boss.takes_password()
+    assert place.takes(place.password())
+    assert not place.takes(place.first)
 
 
 def test_what_is_wrong_is_one_sentence_and_changes_nothing(
@@ -196,7 +211,11 @@ def test_what_is_wrong_is_one_sentence_and_changes_nothing(
         ({"LINLI_KAFKA_PASSWORD_FILE": ""}, [], "no password of Kafka is ours to exchange"),
         ({"LINLI_KAFKA_MECHANISM": "PLAIN"}, [], "stand in the brokers' own settings"),
         ({"LINLI_LOG_URL": "sqlite:///x"}, [], "is one machine's log"),
-        ({"LINLI_KAFKA_MECHANISM": "SCRAM-SHA-512"}, ["--admin-file", str(admin)], "refuses us"),
+        (
+            {"LINLI_KAFKA_MECHANISM": "SCRAM-SHA-512"},
+            ["--admin-file", str(admin)],
+            "do not take the password of nobody",
+        ),
     ):
         for name, value in (place.environment | given).items():
             monkeypatch.setenv(name, value)
