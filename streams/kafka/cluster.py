@@ -284,7 +284,10 @@ class KafkaCluster:
             told = f"{where} refuses us ({what}): {remedy}; correct either"
             return Transient(told) if self._was_let_in else ConfigurationError(told)
         if isinstance(error, _REFUSED):
-            return ConfigurationError(f"{where} refuses us ({what}): {told}; allow {self._client_id!r} to do this")
+            unknown = isinstance(error, kafka_errors.UnsupportedSaslMechanismError)
+            allow = f"allow {self._client_id!r} to do this"
+            remedy = f"it does not offer kafka.mechanism {self._security.mechanism}" if unknown else allow
+            return ConfigurationError(f"{where} refuses us ({what}): {told}; {remedy}")
         if isinstance(error, kafka_errors.LogTruncationError):
             return LogBroken(f"{where} lost records that were read already ({what}): {told}")
         if getattr(error, "retriable", False) or isinstance(error, _SEND_AGAIN):
