@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from contracts.errors import ConfigurationError, Permanent
 from contracts.extras import not_installed
+from contracts.secrets import Passwords
 from incidents.store.leases import Leases, UncontestedLeases
 from system.private_files import make_file, make_folder
 from system.sqlite_access import refused_access
@@ -68,13 +69,16 @@ class Database(Protocol):
         ...
 
 
-def open_database(url: str, *, synchronous: str = "FULL", schema: str = "") -> Database:
+def open_database(
+    url: str, *, synchronous: str = "FULL", schema: str = "", passwords: Passwords | None = None
+) -> Database:
     """Return the database at ``url``; a server is first asked when the first transaction begins.
 
     Args:
         url: ``sqlite:///FILE`` or ``postgresql://USER@HOST/DATABASE``.
         synchronous: SQLite's own setting; anything but FULL is for tests that do not test durability.
         schema: PostgreSQL only: the schema that holds the tables, and has a writer of its own.
+        passwords: PostgreSQL only: what proves the role, asked at each connection; None leaves it to URL and libpq.
 
     Raises:
         ConfigurationError: when the URL cannot be used.
@@ -88,17 +92,17 @@ def open_database(url: str, *, synchronous: str = "FULL", schema: str = "") -> D
         case "sqlite":
             return SqliteDatabase(parsed, synchronous)
         case "postgresql":
-            return _postgresql(parsed, schema)
+            return _postgresql(parsed, schema, passwords)
         case other:
             raise ConfigurationError(f"incidents url: {other} is no database that Linli knows: sqlite, postgresql")
 
 
-def _postgresql(url: URL, schema: str) -> Database:
+def _postgresql(url: URL, schema: str, passwords: Passwords | None) -> Database:
     try:
         from incidents.store.postgresql import PostgresDatabase
     except ImportError as error:
         raise not_installed(error) from None
-    return PostgresDatabase(url, schema=schema)
+    return PostgresDatabase(url, schema=schema, passwords=passwords)
 
 
 def select_by_ids(

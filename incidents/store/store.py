@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
 from contracts.errors import Permanent
+from contracts.secrets import Passwords
 from incidents.store.database import open_database
 from incidents.store.leases import Leases
 from incidents.store.migrate import migrate
@@ -53,6 +54,7 @@ class Store:
         url: ``sqlite:///FILE`` or ``postgresql://USER@HOST/DATABASE``.
         clock_ms: what says now; only used to date migrations.
         synchronous: SQLite's own setting; anything but FULL is for tests that do not test durability.
+        passwords: see :func:`incidents.store.database.open_database`.
 
     Raises:
         ConfigurationError: when the URL cannot be used or the database is newer than this program.
@@ -60,8 +62,10 @@ class Store:
         Permanent: the database is damaged.
     """
 
-    def __init__(self, url: str, *, clock_ms: Clock = wall_ms, synchronous: str = "FULL") -> None:
-        self._database = open_database(url, synchronous=synchronous)
+    def __init__(
+        self, url: str, *, clock_ms: Clock = wall_ms, synchronous: str = "FULL", passwords: Passwords | None = None
+    ) -> None:
+        self._database = open_database(url, synchronous=synchronous, passwords=passwords)
         self.commit_signal = CommitSignal()
         try:
             with self.write() as connection:

@@ -21,12 +21,12 @@ from app.wiring.private_stores import open_paths, private_paths
 from app.wiring.receivers import receivers_of
 from app.wiring.results import open_results
 from app.wiring.store_files import sqlite_files
-from app.wiring.stores import incidents_url, inventory_url, look_into_inventory
+from app.wiring.stores import incidents_url, inventory_url, look_into_inventory, open_incidents_database
 from contracts.durations import HOUR_MS
 from contracts.incidents import DeliveryState
 from contracts.secret_urls import shown_url
 from incidents.monitor.inventory_monitor import known_state, what_is_behind
-from incidents.store.database import Database, open_database
+from incidents.store.database import Database
 from incidents.store.migrate import migrations
 from incidents.store.operator_alarms import standing_alarms
 from incidents.store.schema import deliveries, schema_version
@@ -37,6 +37,7 @@ from inventory.last_seen import LastSeen
 from inventory.notices import DeviceNotice, NoticeCode
 from streams.results.query import Results, TimeRange
 from system.clock import wall_ms
+from system.next_secret import next_of
 from system.sqlite_check import wrong_before_opening
 
 REMEDIES = {
@@ -80,6 +81,9 @@ def secrets(settings: Settings) -> Iterator[CheckResult]:
         named.pop("erasure.key_file", None)  # one machine makes its own when it first starts
     for key, path in named.items():
         read_secret(path, key)
+        if next_of(path).exists():
+            remedy = "give its `linli secrets rotate …` again; a receiver's with --finish, once the receiver knows it"
+            yield warn("secrets", f"{key} is being exchanged: {next_of(path)} waits", remedy)
         mode = path.stat().st_mode & 0o077
         if mode & 0o006 and not key.endswith(("ca_file", "cert_file")):
             yield warn("secrets", f"{key} may be read by everybody", f"chmod o-rwx {path}")
@@ -127,7 +131,7 @@ def incidents(settings: Settings) -> Iterator[CheckResult]:
     if _missing_file(url):
         yield fail("incidents", f"{url} is not there", "linli run makes it")
         return
-    database = open_database(url)
+    database = open_incidents_database(settings)
     try:
         yield from _schema(database)
         yield from _open_matters(database)
@@ -245,7 +249,7 @@ def _went_back(settings: Settings, tables: Inventory) -> Iterator[CheckResult]:
     url = incidents_url(settings)
     if _missing_file(url):
         return
-    database = open_database(url)
+    database = open_incidents_database(settings)
     try:
         with database.read() as connection:
             known = known_state(connection)

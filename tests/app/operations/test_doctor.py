@@ -148,6 +148,19 @@ def test_a_secret_that_everybody_may_read_is_said_and_one_that_is_missing_fails(
     assert doctor(settings)[1]["secrets"][0].level is Level.FAIL
 
 
+def test_a_secret_whose_exchange_is_not_finished_is_said(lived: Path) -> None:
+    secret = lived / "secret"
+    secret.write_text("0123456789abcdef", encoding="utf-8")
+    given = settings_of(lived) | {"LINLI_WEBHOOK_URL": "https://x.example/a", "LINLI_WEBHOOK_SECRET_FILE": str(secret)}
+    for waits in (False, True):
+        _code, found = doctor(given)
+        said = [line for line in found["secrets"] if "is being exchanged" in line.detail]
+        assert [(line.level, line.detail) for line in said] == (
+            [(Level.WARN, f"webhook.secret_file is being exchanged: {secret}.next waits")] if waits else []
+        )
+        secret.with_name("secret.next").write_text("another secret, also long", encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("webhook", "level", "said"),
     [
