@@ -242,7 +242,7 @@ THROWS = CameraConfig(id="c1", analysers=(AnalyserName.HIGH_ALTITUDE_THROW,), so
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ignored", [(), (CameraImpairment.NOT_JUDGED,)])
-def test_a_running_camera_with_too_few_pictures_says_so_by_itself_unless_that_is_ignored(
+def test_a_running_camera_with_too_few_pictures_says_so_unless_that_is_ignored(
     tmp_path: Path, ignored: tuple[CameraImpairment, ...]
 ) -> None:
     video = write_video(tmp_path / "v.mp4", 60, fps=3.0)
@@ -320,7 +320,7 @@ def test_check_refuses_a_stream_of_another_shape_than_was_clicked_in(
 
 
 @pytest.mark.slow
-def test_a_running_camera_whose_calibration_does_not_fit_has_moved_and_says_so_by_itself(tmp_path: Path) -> None:
+def test_a_running_camera_whose_calibration_does_not_fit_says_that_it_moved(tmp_path: Path) -> None:
     video = write_video(tmp_path / "v.mp4", 60, fps=12.0)
     facade = FacadeGeometry(columns=(FacadeColumn("col-1", 0, 90),), width_px=100, height_px=100)
     camera = msgspec.structs.replace(THROWS, source=str(video), facade=facade)
