@@ -219,7 +219,11 @@ class CommunityProcess:
         }
 
     def _store_monitor(self) -> StoreMonitor:
-        contents = {"engine.db": self._engine_store.check_rows, self._inventory.file_name: self._inventory.check_rows}
+        contents = {
+            "engine.db": self._engine_store.check_rows,
+            self._inventory.file_name: self._inventory.check_rows,
+            self._incidents.file_name: self._incidents.check_rows,
+        }
         if self._archive is not None:
             contents[CATALOGUE] = self._archive.catalogue.check_rows
         return StoreMonitor(self._incidents, partial(sqlite_files, self._settings), contents)
