@@ -223,6 +223,7 @@ class CommunityProcess:
             "engine.db": self._engine_store.check_rows,
             self._inventory.file_name: self._inventory.check_rows,
             self._incidents.file_name: self._incidents.check_rows,
+            self._dead_letters.path.name: self._dead_letters.check_rows,
         }
         if self._archive is not None:
             contents[CATALOGUE] = self._archive.catalogue.check_rows
