@@ -69,6 +69,7 @@ def _summed(connection: Connection, *, changes: bool) -> Iterator[None]:
     if db is None or not (changes or not table_sums.is_kept(db, _summed_tables())):
         yield
         return
+    table_sums.register(db)
     if wrong := table_sums.wrong_anywhere(db):
         raise damaged(file_of(db), wrong)
     table_sums.suspend(db)
