@@ -173,7 +173,7 @@ def test_a_finding_decided_again_otherwise_is_an_alarm_on_the_page_and_ends_noth
     store.close()
 
 
-def test_rows_and_pictures_that_a_disk_changes_while_it_runs_are_told_by_the_daily_look(
+def test_rows_and_pictures_that_a_disk_changes_while_it_runs_are_told_daily(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in settings_over(tmp_path).items():
