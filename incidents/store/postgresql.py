@@ -138,6 +138,9 @@ class PostgresDatabase:
         """See :class:`incidents.store.database.Database`: session locks, on a connection of their own."""
         return PostgresLeases(self.where, self._session)
 
+    def check_rows(self, *, quick: bool = False) -> None:
+        """See :class:`incidents.store.database.Database`: the server has checksums of its pages (``initdb``)."""
+
     def close(self) -> None:
         """See :class:`incidents.store.database.Database`."""
         self._engine.dispose()

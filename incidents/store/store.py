@@ -68,6 +68,7 @@ class Store:
         self._database = open_database(url, synchronous=synchronous, passwords=passwords)
         self.commit_signal = CommitSignal()
         try:
+            self._database.check_rows(quick=True)
             with self.write() as connection:
                 migrate(connection, clock_ms())
         except DatabaseError as error:
@@ -109,6 +110,20 @@ class Store:
     def leases(self) -> Leases:
         """Return the leases of this process, among those that share the database."""
         return self._database.leases()
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file, or the database as a person knows it."""
+        return self.where.rpartition("/")[2]
+
+    def check_rows(self) -> None:
+        """Read everything once, if it is a file; PostgreSQL looks after its own pages.
+
+        Raises:
+            Permanent: something is not as it was written; says what.
+            Transient: the server is away.
+        """
+        self._database.check_rows()
 
     def close(self) -> None:
         """Close every connection."""

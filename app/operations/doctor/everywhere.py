@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -23,6 +24,7 @@ from app.wiring.results import open_results
 from app.wiring.store_files import is_missing_file, sqlite_files
 from app.wiring.stores import incidents_url, inventory_url, look_into_inventory, open_incidents_database
 from contracts.durations import HOUR_MS
+from contracts.errors import Permanent
 from contracts.incidents import DeliveryState
 from contracts.secret_urls import shown_url
 from incidents.monitor.inventory_monitor import known_state, what_is_behind
@@ -235,9 +237,23 @@ def unhealthy(heard: Mapping[tuple[str, str], LastSeen]) -> Iterator[CheckResult
 
 def stores(settings: Settings) -> Iterator[CheckResult]:
     """Yield each file of this machine that is damaged: in a page, or of large ones in head, length or journal."""
-    for path in sqlite_files(settings):
-        if wrong := wrong_before_opening(path, whole=True):
-            yield fail("stores", f"{path} is damaged: {wrong}", "`linli docs runbook`: a data file is damaged")
+    wrong = {path: wrong_before_opening(path, whole=True) for path in sqlite_files(settings)}
+    for path, what in wrong.items():
+        if what:
+            yield fail("stores", f"{path} is damaged: {what}", "`linli docs runbook`: a data file is damaged")
+    url = incidents_url(settings)
+    if wrong.get(Path(url.removeprefix("sqlite:///"))) == "":
+        yield from _rows(url)
+
+
+def _rows(url: str) -> Iterator[CheckResult]:
+    """Yield that a row of the incidents is not what was written; of a large file that is looked for daily."""
+    try:
+        with closing(open_database(url)) as database:
+            database.check_rows(quick=True)
+    except Permanent as error:
+        detail, _, remedy = str(error).partition("; ")
+        yield fail("stores", detail, remedy or "`linli docs runbook`: a data file is damaged")
 
 
 def _went_back(settings: Settings, tables: Inventory) -> Iterator[CheckResult]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -137,6 +138,18 @@ def test_standing_alarms_and_a_machine_that_does_not_run_are_said(lived: Path) -
     _code, lines = doctor(settings_of(lived))
     assert lines["alarms"][0].detail == "log_gap log: positions 3 to 9"
     assert "linli run" in lines["process"][0].remedy
+
+
+def test_a_row_that_a_disk_changed_is_named_with_its_file(lived: Path) -> None:
+    path = lived / "incidents.db"
+    with closing(Store(f"sqlite:///{path}")) as store, store.write() as connection:
+        raise_alarm(connection, AlarmCode.LOG_GAP, "log", "positions 3 to 9", 1)
+    assert "stores" not in doctor(settings_of(lived))[1]
+    path.write_bytes(path.read_bytes().replace(b"positions 3 to 9", b"positions 3 to 7"))
+    (told,) = doctor(settings_of(lived))[1]["stores"]
+    assert told.level is Level.FAIL
+    assert told.detail.endswith("incidents.db is damaged: the rows of its table alarms are not what was written")
+    assert told.remedy.startswith("restore it or move it away")
 
 
 def test_a_secret_that_everybody_may_read_is_said_and_one_that_is_missing_fails(lived: Path) -> None:
