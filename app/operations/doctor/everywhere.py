@@ -243,13 +243,13 @@ def stores(settings: Settings) -> Iterator[CheckResult]:
             yield fail("stores", f"{path} is damaged: {what}", "`linli docs runbook`: a data file is damaged")
     url = incidents_url(settings)
     if wrong.get(Path(url.removeprefix("sqlite:///"))) == "":
-        yield from _rows(url)
+        yield from _rows(settings)
 
 
-def _rows(url: str) -> Iterator[CheckResult]:
+def _rows(settings: Settings) -> Iterator[CheckResult]:
     """Yield that a row of the incidents is not what was written; of a large file that is looked for daily."""
     try:
-        with closing(open_database(url)) as database:
+        with closing(open_incidents_database(settings)) as database:
             database.check_rows(quick=True)
     except Permanent as error:
         detail, _, remedy = str(error).partition("; ")
