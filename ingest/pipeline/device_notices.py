@@ -1,7 +1,7 @@
 """What ingest notices of configured devices: refused messages, dropped fields, wrong places, reversed meters. Pure.
 
-A notice about a message that could not be read stands until the device says something that can. The others stand until
-a day has passed without a new one.
+A notice about a message that could not be read stands until the device says something that can; where an alarm may be
+lost, an hour at least. The others stand until a day has passed without a new one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from contracts.durations import DAY_MS, MINUTE_MS
+from contracts.durations import DAY_MS, HOUR_MS, MINUTE_MS
 from contracts.errors import DropReason, RejectReason
 from contracts.events import DeviceConfigured, DeviceReported, DeviceStateChanged, Event, PowerSampled
 from contracts.names import DeviceClass
@@ -19,6 +19,9 @@ from ingest.pipeline.salvage import FieldFault
 from inventory.notices import DeviceNotice, NoticeCode
 
 KEPT_MS = DAY_MS
+STANDS_MS = HOUR_MS
+"""Where an alarm may be lost people are told for so long, from when the notice lies where they look: what was lost is
+not said again because the device's next word can be read."""
 NEGATIVE_W = 5.0
 """Less is the noise of a meter at rest."""
 NEGATIVE_READINGS = 10
@@ -42,18 +45,27 @@ class DeviceNotices:
 
     def __init__(self) -> None:
         self._standing: dict[Key, DeviceNotice] = {}
+        self._kept_ms: dict[Key, int] = {}
+        self._mended: set[Key] = set()  # said something that can be read since
         self._meters: LruDict[tuple[str, str], _Meter] = LruDict(MAX_METERS, _Meter)
         self.changes = 0  # grows with everything that is news
 
     def load(self, notices: Iterable[DeviceNotice]) -> None:
         """Take what an earlier run noticed."""
-        self._standing |= {(one.site_id, one.device_id, one.code): one for one in notices}
+        loaded = {(one.site_id, one.device_id, one.code): one for one in notices}
+        self._standing |= loaded
+        self._kept_ms |= {key: one.last_ms for key, one in loaded.items()}
+
+    def kept(self, now_ms: int) -> None:
+        """Take that what stands was written where people look."""
+        for key in self._standing:
+            self._kept_ms.setdefault(key, now_ms)
 
     def current(self, now_ms: int, is_known: Callable[[str, str], object]) -> list[DeviceNotice]:
         """Return what stands, by site and device; ``is_known`` says whether the inventory still has one."""
         for key, one in list(self._standing.items()):
             old = one.code not in _LASTING and one.last_ms < now_ms - KEPT_MS
-            if old or not is_known(one.site_id, one.device_id):
+            if old or self._is_over(key, one, now_ms) or not is_known(one.site_id, one.device_id):
                 self._end(key)
         return [self._standing[key] for key in sorted(self._standing)]
 
@@ -75,7 +87,7 @@ class DeviceNotices:
         if unreadable:
             self._note(device, NoticeCode.UNREADABLE, str(unreadable[0]), now_ms, life_safety=True)
         elif not isinstance(event, DeviceReported | DeviceStateChanged):
-            self._end((device.site_id, device.device_id, NoticeCode.UNREADABLE))
+            self._mend((device.site_id, device.device_id, NoticeCode.UNREADABLE))
         fields = []
         for fault in faults:
             if fault.reason in _PLACES:
@@ -104,6 +116,7 @@ class DeviceNotices:
         key = (device.site_id, device.device_id, code)
         before = self._standing.get(key)
         self.changes += 1
+        self._mended.discard(key)
         self._standing[key] = DeviceNotice(
             site_id=device.site_id,
             device_id=device.device_id,
@@ -115,6 +128,22 @@ class DeviceNotices:
             life_safety=life_safety or (before is not None and before.life_safety),
         )
 
+    def _mend(self, key: Key) -> None:
+        one = self._standing.get(key)
+        if one is None or not one.life_safety:
+            self._end(key)
+        else:
+            self._mended.add(key)
+
+    def _is_over(self, key: Key, one: DeviceNotice, now_ms: int) -> bool:
+        """Return whether people could see a notice long enough; after a clock that went back, at once."""
+        kept_ms = self._kept_ms.get(key)
+        if key not in self._mended or kept_ms is None:
+            return False
+        return not 0 <= now_ms - max(kept_ms, one.last_ms) < STANDS_MS
+
     def _end(self, key: Key) -> None:
+        self._kept_ms.pop(key, None)
+        self._mended.discard(key)
         if self._standing.pop(key, None) is not None:
             self.changes += 1

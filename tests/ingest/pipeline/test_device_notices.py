@@ -9,10 +9,10 @@ from contracts.events import AccessAttempted, Credential, DeviceConfigured, Envi
 from contracts.events.identity import is_same_message
 from contracts.places import PlaceKind
 from ingest.pipeline.acks import PendingPuback
-from ingest.pipeline.device_notices import KEPT_MS
+from ingest.pipeline.device_notices import KEPT_MS, STANDS_MS
 from ingest.pipeline.pipeline import Accepted, Arrival, IngestPipeline, Refused, Skipped
 from ingest.settings import ShardSettings
-from tests.ingest.builders import NOW_MS, community, place, power, reported, row, smoke, wire
+from tests.ingest.builders import NOW_MS, community, door, place, power, reported, row, smoke, wire
 
 SENSOR, METER = "linli/v1/s1/sensor/smoke-1/evt", "linli/v1/s1/meter/m1/tele"
 GATE, BOX = "linli/v1/s1/gate/g1/evt", "linli/v1/s1/edge/b1/evt"
@@ -51,7 +51,39 @@ def test_a_refused_message_of_a_sensor_stands_until_one_can_be_read() -> None:
     assert _noticed(pipeline) == [("smoke-1", "unreadable", "not_json", 2, True)]
     _take(pipeline, wire(reported(source_id="smoke-1")))
     assert _noticed(pipeline, NOW_MS + 2 * KEPT_MS) == [("smoke-1", "unreadable", "not_json", 2, True)]
+    pipeline.notices.kept(NOW_MS)
     _take(pipeline, wire(smoke(alarm=False)))
+    assert _noticed(pipeline, NOW_MS + STANDS_MS) == []
+
+
+def test_an_alarm_that_was_lost_is_told_for_an_hour_whatever_follows_it() -> None:
+    pipeline = _pipeline()
+    lost = ("smoke-1", "unreadable", "not_json", 1, True)
+    _take(pipeline, b"rubbish")
+    _take(pipeline, wire(smoke(alarm=False, temperature_c=21.0)), now_ms=NOW_MS + 1_000)
+    kept_ms = NOW_MS + 2 * STANDS_MS  # so long the inventory was away
+    assert _noticed(pipeline, kept_ms) == [lost]
+    pipeline.notices.kept(kept_ms)
+    assert _noticed(pipeline, kept_ms + STANDS_MS - 1) == [lost]
+    assert _noticed(pipeline, kept_ms + STANDS_MS) == []
+
+
+def test_another_lost_alarm_begins_the_hour_again() -> None:
+    pipeline = _pipeline()
+    for minute in (0, 30):
+        now_ms = NOW_MS + minute * MINUTE_MS
+        _take(pipeline, b"rubbish", now_ms=now_ms)
+        pipeline.notices.kept(now_ms)
+        _take(pipeline, wire(smoke(alarm=False, temperature_c=21.0)), now_ms=now_ms + 1)
+    assert _noticed(pipeline, NOW_MS + STANDS_MS) == [("smoke-1", "unreadable", "not_json", 2, True)]
+    assert _noticed(pipeline, NOW_MS + STANDS_MS + 30 * MINUTE_MS) == []
+
+
+def test_what_may_have_been_no_alarm_ends_with_what_can_be_read() -> None:
+    pipeline = _pipeline()
+    _take(pipeline, b"rubbish", GATE)
+    assert _noticed(pipeline) == [("g1", "unreadable", "not_json", 1, False)]
+    _take(pipeline, wire(door()), GATE)
     assert _noticed(pipeline) == []
 
 
