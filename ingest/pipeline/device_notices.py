@@ -15,7 +15,7 @@ from contracts.errors import DropReason, RejectReason
 from contracts.events import DeviceConfigured, DeviceReported, DeviceStateChanged, Event, PowerSampled
 from contracts.names import DeviceClass
 from ingest.pipeline.bounded import LruDict
-from ingest.pipeline.salvage import FieldFault
+from ingest.pipeline.salvage import FieldFault, is_lost_alarm
 from inventory.notices import DeviceNotice, NoticeCode
 
 KEPT_MS = DAY_MS
@@ -29,8 +29,6 @@ NEGATIVE_MS = 10 * MINUTE_MS
 MAX_METERS = 20_000
 _LASTING = frozenset({NoticeCode.UNREADABLE, NoticeCode.NEGATIVE_POWER})
 _PLACES = {DropReason.OTHER_PLACE: NoticeCode.OTHER_PLACE, DropReason.UNKNOWN_PLACE: NoticeCode.UNKNOWN_PLACE}
-_CALM = frozenset({DropReason.NULL, DropReason.TWICE})
-"""Of an alarm: nothing was said, or the worse of two counts. All else is an alarm that nobody can read."""
 
 Key = tuple[str, str, NoticeCode]
 
@@ -83,7 +81,7 @@ class DeviceNotices:
 
     def accepted(self, device: DeviceConfigured, event: Event, faults: Sequence[FieldFault], now_ms: int) -> None:
         """Note what was wrong in a message of the device that was accepted, and what is right again."""
-        unreadable = [f for f in faults if f.field == "alarm" and f.reason not in _CALM]
+        unreadable = [fault for fault in faults if is_lost_alarm(fault)]
         if unreadable:
             self._note(device, NoticeCode.UNREADABLE, str(unreadable[0]), now_ms, life_safety=True)
         elif not isinstance(event, DeviceReported | DeviceStateChanged):
