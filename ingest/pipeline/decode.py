@@ -18,6 +18,7 @@ from contracts.events import (
     BacklogDrained,
     DeviceEvent,
     DeviceReported,
+    EnvironmentSampled,
     Event,
     ObjectFell,
     RowsDropped,
@@ -29,7 +30,8 @@ from ingest.pipeline.channel_rules import INBOUND, KINDS_OF_CHANNEL, KINDS_OF_CL
 from ingest.pipeline.device_time import UNREADABLE_MS, is_time
 from ingest.pipeline.field_values import MAX_EVIDENCE, MAX_GAUGES
 from ingest.pipeline.json_depth import check_depth
-from ingest.pipeline.salvage import FieldFault, own_name, salvage, salvaged_mark
+from ingest.pipeline.salvage import FieldFault, has_reading, own_name, salvage, salvaged_mark
+from ingest.pipeline.spelling import is_misspelled
 from ingest.settings import MAX_PAYLOAD_BYTES
 
 _NUL = b"\\u0000"
@@ -43,7 +45,7 @@ _MENDED = (
     "Object missing required field `at_ms`",
 )
 _TIME_PATH = "`$.at_ms`"
-_KEY = re.compile(rb'"([A-Za-z_][A-Za-z0-9_]*)"\s*:')
+_KEY = re.compile(rb'"([^"]{1,60})"\s*:')
 _ALARMING = tuple(str(kind.__struct_config__.tag).encode() for kind in LIFE_SAFETY_KINDS)
 _HOPELESS = frozenset({RejectReason.TOO_LARGE, RejectReason.TOO_DEEP, RejectReason.UNKNOWN_VERSION})
 
@@ -54,6 +56,11 @@ class _Peek(msgspec.Struct):
     spool: SpoolMark | None = None
 
 
+class _Calm(msgspec.Struct):
+    alarm: bool | None = None
+
+
+_CALM = msgspec.json.Decoder(_Calm)
 _PEEK = msgspec.json.Decoder(_Peek)
 
 
@@ -103,6 +110,8 @@ def _strict(topic: Topic, payload: bytes, unnamed: str) -> DeviceEvent:
     _check_text(event, payload)
     if topic.device_class is not DeviceClass.EDGE:
         check_keys(payload)
+    if isinstance(event, EnvironmentSampled) and not event.alarm and not has_reading(event):
+        _check_says(payload)
     return event
 
 
@@ -239,6 +248,12 @@ def _check_ids(event: DeviceEvent) -> None:
             pass
 
 
+def _check_says(payload: bytes) -> None:
+    """Raise when a sensor's message says nothing at all: silence is no calm."""
+    if _CALM.decode(payload).alarm is None:
+        raise Rejected(RejectReason.WRONG_TYPE, "neither an alarm nor a reading")
+
+
 def _check_text(event: Event, payload: bytes) -> None:
     """Raise on NUL in any text: stores behind the log cannot keep it. Raw control characters are not JSON already."""
     if _NUL in payload and _NUL in msgspec.json.encode(event):
@@ -246,10 +261,14 @@ def _check_text(event: Event, payload: bytes) -> None:
 
 
 def check_keys(payload: bytes) -> None:
-    """Raise when a key is there twice: the parser takes the last of them, whatever the first said."""
+    """Raise when a key is there twice: the parser takes the last of them, whatever the first said. Or when one may be
+    ours in another spelling: the parser passes it over.
+    """
     keys = _KEY.findall(payload)
     if len(keys) != len(set(keys)):
         raise Rejected(RejectReason.WRONG_TYPE, "a key is there twice")
+    if any(map(is_misspelled, keys)):
+        raise Rejected(RejectReason.WRONG_TYPE, "a key in another spelling")
 
 
 def kind_of(event: Event) -> str:

@@ -115,7 +115,7 @@ class _Reader:
             key = self._string()
             if isinstance(key, str) and self._peek() == ":":
                 self._at += 1
-                _put(found[-1], key, self._value(1))
+                put(found[-1], key, self._value(1))
         elif match := _JUNK.match(self._text, self._at):
             self._at = match.end()
 
@@ -139,7 +139,7 @@ class _Reader:
                     fields[last] = Unreadable(DropReason.UNREADABLE)
                 continue
             self._at += 1
-            _put(fields, key, self._value(depth))
+            put(fields, key, self._value(depth))
             last = key
         self._at += 1
         return fields
@@ -235,7 +235,8 @@ def number_of(word: str) -> float | Unreadable:
     return int(word) if word.lstrip("+-").isdigit() else value
 
 
-def _put(fields: dict[str, object], key: str, value: object) -> None:
+def put(fields: dict[str, object], key: str, value: object) -> None:
+    """Put a value under its key; of another one under the same key both stay."""
     if key not in fields or (fields[key] == value and type(fields[key]) is type(value)):
         fields[key] = value
         return

@@ -1,7 +1,7 @@
 """What is right in a message that is not right as a whole. Pure.
 
 Field by field: what cannot be used is dropped, and said; the rest is the event. A message whose substance is gone (a
-meter's watts, a sensor that says nothing but an alarm that cannot be read) is refused: nobody shall take it for calm.
+meter's watts, a sensor that says no reading and no alarm that can be read) is refused: nobody shall take it for calm.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from contracts.names import Topic, is_id
 from ingest.pipeline.device_time import UNREADABLE_MS
 from ingest.pipeline.field_values import read_field
 from ingest.pipeline.lenient_json import Said, read_objects
+from ingest.pipeline.spelling import spelled
 
 ENVELOPE = "message"
 """What stands in place of a field where the message around them was wrong."""
@@ -103,7 +104,8 @@ class _Made(msgspec.Struct, frozen=True):
 
 def _made(said: dict[str, object], topic: Topic | None, unnamed: str, by_ingest: frozenset[str]) -> _Made:
     faults: list[FieldFault] = []
-    kind = _KINDS.get(str(said.get("kind")))
+    said = spelled(said)
+    kind = _KINDS.get(str(said.get("kind")).strip().casefold())
     if kind is None:
         return _Made(None, faults)
     fields = _fields(kind, said, faults, by_ingest)
@@ -189,6 +191,6 @@ def _whole(kind: type[Event], fields: dict[str, Any], faults: list[FieldFault]) 
     lost = {fault.field for fault in faults}
     if missing or "spool" in lost:  # a row without its mark would never be answered
         return False
-    if kind is EnvironmentSampled and "alarm" in lost and "alarm" not in fields:
+    if kind is EnvironmentSampled and "alarm" not in fields:
         return any(fields.get(name) is not None for name in _READINGS)
     return True

@@ -97,6 +97,13 @@ def test_an_alarm_that_cannot_be_read_stands_beside_the_readings_that_can() -> N
     ]
 
 
+def test_a_sensor_that_says_nothing_is_noticed_and_ends_no_notice() -> None:
+    pipeline = _pipeline()
+    bare = wire(smoke()).replace(b',"alarm":true', b"")
+    assert isinstance(_take(pipeline, bare), Refused)
+    assert _noticed(pipeline) == [("smoke-1", "unreadable", "wrong_type", 1, True)]
+
+
 @pytest.mark.parametrize(
     ("topic", "payload", "expected"),
     [
