@@ -161,12 +161,13 @@ def _mended(payload: bytes, topic: Topic, unnamed: str) -> DeviceEvent:
     """
     try:
         fields = _LOOSE.decode(payload)
-        if "event_id" not in fields:
-            fields["event_id"] = own_name(fields, topic.device_id) or unnamed
+        is_named = "event_id" in fields
+        fields.setdefault("event_id", unnamed)
         if not is_time(fields.get("at_ms")):
             fields["at_ms"] = UNREADABLE_MS
         event: DeviceEvent = msgspec.convert(fields, DeviceEvent)
-        return event
+        own = None if is_named else own_name(event.spool, event.seq, topic.device_id)
+        return msgspec.structs.replace(event, event_id=own) if own else event
     except msgspec.ValidationError as error:
         raise _refusal(str(error), payload) from None
     except msgspec.DecodeError as error:

@@ -106,6 +106,8 @@ def _number(name: str, type_: Any, plain: Any, value: object) -> Read:
         return msgspec.UNSET, DropReason.WRONG_TYPE
     if not math.isfinite(value):
         return msgspec.UNSET, DropReason.NOT_A_NUMBER
+    if plain is int and value == int(value):  # 7.0
+        value = int(value)
     return _checked(type_, float(value) if plain is float and abs(value) < 2**1000 else value)
 
 

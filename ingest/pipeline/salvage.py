@@ -7,6 +7,7 @@ meter's watts, a sensor that says no reading and no alarm that can be read) is r
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
@@ -19,12 +20,13 @@ from contracts.events import (
     EnvironmentSampled,
     Event,
     ObjectFell,
+    SpoolMark,
     is_life_safety,
 )
 from contracts.names import Topic, is_id
 from ingest.pipeline.device_time import UNREADABLE_MS
 from ingest.pipeline.field_values import read_field
-from ingest.pipeline.lenient_json import Said, read_objects
+from ingest.pipeline.lenient_json import Said, Twice, Unreadable, read_objects
 from ingest.pipeline.spelling import spelled
 
 ENVELOPE = "message"
@@ -173,16 +175,23 @@ def _name(fields: dict[str, Any], said: dict[str, object], topic: Topic | None, 
     fields.setdefault("at_ms", UNREADABLE_MS)
     given = fields.get("event_id", "")
     if not given or not given.isprintable():
-        fields["event_id"] = (own_name(said, topic.device_id) if topic is not None else None) or unnamed
+        device_id = topic.device_id if topic is not None else None
+        own = own_name(fields.get("spool"), fields.get("seq"), device_id) if device_id is not None else None
+        fields["event_id"] = own or _name_of_bad(said.get("event_id"), device_id) or unnamed
 
 
-def own_name(said: dict[str, Any], device_id: str) -> str | None:
+def own_name(mark: SpoolMark | None, seq: int | None, device_id: str) -> str | None:
     """Return the event id of a message without one: of its spool row, or of the device's own number."""
-    mark = said.get("spool")
-    if isinstance(mark, dict):
-        return f"{mark.get('spool_id')!s:.40}-{mark.get('lane')!s:.7}-{mark.get('seq')!s:.16}"
-    seq = said.get("seq")
-    return f"{device_id}-{seq}" if type(seq) is int and 0 <= seq <= 2**53 else None
+    if mark is not None:
+        return f"{mark.spool_id:.40}-{mark.lane}-{mark.seq}"
+    return f"{device_id}-{seq}" if seq is not None else None
+
+
+def _name_of_bad(given: object, device_id: str | None) -> str | None:
+    """Return an id in place of one that is none, the same for the same: the message may come again."""
+    if device_id is None or not given or isinstance(given, Unreadable | Twice):
+        return None
+    return f"{device_id}-{crc32(str(given).encode(errors='replace')):08x}"
 
 
 def _whole(kind: type[Event], fields: dict[str, Any], faults: list[FieldFault]) -> bool:

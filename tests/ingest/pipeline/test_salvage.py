@@ -333,6 +333,32 @@ def test_an_id_that_is_none_is_made_of_the_devices_number() -> None:
     assert _read(_with(event_id=123))[0].event_id == "123"
 
 
+@pytest.mark.parametrize("seq", ["7", " 7 ", 7.0, "7.0"])
+def test_a_message_is_named_by_the_number_that_was_read(seq: object) -> None:
+    said = {name: value for name, value in FULL.items() if name != "event_id"}
+    for payload in ({**said, "seq": seq}, {**said, "seq": seq, "event_id": ""}):
+        names = {decode(SENSOR, json.dumps(payload).encode(), run).event_id for run in ("run-1", "run-2")}
+        assert names == {"smoke-1-7"}
+    negative = json.dumps({**said, "seq": "-7"}).encode()
+    assert _read(negative)[0].event_id == "run-1"
+
+
+def test_a_row_is_named_by_what_was_read_of_it() -> None:
+    said = json.loads(wire(row(4)))
+    del said["event_id"]
+    assert _read(json.dumps({**said, "score": 0.5, "model": 7}).encode(), BOX)[0] == (
+        msgspec.structs.replace(row(4), event_id="sp1-live-4", score=0.5)
+    )
+
+
+@pytest.mark.parametrize("bad", ["x" * 81, "a\nb", [1], {"n": 1}, 1.5])
+def test_an_id_that_is_none_still_tells_messages_apart(bad: object) -> None:
+    said = {name: value for name, value in FULL.items() if name != "seq"}
+    names = {decode(SENSOR, json.dumps({**said, "event_id": bad}).encode(), run).event_id for run in ("run-1", "run-2")}
+    assert len(names) == 1
+    assert names != {decode(SENSOR, json.dumps({**said, "event_id": [2]}).encode(), "run-1").event_id}
+
+
 def test_a_meters_side_values_cost_no_reading_but_no_watts_are_no_reading() -> None:
     event, faults = _read(json.dumps({**json.loads(wire(power())), "power_factor": 60.0}).encode(), METER)
     assert isinstance(event, PowerSampled)
