@@ -1,7 +1,8 @@
 """What ingest notices of configured devices: refused messages, dropped fields, wrong places, reversed meters. Pure.
 
 A notice about a message that could not be read stands until the device says something that can; where an alarm may be
-lost, an hour at least. The others stand until a day has passed without a new one.
+lost, an hour at least. The others stand until a day has passed without a new one; so do those of who speaks under what
+can be no id.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import msgspec
 from contracts.durations import DAY_MS, HOUR_MS, MINUTE_MS
 from contracts.errors import DropReason, RejectReason
 from contracts.events import DeviceConfigured, DeviceReported, DeviceStateChanged, Event, PowerSampled
-from contracts.names import DeviceClass
+from contracts.names import DeviceClass, is_id
 from ingest.pipeline.bounded import LruDict
+from ingest.pipeline.near_topics import clean
 from ingest.pipeline.salvage import FieldFault, is_lost_alarm
 from inventory.notices import DeviceNotice, NoticeCode
 
@@ -27,10 +29,18 @@ NEGATIVE_W = 5.0
 NEGATIVE_READINGS = 10
 NEGATIVE_MS = 10 * MINUTE_MS
 MAX_METERS = 20_000
+MAX_STRANGERS = 100
+"""Texts that can be no id, by count: anybody may send them."""
+MAX_NAME = 40
+"""Of such a text, in characters."""
 _LASTING = frozenset({NoticeCode.UNREADABLE, NoticeCode.NEGATIVE_POWER})
 _PLACES = {DropReason.OTHER_PLACE: NoticeCode.OTHER_PLACE, DropReason.UNKNOWN_PLACE: NoticeCode.UNKNOWN_PLACE}
 
 Key = tuple[str, str, NoticeCode]
+
+
+def _who(device: DeviceConfigured) -> tuple[str, str]:
+    return device.site_id, device.device_id
 
 
 class _Meter(msgspec.Struct):
@@ -39,7 +49,7 @@ class _Meter(msgspec.Struct):
 
 
 class DeviceNotices:
-    """The notices of one shard. Bounded: a notice of each code for each device of the inventory."""
+    """The notices of one shard. Bounded: a notice of each code for each device of the inventory, and 100 strangers."""
 
     def __init__(self) -> None:
         self._standing: dict[Key, DeviceNotice] = {}
@@ -62,8 +72,10 @@ class DeviceNotices:
     def current(self, now_ms: int, is_known: Callable[[str, str], object]) -> list[DeviceNotice]:
         """Return what stands, by site and device; ``is_known`` says whether the inventory still has one."""
         for key, one in list(self._standing.items()):
-            old = one.code not in _LASTING and one.last_ms < now_ms - KEPT_MS
-            if old or self._is_over(key, one, now_ms) or not is_known(one.site_id, one.device_id):
+            lasts = one.code in _LASTING and is_id(one.device_id)
+            old = not lasts and one.last_ms < now_ms - KEPT_MS
+            gone = is_id(one.device_id) and not is_known(one.site_id, one.device_id)
+            if old or gone or self._is_over(key, one, now_ms):
                 self._end(key)
         return [self._standing[key] for key in sorted(self._standing)]
 
@@ -77,23 +89,30 @@ class DeviceNotices:
             life_safety: whether it may have been an alarm of fire, or a fall.
         """
         serious = life_safety or device.device_class is DeviceClass.SENSOR
-        self._note(device, NoticeCode.UNREADABLE, reason.value, now_ms, life_safety=serious)
+        self._note(_who(device), NoticeCode.UNREADABLE, reason.value, now_ms, life_safety=serious)
+
+    def stranger(self, site_id: str, said: str, reason: RejectReason, now_ms: int) -> None:
+        """Note that a device of life safety speaks under what can be no id, so that nobody can configure it."""
+        name = clean(said, MAX_NAME) if len(said) <= MAX_NAME else f"{clean(said, MAX_NAME - 1)}…"  # is no id
+        strangers = sum(not is_id(device_id) for _, device_id, _ in self._standing)
+        if strangers < MAX_STRANGERS or (site_id, name, NoticeCode.UNREADABLE) in self._standing:
+            self._note((site_id, name), NoticeCode.UNREADABLE, reason.value, now_ms, life_safety=True)
 
     def accepted(self, device: DeviceConfigured, event: Event, faults: Sequence[FieldFault], now_ms: int) -> None:
         """Note what was wrong in a message of the device that was accepted, and what is right again."""
         unreadable = [fault for fault in faults if is_lost_alarm(fault)]
         if unreadable:
-            self._note(device, NoticeCode.UNREADABLE, str(unreadable[0]), now_ms, life_safety=True)
+            self._note(_who(device), NoticeCode.UNREADABLE, str(unreadable[0]), now_ms, life_safety=True)
         elif not isinstance(event, DeviceReported | DeviceStateChanged):
             self._mend((device.site_id, device.device_id, NoticeCode.UNREADABLE))
         fields = []
         for fault in faults:
             if fault.reason in _PLACES:
-                self._note(device, _PLACES[fault.reason], f"{fault.said} for {device.place_id}", now_ms)
+                self._note(_who(device), _PLACES[fault.reason], f"{fault.said} for {device.place_id}", now_ms)
             else:
                 fields.append(str(fault))
         if fields:
-            self._note(device, NoticeCode.FAULTY, " ".join(fields[:8]), now_ms)
+            self._note(_who(device), NoticeCode.FAULTY, " ".join(fields[:8]), now_ms)
         if isinstance(event, PowerSampled):
             self._metered(device, event, now_ms)
 
@@ -106,18 +125,18 @@ class DeviceNotices:
             meter.since_ms = meter.since_ms if meter.readings else event.at_ms
             meter.readings += 1
             if meter.readings >= NEGATIVE_READINGS and event.at_ms - meter.since_ms >= NEGATIVE_MS:
-                self._note(device, NoticeCode.NEGATIVE_POWER, f"{event.power_w:.0f} W", now_ms)
+                self._note(_who(device), NoticeCode.NEGATIVE_POWER, f"{event.power_w:.0f} W", now_ms)
 
     def _note(
-        self, device: DeviceConfigured, code: NoticeCode, detail: str, now_ms: int, *, life_safety: bool = False
+        self, who: tuple[str, str], code: NoticeCode, detail: str, now_ms: int, *, life_safety: bool = False
     ) -> None:
-        key = (device.site_id, device.device_id, code)
+        key = (*who, code)
         before = self._standing.get(key)
         self.changes += 1
         self._mended.discard(key)
         self._standing[key] = DeviceNotice(
-            site_id=device.site_id,
-            device_id=device.device_id,
+            site_id=who[0],
+            device_id=who[1],
             code=code,
             detail=detail,
             count=before.count + 1 if before else 1,

@@ -104,6 +104,45 @@ def test_a_sensor_that_says_nothing_is_noticed_and_ends_no_notice() -> None:
     assert _noticed(pipeline) == [("smoke-1", "unreadable", "wrong_type", 1, True)]
 
 
+OF_SMOKE_1 = {
+    "linli/v1/s1/sensor/Smoke-1/evt": "bad_id",
+    "linli/v1/S1/sensor/smoke-1/evt": "bad_id",
+    "linli/v1/s1/sensor/smoke-1 /tele": "bad_id",
+    "linli/v1/s1/Sensor/smoke-1/evt": "unknown_topic",
+    "/linli/v1/s1/sensor/smoke-1/evt/": "unknown_topic",
+    "Linli/V1/S1/SENSOR/SMOKE-1/EVT": "unknown_topic",
+}
+
+
+@pytest.mark.parametrize(("topic", "reason"), OF_SMOKE_1.items())
+def test_a_sensor_that_speaks_beside_its_topic_is_noticed(topic: str, reason: str) -> None:
+    pipeline = _pipeline()
+    assert isinstance(_take(pipeline, wire(smoke()), topic), Refused)
+    assert _noticed(pipeline) == [("smoke-1", "unreadable", reason, 1, True)]
+
+
+@pytest.mark.parametrize("name", ["aa:bb:cc", "Smoke-9", "烟感-9", "x" * 60])
+def test_a_sensor_under_an_id_that_is_none_is_noticed_by_it(name: str) -> None:
+    pipeline = _pipeline()
+    _take(pipeline, wire(smoke()), f"linli/v1/s1/sensor/{name}/evt")
+    shown = name if len(name) <= 40 else f"{name[:39]}…"
+    assert _noticed(pipeline, NOW_MS + KEPT_MS) == [(shown, "unreadable", "bad_id", 1, True)]
+    after = _pipeline()
+    after.notices.load(pipeline.notices.current(NOW_MS, pipeline.admission.device))
+    assert _noticed(after) == _noticed(pipeline)
+    assert _noticed(pipeline, NOW_MS + KEPT_MS + 1) == []
+
+
+def test_of_others_beside_our_topics_only_the_pending_list_tells() -> None:
+    pipeline = _pipeline()
+    for topic in ("s1/gate/G1/evt", "s9/sensor/Smoke-1/evt", "s1/sensor/Smoke-1/cmd", "s1/sensor/Smoke/evt/more"):
+        _take(pipeline, wire(door()), f"linli/v1/{topic}")
+    retained = Arrival("linli/v1/s1/sensor/Smoke-1/evt", b"x", 1, 7, retain=True, connection=1)
+    pipeline.take(retained, PendingPuback(7, 1), NOW_MS, timely=True)
+    assert [one for one in _noticed(pipeline) if one[4]] == []
+    assert len(pipeline.admission.pending_topics()) == 5
+
+
 @pytest.mark.parametrize(
     ("topic", "payload", "expected"),
     [
