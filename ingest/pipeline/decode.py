@@ -47,7 +47,10 @@ _MENDED = (
 _TIME_PATH = "`$.at_ms`"
 _KEY = re.compile(rb'"([^"]{1,60})"\s*:')
 _ALARMING = tuple(str(kind.__struct_config__.tag).encode() for kind in LIFE_SAFETY_KINDS)
-_HOPELESS = frozenset({RejectReason.TOO_LARGE, RejectReason.TOO_DEEP, RejectReason.UNKNOWN_VERSION})
+
+
+MAX_SCANNED_BYTES = 1024 * 1024
+"""So much of a sensor's message is searched for what is right in it: it may be an alarm beside a maker's picture."""
 
 
 class _Peek(msgspec.Struct):
@@ -69,7 +72,7 @@ def decode(topic: Topic, payload: bytes, unnamed: str, faults: list[FieldFault] 
 
     Args:
         topic: where it came; its site and device are the only ones it may speak for (a box: for its cameras).
-        payload: UTF-8 JSON, at most 256 KiB.
+        payload: UTF-8 JSON, at most 256 KiB; a sensor's at most 1 MiB.
         unnamed: the event id to use when the device gives neither ``event_id`` nor a sequence number.
         faults: is given what was wrong in it and was dropped.
 
@@ -92,7 +95,6 @@ def spool_mark(payload: bytes) -> SpoolMark | None:
     if len(payload) > MAX_PAYLOAD_BYTES:
         return None
     try:
-        check_depth(payload)
         mark = msgspec.convert(salvaged_mark(payload), SpoolMark | None)
     except (Rejected, msgspec.ValidationError):
         return None
@@ -101,7 +103,8 @@ def spool_mark(payload: bytes) -> SpoolMark | None:
 
 def mentions_life_safety(payload: bytes) -> bool:
     """Return whether a message that cannot be read may have been an alarm of fire, or a fall."""
-    return len(payload) <= MAX_PAYLOAD_BYTES and any(kind in payload for kind in _ALARMING)
+    head = payload[:MAX_SCANNED_BYTES]
+    return any(kind in head for kind in _ALARMING)
 
 
 def _strict(topic: Topic, payload: bytes, unnamed: str) -> DeviceEvent:
@@ -120,7 +123,8 @@ def _rest_of(
 ) -> DeviceEvent:
     """Return what is right in a message that is not right as a whole; raise ``error`` where that is no event."""
     found: list[FieldFault] = []
-    if error.reason in _HOPELESS:
+    most = MAX_SCANNED_BYTES if topic.device_class is DeviceClass.SENSOR else MAX_PAYLOAD_BYTES
+    if error.reason is RejectReason.UNKNOWN_VERSION or len(payload) > most:
         raise error
     event = salvage(payload, topic, unnamed, found)
     if event is None:

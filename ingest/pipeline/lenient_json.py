@@ -26,6 +26,7 @@ MAX_OBJECTS = 64
 _BLANK = re.compile(r"[\s\x00\ufeff]*")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
 _JUNK = re.compile(r'[^{"]+')
+_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
 _BARE = re.compile(r'[^\s,:\[\]{}"]+')
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _NO_NUMBER = re.compile(r"[+-]?(nan|inf(inity)?|\d\.#[a-z]+\w*)", re.IGNORECASE)
@@ -56,7 +57,7 @@ def read_objects(payload: bytes) -> Said:
     """Return the objects in ``payload``, and what was wrong around the first: its encoding, or what stood behind it.
 
     Raises:
-        Rejected: ``not_json`` or ``too_deep`` when the first is no whole object.
+        Rejected: ``not_json`` when the first is no whole object.
     """
     refusal = Rejected(RejectReason.NOT_JSON, "no object that can be read")
     for text, faults in _texts(payload):
@@ -170,7 +171,8 @@ class _Reader:
         here = self._peek()
         if here and here in "{[":
             if depth >= MAX_DEPTH:
-                raise Rejected(RejectReason.TOO_DEEP, f"JSON nested deeper than {MAX_DEPTH} levels")
+                self._pass_over()
+                return Unreadable(DropReason.UNREADABLE)
             value: object = self._object(depth + 1) if here == "{" else self._array(depth + 1)
         elif here == '"':
             value = self._string()
@@ -180,6 +182,16 @@ class _Reader:
             self._junk()
             return Unreadable(DropReason.UNREADABLE)
         return value
+
+    def _pass_over(self) -> None:
+        """Pass over an object or list, however deep: nothing of ours lies there."""
+        depth = 0
+        for match in _STRUCTURE.finditer(self._text, self._at):
+            depth += (match[0] in {"{", "["}) - (match[0] in {"}", "]"})
+            if depth == 0:
+                self._at = match.end()
+                return
+        raise Rejected(RejectReason.NOT_JSON, "it is cut off")
 
     def _string(self) -> str | Unreadable:
         match = _STRING.match(self._text, self._at)
