@@ -83,8 +83,7 @@ class ClockRules:
                 self.agreed |= is_live(lag_ms)
             else:
                 clock.failed(event.at_ms if readable else claimed, received_ms, stored=event.stored)
-            event = msgspec.structs.replace(event, stored=False)
-            return _settled(event, received_ms, received_ms, future=lag_ms < 0, untrusted=True)
+            return _received_now(event, lag_ms, received_ms)
         clock.mended(received_ms)
         if timely:
             clock.observe(lag_ms, received_ms)
@@ -124,6 +123,12 @@ class ClockRules:
                 fault=record.fault,
                 fault_ms=record.fault_ms,
             )
+
+
+def _received_now(event: E, lag_ms: int, received_ms: int) -> E:
+    """Settle a message whose time tells nothing: live or stored, nobody knows how old it is."""
+    live = msgspec.structs.replace(event, stored=False)
+    return _settled(live, received_ms, received_ms, future=lag_ms < 0, untrusted=True)
 
 
 def _has_no_time(event: Event, clock: SourceClock, lag_ms: int) -> bool:

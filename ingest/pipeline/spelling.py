@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import re
-import unicodedata
 
 from contracts.events import DeviceEvent
 from ingest.pipeline.lenient_json import put
@@ -17,6 +16,8 @@ from ingest.pipeline.lenient_json import put
 _AS_IT_IS = frozenset({"v", "origin", "model", "evidence", "spool"})
 """Fields that are only taken by their exact name: makers use these words for something else."""
 _NAMES = frozenset({"kind", *(field for kind in DeviceEvent.__args__ for field in kind.__struct_fields__)})
+_NARROW = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}
+"""Letters in full width, as Chinese keyboards type them, to plain ones."""
 _SEPARATORS = re.compile(r"[\W_]+")
 
 
@@ -26,7 +27,7 @@ def folded(text: str) -> str:
     >>> folded(" Temperature-C"), folded("temperature_c")
     ('temperaturec', 'temperaturec')
     """
-    return _SEPARATORS.sub("", unicodedata.normalize("NFKC", text)).casefold()
+    return _SEPARATORS.sub("", text.translate(_NARROW)).casefold()
 
 
 _BY_FOLDED = {folded(name): name for name in _NAMES - _AS_IT_IS}
