@@ -8,7 +8,6 @@ itself a row: ``RowsDropped``.
 from __future__ import annotations
 
 import contextlib
-import secrets
 import sqlite3
 import threading
 import zlib
@@ -28,9 +27,11 @@ from contracts.events import (
     event_header,
     is_life_safety,
 )
+from edge.spool import numbers
 from edge.spool.box_db import BoxDb
+from edge.spool.entry_sums import ROW_MARK, UPLOAD_SUM
 from edge.spool.lanes import STORED_AFTER_MS, is_stored
-from edge.spool.loss_note import Loss, LossNote
+from edge.spool.loss_note import LossNote
 
 DEFAULT_MAX_ROWS = 200_000  # about 80 MB
 MAX_AGE_HOURS = 720  # the platform refuses what is older than 30 days
@@ -113,9 +114,8 @@ class Spool:
         with self._noting:
             loss = self._note.loss
             with self._changing() as connection:
-                told = connection.execute("INSERT OR IGNORE INTO told VALUES (?)", (loss.number,)).rowcount
-                if told:
-                    self._insert(connection, self._loss(_unheld(connection, loss)))
+                if numbers.tell(connection, loss):
+                    self._insert(connection, self._loss(numbers.unheld(connection, loss)))
             self._note.told()
         self.changes += 1
         return True
@@ -125,9 +125,13 @@ class Spool:
         if self._opened == self._db.opened and self._opened:
             return
         with self._db.transaction() as connection:
-            self._spool_id = _spool_id(connection, self._begun_ms)
-            self._count = _count(connection)
-            self._opened = self._db.opened
+            self._learn(connection)
+
+    def _learn(self, connection: sqlite3.Connection) -> None:
+        self._spool_id = numbers.spool_id(connection, self._begun_ms)
+        _put_right(connection)
+        self._count = _count(connection)
+        self._opened = self._db.opened
 
     def add(self, event: Event, uploads: Sequence[EvidenceRef] = ()) -> str:
         """Keep an event, durable on return, and the evidence to be uploaded for it.
@@ -138,7 +142,8 @@ class Spool:
         with self._changing() as connection:
             event_id = self._insert(connection, event)
             connection.executemany(
-                "INSERT OR IGNORE INTO upload VALUES (?, ?, ?, 0, 0)",
+                f"INSERT OR IGNORE INTO upload SELECT sha256, mime, created_ms, 0, 0, {UPLOAD_SUM}"
+                " FROM (SELECT ? AS sha256, ? AS mime, ? AS created_ms)",
                 [(ref.sha256, ref.mime, event.at_ms) for ref in uploads],
             )
             if self._count > self._max_rows:
@@ -149,49 +154,58 @@ class Spool:
     def number(self, lane: Lane, now_ms: int, limit: int) -> int:
         """Give up to ``limit`` rows that belong in ``lane`` now their numbers, oldest first. Returns how many."""
         fresh = "life_safety = 1 OR at_ms >= ?" if lane is Lane.LIVE else "life_safety = 0 AND at_ms < ?"
-        find = f"SELECT n FROM row WHERE lane IS NULL AND ({fresh}) ORDER BY n LIMIT ?"
+        find = f"SELECT n, mark IS {ROW_MARK} FROM row WHERE lane IS NULL AND ({fresh}) ORDER BY n LIMIT ?"
         with self._db.reading() as connection:  # an idle box must not write
             found = connection.execute(find, (now_ms - STORED_AFTER_MS, limit)).fetchall()
         if not found:
             return 0
+        changed = not all(right for _, right in found)
         with self._db.transaction() as connection:
-            _number(connection, lane, [n for (n,) in found])
-        return len(found)
+            if changed:
+                _put_right(connection)
+            else:
+                numbers.number(connection, lane, [n for n, _ in found])
+        return self.number(lane, now_ms, limit) if changed else len(found)
 
     def drop_older(self, than_ms: int) -> int:
         """Drop rows of what happened before ``than_ms``, life safety too, and declare the loss; how many went."""
         with self._changing() as connection:
             old = connection.execute(
-                "SELECT n, lane FROM row WHERE at_ms < ? AND instr(body, CAST(? AS BLOB)) = 0 ORDER BY n LIMIT ?",
+                "SELECT n FROM row WHERE at_ms < ? AND instr(body, CAST(? AS BLOB)) = 0 ORDER BY n LIMIT ?",
                 (than_ms, _LOSS, _DROP_ROWS),
             ).fetchall()
             if old:
-                self._drop(connection, old)
+                self._drop(connection, [n for (n,) in old])
         self.changes += bool(old)
         return len(old)
 
     def numbered(self, lane: Lane) -> int:
         """Return the highest number ever given in ``lane``; 0 before the first."""
         with self._db.reading() as connection:
-            found = connection.execute("SELECT next_seq FROM lane WHERE lane = ?", (lane.value,)).fetchone()
-        return int(found[0]) - 1
+            return numbers.next_seq(connection, lane) - 1
 
     def rows(self, lane: Lane, after_seq: int, limit: int) -> list[NumberedRow]:
         """Return numbered rows of ``lane`` not yet acknowledged, beyond ``after_seq``, in order."""
         with self._db.reading() as connection:
             found = connection.execute(
-                "SELECT seq, at_ms, body, sum, n FROM row WHERE lane = ? AND seq > ? ORDER BY seq LIMIT ?",
+                f"SELECT seq, at_ms, body, sum, n, mark IS {ROW_MARK} FROM row"
+                " WHERE lane = ? AND seq > ? ORDER BY seq LIMIT ?",
                 (lane.value, after_seq, limit),
             ).fetchall()
-        changed = [n for _, at_ms, body, kept, n in found if kept is not None and kept != row_sum(n, at_ms, body)]
+        if not all(right for *_, right in found):
+            with self._db.transaction() as connection:
+                _put_right(connection)
+            self.changes += 1
+            return self.rows(lane, after_seq, limit)
+        changed = [n for _, at_ms, body, kept, n, _ in found if kept is not None and kept != row_sum(n, at_ms, body)]
         if changed:
-            self._drop_changed(lane, changed)
-        return [NumberedRow(seq, at_ms, body) for seq, at_ms, body, _, n in found if n not in changed]
+            self._drop_changed(changed)
+        return [NumberedRow(seq, at_ms, body) for seq, at_ms, body, _, n, _ in found if n not in changed]
 
-    def _drop_changed(self, lane: Lane, rows: Sequence[int]) -> None:
+    def _drop_changed(self, rows: Sequence[int]) -> None:
         """Drop rows that are not as they were written, and declare the loss: the disk changed them."""
         with self._changing() as connection:
-            self._drop(connection, [(n, lane.value) for n in rows])
+            self._drop(connection, rows)
         self.changes += 1
         way_out = "they are declared as lost; check the disk, and restore the file or move it away when it goes on"
         _log.error("rows are damaged", path="box.db", rows=len(rows), way_out=way_out)
@@ -214,6 +228,7 @@ class Spool:
     def got(self, lane: Lane, through_seq: int, now_ms: int) -> int:
         """Delete what the platform has. The backlog's last row leaves a ``BacklogDrained`` behind. Returns how many."""
         with self._changing() as connection:
+            _put_right(connection, "lane = ? AND seq <= ?", lane.value, through_seq)
             deleted = connection.execute(
                 "DELETE FROM row WHERE lane = ? AND seq <= ?", (lane.value, through_seq)
             ).rowcount
@@ -235,9 +250,10 @@ class Spool:
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
         """Yield a transaction's connection; undone, it undoes the count of rows too."""
-        self._begin()
         try:
             with self._db.transaction() as connection:
+                if self._opened != self._db.opened:  # opened anew for this
+                    self._learn(connection)
                 yield connection
         except BaseException:
             with contextlib.suppress(sqlite3.DatabaseError), self._db.reading() as connection:
@@ -246,12 +262,14 @@ class Spool:
 
     def _insert(self, connection: sqlite3.Connection, event: Event) -> str:
         life = int(is_life_safety(event))
-        n = connection.execute(
-            "INSERT INTO row (at_ms, life_safety, body) VALUES (?, ?, x'')", (event.at_ms, life)
-        ).lastrowid
+        n = numbers.take_n(connection)
         event_id = f"{self._spool_id}-{n}"
         body = _ENCODER.encode(msgspec.structs.replace(event, event_id=event_id))
-        connection.execute("UPDATE row SET body = ?, sum = ? WHERE n = ?", (body, row_sum(n, event.at_ms, body), n))
+        connection.execute(
+            "INSERT INTO row (n, at_ms, life_safety, body, sum) VALUES (?, ?, ?, ?, ?)",
+            (n, event.at_ms, life, body, row_sum(n, event.at_ms, body)),
+        )
+        connection.execute(f"UPDATE row SET mark = {ROW_MARK} WHERE n = ?", (n,))
         self._count += 1
         return event_id
 
@@ -265,13 +283,15 @@ class Spool:
         """Drop a share of the quota. Rows never sent are numbered first: an unnumbered loss could not be declared."""
         share = max(1, int(self._max_rows * _DROP_SHARE))
         victims = connection.execute(
-            "SELECT n, lane FROM row ORDER BY life_safety, n LIMIT ?", (share + self._count - self._max_rows,)
+            "SELECT n FROM row ORDER BY life_safety, n LIMIT ?", (share + self._count - self._max_rows,)
         ).fetchall()
-        self._drop(connection, victims)
+        self._drop(connection, [n for (n,) in victims])
 
-    def _drop(self, connection: sqlite3.Connection, victims: Sequence[tuple[int, str | None]]) -> None:
-        _number(connection, Lane.BACKLOG, [n for n, lane in victims if lane is None])
-        marks = ",".join(str(int(n)) for n, _ in victims)
+    def _drop(self, connection: sqlite3.Connection, victims: Sequence[int]) -> None:
+        marks = ",".join(str(int(n)) for n in victims)
+        _put_right(connection, f"n IN ({marks})")
+        bare = connection.execute(f"SELECT n FROM row WHERE lane IS NULL AND n IN ({marks}) ORDER BY n").fetchall()
+        numbers.number(connection, Lane.BACKLOG, [n for (n,) in bare])
         gone = connection.execute(
             f"SELECT lane, seq, at_ms FROM row WHERE n IN ({marks}) ORDER BY lane, seq"
         ).fetchall()
@@ -294,7 +314,7 @@ class Spool:
         )
 
 
-def row_sum(n: int | None, at_ms: int, body: bytes) -> int:
+def row_sum(n: int, at_ms: int, body: bytes) -> int:
     """Return the checksum of a row: a disk that changes a byte of it is found out before the row is sent."""
     return zlib.crc32(body, zlib.crc32(f"{n} {at_ms}".encode()))
 
@@ -314,25 +334,16 @@ def contiguous(rows: Sequence[tuple[str, int, int]]) -> list[list[tuple[str, int
     return runs
 
 
-def _spool_id(connection: sqlite3.Connection, now_ms: int) -> str:
-    found = connection.execute("SELECT id FROM spool").fetchone()
-    if found:
-        return str(found[0])
-    spool_id = secrets.token_hex(8)
-    connection.execute("INSERT INTO spool VALUES (?, ?)", (spool_id, now_ms))
-    connection.executemany("INSERT INTO lane VALUES (?, 1)", [(lane.value,) for lane in Lane])
-    return spool_id
+def _put_right(connection: sqlite3.Connection, where: str = "1", *given: object) -> None:
+    """Let rows that the disk put elsewhere come again under new numbers, and say so."""
+    moved = numbers.renumber_changed(connection, where, *given)
+    if moved:
+        way_out = "they are sent under new numbers; check the disk, and move the file away when it goes on"
+        _log.error("places of rows are damaged", path="box.db", rows=moved, way_out=way_out)
 
 
 def _count(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT count(*) FROM row").fetchone()[0])
-
-
-def _number(connection: sqlite3.Connection, lane: Lane, rows: Sequence[int]) -> None:
-    first = int(connection.execute("SELECT next_seq FROM lane WHERE lane = ?", (lane.value,)).fetchone()[0])
-    numbered = [(lane.value, first + i, n) for i, n in enumerate(rows)]
-    connection.executemany("UPDATE row SET lane = ?, seq = ? WHERE n = ?", numbered)
-    connection.execute("UPDATE lane SET next_seq = ? WHERE lane = ?", (first + len(rows), lane.value))
 
 
 def _has_backlog(connection: sqlite3.Connection, now_ms: int) -> bool:
@@ -343,11 +354,3 @@ def _has_backlog(connection: sqlite3.Connection, now_ms: int) -> bool:
             (now_ms - STORED_AFTER_MS,),
         ).fetchone()[0]
     )
-
-
-def _unheld(connection: sqlite3.Connection, loss: Loss) -> list[tuple[str, int, int]]:
-    """Give events that were never held numbers of the backlog, and return them as rows: first and last."""
-    (first,) = connection.execute("SELECT next_seq FROM lane WHERE lane = ?", (Lane.BACKLOG.value,)).fetchone()
-    last = int(first) + loss.events - 1
-    connection.execute("UPDATE lane SET next_seq = ? WHERE lane = ?", (last + 1, Lane.BACKLOG.value))
-    return [(Lane.BACKLOG.value, int(first), loss.from_ms), (Lane.BACKLOG.value, last, loss.to_ms)]
