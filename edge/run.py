@@ -21,6 +21,7 @@ from edge.evidence.evidence_store import EvidenceDisk, usage
 from edge.inference.analysers import AnalyserSet, build_analysers
 from edge.inference.manifest import LoadedModel, load_model
 from edge.inference.onnx import OnnxDetector
+from edge.spool.box_clock import BoxClock
 from edge.spool.box_db import BoxDb
 from edge.spool.loss_note import LossNote
 from edge.spool.spool import Spool
@@ -30,7 +31,7 @@ from edge.uplink.publisher import SpoolPublisher
 from edge.uplink.sender import SpoolSender
 from edge.uplink.upload import Uploader
 from edge.uplink.upload_queue import UploadQueue
-from system.clock import wall_ms
+from system.clock import boot_id, since_boot_ms, wall_ms
 
 STOP_TIMEOUT_S = 5.0
 SWEEP_S = 60.0
@@ -160,6 +161,7 @@ class EdgeBox:
             now_ms=self._now_ms(),
             max_rows=self._config.spool.max_rows,
             note=LossNote(self._data / "lost.json"),
+            clock=BoxClock(boot_id(), self._now_ms, since_boot_ms),
         )
 
     def _uploader(self) -> list[SupervisedThread]:

@@ -2,7 +2,7 @@
 
 A row is durable when ``add`` returns and leaves only on the application acknowledgement (``got``). It gets its lane and
 number once, before its first send, and keeps both. Over quota the oldest rows go, life safety last, and the loss is
-itself a row: ``RowsDropped``.
+itself a row: ``RowsDropped``. When the box's clock is set, what was seen since its start is dated anew (``dates``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-import zlib
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -28,9 +27,11 @@ from contracts.events import (
     is_life_safety,
 )
 from edge.spool import numbers
+from edge.spool.box_clock import BoxClock
 from edge.spool.box_db import BoxDb
+from edge.spool.dates import RowDates, row_sum
 from edge.spool.entry_sums import ROW_MARK, UPLOAD_SUM
-from edge.spool.lanes import STORED_AFTER_MS, is_stored
+from edge.spool.lanes import STORED_AFTER_MS, is_doubtful, is_stored
 from edge.spool.loss_note import LossNote
 
 DEFAULT_MAX_ROWS = 200_000  # about 80 MB
@@ -68,6 +69,7 @@ class Spool:
         now_ms: when it is opened.
         max_rows: the quota.
         note: what could not be spooled; it is declared with the next row that can.
+        clock: the box's; without it nothing is dated anew.
     """
 
     def __init__(
@@ -80,11 +82,12 @@ class Spool:
         now_ms: int,
         max_rows: int = DEFAULT_MAX_ROWS,
         note: LossNote | None = None,
+        clock: BoxClock | None = None,
     ) -> None:
         self._db, self._box_id, self._site_id, self._place_id = db, box_id, site_id, place_id
         self._max_rows, self._dropped, self._begun_ms, self._note = max_rows, 0, now_ms, note
         self._opened, self._spool_id, self._count = 0, "", 0
-        self._noting = threading.Lock()
+        self._noting, self._dates = threading.Lock(), RowDates(clock) if clock is not None else None
         with contextlib.suppress(sqlite3.OperationalError):
             self._begin()
         self.changes = 1  # grows with every row; a sender looks again when it moved
@@ -120,12 +123,18 @@ class Spool:
         self.changes += 1
         return True
 
+    def follow_clock(self) -> None:
+        """Date anew what this start of the box wrote, if its clock was set since; whoever writes does so too."""
+        if self._dates is not None and not self._dates.are_right():
+            with self._changing():
+                self.changes += 1
+
     def _begin(self) -> None:
         """Learn whose file this is, once it can be opened; it may be another one since."""
         if self._opened == self._db.opened and self._opened:
             return
-        with self._db.transaction() as connection:
-            self._learn(connection)
+        with self._changing():
+            pass
 
     def _learn(self, connection: sqlite3.Connection) -> None:
         self._spool_id = numbers.spool_id(connection, self._begun_ms)
@@ -140,7 +149,7 @@ class Spool:
             its event id: ``{spool_id}-{n}``, the same at every send.
         """
         with self._changing() as connection:
-            event_id = self._insert(connection, event)
+            event_id = self._insert(connection, event if self._dates is None else self._dates.dated(event))
             connection.executemany(
                 f"INSERT OR IGNORE INTO upload SELECT sha256, mime, created_ms, 0, 0, {UPLOAD_SUM}"
                 " FROM (SELECT ? AS sha256, ? AS mime, ? AS created_ms)",
@@ -168,12 +177,13 @@ class Spool:
         return self.number(lane, now_ms, limit) if changed else len(found)
 
     def drop_older(self, than_ms: int) -> int:
-        """Drop rows of what happened before ``than_ms``, life safety too, and declare the loss; how many went."""
+        """Drop rows of what happened before ``than_ms``, and declare the loss; how many went.
+
+        Life safety stays: no clock, however it is set, takes a fall before it is told.
+        """
+        find = "SELECT n FROM row WHERE at_ms < ? AND life_safety = 0 AND instr(body, CAST(? AS BLOB)) = 0"
         with self._changing() as connection:
-            old = connection.execute(
-                "SELECT n FROM row WHERE at_ms < ? AND instr(body, CAST(? AS BLOB)) = 0 ORDER BY n LIMIT ?",
-                (than_ms, _LOSS, _DROP_ROWS),
-            ).fetchall()
+            old = connection.execute(f"{find} ORDER BY n LIMIT ?", (than_ms, _LOSS, _DROP_ROWS)).fetchall()
             if old:
                 self._drop(connection, [n for (n,) in old])
         self.changes += bool(old)
@@ -220,10 +230,12 @@ class Spool:
         """Return the row as it goes on the wire now: marked with its lane and number, and as stored when it is old.
 
         ``first_seq`` tells the receiver which rows before this one it need not wait for: they are held no longer.
+        Life safety with a date that cannot be is not marked: the platform takes it as of now, and does not trust it.
         """
         mark = SpoolMark(self._box_id, self.spool_id, lane, row.seq, first_seq)
         event = _DECODER.decode(row.body)
-        return _ENCODER.encode(msgspec.structs.replace(event, spool=mark, stored=is_stored(row.at_ms, now_ms)))
+        stored = is_stored(row.at_ms, now_ms) and not (is_life_safety(event) and is_doubtful(row.at_ms, now_ms))
+        return _ENCODER.encode(msgspec.structs.replace(event, spool=mark, stored=stored))
 
     def got(self, lane: Lane, through_seq: int, now_ms: int) -> int:
         """Delete what the platform has. The backlog's last row leaves a ``BacklogDrained`` behind. Returns how many."""
@@ -249,13 +261,19 @@ class Spool:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        """Yield a transaction's connection; undone, it undoes the count of rows too."""
+        """Yield a transaction's connection; undone, it undoes what is remembered of the file too."""
+        known = self._opened
         try:
             with self._db.transaction() as connection:
                 if self._opened != self._db.opened:  # opened anew for this
                     self._learn(connection)
+                if self._dates is not None and not self._dates.are_right():
+                    self._dates.follow(connection)
                 yield connection
         except BaseException:
+            self._opened = known
+            if self._dates is not None:
+                self._dates.undone()
             with contextlib.suppress(sqlite3.DatabaseError), self._db.reading() as connection:
                 self._count = _count(connection)
             raise
@@ -312,11 +330,6 @@ class Spool:
             from_ms=min(times),
             to_ms=max(times),
         )
-
-
-def row_sum(n: int, at_ms: int, body: bytes) -> int:
-    """Return the checksum of a row: a disk that changes a byte of it is found out before the row is sent."""
-    return zlib.crc32(body, zlib.crc32(f"{n} {at_ms}".encode()))
 
 
 def contiguous(rows: Sequence[tuple[str, int, int]]) -> list[list[tuple[str, int, int]]]:

@@ -56,6 +56,7 @@ class SpoolSender:
 
     def due(self, now_ms: int) -> list[bytes]:
         """Return messages to send now, live before backlog, each lane in order."""
+        self._spool.follow_clock()
         if self._of != self._spool.spool_id:  # a new spool counts anew
             self._of, self._lanes = self._spool.spool_id, {lane: _LaneState() for lane in Lane}
         return [message for lane in (Lane.LIVE, Lane.BACKLOG) for message in self._lane_due(lane, now_ms)]
