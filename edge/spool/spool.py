@@ -3,11 +3,15 @@
 A row is durable when ``add`` returns and leaves only on the application acknowledgement (``got``). It gets its lane and
 number once, before its first send, and keeps both. Over quota the oldest rows go, life safety last, and the loss is
 itself a row: ``RowsDropped``. When the box's clock is set, what was seen since its start is dated anew (``dates``).
+
+Numbers are given under a name that is new at every start: a file that was put back does not know which it gave already,
+and the platform drops those as known (docs/adr/0022-stores-that-are-lost-or-put-back.md).
 """
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -50,6 +54,7 @@ class NumberedRow(msgspec.Struct, frozen=True):
     seq: int
     at_ms: int
     body: bytes
+    spool_id: str = ""
 
 
 class SpoolCounts(msgspec.Struct, frozen=True):
@@ -86,7 +91,7 @@ class Spool:
     ) -> None:
         self._db, self._box_id, self._site_id, self._place_id = db, box_id, site_id, place_id
         self._max_rows, self._dropped, self._begun_ms, self._note = max_rows, 0, now_ms, note
-        self._opened, self._spool_id, self._count = 0, "", 0
+        self._opened, self._spool_id, self._name, self._count = 0, "", "", 0
         self._noting, self._dates = threading.Lock(), RowDates(clock) if clock is not None else None
         with contextlib.suppress(sqlite3.OperationalError):
             self._begin()
@@ -94,7 +99,7 @@ class Spool:
 
     @property
     def spool_id(self) -> str:
-        """The identity of this spool: another one in another file."""
+        """The name under which rows have their numbers: another one in another file, and after each start."""
         self._begin()
         return self._spool_id
 
@@ -118,6 +123,7 @@ class Spool:
             loss = self._note.loss
             with self._changing() as connection:
                 if numbers.tell(connection, loss):
+                    self._number_by_name(connection)
                     self._insert(connection, self._loss(numbers.unheld(connection, loss)))
             self._note.told()
         self.changes += 1
@@ -137,16 +143,56 @@ class Spool:
             pass
 
     def _learn(self, connection: sqlite3.Connection) -> None:
-        self._spool_id = numbers.spool_id(connection, self._begun_ms)
-        _put_right(connection)
-        self._count = _count(connection)
+        stored = numbers.spool_id(connection)
+        if stored is None or stored != self._name:  # a new file, or of an earlier start
+            self._name = secrets.token_hex(8)
+        if stored is None:
+            numbers.begin(connection, self._name, self._begun_ms)
+        self._spool_id = stored or self._name
+        numbers.put_right(connection)
+        if not numbers.any_numbered(connection):
+            self._number_by_name(connection)
+        self._count = numbers.count(connection)
         self._opened = self._db.opened
+
+    def take_name(self) -> bool:
+        """Begin to number under this start's own name once no row waits under an earlier one; whether it has begun.
+
+        Rows that have numbers keep them until they are acknowledged: by those the platform knows them again.
+        """
+        self._begin()
+        if self._spool_id == self._name:
+            return True
+        with self._db.reading() as connection:
+            if numbers.any_numbered(connection):
+                return False
+        with self._changing() as connection:
+            self._number_by_name(connection)
+        return True
+
+    def went_back(self) -> None:
+        """Take that the platform has numbers that were never given here: the file is older than what it said.
+
+        Which rows the platform dropped as known cannot be told, so all that are held go out under a new name.
+        """
+        with self._changing() as connection:
+            self._name = secrets.token_hex(8)
+            self._number_by_name(connection)
+        self.changes += 1
+        way_out = "nothing is to be done; what it holds is sent under new numbers, some of it perhaps a second time"
+        _log.error("the spool was put back to an earlier state", path="box.db", way_out=way_out)
+
+    def _number_by_name(self, connection: sqlite3.Connection) -> None:
+        if self._spool_id != self._name:
+            numbers.put_right(connection)
+            numbers.rename(connection, self._name)
+            self._spool_id = self._name
 
     def add(self, event: Event, uploads: Sequence[EvidenceRef] = ()) -> str:
         """Keep an event, durable on return, and the evidence to be uploaded for it.
 
         Returns:
-            its event id: ``{spool_id}-{n}``, the same at every send.
+            its event id: the name of this start and a number, the same at every send.
         """
         with self._changing() as connection:
             event_id = self._insert(connection, event if self._dates is None else self._dates.dated(event))
@@ -162,6 +208,8 @@ class Spool:
 
     def number(self, lane: Lane, now_ms: int, limit: int) -> int:
         """Give up to ``limit`` rows that belong in ``lane`` now their numbers, oldest first. Returns how many."""
+        if not self.take_name():
+            return 0
         fresh = "life_safety = 1 OR at_ms >= ?" if lane is Lane.LIVE else "life_safety = 0 AND at_ms < ?"
         find = f"SELECT n, mark IS {ROW_MARK} FROM row WHERE lane IS NULL AND ({fresh}) ORDER BY n LIMIT ?"
         with self._db.reading() as connection:  # an idle box must not write
@@ -171,7 +219,7 @@ class Spool:
         changed = not all(right for _, right in found)
         with self._db.transaction() as connection:
             if changed:
-                _put_right(connection)
+                numbers.put_right(connection)
             else:
                 numbers.number(connection, lane, [n for n, _ in found])
         return self.number(lane, now_ms, limit) if changed else len(found)
@@ -198,19 +246,20 @@ class Spool:
         """Return numbered rows of ``lane`` not yet acknowledged, beyond ``after_seq``, in order."""
         with self._db.reading() as connection:
             found = connection.execute(
-                f"SELECT seq, at_ms, body, sum, n, mark IS {ROW_MARK} FROM row"
+                f"SELECT (SELECT id FROM spool), seq, at_ms, body, sum, n, mark IS {ROW_MARK} FROM row"
                 " WHERE lane = ? AND seq > ? ORDER BY seq LIMIT ?",
                 (lane.value, after_seq, limit),
             ).fetchall()
         if not all(right for *_, right in found):
             with self._db.transaction() as connection:
-                _put_right(connection)
+                numbers.put_right(connection)
             self.changes += 1
             return self.rows(lane, after_seq, limit)
-        changed = [n for _, at_ms, body, kept, n, _ in found if kept is not None and kept != row_sum(n, at_ms, body)]
+        changed = [n for _, _, at_ms, body, kept, n, _ in found if kept is not None and kept != row_sum(n, at_ms, body)]
         if changed:
             self._drop_changed(changed)
-        return [NumberedRow(seq, at_ms, body) for seq, at_ms, body, _, n, _ in found if n not in changed]
+            return self.rows(lane, after_seq, limit)
+        return [NumberedRow(seq, at_ms, body, spool_id) for spool_id, seq, at_ms, body, *_ in found]
 
     def _drop_changed(self, rows: Sequence[int]) -> None:
         """Drop rows that are not as they were written, and declare the loss: the disk changed them."""
@@ -232,7 +281,7 @@ class Spool:
         ``first_seq`` tells the receiver which rows before this one it need not wait for: they are held no longer.
         Life safety with a date that cannot be is not marked: the platform takes it as of now, and does not trust it.
         """
-        mark = SpoolMark(self._box_id, self.spool_id, lane, row.seq, first_seq)
+        mark = SpoolMark(self._box_id, row.spool_id, lane, row.seq, first_seq)
         event = _DECODER.decode(row.body)
         stored = is_stored(row.at_ms, now_ms) and not (is_life_safety(event) and is_doubtful(row.at_ms, now_ms))
         return _ENCODER.encode(msgspec.structs.replace(event, spool=mark, stored=stored))
@@ -240,12 +289,12 @@ class Spool:
     def got(self, lane: Lane, through_seq: int, now_ms: int) -> int:
         """Delete what the platform has. The backlog's last row leaves a ``BacklogDrained`` behind. Returns how many."""
         with self._changing() as connection:
-            _put_right(connection, "lane = ? AND seq <= ?", lane.value, through_seq)
+            numbers.put_right(connection, "lane = ? AND seq <= ?", lane.value, through_seq)
             deleted = connection.execute(
                 "DELETE FROM row WHERE lane = ? AND seq <= ?", (lane.value, through_seq)
             ).rowcount
             self._count -= deleted
-            if deleted and lane is Lane.BACKLOG and not _has_backlog(connection, now_ms):
+            if deleted and lane is Lane.BACKLOG and not numbers.has_backlog(connection, now_ms):
                 self._insert(connection, self._drained(now_ms))
                 self.changes += 1
         return deleted
@@ -262,7 +311,7 @@ class Spool:
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
         """Yield a transaction's connection; undone, it undoes what is remembered of the file too."""
-        known = self._opened
+        before = self._opened, self._spool_id, self._name
         try:
             with self._db.transaction() as connection:
                 if self._opened != self._db.opened:  # opened anew for this
@@ -271,17 +320,17 @@ class Spool:
                     self._dates.follow(connection)
                 yield connection
         except BaseException:
-            self._opened = known
+            self._opened, self._spool_id, self._name = before
             if self._dates is not None:
                 self._dates.undone()
             with contextlib.suppress(sqlite3.DatabaseError), self._db.reading() as connection:
-                self._count = _count(connection)
+                self._count = numbers.count(connection)
             raise
 
     def _insert(self, connection: sqlite3.Connection, event: Event) -> str:
         life = int(is_life_safety(event))
         n = numbers.take_n(connection)
-        event_id = f"{self._spool_id}-{n}"
+        event_id = f"{self._name}-{n}"
         body = _ENCODER.encode(msgspec.structs.replace(event, event_id=event_id))
         connection.execute(
             "INSERT INTO row (n, at_ms, life_safety, body, sum) VALUES (?, ?, ?, ?, ?)",
@@ -307,16 +356,18 @@ class Spool:
 
     def _drop(self, connection: sqlite3.Connection, victims: Sequence[int]) -> None:
         marks = ",".join(str(int(n)) for n in victims)
-        _put_right(connection, f"n IN ({marks})")
-        bare = connection.execute(f"SELECT n FROM row WHERE lane IS NULL AND n IN ({marks}) ORDER BY n").fetchall()
-        numbers.number(connection, Lane.BACKLOG, [n for (n,) in bare])
+        numbers.put_right(connection, f"n IN ({marks})")
+        find = f"SELECT n FROM row WHERE lane IS NULL AND n IN ({marks}) ORDER BY n"
+        if connection.execute(find).fetchone():
+            self._number_by_name(connection)
+            numbers.number(connection, Lane.BACKLOG, [n for (n,) in connection.execute(find).fetchall()])
         gone = connection.execute(
             f"SELECT lane, seq, at_ms FROM row WHERE n IN ({marks}) ORDER BY lane, seq"
         ).fetchall()
         connection.execute(f"DELETE FROM row WHERE n IN ({marks})")
         self._count -= len(gone)
         self._dropped += len(gone)
-        for run in contiguous(gone):
+        for run in numbers.contiguous(gone):
             self._insert(connection, self._loss(run))
 
     def _loss(self, run: list[tuple[str, int, int]]) -> RowsDropped:
@@ -330,40 +381,3 @@ class Spool:
             from_ms=min(times),
             to_ms=max(times),
         )
-
-
-def contiguous(rows: Sequence[tuple[str, int, int]]) -> list[list[tuple[str, int, int]]]:
-    """Return (lane, seq, at_ms) sorted by lane and seq, cut wherever a number is missing.
-
-    >>> [len(run) for run in contiguous([("live", 1, 0), ("live", 2, 0), ("live", 4, 0)])]
-    [2, 1]
-    """
-    runs: list[list[tuple[str, int, int]]] = []
-    for row in rows:
-        if runs and runs[-1][-1][0] == row[0] and runs[-1][-1][1] + 1 == row[1]:
-            runs[-1].append(row)
-        else:
-            runs.append([row])
-    return runs
-
-
-def _put_right(connection: sqlite3.Connection, where: str = "1", *given: object) -> None:
-    """Let rows that the disk put elsewhere come again under new numbers, and say so."""
-    moved = numbers.renumber_changed(connection, where, *given)
-    if moved:
-        way_out = "they are sent under new numbers; check the disk, and move the file away when it goes on"
-        _log.error("places of rows are damaged", path="box.db", rows=moved, way_out=way_out)
-
-
-def _count(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("SELECT count(*) FROM row").fetchone()[0])
-
-
-def _has_backlog(connection: sqlite3.Connection, now_ms: int) -> bool:
-    return bool(
-        connection.execute(
-            "SELECT EXISTS (SELECT 1 FROM row WHERE lane = 'backlog')"
-            " OR EXISTS (SELECT 1 FROM row WHERE lane IS NULL AND life_safety = 0 AND at_ms < ?)",
-            (now_ms - STORED_AFTER_MS,),
-        ).fetchone()[0]
-    )
