@@ -106,7 +106,7 @@ class EdgeBox:
         for work in [*(sweeps if due else ()), self._spool.declare_loss, lambda: self._report(now_ms)]:
             try:
                 work()
-            except (sqlite3.OperationalError, OSError) as error:
+            except (sqlite3.Error, OSError) as error:  # a damaged file makes room for a new one at its next use
                 _log.error("the box's disk refuses", lost=self._spool.lost, error=str(error))
 
     def _report(self, now_ms: int) -> None:

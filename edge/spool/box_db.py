@@ -138,7 +138,10 @@ def _opened(path: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise _passing(error) from None
-        aside = _set_aside(path)
+        try:
+            aside = _set_aside(path)
+        except OSError as refused:
+            raise sqlite3.OperationalError(f"damaged, and cannot be set aside: {refused}") from None
         how = f"`sqlite3 {aside.name} .recover` gives what it still holds; keep its -wal beside it"
         _log.error("database damaged, set aside; a new one begins", path=path.name, aside=aside.name, recover=how)
     try:

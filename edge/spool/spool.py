@@ -69,7 +69,7 @@ class Spool:
     """The two lanes of one box.
 
     Args:
-        db: the box's database. While it cannot be used, everything here raises ``sqlite3.OperationalError``.
+        db: the box's database. While it cannot be used, everything here raises ``sqlite3.DatabaseError``.
         box_id, site_id, place_id: of the box, for what the spool itself has to say.
         now_ms: when it is opened.
         max_rows: the quota.
@@ -93,7 +93,7 @@ class Spool:
         self._max_rows, self._dropped, self._begun_ms, self._note = max_rows, 0, now_ms, note
         self._opened, self._spool_id, self._name, self._count = 0, "", "", 0
         self._noting, self._dates = threading.Lock(), RowDates(clock) if clock is not None else None
-        with contextlib.suppress(sqlite3.OperationalError):
+        with contextlib.suppress(sqlite3.DatabaseError):  # at its next use it is tried again, or a new file begins
             self._begin()
         self.changes = 1  # grows with every row; a sender looks again when it moved
 
