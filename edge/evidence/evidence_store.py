@@ -20,7 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from contracts.durations import HOUR_MS
-from contracts.errors import ConfigurationError, Permanent
+from contracts.errors import Permanent, Transient
 from contracts.events import EvidenceRef
 from edge.evidence.cutter import EvidenceCut
 from system.durable_files import sync_folder
@@ -44,24 +44,38 @@ class EvidenceDisk:
     """
 
     def __init__(self, folder: Path, *, quota_bytes: int, max_age_ms: int = MAX_AGE_HOURS * HOUR_MS) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder, self._quota_bytes, self._max_age_ms = folder, quota_bytes, max_age_ms
         self._sealer: AESGCM | None = None
+        self.dropped = 0
+        self.is_usable()
+        _remove_unfinished(folder)
+
+    def is_usable(self) -> bool:
+        """Return whether evidence can be sealed and opened; the log says why not. The box watches on without it."""
         try:
             self._cipher()
-        except OSError as error:
-            _log.error("the evidence key cannot be read or made now; it is tried again", error=str(error))
-        self.dropped = 0
-        for unfinished in folder.glob("*.part"):
-            unfinished.unlink()
+        except (OSError, Transient) as error:
+            _log.error("no evidence can be kept; it is tried again", error=str(error))
+            return False
+        return True
 
     def _cipher(self) -> AESGCM:
+        """Return what seals and opens.
+
+        Raises:
+            OSError, Transient: not now, or not before a person has looked at the key.
+        """
         if self._sealer is None:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._sealer = AESGCM(_load_key(self._folder / KEY))
         return self._sealer
 
     def keep(self, cut: EvidenceCut) -> EvidenceRef:
-        """Write a cut, durable on return; one that is there already is not written again."""
+        """Write a cut, durable on return; one that is there already is not written again.
+
+        Raises:
+            OSError, Transient: evidence cannot be kept now.
+        """
         sha256 = hashlib.sha256(cut.data).hexdigest()
         path = self._path(sha256)
         if not path.exists():
@@ -83,6 +97,7 @@ class EvidenceDisk:
 
         Raises:
             Permanent: when it is gone (age, quota) or does not decrypt to it.
+            OSError, Transient: evidence cannot be read now.
         """
         try:
             sealed = self._path(sha256).read_bytes()
@@ -142,14 +157,45 @@ def _dated(now_ms: int, shown_ms: int, size: int, path: Path) -> tuple[int, int,
     return now_ms, size, path
 
 
+def fault_of_folder(folder: Path) -> str:
+    """Return why a box could keep no evidence in ``folder``, empty when it could. Writes nothing."""
+    if not folder.exists():
+        return ""
+    if not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        return f"evidence folder {folder} cannot be written by this user"
+    try:
+        return _fault_of_key(folder / KEY, (folder / KEY).read_bytes())
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"evidence key {folder / KEY} cannot be read: {error.strerror}"
+
+
 def _load_key(path: Path) -> bytes:
     if not path.exists():
         _write_durably(path, secrets.token_bytes(_KEY_BYTES))
         _log.info("new evidence key", path=path.name)
     key = path.read_bytes()
-    if len(key) != _KEY_BYTES:
-        raise ConfigurationError(f"evidence key {path} has {len(key)} bytes, expected {_KEY_BYTES}: move it away")
+    fault = _fault_of_key(path, key)
+    if fault:
+        raise Transient(fault)
     return key
+
+
+def _fault_of_key(path: Path, key: bytes) -> str:
+    if len(key) == _KEY_BYTES:
+        return ""
+    way_out = "put back the one that was there, or move it away: what it sealed cannot be opened without it"
+    return f"evidence key {path} has {len(key)} bytes, expected {_KEY_BYTES}: {way_out}"
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what a crash left half written; what cannot be removed stays, and harms nothing."""
+    for unfinished in folder.glob("*.part"):
+        try:
+            unfinished.unlink()
+        except OSError as error:
+            _log.error("half-written evidence cannot be removed", path=unfinished.name, error=str(error))
 
 
 def _write_durably(path: Path, data: bytes) -> None:

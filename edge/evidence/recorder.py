@@ -13,6 +13,7 @@ import threading
 import msgspec
 import structlog
 
+from contracts.errors import Transient
 from contracts.events import Event, EvidenceRef
 from detectors.vision.falling.falling_analyser import FallingObject
 from detectors.vision.observations import Observation
@@ -177,7 +178,7 @@ class Recorder:
             kept = tuple(
                 self._disk.keep(piece) for piece in cut(self._ring, wanted.started_ms, at_ms, light=not wanted.upload)
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, Transient) as error:
             self.gauges.cuts_failed += 1
             _log.error("no evidence", camera=self._identity.camera_id, error=str(error))
             return ()
