@@ -135,6 +135,7 @@ class EdgeBox:
             "evidence_files": float(kept.files),
             "evidence_mb": round(kept.bytes / 1e6, 1),
             "evidence_dropped": float(self._disk.dropped),
+            "evidence_stuck": float(self._disk.stuck),
             "evidence_unusable": float(not self._disk.is_usable()),
             "disk_free_pct": round(100 * disk.free / disk.total, 1),
             "reconnects": float(self._publisher.reconnects),

@@ -46,7 +46,7 @@ class EvidenceDisk:
     def __init__(self, folder: Path, *, quota_bytes: int, max_age_ms: int = MAX_AGE_HOURS * HOUR_MS) -> None:
         self._folder, self._quota_bytes, self._max_age_ms = folder, quota_bytes, max_age_ms
         self._sealer: AESGCM | None = None
-        self.dropped = 0
+        self.dropped = self.stuck = 0
         self.is_usable()
         _remove_unfinished(folder)
 
@@ -114,17 +114,22 @@ class EvidenceDisk:
     def sweep(self, now_ms: int) -> int:
         """Delete what is too old, then the oldest until the quota holds. Returns how many went.
 
-        What shows the future was cut by a clock that was wrong: it counts as of now, and so it goes in time.
+        What shows the future was cut by a clock that was wrong: it counts as of now, and so it goes in time. A file
+        that cannot be deleted is stepped over; ``stuck`` counts such files, and those that cannot be looked at.
         """
-        files = sorted(_dated(now_ms, *found) for found in _ages(self._folder))
-        total, gone = sum(size for _, size, _ in files), 0
-        for shown_ms, size, path in files:
+        found, stuck = _ages(self._folder)
+        total, gone = sum(size for _, size, _ in found), 0
+        for shown_ms, size, path in sorted(_dated(now_ms, *one) for one in found):
             if now_ms - shown_ms <= self._max_age_ms and total <= self._quota_bytes:
                 break
-            path.unlink(missing_ok=True)
+            if not _deleted(path):
+                stuck += 1
+                continue
             total -= size
             gone += 1
-        self.dropped += gone
+        self.dropped, self.stuck = self.dropped + gone, stuck
+        if stuck:
+            _log.error("evidence cannot be deleted; the rest is", files=stuck, way_out="check the disk")
         return gone
 
     def _path(self, sha256: str) -> Path:
@@ -140,19 +145,40 @@ class DiskUsage(msgspec.Struct, frozen=True):
 
 def usage(folder: Path) -> DiskUsage:
     """Return how much evidence ``folder`` holds."""
-    sizes = [size for _, size, _ in _ages(folder)]
+    sizes = [size for _, size, _ in _ages(folder)[0]]
     return DiskUsage(files=len(sizes), bytes=sum(sizes))
 
 
-def _ages(folder: Path) -> list[tuple[int, int, Path]]:
-    stats = [(path.stat(), path) for path in folder.glob("*.enc")]
-    return [(stat.st_mtime_ns // 1_000_000, stat.st_size, path) for stat, path in stats]
+def _ages(folder: Path) -> tuple[list[tuple[int, int, Path]], int]:
+    """Return (time that it shows, size, file) of each, and how many could not be looked at."""
+    found: list[tuple[int, int, Path]] = []
+    unseen = 0
+    for path in folder.glob("*.enc"):
+        try:
+            stat = path.stat()
+        except FileNotFoundError:  # gone meanwhile
+            continue
+        except OSError:
+            unseen += 1
+            continue
+        found.append((stat.st_mtime_ns // 1_000_000, stat.st_size, path))
+    return found, unseen
+
+
+def _deleted(path: Path) -> bool:
+    """Delete a file; whether it is gone."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        _log.error("evidence cannot be deleted", path=path.name, error=str(error))
+        return False
+    return True
 
 
 def _dated(now_ms: int, shown_ms: int, size: int, path: Path) -> tuple[int, int, Path]:
     if shown_ms <= now_ms:
         return shown_ms, size, path
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         os.utime(path, ns=(now_ms * 1_000_000, now_ms * 1_000_000))
     return now_ms, size, path
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from pathlib import Path
 
 import av
@@ -102,6 +103,36 @@ def test_evidence_dated_in_the_future_goes_like_any_other(tmp_path: Path) -> Non
         disk.keep(still(bytes([n]) * 10, at_ms=400 * day_ms + n))
         disk.sweep(7_000)
     assert usage(tmp_path / "e").bytes <= 100
+
+
+@pytest.mark.parametrize("call", ["unlink", "stat", "utime"])
+def test_a_file_that_the_disk_will_not_let_go_keeps_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    folder, hour_ms = tmp_path / "e", 3_600_000
+    disk = EvidenceDisk(folder, quota_bytes=5_000, max_age_ms=hour_ms)
+    refs = [disk.keep(still(bytes([n]) * 1_000, at_ms=hour_ms + n)) for n in range(10)]
+    bad = folder / f"{refs[0].sha256}.enc"
+    module = os if call == "utime" else Path
+    real = getattr(module, call)
+
+    def fails(path: Path, *given: object, **named: object) -> object:
+        if path == bad:
+            raise OSError(5, "Input/output error")
+        return real(path, *given, **named)
+
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(module, call, fails)
+        assert (
+            disk.sweep(hour_ms - 1 if call == "utime" else hour_ms + 10) == {"unlink": 6, "stat": 5, "utime": 6}[call]
+        )
+        assert usage(folder).files == {"unlink": 4, "stat": 4, "utime": 4}[call]
+        assert (disk.sweep(9 * hour_ms), disk.stuck) == (
+            4 if call == "utime" else 3 + (call == "stat"),
+            call != "utime",
+        )
+    assert any(log["log_level"] == "error" and log.get("files") == 1 for log in logs) is (call != "utime")
+    assert (disk.sweep(9 * hour_ms), disk.stuck, usage(folder).files) == (call != "utime", 0, 0)
 
 
 def test_a_file_left_half_written_by_a_crash_is_removed(tmp_path: Path) -> None:
