@@ -103,10 +103,21 @@ def unheld(connection: sqlite3.Connection, loss: Loss) -> list[tuple[str, int, i
     return [(lane, first, loss.from_ms), (lane, last, loss.to_ms)]
 
 
-def tell(connection: sqlite3.Connection, loss: Loss) -> bool:
-    """Note that a loss is declared; whether it was not yet. An entry that the disk made of another counts for none."""
+def told_through(connection: sqlite3.Connection) -> int:
+    """Return the highest number of a note that was told; 0 before the first."""
+    find = f"SELECT max(loss) FROM told WHERE sum IS {TOLD_SUM}"
+    return int(connection.execute(find).fetchone()[0] or 0)
+
+
+def is_told(connection: sqlite3.Connection, loss: Loss) -> bool:
+    """Return whether a loss is declared. An entry that the disk made of another counts for none."""
     right = connection.execute(f"SELECT sum IS {TOLD_SUM} FROM told WHERE loss = ?", (loss.number,)).fetchone()
-    if right is not None and right[0]:
+    return right is not None and bool(right[0])
+
+
+def tell(connection: sqlite3.Connection, loss: Loss) -> bool:
+    """Note that a loss is declared; whether it was not yet."""
+    if is_told(connection, loss):
         return False
     connection.execute(f"INSERT OR REPLACE INTO told SELECT loss, {TOLD_SUM} FROM (SELECT ? AS loss)", (loss.number,))
     return True

@@ -95,6 +95,7 @@ class Spool:
         self._noting, self._dates = threading.Lock(), RowDates(clock) if clock is not None else None
         with contextlib.suppress(sqlite3.DatabaseError):  # at its next use it is tried again, or a new file begins
             self._begin()
+            self._begin_note()
         self.changes = 1  # grows with every row; a sender looks again when it moved
 
     @property
@@ -115,13 +116,22 @@ class Spool:
             with self._noting:
                 self._note.add(event.at_ms)
 
+    def _begin_note(self) -> None:
+        """Begin a new note if the one that was read was told before: what is lost from now on is another loss."""
+        if self._note is not None:
+            with self._db.reading() as connection:
+                told, highest = numbers.is_told(connection, self._note.loss), numbers.told_through(connection)
+            if told:
+                self._note.told(highest)
+            self._note.number(beyond=highest)
+
     def declare_loss(self) -> bool:
         """Declare what was lost, if anything was; whether it is in the spool now."""
         if self._note is None or not self.lost:
             return False
         with self._noting:
-            loss = self._note.loss
             with self._changing() as connection:
+                loss = self._note.number(beyond=numbers.told_through(connection))
                 if numbers.tell(connection, loss):
                     self._number_by_name(connection)
                     self._insert(connection, self._loss(numbers.unheld(connection, loss)))
