@@ -12,9 +12,9 @@ from typing import cast
 
 from contracts.erasure import Eraser, erasure_of
 from contracts.events import (
+    RECORD_TYPES,
     AnyEvent,
     BacklogDrained,
-    ConfigurationRecord,
     Event,
     ReferenceErased,
     ThresholdConfigured,
@@ -105,7 +105,7 @@ class SiteState:
         """Buffer an event that is new, or treat it as late; in how many groups it was late (or stored)."""
         if self.offset_ms:
             event = to_line(event, self.offset_ms)
-        if isinstance(event, BacklogDrained):
+        if event.__class__ is BacklogDrained:
             self.rejudging.drained(event)
         late = 0
         for group in groups:
@@ -115,7 +115,7 @@ class SiteState:
             if event.stored or (last is not None and entry < last):  # before what was last released: late
                 self._late(site_group, event)
                 late += 1
-            elif last is not None and is_at(entry, last):  # come again: nobody has missed it
+            elif last is not None and entry[0] == last[0] and is_at(entry, last):  # come again: nobody has missed it
                 self._give_out_of_order(site_group, event)
             else:
                 heappush(self.queue, entry)
@@ -123,7 +123,7 @@ class SiteState:
 
     def entry(self, event: AnyEvent, group: LatenessGroup) -> Entry:
         """Return the event's place in the queue for one group; a record's version stands in for its seq."""
-        seq = event.version if isinstance(event, ConfigurationRecord) else event.seq
+        seq = event.version if event.__class__ in RECORD_TYPES else event.seq
         order = -1 if seq is None else seq
         release_ms = event.at_ms + group.max_out_of_orderness_ms
         return (release_ms, group.index, EVENT, event.source_id, order, event.event_id, self._count(), event)
@@ -146,7 +146,7 @@ class SiteState:
         while queue and queue[0][0] < watermark_ms:
             entry = heappop(queue)
             if entry[2] == EVENT:
-                if before is None or not is_copy(entry, before):  # two copies that waited are one event
+                if before is None or entry[0] != before[0] or not is_copy(entry, before):  # two copies are one event
                     self._release_event(entry)
                 before, changed = entry, True
             elif entry[2] == DEADLINE:

@@ -11,16 +11,16 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.operations.doctor import inventory_faults
+from app.operations.doctor.erasure_key import REMEDY, erasure_key
 from app.operations.doctor.report import Check, CheckResult, age, fail, ok, warn
 from app.settings.secret_files import files_named, read_secret, read_secret_if_named, receiver_files
 from app.settings.settings import Settings
 from app.wiring.console import first_password_file
-from app.wiring.district import is_district
 from app.wiring.ingest import broker_tls
 from app.wiring.private_stores import open_paths, private_paths
 from app.wiring.receivers import receivers_of
 from app.wiring.results import open_results
-from app.wiring.store_files import sqlite_files
+from app.wiring.store_files import is_missing_file, sqlite_files
 from app.wiring.stores import incidents_url, inventory_url, look_into_inventory
 from contracts.durations import HOUR_MS
 from contracts.incidents import DeliveryState
@@ -69,6 +69,7 @@ def checks_of(settings: Settings) -> list[Check]:
         ),
         Check("stores", lambda: stores(settings), "`linli docs runbook`: a data file is damaged"),
         Check("evidence", lambda: evidence(settings), "make the folder writable by Linli's account"),
+        Check("erasure", lambda: erasure_key(settings), REMEDY),
         Check("results", lambda: results(settings), f"start it, or fix results.url and its credentials; {start}"),
     ]
 
@@ -76,8 +77,8 @@ def checks_of(settings: Settings) -> list[Check]:
 def secrets(settings: Settings) -> Iterator[CheckResult]:
     """Yield every file that a setting names can be read, and by nobody else."""
     named = files_named(settings) | receiver_files(settings)
-    if not is_district(settings) and not settings.erasure.key_file.exists():
-        named.pop("erasure.key_file", None)  # one machine makes its own when it first starts
+    if not settings.erasure.key_file.exists():
+        named.pop("erasure.key_file", None)  # it has a line of its own
     for key, path in named.items():
         read_secret(path, key)
         mode = path.stat().st_mode & 0o077
@@ -124,7 +125,7 @@ def mqtt(settings: Settings) -> Iterator[CheckResult]:
 def incidents(settings: Settings) -> Iterator[CheckResult]:
     """Check the schema, alarms, deliveries, and the server's clock."""
     url = incidents_url(settings)
-    if _missing_file(url):
+    if is_missing_file(url):
         yield fail("incidents", f"{url} is not there", "linli run makes it")
         return
     database = open_database(url)
@@ -138,11 +139,6 @@ def incidents(settings: Settings) -> Iterator[CheckResult]:
         yield fail("incidents", f"{database.where}: {detail}", "start the deployment once: it makes the tables")
     finally:
         database.close()
-
-
-def _missing_file(url: str) -> bool:
-    """Return whether this is a database in a file that is not there: opening it would make it."""
-    return url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists()
 
 
 def _schema(database: Database) -> Iterator[CheckResult]:
@@ -243,7 +239,7 @@ def stores(settings: Settings) -> Iterator[CheckResult]:
 def _went_back(settings: Settings, tables: Inventory) -> Iterator[CheckResult]:
     """Compare the inventory with what the incidents saw of it last."""
     url = incidents_url(settings)
-    if _missing_file(url):
+    if is_missing_file(url):
         return
     database = open_database(url)
     try:
@@ -286,7 +282,7 @@ def folder(what: str, path: Path) -> Iterator[CheckResult]:
 def results(settings: Settings) -> Iterator[CheckResult]:
     """Yield the store of results answers a question. Losing it loses no incident."""
     url = settings.results.url
-    if _missing_file(url):
+    if is_missing_file(url):
         yield warn("results", f"{url} is not there yet", "it is made when the deployment first runs")
         return
     store = open_results(settings)

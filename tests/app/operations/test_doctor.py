@@ -119,6 +119,7 @@ def test_what_is_away_or_was_never_there_fails_by_itself_and_the_rest_is_looked_
         "incidents": Level.FAIL,
         "inventory": Level.FAIL,
         "evidence": Level.OK,
+        "erasure": Level.OK,
         "results": Level.WARN,
         "folder": Level.OK,
         "process": Level.FAIL,
