@@ -107,12 +107,12 @@ class SiteState:
             event = to_line(event, self.offset_ms)
         if event.__class__ is BacklogDrained:
             self.rejudging.drained(event)
-        late = 0
+        late, source_id, stored, order = 0, event.source_id, event.stored, order_of(event)
         for group in groups:
-            entry = self.entry(event, group)
+            entry = self.entry(event, order, group)
             site_group = self.groups[group.index]
-            last = site_group.clocks.get(event.source_id) if group.per_source else site_group.frontier
-            if event.stored or (last is not None and entry < last):  # before what was last released: late
+            last = site_group.clocks.get(source_id) if group.per_source else site_group.frontier
+            if stored or (last is not None and entry < last):  # before what was last released: late
                 self._late(site_group, event)
                 late += 1
             elif last is not None and entry[0] == last[0] and is_at(entry, last):  # come again: nobody has missed it
@@ -121,10 +121,8 @@ class SiteState:
                 heappush(self.queue, entry)
         return late
 
-    def entry(self, event: AnyEvent, group: LatenessGroup) -> Entry:
-        """Return the event's place in the queue for one group; a record's version stands in for its seq."""
-        seq = event.version if event.__class__ in RECORD_TYPES else event.seq
-        order = -1 if seq is None else seq
+    def entry(self, event: AnyEvent, order: int, group: LatenessGroup) -> Entry:
+        """Return the event's place in the queue for one group; ``order``: as :func:`order_of` says."""
         release_ms = event.at_ms + group.max_out_of_orderness_ms
         return (release_ms, group.index, EVENT, event.source_id, order, event.event_id, self._count(), event)
 
@@ -226,6 +224,12 @@ class SiteState:
         for runner in site_group.runners.get(type(event), ()):
             if runner.bound_rule.instant or (runner.bound_rule.receipt and not event.stored):
                 runner.on_event(event, site_group.view, event.received_ms - event.at_ms)
+
+
+def order_of(event: AnyEvent) -> int:
+    """Return where an event stands among those of its time and source: by its seq, a record by its version."""
+    seq = event.version if event.__class__ in RECORD_TYPES else event.seq
+    return -1 if seq is None else seq
 
 
 def is_late_telemetry(event: Event, late: int) -> bool:

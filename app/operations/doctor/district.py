@@ -9,10 +9,9 @@ from app.operations.doctor.machine import BEHIND, FIRST_SNAPSHOT_S, failed, newe
 from app.operations.doctor.report import Check, CheckResult, Level, age, fail, ok, warn
 from app.settings.settings import Settings
 from app.wiring.district import log_partitions, open_cluster, topic_names, wanted_topics
-from app.wiring.stores import incidents_url
+from app.wiring.stores import open_incidents_database
 from contracts.durations import DAY_MS
 from incidents.store.counters import current
-from incidents.store.database import open_database
 from streams.checkpoints.findings_topic import KafkaFindings
 from streams.checkpoints.kafka import KafkaCheckpointStore
 from streams.engine.manifest import decode_manifest
@@ -124,7 +123,7 @@ def workers(settings: Settings) -> Iterator[CheckResult]:
 
 def readers(settings: Settings) -> Iterator[CheckResult]:
     """Yield how far the incidents have read the findings."""
-    database = open_database(incidents_url(settings))
+    database = open_incidents_database(settings)
     with brokers_of(settings) as cluster, ExitStack() as opened:
         opened.callback(database.close)
         tails = cluster.tails()

@@ -11,11 +11,10 @@ from app.settings.settings import Settings
 from app.wiring.district import is_district
 from app.wiring.reference_key import reference_key
 from app.wiring.store_files import is_missing_file
-from app.wiring.stores import incidents_url
+from app.wiring.stores import incidents_url, open_incidents_database
 from contracts.erasure import key_name
 from contracts.errors import LinliError
 from governance.erasure_register import ordered_erasures
-from incidents.store.database import open_database
 
 REMEDY = "put erasure.key_file back from a backup, or from a host that has it, before a process starts"
 GIVE = "`openssl rand -hex 32`, the same file for every streams, incidents and archive process and for `linli erase`"
@@ -59,7 +58,7 @@ def _used(settings: Settings) -> set[str]:
     url = incidents_url(settings)
     if is_missing_file(url):
         return set()
-    database = open_database(url)
+    database = open_incidents_database(settings)
     try:
         with database.read() as connection:
             return {key_name(one.erasure.digest) for one in ordered_erasures(connection)} - {""}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -21,12 +22,13 @@ from app.wiring.private_stores import open_paths, private_paths
 from app.wiring.receivers import receivers_of
 from app.wiring.results import open_results
 from app.wiring.store_files import is_missing_file, sqlite_files
-from app.wiring.stores import incidents_url, inventory_url, look_into_inventory
+from app.wiring.stores import incidents_url, inventory_url, look_into_inventory, open_incidents_database
 from contracts.durations import HOUR_MS
+from contracts.errors import Permanent
 from contracts.incidents import DeliveryState
 from contracts.secret_urls import shown_url
 from incidents.monitor.inventory_monitor import known_state, what_is_behind
-from incidents.store.database import Database, open_database
+from incidents.store.database import Database
 from incidents.store.migrate import migrations
 from incidents.store.operator_alarms import standing_alarms
 from incidents.store.schema import deliveries, schema_version
@@ -37,6 +39,7 @@ from inventory.last_seen import LastSeen
 from inventory.notices import DeviceNotice, NoticeCode
 from streams.results.query import Results, TimeRange
 from system.clock import wall_ms
+from system.next_secret import next_of
 from system.sqlite_check import wrong_before_opening
 
 REMEDIES = {
@@ -81,6 +84,9 @@ def secrets(settings: Settings) -> Iterator[CheckResult]:
         named.pop("erasure.key_file", None)  # it has a line of its own
     for key, path in named.items():
         read_secret(path, key)
+        if next_of(path).exists():
+            remedy = "give its `linli secrets rotate …` again; a receiver's with --finish, once the receiver knows it"
+            yield warn("secrets", f"{key} is being exchanged: {next_of(path)} waits", remedy)
         mode = path.stat().st_mode & 0o077
         if mode & 0o006 and not key.endswith(("ca_file", "cert_file")):
             yield warn("secrets", f"{key} may be read by everybody", f"chmod o-rwx {path}")
@@ -128,7 +134,7 @@ def incidents(settings: Settings) -> Iterator[CheckResult]:
     if is_missing_file(url):
         yield fail("incidents", f"{url} is not there", "linli run makes it")
         return
-    database = open_database(url)
+    database = open_incidents_database(settings)
     try:
         yield from _schema(database)
         yield from _open_matters(database)
@@ -231,9 +237,23 @@ def unhealthy(heard: Mapping[tuple[str, str], LastSeen]) -> Iterator[CheckResult
 
 def stores(settings: Settings) -> Iterator[CheckResult]:
     """Yield each file of this machine that is damaged: in a page, or of large ones in head, length or journal."""
-    for path in sqlite_files(settings):
-        if wrong := wrong_before_opening(path, whole=True):
-            yield fail("stores", f"{path} is damaged: {wrong}", "`linli docs runbook`: a data file is damaged")
+    wrong = {path: wrong_before_opening(path, whole=True) for path in sqlite_files(settings)}
+    for path, what in wrong.items():
+        if what:
+            yield fail("stores", f"{path} is damaged: {what}", "`linli docs runbook`: a data file is damaged")
+    url = incidents_url(settings)
+    if wrong.get(Path(url.removeprefix("sqlite:///"))) == "":
+        yield from _rows(settings)
+
+
+def _rows(settings: Settings) -> Iterator[CheckResult]:
+    """Yield that a row of the incidents is not what was written; of a large file that is looked for daily."""
+    try:
+        with closing(open_incidents_database(settings)) as database:
+            database.check_rows(quick=True)
+    except Permanent as error:
+        detail, _, remedy = str(error).partition("; ")
+        yield fail("stores", detail, remedy or "`linli docs runbook`: a data file is damaged")
 
 
 def _went_back(settings: Settings, tables: Inventory) -> Iterator[CheckResult]:
@@ -241,7 +261,7 @@ def _went_back(settings: Settings, tables: Inventory) -> Iterator[CheckResult]:
     url = incidents_url(settings)
     if is_missing_file(url):
         return
-    database = open_database(url)
+    database = open_incidents_database(settings)
     try:
         with database.read() as connection:
             known = known_state(connection)
