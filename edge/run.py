@@ -56,10 +56,12 @@ class EdgeBox:
         self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
         models = {camera.id: load_model(Path(camera.model)) for camera in config.camera if camera.needs_detector}
         self._db = BoxDb(self._data / "box.db")
+        self._clock = BoxClock(boot_id(), now_ms, since_boot_ms)
         self._disk = EvidenceDisk(
             self._data / "evidence",
             quota_bytes=config.evidence.quota_mb * 1_000_000,
             max_age_ms=config.evidence.retention_hours * HOUR_MS,
+            clock=self._clock,
         )
         self._spool = self._open_spool()
         self._uploads = UploadQueue(self._db)
@@ -163,7 +165,7 @@ class EdgeBox:
             now_ms=self._now_ms(),
             max_rows=self._config.spool.max_rows,
             note=LossNote(self._data / "lost.json"),
-            clock=BoxClock(boot_id(), self._now_ms, since_boot_ms),
+            clock=self._clock,
         )
 
     def _uploader(self) -> list[SupervisedThread]:

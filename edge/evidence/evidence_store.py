@@ -23,6 +23,7 @@ from contracts.durations import HOUR_MS
 from contracts.errors import Permanent, Transient
 from contracts.events import EvidenceRef
 from edge.evidence.cutter import EvidenceCut
+from edge.spool.box_clock import STEP_MS, BoxClock
 from system.durable_files import sync_folder
 
 MAX_AGE_HOURS = 72
@@ -41,11 +42,20 @@ class EvidenceDisk:
         folder: created when absent, for the box's user alone.
         quota_bytes: of all files; the oldest go first.
         max_age_ms: how long a file may stay.
+        clock: the box's; without it no file is dated anew.
     """
 
-    def __init__(self, folder: Path, *, quota_bytes: int, max_age_ms: int = MAX_AGE_HOURS * HOUR_MS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        quota_bytes: int,
+        max_age_ms: int = MAX_AGE_HOURS * HOUR_MS,
+        clock: BoxClock | None = None,
+    ) -> None:
         self._folder, self._quota_bytes, self._max_age_ms = folder, quota_bytes, max_age_ms
         self._sealer: AESGCM | None = None
+        self._clock, self._offset_ms = clock, clock.offset_ms() if clock is not None else 0
         self.dropped = self.stuck = 0
         self.is_usable()
         _remove_unfinished(folder)
@@ -117,6 +127,7 @@ class EvidenceDisk:
         What shows the future was cut by a clock that was wrong: it counts as of now, and so it goes in time. A file
         that cannot be deleted is stepped over; ``stuck`` counts such files, and those that cannot be looked at.
         """
+        self._follow_clock()
         found, stuck = _ages(self._folder)
         total, gone = sum(size for _, size, _ in found), 0
         for shown_ms, size, path in sorted(_dated(now_ms, *one) for one in found):
@@ -131,6 +142,15 @@ class EvidenceDisk:
         if stuck:
             _log.error("evidence cannot be deleted; the rest is", files=stuck, way_out="check the disk")
         return gone
+
+    def _follow_clock(self) -> None:
+        """Date what was cut since the machine started anew, if its clock was set: it is as old as it was."""
+        if self._clock is None or abs(by_ms := self._clock.offset_ms() - self._offset_ms) < STEP_MS:
+            return
+        for shown_ms, _, path in _ages(self._folder)[0]:
+            if shown_ms >= self._offset_ms:
+                _date(path, shown_ms + by_ms)
+        self._offset_ms += by_ms
 
     def _path(self, sha256: str) -> Path:
         return self._folder / f"{sha256}.enc"
@@ -178,9 +198,13 @@ def _deleted(path: Path) -> bool:
 def _dated(now_ms: int, shown_ms: int, size: int, path: Path) -> tuple[int, int, Path]:
     if shown_ms <= now_ms:
         return shown_ms, size, path
-    with contextlib.suppress(OSError):
-        os.utime(path, ns=(now_ms * 1_000_000, now_ms * 1_000_000))
+    _date(path, now_ms)
     return now_ms, size, path
+
+
+def _date(path: Path, shown_ms: int) -> None:
+    with contextlib.suppress(OSError):
+        os.utime(path, ns=(shown_ms * 1_000_000, shown_ms * 1_000_000))
 
 
 def fault_of_folder(folder: Path) -> str:

@@ -16,6 +16,7 @@ from edge.capture.ring import FrameRing, decode_jpeg
 from edge.evidence.cutter import BEFORE_MS, EvidenceCut, cut
 from edge.evidence.evidence_store import EvidenceDisk, fault_of_folder, usage
 from edge.evidence.redact import redacted
+from edge.spool.box_clock import BoxClock
 from tests.edge.factories import noise_frame
 from tests.support.damage import spoilt
 
@@ -133,6 +134,21 @@ def test_a_file_that_the_disk_will_not_let_go_keeps_no_other(
         )
     assert any(log["log_level"] == "error" and log.get("files") == 1 for log in logs) is (call != "utime")
     assert (disk.sweep(9 * hour_ms), disk.stuck, usage(folder).files) == (call != "utime", 0, 0)
+
+
+@pytest.mark.parametrize("before_ms", [60_000, 4_000_000_000_000])
+def test_evidence_of_a_time_before_the_clock_was_set_is_as_old_as_it_was(tmp_path: Path, before_ms: int) -> None:
+    wall = {"ms": before_ms, "up": 30_000}
+    clock = BoxClock("boot", lambda: wall["ms"], lambda: wall["up"])
+    disk = EvidenceDisk(tmp_path / "e", quota_bytes=QUOTA, max_age_ms=3_600_000, clock=clock)
+    disk.keep(still(b"a", at_ms=before_ms))
+    assert disk.sweep(wall["ms"]) == 0
+    wall.update(ms=1_795_000_000_000, up=90_000)  # a minute later it is set
+    assert [disk.sweep(wall["ms"]) for _ in range(2)] == [0, 0]
+    wall.update(ms=wall["ms"] + 3_540_000, up=wall["up"] + 3_540_000)
+    assert disk.sweep(wall["ms"]) == 0
+    wall.update(ms=wall["ms"] + 1, up=wall["up"] + 1)
+    assert disk.sweep(wall["ms"]) == 1
 
 
 def test_a_file_left_half_written_by_a_crash_is_removed(tmp_path: Path) -> None:
