@@ -111,7 +111,7 @@ def test_small_corrections_of_the_clock_move_nothing(tmp_path: Path) -> None:
     assert [event.at_ms for event in box.send()] == [NOW_MS]
 
 
-def test_a_fall_of_a_start_whose_clock_was_never_right_is_taken_as_of_now_and_not_trusted(tmp_path: Path) -> None:
+def test_a_fall_of_a_start_whose_clock_was_never_right_is_taken_as_of_now(tmp_path: Path) -> None:
     box = Machine(tmp_path, 60_000)
     box.spool.add(fell(60_000))
     box.restart(NOW_MS)

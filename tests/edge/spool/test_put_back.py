@@ -135,7 +135,7 @@ def test_an_answer_to_numbers_that_were_never_given_makes_all_rows_go_out_again(
     assert name not in {event.spool.spool_id for event in platform.kept if event.spool is not None}
 
 
-def test_a_new_start_sends_what_was_under_way_under_its_number_and_the_rest_under_its_own_name(tmp_path: Path) -> None:
+def test_a_new_start_numbers_under_its_own_name_what_was_not_under_way_before(tmp_path: Path) -> None:
     platform = Platform()
     box = Box(tmp_path, platform)
     seen = box.fall(2)
