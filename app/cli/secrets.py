@@ -48,7 +48,8 @@ def mqtt(settings: Settings, accounts: Path, *, finish: bool) -> None:
     The old one stays until --finish, or what waits at the broker for ingest would be lost: have the broker reload,
     restart ingest, run this again with --finish, and have the broker reload once more.
     """
-    from ingest.session.accounts import add_account, remove_account, replace_as_before
+    from app.operations.rotation.exchange import SecretFile, new_password
+    from ingest.session.accounts import add_account, has_account, remove_account
 
     path = settings.mqtt.password_file
     account = read_secret(path, "mqtt.password_file").reveal().partition(":")[0]
@@ -59,9 +60,17 @@ def mqtt(settings: Settings, accounts: Path, *, finish: bool) -> None:
         gone = remove_account(accounts, other)
         click.echo(f"mqtt: {other} {'is taken out' if gone else 'was not there'}; have the broker reload", err=True)
         return
-    before = path.stat()
-    password = add_account(accounts, other)
-    replace_as_before(path, f"{other}:{password.reveal()}\n", before)
+    file = SecretFile(path, "mqtt.password_file", f"{other}:")
+    waiting = file.waiting()  # of a run that was cut off: the broker may know it by now
+    if waiting is None and has_account(accounts, other):
+        raise ConfigurationError(
+            f"{accounts} still has {other}, the account before {account}: restart ingest, so that it runs as "
+            f"{account}, and give --finish first"
+        )
+    password = waiting or new_password()
+    file.write_next(password)
+    add_account(accounts, other, password)
+    file.take_next()
     click.echo(f"mqtt: {other} is there; have the broker reload, restart ingest, then --finish", err=True)
 
 
