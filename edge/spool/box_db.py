@@ -25,6 +25,9 @@ CREATE TABLE IF NOT EXISTS row (
 CREATE UNIQUE INDEX IF NOT EXISTS row_by_lane ON row (lane, seq) WHERE lane IS NOT NULL;
 CREATE INDEX IF NOT EXISTS row_unnumbered ON row (life_safety, at_ms) WHERE lane IS NULL;
 CREATE TABLE IF NOT EXISTS told (loss INTEGER PRIMARY KEY, sum INTEGER) STRICT;
+CREATE TABLE IF NOT EXISTS clock (
+  boot TEXT PRIMARY KEY, offset_ms INTEGER NOT NULL, from_n INTEGER NOT NULL, sum INTEGER
+) STRICT;
 CREATE TABLE IF NOT EXISTS upload (
   sha256 TEXT PRIMARY KEY, mime TEXT NOT NULL, created_ms INTEGER NOT NULL,
   tries INTEGER NOT NULL, due_ms INTEGER NOT NULL, sum INTEGER
@@ -135,7 +138,10 @@ def _opened(path: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise _passing(error) from None
-        aside = _set_aside(path)
+        try:
+            aside = _set_aside(path)
+        except OSError as refused:
+            raise sqlite3.OperationalError(f"damaged, and cannot be set aside: {refused}") from None
         how = f"`sqlite3 {aside.name} .recover` gives what it still holds; keep its -wal beside it"
         _log.error("database damaged, set aside; a new one begins", path=path.name, aside=aside.name, recover=how)
     try:

@@ -1,12 +1,11 @@
 """What the spool could not take: a note of fixed size beside it, written in place, so that a full disk takes it too.
 
-A note that the disk changed is said, and a new one begins under a number that no note had.
+A note has a number beyond all that were told: one that was cut off, deleted or put back does not take that of another.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 import zlib
 from pathlib import Path
 
@@ -19,9 +18,9 @@ _log = structlog.get_logger("edge.spool.loss_note")
 
 
 class Loss(msgspec.Struct, frozen=True):
-    """Events that were lost and not yet told. ``number`` names the note, so that none is told twice."""
+    """Events that were lost and not yet told. ``number`` names the note, so that none is told twice; 0: none yet."""
 
-    number: int = 1
+    number: int = 0
     events: int = 0
     from_ms: int = 0
     to_ms: int = 0
@@ -64,9 +63,16 @@ class LossNote:
         self.loss = self.loss.more(at_ms)
         self._write()
 
-    def told(self) -> None:
-        """Begin a new note: this one stands in the spool."""
-        self.loss = Loss(self.loss.number + 1)
+    def number(self, beyond: int) -> Loss:
+        """Give the note a number, if it has none; return it. ``beyond`` is the highest that was told."""
+        if not self.loss.number:
+            self.loss = msgspec.structs.replace(self.loss, number=beyond + 1)
+            self._write()
+        return self.loss
+
+    def told(self, highest: int = 0) -> None:
+        """Begin a new note: this one stands in the spool. ``highest`` is the highest number that was told."""
+        self.loss = Loss(max(self.loss.number, highest) + 1)
         self._write()
 
     def _write(self) -> None:
@@ -89,7 +95,7 @@ def _read(path: Path) -> Loss:
         return Loss()
     except (OSError, msgspec.DecodeError) as error:
         _log.error("the note of what was lost cannot be read", path=path.name, way_out=_WAY_OUT, error=str(error))
-        return Loss(secrets.randbits(48) | 1 << 47)
+        return Loss()
 
 
 def _decode(text: bytes) -> Loss:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 from collections.abc import Sequence
 
 import msgspec
+import structlog
 
 from contracts.events import DeviceEvent, Lane, is_life_safety
 from edge.spool.box_db import damage
 from edge.spool.entry_sums import LANE_SUM, ROW_MARK, SPOOL_SUM, TOLD_SUM
+from edge.spool.lanes import STORED_AFTER_MS
 from edge.spool.loss_note import Loss
 
 _DECODER = msgspec.json.Decoder(DeviceEvent)
+_log = structlog.get_logger("edge.spool.numbers")
 
 
-def spool_id(connection: sqlite3.Connection, now_ms: int) -> str:
-    """Return whose spool it is; a new one is given its name and its lanes."""
+def spool_id(connection: sqlite3.Connection) -> str | None:
+    """Return whose spool it is; None: a new file."""
     found = connection.execute("SELECT id FROM spool").fetchone()
-    if found:
-        return str(found[0])
-    name = secrets.token_hex(8)
+    return str(found[0]) if found else None
+
+
+def begin(connection: sqlite3.Connection, name: str, now_ms: int) -> None:
+    """Give a new file its name and its lanes."""
     connection.execute(
         f"INSERT INTO spool SELECT id, created_ms, last_n, {SPOOL_SUM}"
         " FROM (SELECT ? AS id, ? AS created_ms, 0 AS last_n)",
@@ -31,7 +35,23 @@ def spool_id(connection: sqlite3.Connection, now_ms: int) -> str:
         f"INSERT INTO lane SELECT lane, next_seq, {LANE_SUM} FROM (SELECT ? AS lane, 1 AS next_seq)",
         [(lane.value,) for lane in Lane],
     )
-    return name
+
+
+def any_numbered(connection: sqlite3.Connection) -> bool:
+    """Return whether a row has a number: it may be known by it. One that the disk put there has none."""
+    find = f"SELECT EXISTS (SELECT 1 FROM row WHERE lane IS NOT NULL AND mark IS {ROW_MARK})"
+    return bool(connection.execute(find).fetchone()[0])
+
+
+def rename(connection: sqlite3.Connection, name: str) -> None:
+    """Give the spool another name, under which numbers begin at 1, and take from the rows those they had."""
+    connection.execute("UPDATE spool SET id = ?", (name,))
+    connection.execute(f"UPDATE spool SET sum = {SPOOL_SUM}")
+    connection.execute("UPDATE lane SET next_seq = 1")
+    connection.execute(f"UPDATE lane SET sum = {LANE_SUM}")
+    held = connection.execute("SELECT n FROM row WHERE lane IS NOT NULL").fetchall()
+    connection.executemany("UPDATE row SET lane = NULL, seq = NULL WHERE n = ?", held)
+    connection.executemany(f"UPDATE row SET mark = {ROW_MARK} WHERE n = ?", held)
 
 
 def next_seq(connection: sqlite3.Connection, lane: Lane) -> int:
@@ -83,10 +103,21 @@ def unheld(connection: sqlite3.Connection, loss: Loss) -> list[tuple[str, int, i
     return [(lane, first, loss.from_ms), (lane, last, loss.to_ms)]
 
 
-def tell(connection: sqlite3.Connection, loss: Loss) -> bool:
-    """Note that a loss is declared; whether it was not yet. An entry that the disk made of another counts for none."""
+def told_through(connection: sqlite3.Connection) -> int:
+    """Return the highest number of a note that was told; 0 before the first."""
+    find = f"SELECT max(loss) FROM told WHERE sum IS {TOLD_SUM}"
+    return int(connection.execute(find).fetchone()[0] or 0)
+
+
+def is_told(connection: sqlite3.Connection, loss: Loss) -> bool:
+    """Return whether a loss is declared. An entry that the disk made of another counts for none."""
     right = connection.execute(f"SELECT sum IS {TOLD_SUM} FROM told WHERE loss = ?", (loss.number,)).fetchone()
-    if right is not None and right[0]:
+    return right is not None and bool(right[0])
+
+
+def tell(connection: sqlite3.Connection, loss: Loss) -> bool:
+    """Note that a loss is declared; whether it was not yet."""
+    if is_told(connection, loss):
         return False
     connection.execute(f"INSERT OR REPLACE INTO told SELECT loss, {TOLD_SUM} FROM (SELECT ? AS loss)", (loss.number,))
     return True
@@ -112,3 +143,42 @@ def _is_life_safety(body: bytes) -> bool:
         return is_life_safety(_DECODER.decode(body))
     except msgspec.MsgspecError:
         return True
+
+
+def put_right(connection: sqlite3.Connection, where: str = "1", *given: object) -> None:
+    """Let rows that the disk put elsewhere come again under new numbers, and say so."""
+    moved = renumber_changed(connection, where, *given)
+    if moved:
+        way_out = "they are sent under new numbers; check the disk, and move the file away when it goes on"
+        _log.error("places of rows are damaged", path="box.db", rows=moved, way_out=way_out)
+
+
+def contiguous(rows: Sequence[tuple[str, int, int]]) -> list[list[tuple[str, int, int]]]:
+    """Return (lane, seq, at_ms) sorted by lane and seq, cut wherever a number is missing.
+
+    >>> [len(run) for run in contiguous([("live", 1, 0), ("live", 2, 0), ("live", 4, 0)])]
+    [2, 1]
+    """
+    runs: list[list[tuple[str, int, int]]] = []
+    for row in rows:
+        if runs and runs[-1][-1][0] == row[0] and runs[-1][-1][1] + 1 == row[1]:
+            runs[-1].append(row)
+        else:
+            runs.append([row])
+    return runs
+
+
+def has_backlog(connection: sqlite3.Connection, now_ms: int) -> bool:
+    """Return whether anything waits in the backlog, or is bound for it."""
+    return bool(
+        connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM row WHERE lane = 'backlog')"
+            " OR EXISTS (SELECT 1 FROM row WHERE lane IS NULL AND life_safety = 0 AND at_ms < ?)",
+            (now_ms - STORED_AFTER_MS,),
+        ).fetchone()[0]
+    )
+
+
+def count(connection: sqlite3.Connection) -> int:
+    """Return how many rows wait."""
+    return int(connection.execute("SELECT count(*) FROM row").fetchone()[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from contracts.events import DeviceEvent, EvidenceRef, Lane
-from edge.spool.box_db import is_damage
+from edge.spool.box_db import BoxDb, is_damage
 from edge.spool.loss_note import Loss, LossNote
 from edge.spool.spool import Spool
 from edge.uplink.upload_queue import UploadQueue
@@ -62,11 +63,14 @@ def filled(tmp_path: Path, whole: dict[str, bytes]) -> Path:
 
 
 def _sent(spool: Spool) -> list[bytes]:
-    """Every row as it goes out."""
-    for _ in range(2):  # what is found damaged at the first look gets its number at the second
+    """Every row as it goes out: what has its number from an earlier start first."""
+    sent: list[bytes] = []
+    for _ in range(3):  # what is found damaged at one look gets its number at the next
         spool.number(Lane.LIVE, 1_000, 1_000)
-        spool.rows(Lane.LIVE, 0, 1_000)
-    return [spool.message(Lane.LIVE, row, 1, 1_000) for row in spool.rows(Lane.LIVE, 0, 1_000)]
+        rows = spool.rows(Lane.LIVE, 0, 1_000)
+        sent += [spool.message(Lane.LIVE, row, 1, 1_000) for row in rows]
+        spool.got(Lane.LIVE, rows[-1].seq if rows else 0, 1_000)
+    return sent
 
 
 def _due(spool: Spool) -> list[tuple[str, str]]:
@@ -83,7 +87,8 @@ def _started(folder: Path) -> Answer:
     spool = new_spool(folder)
     spool.add(reported(2_000))
     sent = _sent(spool)
-    return [message.replace(spool.spool_id.encode(), b"its spool") for message in sent], sorted(_due(spool))
+    named = [message.replace(spool.spool_id.encode(), b"its own") for message in sent]
+    return [re.sub(rb"\b[0-9a-f]{16}\b", b"earlier", message) for message in named], sorted(_due(spool))
 
 
 def _answer(folder: Path) -> tuple[Answer, bool]:
@@ -111,7 +116,7 @@ def test_a_closed_spool_that_was_damaged_gives_the_same_or_says_what_is_gone(
         answer, said = _answer(filled)
         told += said
         assert said or not content or answer == right, what
-        assert len({message.split(b'"seq":')[1].split(b",")[0] for message in answer[0]}) == len(answer[0]), what
+        assert len({message.split(b'"spool":{')[1] for message in answer[0]}) == len(answer[0]), what
         for message in answer[0]:
             msgspec.json.decode(message, type=DeviceEvent)
     assert told > PLACES, "hardly anything was noticed"
@@ -185,6 +190,7 @@ def test_a_spool_whose_numbers_may_be_wrong_is_set_aside_and_a_new_one_begins(fi
 @pytest.mark.parametrize("running", [False, True])
 def test_a_row_that_the_disk_put_elsewhere_goes_out_all_the_same(filled: Path, change: str, running: bool) -> None:
     spool = new_spool(filled)
+    name = spool.spool_id
     if not running:
         spool._db.close()
     _changed(filled, f"UPDATE row SET {change}")
@@ -192,14 +198,14 @@ def test_a_row_that_the_disk_put_elsewhere_goes_out_all_the_same(filled: Path, c
         spool = spool if running else new_spool(filled)
         spool.got(Lane.LIVE, 80, 1_000)
         sent = [msgspec.json.decode(message, type=DeviceEvent) for message in _sent(spool)]
-    left = {f"{spool.spool_id}-{n}" for n in range(81, ROWS + 1)} | {event.event_id for event in sent}
+    left = {f"{name}-{n}" for n in range(81, ROWS + 1)} | {event.event_id for event in sent}
     assert {event.event_id for event in sent} == left
     if "n = 110" in change or not running or "seq = 3000" in change or "mark" in change:
         assert [log["path"] for log in logs if log["event"] == "places of rows are damaged"] == ["box.db"]
     if "n = 60" in change and not running:
-        assert f"{spool.spool_id}-60" in left
-    numbers = [event.spool.seq for event in sent if event.spool is not None]
-    assert (len(set(numbers)), max(numbers) <= ROWS + 1) == (len(sent), True)
+        assert f"{name}-60" in left
+    numbers = [(event.spool.spool_id, event.spool.seq) for event in sent if event.spool is not None]
+    assert (len(set(numbers)), max(seq for _, seq in numbers) <= ROWS + 1) == (len(sent), True)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +269,7 @@ def test_a_note_of_what_was_lost_is_whole_or_said_and_the_next_loss_is_declared(
         (tmp_path / "lost.json").write_bytes(bytes(text))
         with capture_logs() as logs:
             spool._note = LossNote(tmp_path / "lost.json")
-        same = spool._note.loss == note.loss == Loss(2, 3, 17, 29)
+        same = spool._note.loss == note.loss == Loss(0, 3, 17, 29)
         assert same or [(log["path"], "way_out" in log) for log in logs] == [("lost.json", True)], text
         said += not same
         if not same and said < 5:
@@ -271,7 +277,40 @@ def test_a_note_of_what_was_lost_is_whole_or_said_and_the_next_loss_is_declared(
             before = spool.counts(0).rows
             assert spool.declare_loss()
             assert spool.counts(0).rows == before + 1
-    assert said >= len(whole.strip())
+    assert said >= len(whole.strip()) - len("number")
+
+
+def _noting(folder: Path) -> Spool:
+    db = BoxDb(folder / "box.db")
+    return Spool(db, box_id="b1", site_id="s1", place_id="b1", now_ms=0, note=LossNote(folder / "lost.json"))
+
+
+@pytest.mark.parametrize("how", ["cut to nothing", "deleted", "put back", "cut off", "of zeros"])
+def test_a_loss_after_the_note_itself_was_lost_is_declared(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "lost.json"
+    spool = _noting(tmp_path)
+    spool.lose(reported(5))
+    spool.declare_loss()
+    spool.lose(reported(6))
+    noted = path.read_bytes()
+    for at_ms in (6, 7):
+        spool.declare_loss()
+        spool.lose(reported(at_ms))
+    spool.declare_loss()
+    path.unlink()
+    if how != "deleted":
+        content = {"cut to nothing": b"", "put back": noted, "cut off": noted[:20], "of zeros": bytes(512)}[how]
+        path.write_bytes(content)
+    for times in (1, 2):  # and the next one, too
+        spool._db.close()
+        spool = _noting(tmp_path)
+        before = spool.counts(0).rows
+        for at_ms in range(7):
+            spool.lose(reported(10 + at_ms))
+        assert (spool.declare_loss(), spool.lost) == (True, 0), times
+        assert spool.counts(0).rows == before + 1
+    losses = [row for row in map(bytes, _sent(spool)) if b"rows_dropped" in row]
+    assert sum(b'"from_ms":10,"to_ms":16' in row for row in losses) == 2
 
 
 def test_a_note_of_an_earlier_version_is_read(tmp_path: Path) -> None:
@@ -297,11 +336,12 @@ def test_a_spool_of_an_earlier_version_is_read_and_gets_checksums(filled: Path, 
         for table, column in EARLIER:
             db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     db.close()
-    assert _answer(filled) == (right, False)
+    new_spool(filled)._db.close()
     with sqlite3.connect(filled / "box.db") as db:
         counts = "SELECT (SELECT count(sum) FROM lane), (SELECT count(mark) FROM row), (SELECT count(sum) FROM row)"
-        assert db.execute(counts).fetchone() == (2, ROWS + 1, 1)
-        assert db.execute("SELECT last_n FROM spool WHERE sum IS NOT NULL").fetchone() == (ROWS + 1,)
+        assert db.execute(counts).fetchone() == (2, ROWS, 0)
+        assert db.execute("SELECT last_n FROM spool WHERE sum IS NOT NULL").fetchone() == (ROWS,)
     db.close()
+    assert _answer(filled) == (right, False)
     _changed(filled, "UPDATE lane SET next_seq = 37 WHERE lane = 'live'")
     assert _answer(filled)[1]
