@@ -7,12 +7,12 @@ import pytest
 
 from detectors.vision.tracking import lines
 from edge.capture import media_clock, picture_source, video
-from edge.spool import lanes, spool
+from edge.spool import lanes, numbers
 from edge.uplink import sender
 
 
 @pytest.mark.parametrize(
-    "module", [lanes, lines, media_clock, picture_source, sender, spool, video], ids=lambda module: module.__name__
+    "module", [lanes, lines, media_clock, numbers, picture_source, sender, video], ids=lambda module: module.__name__
 )
 def test_the_examples_in_docstrings_hold(module: ModuleType) -> None:
     result = doctest.testmod(module)
