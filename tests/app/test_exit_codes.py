@@ -33,6 +33,7 @@ NEEDED = {
     "archive erase-site": "s1 --yes",
     "archive show": "s1-20261123.seg",
     "backup": "copy",
+    "boxes revoke": "s1 b1",
     "boxes rotate": "s1 b1 --token-out box.token",
     "dead-letters purge": "--yes",
     "dead-letters show": "1",
