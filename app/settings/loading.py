@@ -132,11 +132,18 @@ def _given(key: Key, written: _File, variables: Mapping[str, str], problems: lis
     else:
         return _Value(key.default, ValueOrigin.DEFAULT)
     try:
-        value = key.kind.parse(text)
+        value = key.kind.parse(_seen(text))
     except ValueError as error:
         problems.append(f"{key.name} = {key.kind.hide(text)!r} (from {origin}): {error}")
         return None
     return _Value(value if folder is None else key.kind.under(value, folder), origin)
+
+
+def _seen(text: str) -> str:
+    """Return the text of a setting. Raise ValueError where it holds NUL or another control character."""
+    if any(letter < " " or letter == "\x7f" for letter in text):
+        raise ValueError("it holds a control character; expected text")
+    return text
 
 
 def _elsewhere(key: Key, value: _Value | None, working: Path) -> _Value | None:
