@@ -1,11 +1,8 @@
-"""Values of the right type that cannot be meant: seconds for milliseconds, times out of order, characters that nobody
-types, a person's number where a reference belongs. Pure.
-"""
+"""Values of the right type that cannot be meant: wrong units, unseen characters, people for references. Pure."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 
 import msgspec
@@ -28,8 +25,10 @@ _FIRST_MS, _LAST_MS = 946_684_800_000, 4_102_444_800_000  # 2000 and 2100
 PURPOSES = ("absence", "meter")
 """What a person may agree to: another word would be a consent to nothing."""
 FLOOR_LEAST, FLOOR_MOST = -20, 200
-_UNSEEN = {"Cc", "Zl", "Zp", "Cs"}  # controls, NUL and ESC among them; other ends of lines; halves of characters
-_TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF}  # they show a name other than it is written
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]"  # NUL, ESC and other controls; halves of characters
+    r"|[\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]"  # other ends of lines; what shows a name otherwise than written
+)
 _PERSONAL = re.compile(r"(?:(?:\+|00)?86)?1[3-9]\d{9}|\+\d{7,15}|0\d{9,11}|\d{17}[\dXx]|\S+@\S+\.\S+")
 _UNITS = (("seconds", 1_000), ("microseconds", 0.001))
 
@@ -56,11 +55,9 @@ def _numbers(record: ConfigurationRecord) -> list[RecordFault]:
 def _texts(record: ConfigurationRecord) -> Iterator[RecordFault]:
     """Yield what no text may hold: it would be shown as something else, or not at all."""
     for key, text in _written(record):
-        for letter in text:
-            if letter not in "\t\n" and (unicodedata.category(letter) in _UNSEEN or ord(letter) in _TURNING):
-                name = f"the character U+{ord(letter):04X}"
-                yield RecordFault(key, f"{key} holds {name}, which is not seen; expected letters that people can read")
-                break
+        if unseen := _UNSEEN.search(text):
+            name = f"the character U+{ord(unseen[0]):04X}"
+            yield RecordFault(key, f"{key} holds {name}, which is not seen; expected letters that people can read")
 
 
 def _written(record: msgspec.Struct) -> Iterator[tuple[str, str]]:
