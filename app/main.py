@@ -108,6 +108,7 @@ def exit_code(arguments: Sequence[str]) -> int:
     that a person wrote is wrong. An error that nobody expected is a failure too, and is shown whole.
     """
     try:
+        _need_text(arguments)
         ended = linli.main(arguments, standalone_mode=False)  # the code of click's Exit; a command returns nothing
     except click.Abort:
         return _say("stopped", FAILED)
@@ -127,8 +128,19 @@ def exit_code(arguments: Sequence[str]) -> int:
     return ended if isinstance(ended, int) else DONE
 
 
+def _need_text(arguments: Sequence[str]) -> None:
+    """Raise UsageError unless every argument is text: a terminal in GBK sends bytes that are no UTF-8.
+
+    Python keeps such bytes as halves of characters, which no database takes. A file may be called so.
+    """
+    for one in arguments:
+        if any("\ud800" <= letter <= "\udfff" for letter in one) and not os.path.lexists(one):
+            raise click.UsageError(f"argument {one!a} is not UTF-8; set the terminal's encoding to it")
+
+
 def _say(text: str, code: int) -> int:
-    click.echo(f"linli: {text}", err=True)
+    shown = text.encode(errors="backslashreplace").decode()  # it may name a file whose name is not UTF-8
+    click.echo(f"linli: {shown}", err=True)
     return code
 
 

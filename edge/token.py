@@ -40,8 +40,14 @@ def make_token(box_id: str, site_id: str, out: Path) -> BoxRegistration:
         raise ConfigurationError(f"{out} exists; a token is never overwritten: move it away first") from None
     except OSError as error:
         raise ConfigurationError(f"{out} cannot be written: {error.strerror}") from None
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(token + "\n")
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(token + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:  # an empty file would stand in the way of the next try
+        out.unlink(missing_ok=True)
+        raise ConfigurationError(f"{out} cannot be written: {error.strerror}") from None
     return BoxRegistration(box_id, site_id, hashlib.sha256(token.encode()).hexdigest())
 
 

@@ -10,6 +10,7 @@ from functools import cache
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import DatabaseError
 
 from contracts.durations import HOUR_MS
 from contracts.errors import ConfigurationError, LinliError, Transient
@@ -23,6 +24,7 @@ from incidents.store.history import SYSTEM
 from incidents.store.schema import grants, sessions, users
 from incidents.store.store import Store
 from system.clock import Clock, wall_ms
+from system.no_room import may_pass
 
 SESSION_MS = 12 * HOUR_MS
 IDLE_MS = 4 * HOUR_MS
@@ -165,9 +167,17 @@ class Users:
                 return None
             session = Session(_person(connection, row.name), key, row.expires_ms)
         if now_ms - row.used_ms > _TOUCH_MS:
+            self._touch(key, now_ms)
+        return session
+
+    def _touch(self, key: str, now_ms: int) -> None:
+        """Note that a session was used; who looks at the page while nothing can be written still sees it."""
+        try:
             with self._store.write() as connection:
                 connection.execute(update(sessions).where(sessions.c.token_sha256 == key).values(used_ms=now_ms))
-        return session
+        except (DatabaseError, Transient) as error:
+            if not isinstance(error, Transient) and not may_pass(error):
+                raise
 
     def log_out(self, session: Session) -> None:
         """End a session."""

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from contracts.events import ConfigurationRecord, DeviceConfigured, PlaceConfigured, SiteConfigured
+from contracts.names import DeviceClass
 from contracts.places import Place, PlaceKind
 from inventory.notices import DeviceNotice
 
@@ -45,6 +46,10 @@ class SiteDirectory(Protocol):
         """Return the site's devices, sorted by id."""
         ...
 
+    def has_box(self, site_id: str, box_id: str) -> bool:
+        """Return whether the site is there, and the box is one of its devices; neither may have been taken out."""
+        ...
+
     def notices(self, site_id: str, device_id: str) -> Sequence[DeviceNotice]:
         """Return what ingest noticed of a device."""
         ...
@@ -53,6 +58,7 @@ class SiteDirectory(Protocol):
 class _Site(msgspec.Struct):
     name: str = ""
     time_zone: str = DEFAULT_TIME_ZONE
+    removed: bool = False
     places: dict[str, Place] = msgspec.field(default_factory=dict)
     devices: dict[str, DeviceConfigured] = msgspec.field(default_factory=dict)
 
@@ -78,7 +84,7 @@ class MemoryDirectory:
     def _fold(self, site: _Site, record: ConfigurationRecord) -> None:
         match record:
             case SiteConfigured():
-                site.name, site.time_zone = record.name, record.time_zone
+                site.name, site.time_zone, site.removed = record.name, record.time_zone, record.removed
             case PlaceConfigured(removed=True):
                 site.places.pop(record.place.place_id, None)
             case PlaceConfigured():
@@ -116,6 +122,12 @@ class MemoryDirectory:
         with self._lock:
             devices = dict(self._site(site_id).devices)
         return [devices[device_id] for device_id in sorted(devices)]
+
+    def has_box(self, site_id: str, box_id: str) -> bool:
+        """See :class:`SiteDirectory`."""
+        site = self._site(site_id)
+        box = site.devices.get(box_id)
+        return box is not None and box.device_class is DeviceClass.EDGE and not site.removed
 
     def set_notices(self, notices: Iterable[DeviceNotice]) -> None:
         """Replace what ingest noticed of devices."""

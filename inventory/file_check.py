@@ -62,7 +62,8 @@ def _incoherent(file: InventoryFile, in_force: Iterable[Configuration]) -> list[
     here = {_name(one.record): one for one in file.written}
     after = before | {name: one.record for name, one in here.items()}
     known = {(_name(one.record), one.key, one.what) for one in incoherences(before.values())}
-    unread = {str(row.fields.get(key)) for row in file.unread for key in (_OWN_ID.get(row.kind),) if key}
+    named = [row.fields.get(key) for row in file.unread for key in (_OWN_ID.get(row.kind),) if key]
+    unread = {name for name in named if isinstance(name, str)}
     faults = []
     for one in incoherences(after.values()):
         name = _name(one.record)

@@ -18,6 +18,7 @@ from inventory.record_check import faults_of_record
 
 _STRUCTS: dict[str, type[msgspec.Struct]] = {str(kind.__struct_config__.tag): kind for kind in Configuration.__args__}
 _PLACE_KEYS = frozenset(Place.__struct_fields__)
+_BEYOND = 10**18
 _WORDS = {
     "int": "a whole number", "str": "text", "bool": "true or false", "float": "a number", "array": "a list",
     "object": "a table", "null": "nothing", "datetime": "a date", "date": "a date", "time": "a time of day",
@@ -77,6 +78,8 @@ def _look(struct: type[msgspec.Struct], fields: Mapping[str, Any], row: FileRow,
                 add(key, f"{key} is missing; expected {place}")
         elif key == "place" and isinstance(fields[key], dict):
             _look(Place, fields[key], row, faults)
+        elif (what := _beyond(fields[key])) is not None:
+            add(key, f"{key}: {what}")
         elif (what := _wrong(fields[key], field.type)) is not None:
             add(key, f"{key} = {repr(fields[key])[:60]}: {what}")
 
@@ -84,6 +87,21 @@ def _look(struct: type[msgspec.Struct], fields: Mapping[str, Any], row: FileRow,
 def _close_or_all(key: str, known: Mapping[str, object]) -> str:
     theirs = [name for name in known if name not in {"event_id", "source_id", "received_ms", "device_at_ms", "version"}]
     return did_you_mean(key, theirs)
+
+
+def _beyond(value: object) -> str | None:
+    """Return what was expected instead of a value that can be kept nowhere, whatever its key; else None."""
+    match value:
+        case int() if not -_BEYOND < value < _BEYOND:
+            return "expected a number of at most 18 digits"
+        case str() if any("\ud800" <= letter <= "\udfff" for letter in value):
+            return "it holds half of a character (\\ud800 to \\udfff); expected whole ones"
+        case list() | tuple():
+            return next((what for one in value if (what := _beyond(one)) is not None), None)
+        case dict():
+            return _beyond([*value, *value.values()])
+        case _:
+            return None
 
 
 def _wrong(value: object, type_: Any) -> str | None:

@@ -7,6 +7,8 @@ TOML: ``site_id`` at the top, then ``[[site]]``, ``[[place]]``, ``[[device]]``, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from contracts.errors import ConfigurationError
@@ -47,16 +49,21 @@ class InventoryFile(msgspec.Struct, frozen=True):
         return [one.record for one in self.written]
 
 
-def read_inventory(text: str, *, toml: bool, now_ms: int) -> InventoryFile:
+def read_inventory(
+    text: str, *, toml: bool, now_ms: int, on_row: Callable[[int], object] = lambda _rows: None
+) -> InventoryFile:
     """Return what ``text`` says, and what is wrong with each row; ``file_check`` looks at the whole.
 
     Args:
         text: of the file.
         toml: whether it is TOML; otherwise JSON lines. Lines of other kinds (events) are passed over.
         now_ms: the time of records that carry none.
+        on_row: told with each row how many there were.
     """
     found = InventoryFile([], [], [])
-    for row in toml_rows(text, TABLES, found.faults) if toml else json_rows(text, _KINDS, found.faults):
+    rows = toml_rows(text, TABLES, found.faults) if toml else json_rows(text, _KINDS, found.faults)
+    for number, row in enumerate(rows, 1):
+        on_row(number)
         record = read_row(row, now_ms, found.faults)
         if record is None:
             found.unread.append(row)

@@ -49,6 +49,10 @@ def toml_rows(text: str, tables: Mapping[str, str], faults: list[FileFault]) -> 
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         faults.append(_not_toml(text, str(error)))
         return
+    except ValueError:  # of Python, which reads no number of more than some 4,300 digits
+        line = _line_like(text, r".*[0-9]{1000}")
+        faults.append(FileFault(line, "a number of thousands of digits; expected one of at most 18"))
+        return
     found = _lines_of(text)
     site = {"site_id": document.pop("site_id")} if "site_id" in document else {}
     faults += [_unknown(name, tables, found) for name in document if name not in tables]

@@ -23,6 +23,8 @@ from inventory.faults import RecordFault
 from inventory.threshold_check import threshold_fault
 
 MAX_RECORD_BYTES = 4096
+_NOWHERE = {"Factory", "localtime"}
+"""Names of the time zones' files that are no place's."""
 ID_WORDS = "at most 40 small letters, digits, - and _, with a letter or digit first"
 _ENCODER = msgspec.msgpack.Encoder()
 
@@ -46,10 +48,16 @@ def faults_of_record(record: ConfigurationRecord) -> list[RecordFault]:
         for key, value in _ids_of(record)
         if not is_id(value)
     ]
-    size = len(_ENCODER.encode(record))
+    try:
+        size = len(_ENCODER.encode(record))
+    except (OverflowError, UnicodeEncodeError) as error:
+        return [
+            *found,
+            RecordFault("", f"it holds what cannot be kept ({error}); expected numbers of at most 18 digits"),
+        ]
     if size > MAX_RECORD_BYTES:
         found.append(RecordFault("", f"{size} bytes, expected at most {MAX_RECORD_BYTES}"))
-    if isinstance(record, SiteConfigured) and record.time_zone not in zoneinfo.available_timezones():
+    if isinstance(record, SiteConfigured) and record.time_zone not in zoneinfo.available_timezones() - _NOWHERE:
         text = f"time zone {record.time_zone!r} is unknown; expected one like Asia/Shanghai"
         found.append(RecordFault("time_zone", text))
     if isinstance(record, ThresholdConfigured) and (wrong := threshold_fault(record)) is not None:

@@ -12,6 +12,8 @@ import click
 from app.settings.loading import load_settings
 from app.settings.settings import Settings
 
+KEPT = click.IntRange(0, 2**63 - 1)
+"""Numbers that a database keeps: places in a log, letters."""
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.command_line import pass_settings
+from app.cli.command_line import KEPT, pass_settings
 from app.settings.settings import Settings
 from contracts.errors import ConfigurationError, RejectReason
 from ingest.shard.dead_letters import DeadLetter, DeadLetters
@@ -43,7 +43,7 @@ def list_letters(settings: Settings, reason: str | None, source: str | None, lim
 
 
 @command.command("show")
-@click.argument("letter", type=int)
+@click.argument("letter", type=KEPT)
 @pass_settings
 def show(settings: Settings, letter: int) -> None:
     """Print one letter in full: topic, SHA-256 and scrubbed excerpt too."""

@@ -15,7 +15,11 @@ from app.wiring.known_sites import need_site
 from app.wiring.stores import look_into_inventory, open_inventory
 from contracts.errors import Permanent
 from inventory.faults import FileFault
+from inventory.file_import import InventoryFile
 from system.clock import wall_ms
+
+TELL_EVERY = 10_000
+"""Rows from one line about how far it is to the next: some seconds."""
 
 
 @click.group("inventory")
@@ -53,7 +57,7 @@ def load(settings: Settings, file: Path) -> None:
     silent_after_ms = 180000
     """
     now_ms = wall_ms()
-    read = read_file(file, now_ms)
+    read = _read(file, now_ms)
     inventory = open_inventory(settings)
     try:
         faults = faults_of(read, inventory)
@@ -78,13 +82,23 @@ def check(settings: Settings, file: Path) -> None:
 
     A file without a fault is shown as a table: site, class, devices, how many have a silence limit, how many a box.
     """
-    read = read_file(file, wall_ms())
+    read = _read(file, wall_ms())
     with look_into_inventory(settings) as inventory:
         faults = faults_of(read, inventory)
     _refuse(file, faults, to_stderr=False)
     for line in table_of(read.records):
         click.echo(line)
     click.echo(f"{file}: {len(read.records)} records, nothing wrong", err=True)
+
+
+def _read(file: Path, now_ms: int) -> InventoryFile:
+    """Read a file; say how far it is while that takes long."""
+
+    def tell(rows: int) -> None:
+        if rows % TELL_EVERY == 0:
+            click.echo(f"{file}: {rows:,} rows read", err=True)
+
+    return read_file(file, now_ms, tell)
 
 
 def _refuse(file: Path, faults: list[FileFault], *, to_stderr: bool) -> None:

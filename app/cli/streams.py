@@ -10,7 +10,7 @@ from typing import Protocol
 
 import click
 
-from app.cli.command_line import pass_settings
+from app.cli.command_line import KEPT, pass_settings
 from app.settings.settings import Settings
 from app.wiring.district import is_district, open_cluster, topic_names
 from app.wiring.folder_lock import FolderLock
@@ -19,7 +19,7 @@ from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
 
 _PARTITION = click.option(
-    "--partition", type=click.IntRange(min=0), default=0, show_default=True, help="of a log on Kafka"
+    "--partition", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="of a log on Kafka"
 )
 
 
@@ -82,7 +82,7 @@ def failures(settings: Settings, partition: int) -> None:
 
 
 @command.command("retry")
-@click.argument("position", type=click.IntRange(min=0))
+@click.argument("position", type=KEPT)
 @_PARTITION
 @pass_settings
 def retry(settings: Settings, position: int, partition: int) -> None:
@@ -95,7 +95,7 @@ def retry(settings: Settings, position: int, partition: int) -> None:
 
 
 @command.command("skip")
-@click.argument("position", type=click.IntRange(min=0))
+@click.argument("position", type=KEPT)
 @_PARTITION
 @pass_settings
 def skip(settings: Settings, position: int, partition: int) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 
 from contracts.errors import LinliError
+from system.no_room import said_by, says_no_room
 
 _REMEDY = "see that this account may use it, and that the deployment was started once: it makes the tables"
+_FULL = "the disk is full: free space, and run it again"
 _SERVER = "psycopg.errors"
 """Recognised by name: to import it would slow every command down."""
 
@@ -19,6 +21,9 @@ def told_in_a_line(error: BaseException) -> str | None:
     >>> told_in_a_line(ZeroDivisionError()) is None
     True
     """
+    if says_no_room(error):
+        where = getattr(error, "filename", None)
+        return f"{said_by(error)}; {_FULL}" if isinstance(error, LinliError) or not where else f"{where}: {_FULL}"
     if isinstance(error, LinliError):
         return str(error)
     if isinstance(error, OSError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from contracts.errors import ConfigurationError
@@ -15,8 +15,10 @@ from inventory.file_import import InventoryFile, read_inventory
 from inventory.inventory import Inventory
 
 
-def read_file(path: Path, now_ms: int) -> InventoryFile:
+def read_file(path: Path, now_ms: int, on_row: Callable[[int], object] = lambda _rows: None) -> InventoryFile:
     """Return what a file says, and what is wrong with it: TOML if it is called so, else JSON lines.
+
+    ``on_row`` is told with each row how many there were.
 
     Raises:
         ConfigurationError: it cannot be read.
@@ -29,7 +31,7 @@ def read_file(path: Path, now_ms: int) -> InventoryFile:
         text = decode_written(data, f"inventory file {path}")
     except ConfigurationError as error:
         return InventoryFile([], [], [FileFault(0, str(error))])
-    return read_inventory(text, toml=path.suffix.lower() == ".toml", now_ms=now_ms)
+    return read_inventory(text, toml=path.suffix.lower() == ".toml", now_ms=now_ms, on_row=on_row)
 
 
 def faults_of(file: InventoryFile, inventory: Inventory | None) -> list[FileFault]:

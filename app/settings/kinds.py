@@ -17,6 +17,7 @@ import msgspec
 from contracts.errors import ConfigurationError
 from contracts.names import is_id
 from contracts.secret_urls import SecretUrl, shown_url
+from contracts.secrets import HIDDEN
 from streams.results.influx_url import parse_influx
 
 T = TypeVar("T")
@@ -127,8 +128,10 @@ def influx(text: str) -> str:
 
 
 def _with_scheme(text: str, schemes: Iterable[str]) -> str:
-    if not any(text.startswith(f"{scheme}:") for scheme in schemes):
-        raise ValueError(f"expected a URL with {' or '.join(f'{scheme}:' for scheme in schemes)}")
+    if not any(text.startswith(f"{scheme}://") for scheme in schemes):
+        raise ValueError(f"expected a URL with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+    if shown_url(text).endswith(f"://{HIDDEN}"):  # what nobody can take apart is shown by whoever tries
+        raise ValueError("expected scheme://host[:port], and no spaces")
     return text
 
 

@@ -132,11 +132,18 @@ def _given(key: Key, written: _File, variables: Mapping[str, str], problems: lis
     else:
         return _Value(key.default, ValueOrigin.DEFAULT)
     try:
-        value = key.kind.parse(text)
+        value = key.kind.parse(_seen(text))
     except ValueError as error:
         problems.append(f"{key.name} = {key.kind.hide(text)!r} (from {origin}): {error}")
         return None
     return _Value(value if folder is None else key.kind.under(value, folder), origin)
+
+
+def _seen(text: str) -> str:
+    """Return the text of a setting. Raise ValueError where it holds NUL or another control character."""
+    if any(letter < " " or letter == "\x7f" for letter in text):
+        raise ValueError("it holds a control character; expected text")
+    return text
 
 
 def _elsewhere(key: Key, value: _Value | None, working: Path) -> _Value | None:
@@ -204,6 +211,8 @@ def _read(file: Path | None, problems: list[str]) -> _File:
         raise ConfigurationError(f"settings file {path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigurationError(f"settings file {path} is not TOML: {error}") from None
+    except ValueError:  # Python reads no number of more than some 4,300 digits
+        raise ConfigurationError(f"settings file {path}: a number with thousands of digits; expected none") from None
     found = _File(path.parent)
     for name, table in content.items():
         if name == RECEIVER:
@@ -229,7 +238,7 @@ def _read_table(found: _File, table: str, content: Mapping[str, object], where: 
         if name not in keys():
             problems.append(f"{where}: unknown key {name!r} ({did_you_mean(name, keys())})")
         elif text is None:
-            problems.append(f"{where}: {name} = {value!r}: expected text or a whole number")
+            problems.append(f"{where}: {name} is {_type(value)}: expected text or a whole number")
         else:
             found.texts[name] = text
 
@@ -245,6 +254,11 @@ def _text(value: object) -> str | None:
             return ",".join(str(item) for item in value)
         case _:
             return None
+
+
+def _type(value: object) -> str:
+    """Return what a value is instead of what it says: it may be a secret."""
+    return "a table" if isinstance(value, dict) else "a fraction" if isinstance(value, float) else "a date or time"
 
 
 def _variables(environ: Mapping[str, str], problems: list[str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from app.wiring.console import ConsoleService, first_run
 from app.wiring.folder_lock import FolderLock
 from app.wiring.incidents import IncidentsService
 from app.wiring.ingest import shard_settings, show_ingest
-from app.wiring.judging import Judging
+from app.wiring.judging import Judging, look_at_disk
 from app.wiring.metrics_server import Metrics
 from app.wiring.own_broker import OwnBroker
 from app.wiring.private_stores import close_stores
@@ -117,7 +117,7 @@ class CommunityProcess:
             else []
         )
         boxes, names = BoxTokens(boxes_file(settings)), self._service.names
-        self._judging = Judging(self.rules.judged)
+        self._judging = Judging(look_at_disk(settings.log.folder(), self.rules.judged))
         self._console = ConsoleService(
             settings, boxes, store, directory, self._heard, names, self._figures, judging=self._judging.alarm
         )

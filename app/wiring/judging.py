@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from app.settings.settings import Settings
 from app.wiring.district import is_district, log_partitions, open_cluster, topic_names
-from contracts.errors import LinliError
+from contracts.errors import LinliError, Transient
 from incidents.store.operator_alarms import Alarm, AlarmCode
 from streams.runtime.judged_watch import JudgedPartition, JudgedWatch
 from system.clock import wall_ms
@@ -17,6 +19,9 @@ LOOK_EVERY_S = 2.0
 ANSWER_S = 4.0
 """How long Kafka may take to answer one question; with the time between looks this stays below half a minute."""
 SUBJECT = "rules"
+
+LEAST_ROOM = 64 * 1024
+"""Bytes; a disk with less is full: the log alone takes as much within a minute or two."""
 
 Look = Callable[[], Mapping[int, JudgedPartition]]
 """Gives where each partition stands now; raises LinliError when the log cannot be asked."""
@@ -57,6 +62,20 @@ class Judging:
             return
         with self._lock:
             self._watch.observe(found, time.monotonic(), wall_ms())
+
+
+def look_at_disk(folder: Path, look: Look) -> Look:
+    """Return a look that first sees whether the disk of ``folder`` has room: without it all else only stands still.
+
+    It raises Transient when there is none.
+    """
+
+    def looked() -> Mapping[int, JudgedPartition]:
+        if shutil.disk_usage(folder).free < LEAST_ROOM:
+            raise Transient(f"the disk of {folder} is full: free space, and it goes on by itself")
+        return look()
+
+    return looked
 
 
 class JudgedTopic:

@@ -10,7 +10,7 @@ from sqlalchemy import inspect, select
 from app.settings.settings import Settings
 from app.wiring.stores import look_into_inventory, open_incidents_database
 from contracts.errors import ConfigurationError
-from contracts.names import ID_PATTERN, is_id
+from contracts.names import ID_PATTERN, DeviceClass, is_id
 from contracts.suggestions import nearest
 from incidents.store.schema import incidents
 from streams.archive.keys import SiteKeys
@@ -37,6 +37,23 @@ def need_site(settings: Settings, site_id: str) -> str:
     else:
         instead = "no site is known yet: `linli inventory load FILE` first"
     raise ConfigurationError(f"there is no site {site_id!r}; {instead}")
+
+
+def need_box(settings: Settings, site_id: str, box_id: str) -> str:
+    """Return ``box_id`` itself when the inventory has such a box at the site.
+
+    Raises:
+        ConfigurationError: it has none; names the box that was probably meant. Transient: a server does not answer.
+    """
+    with look_into_inventory(settings) as inventory:
+        devices = [] if inventory is None else inventory.devices(site_id)
+    boxes = {device.device_id for device in devices if device.device_class is DeviceClass.EDGE}
+    if box_id in boxes:
+        return box_id
+    close = nearest(box_id, boxes)
+    known = f"its boxes are {', '.join(sorted(boxes)[:20])}" if boxes else "the inventory has no box there"
+    instead = f"did you mean {close!r}?" if close else known
+    raise ConfigurationError(f"no box {box_id[:60]!r} at {site_id}; {instead}")
 
 
 def known_sites(settings: Settings) -> set[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from contracts.errors import LinliError, Permanent, Transient
+from system.no_room import may_pass, said_by
 
 LOG = structlog.get_logger("linli")
 PAUSES_S = (0.5, 1.0, 2.0, 4.0)
@@ -20,6 +21,7 @@ class Threads:
     def __init__(self) -> None:
         self.stop = threading.Event()
         self.failure: BaseException | None = None
+        self._failed = ""
         self._threads: list[threading.Thread] = []
 
     def start(self, name: str, loop: Callable[[threading.Event], object]) -> threading.Thread:
@@ -30,7 +32,7 @@ class Threads:
         return thread
 
     def keep(self, name: str, loop: Callable[[threading.Event], object]) -> threading.Thread:
-        """Start as :meth:`start` does, but begin the loop anew, later, if its end may pass (:class:`Transient`)."""
+        """Start as :meth:`start` does, but begin the loop anew, later, if its end may pass: see :func:`keep_trying`."""
         return self.start(name, lambda stop: keep_trying(name, loop, stop))
 
     def wait(self, meanwhile: Callable[[], object] = lambda: None) -> None:
@@ -54,7 +56,8 @@ class Threads:
         if isinstance(self.failure, LinliError):
             raise self.failure
         if self.failure is not None:
-            raise Permanent(f"stopped by a failure: {self.failure!r}")
+            kind = type(self.failure).__name__
+            raise Permanent(f"stopped, since its part {self._failed!r} failed: {kind}: {said_by(self.failure)}")
 
     def _run(self, name: str, loop: Callable[[threading.Event], object]) -> None:
         try:
@@ -64,20 +67,25 @@ class Threads:
         except BaseException as error:  # noqa: BLE001 - the boundary of a thread: the process ends with it
             LOG.error("thread_failed", thread=name, error=repr(error))
             if self.failure is None:
-                self.failure = error
+                self.failure, self._failed = error, name
             self.stop.set()
 
 
 def keep_trying(name: str, work: Callable[[threading.Event], object], stop: threading.Event) -> None:
-    """Do ``work(stop)`` until it returns, again and again while something that may pass hinders it, or ``stop``."""
+    """Do ``work(stop)`` until it returns, again and again while something that may pass hinders it, or ``stop``.
+
+    What may pass: :class:`Transient`, and a full disk or a locked file, whatever library tells of it.
+    """
     tried = 0
     while True:
         try:
             work(stop)
-        except Transient as error:
+        except Exception as error:
+            if not isinstance(error, Transient) and not may_pass(error):
+                raise
             pause_s = PAUSES_S[min(tried, len(PAUSES_S) - 1)]
             tried += 1
-            LOG.warning("waiting", work=name, error=str(error), again_in_s=pause_s)
+            LOG.warning("waiting", work=name, error=said_by(error), again_in_s=pause_s)
             if stop.wait(pause_s):
                 return
         else:

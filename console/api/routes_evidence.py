@@ -177,6 +177,6 @@ def _uploaded(status: int, offset: int) -> Response:
 def _box(context: ConsoleContext, authorization: str | None) -> Box:
     scheme, _, token = (authorization or "").partition(" ")
     box = context.boxes.box_of(token.strip()) if scheme.lower() == "bearer" and token.strip() else None
-    if box is None:
+    if box is None or not context.directory.has_box(box.site_id, box.box_id):  # a token outlives its box
         raise ApiError(401, "not_logged_in", headers={"WWW-Authenticate": "Bearer"})
     return box

@@ -6,12 +6,15 @@ so every connection is a new client, and the spool alone decides what is sent ag
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 import paho.mqtt.client as paho
+from paho.mqtt import MQTTException
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -25,6 +28,8 @@ KEEPALIVE_S = 15
 CONNECT_TIMEOUT_S = 8.0
 INFLIGHT_MESSAGES = 256  # above both windows of the spool: paho must not hold a queue of its own
 _FILES = ("ca_file", "cert_file", "key_file")
+_UNREADABLE = (MQTTException, OSError, ValueError, LookupError, struct.error)
+"""What paho raises over bytes that are no MQTT, by its version; OSError where a packet has it connect anew."""
 DEFAULT_PORT = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -50,12 +55,13 @@ class BrokerConnection:
     """One life of a connection, driven by its owner's thread through ``loop``; when it is down, make another.
 
     Args:
-        on_message: called inside ``loop`` with each payload on ``topic``.
+        on_message: called inside ``loop`` with each payload on ``topic``, once paho is done with what it read.
     """
 
     def __init__(self, config: BrokerConfig, client_id: str, topic: str, on_message: Callable[[bytes], None]) -> None:
         self._topic, self._on_message = topic, on_message
         self._subscribed, self._refused = False, ""
+        self._came: list[bytes] = []
         client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=True)
         client.max_inflight_messages_set(INFLIGHT_MESSAGES)
         client.connect_timeout = CONNECT_TIMEOUT_S
@@ -75,9 +81,14 @@ class BrokerConnection:
         Raises:
             Transient: when the connection is down or was refused.
         """
-        code = self._client.loop(timeout=timeout_s)
+        code = self._read(timeout_s)
+        came, self._came = self._came, []
+        for payload in came:
+            self._on_message(payload)
         if self._refused:
             raise Transient(f"the broker refused: {self._refused}")
+        if code == MQTTErrorCode.MQTT_ERR_PROTOCOL:
+            raise Transient("what answers speaks no MQTT")
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise Transient(f"connection lost: {paho.error_string(code)}")
 
@@ -94,7 +105,17 @@ class BrokerConnection:
     def close(self) -> None:
         """Say goodbye, if anybody listens."""
         self._client.disconnect()
-        self._client.loop(timeout=0.05)
+        with suppress(Transient):  # it has been said
+            self._read(0.05)
+        if (still := self._client.socket()) is not None:
+            still.close()  # paho leaves it open when it cannot read what comes
+
+    def _read(self, timeout_s: float) -> MQTTErrorCode:
+        """Let paho read and write; what its own code cannot read is the other side's doing."""
+        try:
+            return self._client.loop(timeout=timeout_s)
+        except _UNREADABLE as error:
+            raise Transient(f"what answers speaks no MQTT: {error}") from None
 
     def _open(self, config: BrokerConfig) -> None:
         host, port = broker_address(config.url)
@@ -120,7 +141,7 @@ class BrokerConnection:
             self._subscribed = True
 
     def _received(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
-        self._on_message(bytes(message.payload))
+        self._came.append(bytes(message.payload))
 
 
 def broker_address(url: str) -> tuple[str, int]:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from contracts.errors import ConfigurationError
@@ -22,10 +23,13 @@ def mosquitto_hash(password: str, salt: bytes) -> str:
     return f"$7${ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(made).decode()}"
 
 
-def renew_password(accounts: Path, account: str) -> Secret:
-    """Give ``account`` a new random password and return it. The broker takes it when it is told to reload.
+def renew_password(accounts: Path, account: str, keep: Callable[[Secret], object]) -> None:
+    """Give ``account`` a new random password. The broker takes it when it is told to reload.
 
     What waits at the broker for a client of this account that is away is lost then: only for who keeps it itself.
+
+    Args:
+        keep: given the password before the file has it; what it raises leaves the file as it is.
 
     Raises:
         ConfigurationError: the file cannot be read or written, or has no such account.
@@ -36,8 +40,8 @@ def renew_password(accounts: Path, account: str) -> Secret:
             f"{accounts} has no account {account!r}; `mosquitto_passwd {accounts} {account}` adds it"
         )
     password = secrets.token_hex(16)
+    keep(Secret(password))
     _write(accounts, lines | {account: mosquitto_hash(password, secrets.token_bytes(12))}, before)
-    return Secret(password)
 
 
 def has_account(accounts: Path, account: str) -> bool:
@@ -72,11 +76,12 @@ def _write(accounts: Path, lines: dict[str, str], before: os.stat_result) -> Non
 
 
 def replace_as_before(path: Path, text: str, before: os.stat_result) -> None:
-    """Write ``path`` as a whole, with the owner and mode that it had ``before``.
+    """Write ``path`` as a whole, or the file that it is a link to, with the owner and mode that it had ``before``.
 
     Raises:
         ConfigurationError: it cannot be written.
     """
+    path = path.resolve()
     try:
         replace_durably(path, [text.encode()], stat.S_IMODE(before.st_mode))
         if os.geteuid() == 0:

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 import paho.mqtt.client as mqtt
+from paho.mqtt import MQTTException
 from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 
 READ_BYTES = 256 * 1024
@@ -23,6 +24,8 @@ GATHER_S = 0.01
 """From one read to the next, at least: by then a busy broker has sent more, and what is read together costs less."""
 _PUBLISH, _PUBACK = 0x30, 0x40
 _MAX_LENGTH_BYTES = 4
+_UNREADABLE = (MQTTException, OSError, ValueError, LookupError, struct.error)
+"""What paho raises over a packet that makes no sense, by its version; OSError where the packet has it connect anew."""
 
 
 class MqttMessage(msgspec.Struct, frozen=True, gc=False):
@@ -40,11 +43,23 @@ class MalformedError(Exception):
 
 
 class MqttClient(mqtt.Client):
-    """A client whose received messages go to ``on_messages``, oldest first, many at a time; never to ``on_message``."""
+    """A client whose received messages go to ``on_messages``, oldest first, many at a time; never to ``on_message``.
 
-    def __init__(self, *arguments: Any, on_messages: Callable[[list[MqttMessage]], None], **more: Any) -> None:
+    Args:
+        on_failure: called last in the network thread, with what ended it.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        on_messages: Callable[[list[MqttMessage]], None],
+        on_failure: Callable[[Exception], None],
+        **more: Any,
+    ) -> None:
         super().__init__(*arguments, **more)
-        self._on_messages = on_messages
+        self._on_messages, self._on_failure = on_messages, on_failure
+        self.wrong = ""
+        """What is wrong with what came over this connection, in words; empty while all of it is MQTT."""
         self._rest = b""
         self._read_s = 0.0
 
@@ -55,7 +70,7 @@ class MqttClient(mqtt.Client):
 
     def reconnect(self) -> MQTTErrorCode:
         """Connect anew: the rest of a packet that the old connection left is void."""
-        self._rest = b""
+        self._rest, self.wrong = b"", ""
         return super().reconnect()
 
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
@@ -70,9 +85,16 @@ class MqttClient(mqtt.Client):
             self._last_bytes_received = mqtt.time_func()
         try:
             code = self._take_packets(self._rest + data)
-        except MalformedError:
-            code = MQTTErrorCode.MQTT_ERR_PROTOCOL
+        except MalformedError as error:
+            code, self.wrong = MQTTErrorCode.MQTT_ERR_PROTOCOL, f"what answers speaks no MQTT: {error}"
         return self._loop_rc_handle(code) if code else code
+
+    def _thread_main(self) -> None:
+        """Run as paho does; what ends the thread is told, or nobody would miss it."""
+        try:
+            super()._thread_main()
+        except Exception as error:  # noqa: BLE001 - the boundary of a thread: its owner ends with it
+            self._on_failure(error)
 
     def _gather(self) -> None:
         """Wait until the last read is long enough ago; the kernel takes in what comes meanwhile."""
@@ -125,10 +147,20 @@ class MqttClient(mqtt.Client):
             self._on_messages(messages)
 
     def _take_other(self, command: int, body: bytes) -> MQTTErrorCode:
-        """Let paho act on a packet that is no PUBLISH."""
+        """Let paho act on a packet that is no PUBLISH.
+
+        Raises:
+            MalformedError: there is no such packet, or paho cannot read it.
+        """
         self._in_packet["command"], self._in_packet["packet"] = command, bytearray(body)
         self._in_packet["remaining_length"] = len(body)
-        return self._packet_handle()
+        try:
+            code = self._packet_handle()
+        except _UNREADABLE as error:
+            raise MalformedError(f"a packet {command:#04x} of {len(body)} bytes: {error}") from error
+        if code == MQTTErrorCode.MQTT_ERR_PROTOCOL:
+            raise MalformedError(f"a packet {command:#04x} of {len(body)} bytes")
+        return code
 
 
 def body_of(received: bytes, at: int) -> tuple[int, int] | None:

@@ -16,7 +16,7 @@ def speaks_version_5(address: BrokerAddress) -> bool:
     """Return whether the broker answers a CONNECT of MQTT 5 as MQTT 5 does, be it with a refusal of who we are.
 
     Raises:
-        OSError: when it cannot be reached, or is not who it should be.
+        OSError: when it cannot be reached, is not who it should be, or what answers is no broker.
         ConfigurationError: a file of TLS cannot be used.
     """
     with socket.create_connection((address.host, address.port), timeout=_TIMEOUT_S) as plain:
@@ -47,5 +47,7 @@ def _ask(connection: socket.socket) -> bool:
             connection.sendall(b"\xe0\x00")  # DISCONNECT
             return True
     except (TimeoutError, ConnectionError):
-        pass  # a broker that hangs up on version 5 does not speak it
+        return False  # a broker that hangs up on version 5 does not speak it
+    if answer and answer[0] != _CONNACK:
+        raise OSError(f"what answers speaks no MQTT: it begins with {answer[:8]!r}")
     return False

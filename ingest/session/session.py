@@ -1,6 +1,6 @@
 """The broker session of a shard: persistent, acknowledged by hand, one subscription of QoS 1 per site (or all).
 
-With ``mqtt_client.py``, which reads faster than paho does, the one file of ingest that imports paho. It decides
+With ``client.py``, which reads faster than paho does, the one file of ingest that imports paho. It decides
 nothing: what happens is handed over as signals, in order.
 """
 
@@ -147,12 +147,19 @@ class MqttSession:
     def _start(self) -> None:
         try:
             self._version_5 = self._choose_version()
+            client = self._make_client()
+            with self._lock:
+                self._client = client
+            client.loop_start()
         except _Stopped:
             return
-        client = self._make_client()
-        with self._lock:
-            self._client = client
-        client.loop_start()
+        except Exception as error:  # noqa: BLE001 - the boundary of a thread: the session ends with it
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        """Say that a thread of the session ended: without it nothing would ever be heard again."""
+        kind = f"{type(error).__name__}: {error}"
+        self._on_signal(Ended(f"the session with the broker failed ({kind}); start it again", configuration=False))
 
     def _choose_version(self) -> bool:
         if self._protocol != "auto":
@@ -173,6 +180,7 @@ class MqttSession:
         client = MqttClient(
             CallbackAPIVersion.VERSION2,
             on_messages=self._on_messages,
+            on_failure=self._failed,
             client_id=self._client_id,
             clean_session=None if self._version_5 else False,
             protocol=protocol,
@@ -244,7 +252,9 @@ class MqttSession:
             client.disconnect()  # or the two owners kick each other forever
             self._on_signal(Ended(f"another process connected as {self._client_id!r}", configuration=False))
         elif was:
-            self._on_signal(Disconnected(str(code)))
+            self._on_signal(Disconnected(wrong_with(client) or str(code)))
+        elif wrong := wrong_with(client):
+            _log.warning("no broker answers", broker=self._where(), error=wrong)
 
     def _on_messages(self, messages: Sequence[MqttMessage]) -> None:
         connection = self._current
@@ -280,8 +290,17 @@ class MqttSession:
         return f"{self._address.host}:{self._address.port}"
 
 
+def wrong_with(client: mqtt.Client) -> str:
+    """Return in words what is wrong with what a client of ours was sent; empty when all of it was MQTT."""
+    return client.wrong if isinstance(client, MqttClient) else ""
+
+
 class _Stopped(Exception):  # noqa: N818 - not an error
     """The session was stopped before it ever connected."""
+
+
+def _pass(_what: object) -> None:
+    """Pass over what comes: nobody asked for it, and no thread is there to fail."""
 
 
 def _no_delay(_client: mqtt.Client, _data: object, sock: object) -> None:
@@ -296,7 +315,9 @@ def forget_session(address: BrokerAddress, client_id: str) -> None:
     Raises:
         Transient: the broker does not answer. ConfigurationError: it refuses us.
     """
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=True)
+    client = MqttClient(
+        CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=True, on_messages=_pass, on_failure=_pass
+    )
     answers: list[ReasonCode] = []
     client.on_connect = lambda _client, _data, _flags, code, _properties: answers.append(code)
     if address.user:
@@ -307,8 +328,8 @@ def forget_session(address: BrokerAddress, client_id: str) -> None:
     try:
         client.connect(address.host, address.port, KEEPALIVE_S)
         end_s = time.monotonic() + FORGET_S
-        while not answers and time.monotonic() < end_s:
-            client.loop(0.1)
+        while not answers and time.monotonic() < end_s and not client.loop(0.1):
+            pass
     except OSError as error:
         raise Transient(
             f"the broker at {address.host}:{address.port} does not answer: {address.said_of(error)}"
@@ -316,6 +337,7 @@ def forget_session(address: BrokerAddress, client_id: str) -> None:
     finally:
         client.disconnect()
     if not answers:
-        raise Transient(f"the broker at {address.host}:{address.port} does not answer within {FORGET_S:.0f} s")
+        why = client.wrong or f"it does not answer within {FORGET_S:.0f} s, or hangs up"
+        raise Transient(f"no broker answers at {address.host}:{address.port}: {why}")
     if answers[0].is_failure:
         raise ConfigurationError(f"the broker at {address.host}:{address.port} refuses us: {answers[0]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,7 @@ NEEDED = {
     "archive erase-site": "s1 --yes",
     "archive show": "s1-20261123.seg",
     "backup": "copy",
+    "boxes revoke": "s1 b1",
     "boxes rotate": "s1 b1 --token-out box.token",
     "dead-letters purge": "--yes",
     "dead-letters show": "1",
@@ -228,3 +230,46 @@ def test_models_check_tells_of_every_model_and_ends_with_the_worst(
     assert told.out == "good: ok\n" * 2
     assert "bad.toml: another file" in told.err
     assert told.err.endswith("2 of 3 models cannot be used\n")
+
+
+@pytest.mark.parametrize("words", LEAVES)
+def test_what_is_not_utf_8_is_a_sentence_and_2(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for odd in ("\udcff", "--site=\udcd6\udcd0"):
+        assert code_of(*words.split(), odd) == 2
+        told = capsys.readouterr().err
+        assert "is not UTF-8" in told and "Traceback" not in told
+
+
+def test_a_file_whose_name_is_not_utf_8_can_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = os.fsdecode(b"\xff.toml")
+    (tmp_path / file).write_text("[[site]]\n", encoding="utf-8")
+    assert code_of("inventory", "check", file) == 1
+    assert "line 1: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"dead-letters show {2**63}",
+        f"streams skip {2**63}",
+        f"streams retry {2**64}",
+        f"hold add --site s1 --reason x --incident {2**64}",
+        f"trace {10**30}",
+    ],
+)
+def test_a_number_that_nothing_has_is_a_sentence(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of(*line.split()) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ['[log]\nurl = "sqlite:///a\\u0000b"', '[console]\nhost = "\\u0000"', '[mqtt]\nurl = "mqtt://a\\u001bb"'],
+)
+def test_a_setting_with_a_control_character_is_a_sentence(
+    settings: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "linli.toml").write_text(settings, encoding="utf-8")
+    for words in ("check-config", "doctor", "run", "inventory list"):
+        assert code_of(*words.split()) == 2
+        assert "it holds a control character" in capsys.readouterr().err

@@ -17,7 +17,9 @@ from fastapi import FastAPI
 from app.wiring.rule_facts import finding_facts
 from console.api.app import build_app
 from console.api.server import Server, serve
+from contracts.events import DeviceConfigured
 from contracts.findings import Finding
+from contracts.names import DeviceClass
 from evidence.files import EvidenceFiles
 from evidence.uploads import Uploads
 from identity.box_credentials import BoxTokens
@@ -88,7 +90,11 @@ class World:
         )
 
     def add_box(self, box_id: str, site_id: str, token: str) -> None:
-        """Write a box's line."""
+        """Write a box's line, and put it into the inventory."""
+        common = {"event_id": "c", "source_id": "config", "place_id": "door-1", "at_ms": 0, "version": 10}
+        self.directory.apply(
+            DeviceConfigured(**common, site_id=site_id, device_id=box_id, device_class=DeviceClass.EDGE)  # type: ignore[arg-type]
+        )
         line = {"box_id": box_id, "site_id": site_id, "token_sha256": hashlib.sha256(token.encode()).hexdigest()}
         with self.boxes.open("ab") as file:
             file.write(msgspec.json.encode(line) + b"\n")

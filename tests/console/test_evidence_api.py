@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.errors import ConfigurationError
+from contracts.events import SiteConfigured
+from contracts.names import DeviceClass
 from evidence.files import EvidenceFiles
 from evidence.sealed_file import CHUNK_BYTES, Part, SealBroken, load_key, seal, unseal
 from evidence.store import KEPT_ON_BOX_MS, evidence_of, expire_evidence
@@ -185,6 +188,22 @@ def test_a_wrong_token_and_no_token_are_refused_and_a_new_box_is_known_at_once(w
         assert answer.status_code == 401
     world.add_box("box-2", "s2", "second")
     assert world.client().head(URL, headers={"Authorization": "Bearer second"}).status_code == 200
+
+
+def test_a_box_that_is_taken_out_is_refused_and_one_that_is_put_back_is_not(world: World) -> None:
+    token = {"Authorization": f"Bearer {BOX_TOKEN}"}
+    box = world.directory.device("s1", "box-1")
+    assert box is not None
+    site = SiteConfigured(event_id="c", site_id="s1", source_id="config", place_id="s1", at_ms=1, version=9, name="x")
+    for record in (box, site):
+        world.directory.apply(msgspec.structs.replace(record, removed=True))
+        assert world.client().head(URL, headers=token).status_code == 401
+        answer = world.client().put(URL, headers=token | {"Content-Range": "bytes 0-0/1"}, content=b"x")
+        assert answer.status_code == 401
+        world.directory.apply(record)
+        assert world.client().head(URL, headers=token).status_code == 200
+    world.directory.apply(msgspec.structs.replace(box, device_class=DeviceClass.GATE))
+    assert world.client().head(URL, headers=token).status_code == 401
 
 
 def test_a_broken_line_of_boxes_is_an_error_at_the_start_and_locks_nobody_out_later(tmp_path: Path) -> None:

@@ -237,3 +237,84 @@ def test_a_place_that_is_written_flat_may_be_removed() -> None:
 def test_a_device_that_reports_monthly_may_be_silent_for_as_long() -> None:
     assert toml(WHOLE.replace("180000", str(31 * DAY_MS))) == toml(WHOLE.replace("180000", "10000")) == []
     assert toml(WHOLE.replace("180000", "9999")) != []
+
+
+BUILDING = WHOLE.replace('building = "b1"\n', 'building = "b1"\nFIELD\n', 1)
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        (f"floor = {10**23}", "line 9: [[place]] number 1: floor: expected a number of at most 18 digits"),
+        (f"floor = 0x{'f' * 6_000}", "line 9: [[place]] number 1: floor: expected a number of at most 18 digits"),
+        (f"floor = {'9' * 5_000}", "line 9: a number of thousands of digits; expected one of at most 18"),
+        ("floor = 5000000000", "line 9: [[place]] number 1: floor = 5000000000: expected -20 to 200"),
+        ("floor = -21", "line 9: [[place]] number 1: floor = -21: expected -20 to 200"),
+    ],
+)
+def test_a_number_that_no_floor_has_is_told_by_its_line(field: str, said: str) -> None:
+    assert toml(BUILDING.replace("FIELD", field)) == [said]
+
+
+def test_a_floor_below_the_ground_or_of_a_tower_is_right() -> None:
+    for floor in (-20, 0, 200):
+        assert toml(BUILDING.replace("FIELD", f"floor = {floor}")) == []
+
+
+@pytest.mark.parametrize("name", ["\\ud800", "a\\udfffb"])
+def test_half_a_character_is_told_by_its_line(name: str) -> None:
+    text = f'{{"kind": "site_configured", "site_id": "s1", "name": "{name}"}}'
+    for line in (text, text.replace('"s1"', f'"{name}"')):
+        found = [str(fault) for fault in check_file(read_inventory(line, toml=False, now_ms=NOW_MS))]
+        assert found and all(one.startswith("line 1: ") for one in found) and "half of a character" in found[0]
+
+
+@pytest.mark.parametrize("number", [str(10**30), "9" * 5_000, f"-{10**19}"])
+def test_a_number_that_is_kept_nowhere_is_told_by_its_line(number: str) -> None:
+    line = f'{{"kind": "site_configured", "site_id": "s1", "name": "x", "version": {number}, "at_ms": {number}}}'
+    found = [str(fault) for fault in check_file(read_inventory(line, toml=False, now_ms=NOW_MS))]
+    assert found and all(one.startswith("line 1: ") for one in found)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('[[consent]]\nsubject_ref = "p"\npurpose = "metre"\ngranted = true',
+         "line 26: [[consent]] number 1: purpose = 'metre' is none; expected one of absence, meter; "
+         "did you mean 'meter'?"),
+        ('[[vehicle]]\nvehicle_id = "v1"\nowner_refs = ["p-1", "138 0013 8000"]',
+         "line 26: [[vehicle]] number 1: owner_refs reads as a telephone number, a mail address or an identity card's "
+         "number; expected a reference that names nobody, such as p-8f3a61"),
+        ('[[consent]]\nsubject_ref = "\\u001b[2J"\npurpose = "meter"\ngranted = true',
+         "line 25: [[consent]] number 1: subject_ref holds the character U+001B, which is not seen; "
+         "expected letters that people can read"),
+    ],
+)  # fmt: skip
+def test_what_would_mean_nothing_or_too_much_is_told(row: str, said: str) -> None:
+    assert toml(f"{WHOLE}{row}\n") == [said]
+
+
+@pytest.mark.parametrize("letter", ["\\u0000", "\\u001b", "\\u202e", "\\u2066", "\\u0085", "\\ufeff"])
+def test_characters_that_nobody_sees_are_in_no_name(letter: str) -> None:
+    for name in ("Willow Court", "box"):
+        text = WHOLE.replace('name = "Willow Court"', f'name = "Willow{letter}"') if name != "box" else WHOLE.replace(
+            'device_id = "box"\n', f'device_id = "box"\nname = "a{letter}"\n')  # fmt: skip
+        (found,) = toml(text)
+        assert "name holds the character U+" in found
+
+
+def test_names_in_many_languages_are_right() -> None:
+    for name in ("柳园 3 号楼", "Bâtiment «A» – nº 1", "البناية", "👨\u200d👩\u200d👧"):
+        assert toml(WHOLE.replace("Willow Court", name)) == []
+
+
+@pytest.mark.parametrize("zone", ["Factory", "localtime"])
+def test_a_time_zone_of_no_place_is_told(zone: str) -> None:
+    (found,) = toml(WHOLE.replace('name = "Willow Court"', f'name = "Willow Court"\ntime_zone = "{zone}"'))
+    assert f"time zone '{zone}' is unknown" in found
+
+
+@pytest.mark.parametrize("ref", ["13800138000", "+86 138-0013-8000", "010 6552 9988", "11010519491231002X", "a@b.cn"])
+def test_a_persons_number_is_no_reference(ref: str) -> None:
+    (found,) = toml(f'{WHOLE}[[vehicle]]\nvehicle_id = "v1"\nowner_refs = ["{ref}"]\n')
+    assert "expected a reference that names nobody" in found and ref not in found

@@ -21,6 +21,7 @@ class Cuttable:
         self._whole.set()
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
+        self._callers: set[socket.socket] = set()
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
     def __enter__(self) -> Cuttable:
@@ -44,6 +45,15 @@ class Cuttable:
         """New connections are carried again."""
         self._whole.set()
 
+    def inject(self, data: bytes) -> int:
+        """Say this to whoever connected, as if it came from the other side; to how many."""
+        with self._lock:
+            callers = list(self._callers)
+        for caller in callers:
+            with contextlib.suppress(OSError):
+                caller.sendall(data)
+        return len(callers)
+
     def _accept(self) -> None:
         while True:
             try:
@@ -60,6 +70,7 @@ class Cuttable:
             far.settimeout(None)
             with self._lock:
                 self._open |= {near, far}
+                self._callers.add(near)
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
 
@@ -81,3 +92,4 @@ class Cuttable:
             each.close()
             with self._lock:
                 self._open.discard(each)
+                self._callers.discard(each)

@@ -50,8 +50,9 @@ def restore_backup(settings: Settings, source: Path) -> BackupManifest:
             _forget_logins(stage / "incidents.db")
             _put_in_place(stage, places, folder)
     except OSError as error:
+        where = error.filename2 or error.filename or folder.parent  # what writes into an open file names none
         raise Permanent(
-            f"the backup was not put back: {error.strerror or error}; remove what came of it and repeat"
+            f"{source} was not put back: {where}: {error.strerror or error}; remove what came of it and repeat"
         ) from error
     return manifest
 
@@ -70,6 +71,8 @@ def _need_empty(settings: Settings, source: Path) -> None:
 @contextmanager
 def _unpacked(source: Path, folder: Path) -> Iterator[Path]:
     """Copy the backup beside the folder of the log, where it is compared before it comes to its places."""
+    if source.is_dir() and not (source / MANIFEST).is_file():  # before all of a wrong folder is copied
+        raise _no_manifest(source)
     stage = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     stage.mkdir(mode=FOLDER_MODE)
     try:
@@ -86,7 +89,7 @@ def _copy_folder(source: Path, stage: Path) -> None:
     for path in sorted(source.rglob("*")):
         target = stage / path.relative_to(source)
         if path.is_symlink() or not (path.is_dir() or path.is_file()):
-            raise Permanent(f"{source} is no backup: {path.name} is neither file nor folder")
+            raise Permanent(f"{source} is no backup: {path.relative_to(source)} is neither file nor folder")
         if path.is_dir():
             make_folder(target)
         else:
@@ -120,7 +123,7 @@ def _compared(stage: Path, source: Path) -> BackupManifest:
     try:
         text = (stage / MANIFEST).read_bytes()
     except FileNotFoundError:
-        raise Permanent(f"{source} is no whole backup: it has no {MANIFEST}; take another backup") from None
+        raise _no_manifest(source) from None
     manifest = decode_manifest(text, str(source))
     there = {path.relative_to(stage).as_posix() for path in stage.rglob("*") if path.is_file()}
     wanted = {file.name: file for file in manifest.files}
@@ -132,6 +135,10 @@ def _compared(stage: Path, source: Path) -> BackupManifest:
             raise Permanent(f"{source} is damaged: {name} is not what was written; take another backup")
         (stage / name).chmod(FILE_MODE)
     return manifest
+
+
+def _no_manifest(source: Path) -> Permanent:
+    return Permanent(f"{source} is no whole backup: it has no {MANIFEST}; take another backup")
 
 
 def _forget_logins(incidents: Path) -> None:

@@ -9,16 +9,19 @@ from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
 from app.main import linli
 from app.operations.rotation.exchange import SecretFile
+from contracts.errors import ConfigurationError
+from contracts.names import DeviceClass
 from identity.box_credentials import BoxTokens
 from ingest.session.accounts import mosquitto_hash
 from inventory.inventory import Inventory
 from tests.deploy.test_client_ids import ALARM, BOX, PATIENCE_S, Device, Ingest, _say
-from tests.ingest.builders import site
+from tests.ingest.builders import device, site
 from tests.ingest.clients import wait_until
 from tests.support.broker import need_mosquitto
 from tests.support.district_broker import DistrictBroker
@@ -36,9 +39,10 @@ def broker(tmp_path: Path) -> Iterator[DistrictBroker]:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A data folder that knows the boxes' site."""
+    """A data folder that knows the boxes' site, two boxes, and a gate that is none."""
     inventory = Inventory(tmp_path / "data" / "config.db")
-    inventory.put([site(SITE)], now_ms=1)
+    known = ((NAME, DeviceClass.EDGE), ("box-2", DeviceClass.EDGE), ("gate-1", DeviceClass.GATE))
+    inventory.put([site(SITE), *(msgspec.structs.replace(device(*one), site_id=SITE) for one in known)], now_ms=1)
     inventory.close()
     return tmp_path / "data"
 
@@ -179,3 +183,52 @@ def test_what_cannot_be_rotated_is_a_sentence_and_changes_nothing(tmp_path: Path
         assert said in str(result.exception)
     assert accounts.read_text(encoding="utf-8") == "other:$7$101$x$y\n"
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("box", "said"), [(f"{NAME}x", f"did you mean '{NAME}'"), ("gate-1", "its boxes are")])
+def test_only_a_box_of_the_inventory_gets_a_token(tmp_path: Path, data: Path, box: str, said: str) -> None:
+    result = _run(data, "boxes", "rotate", SITE, box, "--token-out", str(tmp_path / "out"))
+    assert isinstance(result.exception, ConfigurationError)
+    assert f"no box '{box}' at {SITE}" in str(result.exception) and said in str(result.exception)
+    assert not (tmp_path / "out").exists() and not (data / "boxes.jsonl").exists()
+
+
+def test_an_old_token_is_named_only_where_there_was_one(tmp_path: Path, data: Path) -> None:
+    said = [
+        _run(data, "boxes", "rotate", SITE, NAME, "--token-out", str(tmp_path / name)).output for name in ("a", "b")
+    ]
+    assert ["old token" in text for text in said] == [False, True]
+
+
+def test_a_revoked_token_is_nobodys(tmp_path: Path, data: Path) -> None:
+    for box in (NAME, "box-2"):
+        _run(data, "boxes", "rotate", SITE, box, "--token-out", str(tmp_path / box))
+    gone, kept = ((tmp_path / box).read_text(encoding="utf-8").strip() for box in (NAME, "box-2"))
+    result = _run(data, "boxes", "revoke", SITE, NAME)
+    assert result.exit_code == 0, result.output
+    tokens = BoxTokens(data / "boxes.jsonl")
+    assert tokens.box_of(gone) is None and tokens.box_of(kept) is not None
+    typo = _run(data, "boxes", "revoke", SITE, "box-3")
+    assert isinstance(typo.exception, ConfigurationError) and "those that have one: " in str(typo.exception)
+
+
+def test_what_fails_on_the_way_leaves_token_and_password_as_they_were(tmp_path: Path, data: Path) -> None:
+    accounts, token = tmp_path / "devices", tmp_path / "token"
+    for line, out in ((f"{BOX}:$7$101$x$y\n", "nowhere/pw"), ("other:$7$101$x$y\n", "pw")):
+        accounts.write_text(line, encoding="utf-8")
+        options = ("--token-out", str(token), "--accounts", str(accounts), "--password-out", str(tmp_path / out))
+        result = _run(data, "boxes", "rotate", SITE, NAME, *options)
+        assert isinstance(result.exception, ConfigurationError), result.output
+        assert accounts.read_text(encoding="utf-8") == line
+        assert not token.exists() and not (tmp_path / out).exists() and not (data / "boxes.jsonl").exists()
+
+
+def test_accounts_that_are_a_link_stay_one(tmp_path: Path, data: Path) -> None:
+    real, accounts, out = tmp_path / "real", tmp_path / "devices", tmp_path / "pw"
+    real.write_text(f"{BOX}:$7$101$x$y\n", encoding="utf-8")
+    accounts.symlink_to(real)
+    result = _run(data, "boxes", "rotate", SITE, NAME, "--accounts", str(accounts), "--password-out", str(out))
+    assert result.exit_code == 0, result.output
+    assert accounts.is_symlink() and real.read_text(encoding="utf-8").startswith(f"{BOX}:$7$101$")
+    assert not real.read_text(encoding="utf-8").endswith("x$y\n")
+    assert out.read_text(encoding="utf-8").startswith(f"{BOX}:") and oct(out.stat().st_mode & 0o777) == "0o600"

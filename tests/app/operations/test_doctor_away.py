@@ -12,8 +12,9 @@ import msgspec
 import psutil
 import pytest
 
+from app.cli.doctor import _age_s
 from app.operations.doctor.report import Check, CheckResult, Level, fail, ok
-from app.operations.doctor.side_by_side import lines_of
+from app.operations.doctor.side_by_side import BOUND_S, LEAST_S, left_s, lines_of
 from app.wiring.children import linli_arguments
 from app.wiring.run_child import environment
 from contracts.errors import Transient
@@ -39,6 +40,16 @@ def test_a_check_that_hangs_is_given_up_and_the_others_are_said() -> None:
     told = list(lines_of(checks, bound_s=0.2))
     assert told == [ok("a", "first"), fail("a", "no answer in time", "look at it"), ok("b", "fine")]
     never.set()
+
+
+def test_a_slow_start_is_taken_from_the_time_of_the_checks() -> None:
+    assert (left_s(0.0), left_s(5.0), left_s(1_000.0)) == (BOUND_S, BOUND_S - 5.0, LEAST_S)
+    assert BOUND_S + 2.0 <= 10.0  # what is promised, with an end that takes its time too
+
+
+def test_the_age_of_a_process_counts_from_its_start() -> None:
+    age_s = time.time() - psutil.Process().create_time()
+    assert abs(_age_s() - age_s) < 2.0
 
 
 def test_checks_run_side_by_side() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from app.main import linli
+from app.main import exit_code, linli
 from app.settings.description import keys_as_table
 from app.settings.loading import load_settings
 from app.settings.secret_files import files_named, read_secret, read_secret_if_named
@@ -183,3 +184,45 @@ def test_a_receivers_address_is_not_shown_by_what_holds_it(tmp_path: Path) -> No
     assert SECRET not in repr(loaded) + "\n".join(lines({}, file).values())
     own = loaded.receiver[0].own
     assert isinstance(own, WebhookSettings) and own.url == f"https://duty.example/{SECRET}?key={SECRET}"
+
+
+@pytest.mark.parametrize(
+    ("variable", "written"),
+    [
+        ("LINLI_INCIDENTS_URL", f"host=db password={SECRET} dbname=x"),
+        ("LINLI_INCIDENTS_URL", f"postgresql:host=db password={SECRET}"),
+        ("LINLI_INCIDENTS_URL", f"postgresql://db/x password={SECRET}"),
+        ("LINLI_INVENTORY_URL", f"host=db password={SECRET}"),
+        ("LINLI_MQTT_URL", f"mqtt:ingest:{SECRET}"),
+        ("LINLI_MQTT_URL", f"ingest:{SECRET}"),
+        ("LINLI_MQTT_URL", f"mqtt://ingest:{SECRET}"),
+        ("LINLI_WEBHOOK_URL", f"https:{SECRET}"),
+        ("LINLI_LOG_URL", f"kafka:{SECRET}"),
+    ],
+)
+def test_what_is_written_in_another_way_is_shown_nowhere(
+    variable: str, written: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(variable, written)
+    for command in (["check-config"], ["doctor"], ["hold", "list"]):
+        with suppress(SystemExit):
+            exit_code(command)
+        said = capsys.readouterr()
+        assert SECRET not in said.out + said.err
+
+
+@pytest.mark.parametrize("value", [f'{{ address = "https://h/{SECRET}" }}', f'[{{ a = "https://h/{SECRET}" }}]', "1.5"])
+def test_a_value_of_another_type_is_not_quoted(tmp_path: Path, value: str) -> None:
+    file = tmp_path / "linli.toml"
+    file.write_text(f"[webhook]\nurl = {value}\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"webhook\.url") as raised:
+        load_settings(file, {})
+    assert SECRET not in str(raised.value)
+
+
+def test_a_number_of_thousands_of_digits_is_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "linli.toml"
+    file.write_text(f"[console]\nport = {'9' * 5_000}\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"linli\.toml: a number with thousands of digits"):
+        load_settings(file, {})

@@ -229,7 +229,7 @@ def test_every_mistake_is_named_at_once_with_the_nearest_name(tmp_path: Path) ->
     assert "'lgo.retention_days' (did you mean 'log.retention_days'?)" in message
     assert "LINLI_LOG_UURL is no setting (did you mean 'LINLI_LOG_URL'?)" in message
     assert "console.port = 'many' (from file): expected a port" in message
-    assert "webhook.url = 'ftp://x' (from environment): expected a URL with http: or https:" in message
+    assert "webhook.url = 'ftp://x' (from environment): expected a URL with http:// or https://" in message
     assert message.count("; ") == 4
 
 

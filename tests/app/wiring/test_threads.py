@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import threading
 from collections.abc import Callable
@@ -121,3 +122,21 @@ def test_one_that_does_not_end_in_time_is_named() -> None:
     assert threads.join(timeout_s=0.05) == ["stuck"]
     released.set()
     assert threads.join(timeout_s=WAIT_S) == []
+
+
+@pytest.mark.parametrize("error", [Transient("away"), OSError(errno.ENOSPC, "No space left on device")])
+def test_a_loop_that_is_kept_waits_for_what_may_pass(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    monkeypatch.setattr(app.wiring.threads, "PAUSES_S", (0.0,))
+    threads, tries = Threads(), itertools.count()
+    done = threading.Event()
+
+    def loop(stop: threading.Event) -> None:
+        if next(tries) < 3:
+            raise error
+        done.set()
+        waits(stop)
+
+    threads.keep("kept", loop)
+    assert done.wait(WAIT_S)
+    threads.stop.set()
+    assert (threads.join(timeout_s=WAIT_S), threads.failure) == ([], None)

@@ -6,6 +6,7 @@ import threading
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from contracts.errors import ConfigurationError
 from edge import supervise
@@ -15,6 +16,7 @@ from edge.uplink.mqtt import BrokerConfig, broker_address
 from edge.uplink.publisher import BACKOFF_S, SpoolPublisher
 from edge.uplink.sender import SpoolSender
 from tests.edge.factories import new_spool, reported
+from tests.support.web_server import HTTP_502, web_server
 
 
 @pytest.mark.parametrize(
@@ -122,3 +124,37 @@ def test_a_broker_that_refuses_what_we_say_is_asked_ever_more_seldom(one_row: Sp
     assert publisher.reconnects == 7
     assert [pause <= longest for pause, longest in zip(stop.waited, BACKOFF_S, strict=True)] == [True] * 7
     assert sum(stop.waited) > sum(BACKOFF_S) / 2
+
+
+def _publishes_to(port: int, spool: Spool, times: int) -> list[str]:
+    """What a box says of a broker at ``port`` that it comes to so many times."""
+    config = BrokerConfig(url=f"mqtt://127.0.0.1:{port}")
+    sender = SpoolSender(spool)
+    with capture_logs() as said:
+        SpoolPublisher(config, site_id="s1", box_id="b1", sender=sender, now_ms=lambda: 1).run(_Stop(times))
+    return [str(line.get("error", "")) for line in said if line["event"] == "broker"]
+
+
+def test_a_web_server_in_the_brokers_place_is_said_and_asked_again(one_row: Spool) -> None:
+    with web_server() as (port, _):
+        told = _publishes_to(port, one_row, 3)
+    assert len(told) == 3
+    assert all("what answers speaks no MQTT" in line for line in told)
+
+
+class _TornBroker(_RefusingBroker):
+    """Takes a connection and a subscription; then a proxy's answer stands in the middle of the stream."""
+
+    def handle(self) -> None:
+        for answer in (CONNACK, SUBACK, HTTP_502):
+            if self.request.recv(4_096):
+                self.request.sendall(answer)
+
+
+def test_a_web_servers_answer_in_a_standing_connection_is_a_lost_connection(one_row: Spool) -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _TornBroker) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        told = _publishes_to(server.server_address[1], one_row, 2)
+        server.shutdown()
+    assert len(told) == 2
+    assert all("what answers speaks no MQTT" in line for line in told)

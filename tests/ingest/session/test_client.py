@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
 from ingest.session.client import MalformedError, MqttClient, MqttMessage, body_of, message_of
+from tests.support.web_server import HTTP_400, HTTP_502
 
 V311, V5 = MQTTProtocolVersion.MQTTv311, MQTTProtocolVersion.MQTTv5
 PINGRESP = b"\xd0\x00"
@@ -24,12 +25,18 @@ MESSAGES = st.builds(
 )
 
 
+def raise_it(error: Exception) -> None:
+    raise error
+
+
 class Fed(MqttClient):
     """A client that reads ``chunks`` in place of a socket, ``at_once`` of them before there is no more for now."""
 
     def __init__(self, chunks: list[bytes], protocol: MQTTProtocolVersion, at_once: int = 1) -> None:
         self.heard: list[MqttMessage] = []
-        super().__init__(CallbackAPIVersion.VERSION2, protocol=protocol, on_messages=self.heard.extend)
+        super().__init__(
+            CallbackAPIVersion.VERSION2, protocol=protocol, on_messages=self.heard.extend, on_failure=raise_it
+        )
         self._chunks: Iterator[bytes] = iter(chunks)
         self._at_once, self._read = at_once, 0
 
@@ -141,3 +148,24 @@ def test_a_packet_that_has_not_all_come_is_waited_for() -> None:
 def test_properties_longer_than_the_message_are_refused() -> None:
     with pytest.raises(MalformedError, match="5 bytes"):
         message_of(0x30, b"\x00\x01a\x09x", V5)
+
+
+@given(
+    st.lists(st.one_of(st.binary(max_size=90), st.sampled_from([HTTP_400, HTTP_502])), min_size=1, max_size=4),
+    st.sampled_from([V311, V5]),
+)
+def test_whatever_comes_is_read_or_ends_the_connection(chunks: list[bytes], protocol: MQTTProtocolVersion) -> None:
+    client = Fed(chunks, protocol)
+    client.reconnect = lambda: MQTTErrorCode.MQTT_ERR_SUCCESS  # type: ignore[method-assign]
+    for _ in range(len(chunks) + 1):
+        assert isinstance(client.loop_read(), MQTTErrorCode)
+
+
+@pytest.mark.parametrize("protocol", [V311, V5])
+@pytest.mark.parametrize("answer", [HTTP_400, HTTP_502, b"\x20\x01\x00", b"\x90\x00", b"\x40\x03\x00\x01\x2f"])
+def test_what_is_no_mqtt_is_said_in_words(answer: bytes, protocol: MQTTProtocolVersion) -> None:
+    client = Fed([answer], protocol)
+    if client.loop_read() == MQTTErrorCode.MQTT_ERR_SUCCESS:
+        assert (answer == b"\x40\x03\x00\x01\x2f" and protocol == V311) or answer == b"\x90\x00"
+        return
+    assert client.wrong.startswith("what answers speaks no MQTT")
