@@ -6,9 +6,10 @@ before it was as hot, or was rising already; or when smoke or the sensor's alarm
 just got power say 85 °C, 125 °C or −40 °C once, and a bad contact anything.
 
 Events: ``EnvironmentSampled``. OPEN at the first sign, UPDATE when another kind of sign joins it (heat after smoke),
-CLOSE when no sign has been seen for ``clear_ms`` although the sensor spoke. A sensor that falls silent in an alarm may
-have burnt: its episode stays open for a day and then closes as ``no_samples``, unverified. One that is taken out of the
-inventory (``DeviceConfigured``) will not say how it ends: its episode closes at once as ``removed``, unverified.
+CLOSE when no sign has been seen for ``clear_ms`` although the sensor spoke: a calm reading counts when it was taken and
+received after the sign, for many sensors say an alarm once. A sensor that falls silent in an alarm may have burnt: its
+episode stays open for a day and then closes as ``no_samples``, unverified. One that is taken out of the inventory
+(``DeviceConfigured``) will not say how it ends: its episode closes at once as ``removed``, unverified.
 
 Thresholds: see ``detectors.fire.fire_signs`` for smoke and temperature. ``rise_c_min`` 10 °C/min is where EN 54-5
 rate-of-rise detectors must respond; it counts only from ``rise_from_c`` 40 °C on and over a rise of ``rise_min_c``
@@ -19,9 +20,10 @@ What it will not catch: fires away from any sensor, gas (CO is not judged yet), 
 a burnt pan; steam and cooking smoke do raise it. A sensor without an alarm of its own that says one hot reading and
 then nothing more for two hours.
 
-Late data: the rule is instant, so a late alarm is found at once, but it changes neither the running episode nor the
-last reading: it gets an episode of its own, opened and closed, unless one already covers its time. A late temperature
-has no neighbours that are known, so it counts only beside smoke or an alarm.
+Late data: the rule is instant, so a late alarm is found at once. A live one that another message of its sensor
+overtook, or whose clock stepped back, goes on from its receipt like any other. One that was stored changes neither the
+running episode nor the last reading: it gets an episode of its own, opened and closed, unless one already covers its
+time. A late temperature has no neighbours that are known, so it counts only beside smoke or an alarm.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ CLEAR = Threshold(
 FORGET_MS = 600_000  # a reading older than ten minutes says nothing about the rate of rise
 HOT_FORGET_MS = 2 * HOUR_MS  # a hot one is kept until the next: some sensors speak once an hour
 BURNT_MS = DAY_MS  # a sensor silent for a day after its alarm: somebody has been there
+LIVE_MS = 10_000  # a live word is no older: what is, had been kept. Ingest dates alarms so that none is
 COVER_MS = 30 * DAY_MS  # what is over stays known while its messages may come again; older ones are refused
 RISE_RATE = Threshold(
     RULE,
@@ -85,7 +88,7 @@ class CoveredSpan(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Fire(msgspec.Struct, frozen=True, array_like=True):
-    """The running episode: its identity, the signs it has stated, where, and when the last one was seen."""
+    """The running episode: its identity, the signs it has stated, where, and when the last one was seen and known."""
 
     episode: Episode
     signs: tuple[str, ...]
@@ -143,17 +146,19 @@ class SmokeOrHeat:
             return Outcome(state)
         signs = fire_signs(event, site)
         if event.at_ms < state.last_ms:
-            return _late(state, event, signs, _clear_ms(site)) if is_sure(signs) else Outcome(state)
+            return _overtaken(state, event, signs, site) if is_sure(signs) else Outcome(state)
         state = _remembered(state, event.at_ms)
         signs = (*signs, *_rise(state, event, site))
         if not is_sure(signs) and state.fire is None and not _neighbour_agrees(state, event, site):
             signs = ()
-        state = _read(state, event)
+        after = _read(state, event)
         if signs:
-            return _burning(state, event, signs, _clear_ms(site))
-        if state.fire is None and state.last is None and not state.past:
-            return Outcome(None)  # a plain "no alarm" is nothing to remember
-        return Outcome(state)
+            return _burning(after, event, signs, _clear_ms(site))
+        if after.fire is None:  # a plain "no alarm" is nothing to remember
+            return Outcome(None if after.last is None and not after.past else after)
+        if event.received_ms <= after.fire.sign_ms and event.received_ms:  # received before the sign: no word after it
+            after = msgspec.structs.replace(after, last_ms=state.last_ms)
+        return Outcome(after)
 
     def deadline_ms(self, state: FireState) -> int | None:
         """Return when a running episode may be clear, else when nothing here is worth remembering."""
@@ -255,15 +260,35 @@ def _rise(state: FireState, event: EnvironmentSampled, site: SiteView) -> tuple[
 def _burning(state: FireState, event: EnvironmentSampled, signs: tuple[Fact, ...], clear_ms: int) -> Outcome[FireState]:
     """Take a reading with signs: the first opens, another kind of sign updates, the same again says nothing."""
     codes = tuple(sign.code for sign in signs)
-    fire = state.fire
+    fire, sign_ms = state.fire, max(_known_ms(event), state.last_ms)
     if fire is None:
-        fire = Fire(Episode(event.at_ms, event.event_id), codes, event.place_id, event.at_ms, clear_ms)
+        fire = Fire(Episode(event.at_ms, event.event_id), codes, event.place_id, sign_ms, clear_ms)
         return Outcome(msgspec.structs.replace(state, fire=fire), (_stated(fire.episode, Phase.OPEN, event, signs),))
-    known = {*fire.signs, *codes}
+    known, sign_ms = {*fire.signs, *codes}, max(sign_ms, fire.sign_ms)
     if known == set(fire.signs):
-        return Outcome(msgspec.structs.replace(state, fire=msgspec.structs.replace(fire, sign_ms=event.at_ms)))
-    fire = msgspec.structs.replace(fire, sign_ms=event.at_ms, signs=tuple(sorted(known)), episode=fire.episode.next())
+        return Outcome(msgspec.structs.replace(state, fire=msgspec.structs.replace(fire, sign_ms=sign_ms)))
+    fire = msgspec.structs.replace(fire, sign_ms=sign_ms, signs=tuple(sorted(known)), episode=fire.episode.next())
     return Outcome(msgspec.structs.replace(state, fire=fire), (_stated(fire.episode, Phase.UPDATE, event, signs),))
+
+
+def _is_live(event: EnvironmentSampled) -> bool:
+    """Return whether it says how it is now: it was neither stored nor kept. An alarm that waited rings all the same."""
+    return not event.stored and (event.alarm or event.received_ms - event.at_ms <= LIVE_MS)
+
+
+def _known_ms(event: EnvironmentSampled) -> int:
+    """Return since when a sign is known: a live one goes on from its receipt, one of the past was when it says."""
+    return max(event.at_ms, event.received_ms) if _is_live(event) else event.at_ms
+
+
+def _overtaken(
+    state: FireState, event: EnvironmentSampled, signs: tuple[Fact, ...], site: SiteView
+) -> Outcome[FireState]:
+    """Take a sure sign that is dated before the sensor's last word: a live one burns now, others are of the past."""
+    told = any(span.from_ms <= event.at_ms <= span.to_ms for span in state.past)
+    if _is_live(event) and event.received_ms >= state.last_ms - LIVE_MS and not told:
+        return _burning(state, event, signs, _clear_ms(site))
+    return _late(state, event, signs, _clear_ms(site))
 
 
 def _late(state: FireState, event: EnvironmentSampled, signs: tuple[Fact, ...], clear_ms: int) -> Outcome[FireState]:
