@@ -59,8 +59,9 @@ class Wire:
         arrival = Arrival(f"linli/v1/s1/{device}/{channel}", msgspec.json.encode(message), 1, 7, False, 1)
         now_ms = T0 + at + received
         outcome = self._pipeline.take(arrival, PendingPuback(7, 1), now_ms, timely=True)
-        if isinstance(outcome, Accepted):
-            self._feed((outcome.event,), at + received - BEHIND_MS)
+        accepted = [outcome] if isinstance(outcome, Accepted) else []
+        accepted += self._pipeline.release(now_ms)
+        self._feed([one.event for one in accepted], at + received - BEHIND_MS)
         return outcome
 
     def until(self, at: int) -> list[Finding]:
