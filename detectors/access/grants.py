@@ -68,7 +68,8 @@ class Crossing(msgspec.Struct, frozen=True, array_like=True):
     """One inward passage, not yet judged. ``open_ms``: since when the door was open when it happened (0: not known);
     ``grant_ms``: the newest inward grant before it (0: none).
 
-    ``sources`` are the devices that saw it; ``track_id`` is the first one's.
+    ``sources`` are the devices that saw it; ``track_id`` is the first one's. It was
+    received ``lag_ms`` later; ``doubtful``: that time may be wrong.
     """
 
     at_ms: int
@@ -80,6 +81,8 @@ class Crossing(msgspec.Struct, frozen=True, array_like=True):
     grant_ms: int
     model: str | None
     evidence: tuple[EvidenceRef, ...]
+    lag_ms: int = 0
+    doubtful: bool = False
 
     def seen_by(self, source_id: str) -> Crossing:
         """Return the same passage, seen by one more device."""

@@ -18,9 +18,10 @@ the same grant. Of a gate that does not say whose credential it was, each report
 Nobody is accused on missing data: a passage of unknown direction, of a low score, at a door without a configured gate,
 or seen by a second camera (within ``double_ms``) or twice by the same track is no case. The finding is *unverified*
 unless every gate of the door was heard within its own reporting period, none said it was offline, has a clock that
-cannot be used, or said something within ten minutes that ingest had to refuse, and ingest was listening; also when
-registered visitors are expected at this door who have not shown themselves yet. An unknown face (a denial) is never a
-finding; before an uncovered passage it is stated as a fact.
+cannot be used, or said something within ten minutes that ingest had to refuse, and ingest was listening; when the
+newest word of a gate, or the passage itself, lies over 2 s from its receipt, or they differ so much in this, as by a
+clock that is off and not measured yet; also when registered visitors are expected at this door who have not shown
+themselves yet. An unknown face (a denial) is never a finding; before an uncovered passage it is stated as a fact.
 
 Thresholds: ``window_ms`` 15 s, the time a door takes to open and close behind one person; ``held_ms`` 60 s, how long a
 credential may wait while the door stays open, for people who walk slowly; ``let_in_ms`` 30 s; ``party_ms`` 10 min, a
@@ -53,7 +54,7 @@ from contracts.events import (
 from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
 from contracts.names import DeviceClass
 from contracts.rules import RuleFacts, Threshold
-from detectors.access.gates import LIVE, MAX_LIVE_MS, Gate, are_live, gates_at, heard, is_unread
+from detectors.access.gates import LIVE, MAX_LIVE_MS, Gate, are_live, gates_at, heard, is_doubtful, is_unread
 from detectors.access.grants import (
     AGAIN,
     HELD,
@@ -295,6 +296,8 @@ def _pending(state: DoorRecord, event: PassageObserved) -> Crossing:
         grant_ms=_recent(state.last_grant_ms, event.at_ms),
         model=event.model,
         evidence=event.evidence[:room],
+        lag_ms=event.received_ms - event.at_ms,
+        doubtful=is_doubtful(event),
     )
 
 
@@ -358,8 +361,8 @@ def _proven(state: DoorRecord, crossing: Crossing, site: SiteView) -> bool:
     from_ms = crossing.at_ms - int(site.threshold(WINDOW))
     if site.interrupted_to_ms >= from_ms and site.interrupted_from_ms <= crossing.at_ms + state.grace_ms:
         return False
-    if crossing.at_ms - state.unread_ms <= MAX_LIVE_MS:
+    if crossing.doubtful or crossing.at_ms - state.unread_ms <= MAX_LIVE_MS:
         return False
-    return are_live(state.gates, state.door_id, crossing.at_ms, site) and not site.expects_visitors(
+    return are_live(state.gates, state.door_id, crossing.at_ms, crossing.lag_ms, site) and not site.expects_visitors(
         state.door_id, crossing.at_ms, (shown.registration_id for shown in state.shown)
     )

@@ -58,7 +58,7 @@ def test_a_field_s_name_type_and_default_each_change_the_digest(name: str, field
 
 CHANGED = {"high_altitude_throw", "stranger_entry"}
 """States that are others since: a fall is known for an hour, so that its evidence may follow it; a door knows when
-something of its gates could not be taken.
+something of its gates could not be taken, and which passages may have another time.
 """
 
 

@@ -6,57 +6,9 @@ from typing import Any
 
 import pytest
 
-from contracts.findings import Finding
-from contracts.names import DeviceClass
 from ingest.pipeline.pipeline import Refused
+from tests.detectors.access.door import GATE, Door
 from tests.detectors.builders import MINUTE, SECOND, T0
-from tests.detectors.wire import Wire
-from tests.ingest.builders import device, place, site
-
-GATE, BOX = "gate/gate1", "edge/box1"
-DOOR = {"place_id": "door-1"}
-
-
-class Door:
-    """A door with a gate whose heartbeats are well, and a camera behind a box."""
-
-    def __init__(self, **gate: Any) -> None:
-        self.wire = Wire(
-            [
-                site(),
-                place("door-1"),
-                device("gate1", DeviceClass.GATE, place_id="door-1", **gate),
-                device("box1", DeviceClass.EDGE),
-                device("cam1", DeviceClass.CAM, "box1", place_id="door-1"),
-            ]
-        )
-        self._rows = 0
-
-    def beats(self, at: int) -> None:
-        """The gate says that it lives."""
-        self.wire.say(at, GATE, kind="device_reported", place_id="door-1")
-
-    def grants(self, at: int, **said: Any) -> Any:
-        """The gate says that it let somebody in; how its firmware says it."""
-        grant = {"kind": "access_attempted", "credential": "card", "granted": True, "person_ref": f"p{at}", **said}
-        return self.wire.say(at, GATE, received=20, **grant)
-
-    def row(self, at: int, source_id: str, **said: Any) -> Any:
-        """The box sends a row of its spool."""
-        self._rows += 1
-        spool = {"box_id": "box1", "spool_id": "spool1", "lane": "live", "seq": self._rows, "first": 1}
-        return self.wire.say(at, BOX, source_id=source_id, spool=spool, received=30, **said)
-
-    def passes(self, at: int) -> None:
-        """Somebody comes in."""
-        self.row(at, "cam1", kind="passage_observed", direction="in", track_id=self._rows, score=0.9)
-
-    def strangers(self, until: int) -> list[tuple[int, bool]]:
-        """When strangers came in, in seconds, and whether that is verified."""
-        self.wire.until(until)
-        found: list[Finding] = self.wire.of("stranger_entry")
-        return [((finding.onset_ms - T0) // SECOND, finding.verified) for finding in found]
-
 
 REFUSED: dict[str, dict[str, Any]] = {
     "a word for true": {"granted": "ok"},
