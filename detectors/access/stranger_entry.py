@@ -12,8 +12,10 @@ What covers a passage (``detectors.access.grants``): a personal credential cover
 the door covers its party, and showing it again renews it; an opening that names nobody (remote, the inside button for
 an incoming person, the gate's own free mode) covers whoever passes while it lasts, for who was let in is not known. An
 outward grant covers nobody coming in. A credential that is reported up to ``grace_ms`` after the passage covers it.
-Readers and gates say things twice: a person or registration that is reported again at the door within ``again_ms`` is
-the same grant. Of a gate that does not say whose credential it was, each report is one.
+Readers and gates say things twice: a person or registration that is reported again at the door within ``again_ms``,
+in any case and with blanks, is the same grant, and so is one without a name right before or after, at the same gate and
+by the same kind of credential. Of a gate that never says whose credential it was, each report is one, and who swipes
+again later has another.
 
 Nobody is accused on missing data: a passage of unknown direction, of a low score, at a door without a configured gate,
 or seen by a second camera (within ``double_ms``) or twice by the same track is no case. The finding is *unverified*
