@@ -8,8 +8,8 @@ just got power say 85 °C, 125 °C or −40 °C once, and a bad contact anything
 Events: ``EnvironmentSampled``. OPEN at the first sign, UPDATE when another kind of sign joins it (heat after smoke),
 CLOSE when no sign has been seen for ``clear_ms`` although the sensor spoke: a calm reading counts when it was taken and
 received after the sign, for many sensors say an alarm once. A sensor that falls silent in an alarm may have burnt: its
-episode stays open for a day and then closes as ``no_samples``, unverified. One that is taken out of the inventory
-(``DeviceConfigured``) will not say how it ends: its episode closes at once as ``removed``, unverified.
+episode stays open for a day and then closes as ``no_samples``, unverified. One that leaves the inventory, also with its
+place or site or as a device of another class, will not say how it ends: its episode closes as ``removed``, unverified.
 
 Thresholds: see ``detectors.fire.fire_signs`` for smoke and temperature. ``rise_c_min`` 10 °C/min is where EN 54-5
 rate-of-rise detectors must respond; it counts only from ``rise_from_c`` 40 °C on and over a rise of ``rise_min_c``
@@ -33,12 +33,13 @@ from typing import ClassVar
 import msgspec
 
 from contracts.durations import DAY_MS, HOUR_MS
-from contracts.events import DeviceConfigured, EnvironmentSampled, Event
+from contracts.events import DeviceConfigured, EnvironmentSampled, Event, PlaceConfigured
 from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
+from contracts.names import DeviceClass
 from contracts.rules import RuleFacts, Threshold
 from detectors.core.facts import fact
-from detectors.core.rule import Draft, Episode, Outcome
-from detectors.core.site_view import SiteView
+from detectors.core.rule import MAX_KEYS, Draft, Episode, Outcome
+from detectors.core.site_view import LOOK_MS, SiteView
 from detectors.fire.fire_signs import HEAT, RULE, SMOKE, fire_signs, is_sure
 
 CLEAR = Threshold(
@@ -71,6 +72,8 @@ OUTLIER_C = 10.0  # a reading so far from both its neighbours is no anchor
 TRUST = {"sensor_alarm": 0.95, "smoke_pct_m": 0.85, "temperature_c": 0.85, "temperature_rise_c_min": 0.7}
 """How sure one sign is: the sensor's own judgement is the one it was tested for."""
 MAX_SPANS = 64
+SENSORS = frozenset((DeviceClass.SENSOR, DeviceClass.LIFT))
+"""What may say that it burns; a device of another class is that sensor no more."""
 
 
 class Reading(msgspec.Struct, frozen=True, array_like=True):
@@ -88,13 +91,17 @@ class CoveredSpan(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Fire(msgspec.Struct, frozen=True, array_like=True):
-    """The running episode: its identity, the signs it has stated, where, and when the last one was seen and known."""
+    """The running episode: its identity, the signs it has stated, where, and when the last one was seen and known.
+
+    ``look_ms``: when to look again whether the site is still there (0: of a version that did not).
+    """
 
     episode: Episode
     signs: tuple[str, ...]
     place_id: str
     sign_ms: int
     clear_ms: int
+    look_ms: int = 0
 
 
 class FireState(msgspec.Struct, frozen=True, array_like=True):
@@ -114,7 +121,7 @@ class SmokeOrHeat:
 
     name: ClassVar[str] = RULE
     version: ClassVar[int] = 1
-    accepts: ClassVar[tuple[type[Event], ...]] = (EnvironmentSampled, DeviceConfigured)
+    accepts: ClassVar[tuple[type[Event], ...]] = (EnvironmentSampled, DeviceConfigured, PlaceConfigured)
     max_out_of_orderness_ms: ClassVar[int] = 0
     horizon_ms: ClassVar[int | None] = None
     instant: ClassVar[bool] = True
@@ -128,9 +135,11 @@ class SmokeOrHeat:
     state_type: type[FireState] = FireState
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
-        """Return the sensor; of the inventory's records only one that removes it concerns it."""
+        """Return the sensor; of the inventory's records only one that removes it, or its place, concerns it."""
         if isinstance(event, DeviceConfigured):
-            return (event.device_id,) if event.removed else ()
+            return (event.device_id,) if event.removed or event.device_class not in SENSORS else ()
+        if isinstance(event, PlaceConfigured):
+            return site.devices_at.get(event.place.place_id, ())[:MAX_KEYS] if event.removed else ()
         return (event.source_id,)
 
     def initial(self, key: str) -> FireState:
@@ -139,7 +148,7 @@ class SmokeOrHeat:
 
     def on_event(self, state: FireState, event: Event, site: SiteView) -> Outcome[FireState]:
         """Take one reading, in order or late, or that the sensor is removed."""
-        if isinstance(event, DeviceConfigured):
+        if isinstance(event, DeviceConfigured | PlaceConfigured):
             ended = () if state.fire is None else (_closed(state.fire, state.sensor_id, "removed"),)
             return Outcome(None, ended)
         if not isinstance(event, EnvironmentSampled):
@@ -156,8 +165,9 @@ class SmokeOrHeat:
             return _burning(after, event, signs, _clear_ms(site))
         if after.fire is None:  # a plain "no alarm" is nothing to remember
             return Outcome(None if after.last is None and not after.past else after)
-        if event.received_ms <= after.fire.sign_ms and event.received_ms:  # received before the sign: no word after it
-            after = msgspec.structs.replace(after, last_ms=state.last_ms)
+        if state.last_ms <= after.fire.sign_ms and 0 < event.received_ms <= after.fire.sign_ms:  # received before it
+            fire = msgspec.structs.replace(after.fire, look_ms=max(after.fire.look_ms, event.at_ms))
+            after = msgspec.structs.replace(after, fire=fire, last_ms=state.last_ms)
         return Outcome(after)
 
     def deadline_ms(self, state: FireState) -> int | None:
@@ -165,21 +175,31 @@ class SmokeOrHeat:
         fire = state.fire
         if fire is None:
             return max(_forget_ms(state), state.past[-1].to_ms + COVER_MS if state.past else 0)
-        if state.last_ms > fire.sign_ms:  # it spoke without a sign
-            return max(fire.sign_ms + fire.clear_ms, state.last_ms)
-        return fire.sign_ms + BURNT_MS
+        end_ms = _end_ms(state, fire)
+        return min(end_ms, max(fire.look_ms, state.last_ms)) if fire.look_ms else end_ms
 
     def on_deadline(self, state: FireState, due_ms: int, site: SiteView) -> Outcome[FireState]:
         """Clear, burnt, or forgotten."""
         fire = state.fire
         if fire is None:
             return Outcome(None)
+        if site.gone:
+            return Outcome(None, (_closed(fire, state.sensor_id, "removed"),))
+        if due_ms < _end_ms(state, fire):
+            fire = msgspec.structs.replace(fire, look_ms=due_ms + LOOK_MS)
+            return Outcome(msgspec.structs.replace(state, fire=fire))
         spoke = state.last_ms > fire.sign_ms
         span = CoveredSpan(fire.episode.onset_ms, fire.sign_ms)
         rest = msgspec.structs.replace(state, fire=None, past=_with_span(state.past, span))
         if not spoke:  # its next deadline would be the one just handled
             rest = msgspec.structs.replace(rest, last_ms=due_ms)
         return Outcome(rest, (_closed(fire, state.sensor_id, "cleared" if spoke else "no_samples"),))
+
+
+def _end_ms(state: FireState, fire: Fire) -> int:
+    """Return when the episode is over as things are: clear since it spoke without a sign, or burnt."""
+    spoke = state.last_ms > fire.sign_ms
+    return max(fire.sign_ms + fire.clear_ms, state.last_ms) if spoke else fire.sign_ms + BURNT_MS
 
 
 def _clear_ms(site: SiteView) -> int:
@@ -262,7 +282,7 @@ def _burning(state: FireState, event: EnvironmentSampled, signs: tuple[Fact, ...
     codes = tuple(sign.code for sign in signs)
     fire, sign_ms = state.fire, max(_known_ms(event), state.last_ms)
     if fire is None:
-        fire = Fire(Episode(event.at_ms, event.event_id), codes, event.place_id, sign_ms, clear_ms)
+        fire = Fire(Episode(event.at_ms, event.event_id), codes, event.place_id, sign_ms, clear_ms, sign_ms + LOOK_MS)
         return Outcome(msgspec.structs.replace(state, fire=fire), (_stated(fire.episode, Phase.OPEN, event, signs),))
     known, sign_ms = {*fire.signs, *codes}, max(sign_ms, fire.sign_ms)
     if known == set(fire.signs):
