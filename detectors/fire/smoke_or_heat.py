@@ -1,9 +1,10 @@
 """`smoke_or_heat` 烟雾或高温: a sensor's alarm, its readings over a limit, or heat that rises as only fire makes it.
 
 Situation: one smoke, heat or combined sensor. Its own alarm is enough; readings are judged too, because a sensor's own
-alarm may be muted or wrongly set. Smoke counts at once. A temperature counts when its neighbour agrees: the reading
-before it was as hot, or was rising already; or when smoke or the sensor's alarm stands beside it. Sensors that have
-just got power say 85 °C, 125 °C or −40 °C once, and a bad contact anything.
+alarm may be muted or wrongly set. A reading counts when its neighbour agrees: the one before it was over the limit too
+and not the same number, or was rising already; or when two kinds of sign stand in one reading. Sensors that have just
+got power, or have lost their probe, say 85 °C, 125 °C, −40 °C, 999.9 °C, 100 %/m or 65.535 %/m, and a bad contact
+anything; heat over 300 °C is a fault.
 
 Events: ``EnvironmentSampled``. OPEN at the first sign, UPDATE when another kind of sign joins it (heat after smoke),
 CLOSE when no sign has been seen for ``clear_ms`` although the sensor spoke: a calm reading counts when it was taken and
@@ -17,13 +18,13 @@ rate-of-rise detectors must respond; it counts only from ``rise_from_c`` 40 °C 
 smoke comes in clouds.
 
 What it will not catch: fires away from any sensor, gas (CO is not judged yet), and it cannot tell a burning e-bike from
-a burnt pan; steam and cooking smoke do raise it. A sensor without an alarm of its own that says one hot reading and
-then nothing more for two hours.
+a burnt pan; steam and cooking smoke do raise it. A sensor without an alarm of its own that says one reading over
+the limit and then nothing more for two hours, or the same number ever after.
 
 Late data: the rule is instant, so a late alarm is found at once. A live one that another message of its sensor
 overtook, or whose clock stepped back, goes on from its receipt like any other. One that was stored changes neither the
 running episode nor the last reading: it gets an episode of its own, opened and closed, unless one already covers its
-time. A late temperature has no neighbours that are known, so it counts only beside smoke or an alarm.
+time. A late reading has no neighbours that are known, so one kind of sign counts only beside another or an alarm.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ from contracts.rules import RuleFacts, Threshold
 from detectors.core.facts import fact
 from detectors.core.rule import MAX_KEYS, Draft, Episode, Outcome
 from detectors.core.site_view import LOOK_MS, SiteView
-from detectors.fire.fire_signs import HEAT, RULE, SMOKE, fire_signs, is_sure
+from detectors.fire import smoke_readings
+from detectors.fire.fire_signs import HEAT, PLAUSIBLE_C, RULE, SMOKE, fire_signs, is_sure
 
 CLEAR = Threshold(
     RULE, "clear_ms", 60_000, 1_000, HOUR_MS, "ms", "so long without a sign is clear: smoke comes in clouds"
@@ -114,6 +116,7 @@ class FireState(msgspec.Struct, frozen=True, array_like=True):
     last: Reading | None = None
     fire: Fire | None = None
     past: tuple[CoveredSpan, ...] = ()
+    smoke: smoke_readings.Recent = ()
 
 
 class SmokeOrHeat:
@@ -158,13 +161,16 @@ class SmokeOrHeat:
             return _overtaken(state, event, signs, site) if is_sure(signs) else Outcome(state)
         state = _remembered(state, event.at_ms)
         signs = (*signs, *_rise(state, event, site))
-        if not is_sure(signs) and state.fire is None and not _neighbour_agrees(state, event, site):
+        if signs and not is_sure(signs) and state.fire is None and not _neighbour_agrees(state, event, site):
             signs = ()
         after = _read(state, event)
+        if event.smoke_pct_m is not None:
+            smoke = smoke_readings.remembered(state.smoke, event.at_ms, event.smoke_pct_m, site.threshold(SMOKE))
+            after = after if smoke == after.smoke else msgspec.structs.replace(after, smoke=smoke)
         if signs:
             return _burning(after, event, signs, _clear_ms(site))
         if after.fire is None:  # a plain "no alarm" is nothing to remember
-            return Outcome(None if after.last is None and not after.past else after)
+            return Outcome(after if after.last is not None or after.past or after.smoke else None)
         if state.last_ms <= after.fire.sign_ms and 0 < event.received_ms <= after.fire.sign_ms:  # received before it
             fire = msgspec.structs.replace(after.fire, look_ms=max(after.fire.look_ms, event.at_ms))
             after = msgspec.structs.replace(after, fire=fire, last_ms=state.last_ms)
@@ -224,14 +230,14 @@ def _read(state: FireState, event: EnvironmentSampled) -> FireState:
 
 def _forget_ms(state: FireState) -> int:
     """Return until when its readings are remembered."""
-    hot = state.last is not None and state.last.temperature_c >= HEAT.minimum
+    hot = bool(state.smoke) or (state.last is not None and state.last.temperature_c >= HEAT.minimum)
     kept_ms = HOT_FORGET_MS if hot else FORGET_MS
     return max(state.last_ms + kept_ms, state.past[-1].to_ms + BURNT_MS if state.past else 0)
 
 
 def _remembered(state: FireState, now_ms: int) -> FireState:
     """Return the state without readings that are too old to say anything about the next one."""
-    return state if now_ms <= _forget_ms(state) else msgspec.structs.replace(state, anchor=None, last=None)
+    return state if now_ms <= _forget_ms(state) else msgspec.structs.replace(state, anchor=None, last=None, smoke=())
 
 
 def _is_repeated(state: FireState, event: EnvironmentSampled) -> bool:
@@ -245,12 +251,22 @@ def _is_outlier(between: Reading, before: Reading, after: Reading) -> bool:
 
 
 def _neighbour_agrees(state: FireState, event: EnvironmentSampled, site: SiteView) -> bool:
-    """Return whether the reading before this one was hot as well, or was on its way there."""
+    """Return whether the reading before this one said so as well, or was on its way there."""
+    smoke, limit = event.smoke_pct_m, site.threshold(SMOKE)
+    if smoke is not None and smoke >= limit and smoke_readings.agrees(state.smoke, event.at_ms, smoke, limit):
+        return True
+    return _heat_agrees(state, event, site)
+
+
+def _heat_agrees(state: FireState, event: EnvironmentSampled, site: SiteView) -> bool:
+    """Return whether heat does. A number that stands still is a constant of the sensor: fire has none."""
     anchor, last = state.anchor, state.last
     if anchor is None or last is None or event.temperature_c is None or event.at_ms <= last.at_ms:
         return False
+    if max(event.temperature_c, last.temperature_c) > PLAUSIBLE_C:
+        return False
     if last.temperature_c >= site.threshold(HEAT):
-        return event.temperature_c >= site.threshold(HEAT)
+        return event.temperature_c >= site.threshold(HEAT) and event.temperature_c != last.temperature_c
     now = Reading(event.at_ms, event.temperature_c)
     before_c_min, rate_c_min = _slope(anchor, last), _slope(last, now)
     rising = last.temperature_c - anchor.temperature_c >= RISING_C and before_c_min <= STEEPER * rate_c_min
@@ -267,6 +283,8 @@ def _rise(state: FireState, event: EnvironmentSampled, site: SiteView) -> tuple[
     """Return the rate of rise as a sign, when there is one. A reading said twice has not risen since it was said."""
     anchor = state.anchor
     if anchor is None or event.temperature_c is None or _is_repeated(state, event):
+        return ()
+    if event.temperature_c > PLAUSIBLE_C:
         return ()
     over_ms, rise_c = event.at_ms - anchor.at_ms, event.temperature_c - anchor.temperature_c
     if event.temperature_c < site.threshold(RISE_FROM):
