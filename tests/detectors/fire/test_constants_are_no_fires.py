@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from detectors.core.site_view import SiteView
 from detectors.fire.fire_signs import fire_signs, is_sure
 from detectors.fire.smoke_or_heat import SmokeOrHeat
 from tests.detectors.builders import HOUR, MINUTE, SECOND, T0, Script
-from tests.detectors.harness import SiteView, run
+from tests.detectors.harness import run
 
 Said = list[dict[str, Any]]
 
