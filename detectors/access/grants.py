@@ -54,21 +54,26 @@ LETS_ANYBODY_IN = frozenset((Credential.REMOTE, Credential.BUTTON, Credential.NO
 class Grant(msgspec.Struct, frozen=True, array_like=True):
     """An inward grant with people left to cover (``ANYBODY``: as many as pass) until ``until_ms``.
 
-    ``holder`` is the registration or the person, where known. A spent grant (``left`` 0) is remembered for as long as
-    the same credential may be reported again.
+    ``holder`` is the registration or the person, where known; ``shown`` the registration that was named beside a
+    person; ``gate`` and ``credential`` say how it was given, empty for openings that name nobody. A spent grant
+    (``left`` 0) is remembered for as long as the same credential may be reported again.
     """
 
     at_ms: int
     until_ms: int
     left: int
     holder: str = msgspec.field(default="", name="registration_id")
+    shown: str = ""
+    gate: str = ""
+    credential: str = ""
 
 
 class Crossing(msgspec.Struct, frozen=True, array_like=True):
     """One inward passage, not yet judged. ``open_ms``: since when the door was open when it happened (0: not known);
     ``grant_ms``: the newest inward grant before it (0: none).
 
-    ``sources`` are the devices that saw it; ``track_id`` is the first one's.
+    ``sources`` are the devices that saw it; ``track_id`` is the first one's. It was
+    received ``lag_ms`` later; ``doubtful``: that time may be wrong.
     """
 
     at_ms: int
@@ -80,6 +85,8 @@ class Crossing(msgspec.Struct, frozen=True, array_like=True):
     grant_ms: int
     model: str | None
     evidence: tuple[EvidenceRef, ...]
+    lag_ms: int = 0
+    doubtful: bool = False
 
     def seen_by(self, source_id: str) -> Crossing:
         """Return the same passage, seen by one more device."""
@@ -94,13 +101,15 @@ def grant_of(event: AccessAttempted, site: SiteView) -> Grant | None:
         return None
     if event.credential in LETS_ANYBODY_IN:
         return Grant(event.at_ms, event.at_ms + _ms(site, LET_IN), ANYBODY)
-    party = site.visitors.get(event.registration_id or "")
+    shown = (event.registration_id or "").strip()
+    how = (shown, event.source_id, event.credential.value)
+    party = site.visitors.get(shown)
     if party is None:
-        return Grant(event.at_ms, event.at_ms + _ms(site, WINDOW), 1, _person(event))
+        return Grant(event.at_ms, event.at_ms + _ms(site, WINDOW), 1, _person(event), *how)
     until_ms = event.at_ms + _ms(site, PARTY)
     if party.to_ms:
         until_ms = max(event.at_ms + _ms(site, WINDOW), min(until_ms, party.to_ms))
-    return Grant(event.at_ms, until_ms, party.party_size, party.registration_id)
+    return Grant(event.at_ms, until_ms, party.party_size, party.registration_id, *how)
 
 
 def current(grants: tuple[Grant, ...], at_ms: int, site: SiteView) -> tuple[Grant, ...]:
@@ -116,7 +125,7 @@ def with_grant(grants: tuple[Grant, ...], grant: Grant, site: SiteView) -> tuple
     ones go first. Then the two oldest become one that covers what both did: a bounded book must not accuse anybody.
     """
     kept = list(grants)
-    if grant.holder and any(g.holder == grant.holder for g in grants):
+    if kept and grant.gate:
         kept, grant = _renewed(kept, grant, _ms(site, AGAIN))
     kept.append(grant)
     if len(kept) > MAX_GRANTS:
@@ -130,12 +139,40 @@ def with_grant(grants: tuple[Grant, ...], grant: Grant, site: SiteView) -> tuple
 
 def _renewed(grants: list[Grant], grant: Grant, again_ms: int) -> tuple[list[Grant], Grant]:
     """Return the book without the grants that ``grant`` takes the place of, and it with the people they have left."""
-    same = [g for g in grants if g.holder == grant.holder]
-    again = next((g for g in same if abs(grant.at_ms - g.at_ms) <= again_ms), None)
+    party = grant.holder if _is_party(grant) else None
+    again = next((g for g in reversed(grants) if _is_again(g, grant, grants[-1], again_ms)), None)
     if again is not None:
-        grant = msgspec.structs.replace(grant, left=again.left)
-    replaced = [again] if grant.holder.startswith(_PERSON) else same
-    return [g for g in grants if not any(g is one for one in replaced)], grant
+        if _is_party(again) or not grant.holder:
+            until_ms = max(again.until_ms, grant.until_ms)
+            grant = msgspec.structs.replace(again, at_ms=grant.at_ms, until_ms=until_ms)
+        else:
+            grant = msgspec.structs.replace(grant, left=max(grant.left - (1 - again.left), 0))
+    return [g for g in grants if g is not again and (party is None or g.holder != party)], grant
+
+
+def _is_again(before: Grant, grant: Grant, newest: Grant, again_ms: int) -> bool:
+    """Return whether ``grant`` is one that was given before, reported again: by the same person or registration.
+
+    Some gates say one swipe twice, once without its person. Right after the other, at the same gate and by the same
+    kind of credential, the two are one.
+    """
+    if abs(grant.at_ms - before.at_ms) > again_ms:
+        return False
+    if not _names(before).isdisjoint(_names(grant)):
+        return True
+    unnamed = (before.holder == "") != (grant.holder == "")
+    how = (before.gate, before.credential) == (grant.gate, grant.credential)
+    return unnamed and how and before is newest
+
+
+def _names(grant: Grant) -> set[str]:
+    """Return by what it is known: gates write one reference in several cases, and with blanks."""
+    said = (grant.holder.removeprefix(_PERSON), grant.shown)
+    return {name.strip().casefold() for name in said if name}
+
+
+def _is_party(grant: Grant) -> bool:
+    return grant.holder != "" and not grant.holder.startswith(_PERSON)
 
 
 def admit(crossing: Crossing, grants: tuple[Grant, ...], site: SiteView) -> tuple[bool, tuple[Grant, ...]]:
@@ -148,7 +185,7 @@ def admit(crossing: Crossing, grants: tuple[Grant, ...], site: SiteView) -> tupl
     )
     grant = grants[chosen]
     left = grant.left if grant.left == ANYBODY else grant.left - 1
-    after = (msgspec.structs.replace(grant, left=left),) if left or grant.holder else ()
+    after = (msgspec.structs.replace(grant, left=left),) if left or grant.holder or grant.gate else ()
     return True, (*grants[:chosen], *after, *grants[chosen + 1 :])
 
 
@@ -164,7 +201,8 @@ def _covers(grant: Grant, crossing: Crossing, site: SiteView) -> bool:
 
 def _person(event: AccessAttempted) -> str:
     """Return who showed a credential, whatever it was; empty when the gate does not say."""
-    ref = event.person_ref or event.registration_id
+    said = (event.person_ref, event.registration_id)
+    ref = next((one for one in said if one and not one.isspace()), None)
     return f"{_PERSON}{ref}" if ref else ""
 
 

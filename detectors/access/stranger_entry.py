@@ -12,13 +12,17 @@ What covers a passage (``detectors.access.grants``): a personal credential cover
 the door covers its party, and showing it again renews it; an opening that names nobody (remote, the inside button for
 an incoming person, the gate's own free mode) covers whoever passes while it lasts, for who was let in is not known. An
 outward grant covers nobody coming in. A credential that is reported up to ``grace_ms`` after the passage covers it.
-Readers and gates say things twice: a person or registration that is reported again at the door within ``again_ms`` is
-the same grant. Of a gate that does not say whose credential it was, each report is one.
+Readers and gates say things twice: a person or registration that is reported again at the door within ``again_ms``,
+in any case and with blanks, is the same grant, and so is one without a name right before or after, at the same gate and
+by the same kind of credential. Of a gate that never says whose credential it was, each report is one, and who swipes
+again later has another.
 
 Nobody is accused on missing data: a passage of unknown direction, of a low score, at a door without a configured gate,
 or seen by a second camera (within ``double_ms``) or twice by the same track is no case. The finding is *unverified*
-unless every gate of the door was heard within its own reporting period, none said it was offline or has a clock that
-cannot be used, and ingest was listening; also when registered visitors are expected at this door who have not shown
+unless every gate of the door was heard within its own reporting period, none said it was offline, has a clock that
+cannot be used, or said something within ten minutes that ingest had to refuse, and ingest was listening; when the
+newest word of a gate, or the passage itself, lies over 2 s from its receipt, or they differ so much in this, as by a
+clock that is off and not measured yet; also when registered visitors are expected at this door who have not shown
 themselves yet. An unknown face (a denial) is never a finding; before an uncovered passage it is stated as a fact.
 
 Thresholds: ``window_ms`` 15 s, the time a door takes to open and close behind one person; ``held_ms`` 60 s, how long a
@@ -52,6 +56,7 @@ from contracts.events import (
 from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
 from contracts.names import DeviceClass
 from contracts.rules import RuleFacts, Threshold
+from detectors.access.gates import LIVE, MAX_LIVE_MS, Gate, are_live, gates_at, heard, is_doubtful, is_unread
 from detectors.access.grants import (
     AGAIN,
     HELD,
@@ -86,23 +91,11 @@ DENIAL = Threshold(
     "ms",
     "how long a denial is stated: a denied person waits for somebody to follow",
 )
-MAX_LIVE_MS = 600_000
-LIVE = Threshold(
-    RULE, "live_ms", 300_000, 10_000, MAX_LIVE_MS, "ms", "how long a gate without a reporting period counts as live"
-)
 SAME_TRACK_MS = 10_000  # a track that wavers on the line
 HORIZON_MS = 900_000  # a party's ten minutes and what may follow them
 RECENT_MS = 300_000  # facts rest on nothing older, so that judging a window again states the same
-MAX_PENDING, MAX_GATES, MAX_SEEN, MAX_SHOWN = 5, 4, 3, 3
+MAX_PENDING, MAX_SEEN, MAX_SHOWN = 5, 3, 3
 MAX_EVIDENCE = 2  # of all pending passages together
-
-
-class Gate(msgspec.Struct, frozen=True, array_like=True):
-    """One gate of the door: when it was last heard. ``online`` false: it said it goes, or its clock cannot be used."""
-
-    device_id: str
-    heard_ms: int
-    online: bool
 
 
 class Denial(msgspec.Struct, frozen=True, array_like=True):
@@ -129,7 +122,9 @@ class ShownRegistration(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DoorRecord(msgspec.Struct, frozen=True, array_like=True):
-    """The memory of one door. ``open_ms`` 0: not known to be open. ``last_grant`` is the newest, used or not."""
+    """The memory of one door. ``open_ms`` 0: not known to be open. ``last_grant`` is the newest, used or not.
+    ``unread_ms``: when something of its gates could not be taken last.
+    """
 
     v: int
     door_id: str
@@ -144,6 +139,7 @@ class DoorRecord(msgspec.Struct, frozen=True, array_like=True):
     shown: tuple[ShownRegistration, ...] = ()
     last_ms: int = 0
     grace_ms: int = int(GRACE.default)
+    unread_ms: int = 0
 
 
 class StrangerEntry:
@@ -174,9 +170,11 @@ class StrangerEntry:
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
         """Return the door, when it has a gate: a door without one asks nobody for a credential."""
         if type(event) is DeviceReported or type(event) is DeviceStateChanged:
+            if is_unread(event):
+                return (event.place_id,) if gates_at(event.place_id, site) else ()
             device = site.devices.get(event.source_id)
             return (device.place_id,) if device is not None and device.device_class is DeviceClass.GATE else ()
-        return (event.place_id,) if _gates_at(event.place_id, site) else ()
+        return (event.place_id,) if gates_at(event.place_id, site) else ()
 
     def initial(self, key: str) -> DoorRecord:
         """Return a door at which nothing has happened."""
@@ -219,28 +217,15 @@ class StrangerEntry:
 # --- what the door remembers ------------------------------------------------------------------------------------------
 
 
-def _gates_at(place_id: str, site: SiteView) -> tuple[str, ...]:
-    here = site.devices_at.get(place_id, ())
-    return tuple(name for name in here if site.devices[name].device_class is DeviceClass.GATE)[:MAX_GATES]
-
-
 def _heard(state: DoorRecord, event: Event, site: SiteView) -> DoorRecord:
     """Return the state with time moved on, and the gate's liveness when the event is one of a gate's."""
     last_ms = max(state.last_ms, event.at_ms)
+    if is_unread(event):
+        return msgspec.structs.replace(state, last_ms=last_ms, unread_ms=event.at_ms)
     device = site.devices.get(event.source_id)
     if device is None or device.device_class is not DeviceClass.GATE:
         return msgspec.structs.replace(state, last_ms=last_ms)
-    useless = event.untrusted or (type(event) is DeviceStateChanged and not event.online)
-    known = {gate.device_id: gate for gate in state.gates}
-    before = known.get(event.source_id)
-    heard_ms = event.at_ms if before is None else max(event.at_ms, before.heard_ms)
-    known[event.source_id] = Gate(event.source_id, heard_ms, not useless)
-    gates = tuple(sorted(known.values(), key=_heard_ms))[-MAX_GATES:]
-    return msgspec.structs.replace(state, last_ms=last_ms, gates=gates)
-
-
-def _heard_ms(gate: Gate) -> tuple[int, str]:
-    return gate.heard_ms, gate.device_id
+    return msgspec.structs.replace(state, last_ms=last_ms, gates=heard(state.gates, event))
 
 
 def _attempted(state: DoorRecord, event: AccessAttempted, site: SiteView) -> DoorRecord:
@@ -311,6 +296,8 @@ def _pending(state: DoorRecord, event: PassageObserved) -> Crossing:
         grant_ms=_recent(state.last_grant_ms, event.at_ms),
         model=event.model,
         evidence=event.evidence[:room],
+        lag_ms=event.received_ms - event.at_ms,
+        doubtful=is_doubtful(event),
     )
 
 
@@ -374,16 +361,8 @@ def _proven(state: DoorRecord, crossing: Crossing, site: SiteView) -> bool:
     from_ms = crossing.at_ms - int(site.threshold(WINDOW))
     if site.interrupted_to_ms >= from_ms and site.interrupted_from_ms <= crossing.at_ms + state.grace_ms:
         return False
-    heard = {gate.device_id: gate for gate in state.gates}
-    gates = _gates_at(state.door_id, site)
-    live = bool(gates) and all(_live(heard.get(name), name, crossing.at_ms, site) for name in gates)
-    return live and not site.expects_visitors(
+    if crossing.doubtful or crossing.at_ms - state.unread_ms <= MAX_LIVE_MS:
+        return False
+    return are_live(state.gates, state.door_id, crossing.at_ms, crossing.lag_ms, site) and not site.expects_visitors(
         state.door_id, crossing.at_ms, (shown.registration_id for shown in state.shown)
     )
-
-
-def _live(gate: Gate | None, device_id: str, at_ms: int, site: SiteView) -> bool:
-    if gate is None or not gate.online:
-        return False
-    period_ms = site.devices[device_id].silent_after_ms or site.threshold(LIVE)
-    return gate.heard_ms >= at_ms - min(period_ms, MAX_LIVE_MS)

@@ -40,6 +40,7 @@ from contracts.events import (
     Event,
     ObjectLabel,
     ObjectObserved,
+    PlaceConfigured,
     PowerSampled,
     TagSeen,
     TrackPhase,
@@ -69,7 +70,7 @@ from detectors.charging.load_curve import Block, Curve
 from detectors.charging.scope import INDOOR, is_judged, meters_at, meters_near, same_room
 from detectors.charging.stages import SeenEvent, Stated
 from detectors.core.facts import fact
-from detectors.core.rule import Draft, Episode, Outcome
+from detectors.core.rule import MAX_KEYS, Draft, Episode, Outcome
 from detectors.core.site_view import SiteView
 from detectors.fire.fire_signs import HEAT, SMOKE, fire_signs, is_sure
 
@@ -113,6 +114,7 @@ class IndoorEbikeCharging:
         TagSeen,
         EnvironmentSampled,
         DeviceConfigured,
+        PlaceConfigured,
     )
     max_out_of_orderness_ms: ClassVar[int] = 2_000
     horizon_ms: ClassVar[int | None] = MAX_CHARGE_MS
@@ -152,8 +154,8 @@ class IndoorEbikeCharging:
             return _around(event.place_id, site) if going_in else ()
         if type(event) is TagSeen:
             return _tagged(event, site)
-        if type(event) is DeviceConfigured:
-            return (event.device_id,) if event.device_class is DeviceClass.METER else ()
+        if type(event) is DeviceConfigured or type(event) is PlaceConfigured:
+            return _configured(event, site)
         return ()
 
     def initial(self, key: str) -> MeterState:
@@ -171,8 +173,11 @@ class IndoorEbikeCharging:
                 return _assess(msgspec.structs.replace(state, tag=SeenEvent(event.at_ms, event.event_id)), site)
             case EnvironmentSampled():
                 return _on_fire(state, event, site)
-            case DeviceConfigured() if not is_judged(site.devices.get(event.device_id), site):
-                return _ended(state, event.at_ms, "removed" if event.removed else "not_judged", site)
+            case DeviceConfigured() | PlaceConfigured() if not is_judged(site.devices.get(state.meter_id), site):
+                gone = event.removed or (
+                    type(event) is DeviceConfigured and event.device_class is not DeviceClass.METER
+                )
+                return _ended(state, event.at_ms, "removed" if gone else "not_judged", site)
             case _:
                 return Outcome(state if state.curve is not None else None)
 
@@ -183,10 +188,17 @@ class IndoorEbikeCharging:
 
     def on_deadline(self, state: MeterState, due_ms: int, site: SiteView) -> Outcome[MeterState]:
         """Forget the meter; an open case is closed, unverified."""
-        return _ended(state, due_ms, "no_samples", site)
+        return _ended(state, due_ms, "removed" if site.gone else "no_samples", site)
 
 
 # --- which meters -----------------------------------------------------------------------------------------------------
+
+
+def _configured(record: DeviceConfigured | PlaceConfigured, site: SiteView) -> tuple[str, ...]:
+    """Return the device of a record, or the devices of a place that goes."""
+    if isinstance(record, DeviceConfigured):
+        return (record.device_id,)
+    return site.devices_at.get(record.place.place_id, ())[:MAX_KEYS] if record.removed else ()
 
 
 def _around(place_id: str, site: SiteView, *, indoor: bool = True) -> tuple[str, ...]:

@@ -31,6 +31,12 @@ from contracts.places import Place
 from contracts.rules import Threshold
 from detectors.core.visitor_index import VisitorIndex
 
+LOOK_MS = 600_000
+"""How often a rule with an open episode looks whether its site is still there: a record of a site names no device.
+
+More often would keep a quiet site's snapshot from being quiet.
+"""
+
 V = TypeVar("V")
 R = TypeVar("R", VisitorRegistered, VehicleRegistered, ConsentRecorded)
 
@@ -42,6 +48,7 @@ class SiteView(msgspec.Struct, kw_only=True, dict=True):
     ``config_version`` is the highest version applied. ``interrupted_from_ms``/``to_ms`` is the newest time in which
     ingest was not listening: absence then proves nothing. ``devices_at`` gives the ids of a place's devices, sorted,
     and ``tags`` the vehicle of a tag; both are derived, so that no rule searches five thousand of them for one event.
+    ``gone``: the site itself was taken out of the inventory, whatever else still stands there.
     Two more indices are made when they are first asked for, and are no part of what is stored or compared.
     """
 
@@ -59,6 +66,7 @@ class SiteView(msgspec.Struct, kw_only=True, dict=True):
     vehicles: dict[str, VehicleRegistered] = msgspec.field(default_factory=dict)
     tags: dict[str, str] = msgspec.field(default_factory=dict)
     consents: dict[str, ConsentRecorded] = msgspec.field(default_factory=dict)
+    gone: bool = False
 
     @cached_property
     def _visitors_by_time(self) -> VisitorIndex:
@@ -119,7 +127,7 @@ def pass_over(view: SiteView, record: ConfigurationRecord) -> None:
 def _fold(view: SiteView, event: Configuration, key: ReferenceKey) -> None:
     match event:
         case SiteConfigured():
-            view.name, view.time_zone = event.name, event.time_zone
+            view.name, view.time_zone, view.gone = event.name, event.time_zone, event.removed
         case PlaceConfigured():
             _put(view.places, event.place.place_id, event.place, removed=event.removed)
             view.__dict__.pop("_devices_by_building", None)

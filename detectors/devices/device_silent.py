@@ -44,11 +44,11 @@ from contracts.events import (
     RowsDropped,
     TagSeen,
 )
-from contracts.findings import Phase, Severity, Subject, SubjectKind
+from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
 from contracts.rules import RuleFacts, Threshold
 from detectors.core.facts import fact
 from detectors.core.rule import Draft, Episode, Outcome
-from detectors.core.site_view import SiteView
+from detectors.core.site_view import LOOK_MS, SiteView
 
 RULE = "device_silent"
 OFFLINE_GRACE = Threshold(
@@ -63,7 +63,10 @@ OFFLINE_GRACE = Threshold(
 
 
 class SilenceState(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """When one device was last heard. ``wake_ms`` 0: no deadline; ``offline_ms`` 0: no last will since it was heard."""
+    """When one device was last heard. ``offline_ms`` 0: no last will since it was heard.
+
+    ``wake_ms`` 0: no deadline; of a silent device, when to look whether its site is still there.
+    """
 
     v: int
     device_id: str
@@ -132,7 +135,7 @@ class DeviceSilent:
         heard_ms = event.received_ms if event.received_ms > event.at_ms else event.at_ms  # as _received_ms, each event
         if heard_ms <= state.last_ms:
             return Outcome(state)
-        if state.wake_ms:  # the common case: judged, not silent
+        if state.wake_ms and state.episode is None:  # the common case: judged, not silent
             return Outcome(SilenceState(1, state.device_id, heard_ms, state.after_ms, state.wake_ms, 0, None))
         return _heard(state, event, site)
 
@@ -141,7 +144,9 @@ class DeviceSilent:
         return state.wake_ms or None
 
     def on_deadline(self, state: SilenceState, due_ms: int, site: SiteView) -> Outcome[SilenceState]:
-        """State that the device is silent, unless it was heard since, or nobody was listening."""
+        """State that the device is silent, unless it was heard since, or nobody was listening, or its site is gone."""
+        if site.gone or state.episode is not None:
+            return _looked(state, due_ms, site)
         silent_ms = _silent_at_ms(state, site)
         if site.interrupted_to_ms > state.last_ms and site.interrupted_from_ms <= due_ms:
             wait_ms = _grace_ms(state, site) if state.offline_ms else state.after_ms
@@ -149,7 +154,19 @@ class DeviceSilent:
         if silent_ms > due_ms:
             return Outcome(msgspec.structs.replace(state, wake_ms=silent_ms))
         episode = Episode(due_ms, None)
-        return Outcome(msgspec.structs.replace(state, wake_ms=0, episode=episode), (_opened(state, episode, site),))
+        return Outcome(
+            msgspec.structs.replace(state, wake_ms=due_ms + LOOK_MS, episode=episode), (_opened(state, episode, site),)
+        )
+
+
+def _looked(state: SilenceState, due_ms: int, site: SiteView) -> Outcome[SilenceState]:
+    """Look whether the site of a silent device is still there: nobody waits for the devices of one that is gone."""
+    if not site.gone:
+        return Outcome(msgspec.structs.replace(state, wake_ms=due_ms + LOOK_MS))
+    if state.episode is None:
+        return Outcome(None)
+    facts = (fact("ended", "removed"), fact("silent_s", (due_ms - state.last_ms) / 1000))
+    return Outcome(None, (_over(state, state.episode, _place_of(state, site, site.site_id), facts),))
 
 
 def _received_ms(event: Event) -> int:
@@ -227,11 +244,16 @@ def _opened(state: SilenceState, episode: Episode, site: SiteView) -> Draft:
 
 def _closed(state: SilenceState, episode: Episode, event: Event, place_id: str, ended: str) -> Draft:
     silent_s = (_received_ms(event) - state.last_ms) / 1000
+    facts = (fact("ended", ended, event_ids=(event.event_id,)), fact("silent_s", silent_s))
+    return _over(state, episode, place_id, facts)
+
+
+def _over(state: SilenceState, episode: Episode, place_id: str, facts: tuple[Fact, ...]) -> Draft:
     return Draft(
         episode=episode.next(),
         phase=Phase.CLOSE,
         subject=Subject(SubjectKind.DEVICE, state.device_id),
         place_id=place_id,
         source_id=state.device_id,
-        facts=(fact("ended", ended, event_ids=(event.event_id,)), fact("silent_s", silent_s)),
+        facts=facts,
     )

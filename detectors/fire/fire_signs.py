@@ -33,13 +33,23 @@ HEAT = Threshold(
 )
 
 
-SURE = frozenset({"sensor_alarm", "smoke_pct_m"})
-"""Signs that need no other. A single temperature may be what a sensor says when it gets power, or a bad contact."""
+PLAUSIBLE_C = 300.0
+"""No sensor of a room lives to say more: 655.35, 999.9 and 1370 are what a dead probe or an open thermocouple says."""
 
 
 def is_sure(signs: Sequence[Fact]) -> bool:
-    """Return whether the signs of one reading are enough, whatever its neighbours say."""
-    return bool(signs) and any(sign.code in SURE for sign in signs)
+    """Return whether the signs of one reading are enough, whatever its neighbours say: an alarm, or smoke with heat.
+
+    A single number may be what a sensor says when it gets power, or a bad contact.
+    """
+    if not signs:
+        return False
+    codes = {sign.code for sign in signs if not _is_fault(sign)}
+    return "sensor_alarm" in codes or ("smoke_pct_m" in codes and len(codes) > 1)
+
+
+def _is_fault(sign: Fact) -> bool:
+    return sign.code == "temperature_c" and isinstance(sign.value, float) and sign.value > PLAUSIBLE_C
 
 
 def fire_signs(event: EnvironmentSampled, site: SiteView) -> tuple[Fact, ...]:

@@ -1,14 +1,16 @@
 """`smoke_or_heat` 烟雾或高温: a sensor's alarm, its readings over a limit, or heat that rises as only fire makes it.
 
 Situation: one smoke, heat or combined sensor. Its own alarm is enough; readings are judged too, because a sensor's own
-alarm may be muted or wrongly set. Smoke counts at once. A temperature counts when its neighbour agrees: the reading
-before it was as hot, or was rising already; or when smoke or the sensor's alarm stands beside it. Sensors that have
-just got power say 85 °C, 125 °C or −40 °C once, and a bad contact anything.
+alarm may be muted or wrongly set. A reading counts when its neighbour agrees: the one before it was over the limit too
+and not the same number, or was rising already; or when two kinds of sign stand in one reading. Sensors that have just
+got power, or have lost their probe, say 85 °C, 125 °C, −40 °C, 999.9 °C, 100 %/m or 65.535 %/m, and a bad contact
+anything; heat over 300 °C is a fault.
 
 Events: ``EnvironmentSampled``. OPEN at the first sign, UPDATE when another kind of sign joins it (heat after smoke),
-CLOSE when no sign has been seen for ``clear_ms`` although the sensor spoke. A sensor that falls silent in an alarm may
-have burnt: its episode stays open for a day and then closes as ``no_samples``, unverified. One that is taken out of the
-inventory (``DeviceConfigured``) will not say how it ends: its episode closes at once as ``removed``, unverified.
+CLOSE when no sign has been seen for ``clear_ms`` although the sensor spoke: a calm reading counts when it was taken and
+received after the sign, for many sensors say an alarm once. A sensor that falls silent in an alarm may have burnt: its
+episode stays open for a day and then closes as ``no_samples``, unverified. One that leaves the inventory, also with its
+place or site or as a device of another class, will not say how it ends: its episode closes as ``removed``, unverified.
 
 Thresholds: see ``detectors.fire.fire_signs`` for smoke and temperature. ``rise_c_min`` 10 °C/min is where EN 54-5
 rate-of-rise detectors must respond; it counts only from ``rise_from_c`` 40 °C on and over a rise of ``rise_min_c``
@@ -16,12 +18,13 @@ rate-of-rise detectors must respond; it counts only from ``rise_from_c`` 40 °C 
 smoke comes in clouds.
 
 What it will not catch: fires away from any sensor, gas (CO is not judged yet), and it cannot tell a burning e-bike from
-a burnt pan; steam and cooking smoke do raise it. A sensor without an alarm of its own that says one hot reading and
-then nothing more for two hours.
+a burnt pan; steam and cooking smoke do raise it. A sensor without an alarm of its own that says one reading over
+the limit and then nothing more for two hours, or the same number ever after.
 
-Late data: the rule is instant, so a late alarm is found at once, but it changes neither the running episode nor the
-last reading: it gets an episode of its own, opened and closed, unless one already covers its time. A late temperature
-has no neighbours that are known, so it counts only beside smoke or an alarm.
+Late data: the rule is instant, so a late alarm is found at once. A live one that another message of its sensor
+overtook, or whose clock stepped back, goes on from its receipt like any other. One that was stored changes neither the
+running episode nor the last reading: it gets an episode of its own, opened and closed, unless one already covers its
+time. A late reading has no neighbours that are known, so one kind of sign counts only beside another or an alarm.
 """
 
 from __future__ import annotations
@@ -31,13 +34,15 @@ from typing import ClassVar
 import msgspec
 
 from contracts.durations import DAY_MS, HOUR_MS
-from contracts.events import DeviceConfigured, EnvironmentSampled, Event
+from contracts.events import DeviceConfigured, EnvironmentSampled, Event, PlaceConfigured
 from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
+from contracts.names import DeviceClass
 from contracts.rules import RuleFacts, Threshold
 from detectors.core.facts import fact
-from detectors.core.rule import Draft, Episode, Outcome
-from detectors.core.site_view import SiteView
-from detectors.fire.fire_signs import HEAT, RULE, SMOKE, fire_signs, is_sure
+from detectors.core.rule import MAX_KEYS, Draft, Episode, Outcome
+from detectors.core.site_view import LOOK_MS, SiteView
+from detectors.fire import smoke_readings
+from detectors.fire.fire_signs import HEAT, PLAUSIBLE_C, RULE, SMOKE, fire_signs, is_sure
 
 CLEAR = Threshold(
     RULE, "clear_ms", 60_000, 1_000, HOUR_MS, "ms", "so long without a sign is clear: smoke comes in clouds"
@@ -45,6 +50,7 @@ CLEAR = Threshold(
 FORGET_MS = 600_000  # a reading older than ten minutes says nothing about the rate of rise
 HOT_FORGET_MS = 2 * HOUR_MS  # a hot one is kept until the next: some sensors speak once an hour
 BURNT_MS = DAY_MS  # a sensor silent for a day after its alarm: somebody has been there
+LIVE_MS = 10_000  # a live word is no older: what is, had been kept. Ingest dates alarms so that none is
 COVER_MS = 30 * DAY_MS  # what is over stays known while its messages may come again; older ones are refused
 RISE_RATE = Threshold(
     RULE,
@@ -68,6 +74,8 @@ OUTLIER_C = 10.0  # a reading so far from both its neighbours is no anchor
 TRUST = {"sensor_alarm": 0.95, "smoke_pct_m": 0.85, "temperature_c": 0.85, "temperature_rise_c_min": 0.7}
 """How sure one sign is: the sensor's own judgement is the one it was tested for."""
 MAX_SPANS = 64
+SENSORS = frozenset((DeviceClass.SENSOR, DeviceClass.LIFT))
+"""What may say that it burns; a device of another class is that sensor no more."""
 
 
 class Reading(msgspec.Struct, frozen=True, array_like=True):
@@ -85,13 +93,17 @@ class CoveredSpan(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Fire(msgspec.Struct, frozen=True, array_like=True):
-    """The running episode: its identity, the signs it has stated, where, and when the last one was seen."""
+    """The running episode: its identity, the signs it has stated, where, and when the last one was seen and known.
+
+    ``look_ms``: when to look again whether the site is still there (0: of a version that did not).
+    """
 
     episode: Episode
     signs: tuple[str, ...]
     place_id: str
     sign_ms: int
     clear_ms: int
+    look_ms: int = 0
 
 
 class FireState(msgspec.Struct, frozen=True, array_like=True):
@@ -104,6 +116,7 @@ class FireState(msgspec.Struct, frozen=True, array_like=True):
     last: Reading | None = None
     fire: Fire | None = None
     past: tuple[CoveredSpan, ...] = ()
+    smoke: smoke_readings.Recent = ()
 
 
 class SmokeOrHeat:
@@ -111,7 +124,7 @@ class SmokeOrHeat:
 
     name: ClassVar[str] = RULE
     version: ClassVar[int] = 1
-    accepts: ClassVar[tuple[type[Event], ...]] = (EnvironmentSampled, DeviceConfigured)
+    accepts: ClassVar[tuple[type[Event], ...]] = (EnvironmentSampled, DeviceConfigured, PlaceConfigured)
     max_out_of_orderness_ms: ClassVar[int] = 0
     horizon_ms: ClassVar[int | None] = None
     instant: ClassVar[bool] = True
@@ -125,9 +138,11 @@ class SmokeOrHeat:
     state_type: type[FireState] = FireState
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
-        """Return the sensor; of the inventory's records only one that removes it concerns it."""
+        """Return the sensor; of the inventory's records only one that removes it, or its place, concerns it."""
         if type(event) is DeviceConfigured:
-            return (event.device_id,) if event.removed else ()
+            return (event.device_id,) if event.removed or event.device_class not in SENSORS else ()
+        if type(event) is PlaceConfigured:
+            return site.devices_at.get(event.place.place_id, ())[:MAX_KEYS] if event.removed else ()
         return (event.source_id,)
 
     def initial(self, key: str) -> FireState:
@@ -136,45 +151,61 @@ class SmokeOrHeat:
 
     def on_event(self, state: FireState, event: Event, site: SiteView) -> Outcome[FireState]:
         """Take one reading, in order or late, or that the sensor is removed."""
-        if type(event) is DeviceConfigured:
+        if type(event) is DeviceConfigured or type(event) is PlaceConfigured:
             ended = () if state.fire is None else (_closed(state.fire, state.sensor_id, "removed"),)
             return Outcome(None, ended)
         if type(event) is not EnvironmentSampled:
             return Outcome(state)
         signs = fire_signs(event, site)
         if event.at_ms < state.last_ms:
-            return _late(state, event, signs, _clear_ms(site)) if is_sure(signs) else Outcome(state)
+            return _overtaken(state, event, signs, site) if is_sure(signs) else Outcome(state)
         state = _remembered(state, event.at_ms)
         signs = (*signs, *_rise(state, event, site))
         if signs and state.fire is None and not is_sure(signs) and not _neighbour_agrees(state, event, site):
             signs = ()
-        state = _read(state, event)
+        after = _read(state, event)
+        if event.smoke_pct_m is not None:
+            smoke = smoke_readings.remembered(state.smoke, event.at_ms, event.smoke_pct_m, site.threshold(SMOKE))
+            after = after if smoke == after.smoke else msgspec.structs.replace(after, smoke=smoke)
         if signs:
-            return _burning(state, event, signs, _clear_ms(site))
-        if state.fire is None and state.last is None and not state.past:
-            return Outcome(None)  # a plain "no alarm" is nothing to remember
-        return Outcome(state)
+            return _burning(after, event, signs, _clear_ms(site))
+        if after.fire is None:  # a plain "no alarm" is nothing to remember
+            return Outcome(after if after.last is not None or after.past or after.smoke else None)
+        if state.last_ms <= after.fire.sign_ms and 0 < event.received_ms <= after.fire.sign_ms:  # received before it
+            fire = msgspec.structs.replace(after.fire, look_ms=max(after.fire.look_ms, event.at_ms))
+            after = msgspec.structs.replace(after, fire=fire, last_ms=state.last_ms)
+        return Outcome(after)
 
     def deadline_ms(self, state: FireState) -> int | None:
         """Return when a running episode may be clear, else when nothing here is worth remembering."""
         fire = state.fire
         if fire is None:
             return max(_forget_ms(state), state.past[-1].to_ms + COVER_MS if state.past else 0)
-        if state.last_ms > fire.sign_ms:  # it spoke without a sign
-            return max(fire.sign_ms + fire.clear_ms, state.last_ms)
-        return fire.sign_ms + BURNT_MS
+        end_ms = _end_ms(state, fire)
+        return min(end_ms, max(fire.look_ms, state.last_ms)) if fire.look_ms else end_ms
 
     def on_deadline(self, state: FireState, due_ms: int, site: SiteView) -> Outcome[FireState]:
         """Clear, burnt, or forgotten."""
         fire = state.fire
         if fire is None:
             return Outcome(None)
+        if site.gone:
+            return Outcome(None, (_closed(fire, state.sensor_id, "removed"),))
+        if due_ms < _end_ms(state, fire):
+            fire = msgspec.structs.replace(fire, look_ms=due_ms + LOOK_MS)
+            return Outcome(msgspec.structs.replace(state, fire=fire))
         spoke = state.last_ms > fire.sign_ms
         span = CoveredSpan(fire.episode.onset_ms, fire.sign_ms)
         rest = msgspec.structs.replace(state, fire=None, past=_with_span(state.past, span))
         if not spoke:  # its next deadline would be the one just handled
             rest = msgspec.structs.replace(rest, last_ms=due_ms)
         return Outcome(rest, (_closed(fire, state.sensor_id, "cleared" if spoke else "no_samples"),))
+
+
+def _end_ms(state: FireState, fire: Fire) -> int:
+    """Return when the episode is over as things are: clear since it spoke without a sign, or burnt."""
+    spoke = state.last_ms > fire.sign_ms
+    return max(fire.sign_ms + fire.clear_ms, state.last_ms) if spoke else fire.sign_ms + BURNT_MS
 
 
 def _clear_ms(site: SiteView) -> int:
@@ -199,14 +230,14 @@ def _read(state: FireState, event: EnvironmentSampled) -> FireState:
 
 def _forget_ms(state: FireState) -> int:
     """Return until when its readings are remembered."""
-    hot = state.last is not None and state.last.temperature_c >= HEAT.minimum
+    hot = bool(state.smoke) or (state.last is not None and state.last.temperature_c >= HEAT.minimum)
     kept_ms = HOT_FORGET_MS if hot else FORGET_MS
     return max(state.last_ms + kept_ms, state.past[-1].to_ms + BURNT_MS if state.past else 0)
 
 
 def _remembered(state: FireState, now_ms: int) -> FireState:
     """Return the state without readings that are too old to say anything about the next one."""
-    return state if now_ms <= _forget_ms(state) else msgspec.structs.replace(state, anchor=None, last=None)
+    return state if now_ms <= _forget_ms(state) else msgspec.structs.replace(state, anchor=None, last=None, smoke=())
 
 
 def _is_repeated(state: FireState, event: EnvironmentSampled) -> bool:
@@ -220,12 +251,22 @@ def _is_outlier(between: Reading, before: Reading, after: Reading) -> bool:
 
 
 def _neighbour_agrees(state: FireState, event: EnvironmentSampled, site: SiteView) -> bool:
-    """Return whether the reading before this one was hot as well, or was on its way there."""
+    """Return whether the reading before this one said so as well, or was on its way there."""
+    smoke, limit = event.smoke_pct_m, site.threshold(SMOKE)
+    if smoke is not None and smoke >= limit and smoke_readings.agrees(state.smoke, event.at_ms, smoke, limit):
+        return True
+    return _heat_agrees(state, event, site)
+
+
+def _heat_agrees(state: FireState, event: EnvironmentSampled, site: SiteView) -> bool:
+    """Return whether heat does. A number that stands still is a constant of the sensor: fire has none."""
     anchor, last = state.anchor, state.last
     if anchor is None or last is None or event.temperature_c is None or event.at_ms <= last.at_ms:
         return False
+    if max(event.temperature_c, last.temperature_c) > PLAUSIBLE_C:
+        return False
     if last.temperature_c >= site.threshold(HEAT):
-        return event.temperature_c >= site.threshold(HEAT)
+        return event.temperature_c >= site.threshold(HEAT) and event.temperature_c != last.temperature_c
     now = Reading(event.at_ms, event.temperature_c)
     before_c_min, rate_c_min = _slope(anchor, last), _slope(last, now)
     rising = last.temperature_c - anchor.temperature_c >= RISING_C and before_c_min <= STEEPER * rate_c_min
@@ -243,6 +284,8 @@ def _rise(state: FireState, event: EnvironmentSampled, site: SiteView) -> tuple[
     anchor = state.anchor
     if anchor is None or event.temperature_c is None or _is_repeated(state, event):
         return ()
+    if event.temperature_c > PLAUSIBLE_C:
+        return ()
     over_ms, rise_c = event.at_ms - anchor.at_ms, event.temperature_c - anchor.temperature_c
     if event.temperature_c < site.threshold(RISE_FROM):
         return ()
@@ -255,15 +298,35 @@ def _rise(state: FireState, event: EnvironmentSampled, site: SiteView) -> tuple[
 def _burning(state: FireState, event: EnvironmentSampled, signs: tuple[Fact, ...], clear_ms: int) -> Outcome[FireState]:
     """Take a reading with signs: the first opens, another kind of sign updates, the same again says nothing."""
     codes = tuple(sign.code for sign in signs)
-    fire = state.fire
+    fire, sign_ms = state.fire, max(_known_ms(event), state.last_ms)
     if fire is None:
-        fire = Fire(Episode(event.at_ms, event.event_id), codes, event.place_id, event.at_ms, clear_ms)
+        fire = Fire(Episode(event.at_ms, event.event_id), codes, event.place_id, sign_ms, clear_ms, sign_ms + LOOK_MS)
         return Outcome(msgspec.structs.replace(state, fire=fire), (_stated(fire.episode, Phase.OPEN, event, signs),))
-    known = {*fire.signs, *codes}
+    known, sign_ms = {*fire.signs, *codes}, max(sign_ms, fire.sign_ms)
     if known == set(fire.signs):
-        return Outcome(msgspec.structs.replace(state, fire=msgspec.structs.replace(fire, sign_ms=event.at_ms)))
-    fire = msgspec.structs.replace(fire, sign_ms=event.at_ms, signs=tuple(sorted(known)), episode=fire.episode.next())
+        return Outcome(msgspec.structs.replace(state, fire=msgspec.structs.replace(fire, sign_ms=sign_ms)))
+    fire = msgspec.structs.replace(fire, sign_ms=sign_ms, signs=tuple(sorted(known)), episode=fire.episode.next())
     return Outcome(msgspec.structs.replace(state, fire=fire), (_stated(fire.episode, Phase.UPDATE, event, signs),))
+
+
+def _is_live(event: EnvironmentSampled) -> bool:
+    """Return whether it says how it is now: it was neither stored nor kept. An alarm that waited rings all the same."""
+    return not event.stored and (event.alarm or event.received_ms - event.at_ms <= LIVE_MS)
+
+
+def _known_ms(event: EnvironmentSampled) -> int:
+    """Return since when a sign is known: a live one goes on from its receipt, one of the past was when it says."""
+    return max(event.at_ms, event.received_ms) if _is_live(event) else event.at_ms
+
+
+def _overtaken(
+    state: FireState, event: EnvironmentSampled, signs: tuple[Fact, ...], site: SiteView
+) -> Outcome[FireState]:
+    """Take a sure sign that is dated before the sensor's last word: a live one burns now, others are of the past."""
+    told = any(span.from_ms <= event.at_ms <= span.to_ms for span in state.past)
+    if _is_live(event) and event.received_ms >= state.last_ms - LIVE_MS and not told:
+        return _burning(state, event, signs, _clear_ms(site))
+    return _late(state, event, signs, _clear_ms(site))
 
 
 def _late(state: FireState, event: EnvironmentSampled, signs: tuple[Fact, ...], clear_ms: int) -> Outcome[FireState]:

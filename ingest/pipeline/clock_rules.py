@@ -33,6 +33,8 @@ from inventory.clocks import ClockRecord
 MAX_CLOCKS = 20_000
 LONGEST_KEPT_MS = 365 * DAY_MS
 """No device keeps an alarm longer: what claims to be older by a clock that is right for others has no time at all."""
+LATE_MS = 2_000
+"""A credential that is older comes too late for the rules that wait for it: then it counts as of its receipt."""
 
 E = TypeVar("E", bound=Event)
 
@@ -170,7 +172,8 @@ def _live(event: E, clock: SourceClock, lag_ms: int, received_ms: int, *, timely
         return _settled(event, received_ms, received_ms, future=True)
     if age_ms <= LIVE_MS:
         clock.told_right()
-        return _settled(event, received_ms - age_ms, received_ms)
+        late = age_ms > LATE_MS and timely and isinstance(event, AccessAttempted)
+        return _settled(event, received_ms if late else received_ms - age_ms, received_ms, untrusted=late)
     if is_life_safety(event):
         return _settled(event, received_ms, received_ms, untrusted=timely)
     if not timely:  # the broker kept it for us

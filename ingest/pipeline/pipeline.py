@@ -28,6 +28,7 @@ from ingest.pipeline.lane_guard import LaneGuard, LaneKey, lane_key
 from ingest.pipeline.near_topics import near_topic
 from ingest.pipeline.rate_limits import DelayQueue, TokenBuckets
 from ingest.pipeline.salvage import FieldFault
+from ingest.pipeline.unread_gates import UnreadGates
 from ingest.settings import ShardSettings, owned_partitions
 
 TOPICS = 16_384
@@ -147,6 +148,7 @@ class IngestPipeline:
         self.admission = Admission()
         self.clocks = ClockRules()
         self.notices = DeviceNotices()
+        self._unread_gates = UnreadGates(run)
         self._lanes = LaneGuard()
         self._events = TokenBuckets(settings.events_per_s, settings.events_burst)
         self._alarms = TokenBuckets(settings.alarms_per_s, settings.alarms_burst)
@@ -186,6 +188,7 @@ class IngestPipeline:
         except Rejected as error:
             self.admission.unknown_topic(arrival.topic, len(arrival.payload), now_ms)
             self._note_beside(arrival, error.reason, now_ms)
+            self._note_capitals(arrival, now_ms)
             if error.reason is RejectReason.UNKNOWN_TOPIC:
                 return Refused(error.reason, "not a topic of ours; it is now pending", arrival, -1, pending_ack)
             return Refused(error.reason, error.detail, arrival, -1, pending_ack)
@@ -195,11 +198,11 @@ class IngestPipeline:
         return self._take_own(place.topic, arrival, place.partition, pending_ack, now_ms, timely=timely)
 
     def release(self, now_ms: int) -> list[Accepted]:
-        """Return held events whose turn has come, accepted now.
+        """Return held events whose turn has come, accepted now, and what ingest says of gates that it cannot read.
 
         Behind a queue of the broker they go as the message taken last did: what comes after them waits behind them.
         """
-        return [
+        released = [
             Accepted(
                 msgspec.structs.replace(held.event, received_ms=now_ms + self.offset_ms),
                 held.partition,
@@ -207,6 +210,9 @@ class IngestPipeline:
             )
             for held in self._deferred.release(self._events, now_ms, self._behind_ms)
         ]
+        for said in self._unread_gates.take(now_ms + self.offset_ms):
+            released.append(Accepted(said, partition_of(said.site_id, self._partitions), PendingAck()))
+        return released
 
     def shift(self, by_ms: int) -> None:
         """Move the log's time: from now on the machine's clock is right, and it was not before."""
@@ -263,6 +269,7 @@ class IngestPipeline:
         self, topic: Topic, event: DeviceEvent | None, error: Rejected, arrival: Arrival, now_ms: int
     ) -> None:
         """Let people know that a configured device said something that was refused: it may have been an alarm."""
+        self._unread_gates.refused(topic, event, arrival.payload, self.admission, now_ms)
         device = self.admission.device(topic.site_id, event.source_id if event is not None else topic.device_id)
         if device is None:
             return
@@ -281,6 +288,15 @@ class IngestPipeline:
         is_stranger = self.admission.has_site(topic.site_id) and not is_id(near.said)
         if device is None and is_stranger and topic.device_class is DeviceClass.SENSOR:
             self.notices.stranger(topic.site_id, near.said, reason, now_ms)
+
+    def _note_capitals(self, arrival: Arrival, now_ms: int) -> None:
+        """Take a topic that is none of ours for the one it is in small letters, if it is: a gate may write ids so."""
+        try:
+            place = self._place(arrival.topic.lower())
+        except Rejected:
+            return
+        if place.skip is None:
+            self._unread_gates.refused(place.topic, None, arrival.payload, self.admission, now_ms)
 
     def _ack_of_unreadable_row(self, topic: Topic, arrival: Arrival, pending_ack: PendingAck) -> PendingAck:
         """Answer a bad row of a box's spool like a good one, or its lane would stick at it forever."""
@@ -312,6 +328,7 @@ class IngestPipeline:
         renewed = waits and self._deferred.renew(key, held, functools.partial(_sent_again, held))
         if renewed or self._deferred.defer(key, held):
             return held
+        self._unread_gates.refused(topic, event, arrival.payload, self.admission, now_ms)
         return Refused(
             RejectReason.OVER_LIMIT,
             "more events than the device's rate allows",

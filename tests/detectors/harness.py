@@ -17,6 +17,7 @@ from contracts.places import Place, PlaceKind, PlaceUse
 from detectors.core.facts import FACT_VALUES
 from detectors.core.rule import MAX_KEYS, MAX_STATE_BYTES, Draft, Outcome, Rule
 from detectors.core.site_view import SiteView, apply_record
+from tests.detectors.builders import T0
 
 SITE = "s1"
 IDS = {"column"}
@@ -62,6 +63,10 @@ class Harness:
             if isinstance(event, self.rule.accepts):
                 self._give(event)
         return self.found[before:]
+
+    def give_late(self, event: Event, received: int) -> None:
+        """Give an event of the past at once, as the engine does to some rules; it came ``received`` ms after ``T0``."""
+        self._give(msgspec.structs.replace(event, received_ms=T0 + received))
 
     def until(self, at_ms: int) -> list[Decided]:
         """Everything found by letting time pass up to and with ``at_ms``."""

@@ -56,8 +56,11 @@ def test_a_field_s_name_type_and_default_each_change_the_digest(name: str, field
     assert len({_digest(rule, variant) for variant in variants}) == 4
 
 
-CHANGED = {"high_altitude_throw"}
-"""States that are others since: a fall is known for an hour, so that its evidence may follow it."""
+CHANGED = {"high_altitude_throw", "smoke_or_heat", "stranger_entry"}
+"""States that are others since: a fall is known for an hour, so that its evidence may follow it; a door knows when
+something of its gates could not be taken, and which passages may have another time; a
+fire looks now and then whether its site is still there.
+"""
 
 
 NEWER = {"camera_impaired"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from contracts.events import Credential, Direction, DoorState, Event
@@ -146,11 +148,78 @@ def test_a_face_and_a_card_of_one_person_are_one_and_two_gates_of_a_door_too() -
     assert strangers(found) == [(4.0, "tailgating")]
 
 
-@pytest.mark.parametrize("refs", [("p1", "p2"), (None, None), ("p1", None)])
+@pytest.mark.parametrize("refs", [("p1", "p2"), (None, None)])
 def test_two_people_who_swipe_within_seconds_are_two(refs: tuple[str | None, str | None]) -> None:
     script = Script()
     swipes = [script.access(at(0.3 * n), person_ref=ref) for n, ref in enumerate(refs)]
     assert judge(script, *swipes, script.passage(at(2), 1), script.passage(at(3.5), 2)) == []
+
+
+NAMED: dict[str, Any] = {"person_ref": "p1"}
+UNNAMED: dict[str, Any] = {}
+SHOWN: dict[str, Any] = {"registration_id": "r9"}
+
+
+@pytest.mark.parametrize(
+    "reports",
+    [
+        (NAMED, UNNAMED),
+        (UNNAMED, NAMED),
+        (NAMED, UNNAMED, UNNAMED),
+        (SHOWN, {**NAMED, **SHOWN}),
+        ({**NAMED, **SHOWN}, SHOWN),
+        (SHOWN, UNNAMED),
+        ({"person_ref": "p1a"}, {"person_ref": "P1A"}),
+        ({"person_ref": "p1"}, {"person_ref": " p1 "}),
+        ({"registration_id": "r9"}, {"registration_id": "R9 "}),
+        ({"person_ref": "p1"}, {"person_ref": "  "}),
+    ],
+)
+@pytest.mark.parametrize("first_in_s", [0.1, 4.6])
+def test_one_swipe_that_is_reported_in_two_ways_lets_one_person_in(
+    reports: tuple[dict[str, Any], ...], first_in_s: float
+) -> None:
+    script = Script()
+    swipes = [script.access(at(0.3 * n), **report) for n, report in enumerate(reports)]
+    found = judge(script, *swipes, script.passage(at(first_in_s), 1), script.passage(at(first_in_s + 2), 2))
+    assert strangers(found) == [(first_in_s + 2.0, "tailgating")]
+
+
+@pytest.mark.parametrize(
+    "reports", [(NAMED, UNNAMED, {"person_ref": "p2"}, UNNAMED), (NAMED, {"person_ref": "p2"}, UNNAMED, UNNAMED)]
+)
+def test_two_people_of_whom_each_is_reported_in_two_ways_are_two(reports: tuple[dict[str, Any], ...]) -> None:
+    script = Script()
+    swipes = [script.access(at(0.3 * n), **report) for n, report in enumerate(reports)]
+    passages = [script.passage(at(2 + 2 * n), n) for n in range(3)]
+    assert strangers(judge(script, *swipes, *passages)) == [(6.0, "tailgating")]
+
+
+@pytest.mark.parametrize(
+    ("second_s", "more"),
+    [
+        (0.3, {"gate": "gate2"}),
+        (0.3, {"credential": Credential.FACE}),
+        (5.5, {}),  # after ``again_ms``
+        (6.0, NAMED),  # the same person: another swipe
+    ],
+)
+def test_an_unnamed_credential_of_another_reader_kind_or_time_is_somebody_else(
+    second_s: float, more: dict[str, Any]
+) -> None:
+    script = Script()
+    swipes = [script.access(at(0), person_ref="p1"), script.access(at(second_s), **more)]
+    found = judge(script, *swipes, script.passage(at(second_s + 1), 1), script.passage(at(second_s + 3), 2))
+    assert found == []
+
+
+def test_a_party_s_code_that_is_reported_without_its_name_is_still_the_party_s() -> None:
+    script = Script()
+    party = script.visitors("v1", party_size=3, from_ms=T0, to_ms=T0 + HOUR)
+    named = script.access(at(1), Credential.QR, registration_id="v1")
+    for first, second in ((script.access(at(0), Credential.QR), named), (named, script.access(at(2), Credential.QR))):
+        inside = [script.passage(at(s), n) for n, s in enumerate((3, 30, 60, 90))]
+        assert strangers(judge(script, party, first, second, *inside)) == [(90.0, "no_grant")]
 
 
 def test_one_person_who_swipes_at_two_doors_has_a_grant_at_each() -> None:
