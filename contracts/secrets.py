@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
 HIDDEN = "***"
 
 
@@ -31,3 +34,7 @@ class Secret:
 
     def __str__(self) -> str:
         return HIDDEN
+
+
+Passwords: TypeAlias = Callable[[], Sequence[Secret]]
+"""Gives what proves us, asked whenever it is to be proven: the one in force, and while it is exchanged the next one."""

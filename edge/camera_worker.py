@@ -68,6 +68,7 @@ class CameraWorker:
         self.impaired_by: tuple[CameraImpairment, ...] = ()
         self._looks, self._sight, self._blind = 0, Sight(camera), tuple[str, ...]()
         self._misfits: tuple[str, ...] = ()
+        self._reporting = threading.Lock()  # the box reports now and then, what changes is reported at once
         bodies = (
             ("capture", self._capture.run),
             ("judge", self._judge),
@@ -91,17 +92,19 @@ class CameraWorker:
 
     def report(self, now_ms: int) -> DeviceReported | None:
         """Hand a report on this camera to its recorder; None, and silence, while it may still begin."""
-        if not self._capture.gauges.frames and not self.impaired_by:
-            return None
-        event = report(
-            self._identity,
-            now_ms,
-            healthy=not self._is_blind() and not self.impaired_by,
-            gauges=self._gauges(),
-            impaired_by=self.impaired_by[0] if self.impaired_by else None,
-        )
-        self._recorder.submit(event)
-        return event
+        with self._reporting:
+            reasons = self.impaired_by
+            if not self._capture.gauges.frames and not reasons:
+                return None
+            event = report(
+                self._identity,
+                now_ms,
+                healthy=not reasons,
+                gauges=self._gauges(reasons),
+                impaired_by=reasons[0] if reasons else None,
+            )
+            self._recorder.submit(event)
+            return event
 
     @property
     def sees(self) -> bool:
@@ -122,6 +125,9 @@ class CameraWorker:
         if newest is not None and gauges.frames != self._looked_at:
             self._looked_at = gauges.frames
             self._pictures.look(newest.image, now_s * 1000)
+        too_little = self._sight.judge(int(now_s * 1000), pictures=self._judged, looks=self._looks)
+        misfits = self._misfits
+        self._say_blind(too_little + misfits)
         signs = CameraSigns(
             now_s=now_s,
             frames=gauges.frames,
@@ -130,6 +136,8 @@ class CameraWorker:
             lag_ms=gauges.lag_ms,
             drops_to_live=gauges.drops_to_live,
             clock_is_wrong=self._capture.clock_is_wrong(),
+            judged_too_little=bool(too_little),
+            misfit=bool(misfits),
             picture=self._pictures.wrong,
         )
         reasons = self._health.reasons(signs)
@@ -137,20 +145,14 @@ class CameraWorker:
             self._pictures.forget()
         return reasons
 
-    def _is_blind(self) -> bool:
-        """Return whether it does not see all that it is for: too little is judged, or its calibration does not fit.
-
-        The log says when that changes.
-        """
-        blind = self._sight.judge(time.monotonic_ns() // 1_000_000, pictures=self._judged, looks=self._looks)
-        blind += self._misfits
+    def _say_blind(self, blind: tuple[str, ...]) -> None:
+        """Let the log say when it begins or ends that the camera does not see all that it is for, and why."""
         if bool(blind) != bool(self._blind):
             say = _log.warning if blind else _log.info
             say("camera cannot see" if blind else "camera sees again", camera=self._identity.camera_id, why=blind)
         self._blind = blind
-        return bool(blind)
 
-    def _gauges(self) -> dict[str, float]:
+    def _gauges(self, reasons: tuple[CameraImpairment, ...]) -> dict[str, float]:
         frames, now_s = self._capture.gauges.frames, time.monotonic()
         frames_per_s = (frames - self._reported_frames) / max(now_s - self._reported_s, 1.0)
         self._reported_s, self._reported_frames = now_s, frames
@@ -166,7 +168,7 @@ class CameraWorker:
             "reconnects": float(self._capture.gauges.reconnects),
             "failures": float(sum(worker.failures for worker in self._workers)),
             **recorded,
-            **{f"impaired_{reason}": 1.0 for reason in self.impaired_by},
+            **{f"impaired_{reason}": 1.0 for reason in reasons},
         }
 
     def _judge(self, stop: threading.Event) -> None:

@@ -8,6 +8,7 @@ from contracts.errors import ConfigurationError
 from edge.capture.address import redact_url
 from edge.capture.video import probe
 from edge.config import EdgeConfig
+from edge.evidence.evidence_store import fault_of_folder
 from edge.inference.analysers import build_analysers
 from edge.inference.manifest import load_model
 from edge.inference.onnx import OnnxDetector
@@ -17,13 +18,19 @@ from edge.uplink.upload import read_token
 
 
 def check_box(config: EdgeConfig) -> list[str]:
-    """Load and run every model once, read every secret, and ask every stream what it is. Return what was not checked.
+    """Load and run every model once, read every secret and key, and ask every stream what it is.
+
+    Returns:
+        what was not checked.
 
     Raises:
         ConfigurationError: when a manifest, a model file, a password or a token is not usable, or a stream is none that
-            its camera's analysers can see on.
+            its camera's analysers can see on, or evidence could not be kept.
         Permanent: when a model is not what its manifest says, or its outputs are not of its family.
     """
+    fault = fault_of_folder(Path(config.box.data) / "evidence")
+    if fault:
+        raise ConfigurationError(fault)
     read_password(config.mqtt)
     if config.console.url:
         read_token(Path(config.console.token_file))

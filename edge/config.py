@@ -152,7 +152,7 @@ def _check_camera(camera: CameraConfig) -> list[str]:
             f"{where}: source {redact_url(camera.source)}: {fault}" for fault in [check_address(camera.source)] if fault
         ]
     elif not Path(camera.source).is_file():
-        wrong.append(f"{where}: source {camera.source} does not exist")
+        wrong.append(f"{where}: source {redact_url(camera.source)} does not exist; a stream begins with rtsp://")
     if camera.needs_detector and not camera.model:
         wrong.append(f"{where}: model is missing; {', '.join(camera.analysers)} need the manifest of a detector")
     elif camera.needs_detector:

@@ -21,6 +21,7 @@ from edge.evidence.evidence_store import EvidenceDisk, usage
 from edge.inference.analysers import AnalyserSet, build_analysers
 from edge.inference.manifest import LoadedModel, load_model
 from edge.inference.onnx import OnnxDetector
+from edge.spool.box_clock import BoxClock
 from edge.spool.box_db import BoxDb
 from edge.spool.loss_note import LossNote
 from edge.spool.spool import Spool
@@ -30,7 +31,7 @@ from edge.uplink.publisher import SpoolPublisher
 from edge.uplink.sender import SpoolSender
 from edge.uplink.upload import Uploader
 from edge.uplink.upload_queue import UploadQueue
-from system.clock import wall_ms
+from system.clock import boot_id, since_boot_ms, wall_ms
 
 STOP_TIMEOUT_S = 5.0
 SWEEP_S = 60.0
@@ -55,10 +56,12 @@ class EdgeBox:
         self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
         models = {camera.id: load_model(Path(camera.model)) for camera in config.camera if camera.needs_detector}
         self._db = BoxDb(self._data / "box.db")
+        self._clock = BoxClock(boot_id(), now_ms, since_boot_ms)
         self._disk = EvidenceDisk(
             self._data / "evidence",
             quota_bytes=config.evidence.quota_mb * 1_000_000,
             max_age_ms=config.evidence.retention_hours * HOUR_MS,
+            clock=self._clock,
         )
         self._spool = self._open_spool()
         self._uploads = UploadQueue(self._db)
@@ -105,7 +108,7 @@ class EdgeBox:
         for work in [*(sweeps if due else ()), self._spool.declare_loss, lambda: self._report(now_ms)]:
             try:
                 work()
-            except (sqlite3.OperationalError, OSError) as error:
+            except (sqlite3.Error, OSError) as error:  # a damaged file makes room for a new one at its next use
                 _log.error("the box's disk refuses", lost=self._spool.lost, error=str(error))
 
     def _report(self, now_ms: int) -> None:
@@ -134,6 +137,8 @@ class EdgeBox:
             "evidence_files": float(kept.files),
             "evidence_mb": round(kept.bytes / 1e6, 1),
             "evidence_dropped": float(self._disk.dropped),
+            "evidence_stuck": float(self._disk.stuck),
+            "evidence_unusable": float(not self._disk.is_usable()),
             "disk_free_pct": round(100 * disk.free / disk.total, 1),
             "reconnects": float(self._publisher.reconnects),
         }
@@ -160,6 +165,7 @@ class EdgeBox:
             now_ms=self._now_ms(),
             max_rows=self._config.spool.max_rows,
             note=LossNote(self._data / "lost.json"),
+            clock=self._clock,
         )
 
     def _uploader(self) -> list[SupervisedThread]:

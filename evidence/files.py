@@ -16,7 +16,7 @@ from pathlib import Path
 
 from contracts.errors import LinliError, Rejected, RejectReason
 from contracts.names import check_id, is_sha256
-from evidence.sealed_file import Part, load_key, seal, size_of, unseal
+from evidence.sealed_file import Part, SealBroken, load_key, seal, size_of, unseal
 from system.durable_files import sync_folder
 from system.private_files import make_folder
 
@@ -69,6 +69,28 @@ class EvidenceFiles:
     def read(self, sha256: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes ``start … stop`` (end exclusive), in pieces of at most 64 KiB."""
         return unseal(self._path(sha256), self._key, sha256, start, stop)
+
+    def check(self) -> None:
+        """Read every file once, whole.
+
+        Raises:
+            SealBroken: some are damaged; names the first and what to do, and says how many more there are.
+        """
+        wrong = [said for path in sorted(self._present.glob("*/*")) if (said := self._wrong(path))]
+        if wrong:
+            raise SealBroken(wrong[0] + (f" ({len(wrong) - 1} more are)" if wrong[1:] else ""))
+
+    def _wrong(self, path: Path) -> str:
+        if not is_sha256(path.name):
+            return ""  # it is being written
+        try:
+            for _piece in unseal(path, self._key, path.name):
+                pass
+        except FileNotFoundError:  # its time was over meanwhile
+            return ""
+        except SealBroken as error:
+            return str(error)
+        return ""
 
     def remove(self, sha256: str) -> None:
         """Delete the bytes, if they are here, and uploads of them that are not complete."""

@@ -66,7 +66,7 @@ def load_key(path: Path) -> bytes:
         pass
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
-        raise ConfigurationError(f"key file {path} has {len(key)} bytes, expected {KEY_BYTES}")
+        raise ConfigurationError(f"key file {path} has {len(key)} bytes, expected {KEY_BYTES}; restore it")
     return key
 
 
@@ -159,7 +159,7 @@ class Part:
         for index in range(self._records):
             sealed = self._next_record()
             if sealed is None:
-                raise SealBroken(f"{self._path.name}: record {index} is gone")
+                raise _broken(self._path, f"record {index} is gone")
             yield _open(self._cipher, index, sealed, _aad(self._name, index, last=False), self._path)
         self._file.seek(0, os.SEEK_END)
 
@@ -216,7 +216,7 @@ def _header(file: BinaryIO, path: Path, key: bytes, name: str) -> _Head:
     plain, tag = raw[:HEADER_BYTES], raw[HEADER_BYTES:]
     magic = plain[: len(_MAGIC)]
     if len(plain) != HEADER_BYTES or magic not in {_MAGIC, _MAGIC_BEFORE}:
-        raise SealBroken(f"{path.name} is not a sealed file")
+        raise _broken(path, "it is no sealed file")
     cipher = _cipher(key, plain[len(_MAGIC) : len(_MAGIC) + _SALT_BYTES])
     size = int(_SIZE.unpack(plain[-_SIZE.size :])[0])
     chunks_at = HEADER_BYTES
@@ -225,9 +225,9 @@ def _header(file: BinaryIO, path: Path, key: bytes, name: str) -> _Head:
         try:
             cipher.decrypt(_HEADER_NONCE, tag, name.encode() + plain)
         except (InvalidTag, ValueError):
-            raise SealBroken(f"{path.name}: its head does not open") from None
+            raise _broken(path, "its head does not open") from None
     if os.fstat(file.fileno()).st_size != chunks_at + size + (_last_index(size) + 1) * _TAG_BYTES:
-        raise SealBroken(f"{path.name} is not as long as its head says")
+        raise _broken(path, "it is not as long as its head says")
     return _Head(cipher, size, chunks_at)
 
 
@@ -243,7 +243,12 @@ def _open(cipher: AESGCM, index: int, sealed: bytes, aad: bytes, path: Path) -> 
     try:
         return cipher.decrypt(_NONCE.pack(index), sealed, aad)
     except (InvalidTag, ValueError):
-        raise SealBroken(f"{path.name}: chunk {index} does not open") from None
+        raise _broken(path, f"chunk {index} does not open") from None
+
+
+def _broken(path: Path, what: str) -> SealBroken:
+    remedy = "restore it, or delete it, or put back the key that it was sealed with"
+    return SealBroken(f"{path} is damaged or of another key: {what}; {remedy}")
 
 
 def _sync(file: BinaryIO) -> None:

@@ -8,6 +8,7 @@ from contracts.durations import HOUR_MS
 from contracts.errors import Rejected, RejectReason
 from evidence.content_range import ContentRange
 from evidence.files import MAX_FILE_BYTES, OF_SITE, EvidenceFiles, OffsetConflict, WrongHash
+from evidence.sealed_file import SealBroken
 from evidence.store import (
     SiteFile,
     UnnamedEvidence,
@@ -25,11 +26,14 @@ from evidence.upload_room import FLOOR_BYTES, QUOTA_BYTES, UploadRoom
 from governance import audit
 from governance.holds import held_evidence
 from identity.box_credentials import Box, BoxTokens
+from incidents.store.operator_alarms import AlarmCode, raise_alarm
 from incidents.store.records import EvidenceState
 from incidents.store.store import Store
 from system.clock import Clock, wall_ms
 
 KEPT_UNNAMED_MS = 72 * HOUR_MS
+EVIDENCE = "evidence"
+"""What the alarm for a damaged still or clip is about; its text names the file."""
 
 
 class Uploads:
@@ -131,6 +135,11 @@ class Uploads:
                 detail = {"files": len(doomed), "verified": gone}
                 audit.record(connection, "linli", "retention.evidence", "evidence", detail, now_ms)
         return len(doomed) + self.files.drop_old_parts(KEPT_UNNAMED_MS / 1000)
+
+    def tell_damaged(self, error: SealBroken) -> None:
+        """Raise the operator alarm for a file that somebody asked for and could not be given."""
+        with self._store.write() as connection:
+            raise_alarm(connection, AlarmCode.STORE_DAMAGED, EVIDENCE, str(error)[:300], self._clock_ms())
 
     def place(self, boxes: BoxTokens) -> None:
         """Give the sites of their boxes what an earlier version took without noting a site."""

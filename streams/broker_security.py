@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
 from contracts.errors import ConfigurationError
-from contracts.secrets import Secret
+from contracts.secrets import Passwords, Secret
 from system.tls import TlsFileError, TlsFiles, client_context, trouble_with
 
 
@@ -21,13 +22,43 @@ class SaslMechanism(StrEnum):
     PLAIN = "PLAIN"
 
 
+class PasswordNow(str):
+    """A password as both clients of Kafka take it: they encode it whenever they connect, and get the one in force then.
+
+    ``now`` gives it, first of all that are known; while it cannot be read, the last one counts.
+    """
+
+    _now: Passwords
+    _last: Secret
+
+    def __new__(cls, password: Secret, now: Passwords) -> PasswordNow:
+        made = super().__new__(cls, password.reveal())
+        made._now, made._last = now, password
+        return made
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        """Return the bytes of the password in force."""
+        with suppress(ConfigurationError):
+            self._last = self._now()[0]
+        return self._last.reveal().encode(encoding, errors)
+
+
 class KafkaSecurity(msgspec.Struct, frozen=True, kw_only=True):
-    """``tls``: None speaks in clear. ``user``: empty asks for no account."""
+    """``tls``: None speaks in clear. ``user``: empty asks for no account. ``passwords_now``: asked at each connection,
+    for the password may be exchanged; None: it stays ``password``.
+    """
 
     tls: TlsFiles | None = None
     user: str = ""
     password: Secret = Secret("")
     mechanism: SaslMechanism = SaslMechanism.SCRAM_SHA_512
+    passwords_now: Passwords | None = None
+
+    def client_password(self) -> str:
+        """Return the password as a client takes it. PLAIN is put together at once, and stays what it is."""
+        if self.passwords_now is None or self.mechanism is SaslMechanism.PLAIN:
+            return self.password.reveal()
+        return PasswordNow(self.password, self.passwords_now)
 
     def context(self) -> ssl.SSLContext | None:
         """Return what TLS is spoken with, None in clear.
@@ -51,7 +82,7 @@ class KafkaSecurity(msgspec.Struct, frozen=True, kw_only=True):
             "ssl_context": self.context(),
             "sasl_mechanism": self.mechanism.value,
             "sasl_plain_username": self.user,
-            "sasl_plain_password": self.password.reveal(),
+            "sasl_plain_password": self.client_password(),
         }
 
     def trouble_with(self, server: str) -> str:

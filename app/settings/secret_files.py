@@ -10,6 +10,7 @@ from app.settings.settings import Settings, keys
 from contracts.errors import ConfigurationError
 from contracts.secrets import Secret
 from contracts.written_text import decode_written
+from system.next_secret import next_of
 
 
 def read_secret(path: Path | None, key: str) -> Secret:
@@ -29,6 +30,26 @@ def read_secret(path: Path | None, key: str) -> Secret:
 def read_secret_if_named(path: Path | None, key: str) -> Secret:
     """Return what a secret file holds; the empty secret when none is named. Raises as :func:`read_secret`."""
     return read_secret(path, key) if path is not None else Secret("")
+
+
+def read_pair(path: Path, key: str) -> tuple[str, Secret]:
+    """Return the user and the password of a file with one line ``user:password``. Raises as :func:`read_secret`."""
+    user, _, password = read_secret(path, key).reveal().partition(":")
+    if not user or not password:
+        raise ConfigurationError(f"{key} = {str(path)!r}: expected one line user:password")
+    return user, Secret(password)
+
+
+def read_in_turn(path: Path, key: str) -> list[Secret]:
+    """Return the secret in force, and the one that follows it while they are exchanged.
+
+    One of them is right at any moment. A next one that cannot be read is none. Raises as :func:`read_secret`.
+    """
+    present = read_secret(path, key)
+    try:
+        return [present, read_secret(next_of(path), key)]
+    except ConfigurationError:
+        return [present]
 
 
 def files_named(settings: Settings) -> dict[str, Path]:

@@ -33,6 +33,7 @@ from app.wiring.stores import boxes_file, open_incidents, open_inventory
 from app.wiring.threads import Threads
 from console.api.server import Server
 from contracts.errors import RejectReason
+from evidence.uploads import EVIDENCE
 from governance.retention import Keeper, Retention
 from identity.box_credentials import BoxTokens
 from incidents.intake.relays import FindingsRelay
@@ -219,7 +220,13 @@ class CommunityProcess:
         }
 
     def _store_monitor(self) -> StoreMonitor:
-        contents = {"engine.db": self._engine_store.check_rows, self._inventory.file_name: self._inventory.check_rows}
+        contents = {
+            "engine.db": self._engine_store.check_rows,
+            self._inventory.file_name: self._inventory.check_rows,
+            self._incidents.file_name: self._incidents.check_rows,
+            self._dead_letters.path.name: self._dead_letters.check_rows,
+            EVIDENCE: self._console.check_evidence,
+        }
         if self._archive is not None:
             contents[CATALOGUE] = self._archive.catalogue.check_rows
         return StoreMonitor(self._incidents, partial(sqlite_files, self._settings), contents)

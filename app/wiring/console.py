@@ -88,6 +88,10 @@ class ConsoleService:
         retention_ms = self._settings.evidence.retention_hours * HOUR_MS
         threads.keep("evidence", lambda stop: self._uploads.run(stop, retention_ms))
 
+    def check_evidence(self) -> None:
+        """Read every still and clip once; raises Permanent when one is damaged, and names it."""
+        self._uploads.files.check()
+
     def serve(self) -> Server:
         """Listen where the settings say, or on the next free port."""
         host = self._settings.console.host

@@ -18,7 +18,9 @@ from app.wiring.process import ProcessContext
 from app.wiring.receivers import receiver_names
 from app.wiring.sources import open_logs
 from app.wiring.stores import boxes_file
+from evidence.uploads import EVIDENCE
 from identity.box_credentials import BoxTokens
+from incidents.monitor.store_monitor import StoreMonitor
 from inventory.inventory import Inventory
 from inventory.last_seen_keeper import LastSeenKeeper
 from inventory.last_seen_log import LOOK_BACK_MS, LastSeenFollower
@@ -65,6 +67,7 @@ def wire_console(settings: Settings, context: ProcessContext) -> None:
     context.threads.keep("heard", heard.run)
     context.threads.keep("last_seen", last_seen.run)
     console.start(context.threads)
+    context.threads.keep("stores", StoreMonitor(store, list, {EVIDENCE: console.check_evidence}).run)
     server = console.serve()
     context.on_exit(server.stop)
     context.threads.keep("page", partial(console.watch, server))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.settings.secret_files import read_secret_if_named
+from app.settings.secret_files import read_pair
 from app.settings.settings import Settings
 from contracts.errors import ConfigurationError
 from contracts.extras import not_installed
@@ -52,11 +54,20 @@ def kafka_security(settings: Settings) -> KafkaSecurity:
     if not kafka.tls:
         return KafkaSecurity()
     files = TlsFiles(table="kafka", ca_file=kafka.ca_file, cert_file=kafka.cert_file, key_file=kafka.key_file)
-    given = read_secret_if_named(kafka.password_file, "kafka.password_file").reveal()
-    user, _, password = given.partition(":")
-    if given and not (user and password):
-        raise ConfigurationError(f"kafka.password_file = {str(kafka.password_file)!r}: expected one line user:password")
-    return KafkaSecurity(tls=files, user=user, password=Secret(password), mechanism=kafka.mechanism)
+    if kafka.password_file is None:
+        return KafkaSecurity(tls=files)
+    user, password = read_pair(kafka.password_file, "kafka.password_file")
+    return KafkaSecurity(
+        tls=files,
+        user=user,
+        password=password,
+        mechanism=kafka.mechanism,
+        passwords_now=partial(_passwords_now, kafka.password_file),
+    )
+
+
+def _passwords_now(path: Path) -> list[Secret]:
+    return [read_pair(path, "kafka.password_file")[1]]
 
 
 def topic_names(settings: Settings) -> TopicNames:

@@ -11,8 +11,9 @@ import structlog
 from app.settings.settings import Settings
 from app.wiring.district import log_partitions, open_cluster, topic_names
 from app.wiring.ingest import client_id_of, shard_settings, show_ingest
+from app.wiring.letters_watch import watch_letters
 from app.wiring.metrics_server import Metrics
-from app.wiring.process import on_signal
+from app.wiring.process import END_S, on_signal
 from app.wiring.stores import open_inventory
 from app.wiring.threads import keep_trying
 from contracts.errors import LinliError
@@ -88,7 +89,17 @@ class IngestProcess:
             lambda source, letter: _post(sender, names.dead, source, letter),
         )
         opened.callback(letters.close)
+        self._watch(letters, opened)
         return Shard(settings, writer, inventory, letters, counters=self.counters)
+
+    def _watch(self, letters: DeadLetters, opened: ExitStack) -> None:
+        """Have the letters looked at for as long as this life of the shard has them open."""
+        ended = threading.Event()
+        arguments = (self._settings, letters, f"{self._index}/{self._shards}", ended)
+        thread = threading.Thread(target=watch_letters, args=arguments, daemon=True, name="linli-stores")
+        opened.callback(thread.join, END_S)
+        opened.callback(ended.set)
+        thread.start()
 
     def _tell_ready(self, shard: Shard, stop: threading.Event) -> None:
         while not stop.is_set():

@@ -8,11 +8,10 @@ from pathlib import Path
 from sqlalchemy import inspect, select
 
 from app.settings.settings import Settings
-from app.wiring.stores import incidents_url, look_into_inventory
+from app.wiring.stores import look_into_inventory, open_incidents_database
 from contracts.errors import ConfigurationError
 from contracts.names import ID_PATTERN, is_id
 from contracts.suggestions import nearest
-from incidents.store.database import open_database
 from incidents.store.schema import incidents
 from streams.archive.keys import SiteKeys
 
@@ -42,17 +41,18 @@ def need_site(settings: Settings, site_id: str) -> str:
 
 def known_sites(settings: Settings) -> set[str]:
     """Return the sites of the inventory, and those that are gone from it and have incidents or an archive still."""
-    found = _with_incidents(incidents_url(settings)) | _archived(settings)
+    found = _with_incidents(settings) | _archived(settings)
     with look_into_inventory(settings) as inventory:
         if inventory is not None:
             found |= {record.site_id for record in (*inventory.sites(), *inventory.devices())}
     return found
 
 
-def _with_incidents(url: str) -> set[str]:
+def _with_incidents(settings: Settings) -> set[str]:
+    url = settings.incidents.url
     if url.startswith(_SQLITE) and not Path(url.removeprefix(_SQLITE)).exists():
         return set()
-    with closing(open_database(url)) as database, database.read() as connection:
+    with closing(open_incidents_database(settings)) as database, database.read() as connection:
         if not inspect(connection).has_table(incidents.name):
             return set()
         return set(connection.execute(select(incidents.c.site_id).distinct()).scalars())

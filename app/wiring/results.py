@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import structlog
 
-from app.settings.secret_files import read_secret_if_named
+from app.settings.secret_files import read_in_turn
 from app.settings.settings import Settings
 from app.settings.stores import sqlite_path
 from app.wiring.threads import Threads
@@ -179,14 +180,24 @@ def open_results(settings: Settings) -> ResultsEnds:
         return SqliteResults(sqlite_path("results.url", settings.results.url))
     address = parse_influx(settings.results.url)
     try:
+        from streams.results.exchanged import ExchangedInflux
         from streams.results.influx import Influx, InfluxCredentials
     except ImportError as error:
         raise not_installed(error) from None
-    token = read_secret_if_named(settings.results.token_file, "results.token_file")
-    given = read_secret_if_named(settings.results.password_file, "results.password_file")
-    user, _, password = given.reveal().partition(":")
     files = TlsFiles(table="results", ca_file=settings.results.ca_file)
-    return Influx(address, InfluxCredentials(token, user, Secret(password)), files)
+
+    def credentials_now() -> list[InfluxCredentials]:
+        tokens = _in_turn(settings.results.token_file, "results.token_file")
+        given = [
+            one.reveal().partition(":") for one in _in_turn(settings.results.password_file, "results.password_file")
+        ]
+        return [InfluxCredentials(token, user, Secret(own)) for token in tokens for user, _, own in given]
+
+    return ExchangedInflux(lambda credentials: Influx(address, credentials, files), credentials_now)
+
+
+def _in_turn(path: Path | None, key: str) -> list[Secret]:
+    return [Secret("")] if path is None else read_in_turn(path, key)
 
 
 def operator_alarm(store: Store, clock_ms: Callable[[], int]) -> OnAlarm:

@@ -28,6 +28,11 @@ def sqlite_files(settings: Settings) -> list[Path]:
     return [path for path in dict.fromkeys([*days, *named]) if path.is_file()]
 
 
+def is_missing_file(url: str) -> bool:
+    """Return whether this is a database in a file that is not there: opening it would make it."""
+    return url.startswith(_SQLITE) and not Path(url.removeprefix(_SQLITE)).exists()
+
+
 def check_files(settings: Settings) -> None:
     """Raise unless every file may be opened: head, length and journal, and of small ones each page.
 

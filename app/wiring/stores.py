@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from app.settings.secret_files import read_secret_if_named
+from app.settings.secret_files import read_in_turn
 from app.settings.settings import Settings
 from app.settings.stores import sqlite_path
 from app.settings.transport import VERIFY_FULL
 from contracts.errors import ConfigurationError
 from contracts.secret_urls import SecretUrl, shown_url
-from incidents.store.database import open_database
+from contracts.secrets import Passwords
+from incidents.store.database import Database, open_database
 from incidents.store.store import Store
 from inventory.inventory import Inventory
 from inventory.tables import Rows, SqliteTables, Tables
@@ -32,7 +34,16 @@ def open_incidents(settings: Settings) -> Store:
     Raises:
         ConfigurationError: the URL or the password cannot be used. Transient: the server does not answer.
     """
-    return Store(incidents_url(settings))
+    return Store(incidents_url(settings), passwords=incidents_passwords(settings))
+
+
+def open_incidents_database(settings: Settings) -> Database:
+    """Return the incidents' database as it is, for whoever only looks: nothing is made in it, and nothing asked yet.
+
+    Raises:
+        ConfigurationError: the URL cannot be used.
+    """
+    return open_database(incidents_url(settings), passwords=incidents_passwords(settings))
 
 
 def open_inventory(settings: Settings) -> Inventory:
@@ -53,7 +64,7 @@ def look_into_inventory(settings: Settings) -> Iterator[Inventory | None]:
     """
     url = inventory_url(settings)
     if url.startswith("postgresql:"):
-        with closing(PostgresTables(url)) as tables, tables.read() as rows:
+        with closing(PostgresTables(url, inventory_passwords(settings))) as tables, tables.read() as rows:
             there = rows.execute(f"SELECT to_regclass('{_SCHEMA}.rows')")[0][0] is not None
     else:
         there = sqlite_path("inventory.url", url).exists()
@@ -71,22 +82,35 @@ def open_inventory_tables(settings: Settings) -> Tables:
     """Return what the inventory lies in. Raises as :func:`open_inventory`."""
     url = inventory_url(settings)
     if url.startswith("postgresql:"):
-        return PostgresTables(url)
+        return PostgresTables(url, inventory_passwords(settings))
     return SqliteTables(sqlite_path("inventory.url", url))
 
 
 def incidents_url(settings: Settings) -> str:
-    """Return where the incidents lie, with the password of their role if a file of it is named."""
-    table = settings.incidents
-    return _with_credentials("incidents", table.url, table.password_file, table.ca_file)
+    """Return where the incidents lie, and by which authority their server is believed; without a password."""
+    return _with_authority("incidents", settings.incidents.url, settings.incidents.ca_file)
 
 
 def inventory_url(settings: Settings) -> str:
-    """Return where the inventory lies, with its role's password: without a URL of its own, with the incidents."""
+    """Return where the inventory lies: without a URL of its own, with the incidents."""
     table = settings.inventory
-    if not table.url:
-        return incidents_url(settings)
-    return _with_credentials("inventory", table.url, table.password_file, table.ca_file)
+    return _with_authority("inventory", table.url, table.ca_file) if table.url else incidents_url(settings)
+
+
+def incidents_passwords(settings: Settings) -> Passwords | None:
+    """Return what proves the incidents' role, read at each connection; None where no file of it is named."""
+    return _passwords("incidents.password_file", settings.incidents.password_file)
+
+
+def inventory_passwords(settings: Settings) -> Passwords | None:
+    """Return what proves the inventory's role; without a URL of its own, the incidents'."""
+    if not settings.inventory.url:
+        return incidents_passwords(settings)
+    return _passwords("inventory.password_file", settings.inventory.password_file)
+
+
+def _passwords(key: str, path: Path | None) -> Passwords | None:
+    return None if path is None else partial(read_in_turn, path, key)
 
 
 def boxes_file(settings: Settings) -> Path:
@@ -96,13 +120,12 @@ def boxes_file(settings: Settings) -> Path:
     return settings.evidence.folder.parent / BOXES_FILE
 
 
-def _with_credentials(table: str, url: str, password_file: Path | None, ca_file: Path | None) -> str:
-    if not url.startswith("postgresql:") or (password_file is None and ca_file is None):
+def _with_authority(table: str, url: str, ca_file: Path | None) -> str:
+    if ca_file is None or not url.startswith("postgresql:"):
         return url
-    password = read_secret_if_named(password_file, f"{table}.password_file").reveal()
-    trusted = {} if ca_file is None else {"sslmode": VERIFY_FULL, "sslrootcert": str(_readable(table, ca_file))}
+    trusted = {"sslmode": VERIFY_FULL, "sslrootcert": str(_readable(table, ca_file))}
     try:
-        whole = make_url(url).set(password=password or None).update_query_dict(trusted)
+        whole = make_url(url).update_query_dict(trusted)
         return SecretUrl(whole.render_as_string(hide_password=False))
     except ValueError:
         raise ConfigurationError(f"{table}.url = {shown_url(url)!r}: its port is no number") from None
@@ -123,8 +146,8 @@ def _readable(table: str, ca_file: Path) -> Path:
 class PostgresTables:
     """The inventory's tables in PostgreSQL, in a schema of their own; see :class:`inventory.tables.Tables`."""
 
-    def __init__(self, url: str) -> None:
-        self._database = open_database(url, schema=_SCHEMA)
+    def __init__(self, url: str, passwords: Passwords | None = None) -> None:
+        self._database = open_database(url, schema=_SCHEMA, passwords=passwords)
 
     @property
     def where(self) -> str:

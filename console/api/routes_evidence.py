@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -17,6 +20,7 @@ from console.api.errors import ApiError
 from contracts.errors import Rejected
 from evidence.content_range import ContentRange, parse_content_range, parse_range
 from evidence.files import OffsetConflict, UploadBusy, WrongHash
+from evidence.sealed_file import SealBroken
 from evidence.store import SiteFile, incidents_naming, is_present
 from evidence.uploads import name_of
 from identity.box_credentials import Box
@@ -41,7 +45,8 @@ def view(
     """Return the bytes, or the range asked for. The look is logged before the first byte."""
     incident_id, mime = _right_to_look(reader, context, sha256, incident)
     files = context.uploads.files
-    size = files.size_bytes(sha256)
+    with _damage_told(context):
+        size = files.size_bytes(sha256)
     try:
         wanted = parse_range(range_, size)
     except Rejected:
@@ -52,8 +57,29 @@ def view(
     if wanted:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
     media_type = mime if mime in _SHOWN else "application/octet-stream"
-    body = watch_of(request, reader).guard(files.read(sha256, start, stop))
+    body = watch_of(request, reader).guard(_pieces(context, files.read(sha256, start, stop)))
     return StreamingResponse(body, 206 if wanted else 200, headers, media_type)
+
+
+def _pieces(context: ConsoleContext, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Return the same pieces. The first is read already: a file that is damaged there gives no answer but the error."""
+    told = _told(context, pieces)
+    return itertools.chain([next(told, b"")], told)
+
+
+def _told(context: ConsoleContext, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    with _damage_told(context):
+        yield from pieces
+
+
+@contextmanager
+def _damage_told(context: ConsoleContext) -> Iterator[None]:
+    """Tell the operators of evidence that turns out to be damaged inside the block, and the reader that it is."""
+    try:
+        yield
+    except SealBroken as error:
+        context.uploads.tell_damaged(error)
+        raise ApiError(500, "evidence_damaged") from error
 
 
 def _right_to_look(reader: Reader, context: ConsoleContext, sha256: str, incident_id: str) -> tuple[str, str]:

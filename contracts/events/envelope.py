@@ -51,7 +51,7 @@ class Lane(enum.StrEnum):
 
 
 class SpoolMark(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The identity of a row of a box's spool. ``spool_id`` is random when the spool is created.
+    """The identity of a row of a box's spool. ``spool_id`` is random, another one after each start of the box.
 
     ``first`` is the lane's oldest row that the box still holds, as it sends this one. By it ingest sees that rows
     before this one got lost on the way, and waits for them instead of acknowledging past them; it never reaches the

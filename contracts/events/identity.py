@@ -12,8 +12,8 @@ from zlib import crc32
 
 import msgspec
 
-from contracts.durations import DAY_MS, MINUTE_MS
-from contracts.events import EVENT_TYPES, Event, ObjectFell, RowsDropped
+from contracts.durations import DAY_MS, HOUR_MS, MINUTE_MS
+from contracts.events import EVENT_TYPES, Event, ObjectFell, RowsDropped, is_life_safety
 
 IN_FLIGHT = 4_096
 """Messages that a broker may have given ingest without an answer: all of them may come again. Whoever recognises
@@ -31,6 +31,10 @@ OWN_TIME_WITHIN_MS = DAY_MS
 """A clock that is further off was never set, and may say the same time after each boot."""
 AGAIN_WITHIN_MS = MINUTE_MS
 """So long, and at most twice as long, what such a clock says in the same words counts as sent again."""
+STANDS_STILL_MS = HOUR_MS
+"""A clock that is further off when a live alarm comes stands still, or begins at the same time at each boot. So long,
+and at most twice as long, the alarm in the same words counts as sent again: what a device or a new connection repeats
+comes within that time."""
 MAX_TOLD_CHARACTERS = 71
 """Of an id that is told apart: with the rest it stays within the 80 of an id."""
 
@@ -47,19 +51,31 @@ def content_marks(event: Event) -> tuple[int, ...]:
 
     One delivery is a duplicate of another whose mark is any of these. There are three when the device's time is far
     from now. Either it never knew the time: then the minute of receipt stands in, this one or the one before. Or the
-    message was taken long ago, when its time was near.
+    message was taken long ago, when its time was near; but no alarm that ingest received live was.
     """
     own_ms = event.at_ms if event.device_at_ms is None else event.device_at_ms
     mark = crc32(_encode((own_ms, _SAID[event.__class__](event))))
-    if -OWN_TIME_WITHIN_MS <= event.received_ms - own_ms <= OWN_TIME_WITHIN_MS or event.stored:
+    off_ms = abs(event.received_ms - own_ms)
+    if off_ms <= STANDS_STILL_MS or event.stored:
         return (mark or 1,)
-    minute = event.received_ms // AGAIN_WITHIN_MS
-    return (crc32(b"%d" % minute, mark) or 1, crc32(b"%d" % (minute - 1), mark) or 1, mark or 1)
+    is_live_alarm = (event.untrusted or event.future) and is_life_safety(event)
+    if off_ms > OWN_TIME_WITHIN_MS:
+        marks = _marks_of_receipt(mark, event.received_ms // AGAIN_WITHIN_MS)
+        return marks if is_live_alarm else (*marks, mark or 1)
+    return _marks_of_receipt(mark, event.received_ms // STANDS_STILL_MS) if is_live_alarm else (mark or 1,)
+
+
+def _marks_of_receipt(mark: int, nth: int) -> tuple[int, int]:
+    """Return the marks of the ``nth`` span of time and the one before, in which the event was received."""
+    return crc32(b"%d" % nth, mark) or 1, crc32(b"%d" % (nth - 1), mark) or 1
 
 
 def is_same_message(one: Event, other: Event) -> bool:
     """Return whether they are two deliveries of one message of one source."""
-    return one.event_id == other.event_id and content_marks(other)[0] in content_marks(one)
+    if one.event_id != other.event_id:
+        return False
+    marks, others = content_marks(one), content_marks(other)
+    return others[0] in marks or marks[0] in others
 
 
 def told_apart(event_id: str, content_mark: int) -> str:

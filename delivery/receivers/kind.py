@@ -22,8 +22,10 @@ class ReceiverKind(msgspec.Struct, Generic[S], frozen=True):
 
     ``settings``: frozen, typed, refuses unknown fields; secrets are ``*_file`` fields of type ``Path``. It may check
     fields against each other in ``__post_init__`` and raise ConfigurationError. ``open``: takes the receiver's name,
-    its settings and what reads secrets; raises ConfigurationError when they cannot be used.
+    its settings and what reads secrets; raises ConfigurationError when they cannot be used. ``signs_with``: the field
+    of a secret that is ours to make, since it signs; while it is exchanged both sign. Empty: the other side gives it.
     """
 
     settings: type[S]
     open: Callable[[str, S, ReadSecret], Receiver]
+    signs_with: str = ""

@@ -9,6 +9,6 @@ from delivery.receivers.webhook.client import open_webhook
 from delivery.receivers.webhook.settings import WebhookSettings
 
 KINDS: dict[str, ReceiverKind[Any]] = {
-    "webhook": ReceiverKind(WebhookSettings, open_webhook),
+    "webhook": ReceiverKind(WebhookSettings, open_webhook, signs_with="secret_file"),
 }
 """Kind, which is also the name of its folder → how it is set up."""

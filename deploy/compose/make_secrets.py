@@ -46,7 +46,7 @@ SHARES = {
     "influx-tokens": _CA | {"influx-token": "servers/influx-token"},
     "grafana": _CA | {"grafana": "servers/grafana"},
     "machine": _CA | _INGEST,
-    "doctor": _CA | _INGEST | _DATABASE | _KAFKA,
+    "doctor": _CA | _INGEST | _DATABASE | _KAFKA | _ERASURE,
     "set-up": _CA | _DATABASE | _KAFKA,
     "ingest": _CA | _INGEST | _DATABASE | _KAFKA,
     "streams": _CA | _KAFKA | _ERASURE,

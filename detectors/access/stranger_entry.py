@@ -185,15 +185,13 @@ class StrangerEntry:
     def on_event(self, state: DoorRecord, event: Event, site: SiteView) -> Outcome[DoorRecord]:
         """Take one thing that happened at the door, or a word of its gate."""
         state = _heard(state, event, site)
-        match event:
-            case AccessAttempted():
-                return Outcome(_attempted(state, event, site))
-            case DoorChanged():
-                return Outcome(_door(state, event))
-            case PassageObserved() if event.direction is Direction.IN:
-                return Outcome(_crossed(state, event, site))
-            case _:
-                return Outcome(state)
+        if type(event) is AccessAttempted:
+            return Outcome(_attempted(state, event, site))
+        if type(event) is DoorChanged:
+            return Outcome(_door(state, event))
+        if type(event) is PassageObserved and event.direction is Direction.IN:
+            return Outcome(_crossed(state, event, site))
+        return Outcome(state)
 
     def deadline_ms(self, state: DoorRecord) -> int | None:
         """Return when the first pending passage has waited enough for its credential, else when all is forgotten."""

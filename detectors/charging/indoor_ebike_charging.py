@@ -145,18 +145,16 @@ class IndoorEbikeCharging:
         """Return the meter itself, or the meters that a sighting, a tag or a fire sign may concern."""
         if type(event) is PowerSampled:
             return (event.source_id,) if is_judged(site.devices.get(event.source_id), site) else ()
-        match event:
-            case ObjectObserved():
-                going_in = event.label is ObjectLabel.E_BIKE and event.phase is not TrackPhase.PRESENT
-                return _around(event.place_id, site) if going_in else ()
-            case TagSeen():
-                return _tagged(event, site)
-            case EnvironmentSampled():
-                return _around(event.place_id, site, indoor=False) if is_sure(fire_signs(event, site)) else ()
-            case DeviceConfigured():
-                return (event.device_id,) if event.device_class is DeviceClass.METER else ()
-            case _:
-                return ()
+        if type(event) is EnvironmentSampled:
+            return _around(event.place_id, site, indoor=False) if is_sure(fire_signs(event, site)) else ()
+        if type(event) is ObjectObserved:
+            going_in = event.label is ObjectLabel.E_BIKE and event.phase is not TrackPhase.PRESENT
+            return _around(event.place_id, site) if going_in else ()
+        if type(event) is TagSeen:
+            return _tagged(event, site)
+        if type(event) is DeviceConfigured:
+            return (event.device_id,) if event.device_class is DeviceClass.METER else ()
+        return ()
 
     def initial(self, key: str) -> MeterState:
         """Return a meter of which nothing is known."""

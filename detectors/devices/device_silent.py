@@ -129,7 +129,7 @@ class DeviceSilent:
             return _configured(state, event)
         if type(event) is DeviceStateChanged and not event.online and event.source_id == state.device_id:
             return _went(state, event, site)
-        heard_ms = _received_ms(event)
+        heard_ms = event.received_ms if event.received_ms > event.at_ms else event.at_ms  # as _received_ms, each event
         if heard_ms <= state.last_ms:
             return Outcome(state)
         if state.wake_ms:  # the common case: judged, not silent

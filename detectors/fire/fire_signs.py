@@ -39,7 +39,7 @@ SURE = frozenset({"sensor_alarm", "smoke_pct_m"})
 
 def is_sure(signs: Sequence[Fact]) -> bool:
     """Return whether the signs of one reading are enough, whatever its neighbours say."""
-    return any(sign.code in SURE for sign in signs)
+    return bool(signs) and any(sign.code in SURE for sign in signs)
 
 
 def fire_signs(event: EnvironmentSampled, site: SiteView) -> tuple[Fact, ...]:

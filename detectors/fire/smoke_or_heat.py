@@ -126,7 +126,7 @@ class SmokeOrHeat:
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
         """Return the sensor; of the inventory's records only one that removes it concerns it."""
-        if isinstance(event, DeviceConfigured):
+        if type(event) is DeviceConfigured:
             return (event.device_id,) if event.removed else ()
         return (event.source_id,)
 
@@ -136,17 +136,17 @@ class SmokeOrHeat:
 
     def on_event(self, state: FireState, event: Event, site: SiteView) -> Outcome[FireState]:
         """Take one reading, in order or late, or that the sensor is removed."""
-        if isinstance(event, DeviceConfigured):
+        if type(event) is DeviceConfigured:
             ended = () if state.fire is None else (_closed(state.fire, state.sensor_id, "removed"),)
             return Outcome(None, ended)
-        if not isinstance(event, EnvironmentSampled):
+        if type(event) is not EnvironmentSampled:
             return Outcome(state)
         signs = fire_signs(event, site)
         if event.at_ms < state.last_ms:
             return _late(state, event, signs, _clear_ms(site)) if is_sure(signs) else Outcome(state)
         state = _remembered(state, event.at_ms)
         signs = (*signs, *_rise(state, event, site))
-        if not is_sure(signs) and state.fire is None and not _neighbour_agrees(state, event, site):
+        if signs and state.fire is None and not is_sure(signs) and not _neighbour_agrees(state, event, site):
             signs = ()
         state = _read(state, event)
         if signs:

@@ -152,7 +152,7 @@ class IndoorEbike:
 
     def keys_of(self, event: Event, site: SiteView) -> tuple[str, ...]:
         """Return the place, when e-bikes are forbidden there and the object is one or is taken for one."""
-        if not isinstance(event, ObjectObserved):
+        if type(event) is not ObjectObserved:
             return ()
         if event.label is not ObjectLabel.E_BIKE and event.label not in CONFUSED:
             return ()
@@ -164,7 +164,7 @@ class IndoorEbike:
 
     def on_event(self, state: PlaceState, event: Event, site: SiteView) -> Outcome[PlaceState]:
         """Take one sighting."""
-        if not isinstance(event, ObjectObserved):
+        if type(event) is not ObjectObserved:
             return Outcome(state)
         track = _followed(_find(state, event), event)
         if track is None:  # never an e-bike so far: nothing to remember

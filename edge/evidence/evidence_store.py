@@ -20,9 +20,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from contracts.durations import HOUR_MS
-from contracts.errors import ConfigurationError, Permanent
+from contracts.errors import Permanent, Transient
 from contracts.events import EvidenceRef
 from edge.evidence.cutter import EvidenceCut
+from edge.spool.box_clock import STEP_MS, BoxClock
 from system.durable_files import sync_folder
 
 MAX_AGE_HOURS = 72
@@ -41,27 +42,50 @@ class EvidenceDisk:
         folder: created when absent, for the box's user alone.
         quota_bytes: of all files; the oldest go first.
         max_age_ms: how long a file may stay.
+        clock: the box's; without it no file is dated anew.
     """
 
-    def __init__(self, folder: Path, *, quota_bytes: int, max_age_ms: int = MAX_AGE_HOURS * HOUR_MS) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        quota_bytes: int,
+        max_age_ms: int = MAX_AGE_HOURS * HOUR_MS,
+        clock: BoxClock | None = None,
+    ) -> None:
         self._folder, self._quota_bytes, self._max_age_ms = folder, quota_bytes, max_age_ms
         self._sealer: AESGCM | None = None
+        self._clock, self._offset_ms = clock, clock.offset_ms() if clock is not None else 0
+        self.dropped = self.stuck = 0
+        self.is_usable()
+        _remove_unfinished(folder)
+
+    def is_usable(self) -> bool:
+        """Return whether evidence can be sealed and opened; the log says why not. The box watches on without it."""
         try:
             self._cipher()
-        except OSError as error:
-            _log.error("the evidence key cannot be read or made now; it is tried again", error=str(error))
-        self.dropped = 0
-        for unfinished in folder.glob("*.part"):
-            unfinished.unlink()
+        except (OSError, Transient) as error:
+            _log.error("no evidence can be kept; it is tried again", error=str(error))
+            return False
+        return True
 
     def _cipher(self) -> AESGCM:
+        """Return what seals and opens.
+
+        Raises:
+            OSError, Transient: not now, or not before a person has looked at the key.
+        """
         if self._sealer is None:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._sealer = AESGCM(_load_key(self._folder / KEY))
         return self._sealer
 
     def keep(self, cut: EvidenceCut) -> EvidenceRef:
-        """Write a cut, durable on return; one that is there already is not written again."""
+        """Write a cut, durable on return; one that is there already is not written again.
+
+        Raises:
+            OSError, Transient: evidence cannot be kept now.
+        """
         sha256 = hashlib.sha256(cut.data).hexdigest()
         path = self._path(sha256)
         if not path.exists():
@@ -83,6 +107,7 @@ class EvidenceDisk:
 
         Raises:
             Permanent: when it is gone (age, quota) or does not decrypt to it.
+            OSError, Transient: evidence cannot be read now.
         """
         try:
             sealed = self._path(sha256).read_bytes()
@@ -99,18 +124,33 @@ class EvidenceDisk:
     def sweep(self, now_ms: int) -> int:
         """Delete what is too old, then the oldest until the quota holds. Returns how many went.
 
-        What shows the future was cut by a clock that was wrong: it counts as of now, and so it goes in time.
+        What shows the future was cut by a clock that was wrong: it counts as of now, and so it goes in time. A file
+        that cannot be deleted is stepped over; ``stuck`` counts such files, and those that cannot be looked at.
         """
-        files = sorted(_dated(now_ms, *found) for found in _ages(self._folder))
-        total, gone = sum(size for _, size, _ in files), 0
-        for shown_ms, size, path in files:
+        self._follow_clock()
+        found, stuck = _ages(self._folder)
+        total, gone = sum(size for _, size, _ in found), 0
+        for shown_ms, size, path in sorted(_dated(now_ms, *one) for one in found):
             if now_ms - shown_ms <= self._max_age_ms and total <= self._quota_bytes:
                 break
-            path.unlink(missing_ok=True)
+            if not _deleted(path):
+                stuck += 1
+                continue
             total -= size
             gone += 1
-        self.dropped += gone
+        self.dropped, self.stuck = self.dropped + gone, stuck
+        if stuck:
+            _log.error("evidence cannot be deleted; the rest is", files=stuck, way_out="check the disk")
         return gone
+
+    def _follow_clock(self) -> None:
+        """Date what was cut since the machine started anew, if its clock was set: it is as old as it was."""
+        if self._clock is None or abs(by_ms := self._clock.offset_ms() - self._offset_ms) < STEP_MS:
+            return
+        for shown_ms, _, path in _ages(self._folder)[0]:
+            if shown_ms >= self._offset_ms:
+                _date(path, shown_ms + by_ms)
+        self._offset_ms += by_ms
 
     def _path(self, sha256: str) -> Path:
         return self._folder / f"{sha256}.enc"
@@ -125,21 +165,60 @@ class DiskUsage(msgspec.Struct, frozen=True):
 
 def usage(folder: Path) -> DiskUsage:
     """Return how much evidence ``folder`` holds."""
-    sizes = [size for _, size, _ in _ages(folder)]
+    sizes = [size for _, size, _ in _ages(folder)[0]]
     return DiskUsage(files=len(sizes), bytes=sum(sizes))
 
 
-def _ages(folder: Path) -> list[tuple[int, int, Path]]:
-    stats = [(path.stat(), path) for path in folder.glob("*.enc")]
-    return [(stat.st_mtime_ns // 1_000_000, stat.st_size, path) for stat, path in stats]
+def _ages(folder: Path) -> tuple[list[tuple[int, int, Path]], int]:
+    """Return (time that it shows, size, file) of each, and how many could not be looked at."""
+    found: list[tuple[int, int, Path]] = []
+    unseen = 0
+    for path in folder.glob("*.enc"):
+        try:
+            stat = path.stat()
+        except FileNotFoundError:  # gone meanwhile
+            continue
+        except OSError:
+            unseen += 1
+            continue
+        found.append((stat.st_mtime_ns // 1_000_000, stat.st_size, path))
+    return found, unseen
+
+
+def _deleted(path: Path) -> bool:
+    """Delete a file; whether it is gone."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        _log.error("evidence cannot be deleted", path=path.name, error=str(error))
+        return False
+    return True
 
 
 def _dated(now_ms: int, shown_ms: int, size: int, path: Path) -> tuple[int, int, Path]:
     if shown_ms <= now_ms:
         return shown_ms, size, path
-    with contextlib.suppress(FileNotFoundError):
-        os.utime(path, ns=(now_ms * 1_000_000, now_ms * 1_000_000))
+    _date(path, now_ms)
     return now_ms, size, path
+
+
+def _date(path: Path, shown_ms: int) -> None:
+    with contextlib.suppress(OSError):
+        os.utime(path, ns=(shown_ms * 1_000_000, shown_ms * 1_000_000))
+
+
+def fault_of_folder(folder: Path) -> str:
+    """Return why a box could keep no evidence in ``folder``, empty when it could. Writes nothing."""
+    if not folder.exists():
+        return ""
+    if not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        return f"evidence folder {folder} cannot be written by this user"
+    try:
+        return _fault_of_key(folder / KEY, (folder / KEY).read_bytes())
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"evidence key {folder / KEY} cannot be read: {error.strerror}"
 
 
 def _load_key(path: Path) -> bytes:
@@ -147,9 +226,26 @@ def _load_key(path: Path) -> bytes:
         _write_durably(path, secrets.token_bytes(_KEY_BYTES))
         _log.info("new evidence key", path=path.name)
     key = path.read_bytes()
-    if len(key) != _KEY_BYTES:
-        raise ConfigurationError(f"evidence key {path} has {len(key)} bytes, expected {_KEY_BYTES}: move it away")
+    fault = _fault_of_key(path, key)
+    if fault:
+        raise Transient(fault)
     return key
+
+
+def _fault_of_key(path: Path, key: bytes) -> str:
+    if len(key) == _KEY_BYTES:
+        return ""
+    way_out = "put back the one that was there, or move it away: what it sealed cannot be opened without it"
+    return f"evidence key {path} has {len(key)} bytes, expected {_KEY_BYTES}: {way_out}"
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what a crash left half written; what cannot be removed stays, and harms nothing."""
+    for unfinished in folder.glob("*.part"):
+        try:
+            unfinished.unlink()
+        except OSError as error:
+            _log.error("half-written evidence cannot be removed", path=unfinished.name, error=str(error))
 
 
 def _write_durably(path: Path, data: bytes) -> None:

@@ -13,6 +13,7 @@ import threading
 import msgspec
 import structlog
 
+from contracts.errors import Transient
 from contracts.events import Event, EvidenceRef
 from detectors.vision.falling.falling_analyser import FallingObject
 from detectors.vision.observations import Observation
@@ -100,9 +101,7 @@ class Recorder:
         """Return the fall as it is in the spool now; as it was seen when the spool refuses it."""
         try:
             event_id = self._spool.add(event_of(seen, self._identity, ()))
-        except sqlite3.DatabaseError as error:
-            if not may_pass(error):
-                raise
+        except sqlite3.DatabaseError:
             return seen
         self.gauges.observations += 1
         return ToldFall(event_id, seen)
@@ -158,12 +157,10 @@ class Recorder:
             try:
                 self._spool.add(event, uploads)
             except sqlite3.DatabaseError as error:
-                if not may_pass(error):
-                    raise
-                self._refused = True
                 self.gauges.spool_errors += 1
                 _log.error("spool refuses", camera=self._identity.camera_id, error=str(error))
-                if stop.wait(RETRY_S):
+                self._refused = may_pass(error)
+                if not self._refused or stop.wait(RETRY_S):
                     self._lose(item)
                     return
                 continue
@@ -181,7 +178,7 @@ class Recorder:
             kept = tuple(
                 self._disk.keep(piece) for piece in cut(self._ring, wanted.started_ms, at_ms, light=not wanted.upload)
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, Transient) as error:
             self.gauges.cuts_failed += 1
             _log.error("no evidence", camera=self._identity.camera_id, error=str(error))
             return ()

@@ -11,22 +11,26 @@ from urllib.parse import quote
 
 import structlog
 
+from edge.spool.entry_sums import add_sums, know_sums, wrong_entry
 from system.private_files import make_file
 from system.sqlite_check import wrong_before_opening
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS spool (id TEXT PRIMARY KEY, created_ms INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS lane (lane TEXT PRIMARY KEY, next_seq INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS spool (id TEXT PRIMARY KEY, created_ms INTEGER NOT NULL, last_n INTEGER, sum INTEGER) STRICT;
+CREATE TABLE IF NOT EXISTS lane (lane TEXT PRIMARY KEY, next_seq INTEGER NOT NULL, sum INTEGER) STRICT;
 CREATE TABLE IF NOT EXISTS row (
   n INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, life_safety INTEGER NOT NULL,
-  lane TEXT, seq INTEGER, body BLOB NOT NULL, sum INTEGER -- null: of an earlier version
+  lane TEXT, seq INTEGER, body BLOB NOT NULL, sum INTEGER, mark INTEGER -- no sum: of an earlier version
 ) STRICT;
 CREATE UNIQUE INDEX IF NOT EXISTS row_by_lane ON row (lane, seq) WHERE lane IS NOT NULL;
 CREATE INDEX IF NOT EXISTS row_unnumbered ON row (life_safety, at_ms) WHERE lane IS NULL;
-CREATE TABLE IF NOT EXISTS told (loss INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE IF NOT EXISTS told (loss INTEGER PRIMARY KEY, sum INTEGER) STRICT;
+CREATE TABLE IF NOT EXISTS clock (
+  boot TEXT PRIMARY KEY, offset_ms INTEGER NOT NULL, from_n INTEGER NOT NULL, sum INTEGER
+) STRICT;
 CREATE TABLE IF NOT EXISTS upload (
   sha256 TEXT PRIMARY KEY, mime TEXT NOT NULL, created_ms INTEGER NOT NULL,
-  tries INTEGER NOT NULL, due_ms INTEGER NOT NULL
+  tries INTEGER NOT NULL, due_ms INTEGER NOT NULL, sum INTEGER
 ) STRICT;
 """
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -95,6 +99,7 @@ class BoxDb:
     def _give_up(self, error: sqlite3.Error) -> None:
         """Close a file that turned out damaged: the next use sets it aside and begins a new one."""
         _log.error("database is damaged", path=self._path.name, error=str(error))
+        self.opened += 1
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -108,6 +113,13 @@ def is_damage(error: sqlite3.Error) -> bool:
     """
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in _DAMAGE
+
+
+def damage(what: str) -> sqlite3.DatabaseError:
+    """Return the error that says of the file that it is damaged, as SQLite would."""
+    error = sqlite3.DatabaseError(what)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
 
 
 def may_pass(error: sqlite3.Error) -> bool:
@@ -126,7 +138,10 @@ def _opened(path: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise _passing(error) from None
-        aside = _set_aside(path)
+        try:
+            aside = _set_aside(path)
+        except OSError as refused:
+            raise sqlite3.OperationalError(f"damaged, and cannot be set aside: {refused}") from None
         how = f"`sqlite3 {aside.name} .recover` gives what it still holds; keep its -wal beside it"
         _log.error("database damaged, set aside; a new one begins", path=path.name, aside=aside.name, recover=how)
     try:
@@ -156,17 +171,27 @@ def _open(path: Path) -> sqlite3.Connection:
     if _made(path):
         _check(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.text_factory = _text
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA secure_delete=ON")  # what was dropped is not left in free pages
         connection.executescript(_SCHEMA)
-        if not any(column[1] == "sum" for column in connection.execute("PRAGMA table_info(row)")):
-            connection.execute("ALTER TABLE row ADD COLUMN sum INTEGER")
+        know_sums(connection)
+        add_sums(connection)
+        wrong = wrong_entry(connection, _SCHEMA)
     except sqlite3.DatabaseError:
         connection.close()
         raise
+    if wrong:
+        connection.close()
+        raise damage(wrong)
     return connection
+
+
+def _text(stored: bytes) -> str:
+    """Return a text, also one that is none any more: its checksum says so, not an error that might pass."""
+    return stored.decode(errors="backslashreplace")
 
 
 def _made(path: Path) -> bool:
@@ -184,20 +209,19 @@ def _check(path: Path) -> None:
     Read-only: whoever may write takes the log into a damaged file when it closes, and deletes it.
     """
     try:
-        wrong = wrong_before_opening(path, _SCHEMA, whole=True) or _quick_check(path)
+        wrong = wrong_before_opening(path, _SCHEMA) or _whole_check(path)
     except OSError as error:
         raise sqlite3.OperationalError(str(error)) from None
     if wrong:
-        damage = sqlite3.DatabaseError(wrong)
-        damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise damage
+        raise damage(wrong)
 
 
-def _quick_check(path: Path) -> str:
-    """Return what is wrong with a page of the file, empty when nothing is."""
+def _whole_check(path: Path) -> str:
+    """Return what is wrong with a page or an index of the file, empty when nothing is."""
     connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+    connection.text_factory = _text
     try:
-        (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     finally:
         connection.close()
     return "" if said == "ok" else str(said)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contracts.durations import DAY_MS
 from contracts.events import Lane
 
 STORED_AFTER_MS = 10_000
+DOUBTFUL_AFTER_MS = 30 * DAY_MS
 
 
 def lane_of(at_ms: int, now_ms: int, *, life_safety: bool) -> Lane:
@@ -19,6 +21,11 @@ def lane_of(at_ms: int, now_ms: int, *, life_safety: bool) -> Lane:
 def is_stored(at_ms: int, now_ms: int) -> bool:
     """Return whether something that happened at ``at_ms`` and is sent now is marked ``stored``."""
     return now_ms - at_ms > STORED_AFTER_MS
+
+
+def is_doubtful(at_ms: int, now_ms: int) -> bool:
+    """Return whether a date is so old that the clock was rather wrong when it was written: in a start in 1970."""
+    return now_ms - at_ms > DOUBTFUL_AFTER_MS
 
 
 class RowTokenBucket:

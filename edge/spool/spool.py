@@ -2,7 +2,10 @@
 
 A row is durable when ``add`` returns and leaves only on the application acknowledgement (``got``). It gets its lane and
 number once, before its first send, and keeps both. Over quota the oldest rows go, life safety last, and the loss is
-itself a row: ``RowsDropped``.
+itself a row: ``RowsDropped``. When the box's clock is set, what was seen since its start is dated anew (``dates``).
+
+Numbers are given under a name that is new at every start: a file that was put back does not know which it gave already,
+and the platform drops those as known (docs/adr/0022-stores-that-are-lost-or-put-back.md).
 """
 
 from __future__ import annotations
@@ -11,7 +14,6 @@ import contextlib
 import secrets
 import sqlite3
 import threading
-import zlib
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -28,9 +30,13 @@ from contracts.events import (
     event_header,
     is_life_safety,
 )
+from edge.spool import numbers
+from edge.spool.box_clock import BoxClock
 from edge.spool.box_db import BoxDb
-from edge.spool.lanes import STORED_AFTER_MS, is_stored
-from edge.spool.loss_note import Loss, LossNote
+from edge.spool.dates import RowDates, row_sum
+from edge.spool.entry_sums import ROW_MARK, UPLOAD_SUM
+from edge.spool.lanes import STORED_AFTER_MS, is_doubtful, is_stored
+from edge.spool.loss_note import LossNote
 
 DEFAULT_MAX_ROWS = 200_000  # about 80 MB
 MAX_AGE_HOURS = 720  # the platform refuses what is older than 30 days
@@ -48,6 +54,7 @@ class NumberedRow(msgspec.Struct, frozen=True):
     seq: int
     at_ms: int
     body: bytes
+    spool_id: str = ""
 
 
 class SpoolCounts(msgspec.Struct, frozen=True):
@@ -62,11 +69,12 @@ class Spool:
     """The two lanes of one box.
 
     Args:
-        db: the box's database. While it cannot be used, everything here raises ``sqlite3.OperationalError``.
+        db: the box's database. While it cannot be used, everything here raises ``sqlite3.DatabaseError``.
         box_id, site_id, place_id: of the box, for what the spool itself has to say.
         now_ms: when it is opened.
         max_rows: the quota.
         note: what could not be spooled; it is declared with the next row that can.
+        clock: the box's; without it nothing is dated anew.
     """
 
     def __init__(
@@ -79,18 +87,20 @@ class Spool:
         now_ms: int,
         max_rows: int = DEFAULT_MAX_ROWS,
         note: LossNote | None = None,
+        clock: BoxClock | None = None,
     ) -> None:
         self._db, self._box_id, self._site_id, self._place_id = db, box_id, site_id, place_id
         self._max_rows, self._dropped, self._begun_ms, self._note = max_rows, 0, now_ms, note
-        self._opened, self._spool_id, self._count = 0, "", 0
-        self._noting = threading.Lock()
-        with contextlib.suppress(sqlite3.OperationalError):
+        self._opened, self._spool_id, self._name, self._count = 0, "", "", 0
+        self._noting, self._dates = threading.Lock(), RowDates(clock) if clock is not None else None
+        with contextlib.suppress(sqlite3.DatabaseError):  # at its next use it is tried again, or a new file begins
             self._begin()
+            self._begin_note()
         self.changes = 1  # grows with every row; a sender looks again when it moved
 
     @property
     def spool_id(self) -> str:
-        """The identity of this spool: another one in another file."""
+        """The name under which rows have their numbers: another one in another file, and after each start."""
         self._begin()
         return self._spool_id
 
@@ -106,39 +116,99 @@ class Spool:
             with self._noting:
                 self._note.add(event.at_ms)
 
+    def _begin_note(self) -> None:
+        """Begin a new note if the one that was read was told before: what is lost from now on is another loss."""
+        if self._note is not None:
+            with self._db.reading() as connection:
+                told, highest = numbers.is_told(connection, self._note.loss), numbers.told_through(connection)
+            if told:
+                self._note.told(highest)
+            self._note.number(beyond=highest)
+
     def declare_loss(self) -> bool:
         """Declare what was lost, if anything was; whether it is in the spool now."""
         if self._note is None or not self.lost:
             return False
         with self._noting:
-            loss = self._note.loss
             with self._changing() as connection:
-                told = connection.execute("INSERT OR IGNORE INTO told VALUES (?)", (loss.number,)).rowcount
-                if told:
-                    self._insert(connection, self._loss(_unheld(connection, loss)))
+                loss = self._note.number(beyond=numbers.told_through(connection))
+                if numbers.tell(connection, loss):
+                    self._number_by_name(connection)
+                    self._insert(connection, self._loss(numbers.unheld(connection, loss)))
             self._note.told()
         self.changes += 1
         return True
+
+    def follow_clock(self) -> None:
+        """Date anew what this start of the box wrote, if its clock was set since; whoever writes does so too."""
+        if self._dates is not None and not self._dates.are_right():
+            with self._changing():
+                self.changes += 1
 
     def _begin(self) -> None:
         """Learn whose file this is, once it can be opened; it may be another one since."""
         if self._opened == self._db.opened and self._opened:
             return
-        with self._db.transaction() as connection:
-            self._spool_id = _spool_id(connection, self._begun_ms)
-            self._count = _count(connection)
-            self._opened = self._db.opened
+        with self._changing():
+            pass
+
+    def _learn(self, connection: sqlite3.Connection) -> None:
+        stored = numbers.spool_id(connection)
+        if stored is None or stored != self._name:  # a new file, or of an earlier start
+            self._name = secrets.token_hex(8)
+        if stored is None:
+            numbers.begin(connection, self._name, self._begun_ms)
+        self._spool_id = stored or self._name
+        numbers.put_right(connection)
+        if not numbers.any_numbered(connection):
+            self._number_by_name(connection)
+        self._count = numbers.count(connection)
+        self._opened = self._db.opened
+
+    def take_name(self) -> bool:
+        """Begin to number under this start's own name once no row waits under an earlier one; whether it has begun.
+
+        Rows that have numbers keep them until they are acknowledged: by those the platform knows them again.
+        """
+        self._begin()
+        if self._spool_id == self._name:
+            return True
+        with self._db.reading() as connection:
+            if numbers.any_numbered(connection):
+                return False
+        with self._changing() as connection:
+            self._number_by_name(connection)
+        return True
+
+    def went_back(self) -> None:
+        """Take that the platform has numbers that were never given here: the file is older than what it said.
+
+        Which rows the platform dropped as known cannot be told, so all that are held go out under a new name.
+        """
+        with self._changing() as connection:
+            self._name = secrets.token_hex(8)
+            self._number_by_name(connection)
+        self.changes += 1
+        way_out = "nothing is to be done; what it holds is sent under new numbers, some of it perhaps a second time"
+        _log.error("the spool was put back to an earlier state", path="box.db", way_out=way_out)
+
+    def _number_by_name(self, connection: sqlite3.Connection) -> None:
+        if self._spool_id != self._name:
+            numbers.put_right(connection)
+            numbers.rename(connection, self._name)
+            self._spool_id = self._name
 
     def add(self, event: Event, uploads: Sequence[EvidenceRef] = ()) -> str:
         """Keep an event, durable on return, and the evidence to be uploaded for it.
 
         Returns:
-            its event id: ``{spool_id}-{n}``, the same at every send.
+            its event id: the name of this start and a number, the same at every send.
         """
         with self._changing() as connection:
-            event_id = self._insert(connection, event)
+            event_id = self._insert(connection, event if self._dates is None else self._dates.dated(event))
             connection.executemany(
-                "INSERT OR IGNORE INTO upload VALUES (?, ?, ?, 0, 0)",
+                f"INSERT OR IGNORE INTO upload SELECT sha256, mime, created_ms, 0, 0, {UPLOAD_SUM}"
+                " FROM (SELECT ? AS sha256, ? AS mime, ? AS created_ms)",
                 [(ref.sha256, ref.mime, event.at_ms) for ref in uploads],
             )
             if self._count > self._max_rows:
@@ -148,50 +218,63 @@ class Spool:
 
     def number(self, lane: Lane, now_ms: int, limit: int) -> int:
         """Give up to ``limit`` rows that belong in ``lane`` now their numbers, oldest first. Returns how many."""
+        if not self.take_name():
+            return 0
         fresh = "life_safety = 1 OR at_ms >= ?" if lane is Lane.LIVE else "life_safety = 0 AND at_ms < ?"
-        find = f"SELECT n FROM row WHERE lane IS NULL AND ({fresh}) ORDER BY n LIMIT ?"
+        find = f"SELECT n, mark IS {ROW_MARK} FROM row WHERE lane IS NULL AND ({fresh}) ORDER BY n LIMIT ?"
         with self._db.reading() as connection:  # an idle box must not write
             found = connection.execute(find, (now_ms - STORED_AFTER_MS, limit)).fetchall()
         if not found:
             return 0
+        changed = not all(right for _, right in found)
         with self._db.transaction() as connection:
-            _number(connection, lane, [n for (n,) in found])
-        return len(found)
+            if changed:
+                numbers.put_right(connection)
+            else:
+                numbers.number(connection, lane, [n for n, _ in found])
+        return self.number(lane, now_ms, limit) if changed else len(found)
 
     def drop_older(self, than_ms: int) -> int:
-        """Drop rows of what happened before ``than_ms``, life safety too, and declare the loss; how many went."""
+        """Drop rows of what happened before ``than_ms``, and declare the loss; how many went.
+
+        Life safety stays: no clock, however it is set, takes a fall before it is told.
+        """
+        find = "SELECT n FROM row WHERE at_ms < ? AND life_safety = 0 AND instr(body, CAST(? AS BLOB)) = 0"
         with self._changing() as connection:
-            old = connection.execute(
-                "SELECT n, lane FROM row WHERE at_ms < ? AND instr(body, CAST(? AS BLOB)) = 0 ORDER BY n LIMIT ?",
-                (than_ms, _LOSS, _DROP_ROWS),
-            ).fetchall()
+            old = connection.execute(f"{find} ORDER BY n LIMIT ?", (than_ms, _LOSS, _DROP_ROWS)).fetchall()
             if old:
-                self._drop(connection, old)
+                self._drop(connection, [n for (n,) in old])
         self.changes += bool(old)
         return len(old)
 
     def numbered(self, lane: Lane) -> int:
         """Return the highest number ever given in ``lane``; 0 before the first."""
         with self._db.reading() as connection:
-            found = connection.execute("SELECT next_seq FROM lane WHERE lane = ?", (lane.value,)).fetchone()
-        return int(found[0]) - 1
+            return numbers.next_seq(connection, lane) - 1
 
     def rows(self, lane: Lane, after_seq: int, limit: int) -> list[NumberedRow]:
         """Return numbered rows of ``lane`` not yet acknowledged, beyond ``after_seq``, in order."""
         with self._db.reading() as connection:
             found = connection.execute(
-                "SELECT seq, at_ms, body, sum, n FROM row WHERE lane = ? AND seq > ? ORDER BY seq LIMIT ?",
+                f"SELECT (SELECT id FROM spool), seq, at_ms, body, sum, n, mark IS {ROW_MARK} FROM row"
+                " WHERE lane = ? AND seq > ? ORDER BY seq LIMIT ?",
                 (lane.value, after_seq, limit),
             ).fetchall()
-        changed = [n for _, at_ms, body, kept, n in found if kept is not None and kept != row_sum(n, at_ms, body)]
+        if not all(right for *_, right in found):
+            with self._db.transaction() as connection:
+                numbers.put_right(connection)
+            self.changes += 1
+            return self.rows(lane, after_seq, limit)
+        changed = [n for _, _, at_ms, body, kept, n, _ in found if kept is not None and kept != row_sum(n, at_ms, body)]
         if changed:
-            self._drop_changed(lane, changed)
-        return [NumberedRow(seq, at_ms, body) for seq, at_ms, body, _, n in found if n not in changed]
+            self._drop_changed(changed)
+            return self.rows(lane, after_seq, limit)
+        return [NumberedRow(seq, at_ms, body, spool_id) for spool_id, seq, at_ms, body, *_ in found]
 
-    def _drop_changed(self, lane: Lane, rows: Sequence[int]) -> None:
+    def _drop_changed(self, rows: Sequence[int]) -> None:
         """Drop rows that are not as they were written, and declare the loss: the disk changed them."""
         with self._changing() as connection:
-            self._drop(connection, [(n, lane.value) for n in rows])
+            self._drop(connection, rows)
         self.changes += 1
         way_out = "they are declared as lost; check the disk, and restore the file or move it away when it goes on"
         _log.error("rows are damaged", path="box.db", rows=len(rows), way_out=way_out)
@@ -206,19 +289,22 @@ class Spool:
         """Return the row as it goes on the wire now: marked with its lane and number, and as stored when it is old.
 
         ``first_seq`` tells the receiver which rows before this one it need not wait for: they are held no longer.
+        Life safety with a date that cannot be is not marked: the platform takes it as of now, and does not trust it.
         """
-        mark = SpoolMark(self._box_id, self.spool_id, lane, row.seq, first_seq)
+        mark = SpoolMark(self._box_id, row.spool_id, lane, row.seq, first_seq)
         event = _DECODER.decode(row.body)
-        return _ENCODER.encode(msgspec.structs.replace(event, spool=mark, stored=is_stored(row.at_ms, now_ms)))
+        stored = is_stored(row.at_ms, now_ms) and not (is_life_safety(event) and is_doubtful(row.at_ms, now_ms))
+        return _ENCODER.encode(msgspec.structs.replace(event, spool=mark, stored=stored))
 
     def got(self, lane: Lane, through_seq: int, now_ms: int) -> int:
         """Delete what the platform has. The backlog's last row leaves a ``BacklogDrained`` behind. Returns how many."""
         with self._changing() as connection:
+            numbers.put_right(connection, "lane = ? AND seq <= ?", lane.value, through_seq)
             deleted = connection.execute(
                 "DELETE FROM row WHERE lane = ? AND seq <= ?", (lane.value, through_seq)
             ).rowcount
             self._count -= deleted
-            if deleted and lane is Lane.BACKLOG and not _has_backlog(connection, now_ms):
+            if deleted and lane is Lane.BACKLOG and not numbers.has_backlog(connection, now_ms):
                 self._insert(connection, self._drained(now_ms))
                 self.changes += 1
         return deleted
@@ -234,24 +320,33 @@ class Spool:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        """Yield a transaction's connection; undone, it undoes the count of rows too."""
-        self._begin()
+        """Yield a transaction's connection; undone, it undoes what is remembered of the file too."""
+        before = self._opened, self._spool_id, self._name
         try:
             with self._db.transaction() as connection:
+                if self._opened != self._db.opened:  # opened anew for this
+                    self._learn(connection)
+                if self._dates is not None and not self._dates.are_right():
+                    self._dates.follow(connection)
                 yield connection
         except BaseException:
+            self._opened, self._spool_id, self._name = before
+            if self._dates is not None:
+                self._dates.undone()
             with contextlib.suppress(sqlite3.DatabaseError), self._db.reading() as connection:
-                self._count = _count(connection)
+                self._count = numbers.count(connection)
             raise
 
     def _insert(self, connection: sqlite3.Connection, event: Event) -> str:
         life = int(is_life_safety(event))
-        n = connection.execute(
-            "INSERT INTO row (at_ms, life_safety, body) VALUES (?, ?, x'')", (event.at_ms, life)
-        ).lastrowid
-        event_id = f"{self._spool_id}-{n}"
+        n = numbers.take_n(connection)
+        event_id = f"{self._name}-{n}"
         body = _ENCODER.encode(msgspec.structs.replace(event, event_id=event_id))
-        connection.execute("UPDATE row SET body = ?, sum = ? WHERE n = ?", (body, row_sum(n, event.at_ms, body), n))
+        connection.execute(
+            "INSERT INTO row (n, at_ms, life_safety, body, sum) VALUES (?, ?, ?, ?, ?)",
+            (n, event.at_ms, life, body, row_sum(n, event.at_ms, body)),
+        )
+        connection.execute(f"UPDATE row SET mark = {ROW_MARK} WHERE n = ?", (n,))
         self._count += 1
         return event_id
 
@@ -265,20 +360,24 @@ class Spool:
         """Drop a share of the quota. Rows never sent are numbered first: an unnumbered loss could not be declared."""
         share = max(1, int(self._max_rows * _DROP_SHARE))
         victims = connection.execute(
-            "SELECT n, lane FROM row ORDER BY life_safety, n LIMIT ?", (share + self._count - self._max_rows,)
+            "SELECT n FROM row ORDER BY life_safety, n LIMIT ?", (share + self._count - self._max_rows,)
         ).fetchall()
-        self._drop(connection, victims)
+        self._drop(connection, [n for (n,) in victims])
 
-    def _drop(self, connection: sqlite3.Connection, victims: Sequence[tuple[int, str | None]]) -> None:
-        _number(connection, Lane.BACKLOG, [n for n, lane in victims if lane is None])
-        marks = ",".join(str(int(n)) for n, _ in victims)
+    def _drop(self, connection: sqlite3.Connection, victims: Sequence[int]) -> None:
+        marks = ",".join(str(int(n)) for n in victims)
+        numbers.put_right(connection, f"n IN ({marks})")
+        find = f"SELECT n FROM row WHERE lane IS NULL AND n IN ({marks}) ORDER BY n"
+        if connection.execute(find).fetchone():
+            self._number_by_name(connection)
+            numbers.number(connection, Lane.BACKLOG, [n for (n,) in connection.execute(find).fetchall()])
         gone = connection.execute(
             f"SELECT lane, seq, at_ms FROM row WHERE n IN ({marks}) ORDER BY lane, seq"
         ).fetchall()
         connection.execute(f"DELETE FROM row WHERE n IN ({marks})")
         self._count -= len(gone)
         self._dropped += len(gone)
-        for run in contiguous(gone):
+        for run in numbers.contiguous(gone):
             self._insert(connection, self._loss(run))
 
     def _loss(self, run: list[tuple[str, int, int]]) -> RowsDropped:
@@ -292,62 +391,3 @@ class Spool:
             from_ms=min(times),
             to_ms=max(times),
         )
-
-
-def row_sum(n: int | None, at_ms: int, body: bytes) -> int:
-    """Return the checksum of a row: a disk that changes a byte of it is found out before the row is sent."""
-    return zlib.crc32(body, zlib.crc32(f"{n} {at_ms}".encode()))
-
-
-def contiguous(rows: Sequence[tuple[str, int, int]]) -> list[list[tuple[str, int, int]]]:
-    """Return (lane, seq, at_ms) sorted by lane and seq, cut wherever a number is missing.
-
-    >>> [len(run) for run in contiguous([("live", 1, 0), ("live", 2, 0), ("live", 4, 0)])]
-    [2, 1]
-    """
-    runs: list[list[tuple[str, int, int]]] = []
-    for row in rows:
-        if runs and runs[-1][-1][0] == row[0] and runs[-1][-1][1] + 1 == row[1]:
-            runs[-1].append(row)
-        else:
-            runs.append([row])
-    return runs
-
-
-def _spool_id(connection: sqlite3.Connection, now_ms: int) -> str:
-    found = connection.execute("SELECT id FROM spool").fetchone()
-    if found:
-        return str(found[0])
-    spool_id = secrets.token_hex(8)
-    connection.execute("INSERT INTO spool VALUES (?, ?)", (spool_id, now_ms))
-    connection.executemany("INSERT INTO lane VALUES (?, 1)", [(lane.value,) for lane in Lane])
-    return spool_id
-
-
-def _count(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("SELECT count(*) FROM row").fetchone()[0])
-
-
-def _number(connection: sqlite3.Connection, lane: Lane, rows: Sequence[int]) -> None:
-    first = int(connection.execute("SELECT next_seq FROM lane WHERE lane = ?", (lane.value,)).fetchone()[0])
-    numbered = [(lane.value, first + i, n) for i, n in enumerate(rows)]
-    connection.executemany("UPDATE row SET lane = ?, seq = ? WHERE n = ?", numbered)
-    connection.execute("UPDATE lane SET next_seq = ? WHERE lane = ?", (first + len(rows), lane.value))
-
-
-def _has_backlog(connection: sqlite3.Connection, now_ms: int) -> bool:
-    return bool(
-        connection.execute(
-            "SELECT EXISTS (SELECT 1 FROM row WHERE lane = 'backlog')"
-            " OR EXISTS (SELECT 1 FROM row WHERE lane IS NULL AND life_safety = 0 AND at_ms < ?)",
-            (now_ms - STORED_AFTER_MS,),
-        ).fetchone()[0]
-    )
-
-
-def _unheld(connection: sqlite3.Connection, loss: Loss) -> list[tuple[str, int, int]]:
-    """Give events that were never held numbers of the backlog, and return them as rows: first and last."""
-    (first,) = connection.execute("SELECT next_seq FROM lane WHERE lane = ?", (Lane.BACKLOG.value,)).fetchone()
-    last = int(first) + loss.events - 1
-    connection.execute("UPDATE lane SET next_seq = ? WHERE lane = ?", (last + 1, Lane.BACKLOG.value))
-    return [(Lane.BACKLOG.value, int(first), loss.from_ms), (Lane.BACKLOG.value, last, loss.to_ms)]

@@ -50,7 +50,7 @@ class SpoolPublisher:
             began_s, self._answered = time.monotonic(), False
             try:
                 self._one_connection(stop)
-            except (Transient, sqlite3.OperationalError) as error:  # a full disk keeps even an answer from being noted
+            except (Transient, sqlite3.DatabaseError) as error:  # a full disk keeps even an answer from being noted
                 failures = 0 if self._went_well(began_s) else failures
                 _log.warning("broker", error=str(error), failures=failures)
             finally:

@@ -56,6 +56,8 @@ class SpoolSender:
 
     def due(self, now_ms: int) -> list[bytes]:
         """Return messages to send now, live before backlog, each lane in order."""
+        self._spool.follow_clock()
+        self._spool.take_name()
         if self._of != self._spool.spool_id:  # a new spool counts anew
             self._of, self._lanes = self._spool.spool_id, {lane: _LaneState() for lane in Lane}
         return [message for lane in (Lane.LIVE, Lane.BACKLOG) for message in self._lane_due(lane, now_ms)]
@@ -63,11 +65,14 @@ class SpoolSender:
     def got(self, message: Acknowledgement, now_ms: int) -> int:
         """Take an acknowledgement; returns how many rows left the spool.
 
-        Another spool's, and one of rows that were never numbered, is counted and ignored.
+        Another spool's is counted and ignored, and so is one of rows that were never numbered: it proves that the spool
+        was put back to an earlier state.
         """
         state = self._lanes[message.lane]
         if message.spool_id != self._spool.spool_id or message.through_seq > self._spool.numbered(message.lane):
             self.ignored_acknowledgements += 1
+            if message.spool_id == self._spool.spool_id:
+                self._spool.went_back()
             return 0
         deleted = self._spool.got(message.lane, message.through_seq, now_ms)
         if message.through_seq > state.acknowledged:

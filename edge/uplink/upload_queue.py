@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+import structlog
 
 from edge.spool.box_db import BoxDb
+from edge.spool.entry_sums import UPLOAD_SUM
 
 BACKOFF_S = (1, 2, 5, 15, 60, 300, 900)
+_log = structlog.get_logger("edge.uplink.upload_queue")
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -25,13 +28,26 @@ class UploadQueue:
 
     def next_due(self, now_ms: int) -> Upload | None:
         """Return the entry to try now."""
-        with self._db.reading() as connection:
-            found = connection.execute(
-                "SELECT sha256, mime, tries FROM upload WHERE due_ms <= ? OR due_ms > ?"
-                " ORDER BY due_ms, created_ms LIMIT 1",
-                (now_ms, now_ms + BACKOFF_S[-1] * 1000),  # later than any pause: the clock was set back since
-            ).fetchone()
-        return Upload(*found) if found else None
+        find = f"SELECT rowid, sum IS {UPLOAD_SUM}, sha256, mime, tries FROM upload WHERE due_ms <= ? OR due_ms > ?"
+        while True:
+            with self._db.reading() as connection:
+                found = connection.execute(
+                    f"{find} ORDER BY due_ms, created_ms LIMIT 1",
+                    (now_ms, now_ms + BACKOFF_S[-1] * 1000),  # later than any pause: the clock was set back since
+                ).fetchone()
+            if found is None:
+                return None
+            number, right, *entry = found
+            if right:
+                return Upload(*entry)
+            self._drop_changed(number, entry[0])
+
+    def _drop_changed(self, number: int, sha256: str) -> None:
+        """Take an entry off that the disk changed: it names no evidence, or not as it is."""
+        with self._db.transaction() as connection:
+            connection.execute("DELETE FROM upload WHERE rowid = ?", (number,))
+        way_out = "its evidence is not uploaded; it lies in evidence/ until its time is over. Check the disk"
+        _log.error("an upload is damaged", path="box.db", sha256=sha256, way_out=way_out)
 
     def finish(self, sha256: str) -> None:
         """Take an entry off the list."""
@@ -40,7 +56,7 @@ class UploadQueue:
 
     def retry(self, upload: Upload, now_ms: int) -> int:
         """Try an entry again later, ever more patiently; returns the pause in seconds."""
-        pause_s = BACKOFF_S[min(upload.tries, len(BACKOFF_S) - 1)]
+        pause_s = BACKOFF_S[min(max(upload.tries, 0), len(BACKOFF_S) - 1)]  # a disk may say anything
         with self._db.transaction() as connection:
             connection.execute(
                 "UPDATE upload SET tries = tries + 1, due_ms = ? WHERE sha256 = ?",

@@ -6,9 +6,10 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
 
 from sqlalchemy import Connection, RowMapping, Select, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -16,10 +17,12 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from contracts.errors import ConfigurationError, Permanent
 from contracts.extras import not_installed
+from contracts.secrets import Passwords
+from incidents.store import table_sums
 from incidents.store.leases import Leases, UncontestedLeases
 from system.private_files import make_file, make_folder
 from system.sqlite_access import refused_access
-from system.sqlite_check import wrong_before_opening
+from system.sqlite_check import WHOLE_BYTES, wrong_before_opening
 
 T = TypeVar("T")
 
@@ -63,18 +66,32 @@ class Database(Protocol):
         """Return the leases of this process, among those that share the database."""
         ...
 
+    def check_rows(self, *, quick: bool = False) -> None:
+        """Raise unless every row is what was written, as far as that is ours to know: a server looks after its pages.
+
+        Args:
+            quick: look at the rows of a small file only, of a large one at its tables.
+
+        Raises:
+            Permanent: the file is damaged; says which, what and what to do.
+        """
+        ...
+
     def close(self) -> None:
         """Close every connection."""
         ...
 
 
-def open_database(url: str, *, synchronous: str = "FULL", schema: str = "") -> Database:
+def open_database(
+    url: str, *, synchronous: str = "FULL", schema: str = "", passwords: Passwords | None = None
+) -> Database:
     """Return the database at ``url``; a server is first asked when the first transaction begins.
 
     Args:
         url: ``sqlite:///FILE`` or ``postgresql://USER@HOST/DATABASE``.
         synchronous: SQLite's own setting; anything but FULL is for tests that do not test durability.
         schema: PostgreSQL only: the schema that holds the tables, and has a writer of its own.
+        passwords: PostgreSQL only: what proves the role, asked at each connection; None leaves it to URL and libpq.
 
     Raises:
         ConfigurationError: when the URL cannot be used.
@@ -88,17 +105,17 @@ def open_database(url: str, *, synchronous: str = "FULL", schema: str = "") -> D
         case "sqlite":
             return SqliteDatabase(parsed, synchronous)
         case "postgresql":
-            return _postgresql(parsed, schema)
+            return _postgresql(parsed, schema, passwords)
         case other:
             raise ConfigurationError(f"incidents url: {other} is no database that Linli knows: sqlite, postgresql")
 
 
-def _postgresql(url: URL, schema: str) -> Database:
+def _postgresql(url: URL, schema: str, passwords: Passwords | None) -> Database:
     try:
         from incidents.store.postgresql import PostgresDatabase
     except ImportError as error:
         raise not_installed(error) from None
-    return PostgresDatabase(url, schema=schema)
+    return PostgresDatabase(url, schema=schema, passwords=passwords)
 
 
 def select_by_ids(
@@ -138,7 +155,7 @@ class SqliteDatabase:
         make_folder(self._path.parent)
         make_file(self._path)
         if wrong := wrong_before_opening(self._path, whole=True):
-            raise _damaged(self._path, wrong)
+            raise damaged(self._path, wrong)
         # As many connections as the console's thread pool may ask for at once: a burst of pages must not starve it.
         self._engine = create_engine(url, pool_size=8, max_overflow=64)
         self._writing = threading.Lock()
@@ -169,15 +186,16 @@ class SqliteDatabase:
         """Guard what goes on inside the block: raises Permanent when the file is damaged, and says which."""
         try:
             yield
-        except DatabaseError as error:
-            passes = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _PASSING_CODES
-            if passes or isinstance(error.orig, _OURS_TO_BLAME):
+        except (DatabaseError, sqlite3.DatabaseError) as error:
+            orig = error.orig if isinstance(error, DatabaseError) else error
+            passes = getattr(orig, "sqlite_errorcode", 0) & 0xFF in _PASSING_CODES
+            if passes or isinstance(orig, _OURS_TO_BLAME):
                 raise
-            if told := refused_access(self._path, error.orig):
+            if told := refused_access(self._path, orig):
                 raise Permanent(told) from error
-            raise _damaged(self._path, str(error.orig)) from error
+            raise damaged(self._path, str(orig)) from error
         except UnicodeDecodeError as error:
-            raise _damaged(self._path, str(error)) from error
+            raise damaged(self._path, str(error)) from error
 
     def follow(self, stop: threading.Event, on_commit: Callable[[], None]) -> None:
         """See :class:`Database`: SQLite counts the commits of others, which costs a look at shared memory to read."""
@@ -194,12 +212,37 @@ class SqliteDatabase:
         """See :class:`Database`: one process works on a file (its folder is locked), so everything is its own."""
         return UncontestedLeases()
 
+    def check_rows(self, *, quick: bool = False) -> None:
+        """See :class:`Database`. A connection of its own reads what is on disk, not what another one remembers."""
+        only = {"schema_version"} if quick and self._path.stat().st_size > WHOLE_BYTES else None
+        uri = f"file:{quote(str(self._path))}?mode=ro"
+        with (
+            self._undamaged(),
+            closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_MS / 1000)) as db,
+        ):
+            table_sums.register(db)
+            wrong = table_sums.wrong_on_disk(db, only)
+        if wrong:
+            raise damaged(self._path, wrong)
+
     def close(self) -> None:
         """See :class:`Database`."""
         self._engine.dispose()
 
 
-def _damaged(path: Path, what: str) -> Permanent:
+def sqlite_of(connection: Connection) -> sqlite3.Connection | None:
+    """Return SQLite's own connection below one that is of a file; None of a server's."""
+    driver = connection.connection.driver_connection
+    return driver if isinstance(driver, sqlite3.Connection) else None
+
+
+def file_of(db: sqlite3.Connection) -> Path:
+    """Return the file of a connection."""
+    return Path(db.execute("PRAGMA database_list").fetchone()[2])
+
+
+def damaged(path: Path, what: str) -> Permanent:
+    """Return the error that tells of a damaged file: which, what is wrong, and what to do."""
     remedy = "restore it or move it away (`linli docs runbook`: a data file is damaged)"
     return Permanent(f"{path} is damaged: {what}; {remedy}")
 
@@ -209,6 +252,7 @@ def _set_up(connection: Any, synchronous: str) -> None:
     # secure_delete: what is deleted or replaced is not left in free pages
     for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", f"busy_timeout={_BUSY_MS}", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    table_sums.register(connection)
 
 
 def _begin(connection: Connection) -> None:

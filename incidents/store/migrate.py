@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib.resources
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 from sqlalchemy import Connection, insert, inspect, select
 
 from contracts.errors import ConfigurationError
+from incidents.store import schema, table_sums
+from incidents.store.database import damaged, file_of, sqlite_of
 from incidents.store.schema import schema_version
 
 _NAME = re.compile(r"(\d{4})_([a-z_]+)(?:\.([a-z]+))?\.sql")
@@ -37,6 +41,7 @@ def migrate(connection: Connection, now_ms: int) -> int:
 
     Raises:
         ConfigurationError: when the database was made by a newer program.
+        Permanent: it is a damaged file, and its sums would have to be made anew.
     """
     steps = migrations(connection.dialect.name)
     have = _version(connection)
@@ -45,10 +50,35 @@ def migrate(connection: Connection, now_ms: int) -> int:
         raise ConfigurationError(
             f"the incidents database has schema {have}, this program knows {newest}: start the newer program"
         )
-    for step in steps:
-        if step.version > have:
+    pending = [step for step in steps if step.version > have]
+    with _summed(connection, changes=bool(pending)):
+        for step in pending:
             _apply(connection, step, now_ms)
     return newest
+
+
+@contextmanager
+def _summed(connection: Connection, *, changes: bool) -> Iterator[None]:
+    """Sum the tables of a file anew after what goes on inside the block, if they are right before it.
+
+    Args:
+        connection: of a server, nothing is done.
+        changes: whether tables change inside; also without it sums that this program would keep otherwise are renewed.
+    """
+    db = sqlite_of(connection)
+    if db is None or not (changes or not table_sums.is_kept(db, _summed_tables())):
+        yield
+        return
+    table_sums.register(db)
+    if wrong := table_sums.wrong_anywhere(db):
+        raise damaged(file_of(db), wrong)
+    table_sums.suspend(db)
+    yield
+    table_sums.keep(db, _summed_tables())
+
+
+def _summed_tables() -> list[str]:
+    return sorted(set(map(str, schema.metadata.tables)) - {schema.table_sums.name})
 
 
 def _apply(connection: Connection, step: Migration, now_ms: int) -> None:

@@ -1,6 +1,6 @@
 """PostgreSQL by psycopg: connections that notice a dead server, one writer at a time, and errors in our own words.
 
-The only file that knows psycopg. Why writers exclude each other: docs/adr/0014.
+What knows psycopg is this file, ``login`` and ``account``. Why writers exclude each other: docs/adr/0014.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import select
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, LiteralString
@@ -25,7 +25,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from contracts.errors import ConfigurationError, LinliError, Transient
+from contracts.secrets import Passwords
 from incidents.store.leases import Leases
+from incidents.store.login import Login
 from system.tls import TlsFiles, trouble_with
 
 LOG = structlog.get_logger("linli.postgresql")
@@ -73,10 +75,12 @@ class PostgresDatabase:
 
     Args:
         schema: the schema that holds the tables; it is made by whoever makes the tables. Empty: the role's own.
+        passwords: what proves the role, asked at each connection; None leaves it to the URL and to libpq.
     """
 
-    def __init__(self, url: URL, *, schema: str = "") -> None:
+    def __init__(self, url: URL, *, schema: str = "", passwords: Passwords | None = None) -> None:
         self._url = url.set(drivername="postgresql+psycopg")
+        self._login = Login(self.where, passwords)
         self._sender = secrets.token_hex(8)
         self._pen = lock_number(f"write/{schema}")
         settings = _WAITS | ({"search_path": schema} if schema else {})
@@ -89,6 +93,7 @@ class PostgresDatabase:
             max_overflow=16,
         )
         self._writing = threading.Lock()
+        event.listen(self._engine, "do_connect", self._connect)
         event.listen(self._engine, "connect", lambda connection, _record: _set_up(connection))
         event.listen(self._engine, "checkout", lambda connection, record, _proxy: _look_at(connection, record))
         event.listen(self._engine, "checkin", lambda _connection, record: _rest(record))
@@ -124,7 +129,7 @@ class PostgresDatabase:
         while not stop.is_set():
             try:
                 self._listen(stop, on_commit)
-            except psycopg.Error as error:
+            except (psycopg.Error, LinliError) as error:
                 LOG.warning("not_listening", database=self.where, error=one_line(error))
                 on_commit()
                 stop.wait(_POLL_S)
@@ -132,6 +137,9 @@ class PostgresDatabase:
     def leases(self) -> Leases:
         """See :class:`incidents.store.database.Database`: session locks, on a connection of their own."""
         return PostgresLeases(self.where, self._session)
+
+    def check_rows(self, *, quick: bool = False) -> None:
+        """See :class:`incidents.store.database.Database`: the server has checksums of its pages (``initdb``)."""
 
     def close(self) -> None:
         """See :class:`incidents.store.database.Database`."""
@@ -146,6 +154,10 @@ class PostgresDatabase:
         files = TlsFiles(table="incidents", ca_file=Path(ca_file))
         return trouble_with(host, self._url.port or _PORT, files, _SSL_REQUEST, b"S")
 
+    def _connect(self, dialect: Any, _record: object, arguments: Sequence[Any], settings: dict[str, Any]) -> Any:
+        """Return a connection for the pool."""
+        return self._login.connect(lambda proof: dialect.connect(*arguments, **(settings | proof)))
+
     def _listen(self, stop: threading.Event, on_commit: Callable[[], None]) -> None:
         with self._session() as connection:
             connection.execute(f"LISTEN {CHANNEL}")
@@ -159,7 +171,8 @@ class PostgresDatabase:
         """Return a connection apart from the pool, which says at once what it is told."""
         options = {"options": self._options + _options(settings)}
         names = self._url.translate_connect_args(username="user", database="dbname")
-        return psycopg.connect(autocommit=True, **(self._url.query | self._connecting | options | names))
+        given = self._url.query | self._connecting | options | names
+        return self._login.connect(lambda proof: psycopg.connect(autocommit=True, **(given | proof)))
 
 
 class PostgresLeases:
@@ -208,7 +221,7 @@ class PostgresLeases:
             if self._connection is None:
                 self._connection = self._connect(idle_session_timeout=f"{_SESSION_S:.0f}s")
             row = self._connection.execute(statement, values).fetchone()
-        except psycopg.Error as error:
+        except (psycopg.Error, LinliError) as error:
             LOG.warning("claims_lost", database=self._where, names=sorted(self._held), error=one_line(error))
             self._drop()
             return False

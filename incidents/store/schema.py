@@ -298,3 +298,11 @@ incident_totals = Table(
     PrimaryKeyConstraint("site_id", "month", "scenario", "state", "severity_rank"),
 )
 """What stays of incidents that retention deleted: how many of a kind a month (UTC) opened."""
+
+table_sums = Table(
+    "table_sums",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("total", BigInteger, nullable=False),
+)
+"""On SQLite the sum of each table's rows, written by triggers only (``table_sums.py``); empty on PostgreSQL."""

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
 from contracts.errors import Permanent
+from contracts.secrets import Passwords
 from incidents.store.database import open_database
 from incidents.store.leases import Leases
 from incidents.store.migrate import migrate
@@ -53,6 +54,7 @@ class Store:
         url: ``sqlite:///FILE`` or ``postgresql://USER@HOST/DATABASE``.
         clock_ms: what says now; only used to date migrations.
         synchronous: SQLite's own setting; anything but FULL is for tests that do not test durability.
+        passwords: see :func:`incidents.store.database.open_database`.
 
     Raises:
         ConfigurationError: when the URL cannot be used or the database is newer than this program.
@@ -60,10 +62,13 @@ class Store:
         Permanent: the database is damaged.
     """
 
-    def __init__(self, url: str, *, clock_ms: Clock = wall_ms, synchronous: str = "FULL") -> None:
-        self._database = open_database(url, synchronous=synchronous)
+    def __init__(
+        self, url: str, *, clock_ms: Clock = wall_ms, synchronous: str = "FULL", passwords: Passwords | None = None
+    ) -> None:
+        self._database = open_database(url, synchronous=synchronous, passwords=passwords)
         self.commit_signal = CommitSignal()
         try:
+            self._database.check_rows(quick=True)
             with self.write() as connection:
                 migrate(connection, clock_ms())
         except DatabaseError as error:
@@ -105,6 +110,20 @@ class Store:
     def leases(self) -> Leases:
         """Return the leases of this process, among those that share the database."""
         return self._database.leases()
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file, or the database as a person knows it."""
+        return self.where.rpartition("/")[2]
+
+    def check_rows(self) -> None:
+        """Read everything once, if it is a file; PostgreSQL looks after its own pages.
+
+        Raises:
+            Permanent: something is not as it was written; says what.
+            Transient: the server is away.
+        """
+        self._database.check_rows()
 
     def close(self) -> None:
         """Close every connection."""

@@ -13,11 +13,14 @@ from contracts.places import PlaceKind
 from ingest.pipeline.bounded import LruDict
 from ingest.pipeline.channel_rules import KINDS_OF_CLASS
 from ingest.pipeline.decode import kind_of
+from ingest.pipeline.near_topics import clean
 from ingest.pipeline.place_rules import settle_place
 from ingest.pipeline.salvage import FieldFault
 from inventory.pending import PendingDevice, PendingTopic
 
 MAX_PENDING = 1_000
+MAX_TOPIC = 200
+"""Of a topic that waits, in characters."""
 
 E = TypeVar("E", bound=Event)
 
@@ -99,6 +102,10 @@ class Admission:
         """Return a device's record; None when the inventory has none."""
         return self._devices.get((site_id, device_id))
 
+    def has_site(self, site_id: str) -> bool:
+        """Return whether the inventory has a site."""
+        return site_id in self._sites
+
     def known_ids(self, topic: Topic) -> tuple[str, ...]:
         """Return the ids in a topic that the inventory has: its site, and its device behind it."""
         if topic.site_id not in self._sites:
@@ -107,9 +114,10 @@ class Admission:
         return (topic.site_id, topic.device_id) if is_known else (topic.site_id,)
 
     def unknown_topic(self, topic: str, size: int, now_ms: int) -> None:
-        """Count a message on a topic that is none of ours."""
-        waiting = self._topics_waiting[topic[:200]]
-        waiting.topic, waiting.count = topic[:200], waiting.count + 1
+        """Count a message on a topic that is none of ours, or names what can be no id."""
+        name = clean(topic, MAX_TOPIC)
+        waiting = self._topics_waiting[name]
+        waiting.topic, waiting.count = name, waiting.count + 1
         waiting.last_bytes, waiting.last_ms = size, now_ms
 
     def pending_devices(self) -> list[PendingDevice]:

@@ -31,6 +31,8 @@ from ingest.pipeline.source_clock import FUTURE_MS, LIVE_MS, TOO_OLD_MS, Age, So
 from inventory.clocks import ClockRecord
 
 MAX_CLOCKS = 20_000
+LONGEST_KEPT_MS = 365 * DAY_MS
+"""No device keeps an alarm longer: what claims to be older by a clock that is right for others has no time at all."""
 
 E = TypeVar("E", bound=Event)
 
@@ -59,7 +61,8 @@ class ClockRules:
             doubted: ``received_ms`` is itself known to be wrong; then no clock is measured by it, and nothing refused.
 
         Raises:
-            Rejected: ``too_old`` when it is marked as stored and older than 30 days, by its own clock as well.
+            Rejected: ``too_old`` when it is marked as stored and older than 30 days, by its own clock as well; but no
+                alarm whose time cannot be: that is none of a stored message, so it was received now.
         """
         if isinstance(event, IngestEvent):
             return _settled(event, event.at_ms, received_ms)
@@ -70,17 +73,18 @@ class ClockRules:
             # the broker's word as of now: a last will carries the time of the connection it ends
             return _settled(event, received_ms, received_ms, untrusted=bool(clock.fault))
         lag_ms = received_ms - event.at_ms
-        if event.stored:
+        if event.stored and not (is_life_safety(event) and _has_no_time(event, clock, lag_ms)):
             return _stored(event, clock, lag_ms, received_ms, doubted=doubted)
         readable = event.at_ms != UNREADABLE_MS
-        clock.live_lag_ms = lag_ms if readable else None
+        if not event.stored:
+            clock.live_lag_ms = lag_ms if readable else None
         if doubted or not readable or abs(lag_ms) > TOO_OLD_MS:
             if doubted:
                 self.agreed |= is_live(lag_ms)
             else:
-                clock.failed(event.at_ms if readable else claimed, received_ms)
-            return _settled(event, received_ms, received_ms, future=lag_ms < 0, untrusted=True)
-        clock.fault = ""
+                clock.failed(event.at_ms if readable else claimed, received_ms, stored=event.stored)
+            return _received_now(event, lag_ms, received_ms)
+        clock.mended(received_ms)
         if timely:
             clock.observe(lag_ms, received_ms)
         return _live(event, clock, lag_ms, received_ms, timely=timely)
@@ -121,9 +125,31 @@ class ClockRules:
             )
 
 
+def _received_now(event: E, lag_ms: int, received_ms: int) -> E:
+    """Settle a message whose time tells nothing: live or stored, nobody knows how old it is."""
+    live = msgspec.structs.replace(event, stored=False)
+    return _settled(live, received_ms, received_ms, future=lag_ms < 0, untrusted=True)
+
+
+def _has_no_time(event: Event, clock: SourceClock, lag_ms: int) -> bool:
+    """Return whether what its device had kept tells no time that can be, by a clock that may be right for others."""
+    if event.at_ms == UNREADABLE_MS:
+        return True
+    if abs(lag_ms) <= TOO_OLD_MS or _own_age_ms(clock, lag_ms) is not None:
+        return False
+    is_right = clock.right or event.spool is not None
+    return not (is_right and 0 < lag_ms <= LONGEST_KEPT_MS)
+
+
+def _own_age_ms(clock: SourceClock, lag_ms: int) -> int | None:
+    """Return how old a stored message is by its device's own clock, or None: its live ones tell how far that is off."""
+    own_ms = None if clock.live_lag_ms is None else lag_ms - clock.live_lag_ms
+    return own_ms if own_ms is not None and 0 <= own_ms <= TOO_OLD_MS else None
+
+
 def _stored(event: E, clock: SourceClock, lag_ms: int, received_ms: int, *, doubted: bool) -> E:
-    own_ms = None if clock.live_lag_ms is None else lag_ms - clock.live_lag_ms  # its age by its own clock
-    if abs(lag_ms) > TOO_OLD_MS and event.at_ms and own_ms is not None and 0 <= own_ms <= TOO_OLD_MS:
+    own_ms = _own_age_ms(clock, lag_ms)
+    if abs(lag_ms) > TOO_OLD_MS and event.at_ms and own_ms is not None:
         return _settled(event, received_ms - own_ms, received_ms, untrusted=True)
     if doubted:
         return _settled(event, min(event.at_ms or received_ms, received_ms), received_ms, untrusted=True)

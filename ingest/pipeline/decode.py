@@ -18,6 +18,7 @@ from contracts.events import (
     BacklogDrained,
     DeviceEvent,
     DeviceReported,
+    EnvironmentSampled,
     Event,
     ObjectFell,
     RowsDropped,
@@ -29,7 +30,8 @@ from ingest.pipeline.channel_rules import INBOUND, KINDS_OF_CHANNEL, KINDS_OF_CL
 from ingest.pipeline.device_time import UNREADABLE_MS, is_time
 from ingest.pipeline.field_values import MAX_EVIDENCE, MAX_GAUGES
 from ingest.pipeline.json_depth import check_depth
-from ingest.pipeline.salvage import FieldFault, own_name, salvage, salvaged_mark
+from ingest.pipeline.salvage import FieldFault, has_reading, own_name, salvage, salvaged_mark
+from ingest.pipeline.spelling import is_misspelled
 from ingest.settings import MAX_PAYLOAD_BYTES
 
 _NUL = b"\\u0000"
@@ -43,9 +45,12 @@ _MENDED = (
     "Object missing required field `at_ms`",
 )
 _TIME_PATH = "`$.at_ms`"
-_KEY = re.compile(rb'"([A-Za-z_][A-Za-z0-9_]*)"\s*:')
+_KEY = re.compile(rb'"([^"]{1,60})"\s*:')
 _ALARMING = tuple(str(kind.__struct_config__.tag).encode() for kind in LIFE_SAFETY_KINDS)
-_HOPELESS = frozenset({RejectReason.TOO_LARGE, RejectReason.TOO_DEEP, RejectReason.UNKNOWN_VERSION})
+
+
+MAX_SCANNED_BYTES = 1024 * 1024
+"""So much of a sensor's message is searched for what is right in it: it may be an alarm beside a maker's picture."""
 
 
 class _Peek(msgspec.Struct):
@@ -54,6 +59,11 @@ class _Peek(msgspec.Struct):
     spool: SpoolMark | None = None
 
 
+class _Calm(msgspec.Struct):
+    alarm: bool | None = None
+
+
+_CALM = msgspec.json.Decoder(_Calm)
 _PEEK = msgspec.json.Decoder(_Peek)
 
 
@@ -62,7 +72,7 @@ def decode(topic: Topic, payload: bytes, unnamed: str, faults: list[FieldFault] 
 
     Args:
         topic: where it came; its site and device are the only ones it may speak for (a box: for its cameras).
-        payload: UTF-8 JSON, at most 256 KiB.
+        payload: UTF-8 JSON, at most 256 KiB; a sensor's at most 1 MiB.
         unnamed: the event id to use when the device gives neither ``event_id`` nor a sequence number.
         faults: is given what was wrong in it and was dropped.
 
@@ -85,7 +95,6 @@ def spool_mark(payload: bytes) -> SpoolMark | None:
     if len(payload) > MAX_PAYLOAD_BYTES:
         return None
     try:
-        check_depth(payload)
         mark = msgspec.convert(salvaged_mark(payload), SpoolMark | None)
     except (Rejected, msgspec.ValidationError):
         return None
@@ -94,7 +103,8 @@ def spool_mark(payload: bytes) -> SpoolMark | None:
 
 def mentions_life_safety(payload: bytes) -> bool:
     """Return whether a message that cannot be read may have been an alarm of fire, or a fall."""
-    return len(payload) <= MAX_PAYLOAD_BYTES and any(kind in payload for kind in _ALARMING)
+    head = payload[:MAX_SCANNED_BYTES]
+    return any(kind in head for kind in _ALARMING)
 
 
 def _strict(topic: Topic, payload: bytes, unnamed: str) -> DeviceEvent:
@@ -103,6 +113,8 @@ def _strict(topic: Topic, payload: bytes, unnamed: str) -> DeviceEvent:
     _check_text(event, payload)
     if topic.device_class is not DeviceClass.EDGE:
         check_keys(payload)
+    if isinstance(event, EnvironmentSampled) and not event.alarm and not has_reading(event):
+        _check_says(payload)
     return event
 
 
@@ -111,7 +123,8 @@ def _rest_of(
 ) -> DeviceEvent:
     """Return what is right in a message that is not right as a whole; raise ``error`` where that is no event."""
     found: list[FieldFault] = []
-    if error.reason in _HOPELESS:
+    most = MAX_SCANNED_BYTES if topic.device_class is DeviceClass.SENSOR else MAX_PAYLOAD_BYTES
+    if error.reason is RejectReason.UNKNOWN_VERSION or len(payload) > most:
         raise error
     event = salvage(payload, topic, unnamed, found)
     if event is None:
@@ -152,12 +165,13 @@ def _mended(payload: bytes, topic: Topic, unnamed: str) -> DeviceEvent:
     """
     try:
         fields = _LOOSE.decode(payload)
-        if "event_id" not in fields:
-            fields["event_id"] = own_name(fields, topic.device_id) or unnamed
+        is_named = "event_id" in fields
+        fields.setdefault("event_id", unnamed)
         if not is_time(fields.get("at_ms")):
             fields["at_ms"] = UNREADABLE_MS
         event: DeviceEvent = msgspec.convert(fields, DeviceEvent)
-        return event
+        own = None if is_named else own_name(event.spool, event.seq, topic.device_id)
+        return msgspec.structs.replace(event, event_id=own) if own else event
     except msgspec.ValidationError as error:
         raise _refusal(str(error), payload) from None
     except msgspec.DecodeError as error:
@@ -239,6 +253,12 @@ def _check_ids(event: DeviceEvent) -> None:
             pass
 
 
+def _check_says(payload: bytes) -> None:
+    """Raise when a sensor's message says nothing at all: silence is no calm."""
+    if _CALM.decode(payload).alarm is None:
+        raise Rejected(RejectReason.WRONG_TYPE, "neither an alarm nor a reading")
+
+
 def _check_text(event: Event, payload: bytes) -> None:
     """Raise on NUL in any text: stores behind the log cannot keep it. Raw control characters are not JSON already."""
     if _NUL in payload and _NUL in msgspec.json.encode(event):
@@ -246,10 +266,14 @@ def _check_text(event: Event, payload: bytes) -> None:
 
 
 def check_keys(payload: bytes) -> None:
-    """Raise when a key is there twice: the parser takes the last of them, whatever the first said."""
+    """Raise when a key is there twice: the parser takes the last of them, whatever the first said. Or when one may be
+    ours in another spelling: the parser passes it over.
+    """
     keys = _KEY.findall(payload)
     if len(keys) != len(set(keys)):
         raise Rejected(RejectReason.WRONG_TYPE, "a key is there twice")
+    if any(map(is_misspelled, keys)):
+        raise Rejected(RejectReason.WRONG_TYPE, "a key in another spelling")
 
 
 def kind_of(event: Event) -> str:

@@ -106,7 +106,6 @@ def decode_line(line: bytes, faults: list[FieldFault] | None = None) -> AnyEvent
     """
     if len(line) > MAX_PAYLOAD_BYTES:
         raise Rejected(RejectReason.TOO_LARGE, f"more than the {MAX_PAYLOAD_BYTES} bytes that are read")
-    check_depth(line)
     found: list[FieldFault] = []
     try:
         event = _strict(line)
@@ -124,6 +123,7 @@ def decode_line(line: bytes, faults: list[FieldFault] | None = None) -> AnyEvent
 
 
 def _strict(line: bytes) -> AnyEvent:
+    check_depth(line)
     try:
         event = _event(line)
     except msgspec.ValidationError as error:

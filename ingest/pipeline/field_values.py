@@ -59,8 +59,12 @@ def _unwrapped(type_: Any) -> tuple[bool, Any]:
 
 def _one_of(name: str, type_: Any, value: Twice) -> Read:
     """Return nothing of two values, for nobody knows which is right; but of two alarms the one that is."""
-    read = [read_field(name, type_, one)[0] for one in value.values]
-    return (True if name == "alarm" and True in read else msgspec.UNSET), DropReason.TWICE
+    if name != "alarm":
+        return msgspec.UNSET, DropReason.TWICE
+    read = [read_field(name, type_, one) for one in value.values]
+    if any(alarm is True for alarm, _ in read):
+        return True, DropReason.TWICE
+    return next(((said, reason) for said, reason in read if reason is not None), (False, DropReason.TWICE))
 
 
 def _checked(type_: Any, value: object) -> Read:
@@ -102,6 +106,8 @@ def _number(name: str, type_: Any, plain: Any, value: object) -> Read:
         return msgspec.UNSET, DropReason.WRONG_TYPE
     if not math.isfinite(value):
         return msgspec.UNSET, DropReason.NOT_A_NUMBER
+    if plain is int and value == int(value):  # 7.0
+        value = int(value)
     return _checked(type_, float(value) if plain is float and abs(value) < 2**1000 else value)
 
 

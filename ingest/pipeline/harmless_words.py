@@ -16,17 +16,18 @@ from contracts.names import Channel, DeviceClass
 
 _OF_TOPICS = frozenset({"linli", "v1", "probe"})
 _REFUSALS = """
-Expected Input Invalid JSON NUL Object UTF-8 a an are array as at back be before begin begins between bool boolean box
-but by byte bytes can cause channel character claim class clock clocks configured contains control cut data day days
-decode deeper depth device devices different digits do does duplicate edge element elements empty end enum escape
-event events evidence expected extra few field file finite float for found from gap gauges gave give given gives
-gives; got has have id in input int integer invalid inventory is it its itself key keys length less letters levels lie
-lies line list long longer lost malformed many match may message milliseconds missing moment more most name named names
-nested never newer no none not now null number numbers object of off old older on one only or order other ours out
-parser partition past payload pending place printable program range read reads reference references refused required
-row s say says send sent should site small so sort source speak speaks spoke spool str string surrogate surrogates
-take taken text than that the there these this time times to too topic trailing truncated twice type under unexpected
-unicode unknown unsigned up utf-8 value values version was were what when where which with without wrong year years
+Expected Input Invalid JSON NUL Object UTF-8 a alarm an another are array as at back be before begin begins between
+bool boolean box but by byte bytes can cause channel character claim class clock clocks configured contains control
+cut data day days decode deeper depth device devices different digits do does duplicate edge element elements empty
+end enum escape event events evidence expected extra few field file finite float for found from gap gauges gave give
+given gives gives; got has have id in input int integer invalid inventory is it its itself key keys length less
+letters levels lie lies line list long longer lost malformed many match may message milliseconds missing moment more
+most name named names neither nested never newer no none nor not now null number numbers object objects of off old
+older on one only or order other ours out parser partition past payload pending place printable program range read
+reading reads reference references refused required row s say says send sent should site small so sort source speak
+speaks spelling spoke spool str string surrogate surrogates take taken text than that the there these this time times
+to too topic trailing truncated twice type under unexpected unicode unknown unsigned up utf-8 value values version
+was were what when where which with without wrong year years
 """
 
 

@@ -1,8 +1,8 @@
 """JSON as devices really write it: what can be read is read, and each value that cannot says why. Pure.
 
-A value that is no JSON (``nan``, ``1.#IND``, ``21.5 C``) costs itself and not its message; what follows a whole object
-is cut off; a key that is there twice keeps both values, for whoever knows what it means. An object that does not end is
-refused: nobody can say what of it was still to come.
+A value that is no JSON (``nan``, ``1.#IND``, ``21.5 C``) costs itself and not its message; further objects behind the
+first are read as well, and what a brace too many cut off; a key that is there twice keeps both values, for whoever
+knows what it means. An object that does not end is refused: nobody can say what of it was still to come.
 """
 
 from __future__ import annotations
@@ -20,8 +20,13 @@ from ingest.pipeline.json_depth import MAX_DEPTH
 MAX_DIGITS = 400
 """A longer number is out of every range; reading its digits would take time."""
 
+MAX_OBJECTS = 64
+"""Of one message, by count; nobody sends more by mistake."""
+
 _BLANK = re.compile(r"[\s\x00\ufeff]*")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
+_JUNK = re.compile(r'[^{"]+')
+_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
 _BARE = re.compile(r'[^\s,:\[\]{}"]+')
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _NO_NUMBER = re.compile(r"[+-]?(nan|inf(inity)?|\d\.#[a-z]+\w*)", re.IGNORECASE)
@@ -40,20 +45,28 @@ class Twice(msgspec.Struct, frozen=True):
     values: tuple[object, ...]
 
 
-def read_object(payload: bytes) -> tuple[dict[str, object], list[DropReason]]:
-    """Return the object in ``payload``, and what was wrong around it: its encoding, or what stood behind it.
+class Said(msgspec.Struct, frozen=True):
+    """What a payload says: its objects, in order; ``unread``: the text behind them in which no end was found."""
+
+    objects: list[dict[str, object]]
+    faults: list[DropReason]
+    unread: str = ""
+
+
+def read_objects(payload: bytes) -> Said:
+    """Return the objects in ``payload``, and what was wrong around the first: its encoding, or what stood behind it.
 
     Raises:
-        Rejected: ``not_json`` or ``too_deep`` when there is no whole object.
+        Rejected: ``not_json`` when the first is no whole object.
     """
     refusal = Rejected(RejectReason.NOT_JSON, "no object that can be read")
     for text, faults in _texts(payload):
         try:
-            fields, rest = _Reader(text).whole()
+            objects, alone, unread = _Reader(text).objects()
         except Rejected as error:
             refusal = error
             continue
-        return fields, [*faults, DropReason.TRAILING] if rest else faults
+        return Said(objects, faults if alone else [*faults, DropReason.TRAILING], unread)
     raise refusal
 
 
@@ -78,12 +91,34 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self._text, self._at = text, 0
 
-    def whole(self) -> tuple[dict[str, object], bool]:
-        """Return the object the text begins with, and whether anything stands behind it."""
+    def objects(self) -> tuple[list[dict[str, object]], bool, str]:
+        """Return the objects of the text, whether it is the first alone, and from where on they do not end."""
+        alone = self._peek() != "["
+        self._at += not alone
         if self._peek() != "{":
             raise Rejected(RejectReason.NOT_JSON, "it does not begin with an object")
-        fields = self._object(1)
-        return fields, self._peek() != ""
+        found = [self._object(1)]
+        while here := self._peek():
+            alone, start = False, self._at
+            try:
+                self._further(here, found)
+            except Rejected:
+                return found, alone, self._text[start:]
+        return found, alone, ""
+
+    def _further(self, here: str, found: list[dict[str, object]]) -> None:
+        """Read on behind the last object ``found``: another one, more of its members, or what makes no sense."""
+        if here == "{":
+            if len(found) >= MAX_OBJECTS:
+                raise Rejected(RejectReason.NOT_JSON, "too many objects")
+            found.append(self._object(1))
+        elif here == '"':
+            key = self._string()
+            if isinstance(key, str) and self._peek() == ":":
+                self._at += 1
+                put(found[-1], key, self._value(1))
+        elif match := _JUNK.match(self._text, self._at):
+            self._at = match.end()
 
     def _peek(self) -> str:
         """Return the next character that is no blank; empty at the end."""
@@ -105,7 +140,7 @@ class _Reader:
                     fields[last] = Unreadable(DropReason.UNREADABLE)
                 continue
             self._at += 1
-            _put(fields, key, self._value(depth))
+            put(fields, key, self._value(depth))
             last = key
         self._at += 1
         return fields
@@ -136,7 +171,8 @@ class _Reader:
         here = self._peek()
         if here and here in "{[":
             if depth >= MAX_DEPTH:
-                raise Rejected(RejectReason.TOO_DEEP, f"JSON nested deeper than {MAX_DEPTH} levels")
+                self._pass_over()
+                return Unreadable(DropReason.UNREADABLE)
             value: object = self._object(depth + 1) if here == "{" else self._array(depth + 1)
         elif here == '"':
             value = self._string()
@@ -146,6 +182,16 @@ class _Reader:
             self._junk()
             return Unreadable(DropReason.UNREADABLE)
         return value
+
+    def _pass_over(self) -> None:
+        """Pass over an object or list, however deep: nothing of ours lies there."""
+        depth = 0
+        for match in _STRUCTURE.finditer(self._text, self._at):
+            depth += (match[0] in {"{", "["}) - (match[0] in {"}", "]"})
+            if depth == 0:
+                self._at = match.end()
+                return
+        raise Rejected(RejectReason.NOT_JSON, "it is cut off")
 
     def _string(self) -> str | Unreadable:
         match = _STRING.match(self._text, self._at)
@@ -201,7 +247,8 @@ def number_of(word: str) -> float | Unreadable:
     return int(word) if word.lstrip("+-").isdigit() else value
 
 
-def _put(fields: dict[str, object], key: str, value: object) -> None:
+def put(fields: dict[str, object], key: str, value: object) -> None:
+    """Put a value under its key; of another one under the same key both stay."""
     if key not in fields or (fields[key] == value and type(fields[key]) is type(value)):
         fields[key] = value
         return

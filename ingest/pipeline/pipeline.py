@@ -16,7 +16,7 @@ from contracts.errors import Rejected, RejectReason
 from contracts.event_times import restamp
 from contracts.events import AnyEvent, DeviceEvent, is_life_safety
 from contracts.events.identity import is_same_message
-from contracts.names import PROBE_ROOT, Channel, DeviceClass, Topic, parse_topic, partition_of
+from contracts.names import PROBE_ROOT, Channel, DeviceClass, Topic, is_id, parse_topic, partition_of
 from ingest.pipeline.acks import PendingPuback
 from ingest.pipeline.admission import Admission
 from ingest.pipeline.channel_rules import INBOUND
@@ -25,6 +25,7 @@ from ingest.pipeline.decode import decode, mentions_life_safety, spool_mark
 from ingest.pipeline.device_notices import DeviceNotices
 from ingest.pipeline.device_time import UNREADABLE_MS, claimed_ms
 from ingest.pipeline.lane_guard import LaneGuard, LaneKey, lane_key
+from ingest.pipeline.near_topics import near_topic
 from ingest.pipeline.rate_limits import DelayQueue, TokenBuckets
 from ingest.pipeline.salvage import FieldFault
 from ingest.settings import ShardSettings, owned_partitions
@@ -183,8 +184,9 @@ class IngestPipeline:
         try:
             place = self._place(arrival.topic)
         except Rejected as error:
+            self.admission.unknown_topic(arrival.topic, len(arrival.payload), now_ms)
+            self._note_beside(arrival, error.reason, now_ms)
             if error.reason is RejectReason.UNKNOWN_TOPIC:
-                self.admission.unknown_topic(arrival.topic, len(arrival.payload), now_ms)
                 return Refused(error.reason, "not a topic of ours; it is now pending", arrival, -1, pending_ack)
             return Refused(error.reason, error.detail, arrival, -1, pending_ack)
         skip = place.skip or _skip_of(arrival, place.topic.channel)
@@ -266,6 +268,19 @@ class IngestPipeline:
             return
         alarming = is_life_safety(event) if event is not None else mentions_life_safety(arrival.payload)
         self.notices.refused(device, error.reason, now_ms, life_safety=alarming)
+
+    def _note_beside(self, arrival: Arrival, reason: RejectReason, now_ms: int) -> None:
+        """Let people know that a device of life safety speaks beside its topic, or under what can be no id."""
+        near = near_topic(arrival.topic)
+        if near is None or arrival.retain or near.topic.channel not in INBOUND:
+            return
+        topic = near.topic
+        device = self.admission.device(topic.site_id, topic.device_id)
+        if device is not None:
+            self.notices.refused(device, reason, now_ms, life_safety=mentions_life_safety(arrival.payload))
+        is_stranger = self.admission.has_site(topic.site_id) and not is_id(near.said)
+        if device is None and is_stranger and topic.device_class is DeviceClass.SENSOR:
+            self.notices.stranger(topic.site_id, near.said, reason, now_ms)
 
     def _ack_of_unreadable_row(self, topic: Topic, arrival: Arrival, pending_ack: PendingAck) -> PendingAck:
         """Answer a bad row of a box's spool like a good one, or its lane would stick at it forever."""

@@ -20,6 +20,9 @@ LIVE_MS = 10_000
 TOO_OLD_MS = 30 * DAY_MS
 EPOCH_MS = 60_000
 EPOCH_EVENTS = 8
+FAULT_TOLD_MS = 60_000
+"""So long a clock is called wrong after a stored alarm without a time, whatever its live messages tell: people look
+every few seconds."""
 STEADY_MS = 5_000
 """Lags of one wrong clock differ by no more; two of them must be this far apart in time to say so."""
 _NEVER = 2**62
@@ -54,6 +57,7 @@ class SourceClock(msgspec.Struct):
     _off_lag_ms: int | None = None
     _off_ms: int = 0
     _keeps: bool = False
+    _told_until_ms: int = 0
 
     def observe(self, lag_ms: int, received_ms: int) -> None:
         """Measure by one live message that nothing on the way delayed but the network."""
@@ -113,8 +117,15 @@ class SourceClock(msgspec.Struct):
             return Age.KEPT
         return Age.UNCLEAR if self.right else Age.CLOCK
 
-    def failed(self, claimed: int | None, received_ms: int) -> None:
-        """Note that a live message told no time that can be."""
+    def mended(self, received_ms: int) -> None:
+        """Note that a live message told a time that can be. It says nothing of a stored alarm before it."""
+        if not 0 < self._told_until_ms - received_ms <= FAULT_TOLD_MS:
+            self.fault = ""
+
+    def failed(self, claimed: int | None, received_ms: int, *, stored: bool = False) -> None:
+        """Note that a live message told no time that can be, or a ``stored`` alarm."""
+        if stored:
+            self._told_until_ms = received_ms + FAULT_TOLD_MS
         if not self.fault:
             self.fault_ms = received_ms
         self.fault = fault_of(claimed, received_ms)

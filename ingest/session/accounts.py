@@ -40,12 +40,15 @@ def renew_password(accounts: Path, account: str) -> Secret:
     return Secret(password)
 
 
-def add_account(accounts: Path, account: str) -> Secret:
-    """Add ``account``, or give it another password, and return that; the others stay. Raises as the one above."""
+def has_account(accounts: Path, account: str) -> bool:
+    """Return whether the file has ``account``. Raises as the one above."""
+    return account in _read(accounts)[0]
+
+
+def add_account(accounts: Path, account: str, password: Secret) -> None:
+    """Add ``account`` with this password, or give it this one; the others stay. Raises as those above."""
     lines, before = _read(accounts)
-    password = secrets.token_hex(16)
-    _write(accounts, lines | {account: mosquitto_hash(password, secrets.token_bytes(12))}, before)
-    return Secret(password)
+    _write(accounts, lines | {account: mosquitto_hash(password.reveal(), secrets.token_bytes(12))}, before)
 
 
 def remove_account(accounts: Path, account: str) -> bool:

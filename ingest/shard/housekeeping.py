@@ -166,6 +166,7 @@ class Housekeeping:
             return
         if self._guarded(lambda: self._inventory.notices.put(notices, self._follower, self._owns)):
             self._noticed = changes
+            self._notices.kept(now_ms)
 
     def _read_changes(self, records: list[Configuration]) -> None:
         state = self._inventory.state()

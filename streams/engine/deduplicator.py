@@ -17,6 +17,7 @@ import msgspec
 from contracts.durations import DAY_MS
 from contracts.events import (
     EVENT_TYPES,
+    RECORD_TYPES,
     ConfigurationRecord,
     DeviceConfigured,
     DeviceReported,
@@ -38,10 +39,9 @@ it may come again."""
 MAX_REMOVED = 500
 """Removed devices of a site whose marks stay, by count; beyond those among the site's last :data:`IN_FLIGHT` ids."""
 
-TELEMETRY: tuple[type[Event], ...] = (PowerSampled, EnvironmentSampled, DeviceReported)
+TELEMETRY: frozenset[type[Event]] = frozenset({PowerSampled, EnvironmentSampled, DeviceReported})
 """Kinds sent as ``tele`` (QoS 0) when they carry neither spool nor seq: a repeated reading changes nothing."""
 
-_TELEMETRY_KINDS = frozenset(TELEMETRY)
 E = TypeVar("E", bound=Event)
 R = TypeVar("R", bound=ConfigurationRecord)
 
@@ -94,9 +94,9 @@ CONTENT_SCHEMA = _schema()
 
 def is_telemetry(event: Event) -> bool:
     """Return whether ``event`` has no identity to dedupe by, as ``tele`` has none. An alarm is more than telemetry."""
-    if not isinstance(event, TELEMETRY) or event.seq is not None or event.spool is not None:
+    if event.seq is not None or event.spool is not None or event.__class__ not in TELEMETRY:
         return False
-    return not (isinstance(event, EnvironmentSampled) and event.alarm)
+    return not (event.__class__ is EnvironmentSampled and event.alarm)
 
 
 class _Source:
@@ -172,9 +172,9 @@ class Deduplicator:
         kind = event.__class__
         if event.spool is not None:
             return event if self._is_new_row(event) else None
-        if kind in _TELEMETRY_KINDS:
+        if kind in TELEMETRY:
             return event if is_telemetry(event) else self._take_named(event)
-        if isinstance(event, ConfigurationRecord):
+        if kind in RECORD_TYPES and isinstance(event, ConfigurationRecord):
             return event if self._is_new_record(event) else None
         return self._take_named(event)
 

@@ -19,7 +19,7 @@ import msgspec
 from contracts.batch import Batch
 from contracts.erasure import UNKEYED, ReferenceKey
 from contracts.errors import LogBroken
-from contracts.events import AnyEvent, ClockStepped, ConfigurationRecord, ThresholdConfigured
+from contracts.events import RECORD_TYPES, AnyEvent, ClockStepped, ThresholdConfigured
 from contracts.findings import Output
 from contracts.names import partition_of
 from detectors.core.rule import Rule
@@ -251,7 +251,7 @@ class Engine:
                 return
             self.counts.ids_reused += 1
             event = taken
-        elif isinstance(event, ConfigurationRecord):
+        elif event.__class__ in RECORD_TYPES:
             event = site.deduplicator.numbered(event)
         if site.emitter.position != position:
             site.emitter.begin(position, out)

@@ -15,9 +15,9 @@ from contracts.erasure import UNKEYED, ReferenceKey
 from contracts.errors import ConfigurationError
 from contracts.events import (
     EVENT_TYPES,
+    RECORD_TYPES,
     BacklogDrained,
     ClockStepped,
-    ConfigurationRecord,
     Event,
     IngestInterrupted,
     ThresholdConfigured,
@@ -35,9 +35,7 @@ See docs/protocol.md#lateness.
 MAX_REJUDGED_HORIZON_MS = 6 * HOUR_MS
 """A rule that remembers more is not re-judged."""
 
-VIEW_KINDS = frozenset(
-    kind for kind in EVENT_TYPES.values() if issubclass(kind, ConfigurationRecord) or kind is IngestInterrupted
-)
+VIEW_KINDS = RECORD_TYPES | {IngestInterrupted}
 """Kinds that every group folds into its SiteView."""
 
 ROW_VERSION = 1

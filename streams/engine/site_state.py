@@ -12,9 +12,9 @@ from typing import cast
 
 from contracts.erasure import Eraser, erasure_of
 from contracts.events import (
+    RECORD_TYPES,
     AnyEvent,
     BacklogDrained,
-    ConfigurationRecord,
     Event,
     ReferenceErased,
     ThresholdConfigured,
@@ -105,26 +105,24 @@ class SiteState:
         """Buffer an event that is new, or treat it as late; in how many groups it was late (or stored)."""
         if self.offset_ms:
             event = to_line(event, self.offset_ms)
-        if isinstance(event, BacklogDrained):
+        if event.__class__ is BacklogDrained:
             self.rejudging.drained(event)
-        late = 0
+        late, source_id, stored, order = 0, event.source_id, event.stored, order_of(event)
         for group in groups:
-            entry = self.entry(event, group)
+            entry = self.entry(event, order, group)
             site_group = self.groups[group.index]
-            last = site_group.clocks.get(event.source_id) if group.per_source else site_group.frontier
-            if event.stored or (last is not None and entry < last):  # before what was last released: late
+            last = site_group.clocks.get(source_id) if group.per_source else site_group.frontier
+            if stored or (last is not None and entry < last):  # before what was last released: late
                 self._late(site_group, event)
                 late += 1
-            elif last is not None and is_at(entry, last):  # come again: nobody has missed it
+            elif last is not None and entry[0] == last[0] and is_at(entry, last):  # come again: nobody has missed it
                 self._give_out_of_order(site_group, event)
             else:
                 heappush(self.queue, entry)
         return late
 
-    def entry(self, event: AnyEvent, group: LatenessGroup) -> Entry:
-        """Return the event's place in the queue for one group; a record's version stands in for its seq."""
-        seq = event.version if isinstance(event, ConfigurationRecord) else event.seq
-        order = -1 if seq is None else seq
+    def entry(self, event: AnyEvent, order: int, group: LatenessGroup) -> Entry:
+        """Return the event's place in the queue for one group; ``order``: as :func:`order_of` says."""
         release_ms = event.at_ms + group.max_out_of_orderness_ms
         return (release_ms, group.index, EVENT, event.source_id, order, event.event_id, self._count(), event)
 
@@ -146,7 +144,7 @@ class SiteState:
         while queue and queue[0][0] < watermark_ms:
             entry = heappop(queue)
             if entry[2] == EVENT:
-                if before is None or not is_copy(entry, before):  # two copies that waited are one event
+                if before is None or entry[0] != before[0] or not is_copy(entry, before):  # two copies are one event
                     self._release_event(entry)
                 before, changed = entry, True
             elif entry[2] == DEADLINE:
@@ -226,6 +224,12 @@ class SiteState:
         for runner in site_group.runners.get(type(event), ()):
             if runner.bound_rule.instant or (runner.bound_rule.receipt and not event.stored):
                 runner.on_event(event, site_group.view, event.received_ms - event.at_ms)
+
+
+def order_of(event: AnyEvent) -> int:
+    """Return where an event stands among those of its time and source: by its seq, a record by its version."""
+    seq = event.version if event.__class__ in RECORD_TYPES else event.seq
+    return -1 if seq is None else seq
 
 
 def is_late_telemetry(event: Event, late: int) -> bool:

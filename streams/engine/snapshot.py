@@ -18,7 +18,7 @@ from streams.engine.release_order import EVENT, Frontier, entry_of, frontier_of
 from streams.engine.rule_runner import StateRow
 from streams.engine.rulebook import ROW_VERSION, VIEW_KINDS, Rulebook
 from streams.engine.shared_buffers import SharedBuffers, fold, unfold
-from streams.engine.site_state import SiteLatenessGroup, SiteState
+from streams.engine.site_state import SiteLatenessGroup, SiteState, order_of
 
 MAX_ROW_BYTES = 8 * 1024 * 1024
 _LEVEL = 1  # a third of level 6's time for 1.15 times its size
@@ -188,7 +188,7 @@ def _load_group(site: SiteState, site_group: SiteLatenessGroup, row: LatenessGro
         source: entry_of(last, group.max_out_of_orderness_ms, group.index) for source, last in row.clocks.items()
     }
     for event in row.events:
-        heappush(site.queue, site.entry(event, group))
+        heappush(site.queue, site.entry(event, order_of(event), group))
 
 
 def _newest_ms(rows: Sequence[LatenessGroupRow]) -> int:

@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 
 from kafka import KafkaAdminClient, TopicPartition  # type: ignore[import-untyped]
 from kafka import errors as kafka_errors
-from kafka.admin import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]
+from kafka.admin import ConfigResource, ConfigResourceType, UserScramCredentialUpsertion  # type: ignore[import-untyped]
 from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]
 from kafka.structs import OffsetAndMetadata  # type: ignore[import-untyped]
 
 from contracts.errors import ConfigurationError, LinliError, LogBroken, Permanent, Transient
 from contracts.secret_urls import shown_url
-from streams.broker_security import KafkaSecurity
+from contracts.secrets import Secret
+from streams.broker_security import KafkaSecurity, SaslMechanism
 from streams.kafka.follower import KafkaFollower
 from streams.kafka.sender import KafkaSender
 from streams.kafka.tails import KafkaTail, KafkaTails
@@ -83,6 +84,7 @@ class KafkaCluster:
         self._client_id = client_id
         self._security = security or KafkaSecurity()
         self._proving = self._security.client_settings()
+        self._was_let_in = False  # who is refused later waits: the password is being exchanged
         self._trouble = ("", -math.inf)  # what was wrong with a broker's certificate, and when that was asked
         self._lock = threading.RLock()
         self._admin: Any = None
@@ -147,6 +149,31 @@ class KafkaCluster:
         except kafka_errors.TopicAlreadyExistsError:
             return False
         return True
+
+    def takes_password(self) -> bool:
+        """Return whether a broker takes the password of our account.
+
+        Raises:
+            ConfigurationError: it refuses us for another reason. Transient: none answers.
+        """
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
+        deadline_s = time.monotonic() + self.answer_s
+        while (failure := self._first_answer()) is not None and not isinstance(failure, _PASSWORD):
+            if time.monotonic() > deadline_s:
+                raise self.failure("to log in", failure)
+            time.sleep(0.1)  # one that is busy may hang up before it has said why
+        return failure is None
+
+    def set_password(self, user: str, mechanism: SaslMechanism, password: Secret) -> None:
+        """Give an account another password for SCRAM. It is salted here: the brokers never see it.
+
+        Raises:
+            Permanent: they refuse.
+        """
+        wanted = UserScramCredentialUpsertion(user, mechanism.value, password.reveal())
+        answer = self._ask(f"to change {user}", lambda admin: admin.alter_user_scram_credentials([wanted]))
+        if wrong := answer.get(user):
+            raise Permanent(f"Kafka at {','.join(self.servers)} refuses (to change {user}): {wrong}")
 
     def configure_topic(self, topic: str, config: Mapping[str, str]) -> None:
         """Set these keys of a topic, leaving its others."""
@@ -229,7 +256,7 @@ class KafkaCluster:
         if trouble := self._trouble_with_tls(every=True):
             raise Transient(f"Kafka at {','.join(self.servers)} does not answer (to connect): {trouble}")
         try:
-            return kind(
+            opened = kind(
                 bootstrap_servers=self.servers,
                 client_id=self._client_id,
                 bootstrap_timeout_ms=int(self.answer_s * 1000),
@@ -239,9 +266,11 @@ class KafkaCluster:
                 **settings,
             )
         except kafka_errors.KafkaError as error:
-            for opened in clients:
-                opened.close()
+            for one in clients:
+                one.close()
             raise self.failure("to connect", self._refusal_or_none() or error) from error
+        self._was_let_in = True
+        return opened
 
     def failure(self, what: str, error: Exception) -> LinliError:
         """Return which of our errors one of the client's is; name the brokers and what was asked of them."""
@@ -252,9 +281,13 @@ class KafkaCluster:
             return Transient(f"{where} does not answer ({what}): {self._trouble_with_tls() or told + hint}")
         if isinstance(error, _PASSWORD):
             remedy = "the user or password in kafka.password_file is not what the brokers have for kafka.mechanism"
-            return ConfigurationError(f"{where} refuses us ({what}): {remedy}; correct either")
+            told = f"{where} refuses us ({what}): {remedy}; correct either"
+            return Transient(told) if self._was_let_in else ConfigurationError(told)
         if isinstance(error, _REFUSED):
-            return ConfigurationError(f"{where} refuses us ({what}): {told}; allow {self._client_id!r} to do this")
+            unknown = isinstance(error, kafka_errors.UnsupportedSaslMechanismError)
+            allow = f"allow {self._client_id!r} to do this"
+            remedy = f"it does not offer kafka.mechanism {self._security.mechanism}" if unknown else allow
+            return ConfigurationError(f"{where} refuses us ({what}): {told}; {remedy}")
         if isinstance(error, kafka_errors.LogTruncationError):
             return LogBroken(f"{where} lost records that were read already ({what}): {told}")
         if getattr(error, "retriable", False) or isinstance(error, _SEND_AGAIN):
@@ -270,16 +303,20 @@ class KafkaCluster:
 
         The client keeps it to itself while it makes its first connection, and then says that nobody answered.
         """
-        if not self._security.user:
-            return None
+        failure = self._first_answer() if self._security.user else None
+        return failure if isinstance(failure, (_PASSWORD, *_REFUSED)) else None
+
+    def _first_answer(self) -> Exception | None:
+        """Return what comes of one connection, opened for this alone: None when a broker lets us in."""
         asked = KafkaNetClient(bootstrap_servers=self.servers, client_id=self._client_id, **self._proving)
         try:
             connection = asked._manager.get_connection(asked.cluster.bootstrap_brokers()[0].node_id)
             deadline_s = time.monotonic() + ANSWER_S
             while not connection.init_future.is_done and time.monotonic() < deadline_s:
                 asked._net.poll(timeout_ms=500, future=connection.init_future)
-            failure = connection.init_future.exception if connection.init_future.is_done else None
-            return failure if isinstance(failure, (_PASSWORD, *_REFUSED)) else None
+            silent: Exception = kafka_errors.KafkaTimeoutError("no answer in time")
+            answered: Exception | None = connection.init_future.exception
+            return answered if connection.init_future.is_done else silent
         finally:
             asked.close()
 

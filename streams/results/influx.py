@@ -65,9 +65,9 @@ class Influx:
         self._credentials = credentials
         self._timeout_s = timeout_s
         self._files = files or TlsFiles(table="results")
-        tls = _tls(self._files)
+        tls = tls_of(self._files)
         self._pool = urllib3.PoolManager(
-            retries=False, timeout=timeout_s, headers=_headers(credentials), ssl_context=tls
+            retries=False, timeout=timeout_s, headers=headers_of(credentials), ssl_context=tls
         )
         if address.version == 1:
             self._writer: _Writer = _LineWriter(address, self._pool)
@@ -128,9 +128,7 @@ class Influx:
         self._made = answer.status < 500
 
     def _away(self, error: Exception) -> Transient:
-        causes = (cause for cause in error.args if isinstance(cause, Exception))
-        said = next(filter(None, (said_of(cause, self._files.setting("ca_file")) for cause in causes)), "")
-        return Transient(f"InfluxDB at {self._address.base} does not answer: {said or type(error).__name__}")
+        return away(self._address, self._files, error)
 
 
 class _LineWriter:
@@ -184,7 +182,15 @@ class _ClientWriter:
         self._client.close()  # type: ignore[no-untyped-call]
 
 
-def _tls(files: TlsFiles) -> ssl.SSLContext:
+def away(address: InfluxAddress, files: TlsFiles, error: Exception) -> Transient:
+    """Return that the server does not answer, and what is wrong with its certificate if that is why."""
+    causes = (cause for cause in error.args if isinstance(cause, Exception))
+    said = next(filter(None, (said_of(cause, files.setting("ca_file")) for cause in causes)), "")
+    return Transient(f"InfluxDB at {address.base} does not answer: {said or type(error).__name__}")
+
+
+def tls_of(files: TlsFiles) -> ssl.SSLContext:
+    """Return what TLS is spoken with. Raise ConfigurationError where a file cannot be used."""
     try:
         return client_context(files)
     except TlsFileError as error:
@@ -196,7 +202,8 @@ def _failure(status: int, body: bytes | str, headers: Mapping[str, str]) -> Linl
     return failure_of(status, text, headers.get("Retry-After"), wall_ms())
 
 
-def _headers(credentials: InfluxCredentials) -> dict[str, str]:
+def headers_of(credentials: InfluxCredentials) -> dict[str, str]:
+    """Return the headers that prove us; none for nobody."""
     if credentials.token:
         return {"Authorization": f"Token {credentials.token.reveal()}"}
     if credentials.user:

@@ -161,7 +161,7 @@ def _credentials(security: KafkaSecurity) -> Any:
         return SSLCredentials(context)
     return SASLCredentials(
         username=security.user,
-        password=security.password.reveal(),
+        password=security.client_password(),
         mechanism=security.mechanism.value,
         ssl_context=context,
     )

@@ -21,7 +21,10 @@ from contracts.errors import LinliError, RejectReason
 from contracts.events import AnyEvent, Configuration
 from contracts.findings import Finding
 from contracts.names import DeviceClass
+from governance.audit import record
+from incidents.intake.intake import Intake
 from incidents.store.operator_alarms import AlarmCode, raise_alarm, standing_alarms
+from incidents.store.schema import metadata
 from incidents.store.store import Store
 from ingest.shard.dead_letters import DeadLetters, dead_letter
 from inventory.inventory import Inventory
@@ -32,7 +35,7 @@ from streams.engine.snapshot import SnapshotRow
 from streams.log.sqlite.day_log import DayLog
 from streams.results.points import Point
 from streams.results.spool import PointSpool, SourceBatch
-from tests.incidents.builders import make_finding
+from tests.incidents.builders import RULES, make_directory, make_finding
 from tests.ingest.builders import NOW_MS, device, site, smoke
 from tests.streams.archive.support import archive_all, next_day
 from tests.support.damage import files_of, restore, spoilt
@@ -114,19 +117,25 @@ def _read_letters(folder: Path) -> object:
         letters.close()
 
 
-def _alarms(folder: Path) -> None:
+def _incidents(folder: Path) -> None:
     store = Store(f"sqlite:///{folder / 'incidents.db'}")
-    for n in range(60):
+    intake = Intake(store, make_directory(), RULES, ["hook"], clock_ms=lambda: NOW_MS)
+    for n, finding in enumerate(_findings(), start=1):
+        intake.take([(n, finding)])
+    for n in range(30):
         with store.write() as connection:
             raise_alarm(connection, AlarmCode.LOG_GAP, f"partition {n}", f"positions {n} to {n + 9}", NOW_MS + n)
+            record(connection, "someone", "user.add", f"user {n}", {"n": n}, NOW_MS + n)
     store.close()
 
 
-def _read_alarms(folder: Path) -> object:
+def _read_incidents(folder: Path) -> object:
     store = Store(f"sqlite:///{folder / 'incidents.db'}")
     try:
         with store.read() as connection:
-            return standing_alarms(connection)
+            names = sorted(metadata.tables)
+            rows = [connection.exec_driver_sql(f"SELECT * FROM {name}").all() for name in names]
+            return rows, standing_alarms(connection)
     finally:
         store.close()
 
@@ -199,12 +208,10 @@ STORES: dict[str, tuple[Callable[[Path], None], Callable[[Path], object], str]] 
     "engine": (_engine, _read_engine, "engine.db"),
     "results": (_spool, _read_spool, "results.db"),
     "letters": (_letters, _read_letters, "dead-letters.db"),
-    "incidents": (_alarms, _read_alarms, "incidents.db"),
+    "incidents": (_incidents, _read_incidents, "incidents.db"),
     "log": (_log, _read_log, DAY),
     "archive": (_archive, _read_archive, "archive.db"),
 }
-EXACT = {"inventory", "engine", "results", "log", "archive"}
-"""Whose rows have checksums. Elsewhere a byte inside a text may say something else."""
 
 
 def _answer(read: Callable[[Path], object], folder: Path) -> tuple[object, str]:
@@ -230,7 +237,7 @@ def test_a_closed_store_that_was_damaged_says_the_same_or_what_is_wrong(tmp_path
             assert file in sentence, f"{what}: {sentence}"
             assert WAY_OUT.search(sentence), f"{what}: {sentence}"
             assert "\n" not in sentence
-        elif content and name in EXACT:
+        elif content:
             assert answer == right, what
     assert told > PLACES, "hardly anything was noticed"
 

@@ -21,6 +21,7 @@ from governance import audit
 from governance.audit_notes import note_of
 from identity.box_credentials import BoxTokens
 from incidents.store.changes import changes_after
+from incidents.store.operator_alarms import AlarmCode, standing_alarms
 from tests.console.support import BOX_TOKEN, World, served, wall_world
 from tests.incidents.builders import make_finding, still
 
@@ -251,6 +252,23 @@ def test_a_box_that_dies_in_the_middle_continues_where_its_bytes_ended(tmp_path:
             headers = {"Content-Range": f"bytes {offset}-{len(CLIP) - 1}/{len(CLIP)}"}
             assert client.put(URL, content=CLIP[offset:], headers=headers).status_code == 201
     assert b"".join(EvidenceFiles(tmp_path / "evidence").read(SHA)) == CLIP
+
+
+@pytest.mark.parametrize("at", [2, 60, -1])
+def test_a_damaged_file_is_told_to_reader_and_operators_and_is_not_shown(world: World, tmp_path: Path, at: int) -> None:
+    _name(world)
+    _put(world, 0, len(CLIP))
+    (path,) = tmp_path.rglob(f"present/*/{SHA}")
+    raw = bytearray(path.read_bytes())
+    raw[at] ^= 1
+    path.write_bytes(raw)
+    wanted = {"Range": f"bytes={len(CLIP) - 9}-"} if at == -1 else {}
+    answer = world.client("wang").get(f"/api/v1/evidence/{SHA}", headers=wanted)
+    assert (answer.status_code, answer.json()["code"]) == (500, "evidence_damaged")
+    with world.store.read() as connection:
+        (alarm,) = standing_alarms(connection)
+    assert (alarm.code, alarm.subject) == (AlarmCode.STORE_DAMAGED, "evidence")
+    assert f"{path} is damaged or of another key" in alarm.detail
 
 
 @settings(max_examples=40, deadline=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import sqlite3
@@ -56,8 +57,7 @@ def spooled(folder: Path) -> list[str]:
     """The event ids on the box's disk, in order."""
     connection = sqlite3.connect(folder / "data" / "box.db")
     try:
-        spool_id = connection.execute("SELECT id FROM spool").fetchone()[0]
-        return [f"{spool_id}-{n}" for (n,) in connection.execute("SELECT n FROM row ORDER BY n")]
+        return [json.loads(body)["event_id"] for (body,) in connection.execute("SELECT body FROM row ORDER BY n")]
     finally:
         connection.close()
 

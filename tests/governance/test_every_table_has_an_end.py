@@ -58,6 +58,7 @@ NAMES_NOBODY: dict[str, str] = {
     "grants": "roles, removed with their user",
     "incident_totals": "counts of what was deleted",
     "schema_version": "which migrations ran",
+    "table_sums": "a number a table",
     "users": "accounts, removed by `linli users remove`",
 }
 """Tables without an age: what is in them, so that one sees that it may stay."""
@@ -87,6 +88,7 @@ CANNOT_NAME: dict[str, str] = {
     "incident_totals": "counts",
     "schema_version": "names of migrations",
     "sessions": "accounts",
+    "table_sums": "names of tables and numbers",
     "users": "accounts",
 }
 """Tables that name no resident, visitor, vehicle or tag, and what is in them instead."""

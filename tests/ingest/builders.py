@@ -41,11 +41,11 @@ def power(event_id: str = "p1", source_id: str = "m1", at_ms: int = NOW_MS, **fi
     return PowerSampled(**{**common, "at_ms": at_ms, "power_w": 120.0, **fields})
 
 
-def smoke(event_id: str = "f1", at_ms: int = NOW_MS, *, alarm: bool = True) -> EnvironmentSampled:
-    """A smoke sensor's alarm."""
-    return EnvironmentSampled(
-        event_id=event_id, site_id="s1", source_id="smoke-1", place_id="hall-1", at_ms=at_ms, alarm=alarm
-    )
+def smoke(event_id: str = "f1", at_ms: int = NOW_MS, *, alarm: bool = True, **fields: Any) -> EnvironmentSampled:
+    """A smoke sensor's alarm, or its calm: on the wire that is a reading, for what is as by default is left out."""
+    common: dict[str, Any] = {"event_id": event_id, "site_id": "s1", "source_id": "smoke-1", "place_id": "hall-1"}
+    common |= {} if alarm else {"temperature_c": 21.0}
+    return EnvironmentSampled(**{**common, "at_ms": at_ms, "alarm": alarm, **fields})
 
 
 def reported(event_id: str = "h1", source_id: str = "g1", at_ms: int = NOW_MS, **fields: Any) -> DeviceReported:

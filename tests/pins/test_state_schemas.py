@@ -60,7 +60,11 @@ CHANGED = {"high_altitude_throw"}
 """States that are others since: a fall is known for an hour, so that its evidence may follow it."""
 
 
-@pytest.mark.parametrize("name", sorted({*golden("rules")} - CHANGED))
+NEWER = {"camera_impaired"}
+"""Rules that came later: nothing was hashed of them before."""
+
+
+@pytest.mark.parametrize("name", sorted({*golden("rules")} - CHANGED - NEWER))
 def test_states_of_that_time_are_hashed_as_they_were_before(name: str) -> None:
     before: Any = hashed_schema(name, RULES[name].state_type)
     assert before["$ref"].startswith("#/$defs/")

@@ -15,6 +15,7 @@ from app.operations.backup.manifest import MANIFEST, BackupManifest, decode_mani
 from app.operations.backup.places import need_one_machine, place_of
 from app.settings.settings import Settings
 from contracts.errors import ConfigurationError, Permanent
+from incidents.store import table_sums
 from system.durable_files import sync_folder
 from system.private_files import FILE_MODE, FOLDER_MODE, make_folder
 
@@ -136,6 +137,7 @@ def _compared(stage: Path, source: Path) -> BackupManifest:
 def _forget_logins(incidents: Path) -> None:
     if incidents.exists():
         with closing(sqlite3.connect(incidents, isolation_level=None)) as connection:
+            table_sums.register(connection)
             for table in _FORGOTTEN:
                 connection.execute(f"DELETE FROM {table}")
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from app.operations.backup.places import Stored, databases, days, inventory_of
 from app.settings.settings import Settings
 from contracts.errors import Permanent, Transient
+from incidents.store import table_sums
 from streams.sqlite_file import check_before_opening, damaged
 from system.private_files import make_file, make_folder
 
@@ -83,6 +84,8 @@ def copy_of(one: Held, target: Path) -> None:
             one.connection.backup(copy)
             copy.execute("PRAGMA journal_mode=DELETE")
             (told,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+            table_sums.register(copy)
+            told = told if told != "ok" else table_sums.wrong_anywhere(copy) or told
     except sqlite3.DatabaseError as error:
         raise _told(one.path, error) from error
     if told != "ok":

@@ -9,10 +9,9 @@ from app.operations.doctor.machine import BEHIND, FIRST_SNAPSHOT_S, failed, newe
 from app.operations.doctor.report import Check, CheckResult, Level, age, fail, ok, warn
 from app.settings.settings import Settings
 from app.wiring.district import log_partitions, open_cluster, topic_names, wanted_topics
-from app.wiring.stores import incidents_url
+from app.wiring.stores import open_incidents_database
 from contracts.durations import DAY_MS
 from incidents.store.counters import current
-from incidents.store.database import open_database
 from streams.checkpoints.findings_topic import KafkaFindings
 from streams.checkpoints.kafka import KafkaCheckpointStore
 from streams.engine.manifest import decode_manifest
@@ -106,17 +105,25 @@ def _overtaken(what: str, log: KafkaLogReader, through: int, retention_ms: int) 
 
 def workers(settings: Settings) -> Iterator[CheckResult]:
     """Check that somebody works on the partitions."""
+    names = topic_names(settings)
     with brokers_of(settings) as cluster:
-        members = cluster.group_members(f"{topic_names(settings).prefix}streams")
+        members = cluster.group_members(f"{names.prefix}streams")
+        told = cluster.told_offsets(names.judged, names.log)
+        ends = cluster.tails().ends(names.log, range(log_partitions(cluster, settings)))
+        untold = sum(end > 0 and number not in told for number, end in ends.items())
     if not members:
         yield fail("workers", "no worker is in the group: nothing is judged", "linli streams run")
-    else:
-        yield ok("workers", f"{members} in the group")
+        return
+    yield ok("workers", f"{members} in the group")
+    if untold:
+        detail = f"of {untold} partitions no worker has told how far it is: nobody would notice that nothing is judged"
+        remedy = f"let the workers' account read the group {names.judged!r}; or they began just now, or are of before"
+        yield warn("workers", detail, remedy)
 
 
 def readers(settings: Settings) -> Iterator[CheckResult]:
     """Yield how far the incidents have read the findings."""
-    database = open_database(incidents_url(settings))
+    database = open_incidents_database(settings)
     with brokers_of(settings) as cluster, ExitStack() as opened:
         opened.callback(database.close)
         tails = cluster.tails()

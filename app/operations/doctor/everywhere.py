@@ -5,28 +5,30 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.operations.doctor import inventory_faults
+from app.operations.doctor.erasure_key import REMEDY, erasure_key
 from app.operations.doctor.report import Check, CheckResult, age, fail, ok, warn
 from app.settings.secret_files import files_named, read_secret, read_secret_if_named, receiver_files
 from app.settings.settings import Settings
 from app.wiring.console import first_password_file
-from app.wiring.district import is_district
 from app.wiring.ingest import broker_tls
 from app.wiring.private_stores import open_paths, private_paths
 from app.wiring.receivers import receivers_of
 from app.wiring.results import open_results
-from app.wiring.store_files import sqlite_files
-from app.wiring.stores import incidents_url, inventory_url, look_into_inventory
+from app.wiring.store_files import is_missing_file, sqlite_files
+from app.wiring.stores import incidents_url, inventory_url, look_into_inventory, open_incidents_database
 from contracts.durations import HOUR_MS
+from contracts.errors import Permanent
 from contracts.incidents import DeliveryState
 from contracts.secret_urls import shown_url
 from incidents.monitor.inventory_monitor import known_state, what_is_behind
-from incidents.store.database import Database, open_database
+from incidents.store.database import Database
 from incidents.store.migrate import migrations
 from incidents.store.operator_alarms import standing_alarms
 from incidents.store.schema import deliveries, schema_version
@@ -37,6 +39,7 @@ from inventory.last_seen import LastSeen
 from inventory.notices import DeviceNotice, NoticeCode
 from streams.results.query import Results, TimeRange
 from system.clock import wall_ms
+from system.next_secret import next_of
 from system.sqlite_check import wrong_before_opening
 
 REMEDIES = {
@@ -69,6 +72,7 @@ def checks_of(settings: Settings) -> list[Check]:
         ),
         Check("stores", lambda: stores(settings), "`linli docs runbook`: a data file is damaged"),
         Check("evidence", lambda: evidence(settings), "make the folder writable by Linli's account"),
+        Check("erasure", lambda: erasure_key(settings), REMEDY),
         Check("results", lambda: results(settings), f"start it, or fix results.url and its credentials; {start}"),
     ]
 
@@ -76,10 +80,13 @@ def checks_of(settings: Settings) -> list[Check]:
 def secrets(settings: Settings) -> Iterator[CheckResult]:
     """Yield every file that a setting names can be read, and by nobody else."""
     named = files_named(settings) | receiver_files(settings)
-    if not is_district(settings) and not settings.erasure.key_file.exists():
-        named.pop("erasure.key_file", None)  # one machine makes its own when it first starts
+    if not settings.erasure.key_file.exists():
+        named.pop("erasure.key_file", None)  # it has a line of its own
     for key, path in named.items():
         read_secret(path, key)
+        if next_of(path).exists():
+            remedy = "give its `linli secrets rotate …` again; a receiver's with --finish, once the receiver knows it"
+            yield warn("secrets", f"{key} is being exchanged: {next_of(path)} waits", remedy)
         mode = path.stat().st_mode & 0o077
         if mode & 0o006 and not key.endswith(("ca_file", "cert_file")):
             yield warn("secrets", f"{key} may be read by everybody", f"chmod o-rwx {path}")
@@ -124,10 +131,10 @@ def mqtt(settings: Settings) -> Iterator[CheckResult]:
 def incidents(settings: Settings) -> Iterator[CheckResult]:
     """Check the schema, alarms, deliveries, and the server's clock."""
     url = incidents_url(settings)
-    if _missing_file(url):
+    if is_missing_file(url):
         yield fail("incidents", f"{url} is not there", "linli run makes it")
         return
-    database = open_database(url)
+    database = open_incidents_database(settings)
     try:
         yield from _schema(database)
         yield from _open_matters(database)
@@ -138,11 +145,6 @@ def incidents(settings: Settings) -> Iterator[CheckResult]:
         yield fail("incidents", f"{database.where}: {detail}", "start the deployment once: it makes the tables")
     finally:
         database.close()
-
-
-def _missing_file(url: str) -> bool:
-    """Return whether this is a database in a file that is not there: opening it would make it."""
-    return url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists()
 
 
 def _schema(database: Database) -> Iterator[CheckResult]:
@@ -235,17 +237,31 @@ def unhealthy(heard: Mapping[tuple[str, str], LastSeen]) -> Iterator[CheckResult
 
 def stores(settings: Settings) -> Iterator[CheckResult]:
     """Yield each file of this machine that is damaged: in a page, or of large ones in head, length or journal."""
-    for path in sqlite_files(settings):
-        if wrong := wrong_before_opening(path, whole=True):
-            yield fail("stores", f"{path} is damaged: {wrong}", "`linli docs runbook`: a data file is damaged")
+    wrong = {path: wrong_before_opening(path, whole=True) for path in sqlite_files(settings)}
+    for path, what in wrong.items():
+        if what:
+            yield fail("stores", f"{path} is damaged: {what}", "`linli docs runbook`: a data file is damaged")
+    url = incidents_url(settings)
+    if wrong.get(Path(url.removeprefix("sqlite:///"))) == "":
+        yield from _rows(settings)
+
+
+def _rows(settings: Settings) -> Iterator[CheckResult]:
+    """Yield that a row of the incidents is not what was written; of a large file that is looked for daily."""
+    try:
+        with closing(open_incidents_database(settings)) as database:
+            database.check_rows(quick=True)
+    except Permanent as error:
+        detail, _, remedy = str(error).partition("; ")
+        yield fail("stores", detail, remedy or "`linli docs runbook`: a data file is damaged")
 
 
 def _went_back(settings: Settings, tables: Inventory) -> Iterator[CheckResult]:
     """Compare the inventory with what the incidents saw of it last."""
     url = incidents_url(settings)
-    if _missing_file(url):
+    if is_missing_file(url):
         return
-    database = open_database(url)
+    database = open_incidents_database(settings)
     try:
         with database.read() as connection:
             known = known_state(connection)
@@ -286,7 +302,7 @@ def folder(what: str, path: Path) -> Iterator[CheckResult]:
 def results(settings: Settings) -> Iterator[CheckResult]:
     """Yield the store of results answers a question. Losing it loses no incident."""
     url = settings.results.url
-    if _missing_file(url):
+    if is_missing_file(url):
         yield warn("results", f"{url} is not there yet", "it is made when the deployment first runs")
         return
     store = open_results(settings)

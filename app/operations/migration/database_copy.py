@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from contracts.errors import ConfigurationError, LogBroken
 from governance.audit import first_broken
 from incidents.store.counters import advance, current
-from incidents.store.schema import counters, metadata, schema_version, sessions
+from incidents.store.schema import counters, metadata, schema_version, sessions, table_sums
 from incidents.store.store import Store
 from inventory import numbers, row_sums
 from inventory.tables import STATEMENTS, Row, Tables
@@ -24,7 +24,7 @@ from inventory.tables import STATEMENTS, Row, Tables
 ROWS = 500
 UNDER_WAY, DONE, TAKEN_OVER = 1, 2, 3
 _OURS = "migrated/"
-COPIED = tuple(table for table in metadata.sorted_tables if table not in {schema_version, sessions})
+COPIED = tuple(table for table in metadata.sorted_tables if table not in {schema_version, sessions, table_sums})
 _INVENTORY = {
     "changes": ("change", "site_id", "kind", "row_key", "version", "removed", "actor", "at_ms", "body"),
     "rows": ("site_id", "kind", "row_key", "change", "content"),

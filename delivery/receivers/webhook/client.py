@@ -6,8 +6,10 @@ import secrets
 import time
 from collections.abc import Callable
 
+import structlog
+
 from contracts.errors import ConfigurationError
-from contracts.secrets import Secret
+from contracts.secrets import Passwords, Secret
 from delivery.deliveries import Delivery
 from delivery.http.address import parse_address, target_of
 from delivery.http.exchange import HttpPeer
@@ -16,7 +18,9 @@ from delivery.receiver import Receipt
 from delivery.receivers.kind import ReadSecret
 from delivery.receivers.webhook.mapping import body_of, headers_of, read_receipt
 from delivery.receivers.webhook.settings import WebhookSettings
+from system.next_secret import next_of
 
+LOG = structlog.get_logger("linli.webhook")
 MIN_SECRET_BYTES = 16
 
 
@@ -32,6 +36,8 @@ class Webhook:
         name: of the receiver, in the settings and in every row.
         settings: where and how.
         secret: at least 16 bytes, shared with the receiver.
+        secrets_now: asked for each request, since the secret may be exchanged: the one in force, and the one that
+            follows it. None: it stays what it is.
         now_s: epoch seconds, signed.
         nonce: another one for every request.
 
@@ -45,16 +51,18 @@ class Webhook:
         settings: WebhookSettings,
         secret: Secret,
         *,
+        secrets_now: Passwords | None = None,
         now_s: Callable[[], float] = time.time,
         nonce: Callable[[], str] = make_nonce,
     ) -> None:
-        if (size := len(secret.reveal().encode())) < MIN_SECRET_BYTES:
-            raise ConfigurationError(f"receiver {name}: secret of {size} bytes, at least {MIN_SECRET_BYTES}")
+        if wrong := _wrong_with(secret):
+            raise ConfigurationError(f"receiver {name}: {wrong}")
         address = parse_address(settings.url, allow_http=settings.allow_http)
         self._name = name
         self._target = target_of(address)
         self._peer = HttpPeer(address, timeout_s=settings.timeout_s, ca_file=settings.ca_file)
-        self._secret = secret
+        self._secrets: tuple[Secret, ...] = (secret,)
+        self._secrets_now = secrets_now
         self._now_s = now_s
         self._nonce = nonce
 
@@ -70,8 +78,35 @@ class Webhook:
         return read_receipt(answer.body, delivery.delivery_id) if answer.complete else Receipt.UNREADABLE
 
     def _headers(self, delivery: Delivery) -> dict[str, str]:
-        secret = self._secret.reveal().encode()
-        return headers_of(delivery, secret, target=self._target, now_s=int(self._now_s()), nonce=self._nonce())
+        secret, *following = (one.reveal().encode() for one in self._look_again())
+        return headers_of(
+            delivery,
+            secret,
+            target=self._target,
+            now_s=int(self._now_s()),
+            nonce=self._nonce(),
+            following=following[0] if following else b"",
+        )
+
+    def _look_again(self) -> tuple[Secret, ...]:
+        """Return the secrets to sign with: those in the files, or the last ones while those cannot be used."""
+        if self._secrets_now is None:
+            return self._secrets
+        try:
+            present, *following = self._secrets_now()
+            wrong = _wrong_with(present)
+        except ConfigurationError as error:
+            wrong = str(error)
+        if wrong:
+            LOG.warning("secret_not_usable", receiver=self._name, why=wrong, goes_on_with="the last one")
+        else:
+            self._secrets = (present, *(one for one in following if not _wrong_with(one)))
+        return self._secrets
+
+
+def _wrong_with(secret: Secret) -> str:
+    size = len(secret.reveal().encode())
+    return f"secret of {size} bytes, at least {MIN_SECRET_BYTES}" if size < MIN_SECRET_BYTES else ""
 
 
 def open_webhook(name: str, settings: WebhookSettings, read_secret: ReadSecret) -> Webhook:
@@ -80,4 +115,11 @@ def open_webhook(name: str, settings: WebhookSettings, read_secret: ReadSecret) 
     Raises:
         ConfigurationError: its secret or ``ca_file`` cannot be used.
     """
-    return Webhook(name, settings, read_secret(settings.secret_file, f"{name}.secret_file"))
+    key = f"{name}.secret_file"
+
+    def secrets_now() -> list[Secret]:
+        present = read_secret(settings.secret_file, key)
+        following = next_of(settings.secret_file)
+        return [present, read_secret(following, key)] if following.exists() else [present]
+
+    return Webhook(name, settings, read_secret(settings.secret_file, key), secrets_now=secrets_now)

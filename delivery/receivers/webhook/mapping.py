@@ -6,7 +6,14 @@ import msgspec
 
 from delivery.deliveries import Delivery
 from delivery.receiver import Receipt
-from delivery.receivers.webhook.signature import NONCE_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, SignedRequest, sign
+from delivery.receivers.webhook.signature import (
+    NEXT_SIGNATURE_HEADER,
+    NONCE_HEADER,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    SignedRequest,
+    sign,
+)
 
 
 class ReceiptBody(msgspec.Struct, frozen=True):
@@ -20,7 +27,9 @@ def body_of(delivery: Delivery) -> bytes:
     return delivery.payload
 
 
-def headers_of(delivery: Delivery, secret: bytes, *, target: str, now_s: int, nonce: str) -> dict[str, str]:
+def headers_of(
+    delivery: Delivery, secret: bytes, *, target: str, now_s: int, nonce: str, following: bytes = b""
+) -> dict[str, str]:
     """Return the headers, with the signature.
 
     Args:
@@ -28,9 +37,11 @@ def headers_of(delivery: Delivery, secret: bytes, *, target: str, now_s: int, no
         target: path and query that are posted to; signed.
         now_s: epoch seconds.
         nonce: used once.
+        following: the secret that is to follow, while they are exchanged: signs a second time.
     """
     request = SignedRequest(timestamp=str(now_s), nonce=nonce, method="POST", path=target, body=body_of(delivery))
-    return {
+    more = {NEXT_SIGNATURE_HEADER: sign(following, request)} if following else {}
+    return more | {
         "Content-Type": "application/json",
         "User-Agent": "linli",
         "Connection": "close",

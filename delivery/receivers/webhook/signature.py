@@ -15,6 +15,8 @@ WINDOW_S = 300
 TIMESTAMP_HEADER = "X-Linli-Timestamp"
 NONCE_HEADER = "X-Linli-Nonce"
 SIGNATURE_HEADER = "X-Linli-Signature"
+NEXT_SIGNATURE_HEADER = "X-Linli-Signature-Next"
+"""Only while the secret is exchanged: the same request, signed with the secret that follows."""
 _MAX_NONCES = 100_000
 
 
@@ -46,13 +48,17 @@ class Verifier:
         self._secret = secret
         self._nonces: OrderedDict[str, int] = OrderedDict()
 
-    def refusal(self, request: SignedRequest, signature: str, now_s: int) -> str | None:
-        """Return why the request is refused (``timestamp``, ``signature`` or ``replay``), or None when it is good."""
+    def refusal(self, request: SignedRequest, signature: str, now_s: int, following: str = "") -> str | None:
+        """Return why the request is refused (``timestamp``, ``signature`` or ``replay``), or None when it is good.
+
+        ``following`` is what :data:`NEXT_SIGNATURE_HEADER` says: either signature will do.
+        """
         if not request.timestamp.isascii() or not request.timestamp.isdigit():
             return "timestamp"
         if abs(int(request.timestamp) - now_s) > WINDOW_S:
             return "timestamp"
-        if not hmac.compare_digest(sign(self._secret, request).encode(), signature.encode()):
+        right = sign(self._secret, request).encode()
+        if not any(hmac.compare_digest(right, given.encode()) for given in (signature, following)):
             return "signature"
         return None if self._first_use(request.nonce, now_s) else "replay"
 

@@ -17,6 +17,7 @@ import msgspec
 
 from delivery.deliveries import DeliveryMessage
 from delivery.receivers.webhook.signature import (
+    NEXT_SIGNATURE_HEADER,
     NONCE_HEADER,
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
@@ -105,10 +106,15 @@ class StandIn:
             )
         return sum(count - 1 for count in news.values())
 
-    def judge(self, request: SignedRequest, signature: str, key: str) -> tuple[int, bytes]:
+    def know(self, secret: bytes) -> None:
+        """Check by this secret from now on, and by none before."""
+        with self._lock:
+            self._verifier = Verifier(secret)
+
+    def judge(self, request: SignedRequest, signature: str, key: str, following: str = "") -> tuple[int, bytes]:
         """Return status and body for one request, counting it."""
         with self._lock:
-            refusal = self._verifier.refusal(request, signature, int(self._now_s()))
+            refusal = self._verifier.refusal(request, signature, int(self._now_s()), following)
             if refusal is not None:
                 self.refused[refusal] += 1
                 return 401, b""
@@ -173,7 +179,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             path=self.path,
             body=body,
         )
-        return self.server.stand_in.judge(request, header(SIGNATURE_HEADER, ""), header("Idempotency-Key", ""))
+        signatures = header(SIGNATURE_HEADER, ""), header(NEXT_SIGNATURE_HEADER, "")
+        return self.server.stand_in.judge(request, signatures[0], header("Idempotency-Key", ""), signatures[1])
 
     def _answer(self, status: int, body: bytes, retry_after: str | None, drip_s: float) -> None:
         try:

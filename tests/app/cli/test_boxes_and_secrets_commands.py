@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.main import linli
+from app.operations.rotation.exchange import SecretFile
 from identity.box_credentials import BoxTokens
+from ingest.session.accounts import mosquitto_hash
 from inventory.inventory import Inventory
 from tests.deploy.test_client_ids import ALARM, BOX, PATIENCE_S, Device, Ingest, _say
 from tests.ingest.builders import site
@@ -123,6 +127,33 @@ def test_a_new_account_of_ingest_replaces_the_old_one_and_what_waits_is_kept(
     own.unlink()
     own.write_text(old, encoding="utf-8")
     assert wait_until(lambda: _ingest_is_refused(broker), PATIENCE_S)
+
+
+def test_an_exchange_of_ingests_account_is_not_begun_twice_and_survives_a_cut(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts, own = tmp_path / "platform", tmp_path / "mqtt"
+    accounts.write_text("ingest:$7$101$x$y\n", encoding="utf-8")
+    own.write_text("ingest:old\n", encoding="utf-8")
+    command = ["secrets", "rotate", "mqtt", "--accounts", str(accounts)]
+    with monkeypatch.context() as cut:
+        cut.setattr(SecretFile, "take_next", lambda _: sys.exit(9))  # killed before ingest has it
+        assert _run(data, *command, MQTT_PASSWORD_FILE=own).exit_code == 9
+    assert (own.read_text(encoding="utf-8"), _names(accounts)) == ("ingest:old\n", ["ingest", "ingest-b"])
+    assert _run(data, *command, MQTT_PASSWORD_FILE=own).exit_code == 0
+    after = own.read_text(encoding="utf-8"), accounts.read_text(encoding="utf-8")
+    name, password = after[0].strip().split(":")
+    salt = b64decode(after[1].splitlines()[1].split("$")[3])
+    assert name == "ingest-b" and after[1].splitlines()[1] == f"ingest-b:{mosquitto_hash(password, salt)}"
+    again = _run(data, *command, MQTT_PASSWORD_FILE=own)  # ingest may still run as before
+    assert "give --finish first" in str(again.exception)
+    assert (own.read_text(encoding="utf-8"), accounts.read_text(encoding="utf-8")) == after
+    assert _run(data, *command, "--finish", MQTT_PASSWORD_FILE=own).exit_code == 0
+    assert _names(accounts) == ["ingest-b"]
+
+
+def _names(accounts: Path) -> list[str]:
+    return [line.partition(":")[0] for line in accounts.read_text(encoding="utf-8").splitlines()]
 
 
 def _ingest_is_refused(broker: DistrictBroker) -> bool:

@@ -40,6 +40,7 @@ from tests.support.unprivileged import without_overrides
 KAFKA = "is for a district on Kafka; with one machine's log it says so"
 WAITS = "waits for servers that are away, until a signal: tests/app/wiring"
 NOT_YET = "asks the servers when it has found the old machine's data: tests/app/operations/migration"
+ONE_ACCOUNT = "would exchange the password that all tests here share: tests/app/operations/rotation"
 NO_DATABASE = "asks no server of ours"
 
 
@@ -98,7 +99,11 @@ COMMANDS = {
     "devices pending": Row(1, 0, 1),
     "test-alarm": Row(2, 2, 2, "--site nosuch"),
     "boxes rotate": Row(1, 2, 1, "nosuch b1 --token-out box.token"),
-    "secrets rotate": Row(2, 2, 2),
+    "secrets rotate mqtt": Row(2, 2, 2),
+    "secrets rotate postgresql": Row(2, ONE_ACCOUNT, 1),
+    "secrets rotate influxdb": Row(2, 2, 2),
+    "secrets rotate kafka": Row(2, 2, 2),
+    "secrets rotate receiver": Row(2, 2, 2),
     "rules list": Row(0, NO_DATABASE, NO_DATABASE),
     "rules show": Row(0, NO_DATABASE, NO_DATABASE),
     "dead-letters list": Row(1, 0, 0),

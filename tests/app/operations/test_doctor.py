@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -119,6 +120,7 @@ def test_what_is_away_or_was_never_there_fails_by_itself_and_the_rest_is_looked_
         "incidents": Level.FAIL,
         "inventory": Level.FAIL,
         "evidence": Level.OK,
+        "erasure": Level.OK,
         "results": Level.WARN,
         "folder": Level.OK,
         "process": Level.FAIL,
@@ -138,6 +140,18 @@ def test_standing_alarms_and_a_machine_that_does_not_run_are_said(lived: Path) -
     assert "linli run" in lines["process"][0].remedy
 
 
+def test_a_row_that_a_disk_changed_is_named_with_its_file(lived: Path) -> None:
+    path = lived / "incidents.db"
+    with closing(Store(f"sqlite:///{path}")) as store, store.write() as connection:
+        raise_alarm(connection, AlarmCode.LOG_GAP, "log", "positions 3 to 9", 1)
+    assert "stores" not in doctor(settings_of(lived))[1]
+    path.write_bytes(path.read_bytes().replace(b"positions 3 to 9", b"positions 3 to 7"))
+    (told,) = doctor(settings_of(lived))[1]["stores"]
+    assert told.level is Level.FAIL
+    assert told.detail.endswith("incidents.db is damaged: the rows of its table alarms are not what was written")
+    assert told.remedy.startswith("restore it or move it away")
+
+
 def test_a_secret_that_everybody_may_read_is_said_and_one_that_is_missing_fails(lived: Path) -> None:
     secret = lived / "mqtt"
     secret.write_text("user:password", encoding="utf-8")
@@ -146,6 +160,19 @@ def test_a_secret_that_everybody_may_read_is_said_and_one_that_is_missing_fails(
     assert doctor(settings)[1]["secrets"][0].level is Level.WARN
     secret.unlink()
     assert doctor(settings)[1]["secrets"][0].level is Level.FAIL
+
+
+def test_a_secret_whose_exchange_is_not_finished_is_said(lived: Path) -> None:
+    secret = lived / "secret"
+    secret.write_text("0123456789abcdef", encoding="utf-8")
+    given = settings_of(lived) | {"LINLI_WEBHOOK_URL": "https://x.example/a", "LINLI_WEBHOOK_SECRET_FILE": str(secret)}
+    for waits in (False, True):
+        _code, found = doctor(given)
+        said = [line for line in found["secrets"] if "is being exchanged" in line.detail]
+        assert [(line.level, line.detail) for line in said] == (
+            [(Level.WARN, f"webhook.secret_file is being exchanged: {secret}.next waits")] if waits else []
+        )
+        secret.with_name("secret.next").write_text("another secret, also long", encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -217,6 +217,7 @@ def check_pending(listed: str) -> None:
     assert {(r[1], r[2]) for r in rows if r[0] == "topic"} == {
         (f"zigbee2mqtt/plug/{who('topic of another vendor')}", "1"),
         (f"linli/v1/s1/door/{who('an unknown class')}/evt", "1"),
+        (f"linli/v1/S 1/gate/{who('a bad site in the topic')}/evt", "1"),
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -169,3 +171,34 @@ def test_a_finding_decided_again_otherwise_is_an_alarm_on_the_page_and_ends_noth
     kept = {found.finding_id: found.severity for _, found in store.findings_after(0, 9)}
     assert (kept[first.finding_id], kept[second.finding_id]) == (Severity.MINOR, Severity.CRITICAL)
     store.close()
+
+
+def test_rows_and_pictures_that_a_disk_changes_while_it_runs_are_told_daily(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings_over(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    write_alarms(tmp_path, range(1))
+    assert taken_over(tmp_path) == {"sensor-0"}
+    settings = load_settings()
+    community = CommunityProcess(settings)
+    try:
+        look = community._store_monitor().step
+        assert look() == {}
+        with (tmp_path / "incidents.db").open("r+b") as file:  # everywhere, also in the indexes: they agree
+            changed = file.read().replace(b"sensor-0", b"sensor-7")
+            file.seek(0)
+            file.write(changed)
+        with closing(sqlite3.connect(settings.dead_letters.folder / "dead-letters.db", isolation_level=None)) as db:
+            db.execute("INSERT INTO letters VALUES (1, 2, 'too_old', 's1/g1', 3, '', x'00', 4)")
+        picture = settings.evidence.folder / "present" / "aa" / ("a" * 64)
+        picture.parent.mkdir()
+        picture.write_bytes(b"LNS2 and rubbish")
+        told = look()
+        assert set(told) == {"incidents.db", "dead-letters.db", "evidence"}
+        assert all("restore it" in detail for detail in told.values())
+        with community._incidents.read() as connection:
+            alarms = standing_alarms(connection)
+        assert {alarm.subject for alarm in alarms if alarm.code is AlarmCode.STORE_DAMAGED} == set(told)
+    finally:
+        community.close()

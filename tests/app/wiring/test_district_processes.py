@@ -18,7 +18,6 @@ from sqlalchemy import select
 from app.wiring.children import Child
 from app.wiring.rule_facts import finding_facts
 from app.wiring.run_child import wait_until_ready
-from contracts.events import DeviceConfigured
 from contracts.findings import Finding, Phase, Severity
 from contracts.names import DeviceClass
 from delivery.receivers.webhook.stand_in import StandIn
@@ -29,6 +28,7 @@ from streams.checkpoints.findings_topic import encode_findings_record
 from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.kafka import KafkaCluster
 from tests.incidents.builders import T0, make_directory, make_finding
+from tests.ingest.builders import device, place, site
 from tests.support.district_run import district_settings, logged_in, process, receiver_of
 from tests.support.kafka import RunningKafka, make_topics
 from tests.support.linli_run import ended, wait_for
@@ -208,14 +208,10 @@ def test_a_wrong_password_is_a_setting_that_is_wrong(tmp_path: Path) -> None:
         assert "password authentication failed" in child.tail()
 
 
-def _gate() -> DeviceConfigured:
-    common: dict[str, Any] = {"event_id": "c", "site_id": "s1", "source_id": "config", "place_id": "s1", "at_ms": T0}
-    return DeviceConfigured(**common, version=0, device_id="gate-1", device_class=DeviceClass.GATE, name="North gate")
-
-
 def test_the_console_of_another_process_follows_and_says_when_the_database_is_away(tmp_path: Path) -> None:
     with district(tmp_path) as made:
-        (tmp_path / "inventory.jsonl").write_bytes(msgspec.json.encode(_gate()))
+        rows = (site(), place("door-1"), device("gate-1", DeviceClass.GATE, name="North gate", place_id="door-1"))
+        (tmp_path / "inventory.jsonl").write_bytes(b"\n".join(map(msgspec.json.encode, rows)))
         with process("load", tmp_path, "inventory", "load", "inventory.jsonl", settings=made.settings) as load:
             assert ended(load) == 0, load.tail()
         with (

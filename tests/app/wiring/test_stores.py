@@ -9,8 +9,17 @@ from click.testing import CliRunner
 
 from app.main import linli
 from app.settings.loading import load_settings
-from app.wiring.stores import boxes_file, incidents_url, inventory_url, open_incidents, open_inventory
+from app.wiring.stores import (
+    boxes_file,
+    incidents_passwords,
+    incidents_url,
+    inventory_passwords,
+    inventory_url,
+    open_incidents,
+    open_inventory,
+)
 from contracts.errors import ConfigurationError, Transient
+from contracts.secrets import Secret
 from inventory.inventory import Inventory
 from tests.ingest.builders import site
 from tests.inventory.test_inventory import TOML
@@ -43,12 +52,14 @@ def test_a_password_comes_from_its_file_and_stands_in_no_setting(tmp_path: Path)
     (tmp_path / "secret").write_text("p@ss/word\n", encoding="utf-8")
     environ = {"LINLI_INCIDENTS_URL": INCIDENTS, "LINLI_INCIDENTS_PASSWORD_FILE": str(tmp_path / "secret")}
     settings = load_settings(None, environ)
-    assert incidents_url(settings) == "postgresql://linli:p%40ss%2Fword@db:5433/linli"
-    assert inventory_url(settings) == incidents_url(settings)
+    assert incidents_url(settings) == inventory_url(settings) == INCIDENTS
+    for passwords in (incidents_passwords(settings), inventory_passwords(settings)):
+        assert passwords is not None
+        assert passwords() == [Secret("p@ss/word")]
     with pytest.raises(ConfigurationError, match="expected no password in the URL"):
         load_settings(None, {"LINLI_INCIDENTS_URL": "postgresql://linli:secret@db/linli"})
     with pytest.raises(ConfigurationError, match=r"incidents.password_file = 'none' cannot be read"):
-        incidents_url(load_settings(None, environ | {"LINLI_INCIDENTS_PASSWORD_FILE": "none"}))
+        open_incidents(load_settings(None, environ | {"LINLI_INCIDENTS_PASSWORD_FILE": "none"}))
 
 
 @pytest.mark.parametrize("port", ["many", "99999999"])

@@ -65,15 +65,66 @@ SECRET_PLACES = [
     "http://10.0.0.9/video?{}",
     "rtsp://10.0.0.9/ch1#{}",
     "rtsp://10.0.0.9/ch1?x=1;token={}",
+    "rtsp://10.0.0.9/{}/ch1",
+    "rtsp://10.0.0.9/admin/{}/ch1",
+    "rtsp://10.0.0.9/key-{}",
+    "rtsp://10.0.0.9/ch1_{}",
+    "admin:{}@rtsp://10.0.0.9/ch1",
 ]
+BROKEN = [
+    "rtsp:/admin:{}@10.0.0.9/ch1",
+    "rtsp//admin:{}@10.0.0.9/ch1",
+    "rtsp:admin:{}@10.0.0.9/ch1",
+    "rtsp;//admin:{}@10.0.0.9/ch1",
+    "RTSP:\\\\admin:{}@10.0.0.9/ch1",
+    "rstp:/admin:{}@10.0.0.9/ch1",
+    "rstp//admin:{}@10.0.0.9/ch1",
+    "rtsp/admin:{}@10.0.0.9/ch1",
+    "admin:{}@10.0.0.9/ch1",
+    "//admin:{}@10.0.0.9/ch1",
+    "10.0.0.9/admin/{}/ch1",
+    "10.0.0.9:554/user=admin_password={}_channel=1",
+    " rtsp:/10.0.0.9/{}",
+]
+"""Addresses that lost their scheme, or never had it right."""
 
 
-@given(st.sampled_from(SECRET_PLACES), st.text("abz019#/?%&=;:+@!$ü ", max_size=12))
+@given(st.sampled_from(SECRET_PLACES + BROKEN), st.text("abz019#/?%&=;:+@!$ü ", max_size=12))
 def test_no_secret_is_ever_shown(place: str, rest: str) -> None:
     assert SECRET not in redact_url(place.format(SECRET + rest))
 
 
+@pytest.mark.parametrize("password", ["a", "pw", "admin", "secret", "Kamera", "12345", "0815", "ch1pw", "livecam7x"])
+@pytest.mark.parametrize("place", ["rtsp://h/{}/ch1", "rtsp://h/admin/{}/ch1", "rtsp://h/live/{}", "rtsp://h/ch1-{}"])
+def test_no_short_password_in_a_path_is_shown(place: str, password: str) -> None:
+    shown = redact_url(place.format(password))
+    assert shown.startswith("rtsp://h/")
+    assert password not in shown.removeprefix("rtsp://h/").replace("live", "").replace("ch1", "")
+
+
+@pytest.mark.parametrize("place", BROKEN)
+def test_a_box_with_an_address_without_its_scheme_is_refused_and_shows_no_secret(tmp_path: Path, place: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(_box(tmp_path, place.format(SECRET).replace("\\", "\\\\")))
+    assert SECRET not in str(caught.value)
+    assert "camera 'c1'" in str(caught.value)
+    assert "rtsp://" in str(caught.value)
+
+
 def test_what_tells_cameras_apart_stays() -> None:
+    for path in (
+        "Streaming/Channels/101",
+        "h264Preview_01_main",
+        "live/ch00_0",
+        "axis-media/media.amp",
+        "onvif1",
+        "11",
+    ):
+        assert redact_url(f"rtsp://u:p@cam-1.local/{path}") == f"rtsp://cam-1.local/{path}"
+    assert [redact_url(path) for path in ("/films/gate 1.mp4", "rtsp/film.mp4")] == [
+        "/films/gate 1.mp4",
+        "rtsp/film.mp4",
+    ]
     assert redact_url("rtsp://admin:x@10.0.0.9:554/ISAPI/Channels/101?subtype=0") == (
         "rtsp://10.0.0.9:554/ISAPI/Channels/101?subtype=0"
     )

@@ -2,18 +2,21 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
-from contracts.errors import ConfigurationError, Permanent
+from contracts.errors import Permanent, Transient
 from detectors.vision.geometry.shapes import Mask
 from edge.capture.ring import FrameRing, decode_jpeg
 from edge.evidence.cutter import BEFORE_MS, EvidenceCut, cut
-from edge.evidence.evidence_store import EvidenceDisk, usage
+from edge.evidence.evidence_store import EvidenceDisk, fault_of_folder, usage
 from edge.evidence.redact import redacted
+from edge.spool.box_clock import BoxClock
 from tests.edge.factories import noise_frame
 from tests.support.damage import spoilt
 
@@ -59,8 +62,8 @@ def test_damage_another_key_and_absence_are_told_apart_from_good_evidence(tmp_pa
     with pytest.raises(Permanent, match="no longer on the box"):
         disk.read("0" * 64)
     (tmp_path / "e" / "key").write_bytes(b"short")
-    with pytest.raises(ConfigurationError, match="expected 32"):
-        EvidenceDisk(tmp_path / "e", quota_bytes=QUOTA)
+    with pytest.raises(Transient, match="expected 32"):
+        EvidenceDisk(tmp_path / "e", quota_bytes=QUOTA).read(ref.sha256)
 
 
 def test_a_sealed_file_that_was_damaged_anywhere_is_named_with_the_way_out(tmp_path: Path) -> None:
@@ -103,11 +106,88 @@ def test_evidence_dated_in_the_future_goes_like_any_other(tmp_path: Path) -> Non
     assert usage(tmp_path / "e").bytes <= 100
 
 
+@pytest.mark.parametrize("call", ["unlink", "stat", "utime"])
+def test_a_file_that_the_disk_will_not_let_go_keeps_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    folder, hour_ms = tmp_path / "e", 3_600_000
+    disk = EvidenceDisk(folder, quota_bytes=5_000, max_age_ms=hour_ms)
+    refs = [disk.keep(still(bytes([n]) * 1_000, at_ms=hour_ms + n)) for n in range(10)]
+    bad = folder / f"{refs[0].sha256}.enc"
+    module = os if call == "utime" else Path
+    real = getattr(module, call)
+
+    def fails(path: Path, *given: object, **named: object) -> object:
+        if path == bad:
+            raise OSError(5, "Input/output error")
+        return real(path, *given, **named)
+
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(module, call, fails)
+        assert (
+            disk.sweep(hour_ms - 1 if call == "utime" else hour_ms + 10) == {"unlink": 6, "stat": 5, "utime": 6}[call]
+        )
+        assert usage(folder).files == {"unlink": 4, "stat": 4, "utime": 4}[call]
+        assert (disk.sweep(9 * hour_ms), disk.stuck) == (
+            4 if call == "utime" else 3 + (call == "stat"),
+            call != "utime",
+        )
+    assert any(log["log_level"] == "error" and log.get("files") == 1 for log in logs) is (call != "utime")
+    assert (disk.sweep(9 * hour_ms), disk.stuck, usage(folder).files) == (call != "utime", 0, 0)
+
+
+@pytest.mark.parametrize("before_ms", [60_000, 4_000_000_000_000])
+def test_evidence_of_a_time_before_the_clock_was_set_is_as_old_as_it_was(tmp_path: Path, before_ms: int) -> None:
+    wall = {"ms": before_ms, "up": 30_000}
+    clock = BoxClock("boot", lambda: wall["ms"], lambda: wall["up"])
+    disk = EvidenceDisk(tmp_path / "e", quota_bytes=QUOTA, max_age_ms=3_600_000, clock=clock)
+    disk.keep(still(b"a", at_ms=before_ms))
+    assert disk.sweep(wall["ms"]) == 0
+    wall.update(ms=1_795_000_000_000, up=90_000)  # a minute later it is set
+    assert [disk.sweep(wall["ms"]) for _ in range(2)] == [0, 0]
+    wall.update(ms=wall["ms"] + 3_540_000, up=wall["up"] + 3_540_000)
+    assert disk.sweep(wall["ms"]) == 0
+    wall.update(ms=wall["ms"] + 1, up=wall["up"] + 1)
+    assert disk.sweep(wall["ms"]) == 1
+
+
 def test_a_file_left_half_written_by_a_crash_is_removed(tmp_path: Path) -> None:
     EvidenceDisk(tmp_path / "e", quota_bytes=QUOTA)
     (tmp_path / "e" / "abc.part").write_bytes(b"half")
     EvidenceDisk(tmp_path / "e", quota_bytes=QUOTA)
     assert [path.name for path in (tmp_path / "e").iterdir()] == ["key"]
+
+
+def test_a_half_written_file_that_cannot_be_removed_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "e" / "abc.part").mkdir(parents=True)  # unlink fails, as on a card that became read-only
+    disk = EvidenceDisk(tmp_path / "e", quota_bytes=QUOTA)
+    assert disk.read(disk.keep(still(b"a")).sha256) == b"a"
+
+
+@pytest.mark.parametrize("key", [b"", b"short", b"x" * 33])
+def test_a_key_that_cannot_be_used_is_said_and_used_as_soon_as_it_can(tmp_path: Path, key: bytes) -> None:
+    folder = tmp_path / "e"
+    disk = EvidenceDisk(folder, quota_bytes=QUOTA)
+    ref, right = disk.keep(still(b"a")), (folder / "key").read_bytes()
+    (folder / "key").write_bytes(key)
+    with capture_logs() as logs:
+        disk = EvidenceDisk(folder, quota_bytes=QUOTA)
+    assert [(log["log_level"], "expected 32" in log["error"]) for log in logs] == [("error", True)]
+    assert not disk.is_usable()
+    assert "expected 32" in fault_of_folder(folder)
+    with pytest.raises(Transient, match="expected 32"):
+        disk.keep(still(b"b"))
+    assert (disk.sweep(1_000), (folder / "key").read_bytes()) == (0, key)
+    (folder / "key").write_bytes(right)
+    assert (disk.read(ref.sha256), disk.is_usable(), fault_of_folder(folder)) == (b"a", True, "")
+
+
+def test_a_folder_that_is_none_keeps_no_evidence_and_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "e").write_bytes(b"")
+    disk = EvidenceDisk(tmp_path / "e", quota_bytes=QUOTA)
+    assert (disk.is_usable(), disk.sweep(1_000), usage(tmp_path / "e").files) == (False, 0, 0)
+    assert "cannot be written" in fault_of_folder(tmp_path / "e")
+    assert fault_of_folder(tmp_path / "new") == ""
 
 
 def test_the_clip_begins_before_what_happened_and_ends_with_it() -> None:

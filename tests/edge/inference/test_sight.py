@@ -6,13 +6,14 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from app.main import linli
 from contracts.errors import ConfigurationError
-from contracts.events import ObjectLabel, Origin, TrackPhase
+from contracts.events import CameraImpairment, DeviceEvent, DeviceReported, Lane, ObjectLabel, Origin, TrackPhase
 from detectors.vision.detection.detections import Detections, Image, detections
 from detectors.vision.geometry.facade import FacadeColumn, FacadeGeometry
 from detectors.vision.geometry.shapes import Line, Zone
@@ -223,21 +224,47 @@ def running(camera: CameraConfig, folder: Path) -> Iterator[CameraWorker]:
         assert worker.stop(10)
 
 
+def _reports(folder: Path) -> list[DeviceReported]:
+    """What the camera said of itself by its own doing: nobody asks it for a report."""
+    spool = new_spool(folder)
+    try:
+        spool.number(Lane.LIVE, 0, 1_000)
+        rows = [msgspec.json.decode(row.body, type=DeviceEvent) for row in spool.rows(Lane.LIVE, 0, 1_000)]
+    finally:
+        spool._db.close()
+    return [event for event in rows if isinstance(event, DeviceReported)]
+
+
+GREY = (CameraImpairment.COVERED, CameraImpairment.FROZEN)
+"""What is right to say of the pictures of these films, and not what they are for."""
+THROWS = CameraConfig(id="c1", analysers=(AnalyserName.HIGH_ALTITUDE_THROW,), source="", loop=True, ignore_health=GREY)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("fps", "healthy"), [(3.0, False), (12.0, True)])
-def test_a_running_camera_with_too_few_pictures_is_not_healthy(tmp_path: Path, fps: float, healthy: bool) -> None:
-    video = write_video(tmp_path / "v.mp4", 60, fps=fps)
-    camera = CameraConfig(id="c1", analysers=(AnalyserName.HIGH_ALTITUDE_THROW,), source=str(video), loop=True)
-    said: list[bool] = []
+@pytest.mark.parametrize("ignored", [(), (CameraImpairment.NOT_JUDGED,)])
+def test_a_running_camera_with_too_few_pictures_says_so_unless_that_is_ignored(
+    tmp_path: Path, ignored: tuple[CameraImpairment, ...]
+) -> None:
+    video = write_video(tmp_path / "v.mp4", 60, fps=3.0)
+    camera = msgspec.structs.replace(THROWS, source=str(video), ignore_health=(*GREY, *ignored))
     with running(camera, tmp_path) as worker:
+        if ignored:
+            wait_for(lambda: worker._judged > 75, "half a minute of pictures", 60)
+            assert (worker.impaired_by, worker.sees) == ((), True)
+        else:
+            wait_for(lambda: worker.impaired_by == (CameraImpairment.NOT_JUDGED,), "the camera is blind", 60)
+            assert not worker.sees
+    said = [(event.healthy, event.impaired_by) for event in _reports(tmp_path)]
+    assert said == ([] if ignored else [(False, CameraImpairment.NOT_JUDGED)])
 
-        def reported() -> bool:
-            event = worker.report(wall_ms())
-            said.extend([] if event is None else [event.healthy])
-            return event is not None and (event.healthy is healthy) and event.gauges["frames_judged"] > 6.5 * fps
 
-        wait_for(reported, "a report of what it sees")
-    assert (False in said) is not healthy
+@pytest.mark.slow
+def test_a_running_camera_with_enough_pictures_is_healthy(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "v.mp4", 60, fps=12.0)
+    with running(msgspec.structs.replace(THROWS, source=str(video)), tmp_path) as worker:
+        wait_for(lambda: worker._judged > 80, "some seconds of pictures", 60)
+        event = worker.report(wall_ms())
+        assert event is not None and event.healthy and event.impaired_by is None
 
 
 def _no_detector(*_: object) -> Eye:
@@ -293,11 +320,11 @@ def test_check_refuses_a_stream_of_another_shape_than_was_clicked_in(
 
 
 @pytest.mark.slow
-def test_a_running_camera_whose_calibration_does_not_fit_is_not_healthy(tmp_path: Path) -> None:
+def test_a_running_camera_whose_calibration_does_not_fit_says_that_it_moved(tmp_path: Path) -> None:
     video = write_video(tmp_path / "v.mp4", 60, fps=12.0)
     facade = FacadeGeometry(columns=(FacadeColumn("col-1", 0, 90),), width_px=100, height_px=100)
-    camera = CameraConfig(
-        id="c1", analysers=(AnalyserName.HIGH_ALTITUDE_THROW,), source=str(video), loop=True, facade=facade
-    )
+    camera = msgspec.structs.replace(THROWS, source=str(video), facade=facade)
     with running(camera, tmp_path) as worker:
-        wait_for(lambda: (event := worker.report(wall_ms())) is not None and not event.healthy, "an unhealthy report")
+        wait_for(lambda: worker.impaired_by == (CameraImpairment.MOVED,), "the pictures are not the facade's", 60)
+    said = [(event.healthy, event.impaired_by) for event in _reports(tmp_path)]
+    assert said == [(False, CameraImpairment.MOVED)]

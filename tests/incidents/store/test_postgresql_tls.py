@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from app.settings.loading import load_settings
-from app.wiring.stores import incidents_url, open_inventory_tables
+from app.settings.settings import Settings
+from app.wiring.stores import open_incidents_database, open_inventory_tables
 from contracts.errors import ConfigurationError, LinliError, Transient
-from incidents.store.database import open_database
 from tests.support.authority import EXPIRED, FUTURE, GOOD, Authority
 from tests.support.postgres import PASSWORD, USER, Postgres, need_postgres, running_postgres
 
@@ -32,8 +32,8 @@ class Secured(msgspec.Struct):
         assert files.cert_file is not None and files.key_file is not None
         self.server.show(files.cert_file, files.key_file)
 
-    def url(self, **other: str) -> str:
-        """The incidents as settings name them; ``other`` in place of what is right."""
+    def settings(self, **other: str) -> Settings:
+        """What is right; ``other`` in its place."""
         password = self.folder / "password"
         password.write_text(other.pop("password", PASSWORD), encoding="utf-8")
         given = {
@@ -41,7 +41,7 @@ class Secured(msgspec.Struct):
             "LINLI_INCIDENTS_PASSWORD_FILE": str(password),
             "LINLI_INCIDENTS_CA_FILE": str(self.authority.ca_file),
         }
-        return incidents_url(load_settings(None, given | other))
+        return load_settings(None, given | other)
 
     def error(self, **other: str) -> LinliError:
         """How asking the server something ends."""
@@ -51,7 +51,7 @@ class Secured(msgspec.Struct):
 
     def ask(self, **other: str) -> object:
         """Whether the connection is encrypted, as the server says."""
-        database = open_database(self.url(**other))
+        database = open_incidents_database(self.settings(**other))
         try:
             with database.write() as connection:
                 return connection.execute(text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")).scalar()
@@ -79,7 +79,7 @@ def test_the_incidents_and_the_inventory_are_reached_over_tls_alone(secured: Sec
 
 
 def _environment(secured: Secured) -> dict[str, str]:
-    secured.url()
+    secured.settings()
     return {
         "LINLI_INCIDENTS_URL": f"postgresql://{USER}@127.0.0.1:{secured.server.port}/postgres",
         "LINLI_INCIDENTS_PASSWORD_FILE": str(secured.folder / "password"),
@@ -134,4 +134,4 @@ def test_a_file_without_certificates_is_refused_before_anything_is_asked(secured
     nothing.write_text("no certificate", encoding="utf-8")
     for path in (nothing, tmp_path / "missing.pem"):
         with pytest.raises(ConfigurationError, match=r"incidents\.ca_file = .* cannot be used"):
-            secured.url(LINLI_INCIDENTS_CA_FILE=str(path))
+            open_incidents_database(secured.settings(LINLI_INCIDENTS_CA_FILE=str(path)))

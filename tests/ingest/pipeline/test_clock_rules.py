@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from contracts.errors import Rejected, RejectReason
 from contracts.events import DeviceStateChanged, ObjectFell
 from ingest.pipeline.clock_rules import ClockRules
-from ingest.pipeline.source_clock import EPOCH_EVENTS, EPOCH_MS, FUTURE_MS, LIVE_MS, SHIFT_ABOVE_MS, TOO_OLD_MS
+from ingest.pipeline.source_clock import (
+    EPOCH_EVENTS,
+    EPOCH_MS,
+    FAULT_TOLD_MS,
+    FUTURE_MS,
+    LIVE_MS,
+    SHIFT_ABOVE_MS,
+    TOO_OLD_MS,
+)
 from tests.ingest.builders import NOW_MS, door, power, reported, row, site, smoke
 
 HOUR_MS = 3_600_000
@@ -111,6 +119,52 @@ def test_a_live_message_was_received_now_whatever_its_clock_says(at_ms: int, cla
     assert (event.at_ms, event.received_ms, event.untrusted, event.stored) == (NOW_MS, NOW_MS, True, False)
     assert event.device_at_ms == at_ms
     assert [(record.speaker, record.fault) for record in rules.records()] == [("smoke-1", fault)]
+
+
+NO_TIMES = {**IMPOSSIBLE, "GPS week rollover": (NOW_MS - 1_024 * 7 * 86_400_000, None, "7168 days behind")}
+
+
+@pytest.mark.parametrize(("at_ms", "claimed", "fault"), NO_TIMES.values(), ids=NO_TIMES)
+def test_a_stored_alarm_without_a_time_that_can_be_was_received_now(at_ms: int, claimed: int, fault: str) -> None:
+    rules = ClockRules()
+    event = rules.apply(smoke(at_ms=at_ms, stored=True), NOW_MS, claimed=claimed)
+    assert (event.at_ms, event.received_ms, event.untrusted, event.stored) == (NOW_MS, NOW_MS, True, False)
+    assert event.device_at_ms == at_ms
+    (record,) = rules.records()
+    assert record.fault.endswith(fault)
+    again = rules.apply(smoke(at_ms=at_ms, stored=True), NOW_MS, claimed=claimed, doubted=True)
+    assert (again.at_ms, again.untrusted, again.stored) == (NOW_MS, True, False)
+
+
+@pytest.mark.parametrize("at_ms", [0, 11_000, NOW_MS // 1_000, NOW_MS - 1_024 * 7 * 86_400_000])
+def test_also_where_the_devices_live_messages_tell_the_time(at_ms: int) -> None:
+    rules = ClockRules()
+    rules.apply(smoke(at_ms=NOW_MS - 60_000, alarm=False), NOW_MS - 60_000)
+    event = rules.apply(smoke(at_ms=at_ms, stored=True), NOW_MS)
+    assert (event.at_ms, event.untrusted, event.stored) == (NOW_MS, True, False)
+    for later_ms, told in ((1_000, True), (FAULT_TOLD_MS, False)):
+        rules.apply(smoke(at_ms=NOW_MS + later_ms, alarm=False), NOW_MS + later_ms)
+        assert any(record.fault for record in rules.records()) == told
+
+
+def test_an_old_alarm_of_a_clock_that_is_right_stays_old() -> None:
+    rules, days_ms = ClockRules(), 86_400_000
+    rules.apply(smoke(at_ms=NOW_MS - 60_000, alarm=False), NOW_MS - 60_000)
+    kept = rules.apply(smoke(at_ms=NOW_MS - 29 * days_ms, stored=True), NOW_MS)
+    assert (kept.at_ms, kept.stored, kept.untrusted) == (NOW_MS - 29 * days_ms, True, False)
+    with pytest.raises(Rejected):
+        rules.apply(smoke(at_ms=NOW_MS - 40 * days_ms, stored=True), NOW_MS)
+
+
+def test_what_a_box_kept_for_a_month_is_old_and_what_is_of_1970_is_a_fall_now() -> None:
+    fall = ObjectFell(
+        event_id="f", site_id="s1", source_id="c2", place_id="facade", at_ms=NOW_MS - 40 * 86_400_000, track_id=1,
+        started_ms=NOW_MS - 40 * 86_400_000 - 900, duration_ms=900, calibrated=True, spool=row(1).spool, stored=True,
+    )  # fmt: skip
+    with pytest.raises(Rejected):
+        ClockRules().apply(fall, NOW_MS)
+    event = ClockRules().apply(msgspec.structs.replace(fall, at_ms=11_000, started_ms=10_100), NOW_MS)
+    assert (event.at_ms, event.started_ms, event.untrusted, event.stored) == (NOW_MS, NOW_MS - 900, True, False)
 
 
 def test_a_clock_that_cannot_be_used_is_never_measured_and_is_right_again_at_once() -> None:

@@ -9,10 +9,10 @@ from contracts.events import AccessAttempted, Credential, DeviceConfigured, Envi
 from contracts.events.identity import is_same_message
 from contracts.places import PlaceKind
 from ingest.pipeline.acks import PendingPuback
-from ingest.pipeline.device_notices import KEPT_MS
+from ingest.pipeline.device_notices import KEPT_MS, STANDS_MS
 from ingest.pipeline.pipeline import Accepted, Arrival, IngestPipeline, Refused, Skipped
 from ingest.settings import ShardSettings
-from tests.ingest.builders import NOW_MS, community, place, power, reported, row, smoke, wire
+from tests.ingest.builders import NOW_MS, community, door, place, power, reported, row, smoke, wire
 
 SENSOR, METER = "linli/v1/s1/sensor/smoke-1/evt", "linli/v1/s1/meter/m1/tele"
 GATE, BOX = "linli/v1/s1/gate/g1/evt", "linli/v1/s1/edge/b1/evt"
@@ -51,7 +51,39 @@ def test_a_refused_message_of_a_sensor_stands_until_one_can_be_read() -> None:
     assert _noticed(pipeline) == [("smoke-1", "unreadable", "not_json", 2, True)]
     _take(pipeline, wire(reported(source_id="smoke-1")))
     assert _noticed(pipeline, NOW_MS + 2 * KEPT_MS) == [("smoke-1", "unreadable", "not_json", 2, True)]
+    pipeline.notices.kept(NOW_MS)
     _take(pipeline, wire(smoke(alarm=False)))
+    assert _noticed(pipeline, NOW_MS + STANDS_MS) == []
+
+
+def test_an_alarm_that_was_lost_is_told_for_an_hour_whatever_follows_it() -> None:
+    pipeline = _pipeline()
+    lost = ("smoke-1", "unreadable", "not_json", 1, True)
+    _take(pipeline, b"rubbish")
+    _take(pipeline, wire(smoke(alarm=False, temperature_c=21.0)), now_ms=NOW_MS + 1_000)
+    kept_ms = NOW_MS + 2 * STANDS_MS  # so long the inventory was away
+    assert _noticed(pipeline, kept_ms) == [lost]
+    pipeline.notices.kept(kept_ms)
+    assert _noticed(pipeline, kept_ms + STANDS_MS - 1) == [lost]
+    assert _noticed(pipeline, kept_ms + STANDS_MS) == []
+
+
+def test_another_lost_alarm_begins_the_hour_again() -> None:
+    pipeline = _pipeline()
+    for minute in (0, 30):
+        now_ms = NOW_MS + minute * MINUTE_MS
+        _take(pipeline, b"rubbish", now_ms=now_ms)
+        pipeline.notices.kept(now_ms)
+        _take(pipeline, wire(smoke(alarm=False, temperature_c=21.0)), now_ms=now_ms + 1)
+    assert _noticed(pipeline, NOW_MS + STANDS_MS) == [("smoke-1", "unreadable", "not_json", 2, True)]
+    assert _noticed(pipeline, NOW_MS + STANDS_MS + 30 * MINUTE_MS) == []
+
+
+def test_what_may_have_been_no_alarm_ends_with_what_can_be_read() -> None:
+    pipeline = _pipeline()
+    _take(pipeline, b"rubbish", GATE)
+    assert _noticed(pipeline) == [("g1", "unreadable", "not_json", 1, False)]
+    _take(pipeline, wire(door()), GATE)
     assert _noticed(pipeline) == []
 
 
@@ -63,6 +95,52 @@ def test_an_alarm_that_cannot_be_read_stands_beside_the_readings_that_can() -> N
         ("smoke-1", "faulty", "alarm:unknown_word", 1, False),
         ("smoke-1", "unreadable", "alarm:unknown_word", 1, True),
     ]
+
+
+def test_a_sensor_that_says_nothing_is_noticed_and_ends_no_notice() -> None:
+    pipeline = _pipeline()
+    bare = wire(smoke()).replace(b',"alarm":true', b"")
+    assert isinstance(_take(pipeline, bare), Refused)
+    assert _noticed(pipeline) == [("smoke-1", "unreadable", "wrong_type", 1, True)]
+
+
+OF_SMOKE_1 = {
+    "linli/v1/s1/sensor/Smoke-1/evt": "bad_id",
+    "linli/v1/S1/sensor/smoke-1/evt": "bad_id",
+    "linli/v1/s1/sensor/smoke-1 /tele": "bad_id",
+    "linli/v1/s1/Sensor/smoke-1/evt": "unknown_topic",
+    "/linli/v1/s1/sensor/smoke-1/evt/": "unknown_topic",
+    "Linli/V1/S1/SENSOR/SMOKE-1/EVT": "unknown_topic",
+}
+
+
+@pytest.mark.parametrize(("topic", "reason"), OF_SMOKE_1.items())
+def test_a_sensor_that_speaks_beside_its_topic_is_noticed(topic: str, reason: str) -> None:
+    pipeline = _pipeline()
+    assert isinstance(_take(pipeline, wire(smoke()), topic), Refused)
+    assert _noticed(pipeline) == [("smoke-1", "unreadable", reason, 1, True)]
+
+
+@pytest.mark.parametrize("name", ["aa:bb:cc", "Smoke-9", "烟感-9", "x" * 60])
+def test_a_sensor_under_an_id_that_is_none_is_noticed_by_it(name: str) -> None:
+    pipeline = _pipeline()
+    _take(pipeline, wire(smoke()), f"linli/v1/s1/sensor/{name}/evt")
+    shown = name if len(name) <= 40 else f"{name[:39]}…"
+    assert _noticed(pipeline, NOW_MS + KEPT_MS) == [(shown, "unreadable", "bad_id", 1, True)]
+    after = _pipeline()
+    after.notices.load(pipeline.notices.current(NOW_MS, pipeline.admission.device))
+    assert _noticed(after) == _noticed(pipeline)
+    assert _noticed(pipeline, NOW_MS + KEPT_MS + 1) == []
+
+
+def test_of_others_beside_our_topics_only_the_pending_list_tells() -> None:
+    pipeline = _pipeline()
+    for topic in ("s1/gate/G1/evt", "s9/sensor/Smoke-1/evt", "s1/sensor/Smoke-1/cmd", "s1/sensor/Smoke/evt/more"):
+        _take(pipeline, wire(door()), f"linli/v1/{topic}")
+    retained = Arrival("linli/v1/s1/sensor/Smoke-1/evt", b"x", 1, 7, retain=True, connection=1)
+    pipeline.take(retained, PendingPuback(7, 1), NOW_MS, timely=True)
+    assert [one for one in _noticed(pipeline) if one[4]] == []
+    assert len(pipeline.admission.pending_topics()) == 5
 
 
 @pytest.mark.parametrize(

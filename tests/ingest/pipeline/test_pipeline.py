@@ -9,6 +9,8 @@ from contracts.errors import RejectReason
 from contracts.events import DeviceStateChanged, Event, Lane
 from contracts.names import partition_of
 from ingest.pipeline.acks import PendingPuback
+from ingest.pipeline.admission import MAX_PENDING
+from ingest.pipeline.device_notices import MAX_STRANGERS
 from ingest.pipeline.lane_guard import LaneKey
 from ingest.pipeline.pipeline import (
     Accepted,
@@ -22,6 +24,7 @@ from ingest.pipeline.pipeline import (
     SpoolRow,
 )
 from ingest.settings import ShardSettings
+from inventory.pending import why_topic_waits
 from tests.ingest.builders import NOW_MS, community, door, power, row, smoke, wire
 
 STATE = "linli/v1/s1/meter/m1/state"
@@ -76,6 +79,31 @@ def test_unknown_topics_are_pending_but_their_text_is_not_in_the_reason() -> Non
     assert isinstance(outcome, Refused)
     assert "138" not in outcome.detail
     assert [(t.topic, t.count) for t in pipeline.admission.pending_topics()] == [("mqtt/face/13800138000/Rec", 1)]
+
+
+@pytest.mark.parametrize("name", ["Smoke-1", "aa:bb:cc", "smoke 1", "x" * 41, "烟感-1"])
+def test_a_topic_with_an_id_that_is_none_is_pending(name: str) -> None:
+    pipeline = _pipeline()
+    topic = f"linli/v1/s1/sensor/{name}/evt"
+    for _ in range(2):
+        outcome = _take(pipeline, topic, b"x")
+        assert isinstance(outcome, Refused)
+        assert outcome.reason is RejectReason.BAD_ID
+    assert [(t.topic, t.count) for t in pipeline.admission.pending_topics()] == [(topic, 2)]
+    assert "does not match" in why_topic_waits(topic)
+
+
+def test_what_pends_is_cut_clean_and_bounded() -> None:
+    pipeline = _pipeline()
+    _take(pipeline, "linli/v1/s1/sensor/a\x1b[2J\u202e" + "b" * 60_000 + "/evt", b"x")
+    (waiting,) = pipeline.admission.pending_topics()
+    assert waiting.topic.startswith("linli/v1/s1/sensor/a\ufffd[2J\ufffdbbb")
+    assert len(waiting.topic) == 200
+    for n in range(MAX_PENDING + 50):
+        _take(pipeline, f"linli/v1/s1/sensor/Strange-{n}/evt", b"x")
+    assert len(pipeline.admission.pending_topics()) == MAX_PENDING
+    noticed = pipeline.notices.current(NOW_MS, pipeline.admission.device)
+    assert len(noticed) == MAX_STRANGERS
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from contracts.errors import ConfigurationError, RejectReason
+from contracts.errors import ConfigurationError, Permanent, RejectReason
 from ingest.pipeline.scrub import MAX_EXCERPT, scrub, scrub_topic
+from ingest.shard import dead_letters
 from ingest.shard.dead_letters import KEEP_MS, PER_SOURCE, PER_SOURCE_A_MINUTE, DeadLetter, DeadLetters, dead_letter
 from tests.ingest.builders import NOW_MS
 
@@ -103,3 +106,65 @@ def test_a_source_is_heard_a_few_times_a_minute(tmp_path: Path) -> None:
     assert wanted.count(True) == PER_SOURCE_A_MINUTE
     assert letters.wants("s1/g2", NOW_MS)
     assert letters.wants("s1/g1", NOW_MS + 60_000)
+
+
+def _spoil(path: Path, was: bytes = b"s1/g1", now: bytes = b"s1/g7") -> None:
+    """Change the last byte of a letter's source as a disk does, below whoever has the file open."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    at = path.read_bytes().rindex(was)
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(now)
+
+
+def _kept(folder: Path) -> DeadLetters:
+    letters = DeadLetters(folder)
+    for n in range(3):
+        letters.add(_letter(n))
+    letters.flush(NOW_MS)
+    return letters
+
+
+def test_a_letter_that_a_disk_changed_is_told_while_it_is_open_and_when_it_is_opened(tmp_path: Path) -> None:
+    letters = _kept(tmp_path)
+    letters.check_rows()
+    with closing(sqlite3.connect(letters.path, isolation_level=None)) as db:
+        db.execute("DROP INDEX letters_by_source")  # which would be another place with that text
+    _spoil(letters.path)
+    told = r"dead-letters\.db is damaged: letter \d is not what was written; restore it or move it away"
+    with pytest.raises(Permanent, match=told):
+        letters.check_rows()
+    letters.close()
+    with pytest.raises(Permanent, match=told):
+        DeadLetters(tmp_path)
+
+
+def test_of_a_large_file_a_letter_is_looked_at_when_it_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = _kept(tmp_path)
+    letters.close()
+    with closing(sqlite3.connect(letters.path, isolation_level=None)) as db:
+        db.execute("UPDATE letters SET size = 3 WHERE letter = 2")
+    monkeypatch.setattr(dead_letters, "WHOLE_BYTES", 1)
+    with closing(DeadLetters(tmp_path)) as again:
+        for look in (lambda: again.show(2), lambda: again.list(9)):
+            with pytest.raises(Permanent, match=r"dead-letters\.db is damaged: letter 2 is not what was written"):
+                look()
+        assert again.show(1) is not None
+
+
+def test_letters_of_an_earlier_version_get_their_checksums_once(tmp_path: Path) -> None:
+    letters = _kept(tmp_path)
+    before = letters.list(9)
+    letters.close()
+    with closing(sqlite3.connect(letters.path, isolation_level=None)) as db:
+        db.execute("ALTER TABLE letters DROP COLUMN checksum")
+    with closing(DeadLetters(tmp_path)) as again:
+        assert again.list(9) == before
+    with closing(sqlite3.connect(letters.path, isolation_level=None)) as db:
+        assert None not in {checksum for (checksum,) in db.execute("SELECT checksum FROM letters")}
+        db.execute("UPDATE letters SET at_ms = at_ms + 1 WHERE letter = 2")
+    with pytest.raises(Permanent, match="letter 2 is not what was written"):
+        DeadLetters(tmp_path)

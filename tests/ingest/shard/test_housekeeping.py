@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from contracts.names import partition_of
+from ingest.pipeline.device_notices import STANDS_MS
 from ingest.pipeline.pipeline import Accepted, Arrival, IngestPipeline, Refused
 from ingest.settings import ShardSettings
 from ingest.shard.dead_letters import DeadLetters
@@ -26,10 +27,10 @@ class _Life:
         self.house = Housekeeping(settings, inventory, letters, self.pipeline)
         self.house.load()
 
-    def take(self, payload: bytes, now_ms: int) -> type:
+    def take(self, payload: bytes, now_ms: int, *, force: bool = True) -> type:
         arrival = Arrival(TOPIC, payload, 1, 7, retain=False, connection=1)
         outcome = self.pipeline.take(arrival, None, now_ms, timely=True)
-        self.house.tick(now_ms, force=True)
+        self.house.tick(now_ms, force=force)
         return type(outcome)
 
 
@@ -43,7 +44,24 @@ def test_a_notice_outlives_the_shard_and_ends_with_a_message_that_can_be_read(tm
     again.house.tick(NOW_MS + 1, force=True)
     assert inventory.notices.current() == [notice]
     assert again.take(wire(smoke()), NOW_MS + 2) is Accepted
+    assert inventory.notices.current() == [notice]
+    again.house.tick(NOW_MS + STANDS_MS, force=True)
     assert inventory.notices.current() == []
+
+
+def test_an_alarm_that_was_lost_between_two_looks_is_kept_all_the_same(tmp_path: Path) -> None:
+    inventory = Inventory(tmp_path / "config.db")
+    inventory.put(community())
+    life = _Life(inventory, DeadLetters(tmp_path / "letters"))
+    life.house.tick(NOW_MS, force=True)
+    assert life.take(b"rubbish", NOW_MS + 1_000, force=False) is Refused
+    assert life.take(wire(smoke(alarm=False, temperature_c=21.0)), NOW_MS + 2_000, force=False) is Accepted
+    told = []
+    for second in range(3, 8_000):
+        life.house.tick(NOW_MS + second * 1_000)
+        told.append(len(inventory.notices.current()))
+    assert sum(told) * 1_000 >= STANDS_MS
+    assert told[-1] == 0
 
 
 def test_a_notice_of_another_layout_is_taken_over_by_who_owns_the_site(tmp_path: Path) -> None:
@@ -55,5 +73,5 @@ def test_a_notice_of_another_layout_is_taken_over_by_who_owns_the_site(tmp_path:
     stranger = _Life(inventory, letters, 1 - owner, 2)
     stranger.house.tick(NOW_MS + 1, force=True)
     assert inventory.notices.current() == [notice]
-    assert _Life(inventory, letters, owner, 2).take(wire(smoke()), NOW_MS + 2) is Accepted
+    assert _Life(inventory, letters, owner, 2).take(wire(smoke()), NOW_MS + STANDS_MS) is Accepted
     assert inventory.notices.current() == []

@@ -22,7 +22,7 @@ from contracts.events import (
     RowsDropped,
     SpoolMark,
 )
-from contracts.events.identity import IN_FLIGHT, KEYED, SETTLED, content_marks, told_apart
+from contracts.events.identity import IN_FLIGHT, KEYED, SETTLED, content_marks, is_same_message, told_apart
 from contracts.findings import Finding, Phase
 from contracts.names import DeviceClass
 from detectors.registry import all_rules
@@ -167,6 +167,48 @@ def test_a_device_that_never_knew_the_time_is_dropped_for_a_minute_and_no_longer
     assert [duplicates(first, at(ms))[0] for ms in (0, 1_000, 59_999, 120_000, DAY_MS)] == [1, 1, 1, 0, 0]
     cleared = smoke("smoke1-2", 90_000, seq=2, alarm=False, device_at_ms=95_000)
     assert len(fires(first, cleared, at(DAY_MS))) == 2
+
+
+def received(own_ms: int, *at_ms: int, timely: bool = True) -> list[EnvironmentSampled]:
+    """One alarm in the same bytes, as ingest takes it each time: after ``T0`` by the device's clock, and by receipt."""
+    clocks = ClockRules()
+    said = smoke("ALARM", own_ms, received_ms=0)
+    return [clocks.apply(said, T0 + later_ms, timely=timely) for later_ms in at_ms]
+
+
+@pytest.mark.parametrize("own_ms", [-1_000, -20 * HOUR_MS, 8 * HOUR_MS])
+def test_an_alarm_of_a_clock_that_stands_still_is_heard_again_after_hours(own_ms: int) -> None:
+    hours = [0, 5, 9, 12, 30, 33, 80]
+    assert duplicates(*received(own_ms, *(n * HOUR_MS for n in hours))) == (0, len(hours) - 1)
+
+
+@pytest.mark.parametrize("own_ms", [-1_000, -15 * HOUR_MS, 8 * HOUR_MS])
+@pytest.mark.parametrize("first_ms", [0, 5 * HOUR_MS])
+def test_an_alarm_that_is_sent_again_within_minutes_is_one(first_ms: int, own_ms: int) -> None:
+    times = [first_ms + minutes * 60_000 for minutes in (0, 1, 10, 30, 59)]
+    assert duplicates(*received(own_ms, *times)) == (4, 0)
+
+
+@pytest.mark.parametrize("away_ms", [60_000, 5 * HOUR_MS, 3 * DAY_MS, 29 * DAY_MS])
+def test_an_alarm_that_the_broker_gives_again_after_an_outage_is_one(away_ms: int) -> None:
+    (first,), (again,) = received(-200, 0), received(-200, away_ms, timely=False)
+    assert duplicates(first, again) == (1, 0)
+
+
+def test_what_is_no_alarm_is_the_same_message_after_hours_too() -> None:
+    clocks, said = ClockRules(), access("a1", 0, granted=True, received_ms=0)
+    assert duplicates(*[clocks.apply(said, T0 + n * HOUR_MS) for n in (0, 5, 9)]) == (2, 0)
+
+
+def test_two_deliveries_are_the_same_message_in_either_order() -> None:
+    first, again = received(-1_000, 5 * HOUR_MS, 6 * HOUR_MS - 1)
+    assert is_same_message(first, again)
+    assert is_same_message(again, first)
+    never_set = [
+        msgspec.structs.replace(smoke("a", 0, device_at_ms=5_000), received_ms=T0 + n) for n in (59_000, 61_000)
+    ]
+    assert is_same_message(*never_set)
+    assert is_same_message(*reversed(never_set))
 
 
 def test_what_was_stored_long_ago_is_itself_though_a_day_has_passed() -> None:

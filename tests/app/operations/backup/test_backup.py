@@ -31,6 +31,7 @@ from detectors.registry import all_rules
 from evidence.files import EvidenceFiles
 from incidents.intake.intake import Intake
 from incidents.intake.relays import FindingsRelay
+from incidents.store.operator_alarms import AlarmCode, raise_alarm
 from incidents.store.schema import findings, sessions
 from incidents.store.store import Store
 from inventory.inventory import Inventory
@@ -333,6 +334,16 @@ def test_a_damaged_store_is_no_backup(data: Path, tmp_path: Path) -> None:
     content[4096 * 3 : 4096 * 3 + 64] = b"\xff" * 64
     path.write_bytes(content)
     with pytest.raises(Permanent, match=r"incidents\.db is damaged"):
+        make_backup(settings_of(data), tmp_path / "backup", NOW_MS)
+    assert {one.name for one in tmp_path.iterdir()} == {"data"}
+
+
+def test_a_store_with_a_row_that_a_disk_changed_is_no_backup(data: Path, tmp_path: Path) -> None:
+    path = data / "incidents.db"
+    with closing(Store(f"sqlite:///{path}")) as store, store.write() as connection:
+        raise_alarm(connection, AlarmCode.LOG_GAP, "log", "positions 3 to 9", 1)
+    path.write_bytes(path.read_bytes().replace(b"positions 3 to 9", b"positions 3 to 7"))
+    with pytest.raises(Permanent, match=r"incidents\.db is damaged: the rows of its table alarms"):
         make_backup(settings_of(data), tmp_path / "backup", NOW_MS)
     assert {one.name for one in tmp_path.iterdir()} == {"data"}
 
