@@ -12,7 +12,10 @@ Thresholds: ``hold_ms`` 0, because the box itself holds each reason for 10 to 35
 it is over (docs/edge.md). A site where lorries stand before the lens for minutes may wait longer.
 
 What it will not catch: a camera whose box is gone (``device_silent``); cameras that report themselves and name no
-reason; a picture that froze while the clock in it goes on; a view that is wrong since before the box was started.
+reason; a view that is wrong since before the box was started; what looks like a quiet scene: a frozen picture with
+something moving in its middle, or frozen for less than 20 s again and again, less than half of a picture smeared, a
+screen without a signal that shows a picture or noise on black, fog that rises slowly, a camera turned while its view
+changed too. A still scene without noise whose camera sends a key frame less than each 20 s looks frozen.
 
 Late data: a report that comes late or was stored says how it was, not how it is, and is passed over; the next one comes
 within a quarter of a minute.

@@ -152,6 +152,115 @@ def test_one_bad_second_is_nothing_and_no_pictures_are_not_bad_pictures() -> Non
     assert health.wrong == frozenset()
 
 
+def with_clock(picture: Image, n: int) -> Image:
+    """A picture with the time written above it."""
+    shown = picture.copy()
+    text = f"2026-11-30 {n // 3_600_000:02d}:{n // 60_000 % 60:02d}:{n // 1_000 % 60:02d}"
+    cv2.putText(shown, text, (10, 25), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255, 255, 255), 2)
+    return shown
+
+
+def no_signal() -> Image:
+    picture = np.full((360, 640, 3), (200, 40, 20), np.uint8)
+    cv2.putText(picture, "NO SIGNAL", (180, 190), cv2.FONT_HERSHEY_SIMPLEX, 1.8, (255, 255, 255), 4)
+    return picture
+
+
+def bars() -> Image:
+    colours = [(255, 255, 255), (0, 255, 255), (255, 255, 0), (0, 255, 0), (255, 0, 255), (0, 0, 255), (255, 0, 0)]
+    return np.repeat(np.repeat(np.array(colours, np.uint8), 92, 0)[None, :640], 360, 0)
+
+
+def smeared(n: int, streaks: bool = False) -> Image:
+    """What a decoder shows after lost packets: grey, or the last good row, as far as the lower end."""
+    shown = living(SCENE, n)
+    shown[120:] = shown[119] if streaks else 128
+    return shown
+
+
+def noise(n: int, mean: float, deviation: float) -> Image:
+    drawn = np.random.default_rng(n).normal(mean, deviation, (360, 640, 3))
+    return np.asarray(np.clip(drawn, 0, 255), np.uint8)
+
+
+def overexposed(n: int) -> Image:
+    return np.asarray(np.clip(living(SCENE, n).astype(np.int16) + 200, 0, 255), np.uint8)
+
+
+def behind_dirt(n: int) -> Image:
+    return living(np.asarray(SCENE * 0.15 + 150, np.uint8), n)
+
+
+def by_turns(n: int, of_ms: int) -> Image:
+    """Black and good, for so long each, black first."""
+    return living(SCENE, n) if n // of_ms % 2 else black(SCENE)
+
+
+def seen(health: PictureHealth, picture_at: Callable[[int], Image], for_ms: int) -> dict[CameraImpairment, int]:
+    """What is said of such pictures from 40 s on, and how long after they began."""
+    said: dict[CameraImpairment, int] = {}
+    for n in range(0, for_ms, STEP_MS):
+        for reason in health.look(picture_at(n), 40_000 + n):
+            said.setdefault(reason, n)
+    return said
+
+
+NOTHING_TO_SEE: dict[str, tuple[Callable[[int], Image], CameraImpairment]] = {
+    "frozen, its clock goes on": (lambda n: with_clock(living(SCENE, 0), n), FROZEN),
+    "frozen, and flickers": (lambda n: np.clip(living(SCENE, 0).astype(np.int16) + n // 1_000 % 2, 0, 255), FROZEN),
+    "no signal": (lambda _: no_signal(), COVERED),
+    "no signal, its clock goes on": (lambda n: with_clock(no_signal(), n), COVERED),
+    "no signal with noise": (lambda n: living(no_signal(), n), COVERED),
+    "bars": (lambda n: living(bars(), n), COVERED),
+    "smeared grey": (smeared, COVERED),
+    "smeared in streaks": (lambda n: smeared(n, True), COVERED),
+    "some noise": (lambda n: noise(n, 100, 8), COVERED),
+    "more noise": (lambda n: noise(n, 60, 12), COVERED),
+    "snow": (lambda n: noise(n, 128, 60), COVERED),
+    "white": (overexposed, COVERED),
+}
+
+
+@pytest.mark.parametrize("learnt", [False, True])
+@pytest.mark.parametrize("name", NOTHING_TO_SEE)
+def test_pictures_that_show_nothing_are_said_whatever_they_look_like(name: str, learnt: bool) -> None:
+    picture_at, reason = NOTHING_TO_SEE[name]
+    health = in_use() if learnt else PictureHealth()
+    said = seen(health, lambda n: np.asarray(picture_at(n), np.uint8), 31_000)
+    assert said.get(reason, 99_000) <= WITHIN_MS[reason]
+
+
+def test_a_lens_that_dirt_or_mist_covers_is_said_and_a_light_put_out_is_not() -> None:
+    assert seen(in_use(), behind_dirt, 61_000) == {BLURRED: HOLD_MS[BLURRED]}
+    assert seen(in_use(), lambda n: living(np.asarray(SCENE * 0.18, np.uint8), n), 61_000) == {}
+
+
+@pytest.mark.parametrize("of_ms", [4_000, 10_000, 14_000])
+def test_a_camera_that_flaps_is_said_to_be_impaired_all_the_while(of_ms: int) -> None:
+    health = in_use()
+    assert seen(health, lambda n: by_turns(n, of_ms), 61_000)[BLACK] <= 60_000
+    told = [health.look(by_turns(n, of_ms), n) for n in range(101_000, 221_000, STEP_MS)]
+    assert set(told) == {frozenset({BLACK})}
+    assert all(health.look(living(SCENE, n), n) for n in range(221_000, 260_000, STEP_MS))
+    assert watched(health, as_it_is, 260_000, 60_000) == {BLACK: 0}
+    assert health.wrong == frozenset()
+
+
+def test_a_camera_turned_slowly_has_moved_until_it_is_turned_back() -> None:
+    health = in_use()
+
+    def turned_by(pixels: float) -> Callable[[int], Image]:
+        return lambda n: living(np.roll(SCENE, int(pixels), 1), n)
+
+    said = seen(health, lambda n: turned_by(0.3 * n / 1_000)(n), 300_000)
+    assert set(said) == {MOVED}
+    assert 0.3 * said[MOVED] / 1_000 < 0.12 * 640
+    for n in range(340_000, 400_000, STEP_MS):
+        assert health.look(turned_by(90)(n), n) == {MOVED}
+    watched(health, as_it_is, 400_000, 40_000)
+    assert health.wrong == frozenset()
+
+
 def shown(clip: str, change: Change) -> frozenset[CameraImpairment]:
     """What is said of a real clip that plays for 80 s and is changed after 40 s; it stands still now and then."""
     pictures = [frame.image for frame in islice(read_video(need_shared(f"clips/{clip}")), 0, 100, 5)]
