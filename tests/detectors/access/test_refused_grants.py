@@ -14,12 +14,10 @@ REFUSED: dict[str, dict[str, Any]] = {
     "a word for true": {"granted": "ok"},
     "null": {"granted": None},
     "no word": {"granted": ...},
-    "another case": {"kind": "Access_Attempted"},
     "another kind": {"kind": "card_swiped"},
     "site in capitals": {"site_id": "S1"},
     "gate in capitals": {"source_id": "GATE1"},
     "stored, in seconds": {"stored": True, "at_ms": T0 // 1_000},
-    "too deep": {"raw": [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]},
     "too large": {"picture": "A" * 300_000},
 }
 
