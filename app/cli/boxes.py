@@ -77,6 +77,7 @@ def revoke(settings: Settings, site: str, box: str) -> None:
 
     known = _registered(settings, site)
     if box not in known:
+        need_site(settings, site)  # one that is no more is none of its business, while there is a token
         raise ConfigurationError(f"no box {box!r} of {site} has a token; {_those(known)}")
     _register(settings, BoxRegistration(box, site, secrets.token_hex(32)))  # the digest of a token that nobody has
 
