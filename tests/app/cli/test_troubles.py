@@ -98,7 +98,7 @@ COMMANDS = {
     "devices heard": Row(1, 0, 1, "--site nosuch"),
     "devices pending": Row(1, 0, 1),
     "test-alarm": Row(2, 2, 2, "--site nosuch"),
-    "boxes revoke": Row(2, 2, 2, "nosuch b1"),
+    "boxes revoke": Row(1, 2, 1, "nosuch b1"),
     "boxes rotate": Row(1, 2, 1, "nosuch b1 --token-out box.token"),
     "secrets rotate mqtt": Row(2, 2, 2),
     "secrets rotate postgresql": Row(2, ONE_ACCOUNT, 1),
