@@ -18,8 +18,12 @@ settings.load_profile("linli")
 
 @pytest.fixture(scope="session", autouse=True)
 def one_process() -> Iterator[None]:
-    """Commands that tests call set up no logs: to a stream that a test takes away, other tests could not write."""
+    """Commands that tests call set up no logs: to a stream that a test takes away, other tests could not write.
+
+    Nor does the doctor count the age of a process that has run tests for minutes.
+    """
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("app.cli.doctor._age_s", lambda: 0.0)
         for where in ("app.wiring.logs", "app.wiring.process"):
             patched.setattr(f"{where}.configure_logs", lambda: None)
         yield
