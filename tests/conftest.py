@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.support.kafka import RunningKafka
 
-settings.register_profile("linli", deadline=None)  # how fast a machine is says nothing about a property
+# How fast a machine is says nothing about a property.
+settings.register_profile("linli", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("linli")
 
 
