@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -31,10 +32,12 @@ def one_process() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def logs_as_before() -> Iterator[None]:
-    """Whatever a test sets up for its logs, the next one finds none of it."""
-    before = structlog.get_config()
+def process_as_before() -> Iterator[None]:
+    """Whatever a command sets up for its process, logs and the umask, the next test finds none of it."""
+    before, umask = structlog.get_config(), os.umask(0o022)
+    os.umask(umask)
     yield
+    os.umask(umask)
     if structlog.get_config() != before:
         structlog.configure(**before)
 
