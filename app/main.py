@@ -120,7 +120,7 @@ def exit_code(arguments: Sequence[str]) -> int:
         return FAILED
     except ConfigurationError as error:
         return _say(f"configuration: {error}", MISUSED)
-    except Exception as error:
+    except Exception as error:  # the boundary of a command: what nobody expected is raised again
         told = told_in_a_line(error)
         if told is None:
             raise

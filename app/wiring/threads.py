@@ -80,7 +80,7 @@ def keep_trying(name: str, work: Callable[[threading.Event], object], stop: thre
     while True:
         try:
             work(stop)
-        except Exception as error:
+        except Exception as error:  # a full disk has as many classes as there are libraries; the rest is raised again
             if not isinstance(error, Transient) and not may_pass(error):
                 raise
             pause_s = PAUSES_S[min(tried, len(PAUSES_S) - 1)]

@@ -60,7 +60,7 @@ class KafkaAccount:
         while not self.takes(new):
             if time.monotonic() > deadline_s:
                 raise Transient(f"{self.where}: the brokers do not know the new password yet; run it again")
-            time.sleep(_POLL_S)
+            time.sleep(_POLL_S)  # each broker learns of it from the controller, and does not say when
 
     def _with(self, password: Secret) -> KafkaSecurity:
         return msgspec.structs.replace(self._security, password=password, passwords_now=None)

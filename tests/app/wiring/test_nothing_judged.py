@@ -49,7 +49,7 @@ def within(seconds: float, done: Callable[[], bool], what: str) -> None:
     end_s = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < end_s, f"no {what} within {seconds} s"
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks at a process that tells nobody; the end decides, not the pause
 
 
 def unjudged(console: httpx.Client) -> list[dict[str, Any]]:

@@ -53,7 +53,7 @@ def test_residents_are_no_verified_strangers_by_a_clock_that_is_off(
     who: str, walk: int, clock: int, before: int, busy: bool
 ) -> None:
     found = _residents(who, clock, walk=walk, before=before, busy=busy)
-    assert True not in found
+    assert not any(found), "verified"  # none, or one that is not verified: nobody is accused either way
 
 
 @pytest.mark.parametrize("clock", [0, -300, -9_000, 5_000], ids=["right", "a little off", "behind", "ahead"])

@@ -89,7 +89,7 @@ def test_a_paused_process_makes_no_false_deadline(tmp_path: Path) -> None:
             while time.monotonic() < end_s:
                 _door_life(devices, n)
                 n += 1
-                time.sleep(0.1)
+                time.sleep(0.1)  # the pace of the devices: their clocks are the wall's
             if paused_s:
                 os.kill(shard.process.pid, signal.SIGCONT)
         devices.confirmed()
