@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 
 import click
 
@@ -48,6 +46,7 @@ def command(
     from app.demo.show import Show
     from app.demo.stage import Stage
     from app.wiring.logs import configure_logs
+    from app.wiring.process import on_signal
 
     configure_logs()
 
@@ -60,13 +59,7 @@ def command(
         stage = Stage(folder.resolve(), seed, port, clips, say)
         show = Show(stage, say)
 
-        def on_signal(_number: int, _frame: FrameType | None) -> None:
-            show.stop()
-            if not stage.built:
-                raise KeyboardInterrupt
-
-        signal.signal(signal.SIGINT, on_signal)
-        signal.signal(signal.SIGTERM, on_signal)
+        on_signal(show.stop, interrupts=lambda: not stage.built)
         stack.callback(stage.close)
         say("setting up: broker, four hours of history, films …")
         stage.build()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 import threading
 from pathlib import Path
-from types import FrameType
 
 import click
 import structlog
@@ -88,13 +86,10 @@ def analyze(video: Path, camera: Path, *, as_json: bool, explain: bool) -> None:
 
 
 def _stop_on_signals() -> threading.Event:
+    from app.wiring.process import on_signal
+
     stop = threading.Event()
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)
+    on_signal(stop.set)
     return stop
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from queue import SimpleQueue
 from types import FrameType
 from typing import TypeVar
 
@@ -54,12 +56,29 @@ def run_service(wire: Callable[[S, ProcessContext], None], settings: S) -> None:
     run_process(partial(wire, settings))
 
 
-def on_signal(end: Callable[[], object]) -> None:
-    """Call ``end`` on SIGTERM and on Ctrl-C. Only in the main thread."""
+def on_signal(end: Callable[[], object], interrupts: Callable[[], bool] = lambda: False) -> None:
+    """Call ``end`` on SIGTERM and on Ctrl-C, in a thread of its own. Only in the main thread.
 
-    def called(_number: int, _frame: FrameType | None) -> None:
-        end()
+    A handler runs between any two steps of the main thread, which may hold the very lock that ``end`` takes: an event
+    that is set there can wait for itself for ever. A queue that allows this hands it to a thread that holds nothing.
 
+    Args:
+        end: takes what locks it likes.
+        interrupts: whether the main thread is to be interrupted too. It takes no lock.
+    """
+    asked: SimpleQueue[int] = SimpleQueue()
+
+    def called(number: int, _frame: FrameType | None) -> None:
+        asked.put(number)
+        if interrupts():
+            raise KeyboardInterrupt
+
+    def hear() -> None:
+        while True:
+            asked.get()
+            end()
+
+    threading.Thread(target=hear, name="linli-signals", daemon=True).start()
     signal.signal(signal.SIGTERM, called)
     signal.signal(signal.SIGINT, called)
 

@@ -149,7 +149,11 @@ def test_the_archive_runs_and_writes_its_keys_under_its_unit_and_no_other_does(u
     while " ready" not in said and process.poll() is None and time.monotonic() < end_s:
         said += process.stdout.readline()
     process.terminate()
-    rest, _ = process.communicate(timeout=PATIENCE_S)
+    with process:  # leaves nothing behind, and says what the process said last
+        try:
+            rest, _ = process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
     assert " ready" in said, said + rest
     assert process.returncode == 0, rest
     code = (
