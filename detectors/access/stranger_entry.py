@@ -56,7 +56,7 @@ from contracts.events import (
 from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
 from contracts.names import DeviceClass
 from contracts.rules import RuleFacts, Threshold
-from detectors.access.gates import LIVE, MAX_LIVE_MS, Gate, are_live, gates_at, heard, is_doubtful, is_unread
+from detectors.access.gates import LIVE, MAX_LIVE_MS, Gate, are_live, has_gate, heard, is_doubtful, is_unread
 from detectors.access.grants import (
     AGAIN,
     HELD,
@@ -171,10 +171,10 @@ class StrangerEntry:
         """Return the door, when it has a gate: a door without one asks nobody for a credential."""
         if type(event) is DeviceReported or type(event) is DeviceStateChanged:
             if is_unread(event):
-                return (event.place_id,) if gates_at(event.place_id, site) else ()
+                return (event.place_id,) if has_gate(event.place_id, site) else ()
             device = site.devices.get(event.source_id)
             return (device.place_id,) if device is not None and device.device_class is DeviceClass.GATE else ()
-        return (event.place_id,) if gates_at(event.place_id, site) else ()
+        return (event.place_id,) if has_gate(event.place_id, site) else ()
 
     def initial(self, key: str) -> DoorRecord:
         """Return a door at which nothing has happened."""
@@ -219,7 +219,7 @@ class StrangerEntry:
 
 def _heard(state: DoorRecord, event: Event, site: SiteView) -> DoorRecord:
     """Return the state with time moved on, and the gate's liveness when the event is one of a gate's."""
-    last_ms = max(state.last_ms, event.at_ms)
+    last_ms = event.at_ms if event.at_ms > state.last_ms else state.last_ms
     if is_unread(event):
         return msgspec.structs.replace(state, last_ms=last_ms, unread_ms=event.at_ms)
     device = site.devices.get(event.source_id)

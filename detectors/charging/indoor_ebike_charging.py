@@ -183,8 +183,11 @@ class IndoorEbikeCharging:
 
     def deadline_ms(self, state: MeterState) -> int | None:
         """Return when nothing of what is known here is recent any more."""
-        seen_ms = max((s.at_ms for s in (state.ebike, state.tag, state.fire) if s is not None), default=0)
-        return max(0 if state.curve is None else state.curve.last_ms, seen_ms) + FORGET_MS
+        known_ms = 0 if state.curve is None else state.curve.last_ms
+        for seen in (state.ebike, state.tag, state.fire):
+            if seen is not None and seen.at_ms > known_ms:
+                known_ms = seen.at_ms
+        return known_ms + FORGET_MS
 
     def on_deadline(self, state: MeterState, due_ms: int, site: SiteView) -> Outcome[MeterState]:
         """Forget the meter; an open case is closed, unverified."""

@@ -60,10 +60,9 @@ def fire_signs(event: EnvironmentSampled, site: SiteView) -> tuple[Fact, ...]:
     signs = []
     if event.alarm:
         signs.append(fact("sensor_alarm", True, event_ids=ids))  # noqa: FBT003 - the fact's value
-    smoke_limit = site.threshold(SMOKE)
-    if event.smoke_pct_m is not None and event.smoke_pct_m >= smoke_limit:
-        signs.append(fact("smoke_pct_m", event.smoke_pct_m, limit=smoke_limit, event_ids=ids))
-    heat_limit = site.threshold(HEAT)
-    if event.temperature_c is not None and event.temperature_c >= heat_limit:
-        signs.append(fact("temperature_c", event.temperature_c, limit=heat_limit, event_ids=ids))
+    smoke, heat = event.smoke_pct_m, event.temperature_c
+    if smoke is not None and smoke >= (smoke_limit := site.threshold(SMOKE)):
+        signs.append(fact("smoke_pct_m", smoke, limit=smoke_limit, event_ids=ids))
+    if heat is not None and heat >= (heat_limit := site.threshold(HEAT)):
+        signs.append(fact("temperature_c", heat, limit=heat_limit, event_ids=ids))
     return tuple(signs)

@@ -23,7 +23,8 @@ Waiting for stragglers
     deadlines in order of time, whatever the order in which they arrived.
 
 The order of release (``release_order``)
-    A site has one queue for all its groups, in order of time plus bound. Within a group this is the order of time:
+    A site has one queue for all its groups, in order of time plus bound, kept as two heaps: of events, few and brief,
+    and of all that waits for a time. Within a group this is the order of time:
     events by (``at_ms``, source, sequence number, event id), then the deadlines of the same millisecond by (``due_ms``,
     rule, key), then requests to judge again. A deadline that a release sets, and that is due too, is released in the
     same batch, in its place. One heap over all sites says whose turn it is, so a batch costs nothing for sites that

@@ -110,10 +110,13 @@ class Engine:
         self._wake(position)
         out: list[Output] = []
         routes = self._book.routes
+        touched: list[SiteState] = []
         for event in batch.events:
             groups = routes.get(event.__class__)
             if groups is not None:
-                self._take(event, groups, position, out)
+                self._take(event, groups, position, out, touched)
+        for site in touched:
+            self._queue(site)
         self._release(batch.watermark_ms, position, out)
         self._next = position + 1
         return out
@@ -235,7 +238,15 @@ class Engine:
             raise LogBroken(f"positions {self._next} to {position - 1} are missing; fill the gap from the log")
         return position == self._next
 
-    def _take(self, event: AnyEvent, groups: Sequence[LatenessGroup], position: int, out: list[Output]) -> None:
+    def _take(
+        self,
+        event: AnyEvent,
+        groups: Sequence[LatenessGroup],
+        position: int,
+        out: list[Output],
+        touched: list[SiteState],
+    ) -> None:
+        """Give an event to its site, which is ``touched`` once, however many it has in this record."""
         if event.__class__ is ClockStepped and not event.shift_ms:
             return
         site = self._sites.get(event.site_id)
@@ -253,10 +264,11 @@ class Engine:
             event = taken
         elif event.__class__ in RECORD_TYPES:
             event = site.deduplicator.numbered(event)
+            if type(event) is ThresholdConfigured:
+                self.counts.thresholds_passed_over += not self._book.is_followed(event)
         if site.emitter.position != position:
             site.emitter.begin(position, out)
-        if type(event) is ThresholdConfigured:
-            self.counts.thresholds_passed_over += not self._book.is_followed(event)
+            touched.append(site)
         if event.__class__ is ClockStepped:
             self._shift(site, event.shift_ms, position)
             return
@@ -266,14 +278,11 @@ class Engine:
             self.counts.late_telemetry += is_late_telemetry(event, late)
         if not site.dirty:
             self._changed(site, position)
-        if site.queue and site.queue[0][0] + site.offset_ms < site.queued_ms:
-            self._queue(site)
 
     def _shift(self, site: SiteState, by_ms: int, position: int) -> None:
         """Move the site's time: its queue stays as it is, and comes up at other times of the log."""
         site.shift(by_ms)
         site.queued_ms = NEVER
-        self._queue(site)
         if not site.dirty:
             self._changed(site, position)
 
@@ -285,14 +294,16 @@ class Engine:
             if site.queued_ms != at_ms:
                 continue  # an earlier entry has taken its place
             site.queued_ms = NEVER
-            site.emitter.begin(position, out)
+            if site.emitter.position != position:
+                site.emitter.begin(position, out)
             if site.release(watermark_ms - site.offset_ms) and not site.dirty:
                 self._changed(site, position)
             self._queue(site)
 
     def _queue(self, site: SiteState) -> None:
-        if site.queue and site.queue[0][0] + site.offset_ms < site.queued_ms:
-            site.queued_ms = site.queue[0][0] + site.offset_ms
+        first_ms = site.first_ms()
+        if first_ms < NEVER and first_ms + site.offset_ms < site.queued_ms:
+            site.queued_ms = first_ms + site.offset_ms
             heappush(self._due, (site.queued_ms, site.emitter.site_id))
 
     def _changed(self, site: SiteState, position: int) -> None:

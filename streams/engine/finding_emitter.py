@@ -99,11 +99,8 @@ class FindingEmitter:
         self.out: list[Output] = []
 
     def begin(self, position: int, out: list[Output]) -> None:
-        """Count everything handed in from now on as output of ``position``."""
-        if position != self.position:
-            self.position = position
-            self.number = 0
-        self.out = out
+        """Count everything handed in from now on as output of ``position``: once a record."""
+        self.position, self.number, self.out = position, 0, out
 
     def findings(
         self, bound_rule: BoundRule, key: str, drafts: Sequence[Draft], view: SiteView, cause: Cause

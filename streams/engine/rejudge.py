@@ -74,10 +74,10 @@ def drain_of(event: Event) -> str:
 class RejudgeSchedule:
     """One site's windows."""
 
-    __slots__ = ("_again", "_count", "_last_request_ms", "_queue", "_windows")
+    __slots__ = ("_again", "_count", "_last_request_ms", "_timers", "_windows")
 
-    def __init__(self, queue: list[Entry], count: Callable[[], int]) -> None:
-        self._queue = queue
+    def __init__(self, timers: list[Entry], count: Callable[[], int]) -> None:
+        self._timers = timers
         self._count = count
         self._last_request_ms = 0
         self._windows: dict[str, Window] = {}
@@ -149,7 +149,7 @@ class RejudgeSchedule:
         window.due_ms = due_ms
         if window.queued_ms is None or due_ms < window.queued_ms:
             window.queued_ms = due_ms
-            heappush(self._queue, (due_ms, REQUESTS, WINDOW, name, 0, "", self._count(), None))
+            heappush(self._timers, (due_ms, REQUESTS, WINDOW, name, 0, "", self._count(), None))
 
     def _plan_again(self, rule: str, span: MissedSpan, asked_ms: int, units: Mapping[str, BoundRule]) -> None:
         bound_rule = units[rule]
@@ -163,7 +163,7 @@ class RejudgeSchedule:
             self._again.add(again)
             release_ms = again.to_ms + 2 * bound_rule.horizon_ms + bound_rule.max_out_of_orderness_ms
             entry = (release_ms, REQUESTS, AGAIN, again.rule, again.from_ms, "", self._count(), again)
-            heappush(self._queue, entry)
+            heappush(self._timers, entry)
 
     def _due_again(self, again: RepeatRequest, due_ms: int) -> list[RejudgeRequest]:
         self._again.discard(again)

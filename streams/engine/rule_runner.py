@@ -81,43 +81,50 @@ class RuleRunner:
         "_index",
         "_initial",
         "_keys_of",
-        "_queue",
         "_rule_on_event",
+        "_timers",
         "bound_rule",
         "states",
     )
 
     def __init__(
-        self, bound_rule: BoundRule, index: int, emitter: FindingEmitter, queue: list[Entry], count: Callable[[], int]
+        self, bound_rule: BoundRule, index: int, emitter: FindingEmitter, timers: list[Entry], count: Callable[[], int]
     ) -> None:
         self.bound_rule = bound_rule
         self.states: dict[str, KeyedState] = {}
         self._index = index
         self._emitter = emitter
-        self._queue = queue
+        self._timers = timers
         self._count = count
         rule = bound_rule.rule
         self._keys_of, self._initial = rule.keys_of, rule.initial
         self._rule_on_event, self._deadline_ms = rule.on_event, rule.deadline_ms
 
-    def keys_of(self, event: Event, view: SiteView, late_by_ms: int = 0) -> Sequence[str]:
-        """Return the keys the rule names for ``event``; none when it fails, which is handed in."""
+    def takes(self, event: Event, view: SiteView) -> bool:
+        """Return whether the rule names a key for ``event``; not when it fails, which is handed in."""
         try:
             keys = self._keys_of(event, view)
             if len(keys) > 1:
                 _check_keys(keys)
-            return keys
+            return bool(keys)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary to rules: whatever they raise is a finding
-            self._emitter.failed(
-                self.bound_rule, "", error, cause_of(event, self.bound_rule.max_out_of_orderness_ms, late_by_ms)
-            )
-            return ()
+            self._failed("", error, event, 0)
+            return False
 
     def on_event(self, event: Event, view: SiteView, late_by_ms: int = 0) -> None:
         """Give ``event`` to each of its keys."""
-        for key in self.keys_of(event, view, late_by_ms):
+        try:
+            keys = self._keys_of(event, view)
+            if len(keys) > 1:
+                _check_keys(keys)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary to rules: whatever they raise is a finding
+            self._failed("", error, event, late_by_ms)
+            return
+        for key in keys:
             self._on_event(key, event, view, late_by_ms)
 
     def on_deadline(self, key: str, keyed: KeyedState, due_ms: int, view: SiteView) -> None:
@@ -175,7 +182,7 @@ class RuleRunner:
         if deadline_ms is not None and (keyed.queued_ms is None or deadline_ms < keyed.queued_ms):
             keyed.queued_ms = deadline_ms
             name, release_ms = self.bound_rule.name, deadline_ms + self.bound_rule.max_out_of_orderness_ms
-            heappush(self._queue, (release_ms, self._index, DEADLINE, name, key, "", self._count(), keyed))
+            heappush(self._timers, (release_ms, self._index, DEADLINE, name, key, "", self._count(), keyed))
 
     def rows(self) -> tuple[StateRow, ...]:
         """Return the states for a snapshot, in order of key."""
@@ -226,9 +233,7 @@ class RuleRunner:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary to rules: whatever they raise is a finding
-            self._emitter.failed(
-                self.bound_rule, key, error, cause_of(event, self.bound_rule.max_out_of_orderness_ms, late_by_ms)
-            )
+            self._failed(key, error, event, late_by_ms)
             return
         if findings:
             self._emitter.emit(findings)
@@ -241,7 +246,12 @@ class RuleRunner:
             if state != keyed.state:
                 keyed.source_id, keyed.origin = event.source_id, event.origin
             keyed.state, keyed.deadline_failed = state, False
-            self.schedule(key, keyed, deadline_ms)
+            if deadline_ms != keyed.deadline_ms:
+                self.schedule(key, keyed, deadline_ms)
+
+    def _failed(self, key: str, error: Exception, event: Event, late_by_ms: int) -> None:
+        cause = cause_of(event, self.bound_rule.max_out_of_orderness_ms, late_by_ms)
+        self._emitter.failed(self.bound_rule, key, error, cause)
 
     def _forget(self, key: str, keyed: KeyedState | None) -> None:
         if keyed is not None:
@@ -249,12 +259,14 @@ class RuleRunner:
             del self.states[key]
 
     def _checked(self, state: msgspec.Struct) -> int | None:
-        """Return the deadline of a state that may be kept. Encoding it at every change costs 0.25 µs."""
-        if state.__class__ is not self.bound_rule.state_type:
+        """Return the deadline of a state that may be kept. Encoding it at every change costs 0.1 to 0.2 µs."""
+        bound_rule = self.bound_rule
+        if state.__class__ is not bound_rule.state_type:
             raise RuleContractError(RuleFailure.WRONG_STATE)
-        _ENCODER.encode_into(state, _BUFFER)
-        if len(_BUFFER) > MAX_STATE_BYTES:
-            del _BUFFER[MAX_STATE_BYTES:]
+        buffer = bound_rule.buffer
+        _encode_into(state, buffer)
+        if len(buffer) > MAX_STATE_BYTES:
+            del buffer[MAX_STATE_BYTES:]
             raise RuleContractError(RuleFailure.STATE_TOO_LARGE)
         deadline_ms = self._deadline_ms(state)
         if deadline_ms is not None and deadline_ms.__class__ is not int:
@@ -276,5 +288,4 @@ def _key(key: str) -> str:
 
 
 _ENCODER = msgspec.msgpack.Encoder()
-_BUFFER = bytearray(MAX_STATE_BYTES)
-"""Scratch space to measure a state in: encode_into needs no allocation. The engine is single-threaded."""
+_encode_into = _ENCODER.encode_into

@@ -43,9 +43,13 @@ ROW_VERSION = 1
 
 
 class BoundRule:
-    """One rule with what the engine asks of it at every event, looked up once."""
+    """One rule with what the engine asks of it at every event, looked up once.
+
+    ``buffer``: scratch space to measure its states in. They are of about one size, so it is seldom allocated anew.
+    """
 
     __slots__ = (
+        "buffer",
         "facts",
         "horizon_ms",
         "instant",
@@ -66,6 +70,7 @@ class BoundRule:
         self.instant, self.receipt = rule.instant, rule.receipt
         self.state_type = rule.state_type
         self.facts = rule.facts
+        self.buffer = bytearray()
         self.horizon_ms = rule.horizon_ms or 0
         remembered = rule.horizon_ms is not None and rule.horizon_ms <= MAX_REJUDGED_HORIZON_MS
         self.rejudged = remembered and not rule.receipt and not rule.instant

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
-from typing import cast
 
 from contracts.erasure import Eraser, erasure_of
 from contracts.events import (
@@ -35,10 +34,10 @@ NEVER = 1 << 62
 class SiteLatenessGroup:
     """One group of one site: its view, its runners, and what it last released (``clocks``: per source, ≤ 200 ms)."""
 
-    __slots__ = ("clocks", "frontier", "group", "runners", "view")
+    __slots__ = ("clocks", "frontier", "group", "per_source", "runners", "view")
 
     def __init__(self, group: LatenessGroup, site_id: str, runners: dict[str, RuleRunner]) -> None:
-        self.group = group
+        self.group, self.per_source = group, group.per_source
         self.view = SiteView(site_id=site_id)
         self.frontier: Entry | None = None
         self.clocks: dict[str, Entry] = {}
@@ -50,7 +49,7 @@ class SiteLatenessGroup:
 
     def deadline_released(self, entry: Entry, source_id: str) -> None:
         """Note that a deadline was released on behalf of ``source_id``. One that a late event set may lie behind."""
-        if self.group.per_source:
+        if self.per_source:
             last = self.clocks.get(source_id)
             if last is None or entry > last:
                 self.clocks[source_id] = entry
@@ -63,6 +62,9 @@ class SiteState:
 
     Its rules live on a line of time that never jumps: the log's time less ``offset_ms``. Only outputs are on the log's
     time again, and ids are made of the line's (docs/protocol.md#steps-of-the-clock).
+
+    Its queue is two heaps of one order (streams/engine/release_order.py): ``waiting`` holds events, few and for a short
+    while, ``timers`` deadlines and requests, many and for long. So an event costs little, however much waits.
 
     ``covered`` is the position that its snapshot covers: the site skips records up to there. ``queued_ms`` is where the
     partition's heap holds it, ``dirty`` whether it has changed since its snapshot.
@@ -77,19 +79,21 @@ class SiteState:
         "emitter",
         "groups",
         "offset_ms",
-        "queue",
         "queued_ms",
         "rejudging",
         "runners",
+        "timers",
+        "waiting",
     )
 
     def __init__(self, site_id: str, book: Rulebook, count: Callable[[], int]) -> None:
-        self.queue: list[Entry] = []
+        self.waiting: list[Entry] = []
+        self.timers: list[Entry] = []
         self.emitter = FindingEmitter(site_id)
         self.deduplicator = Deduplicator()
-        self.rejudging = RejudgeSchedule(self.queue, count)
+        self.rejudging = RejudgeSchedule(self.timers, count)
         self.runners = {
-            bound_rule.name: RuleRunner(bound_rule, group.index, self.emitter, self.queue, count)
+            bound_rule.name: RuleRunner(bound_rule, group.index, self.emitter, self.timers, count)
             for group in book.groups
             for bound_rule in group.rules
         }
@@ -111,15 +115,20 @@ class SiteState:
         for group in groups:
             entry = self.entry(event, order, group)
             site_group = self.groups[group.index]
-            last = site_group.clocks.get(source_id) if group.per_source else site_group.frontier
+            last = site_group.clocks.get(source_id) if site_group.per_source else site_group.frontier
             if stored or (last is not None and entry < last):  # before what was last released: late
                 self._late(site_group, event)
                 late += 1
             elif last is not None and entry[0] == last[0] and is_at(entry, last):  # come again: nobody has missed it
                 self._give_out_of_order(site_group, event)
             else:
-                heappush(self.queue, entry)
+                heappush(self.waiting, entry)
         return late
+
+    def first_ms(self) -> int:
+        """Return when the first of what waits is released, on the line; :data:`NEVER` when nothing waits."""
+        first_ms = self.waiting[0][0] if self.waiting else NEVER
+        return self.timers[0][0] if self.timers and self.timers[0][0] < first_ms else first_ms
 
     def entry(self, event: AnyEvent, order: int, group: LatenessGroup) -> Entry:
         """Return the event's place in the queue for one group; ``order``: as :func:`order_of` says."""
@@ -133,30 +142,34 @@ class SiteState:
         self.deduplicator.shift(by_ms)
         for site_group in self.groups:
             shift_view(site_group.view, by_ms)
-        for number, entry in enumerate(self.queue):
+        for number, entry in enumerate(self.waiting):
             if isinstance(entry[7], VisitorRegistered):
-                self.queue[number] = (*entry[:7], visit_moved(entry[7], -by_ms))
+                self.waiting[number] = (*entry[:7], visit_moved(entry[7], -by_ms))
 
     def release(self, watermark_ms: int) -> bool:
         """Give the rules everything that lies before ``watermark_ms`` on the line; whether that changed the site."""
-        queue, changed = self.queue, False
+        waiting, timers, changed = self.waiting, self.timers, False
         before: Entry | None = None
-        while queue and queue[0][0] < watermark_ms:
-            entry = heappop(queue)
-            if entry[2] == EVENT:
+        while True:
+            if waiting and (not timers or waiting[0] < timers[0]):
+                entry = waiting[0]
+                if entry[0] >= watermark_ms:
+                    return changed
+                heappop(waiting)
                 if before is None or entry[0] != before[0] or not is_copy(entry, before):  # two copies are one event
                     self._release_event(entry)
                 before, changed = entry, True
-            elif entry[2] == DEADLINE:
-                changed |= self._release_deadline(entry)
+            elif timers and timers[0][0] < watermark_ms:
+                entry = heappop(timers)
+                is_deadline = entry[2] == DEADLINE
+                changed |= self._release_deadline(entry) if is_deadline else self._release_requests(entry)
             else:
-                changed |= self._release_requests(entry)
-        return changed
+                return changed
 
     def _release_event(self, entry: Entry) -> None:
         event = entry[7]
         site_group = self.groups[entry[1]]
-        if site_group.group.per_source:
+        if site_group.per_source:
             site_group.clocks[entry[3]] = entry  # never before what it replaces: then the event had been late
         else:
             site_group.frontier = entry
@@ -187,7 +200,7 @@ class SiteState:
         due_ms = entry[0] - site_group.group.max_out_of_orderness_ms
         if keyed.queued_ms != due_ms:
             return False
-        runner, key = self.runners[entry[3]], cast(str, entry[4])
+        runner, key = self.runners[entry[3]], entry[4]
         if keyed.deadline_ms != due_ms:
             runner.postpone(key, keyed)
             return False
@@ -209,7 +222,7 @@ class SiteState:
         missed = [
             runner.bound_rule.name
             for runner in site_group.runners.get(type(event), ())
-            if runner.bound_rule.rejudged and runner.keys_of(event, site_group.view)
+            if runner.bound_rule.rejudged and runner.takes(event, site_group.view)
         ]
         if missed:
             window = self.rejudging.window_of(event)
@@ -221,9 +234,10 @@ class SiteState:
 
         What was stored tells nothing about receipt.
         """
+        view, late_by_ms = site_group.view, event.received_ms - event.at_ms
         for runner in site_group.runners.get(type(event), ()):
             if runner.bound_rule.instant or (runner.bound_rule.receipt and not event.stored):
-                runner.on_event(event, site_group.view, event.received_ms - event.at_ms)
+                runner.on_event(event, view, late_by_ms)
 
 
 def order_of(event: AnyEvent) -> int:

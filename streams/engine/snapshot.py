@@ -14,7 +14,7 @@ from contracts.events import AnyEvent
 from detectors.core.site_view import SiteView
 from streams.engine.deduplicator import Deduplicator, DedupRow
 from streams.engine.rejudge import RejudgeRow
-from streams.engine.release_order import EVENT, Frontier, entry_of, frontier_of
+from streams.engine.release_order import Frontier, entry_of, frontier_of
 from streams.engine.rule_runner import StateRow
 from streams.engine.rulebook import ROW_VERSION, VIEW_KINDS, Rulebook
 from streams.engine.shared_buffers import SharedBuffers, fold, unfold
@@ -169,7 +169,7 @@ def load_site(content: SiteRow, book: Rulebook, count: Callable[[], int]) -> Sit
 def _group_row(site: SiteState, site_group: SiteLatenessGroup, view: int) -> LatenessGroupRow:
     max_out_of_orderness_ms, index = site_group.group.max_out_of_orderness_ms, site_group.group.index
     last = site_group.frontier
-    waiting = sorted(entry for entry in site.queue if entry[2] == EVENT and entry[1] == index)
+    waiting = sorted(entry for entry in site.waiting if entry[1] == index)
     return LatenessGroupRow(
         max_out_of_orderness_ms,
         view,
@@ -188,7 +188,7 @@ def _load_group(site: SiteState, site_group: SiteLatenessGroup, row: LatenessGro
         source: entry_of(last, group.max_out_of_orderness_ms, group.index) for source, last in row.clocks.items()
     }
     for event in row.events:
-        heappush(site.queue, site.entry(event, order_of(event), group))
+        heappush(site.waiting, site.entry(event, order_of(event), group))
 
 
 def _newest_ms(rows: Sequence[LatenessGroupRow]) -> int:
