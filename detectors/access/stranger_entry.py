@@ -146,7 +146,7 @@ class StrangerEntry:
     """One OPEN per uncovered inward passage. Key: the door."""
 
     name: ClassVar[str] = RULE
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     accepts: ClassVar[tuple[type[Event], ...]] = (
         AccessAttempted,
         PassageObserved,

@@ -107,7 +107,7 @@ class IndoorEbikeCharging:
     """OPEN when suspected, UPDATE as stages are added, CLOSE when the load ends. Key: the meter."""
 
     name: ClassVar[str] = RULE
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     accepts: ClassVar[tuple[type[Event], ...]] = (
         PowerSampled,
         ObjectObserved,

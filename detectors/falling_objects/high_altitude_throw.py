@@ -62,7 +62,7 @@ class HighAltitudeThrow:
     """One falling object → one OPEN, and an UPDATE when its evidence follows. Key: the camera."""
 
     name: ClassVar[str] = RULE
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     accepts: ClassVar[tuple[type[Event], ...]] = (ObjectFell,)
     max_out_of_orderness_ms: ClassVar[int] = 0
     horizon_ms: ClassVar[int | None] = None

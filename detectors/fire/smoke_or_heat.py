@@ -123,7 +123,7 @@ class SmokeOrHeat:
     """OPEN, UPDATE for another sign, CLOSE when clear. Key: the sensor."""
 
     name: ClassVar[str] = RULE
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     accepts: ClassVar[tuple[type[Event], ...]] = (EnvironmentSampled, DeviceConfigured, PlaceConfigured)
     max_out_of_orderness_ms: ClassVar[int] = 0
     horizon_ms: ClassVar[int | None] = None

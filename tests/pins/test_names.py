@@ -58,9 +58,12 @@ def test_every_rule_has_a_finding_whose_id_is_written_down() -> None:
 
 
 def test_the_rules_of_each_time_have_the_same_digest_together() -> None:
-    """They are others since rules know when something of a gate could not be taken and when a site is gone."""
-    assert reach.digest(golden("rules").keys() - {"camera_impaired"}) == "78eb55f8cb930b8e37603066"
-    assert reach.digest(golden("rules")) == "a0e66f030c11b56b5c0d5aa7"
+    """They are others since rules know when something of a gate could not be taken and when a site is gone.
+
+    Four became version 2 then: what they decide is another.
+    """
+    assert reach.digest(golden("rules").keys() - {"camera_impaired"}) == "bb0a606ee2f8fef3eb71f1ae"
+    assert reach.digest(golden("rules")) == "437d0a85d71a5a77f6c3b04e"
 
 
 def test_findings_have_the_same_ids() -> None:
