@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 PAIR = ("ingest", "ingest-b")
 """Accounts of ingest that take turns; both are in deploy/mosquitto/platform.acl."""
+PREPARE = click.option(
+    "--prepare", is_flag=True, help="only make the new password, and write it beside the present one"
+)
 
 
 @click.group("secrets")
@@ -75,7 +78,7 @@ def mqtt(settings: Settings, accounts: Path, *, finish: bool) -> None:
 
 
 @rotate.command("postgresql")
-@click.option("--prepare", is_flag=True, help="only make the new password, and write it beside the present one")
+@PREPARE
 @pass_settings
 def postgresql(settings: Settings, *, prepare: bool) -> None:
     """Give our account at PostgreSQL a new password, there and in incidents.password_file (and the inventory's).
@@ -111,7 +114,7 @@ def _exchange(account: Account, files: Sequence[SecretFile], *, only_prepare: bo
     type=click.Path(path_type=Path),
     help="file with user:password of an account that may change others, where ours may not change itself",
 )
-@click.option("--prepare", is_flag=True, help="only make the new password, and write it beside the present one")
+@PREPARE
 @pass_settings
 def kafka(settings: Settings, admin_file: Path | None, *, prepare: bool) -> None:
     """Give our SCRAM account at Kafka a new password, there and in kafka.password_file.
