@@ -7,16 +7,16 @@ meters                70 %   readings, ``tele``, QoS 0: rooms and landlords' cir
 gates and doors       15 %   four fifths at stair doors, where a person is credential, open, closed; the rest at main
                              gates
 cameras               10 %   through the spools of 96 boxes: a passage for each of those persons, strangers, e-bikes,
-                             falls; the rest bicycles where they may be
+                             falls, pictures gone black; the rest bicycles where they may be
 state                  5 %   connections lost and back, smoke on and off, gates' heartbeats; the rest sensors' readings
 ====================  =====  ========================================================================================
 
-*Incidents*: every 10 s one of each momentary situation (stranger, e-bike in a lift, fall, smoke, lost connection) at a
-place that had none for twelve minutes, so each is an incident of its own: six a minute and rule. Charging matures by
-the clock: 192 rooms have been charging for part of the hour before, so that 32 plateaus are complete at the end of each
-of the next six five-minute blocks, 6.4 a minute. *Findings*: besides, other places have their incidents again and
-again, so that 1.2 % of all messages open or close something: 55 % of these are connections, 15 % e-bikes, 15 % smoke,
-10 % strangers, 5 % falls.
+*Incidents*: every 10 s one of each momentary situation (stranger, e-bike in a lift, fall, smoke, lost connection, black
+picture) at a place that had none for twelve minutes, so each is an incident of its own: six a minute and rule. Charging
+matures by the clock: 192 rooms have been charging for part of the hour before, so that 32 plateaus are complete at the
+end of each of the next six five-minute blocks, 6.4 a minute. *Findings*: besides, other places have their incidents
+again and again, so that 1.2 % of all messages open or close something: 55 % of these are connections, 15 % e-bikes, 15
+% smoke, 10 % strangers, 5 % falls.
 
 Communities are named so that each of 24 partitions has two. Everything follows from the seed and ``start_ms``. Pure.
 """
@@ -38,6 +38,7 @@ from contracts.durations import MINUTE_MS
 from contracts.events import (
     AccessAttempted,
     AnyEvent,
+    CameraImpairment,
     Configuration,
     Credential,
     DeviceReported,
@@ -79,6 +80,7 @@ READINGS = 8
 SIGHTING_S = 0.7
 WILL_S = 2 * GRACE_MS / 1_000
 ALARM_S = 2.0
+BLACK_S = 2.0
 HEARTBEAT_S = 30.0
 QUIET_UNITS = 2
 """Of a community's stairs: nobody there has a credential."""
@@ -204,6 +206,9 @@ class Mix:
         for kind, streams, places in self._kinds():
             yield from streams(1 / FRESH_S, places[:FRESH_PLACES])
             yield from streams(self._again_per_s(kind), places[FRESH_PLACES:])
+        yield from self._blinks(
+            1 / FRESH_S, across((c, b) for c in self.communities for b in c.buildings)[:FRESH_PLACES]
+        )
 
     def _again_per_s(self, kind: str) -> float:
         return FINDINGS * self.rate_per_s * OF_FINDINGS[kind] / EACH_IS[kind]
@@ -244,6 +249,10 @@ class Mix:
             )
             lines.append(lanes.spooled(fell, _box(community.site_id, building.box_id)))
         yield Stream("cameras", per_s, lines)
+
+    def _blinks(self, per_s: float, facades: Sequence[tuple[Community, Building]]) -> Iterator[Stream]:
+        yield Stream("cameras", per_s, [_reported(c, b, CameraImpairment.BLACK) for c, b in facades])
+        yield Stream("cameras", per_s, [_reported(c, b, None) for c, b in facades], BLACK_S)
 
     def _smoke(self, per_s: float, sensors: Sequence[tuple[Community, Device]]) -> Iterator[Stream]:
         yield Stream("state", per_s, [_sensed(c, s, alarm=True) for c, s in sensors])
@@ -325,6 +334,12 @@ def _seen(community: Community, unit: Unit, where: str, kind: type[Event], **sai
     places = {"door": unit.door_id, "lobby": unit.lobby_id, "lift": unit.lift_id}
     event = kind(**head(community.site_id, unit.camera_id(where), places[where]), **said)
     return lanes.spooled(event, _box(community.site_id, f"box-{unit.building_id}"))
+
+
+def _reported(community: Community, building: Building, impaired_by: CameraImpairment | None) -> Line:
+    about = head(community.site_id, building.facade_camera_id, building.facade_id)
+    report = DeviceReported(**about, healthy=impaired_by is None, impaired_by=impaired_by)
+    return lanes.spooled(report, _box(community.site_id, building.box_id))
 
 
 def _box(site_id: str, box_id: str) -> Topic:
