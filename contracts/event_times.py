@@ -10,17 +10,17 @@ from contracts.events import ConfigurationRecord, Event, IngestEvent, IngestInte
 from contracts.events.identity import own_time_ms
 
 E = TypeVar("E", bound=Event)
+_SPAN = ("from_ms", "to_ms")
+_OTHERS: dict[type[Event], tuple[str, ...]] = {
+    ObjectFell: ("started_ms",),
+    RowsDropped: _SPAN,
+    IngestInterrupted: _SPAN,
+}
 
 
 def other_times(event: Event) -> tuple[str, ...]:
     """Return the fields that the clock of ``at_ms`` told as well. Evidence keeps the times that its file shows."""
-    match event:
-        case ObjectFell():
-            return ("started_ms",)
-        case RowsDropped() | IngestInterrupted():
-            return ("from_ms", "to_ms")
-        case _:
-            return ()
+    return _OTHERS.get(type(event), ())
 
 
 def move(event: E, by_ms: int) -> E:

@@ -8,7 +8,15 @@ from typing import Protocol
 import msgspec
 
 from contracts.batch import Batch
-from contracts.events import CONFIG_SOURCE, INGEST_SOURCE, ClockStepped, DeviceReported, DeviceStateChanged, Event
+from contracts.events import (
+    CONFIG_SOURCE,
+    EVENT_TYPES,
+    INGEST_SOURCE,
+    ClockStepped,
+    DeviceReported,
+    DeviceStateChanged,
+    Event,
+)
 
 
 class LastSeen(msgspec.Struct, frozen=True):
@@ -18,6 +26,10 @@ class LastSeen(msgspec.Struct, frozen=True):
     online: bool | None = None
     healthy: bool | None = None
     last_kind: str = ""
+
+
+_NEVER = LastSeen()
+_KINDS = {kind: name for name, kind in EVENT_TYPES.items()}
 
 
 class DeviceHealth(Protocol):
@@ -69,17 +81,14 @@ class LastSeenTable:
             self._hear(event)
 
     def _hear(self, event: Event) -> None:
-        if isinstance(event, ClockStepped) and event.shift_ms < 0:
+        if type(event) is ClockStepped and event.shift_ms < 0:
             self._never_later(event.site_id, event.received_ms)
         if event.source_id in {CONFIG_SOURCE, INGEST_SOURCE}:
             return
         devices = self._sites.setdefault(event.site_id, {})
-        heard = last_seen_after(devices.get(event.source_id, LastSeen()), event)
-        devices[event.source_id] = msgspec.structs.replace(heard, last_kind=str(type(event).__struct_config__.tag))
+        devices[event.source_id] = last_seen_after(devices.get(event.source_id, _NEVER), event)
         if event.spool is not None and event.spool.box_id != event.source_id:
-            devices[event.spool.box_id] = last_seen_after(
-                devices.get(event.spool.box_id, LastSeen()), event, itself=False
-            )
+            devices[event.spool.box_id] = last_seen_after(devices.get(event.spool.box_id, _NEVER), event, itself=False)
 
     def _never_later(self, site_id: str, now_ms: int) -> None:
         """Take that the log's time has gone back to ``now_ms``: what was heard on the time before was heard by then."""
@@ -91,8 +100,8 @@ class LastSeenTable:
 def last_seen_after(before: LastSeen, event: Event, *, itself: bool = True) -> LastSeen:
     """Return what is known of a device after ``event``; ``itself`` False when it only carried another's words."""
     last_ms = max(before.last_heard_ms or 0, event.received_ms)
-    if itself and isinstance(event, DeviceStateChanged):
-        return LastSeen(last_ms, event.online, before.healthy, before.last_kind)
-    if itself and isinstance(event, DeviceReported):
-        return LastSeen(last_ms, online=True, healthy=event.healthy, last_kind=before.last_kind)
-    return LastSeen(last_ms, online=True, healthy=before.healthy, last_kind=before.last_kind)
+    if not itself:
+        return LastSeen(last_ms, True, before.healthy, before.last_kind)  # noqa: FBT003 - online
+    online = event.online if type(event) is DeviceStateChanged else True
+    healthy = event.healthy if type(event) is DeviceReported else before.healthy
+    return LastSeen(last_ms, online, healthy, _KINDS[type(event)])

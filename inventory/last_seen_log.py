@@ -60,13 +60,16 @@ class LastSeenFollower(LastSeenTable):
         self._positions: dict[int, int] = {}
 
     def step(self) -> bool:
-        """Hear what came since the last step, up to a bound a log; whether one of them has more.
+        """Hear what came since the last step, up to a bound a log; whether that bound was reached.
 
         Raises:
             Transient: a log is away.
         """
-        more = [self._follow(number, log) for number, log in enumerate(self._logs)]
-        return any(more)
+        return max(self._read(), default=0) == _READ_RECORDS
+
+    def _read(self) -> list[int]:
+        """Hear what came since the last time, up to a bound a log; how many records of each."""
+        return [self._follow(number, log) for number, log in enumerate(self._logs)]
 
     def heard_through_ms(self) -> int:
         """Return up to which time of every log that holds anything all was heard."""
@@ -74,8 +77,12 @@ class LastSeenFollower(LastSeenTable):
         return min((self._heard_ms.get(number, self._since_ms) for number in held), default=self._since_ms)
 
     def catch_up(self) -> None:
-        """Hear everything up to the logs' ends. Raises as :meth:`step`."""
-        while self.step():
+        """Hear everything up to the ends that the logs have now. Raises as :meth:`step`.
+
+        A read may end earlier, where a file of the log does.
+        """
+        ends = [log.end() for log in self._logs]
+        while any(self._read()) and any(self._positions[number] < end for number, end in enumerate(ends)):
             pass
 
     def run(self, stop: threading.Event) -> None:
@@ -84,14 +91,14 @@ class LastSeenFollower(LastSeenTable):
             if not self.step():
                 stop.wait(_ROUND_S)
 
-    def _follow(self, number: int, log: LogReader) -> bool:
+    def _follow(self, number: int, log: LogReader) -> int:
         try:
             if number not in self._positions:
                 self._positions[number] = first_since(log, self._since_ms)
             records = log.read(self._positions[number], _READ_RECORDS)
         except LogBroken:  # retention was faster, or it is another log now; the engine is who raises an alarm
             self._positions[number] = log.begin()
-            return False
+            return 0
         for record in records:
             batch = _batch(record)
             if batch is not None:
@@ -99,7 +106,7 @@ class LastSeenFollower(LastSeenTable):
                 before_ms = 0 if shift_of(batch) else self._heard_ms.get(number, self._since_ms)
                 self._heard_ms[number] = max(batch.watermark_ms, before_ms)
         self._positions[number] += len(records)
-        return bool(records) and self._positions[number] < log.end()  # a read ends where a file of the log does
+        return len(records)
 
 
 def recall_from_ms(through_ms: int, newest_ms: int) -> int:

@@ -158,4 +158,4 @@ LIFE_SAFETY_KINDS: tuple[type[Event], ...] = (EnvironmentSampled, ObjectFell)
 
 def is_life_safety(event: Event) -> bool:
     """Return whether the writer must flush its batch at once for this event."""
-    return isinstance(event, ObjectFell) or (isinstance(event, EnvironmentSampled) and event.alarm)
+    return type(event) is ObjectFell or (type(event) is EnvironmentSampled and event.alarm)

@@ -59,8 +59,8 @@ class Admission:
         """Return site → the place id that stands for the whole of it."""
         return dict(self._sites)
 
-    def check(self, event: Event, topic: Topic | None = None, now_ms: int = 0) -> None:
-        """Raise unless ``event`` may go to the log.
+    def check(self, event: Event, topic: Topic | None = None, now_ms: int = 0) -> DeviceConfigured:
+        """Return the record of who says it; raise unless ``event`` may go to the log.
 
         Args:
             topic: where it came; None for a file's event, whose spool row names its box.
@@ -87,10 +87,12 @@ class Admission:
             raise Rejected(
                 RejectReason.WRONG_DEVICE, f"a device of class {record.device_class} does not say {kind_of(event)}"
             )
+        return record
 
-    def placed(self, event: E, faults: list[FieldFault]) -> E:
-        """Return the event at the place that counts; what the device said instead goes to ``faults``."""
-        record = self._devices[event.site_id, event.source_id]
+    def placed(self, event: E, record: DeviceConfigured, faults: list[FieldFault]) -> E:
+        """Return the event of a device at the place that counts; what it said instead goes to ``faults``."""
+        if event.place_id == record.place_id:  # the usual case
+            return event
         settled = settle_place(event.place_id, type(event), record, self._places.get(event.site_id, {}))
         if settled.reason is not None:
             faults.append(FieldFault("place_id", settled.reason, event.place_id))

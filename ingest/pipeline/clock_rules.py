@@ -18,11 +18,12 @@ from contracts.durations import DAY_MS
 from contracts.errors import Rejected, RejectReason
 from contracts.event_times import other_times
 from contracts.events import (
+    RECORD_TYPES,
     AccessAttempted,
-    ConfigurationRecord,
+    ClockStepped,
     DeviceStateChanged,
     Event,
-    IngestEvent,
+    IngestInterrupted,
     is_life_safety,
 )
 from ingest.pipeline.bounded import LruDict
@@ -35,6 +36,8 @@ LONGEST_KEPT_MS = 365 * DAY_MS
 """No device keeps an alarm longer: what claims to be older by a clock that is right for others has no time at all."""
 LATE_MS = 2_000
 """A credential that is older comes too late for the rules that wait for it: then it counts as of its receipt."""
+
+_INGESTS_OWN = (IngestInterrupted, ClockStepped)
 
 E = TypeVar("E", bound=Event)
 
@@ -66,12 +69,13 @@ class ClockRules:
             Rejected: ``too_old`` when it is marked as stored and older than 30 days, by its own clock as well; but no
                 alarm whose time cannot be: that is none of a stored message, so it was received now.
         """
-        if isinstance(event, IngestEvent):
+        kind = type(event)
+        if kind in _INGESTS_OWN:
             return _settled(event, event.at_ms, received_ms)
-        if isinstance(event, ConfigurationRecord):
+        if kind in RECORD_TYPES:
             return _settled(event, received_ms, received_ms)
         clock = self._clocks[event.site_id, event.spool.box_id if event.spool else event.source_id]
-        if isinstance(event, DeviceStateChanged) and event.spool is None:
+        if kind is DeviceStateChanged and event.spool is None:
             # the broker's word as of now: a last will carries the time of the connection it ends
             return _settled(event, received_ms, received_ms, untrusted=bool(clock.fault))
         lag_ms = received_ms - event.at_ms
@@ -86,7 +90,8 @@ class ClockRules:
             else:
                 clock.failed(event.at_ms if readable else claimed, received_ms, stored=event.stored)
             return _received_now(event, lag_ms, received_ms)
-        clock.mended(received_ms)
+        if clock.fault:
+            clock.mended(received_ms)
         if timely:
             clock.observe(lag_ms, received_ms)
         return _live(event, clock, lag_ms, received_ms, timely=timely)
@@ -172,7 +177,7 @@ def _live(event: E, clock: SourceClock, lag_ms: int, received_ms: int, *, timely
         return _settled(event, received_ms, received_ms, future=True)
     if age_ms <= LIVE_MS:
         clock.told_right()
-        late = age_ms > LATE_MS and timely and isinstance(event, AccessAttempted)
+        late = age_ms > LATE_MS and timely and type(event) is AccessAttempted
         return _settled(event, received_ms if late else received_ms - age_ms, received_ms, untrusted=late)
     if is_life_safety(event):
         return _settled(event, received_ms, received_ms, untrusted=timely)
@@ -185,7 +190,7 @@ def _live(event: E, clock: SourceClock, lag_ms: int, received_ms: int, *, timely
 
 def _was_kept(event: Event, age: Age) -> bool:
     """Return whether nothing is judged by ``event`` now. In doubt a credential counts: its loss would accuse."""
-    return age is Age.KEPT or (age is Age.UNCLEAR and not isinstance(event, AccessAttempted))
+    return age is Age.KEPT or (age is Age.UNCLEAR and type(event) is not AccessAttempted)
 
 
 def _settled(
@@ -193,8 +198,14 @@ def _settled(
 ) -> E:
     stored = stored or event.stored
     by_ms = at_ms - event.at_ms
-    flags = {"received_ms": received_ms, "future": future, "untrusted": untrusted, "stored": stored}
-    if by_ms == 0:
-        return msgspec.structs.replace(event, device_at_ms=None, **flags)
-    times = {name: max(getattr(event, name) + by_ms, 0) for name in other_times(event)}
-    return msgspec.structs.replace(event, at_ms=at_ms, device_at_ms=event.at_ms, **flags, **times)
+    times = {name: max(getattr(event, name) + by_ms, 0) for name in other_times(event)} if by_ms else {}
+    return msgspec.structs.replace(
+        event,
+        at_ms=at_ms,
+        device_at_ms=event.at_ms if by_ms else None,
+        received_ms=received_ms,
+        future=future,
+        untrusted=untrusted,
+        stored=stored,
+        **times,
+    )

@@ -6,6 +6,7 @@ wrote; the scrubbed excerpt is the dead letter's business.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -31,10 +32,12 @@ from ingest.pipeline.device_time import UNREADABLE_MS, is_time
 from ingest.pipeline.field_values import MAX_EVIDENCE, MAX_GAUGES
 from ingest.pipeline.json_depth import check_depth
 from ingest.pipeline.salvage import FieldFault, has_reading, own_name, salvage, salvaged_mark
-from ingest.pipeline.spelling import is_misspelled
+from ingest.pipeline.spelling import is_misspelled, may_lack_digits
 from ingest.settings import MAX_PAYLOAD_BYTES
 
 _NUL = b"\\u0000"
+_BOX = DeviceClass.EDGE
+"""To look a member up in its class takes longer than most checks."""
 
 _DECODER: msgspec.json.Decoder[DeviceEvent] = msgspec.json.Decoder(DeviceEvent)
 _LOOSE = msgspec.json.Decoder(dict[str, Any])
@@ -45,12 +48,24 @@ _MENDED = (
     "Object missing required field `at_ms`",
 )
 _TIME_PATH = "`$.at_ms`"
-_KEY = re.compile(rb'"([^"]{1,60})"\s*:')
+_KEY = re.compile(rb'[{,]\s*"([^"]{1,60})"\s*:')
+_SHORT_KEY = re.compile(rb'[{,]\s*"([^"]{0,60})"\s*:')
+_NAMES_OF: dict[type[Event], str] = {
+    TagSeen: "tag_id",
+    ObjectFell: "column",
+    BacklogDrained: "spool_id",
+    RowsDropped: "spool_id",
+}
+"""Fields that name something besides the speaker and its place."""
 _ALARMING = tuple(str(kind.__struct_config__.tag).encode() for kind in LIFE_SAFETY_KINDS)
 
 
 MAX_SCANNED_BYTES = 1024 * 1024
 """So much of a sensor's message is searched for what is right in it: it may be an alarm beside a maker's picture."""
+
+
+MAX_REMEMBERED_BYTES = 1_024
+"""A longer message is looked at each time: of what is remembered there are thousands."""
 
 
 class _Peek(msgspec.Struct):
@@ -111,9 +126,9 @@ def _strict(topic: Topic, payload: bytes, unnamed: str) -> DeviceEvent:
     event = _parse(payload, topic, unnamed)
     _check_content(event)
     _check_text(event, payload)
-    if topic.device_class is not DeviceClass.EDGE:
+    if topic.device_class is not _BOX:
         check_keys(payload)
-    if isinstance(event, EnvironmentSampled) and not event.alarm and not has_reading(event):
+    if type(event) is EnvironmentSampled and not event.alarm and not has_reading(event):
         _check_says(payload)
     return event
 
@@ -205,12 +220,12 @@ def _check_speaker(topic: Topic, event: DeviceEvent) -> None:
         raise Rejected(RejectReason.UNKNOWN_VERSION, f"event version {event.v}, this program reads ≤ {EVENT_VERSION}")
     if event.site_id != topic.site_id:
         raise Rejected(RejectReason.WRONG_SITE, f"site_id is not the topic's {topic.site_id!r}")
-    if topic.device_class is DeviceClass.EDGE:
+    if topic.device_class is _BOX:
         check_id(event.source_id, "source_id")
     elif event.source_id != topic.device_id:
         raise Rejected(RejectReason.WRONG_DEVICE, f"source_id is not the topic's {topic.device_id!r}")
     mark = event.spool
-    if mark is not None and (topic.device_class is not DeviceClass.EDGE or mark.box_id != topic.device_id):
+    if mark is not None and (topic.device_class is not _BOX or mark.box_id != topic.device_id):
         raise Rejected(RejectReason.WRONG_DEVICE, f"a spool row not from box {topic.device_id!r} itself")
 
 
@@ -218,7 +233,7 @@ def _check_channel_rules(topic: Topic, event: DeviceEvent) -> None:
     kind = type(event)
     if kind not in KINDS_OF_CHANNEL[topic.channel]:
         raise Rejected(RejectReason.WRONG_CHANNEL, f"{kind_of(event)} on {topic.channel}")
-    by_box = topic.device_class is DeviceClass.EDGE and event.source_id != topic.device_id
+    by_box = topic.device_class is _BOX and event.source_id != topic.device_id
     if not by_box and kind not in KINDS_OF_CLASS[topic.device_class]:
         raise Rejected(
             RejectReason.WRONG_DEVICE, f"a device of class {topic.device_class} does not say {kind_of(event)}"
@@ -229,28 +244,29 @@ def _check_content(event: DeviceEvent) -> None:
     check_id(event.place_id, "place_id")
     if not event.event_id or not event.event_id.isprintable():
         raise Rejected(RejectReason.BAD_ID, "event_id is empty or not printable")
+    if event.evidence:
+        _check_evidence(event)
+    if type(event) is DeviceReported and len(event.gauges) > MAX_GAUGES:
+        raise Rejected(RejectReason.OUT_OF_RANGE, f"{len(event.gauges)} gauges, at most {MAX_GAUGES}")
+    _check_ids(event)
+
+
+def _check_evidence(event: DeviceEvent) -> None:
     if len(event.evidence) > MAX_EVIDENCE:
         raise Rejected(RejectReason.OUT_OF_RANGE, f"{len(event.evidence)} evidence references, at most {MAX_EVIDENCE}")
     if not all(is_sha256(ref.sha256) for ref in event.evidence):
         raise Rejected(RejectReason.BAD_ID, "evidence under a name that no file can have")
-    if isinstance(event, DeviceReported) and len(event.gauges) > MAX_GAUGES:
-        raise Rejected(RejectReason.OUT_OF_RANGE, f"{len(event.gauges)} gauges, at most {MAX_GAUGES}")
-    _check_ids(event)
 
 
 def _check_ids(event: DeviceEvent) -> None:
     """Raise on a name that may become a topic, a key or a file."""
     if event.spool is not None:
         check_id(event.spool.spool_id, "spool_id")
-    match event:
-        case TagSeen():
-            check_id(event.tag_id, "tag_id")
-        case ObjectFell(column=str(column)):
-            check_id(column, "column")
-        case BacklogDrained() | RowsDropped():
-            check_id(event.spool_id, "spool_id")
-        case _:
-            pass
+    name = _NAMES_OF.get(type(event))
+    if name is not None:
+        said = getattr(event, name)
+        if said is not None:
+            check_id(said, name)
 
 
 def _check_says(payload: bytes) -> None:
@@ -269,11 +285,24 @@ def check_keys(payload: bytes) -> None:
     """Raise when a key is there twice: the parser takes the last of them, whatever the first said. Or when one may be
     ours in another spelling: the parser passes it over.
     """
+    if len(payload) <= MAX_REMEMBERED_BYTES and _has_usual_keys(payload.translate(None, b"0123456789")):
+        return
     keys = _KEY.findall(payload)
     if len(keys) != len(set(keys)):
         raise Rejected(RejectReason.WRONG_TYPE, "a key is there twice")
     if any(map(is_misspelled, keys)):
         raise Rejected(RejectReason.WRONG_TYPE, "a key in another spelling")
+
+
+@functools.lru_cache(maxsize=8_192)
+def _has_usual_keys(skeleton: bytes) -> bool:
+    """Return whether nothing is wrong with the keys of all messages that differ from this text in digits alone.
+
+    A device says the same again and again, with other numbers; so its keys are looked at once. Of keys in which digits
+    would count nothing is said.
+    """
+    keys = _SHORT_KEY.findall(skeleton)
+    return len(keys) == len(set(keys)) and not any(is_misspelled(key) or may_lack_digits(key) for key in keys)
 
 
 def kind_of(event: Event) -> str:

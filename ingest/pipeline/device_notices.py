@@ -36,6 +36,8 @@ MAX_NAME = 40
 _LASTING = frozenset({NoticeCode.UNREADABLE, NoticeCode.NEGATIVE_POWER})
 _PLACES = {DropReason.OTHER_PLACE: NoticeCode.OTHER_PLACE, DropReason.UNKNOWN_PLACE: NoticeCode.UNKNOWN_PLACE}
 
+_SIGNS_OF_LIFE = frozenset({DeviceReported, DeviceStateChanged})
+
 Key = tuple[str, str, NoticeCode]
 
 
@@ -100,11 +102,17 @@ class DeviceNotices:
 
     def accepted(self, device: DeviceConfigured, event: Event, faults: Sequence[FieldFault], now_ms: int) -> None:
         """Note what was wrong in a message of the device that was accepted, and what is right again."""
-        unreadable = [fault for fault in faults if is_lost_alarm(fault)]
-        if unreadable:
-            self._note(_who(device), NoticeCode.UNREADABLE, str(unreadable[0]), now_ms, life_safety=True)
-        elif not isinstance(event, DeviceReported | DeviceStateChanged):
+        unreadable = next((fault for fault in faults if is_lost_alarm(fault)), None) if faults else None
+        if unreadable is not None:
+            self._note(_who(device), NoticeCode.UNREADABLE, str(unreadable), now_ms, life_safety=True)
+        elif self._standing and type(event) not in _SIGNS_OF_LIFE:
             self._mend((device.site_id, device.device_id, NoticeCode.UNREADABLE))
+        if faults:
+            self._note_faults(device, faults, now_ms)
+        if type(event) is PowerSampled:
+            self._metered(device, event, now_ms)
+
+    def _note_faults(self, device: DeviceConfigured, faults: Sequence[FieldFault], now_ms: int) -> None:
         fields = []
         for fault in faults:
             if fault.reason in _PLACES:
@@ -113,15 +121,14 @@ class DeviceNotices:
                 fields.append(str(fault))
         if fields:
             self._note(_who(device), NoticeCode.FAULTY, " ".join(fields[:8]), now_ms)
-        if isinstance(event, PowerSampled):
-            self._metered(device, event, now_ms)
 
     def _metered(self, device: DeviceConfigured, event: PowerSampled, now_ms: int) -> None:
-        meter = self._meters[device.site_id, device.device_id]
         if event.power_w > NEGATIVE_W:
-            meter.readings = 0
-            self._end((device.site_id, device.device_id, NoticeCode.NEGATIVE_POWER))
+            self._meters.forget(_who(device))
+            if self._standing:
+                self._end((device.site_id, device.device_id, NoticeCode.NEGATIVE_POWER))
         elif event.power_w < -NEGATIVE_W:
+            meter = self._meters[_who(device)]
             meter.since_ms = meter.since_ms if meter.readings else event.at_ms
             meter.readings += 1
             if meter.readings >= NEGATIVE_READINGS and event.at_ms - meter.since_ms >= NEGATIVE_MS:
@@ -147,10 +154,12 @@ class DeviceNotices:
 
     def _mend(self, key: Key) -> None:
         one = self._standing.get(key)
-        if one is None or not one.life_safety:
-            self._end(key)
-        else:
+        if one is None:
+            return
+        if one.life_safety:
             self._mended.add(key)
+        else:
+            self._end(key)
 
     def _is_over(self, key: Key, one: DeviceNotice, now_ms: int) -> bool:
         """Return whether people could see a notice long enough; after a clock that went back, at once."""

@@ -94,11 +94,9 @@ class EventFile:
         elif isinstance(event, DeviceReported) and event.source_id == INGEST_SOURCE:
             return event  # what ingest itself said of a door
         elif not isinstance(event, IngestEvent):
-            self._admission.check(event, now_ms=event.received_ms)
-            event = self._admission.placed(event, faults)
-            device = self._admission.device(event.site_id, event.source_id)
-            if device is not None:
-                self.notices.accepted(device, event, faults, event.received_ms)
+            device = self._admission.check(event, now_ms=event.received_ms)
+            event = self._admission.placed(event, device, faults)
+            self.notices.accepted(device, event, faults, event.received_ms)
         elif isinstance(event, ClockStepped) and event.shift_ms and event.received_ms != self._moved_ms:
             self._moved_ms = event.received_ms  # each site tells of the same step
             self._clocks.shift(event.shift_ms)

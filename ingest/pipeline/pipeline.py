@@ -56,6 +56,9 @@ class SpoolRow(msgspec.Struct, frozen=True):
     seq: int
 
 
+_PROBES = f"{PROBE_ROOT}/"
+
+
 class PendingAck(msgspec.Struct, frozen=True):
     """The acknowledgement that is due once a message is durable or refused."""
 
@@ -181,7 +184,7 @@ class IngestPipeline:
         """
         self._behind_ms = 0 if timely else behind_ms
         pending_ack = PendingAck(receipt)
-        if arrival.topic.startswith(f"{PROBE_ROOT}/"):  # another shard's
+        if arrival.topic.startswith(_PROBES):  # another shard's
             return Skipped(SkipReason.NOT_FOR_INGEST, pending_ack)
         try:
             place = self._place(arrival.topic)
@@ -244,11 +247,12 @@ class IngestPipeline:
                 if not self._lanes.take(key, event.spool):
                     return Skipped(SkipReason.LANE_GAP, pending_ack, key)
                 pending_ack = PendingAck(pending_ack.receipt, SpoolRow(key, event.spool.seq))
-                event = msgspec.structs.replace(event, spool=msgspec.structs.replace(event.spool, first=None))
-            self.admission.check(event, topic, now_ms + self.offset_ms)
-            event = self.admission.placed(event, faults)
-            claimed = claimed_ms(arrival.payload) if event.at_ms == UNREADABLE_MS else None
+                if event.spool.first is not None:
+                    event = msgspec.structs.replace(event, spool=msgspec.structs.replace(event.spool, first=None))
             received_ms = now_ms + self.offset_ms
+            device = self.admission.check(event, topic, received_ms)
+            event = self.admission.placed(event, device, faults)
+            claimed = claimed_ms(arrival.payload) if event.at_ms == UNREADABLE_MS else None
             event = self.clocks.apply(event, received_ms, timely=timely, claimed=claimed, doubted=self.doubted)
         except Rejected as error:
             if event is None:
@@ -257,9 +261,7 @@ class IngestPipeline:
             self._note_refused(topic, event, error, arrival, now_ms)
             known = self.admission.known_ids(topic)
             return Refused(error.reason, error.detail, arrival, partition, pending_ack, event_id, known)
-        device = self.admission.device(event.site_id, event.source_id)
-        if device is not None:
-            self.notices.accepted(device, event, faults, now_ms)
+        self.notices.accepted(device, event, faults, now_ms)
         outcome = self._paced(topic, arrival, event, partition, pending_ack, now_ms)
         if faults and isinstance(outcome, Accepted | Deferred):
             return msgspec.structs.replace(outcome, faults=tuple(faults))

@@ -82,10 +82,10 @@ class SourceClock(msgspec.Struct):
 
     def age_ms(self, lag_ms: int) -> int:
         """Return how old a message is by this clock; forgets a skew when the clock was plainly put right since."""
-        age_ms = lag_ms - self.shift_ms()
-        if not is_live(age_ms) and is_live(lag_ms):
-            self.skew_ms, age_ms = 0, lag_ms
-        return age_ms
+        shift_ms = self.shift_ms()
+        if shift_ms and is_live(lag_ms) and not is_live(lag_ms - shift_ms):
+            self.skew_ms = shift_ms = 0
+        return lag_ms - shift_ms
 
     def shift(self, by_ms: int) -> None:
         """Take that received times move by ``by_ms`` from now on."""
@@ -98,7 +98,8 @@ class SourceClock(msgspec.Struct):
 
     def told_right(self) -> None:
         """Note that its last live message told a time that can be."""
-        self.right, self._off_lag_ms, self._keeps = True, None, False
+        if not self.right or self._off_lag_ms is not None or self._keeps:
+            self.right, self._off_lag_ms, self._keeps = True, None, False
 
     def judge(self, lag_ms: int, received_ms: int) -> Age:
         """Return what a live message is whose clock claims that it is old, by those before it.

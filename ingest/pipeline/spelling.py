@@ -19,6 +19,7 @@ _NAMES = frozenset({"kind", *(field for kind in DeviceEvent.__args__ for field i
 _NARROW = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}
 """Letters in full width, as Chinese keyboards type them, to plain ones."""
 _SEPARATORS = re.compile(r"[\W_]+")
+_DIGITS = re.compile(r"[0-9]+")
 
 
 def folded(text: str) -> str:
@@ -31,6 +32,7 @@ def folded(text: str) -> str:
 
 
 _BY_FOLDED = {folded(name): name for name in _NAMES - _AS_IT_IS}
+_WITHOUT_DIGITS = {_DIGITS.sub("", name) for name in _BY_FOLDED if _DIGITS.search(name)}
 
 
 @functools.lru_cache(maxsize=4_096)
@@ -38,6 +40,12 @@ def is_misspelled(key: bytes) -> bool:
     """Return whether a key of a payload, in UTF-8 with its escapes, may be one of our names in another spelling."""
     text = key.decode(errors="replace")
     return text not in _NAMES and ("\\" in text or folded(text) in _BY_FOLDED)
+
+
+def may_lack_digits(key: bytes) -> bool:
+    """Return whether a key may be one that digits were taken from and that digits make one of ours, or nothing."""
+    text = key.decode(errors="replace")
+    return not text or folded(text) in _WITHOUT_DIGITS
 
 
 def spelled(said: dict[str, object]) -> dict[str, object]:

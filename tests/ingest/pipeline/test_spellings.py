@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from contracts.errors import Rejected
 from contracts.events import EnvironmentSampled
+from ingest.pipeline.decode import check_keys
+from ingest.pipeline.spelling import is_misspelled
 from tests.ingest.builders import power, smoke, wire
 from tests.ingest.pipeline.salvaged import CALM, FULL, METER, full_with, read
 
@@ -90,3 +95,17 @@ def test_a_number_in_quotes_is_a_number(text: str, value: float) -> None:
     event, faults = read(full_with(temperature_c=text))
     assert isinstance(event, EnvironmentSampled)
     assert (event.temperature_c, faults) == (value, [])
+
+
+KEYS = st.lists(st.from_regex(r"(alarm|Alarm|gravity_ms|Gravity_MS|smoke|x|)[12]{0,2}", fullmatch=True), max_size=4)
+
+
+@given(KEYS, KEYS, st.integers(0, 999))
+def test_what_was_looked_at_before_changes_no_verdict(earlier: list[str], keys: list[str], number: int) -> None:
+    """Of messages that differ in digits alone the keys are looked at once, unless digits may count."""
+    for said in (earlier, keys):
+        payload = ("{" + ", ".join(f'"{key}": {number}' for key in said) + "}").encode()
+        named = [key.encode() for key in said if key]
+        wrong = len(named) != len(set(named)) or any(map(is_misspelled, named))
+        with pytest.raises(Rejected) if wrong else nullcontext():
+            check_keys(payload)
