@@ -67,7 +67,7 @@ class InventoryMonitor:
         self._last = state
         return wrong
 
-    def run(self, stop: threading.Event, every_s: float = 2.0, *, mine: Callable[[], bool] = lambda: True) -> None:
+    def run(self, stop: threading.Event, every_s: float = 5.0, *, mine: Callable[[], bool] = lambda: True) -> None:
         """Look every ``every_s`` until ``stop``, while ``mine`` says that this process is the one that does."""
         while not stop.wait(every_s):
             if mine():

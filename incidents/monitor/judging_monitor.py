@@ -11,6 +11,8 @@ from system.clock import Clock, wall_ms
 
 COUNTED_AFTER_MS = 60_000
 EVERY_S = 2.0
+LOOK_AGAIN_MS = 30_000
+"""While all is judged what is stored is looked at so seldom: another process may have told of it before this one."""
 
 
 class JudgingMonitor:
@@ -22,6 +24,7 @@ class JudgingMonitor:
 
     def __init__(self, store: Store, watched: Callable[[], Alarm | None], *, clock_ms: Clock = wall_ms) -> None:
         self._store, self._watched, self._clock_ms = store, watched, clock_ms
+        self._clear_ms: int | None = None  # when nothing stood, by the store
 
     def step(self) -> None:
         """Compare once.
@@ -29,13 +32,15 @@ class JudgingMonitor:
         Raises:
             Transient: the database is away.
         """
-        alarm = self._watched()
+        alarm, now_ms = self._watched(), self._clock_ms()
+        if alarm is None and self._clear_ms is not None and 0 <= now_ms - self._clear_ms < LOOK_AGAIN_MS:
+            return
         with self._store.read() as connection:
             standing = [one for one in standing_alarms(connection) if one.code is AlarmCode.NOTHING_JUDGED]
         ended = [(one.code, one.subject) for one in standing if alarm is None or one.subject != alarm.subject]
-        if alarm is None and not ended:
+        self._clear_ms = now_ms if alarm is None and not ended else None
+        if self._clear_ms is not None:
             return
-        now_ms = self._clock_ms()
         with self._store.write() as connection:
             clear_alarms(connection, ended, now_ms)
             if alarm is not None:

@@ -261,7 +261,7 @@ class Shard:
         self._settle(self._pipeline.take(arrival, receipt, now_ms, timely=timely, behind_ms=behind_ms), now_ms)
 
     def _settle(self, outcome: MessageOutcome, now_ms: int) -> None:
-        if isinstance(outcome, Accepted | Deferred):
+        if type(outcome) is Accepted or type(outcome) is Deferred:
             for fault in outcome.faults:
                 self.counters.dropped.labels(fault.reason).inc()
         match outcome:
