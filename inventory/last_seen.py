@@ -104,4 +104,5 @@ def last_seen_after(before: LastSeen, event: Event, *, itself: bool = True) -> L
         return LastSeen(last_ms, True, before.healthy, before.last_kind)  # noqa: FBT003 - online
     online = event.online if type(event) is DeviceStateChanged else True
     healthy = event.healthy if type(event) is DeviceReported else before.healthy
-    return LastSeen(last_ms, online, healthy, _KINDS[type(event)])
+    kind = _KINDS.get(type(event)) or str(type(event).__struct_config__.tag)  # also one that this program cannot read
+    return LastSeen(last_ms, online, healthy, kind)

@@ -37,7 +37,7 @@ LONGEST_KEPT_MS = 365 * DAY_MS
 LATE_MS = 2_000
 """A credential that is older comes too late for the rules that wait for it: then it counts as of its receipt."""
 
-_INGESTS_OWN = (IngestInterrupted, ClockStepped)
+_OF_NO_DEVICE = RECORD_TYPES | {IngestInterrupted, ClockStepped}
 
 E = TypeVar("E", bound=Event)
 
@@ -70,10 +70,8 @@ class ClockRules:
                 alarm whose time cannot be: that is none of a stored message, so it was received now.
         """
         kind = type(event)
-        if kind in _INGESTS_OWN:
-            return _settled(event, event.at_ms, received_ms)
-        if kind in RECORD_TYPES:
-            return _settled(event, received_ms, received_ms)
+        if kind in _OF_NO_DEVICE:
+            return _settled(event, received_ms if kind in RECORD_TYPES else event.at_ms, received_ms)
         clock = self._clocks[event.site_id, event.spool.box_id if event.spool else event.source_id]
         if kind is DeviceStateChanged and event.spool is None:
             # the broker's word as of now: a last will carries the time of the connection it ends
@@ -84,14 +82,13 @@ class ClockRules:
         readable = event.at_ms != UNREADABLE_MS
         if not event.stored:
             clock.live_lag_ms = lag_ms if readable else None
+        if doubted:
+            self.agreed |= is_live(lag_ms)
+        elif not readable or abs(lag_ms) > TOO_OLD_MS:
+            clock.failed(event.at_ms if readable else claimed, received_ms, stored=event.stored)
         if doubted or not readable or abs(lag_ms) > TOO_OLD_MS:
-            if doubted:
-                self.agreed |= is_live(lag_ms)
-            else:
-                clock.failed(event.at_ms if readable else claimed, received_ms, stored=event.stored)
             return _received_now(event, lag_ms, received_ms)
-        if clock.fault:
-            clock.mended(received_ms)
+        clock.mended(received_ms)
         if timely:
             clock.observe(lag_ms, received_ms)
         return _live(event, clock, lag_ms, received_ms, timely=timely)

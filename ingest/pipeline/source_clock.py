@@ -120,7 +120,7 @@ class SourceClock(msgspec.Struct):
 
     def mended(self, received_ms: int) -> None:
         """Note that a live message told a time that can be. It says nothing of a stored alarm before it."""
-        if not 0 < self._told_until_ms - received_ms <= FAULT_TOLD_MS:
+        if self.fault and not 0 < self._told_until_ms - received_ms <= FAULT_TOLD_MS:
             self.fault = ""
 
     def failed(self, claimed: int | None, received_ms: int, *, stored: bool = False) -> None:

@@ -166,7 +166,7 @@ def test_a_finding_decided_again_otherwise_is_an_alarm_on_the_page_and_ends_noth
     assert taken_over(tmp_path) == {"sensor-0", "sensor-1"}
     (alarm,) = alarms_in(tmp_path)
     assert (alarm.code, alarm.subject) == (AlarmCode.FINDING_CONTRADICTS, first.finding_id)
-    assert "position 0 (rule version 0) and position 0 (rule version 1) differ in severity" in alarm.detail
+    assert "position 0 (rule version 0) and position 0 (rule version 2) differ in severity" in alarm.detail
     store = SqliteCheckpointStore(tmp_path / "engine.db")
     kept = {found.finding_id: found.severity for _, found in store.findings_after(0, 9)}
     assert (kept[first.finding_id], kept[second.finding_id]) == (Severity.MINOR, Severity.CRITICAL)
