@@ -37,7 +37,7 @@ LONGEST_KEPT_MS = 365 * DAY_MS
 LATE_MS = 2_000
 """A credential that is older comes too late for the rules that wait for it: then it counts as of its receipt."""
 
-_OF_NO_DEVICE = RECORD_TYPES | {IngestInterrupted, ClockStepped}
+_OF_NO_DEVICE: frozenset[type] = frozenset((*RECORD_TYPES, IngestInterrupted, ClockStepped))
 
 E = TypeVar("E", bound=Event)
 
