@@ -192,10 +192,11 @@ class District:
         """Where a partition's log ends."""
         return self._tails(self.names.log, partition).end()
 
-    def wait_until_judged(self) -> None:
+    def wait_until_judged(self, patience_s: float = PATIENCE_S) -> None:
         """Until everything in the log is judged."""
         for partition in range(self.partitions):
-            until(lambda p=partition: self.position(p) >= self.end(p), f"partition {partition} to be judged")  # type: ignore[misc]
+            what = f"partition {partition} to be judged"
+            until(lambda p=partition: self.position(p) >= self.end(p), what, patience_s)  # type: ignore[misc]
 
     def mark(self) -> None:
         """Put rubbish at the end of each partition: its finding tells, sooner than a snapshot, that it was reached."""
