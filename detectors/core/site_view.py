@@ -41,6 +41,18 @@ V = TypeVar("V")
 R = TypeVar("R", VisitorRegistered, VehicleRegistered, ConsentRecorded)
 
 
+def next_look_ms(now_ms: int, since_ms: int) -> int:
+    """Return when to look next, while an episode is open since ``since_ms``: the longer it is, the further on.
+
+    The log's time may jump by months. Looks ten minutes apart would then be tens of thousands of each episode, and
+    while they go on nothing else is judged; these are some forty in a year.
+
+    >>> next_look_ms(1_000_000, 1_000_000), next_look_ms(8_000_000, 0)
+    (1600000, 10000000)
+    """
+    return now_ms + max(LOOK_MS, (now_ms - since_ms) // 4)
+
+
 class SiteView(msgspec.Struct, kw_only=True, dict=True):
     """One site's configuration in force. The engine keeps one per lateness group and applies records to
     it; rules only read.

@@ -34,7 +34,7 @@ from contracts.names import DeviceClass
 from contracts.rules import RuleFacts, Threshold
 from detectors.core.facts import fact
 from detectors.core.rule import MAX_KEYS, Draft, Episode, Outcome
-from detectors.core.site_view import LOOK_MS, SiteView
+from detectors.core.site_view import LOOK_MS, SiteView, next_look_ms
 
 RULE = "camera_impaired"
 HOLD = Threshold(
@@ -119,7 +119,7 @@ class CameraImpaired:
         """End the episode if the site is gone, else look again later."""
         if site.gone:
             return _over(state, due_ms, "removed")
-        return Outcome(msgspec.structs.replace(state, look_ms=due_ms + LOOK_MS))
+        return Outcome(msgspec.structs.replace(state, look_ms=next_look_ms(due_ms, state.since_ms)))
 
 
 def _cameras_of(box_id: str, site: SiteView) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ from contracts.findings import Fact, Phase, Severity, Subject, SubjectKind
 from contracts.rules import RuleFacts, Threshold
 from detectors.core.facts import fact
 from detectors.core.rule import Draft, Episode, Outcome
-from detectors.core.site_view import LOOK_MS, SiteView
+from detectors.core.site_view import LOOK_MS, SiteView, next_look_ms
 
 RULE = "device_silent"
 OFFLINE_GRACE = Threshold(
@@ -162,7 +162,8 @@ class DeviceSilent:
 def _looked(state: SilenceState, due_ms: int, site: SiteView) -> Outcome[SilenceState]:
     """Look whether the site of a silent device is still there: nobody waits for the devices of one that is gone."""
     if not site.gone:
-        return Outcome(msgspec.structs.replace(state, wake_ms=due_ms + LOOK_MS))
+        since_ms = due_ms if state.episode is None else state.episode.onset_ms
+        return Outcome(msgspec.structs.replace(state, wake_ms=next_look_ms(due_ms, since_ms)))
     if state.episode is None:
         return Outcome(None)
     facts = (fact("ended", "removed"), fact("silent_s", (due_ms - state.last_ms) / 1000))

@@ -40,7 +40,7 @@ from contracts.names import DeviceClass
 from contracts.rules import RuleFacts, Threshold
 from detectors.core.facts import fact
 from detectors.core.rule import MAX_KEYS, Draft, Episode, Outcome
-from detectors.core.site_view import LOOK_MS, SiteView
+from detectors.core.site_view import LOOK_MS, SiteView, next_look_ms
 from detectors.fire import smoke_readings
 from detectors.fire.fire_signs import HEAT, PLAUSIBLE_C, RULE, SMOKE, fire_signs, is_sure
 
@@ -192,7 +192,7 @@ class SmokeOrHeat:
         if site.gone:
             return Outcome(None, (_closed(fire, state.sensor_id, "removed"),))
         if due_ms < _end_ms(state, fire):
-            fire = msgspec.structs.replace(fire, look_ms=due_ms + LOOK_MS)
+            fire = msgspec.structs.replace(fire, look_ms=next_look_ms(due_ms, fire.episode.onset_ms))
             return Outcome(msgspec.structs.replace(state, fire=fire))
         spoke = state.last_ms > fire.sign_ms
         span = CoveredSpan(fire.episode.onset_ms, fire.sign_ms)
