@@ -15,7 +15,7 @@ from incidents.store.operator_alarms import Alarm, AlarmCode
 from streams.runtime.judged_watch import JudgedPartition, JudgedWatch
 from system.clock import wall_ms
 
-LOOK_EVERY_S = 4.0
+LOOK_EVERY_S = 2.0
 ANSWER_S = 4.0
 """How long Kafka may take to answer one question; with the time between looks this stays below half a minute."""
 SUBJECT = "rules"

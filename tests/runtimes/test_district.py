@@ -46,7 +46,7 @@ def test_workers_on_kafka_find_what_replay_finds(kafka: RunningKafka, tmp_path: 
             over.load(_events()[:50])  # what comes later is delivered, since they have their partitions by then
             until(lambda: any(over.position(p) for p in range(PARTITIONS)), "a worker to have its partitions")
             over.load(_events()[50:])
-            over.wait_until_judged(480.0)
+            over.wait_until_judged()
             assert [worker.stop() for worker in running] == [0] * workers
         assert over.findings() == _reference()
     assert {partition_of(site_id, PARTITIONS) for site_id in _reference()} == set(range(PARTITIONS))

@@ -104,7 +104,7 @@ class District:
         batches = list(batches_of(events, self.partitions))
         for start in range(0, len(batches), GROUP_BATCHES):
             writer.append(batches[start : start + GROUP_BATCHES])
-            time.sleep(pause_s)
+            time.sleep(pause_s)  # the pace at which it is written: a worker is killed in the middle of it
         writer.close()
 
     def append(self, batches: Sequence[Batch]) -> None:
@@ -192,11 +192,10 @@ class District:
         """Where a partition's log ends."""
         return self._tails(self.names.log, partition).end()
 
-    def wait_until_judged(self, patience_s: float = PATIENCE_S) -> None:
+    def wait_until_judged(self) -> None:
         """Until everything in the log is judged."""
         for partition in range(self.partitions):
-            what = f"partition {partition} to be judged"
-            until(lambda p=partition: self.position(p) >= self.end(p), what, patience_s)  # type: ignore[misc]
+            until(lambda p=partition: self.position(p) >= self.end(p), f"partition {partition} to be judged")  # type: ignore[misc]
 
     def mark(self) -> None:
         """Put rubbish at the end of each partition: its finding tells, sooner than a snapshot, that it was reached."""
@@ -238,4 +237,4 @@ def until(done: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -
     deadline_s = time.monotonic() + patience_s
     while not done():
         assert time.monotonic() < deadline_s, f"waited {patience_s:.0f} s for {what}"
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two looks at other processes, which tell nobody; the end decides, not the pause
