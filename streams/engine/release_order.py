@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-Entry = tuple[int, int, int, str, Any, str, int, Any]
+Entry = tuple[int, int, int, str, "int | str", str, int, Any]
 
 EVENT = 0
 DEADLINE = 1

@@ -100,31 +100,22 @@ class RuleRunner:
         self._keys_of, self._initial = rule.keys_of, rule.initial
         self._rule_on_event, self._deadline_ms = rule.on_event, rule.deadline_ms
 
-    def takes(self, event: Event, view: SiteView) -> bool:
-        """Return whether the rule names a key for ``event``; not when it fails, which is handed in."""
+    def keys_of(self, event: Event, view: SiteView, late_by_ms: int = 0) -> Sequence[str]:
+        """Return the keys the rule names for ``event``; none when it fails, which is handed in."""
         try:
             keys = self._keys_of(event, view)
             if len(keys) > 1:
                 _check_keys(keys)
-            return bool(keys)
-        except MemoryError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the boundary to rules: whatever they raise is a finding
-            self._failed("", error, event, 0)
-            return False
-
-    def on_event(self, event: Event, view: SiteView, late_by_ms: int = 0) -> None:
-        """Give ``event`` to each of its keys."""
-        try:
-            keys = self._keys_of(event, view)
-            if len(keys) > 1:
-                _check_keys(keys)
+            return keys
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary to rules: whatever they raise is a finding
             self._failed("", error, event, late_by_ms)
-            return
-        for key in keys:
+            return ()
+
+    def on_event(self, event: Event, view: SiteView, late_by_ms: int = 0) -> None:
+        """Give ``event`` to each of its keys."""
+        for key in self.keys_of(event, view, late_by_ms):
             self._on_event(key, event, view, late_by_ms)
 
     def on_deadline(self, key: str, keyed: KeyedState, due_ms: int, view: SiteView) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
+from typing import cast
 
 from contracts.erasure import Eraser, erasure_of
 from contracts.events import (
@@ -200,7 +201,7 @@ class SiteState:
         due_ms = entry[0] - site_group.group.max_out_of_orderness_ms
         if keyed.queued_ms != due_ms:
             return False
-        runner, key = self.runners[entry[3]], entry[4]
+        runner, key = self.runners[entry[3]], cast(str, entry[4])
         if keyed.deadline_ms != due_ms:
             runner.postpone(key, keyed)
             return False
@@ -222,7 +223,7 @@ class SiteState:
         missed = [
             runner.bound_rule.name
             for runner in site_group.runners.get(type(event), ())
-            if runner.bound_rule.rejudged and runner.takes(event, site_group.view)
+            if runner.bound_rule.rejudged and runner.keys_of(event, site_group.view)
         ]
         if missed:
             window = self.rejudging.window_of(event)
