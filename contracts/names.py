@@ -13,7 +13,7 @@ import msgspec
 from contracts.errors import Rejected, RejectReason
 
 MAX_ID = 40
-ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,39}$"
+ID_PATTERN = rf"^[a-z0-9][a-z0-9_-]{{0,{MAX_ID - 1}}}$"
 _ID = re.compile(ID_PATTERN[1:-1], re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

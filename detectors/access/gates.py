@@ -33,9 +33,8 @@ class Gate(msgspec.Struct, frozen=True, array_like=True):
 
 def gates_at(place_id: str, site: SiteView) -> tuple[str, ...]:
     """Return the gates of a door that count, by id."""
-    devices = site.devices
     here = site.devices_at.get(place_id, ())
-    return tuple([name for name in here if devices[name].device_class is DeviceClass.GATE])[:MAX_GATES]
+    return tuple(name for name in here if site.devices[name].device_class is DeviceClass.GATE)[:MAX_GATES]
 
 
 def has_gate(place_id: str, site: SiteView) -> bool:

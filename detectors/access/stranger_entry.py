@@ -219,7 +219,7 @@ class StrangerEntry:
 
 def _heard(state: DoorRecord, event: Event, site: SiteView) -> DoorRecord:
     """Return the state with time moved on, and the gate's liveness when the event is one of a gate's."""
-    last_ms = event.at_ms if event.at_ms > state.last_ms else state.last_ms
+    last_ms = max(state.last_ms, event.at_ms)
     if is_unread(event):
         return msgspec.structs.replace(state, last_ms=last_ms, unread_ms=event.at_ms)
     device = site.devices.get(event.source_id)

@@ -32,9 +32,9 @@ from contracts.rules import Threshold
 from detectors.core.visitor_index import VisitorIndex
 
 LOOK_MS = 600_000
-"""How often a rule with an open episode looks whether its site is still there: a record of a site names no device.
+"""How soon a rule with an open episode looks whether its site is still there: a record of a site names no device.
 
-More often would keep a quiet site's snapshot from being quiet.
+Sooner would keep a quiet site's snapshot from being quiet.
 """
 
 V = TypeVar("V")

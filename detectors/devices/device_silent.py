@@ -161,11 +161,10 @@ class DeviceSilent:
 
 def _looked(state: SilenceState, due_ms: int, site: SiteView) -> Outcome[SilenceState]:
     """Look whether the site of a silent device is still there: nobody waits for the devices of one that is gone."""
-    if not site.gone:
-        since_ms = due_ms if state.episode is None else state.episode.onset_ms
-        return Outcome(msgspec.structs.replace(state, wake_ms=next_look_ms(due_ms, since_ms)))
-    if state.episode is None:
+    if state.episode is None:  # so its site is gone
         return Outcome(None)
+    if not site.gone:
+        return Outcome(msgspec.structs.replace(state, wake_ms=next_look_ms(due_ms, state.episode.onset_ms)))
     facts = (fact("ended", "removed"), fact("silent_s", (due_ms - state.last_ms) / 1000))
     return Outcome(None, (_over(state, state.episode, _place_of(state, site, site.site_id), facts),))
 

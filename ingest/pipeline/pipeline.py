@@ -31,6 +31,7 @@ from ingest.pipeline.salvage import FieldFault
 from ingest.pipeline.unread_gates import UnreadGates
 from ingest.settings import ShardSettings, owned_partitions
 
+_PROBES = f"{PROBE_ROOT}/"
 TOPICS = 16_384
 """Those heard last are not taken apart again; a district has some 6,000. It was a good part of a message's cost."""
 
@@ -54,9 +55,6 @@ class SpoolRow(msgspec.Struct, frozen=True):
 
     key: LaneKey
     seq: int
-
-
-_PROBES = f"{PROBE_ROOT}/"
 
 
 class PendingAck(msgspec.Struct, frozen=True):

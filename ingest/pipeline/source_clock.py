@@ -98,8 +98,7 @@ class SourceClock(msgspec.Struct):
 
     def told_right(self) -> None:
         """Note that its last live message told a time that can be."""
-        if not self.right or self._off_lag_ms is not None or self._keeps:
-            self.right, self._off_lag_ms, self._keeps = True, None, False
+        self.right, self._off_lag_ms, self._keeps = True, None, False
 
     def judge(self, lag_ms: int, received_ms: int) -> Age:
         """Return what a live message is whose clock claims that it is old, by those before it.
