@@ -260,3 +260,29 @@ def test_how_far_logs_were_heard_is_the_least_of_those_that_hold_anything(tmp_pa
     assert follower.heard_through_ms() == T0
     follower.catch_up()
     assert follower.heard_through_ms() == T0 + 2_000
+
+
+class _Growing:
+    """A log to which somebody writes while it is read."""
+
+    def __init__(self, log: DayLog) -> None:
+        self._log = log
+        self.begin = log.begin
+
+    def end(self) -> int:
+        self._log.append([batch(self._log.last_watermark_ms() - T0 + 1_000)])
+        return self._log.end()
+
+    def read(self, position: int, limit: int) -> list[LogRecord]:
+        records = self._log.read(position, limit)
+        self._log.append([batch(self._log.last_watermark_ms() - T0 + 1_000)])
+        return records
+
+
+def test_a_follower_rests_though_the_log_grows_while_it_reads(tmp_path: Path) -> None:
+    """Else it would look into every log all the time, for a page that shows minutes."""
+    log = DayLog(tmp_path)
+    log.append([batch(1_000)])
+    follower = LastSeenFollower([_Growing(log)], since_ms=T0)  # type: ignore[list-item]
+    assert not follower.step()
+    follower.catch_up()  # comes to an end
