@@ -15,8 +15,8 @@ state                  5 %   connections lost and back, smoke on and off, gates'
 picture) at a place that had none for twelve minutes, so each is an incident of its own: six a minute and rule. Charging
 matures by the clock: 192 rooms have been charging for part of the hour before, so that 32 plateaus are complete at the
 end of each of the next six five-minute blocks, 6.4 a minute. *Findings*: besides, other places have their incidents
-again and again, so that 1.2 % of all messages open or close something: 55 % of these are connections, 15 % e-bikes, 15
-% smoke, 10 % strangers, 5 % falls.
+again and again, so that 1.2 % of all messages open or close something: 55 % of these are connections, 15 % e-bikes,
+15 % smoke, 10 % strangers, 5 % falls.
 
 Communities are named so that each of 24 partitions has two. Everything follows from the seed and ``start_ms``. Pure.
 """
