@@ -56,6 +56,7 @@ class SqliteCheckpointStore:
         with transaction(self._db) as db:
             db.execute("INSERT OR IGNORE INTO meta VALUES ('identity', ?)", (secrets.token_hex(8),))
             self._identity = str(db.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()[0])
+            self._rejudge_count = int(db.execute("SELECT count(*) FROM rejudges").fetchone()[0])
 
     def identity(self) -> str:
         """Return the random name this store was created with: numbers of findings mean nothing in another one."""
@@ -69,8 +70,13 @@ class SqliteCheckpointStore:
         if not outputs:
             return 0
         contradictions: list[Contradiction] = []
-        with self._lock, transaction(self._db):
-            new = sum(self._keep(output, contradictions) for output in outputs)
+        findings = [output for output in outputs if not isinstance(output, Rejudge)]
+        requests = [output for output in outputs if isinstance(output, Rejudge)]
+        with self._lock:
+            with transaction(self._db):
+                new = sum(self._keep(finding, contradictions) for finding in findings)
+                added = sum(self._keep_request(request) for request in requests)
+            self._rejudge_count += added
         for contradiction in contradictions:
             self.on_contradiction(contradiction)
         return new
@@ -93,9 +99,8 @@ class SqliteCheckpointStore:
             return {int(n): int(at_ms) for n, at_ms in self._db.execute(query, tuple(numbers)).fetchall()}
 
     def rejudge_count(self) -> int:
-        """Return how many requests to judge a window again are kept."""
-        with self._lock, undamaged(self._db):
-            return int(self._db.execute("SELECT count(*) FROM rejudges").fetchone()[0])
+        """Return how many requests to judge a window again are kept; at once, also while the file is locked."""
+        return self._rejudge_count
 
     def rejudges(self) -> list[Rejudge]:
         """Return every request to judge a window again; they are counted and shown until a job that runs them comes."""
@@ -194,13 +199,15 @@ class SqliteCheckpointStore:
         """
         gone = 0
         while True:
-            with self._lock, transaction(self._db) as db:
-                db.execute("DELETE FROM rejudges WHERE position < ?", (position,))
-                rows = db.execute(
-                    "SELECT n, body FROM findings WHERE n <= ? ORDER BY n LIMIT ?", (through, _AT_ONCE)
-                ).fetchall()
-                over = list(itertools.takewhile(lambda row: _FINDING.decode(row[1]).position < position, rows))
-                db.executemany("DELETE FROM findings WHERE n = ?", [(n,) for n, _ in over])
+            with self._lock:
+                with transaction(self._db) as db:
+                    forgotten = db.execute("DELETE FROM rejudges WHERE position < ?", (position,)).rowcount
+                    rows = db.execute(
+                        "SELECT n, body FROM findings WHERE n <= ? ORDER BY n LIMIT ?", (through, _AT_ONCE)
+                    ).fetchall()
+                    over = list(itertools.takewhile(lambda row: _FINDING.decode(row[1]).position < position, rows))
+                    db.executemany("DELETE FROM findings WHERE n = ?", [(n,) for n, _ in over])
+                self._rejudge_count -= forgotten
             gone += len(over)
             if len(over) < _AT_ONCE:
                 return gone
@@ -270,14 +277,15 @@ class SqliteCheckpointStore:
         if not is_intact(checksum, *values):
             raise damaged(self._path, f"{what} is not what was written")
 
-    def _keep(self, output: Output, contradictions: list[Contradiction]) -> int:
+    def _keep_request(self, request: Rejudge) -> int:
+        body = msgspec.msgpack.encode(request)
+        return self._db.execute(
+            "INSERT OR IGNORE INTO rejudges (site_id, position, number, body, checksum) VALUES (?, ?, ?, ?, ?)",
+            (request.site_id, request.position, request.number, body, row_checksum(body)),
+        ).rowcount
+
+    def _keep(self, output: Finding, contradictions: list[Contradiction]) -> int:
         body = msgspec.msgpack.encode(output)
-        if isinstance(output, Rejudge):
-            self._db.execute(
-                "INSERT OR IGNORE INTO rejudges (site_id, position, number, body, checksum) VALUES (?, ?, ?, ?, ?)",
-                (output.site_id, output.position, output.number, body, row_checksum(body)),
-            )
-            return 0
         content = hashlib.blake2b(msgspec.msgpack.encode(content_of(output)), digest_size=16).digest()
         query = "SELECT content, body FROM findings WHERE finding_id = ?"
         known = self._db.execute(query, (output.finding_id,)).fetchone()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +63,33 @@ def test_a_request_to_judge_again_is_kept_once_and_is_no_finding(store: SqliteCh
     assert store.append_findings([other, REQUEST, _finding()]) == 1
     assert store.rejudges() == [REQUEST, other]
     assert store.rejudge_count() == 2
+    assert len(store.findings_after(0, 100)) == 1
+
+
+def test_requests_are_counted_after_a_start_and_after_old_ones_are_forgotten(tmp_path: Path) -> None:
+    newer = msgspec.structs.replace(REQUEST, position=90)
+    with closing(SqliteCheckpointStore(tmp_path / "engine.db")) as first:
+        first.append_findings([REQUEST, newer])
+    with closing(SqliteCheckpointStore(tmp_path / "engine.db")) as store:
+        assert store.rejudge_count() == 2
+        store.forget_before(90, 0)
+        assert (store.rejudge_count(), store.rejudges()) == (1, [newer])
+        store.forget_before(90, 0)
+        assert store.rejudge_count() == 1
+
+
+def test_health_need_not_wait_for_a_file_that_somebody_holds(store: SqliteCheckpointStore) -> None:
+    store.append_findings([REQUEST])
+    with closing(sqlite3.connect(store.place(), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        writing = threading.Thread(target=lambda: store.append_findings([_finding()]))
+        writing.start()
+        asked = [store.rejudge_count() for _ in range(1_000)]
+        waited = writing.is_alive()  # the writer got nothing yet, and whoever asks was answered
+        other.execute("ROLLBACK")
+        writing.join()
+    assert waited
+    assert asked == [1] * 1_000
     assert len(store.findings_after(0, 100)) == 1
 
 
