@@ -25,6 +25,8 @@ class DirectoryRelay:
     def step(self) -> int:
         """Apply changes not applied yet; return how many there were. Of another store, or one that went back, all."""
         state = self._inventory.state()
+        if state == self._state and self._change >= state.change:
+            return 0
         if self._inventory.is_behind(self._state, state):
             self._change = 0
         self._state = state
@@ -32,6 +34,8 @@ class DirectoryRelay:
         for change, record in changes:
             self._directory.apply(record)
             self._change = change
+        if not changes:
+            self._change = max(self._change, state.change)  # the newest ones were erased
         return len(changes)
 
     def catch_up(self) -> None:

@@ -83,6 +83,7 @@ class Inventory:
             writing = _Writing(rows, actor)
             for record in records:
                 writing.put(record, now_ms or record.at_ms)
+            writing.note_numbers()
             _check_sizes(rows, {record.site_id for record in records})
             return writing.change
 
@@ -94,8 +95,11 @@ class Inventory:
     def state(self) -> StoreState:
         """Return which store this is, and how far it has come."""
         with self._tables.read() as rows:
-            name, change = numbers.identity(rows), numbers.last_change(rows)
-        return StoreState(name, change, self.transaction_of(change) or "")
+            name, change, body = numbers.glance(rows)
+        try:
+            return StoreState(name, change, "" if body is None else _DECODER.decode(body).transaction)
+        except msgspec.MsgspecError:
+            raise damaged(self._tables.where, f"change {change} is not what was written") from None
 
     def transaction_of(self, change: int) -> str | None:
         """Return what wrote a change; None when there is no such change, or no more."""
@@ -117,6 +121,7 @@ class Inventory:
             writing = _Writing(rows, actor)
             for record in records:
                 writing.say_again(record, now_ms)
+            writing.note_numbers()
         return len(records)
 
     def changes_after(self, change: int, limit: int) -> list[tuple[int, Configuration]]:
@@ -303,7 +308,11 @@ class _Writing:
             " DO UPDATE SET change = excluded.change, content = excluded.content",
             (plain.site_id, kind, key, self.change, content),
         )
-        numbers.note(self._rows, self.change, plain.site_id, version)
+
+    def note_numbers(self) -> None:
+        """Keep what was allotted, once at the end: a row that is written for each record gets slow in PostgreSQL."""
+        for site_id, version in self._versions.items():
+            numbers.note(self._rows, self.change, site_id, version)
 
     def _next_version(self, site_id: str) -> int:
         if site_id not in self._versions:

@@ -10,6 +10,9 @@ from contracts.events import DeviceConfigured
 from inventory.clocks import ClockRecord, HostClock
 from inventory.tables import Tables
 
+_AT_ONCE = 200
+_DECODER = msgspec.json.Decoder(ClockRecord)
+
 
 class KeptClocks:
     """The clocks of devices, and of ingest's machines. Any thread and process may use it.
@@ -23,23 +26,35 @@ class KeptClocks:
         self._tables, self._devices = tables, devices
 
     def put(self, clocks: Sequence[ClockRecord]) -> None:
-        """Replace what is known of these clocks."""
+        """Replace what is known of these clocks, each named once."""
+        if not clocks:
+            return
+        values = [(clock.site_id, clock.speaker, msgspec.json.encode(clock)) for clock in clocks]
         with self._tables.write() as rows:
-            for clock in clocks:
-                values = (clock.site_id, clock.speaker, msgspec.json.encode(clock))
+            for start in range(0, len(values), _AT_ONCE):
+                some = values[start : start + _AT_ONCE]
                 rows.execute(
-                    "INSERT INTO clocks VALUES (?, ?, ?)"
+                    f"INSERT INTO clocks VALUES {', '.join(['(?, ?, ?)'] * len(some))}"
                     " ON CONFLICT (site_id, speaker) DO UPDATE SET body = excluded.body",
-                    values,
+                    [value for row in some for value in row],
                 )
 
     def of_devices(self) -> list[ClockRecord]:
         """Return what is known of the clocks of devices that are in the inventory, by site and speaker."""
+        return self._known(self._kept())
+
+    def wrong_ones(self) -> list[ClockRecord]:
+        """Return those of :meth:`of_devices` whose times cannot be used. It costs little while there are none."""
+        return self._known([clock for clock in self._kept() if clock.fault])
+
+    def _kept(self) -> list[ClockRecord]:
         with self._tables.read() as rows:
             bodies = rows.execute("SELECT body FROM clocks ORDER BY site_id, speaker")
-        found = [msgspec.json.decode(body, type=ClockRecord) for (body,) in bodies]
-        known = {(d.site_id, d.device_id) for d in self._devices()}
-        return [clock for clock in found if (clock.site_id, clock.speaker) in known]
+        return [_DECODER.decode(body) for (body,) in bodies]
+
+    def _known(self, clocks: list[ClockRecord]) -> list[ClockRecord]:
+        known = {(d.site_id, d.device_id) for d in self._devices()} if clocks else ()
+        return [clock for clock in clocks if (clock.site_id, clock.speaker) in known]
 
     def put_host(self, follower: str, clock: HostClock) -> None:
         """Replace what ``follower`` tells of its machine's clock."""

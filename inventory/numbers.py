@@ -19,6 +19,10 @@ STATEMENTS = (
 """In SQLite's words, each safe to repeat."""
 _CHANGE = "change"
 _STORE = "store"
+_GLANCE = (
+    "SELECT i.value, (SELECT reached FROM numbers WHERE name = ?), c.change, c.body FROM identity i"
+    " LEFT JOIN changes c ON c.change = (SELECT max(change) FROM changes) WHERE i.name = ?"
+)
 _REACH = (
     "INSERT INTO numbers (name, reached) VALUES (?, ?)"
     " ON CONFLICT (name) DO UPDATE SET reached = excluded.reached WHERE numbers.reached < excluded.reached"
@@ -73,6 +77,17 @@ def take_over(rows: Rows, source: Rows) -> None:
 def identity(rows: Rows) -> str:
     """Return the store's name."""
     return str(rows.execute("SELECT value FROM identity WHERE name = ?", (_STORE,))[0][0])
+
+
+def glance(rows: Rows) -> tuple[str, int, bytes | None]:
+    """Return the store's name, the highest number that a change ever had, and that change's record as it is kept.
+
+    None in place of the record: that change was erased, or there is none yet. One statement: several processes look
+    every other second.
+    """
+    ((name, reached, newest, body),) = rows.execute(_GLANCE, (_CHANGE, _STORE))
+    change = max(reached or 0, newest or 0)
+    return str(name), change, bytes(body) if body is not None and newest == change else None
 
 
 def last_change(rows: Rows) -> int:
