@@ -34,7 +34,7 @@ def told_by_ingest(inventory: Inventory) -> dict[AlarmCode, Told]:
     """Return what ingest tells operators by way of the inventory's tables."""
     return {
         AlarmCode.DEVICE_CLOCK_WRONG: lambda: [
-            (f"{clock.site_id}/{clock.speaker}", clock.fault) for clock in inventory.clocks.of_devices() if clock.fault
+            (f"{clock.site_id}/{clock.speaker}", clock.fault) for clock in inventory.clocks.wrong_ones()
         ],
         AlarmCode.HOST_CLOCK_WRONG: lambda: [
             (shard, clock.doubt) for shard, clock in inventory.clocks.of_hosts().items() if clock.doubt
