@@ -16,6 +16,8 @@ from streams.runtime.judged_watch import JudgedPartition, JudgedWatch
 from system.clock import wall_ms
 
 LOOK_EVERY_S = 2.0
+ASK_EVERY_S = 4.0
+"""Where a look is two questions to Kafka: workers tell it every five seconds."""
 ANSWER_S = 4.0
 """How long Kafka may take to answer one question; with the time between looks this stays below half a minute."""
 SUBJECT = "rules"
@@ -31,11 +33,11 @@ class Judging:
     """Looks at the partitions until told to stop, and knows what is not judged at any moment, also during a look.
 
     Args:
-        look: asked every :data:`LOOK_EVERY_S`.
+        look: asked every ``every_s``.
     """
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
+    def __init__(self, look: Look, *, every_s: float = LOOK_EVERY_S) -> None:
+        self._look, self._every_s = look, every_s
         self._lock = threading.Lock()
         self._watch = JudgedWatch(time.monotonic(), wall_ms())
 
@@ -49,7 +51,7 @@ class Judging:
 
     def run(self, stop: threading.Event) -> None:
         """Look until ``stop``."""
-        while not stop.wait(LOOK_EVERY_S):
+        while not stop.wait(self._every_s):
             self.step()
 
     def step(self) -> None:
@@ -115,4 +117,4 @@ def district_judging(settings: Settings) -> tuple[Judging | None, Callable[[], o
     if not is_district(settings):
         return None, lambda: None
     topic = JudgedTopic(settings)
-    return Judging(topic), topic.close
+    return Judging(topic, every_s=ASK_EVERY_S), topic.close
