@@ -30,13 +30,16 @@ _BLOCKED = exists().where(
 )
 _OF_A_CLOCK_AHEAD = and_(deliveries.c.created_ms > bindparam("ahead"), deliveries.c.due_ms > bindparam("beyond"))
 """Rows that were made before they can have been, and are due later than any back-off: the machine's clock went back."""
-_DUE = (
+_IS_DUE = deliveries.c.due_ms <= bindparam("now")
+_PENDING = (
     select(deliveries)
     .where(deliveries.c.receiver == bindparam("to"), deliveries.c.state == DeliveryState.PENDING.value)
-    .where(or_(deliveries.c.due_ms <= bindparam("now"), _OF_A_CLOCK_AHEAD), ~_BLOCKED)
+    .where(~_BLOCKED)
     .order_by(deliveries.c.life_safety.desc(), deliveries.c.due_ms, deliveries.c.ordinal)
     .limit(MOST_AT_ONCE)
 )
+_DUE, _DUE_OR_AHEAD = _PENDING.where(_IS_DUE), _PENDING.where(or_(_IS_DUE, _OF_A_CLOCK_AHEAD))
+"""The second one reads all that waits: PostgreSQL uses the index by time for the first one only."""
 """The most urgent rows to work on: life safety first, then by due time; never before their predecessors settled, so at
 most one of an incident.
 """
@@ -61,9 +64,21 @@ class DueDelivery(msgspec.Struct, frozen=True):
     trace: str = ""
 
 
-def due_rows(connection: Connection, profile: ReceiverProfile, now_ms: int) -> list[DueDelivery]:
-    """Return the most urgent rows of a receiver, at most :data:`MOST_AT_ONCE` and one of an incident."""
-    rows = [delivery_of(row) for row in connection.execute(_DUE, _times(profile, now_ms))]
+def due_rows(
+    connection: Connection, profile: ReceiverProfile, now_ms: int, *, of_clocks_ahead: bool = True
+) -> list[DueDelivery]:
+    """Return the most urgent rows of a receiver, at most :data:`MOST_AT_ONCE` and one of an incident.
+
+    Args:
+        connection: of a transaction.
+        profile: of the receiver.
+        now_ms: the wall clock.
+        of_clocks_ahead: look also for rows of a time when a clock was ahead.
+    """
+    times: dict[str, str | int] = {"to": profile.name, "now": now_ms}
+    if of_clocks_ahead:
+        times |= {"ahead": now_ms + AHEAD_MS, "beyond": now_ms + LONGEST_MS}
+    rows = [delivery_of(row) for row in connection.execute(_DUE_OR_AHEAD if of_clocks_ahead else _DUE, times)]
     ids = [row.incident_id for row in rows]
     following = [row.incident_id for row in rows if row.kind in FOLLOW_UPS]
     found = {row["incident_id"]: incident_of(row) for row in select_by_ids(connection, _INCIDENTS, ids)}
@@ -74,7 +89,3 @@ def due_rows(connection: Connection, profile: ReceiverProfile, now_ms: int) -> l
         muted = mute_reason(profile, found[row.incident_id], row.kind, told=told_of_it, now_ms=now_ms)
         due.append(DueDelivery(row, muted, "" if muted else trace_of_incident(connection, row.incident_id)))
     return due
-
-
-def _times(profile: ReceiverProfile, now_ms: int) -> dict[str, str | int]:
-    return {"to": profile.name, "now": now_ms, "ahead": now_ms + AHEAD_MS, "beyond": now_ms + LONGEST_MS}

@@ -41,6 +41,9 @@ BEGIN_FOR_S = 0.25
 than that and one attempt.
 """
 
+WIDE_EVERY_MS = 10_000
+"""How often rows of a time when a clock was ahead are looked for: that look reads all that waits."""
+
 _ALARMED = {
     DeliveryState.REJECTED: AlarmCode.DELIVERY_REJECTED,
     DeliveryState.UNCONFIRMED: AlarmCode.DELIVERY_UNCONFIRMED,
@@ -102,6 +105,7 @@ class Outbox:
         self._clock_ms = clock_ms
         self._jitter = jitter
         self._made: list[CompletedAttempt] = []
+        self._wide_ms: int | None = None
 
     def step(self, going: Callable[[], bool] = lambda: True) -> int:
         """Work on the most urgent due rows; on how many.
@@ -114,8 +118,9 @@ class Outbox:
         """
         muted: list[DueDelivery] = []
         if not self._made:
+            now_ms = self._clock_ms()
             with self._store.read() as connection:
-                due = due_rows(connection, self._profile, self._clock_ms())
+                due = due_rows(connection, self._profile, now_ms, of_clocks_ahead=self._looks_wide(now_ms))
             muted = [one for one in due if one.muted]
             self._send([one for one in due if not one.muted], going)
         if muted or self._made:
@@ -141,6 +146,13 @@ class Outbox:
                     pass
         finally:
             forget()
+
+    def _looks_wide(self, now_ms: int) -> bool:
+        """Return whether to look also for rows of a clock that was ahead: at times, and when this one went back."""
+        if self._wide_ms is None or not 0 <= now_ms - self._wide_ms < WIDE_EVERY_MS:
+            self._wide_ms = now_ms
+            return True
+        return False
 
     def _send(self, due: Sequence[DueDelivery], going: Callable[[], bool]) -> None:
         end_s = time.monotonic() + BEGIN_FOR_S

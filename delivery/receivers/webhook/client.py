@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 
@@ -117,9 +118,43 @@ def open_webhook(name: str, settings: WebhookSettings, read_secret: ReadSecret) 
     """
     key = f"{name}.secret_file"
 
-    def secrets_now() -> list[Secret]:
-        present = read_secret(settings.secret_file, key)
-        following = next_of(settings.secret_file)
-        return [present, read_secret(following, key)] if following.exists() else [present]
-
+    secrets_now = SecretFiles(settings.secret_file, key, read_secret)
     return Webhook(name, settings, read_secret(settings.secret_file, key), secrets_now=secrets_now)
+
+
+class SecretFiles:
+    """The secrets in a receiver's file and in the one that follows it, read when one of them is not what it was.
+
+    Args:
+        path: of the one in force.
+        key: of the setting that names it.
+        read: reads one.
+    """
+
+    def __init__(self, path: Path, key: str, read: ReadSecret) -> None:
+        self._paths, self._key, self._read = (path, next_of(path)), key, read
+        self._looked: tuple[object, ...] = ()
+        self._secrets: list[Secret] = []
+
+    def __call__(self) -> list[Secret]:
+        """Return the secret in force, and the one that follows it if there is one.
+
+        Raises:
+            ConfigurationError: one of them cannot be read.
+        """
+        present, following = self._paths
+        looked = (_look_of(present), _look_of(following))
+        if looked != self._looked or looked[0] is None:
+            files = [present] if looked[1] is None else [present, following]
+            self._secrets = [self._read(file, self._key) for file in files]
+            self._looked = looked
+        return self._secrets
+
+
+def _look_of(path: Path) -> tuple[int, ...] | None:
+    """Return what changes with a file's content or who may read it; None when it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mode, found.st_mtime_ns, found.st_ctime_ns
