@@ -1,4 +1,4 @@
-"""A dictionary with an end: the key used longest ago goes when a new one would be too many. Pure."""
+"""A dictionary with an end: a key used long ago goes when a new one would be too many. Pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ V = TypeVar("V")
 class LruDict(Generic[K, V]):
     """At most ``limit`` keys, each made by ``make`` on first use.
 
+    Args:
+        limit: of keys.
+        make: a value for a new key.
+        exact: keep the order of use always, so that the key used longest ago goes first. Otherwise only while it is
+            more than half full: noting each use of thousands of keys costs more than finding them.
+
     >>> counts: LruDict[str, list[int]] = LruDict(2, list)
     >>> for key in "abab" + "c":
     ...     counts[key].append(1)
@@ -20,8 +26,9 @@ class LruDict(Generic[K, V]):
     ['b', 'c']
     """
 
-    def __init__(self, limit: int, make: Callable[[], V]) -> None:
+    def __init__(self, limit: int, make: Callable[[], V], *, exact: bool = True) -> None:
         self._limit, self._make = limit, make
+        self._orders_from = 0 if exact else limit // 2
         self._rows: OrderedDict[K, V] = OrderedDict()
 
     def __getitem__(self, key: K) -> V:
@@ -30,10 +37,9 @@ class LruDict(Generic[K, V]):
             found = self._make()
             if len(self._rows) >= self._limit:
                 self._rows.popitem(last=False)
-        else:
+            self._rows[key] = found
+        elif len(self._rows) > self._orders_from:
             self._rows.move_to_end(key)
-            return found
-        self._rows[key] = found
         return found
 
     def __setitem__(self, key: K, value: V) -> None:
@@ -47,7 +53,7 @@ class LruDict(Generic[K, V]):
         return key in self._rows
 
     def items(self) -> ItemsView[K, V]:
-        """Return all, the one used longest ago first."""
+        """Return all, the one used longest ago first; where the order is not kept, the one made first."""
         return self._rows.items()
 
     def forget(self, key: K) -> None:

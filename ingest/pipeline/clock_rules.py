@@ -47,11 +47,12 @@ class ClockRules:
 
     Its state is bounded (20,000 clocks), and depends on nothing but the events, their ``received_ms`` and the records
     of an earlier run. ``agreed``: while the machine's clock was doubted, a device told the same time as it.
+    ``has_news``: a fault came or ended since that was set back.
     """
 
     def __init__(self) -> None:
-        self._clocks: LruDict[tuple[str, str], SourceClock] = LruDict(MAX_CLOCKS, SourceClock)
-        self.agreed = False
+        self._clocks: LruDict[tuple[str, str], SourceClock] = LruDict(MAX_CLOCKS, SourceClock, exact=False)
+        self.agreed = self.has_news = False
 
     def apply(
         self, event: E, received_ms: int, *, timely: bool = True, claimed: int | None = None, doubted: bool = False
@@ -85,10 +86,11 @@ class ClockRules:
         if doubted:
             self.agreed |= is_live(lag_ms)
         elif not readable or abs(lag_ms) > TOO_OLD_MS:
+            self.has_news = True
             clock.failed(event.at_ms if readable else claimed, received_ms, stored=event.stored)
         if doubted or not readable or abs(lag_ms) > TOO_OLD_MS:
             return _received_now(event, lag_ms, received_ms)
-        clock.mended(received_ms)
+        self.has_news |= clock.mended(received_ms)
         if timely:
             clock.observe(lag_ms, received_ms)
         return _live(event, clock, lag_ms, received_ms, timely=timely)

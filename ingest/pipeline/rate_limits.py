@@ -37,7 +37,7 @@ class TokenBuckets:
 
     def __init__(self, rate_per_s: float, burst: float) -> None:
         self._rate_per_ms, self._burst = rate_per_s / 1000.0, burst
-        self._buckets: LruDict[DeviceKey, _Bucket] = LruDict(MAX_DEVICES, _Bucket)
+        self._buckets: LruDict[DeviceKey, _Bucket] = LruDict(MAX_DEVICES, _Bucket, exact=False)
 
     def take(self, key: DeviceKey, now_ms: int, behind_ms: int = 0) -> bool:
         """Return whether the device may say one more now. Time that steps back refills nothing.

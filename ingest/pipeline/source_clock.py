@@ -117,10 +117,15 @@ class SourceClock(msgspec.Struct):
             return Age.KEPT
         return Age.UNCLEAR if self.right else Age.CLOCK
 
-    def mended(self, received_ms: int) -> None:
-        """Note that a live message told a time that can be. It says nothing of a stored alarm before it."""
-        if self.fault and not 0 < self._told_until_ms - received_ms <= FAULT_TOLD_MS:
-            self.fault = ""
+    def mended(self, received_ms: int) -> bool:
+        """Note that a live message told a time that can be; whether that ends a fault.
+
+        It says nothing of a stored alarm before it.
+        """
+        if not self.fault or 0 < self._told_until_ms - received_ms <= FAULT_TOLD_MS:
+            return False
+        self.fault = ""
+        return True
 
     def failed(self, claimed: int | None, received_ms: int, *, stored: bool = False) -> None:
         """Note that a live message told no time that can be, or a ``stored`` alarm."""

@@ -26,6 +26,8 @@ FLUSH_MS = 1_000
 PENDING_MS = 5_000
 AWAY_MS = 4_000
 """An inventory that does not answer may take its time to say so; messages wait meanwhile."""
+CLOCKS_MS = 60_000
+"""How often all clocks are looked through while no fault of one comes or ends: a district has thousands."""
 SKEW_NEWS_MS = 100
 """A skew that moved by less is not written again: networks breathe."""
 _log = structlog.get_logger("ingest.shard.housekeeping")
@@ -44,6 +46,7 @@ class Housekeeping:
         self._offset_ms = 0
         self._host_clock = self._kept_host_clock = HostClock()
         self._kept_clocks: dict[tuple[str, str], ClockRecord] = {}
+        self._clocks_ms = 0
         self._settings, self._owns = settings, ShardAssignment(settings).owns
         self._follower = follower_name(settings)
         self._poll_ms, self._polled_ms = settings.inventory_poll_ms, 0
@@ -112,7 +115,7 @@ class Housekeeping:
             self._dead_letters.add(letter)
 
     def tick(self, now_ms: int, *, force: bool = False) -> bool:
-        """Write what is due: dead letters every second, the pending list every five. Whether it was time for both."""
+        """Write what is due: dead letters every second, the pending list every five. Whether clocks were looked at."""
         if force or now_ms - self._flushed_ms >= FLUSH_MS:
             self._flushed_ms = now_ms
             self._guarded(lambda: self._dead_letters.flush(now_ms + self._offset_ms))
@@ -120,10 +123,13 @@ class Housekeeping:
             return False
         self._pending_ms = now_ms
         self._write_pending()
-        self._write_clocks()
+        looks = force or self._clocks.has_news or now_ms - self._clocks_ms >= CLOCKS_MS
+        if looks:
+            self._clocks_ms = now_ms
+            self._clocks.has_news = not self._write_clocks()
         self._write_host_clock()
         self._write_notices(now_ms)
-        return True
+        return looks
 
     def _write_pending(self) -> None:
         devices, topics = self._admission.pending_devices(), self._admission.pending_topics()
@@ -141,8 +147,8 @@ class Housekeeping:
         self._followed = min(followed_before(self._inventory.followers(), self._settings), state.change)
         self._under_way.clear()
 
-    def _write_clocks(self) -> None:
-        """Keep what outlives us. A fault is told and taken back at once; a skew that hardly moved, once an hour."""
+    def _write_clocks(self) -> bool:
+        """Keep what outlives us; whether it could be kept. A skew that hardly moved is written once an hour."""
         now = {(clock.site_id, clock.speaker): clock for clock in self._clocks.records()}
         changed = [clock for key, clock in now.items() if _is_news(clock, self._kept_clocks.get(key))]
         ended = [
@@ -150,8 +156,10 @@ class Housekeeping:
             for key, clock in self._kept_clocks.items()
             if clock.fault and key not in now
         ]
-        if (changed or ended) and self._guarded(lambda: self._inventory.clocks.put([*changed, *ended])):
-            self._kept_clocks |= {(clock.site_id, clock.speaker): clock for clock in (*changed, *ended)}
+        if not self._guarded(lambda: self._inventory.clocks.put([*changed, *ended])):
+            return False
+        self._kept_clocks |= {(clock.site_id, clock.speaker): clock for clock in (*changed, *ended)}
+        return True
 
     def _write_host_clock(self) -> None:
         clock = self._host_clock
