@@ -51,6 +51,7 @@ from inventory.last_seen_log import LastSeenFollower, LastSeenLog, recall_from_m
 from streams.archive.archive import CATALOGUE
 from streams.checkpoints.sqlite import SqliteCheckpointStore
 from streams.log.sqlite.day_log import DayLog
+from system.garbage import settle_garbage
 
 LOG = structlog.get_logger("linli")
 STEP_END_S = 12.0
@@ -146,6 +147,7 @@ class CommunityProcess:
         self._server = self._console.serve()
         while not shard.wait_ready(0.2) and not self.threads.stop.is_set():
             pass
+        settle_garbage()
         return self._server.url
 
     def wait(self) -> None:

@@ -23,6 +23,7 @@ from ingest.shard.dead_letters import DeadLetters
 from ingest.shard.shard import Shard
 from streams.kafka import KafkaSender
 from streams.log.kafka.kafka_log import KafkaLogWriter
+from system.garbage import settle_garbage
 
 LOG = structlog.get_logger("linli")
 DEAD_PARTITION = 0
@@ -104,6 +105,7 @@ class IngestProcess:
     def _tell_ready(self, shard: Shard, stop: threading.Event) -> None:
         while not stop.is_set():
             if shard.wait_ready(0.25):
+                settle_garbage()
                 LOG.info("ready", shard=f"{self._index}/{self._shards}", client_id=self.client_id)
                 self.on_ready()
                 return

@@ -15,6 +15,7 @@ import structlog
 
 from app.wiring.logs import configure_logs
 from app.wiring.threads import Threads, keep_trying
+from system.garbage import settle_garbage
 
 LOG = structlog.get_logger("linli")
 END_S = 15.0
@@ -94,6 +95,7 @@ def run_process(wire: Callable[[ProcessContext], None]) -> None:
     with ExitStack() as opened:
         try:
             wire(ProcessContext(threads, opened))
+            settle_garbage()
             threads.wait()
         except ShutdownRequested as asked:
             LOG.info("ended_waiting", work=str(asked))

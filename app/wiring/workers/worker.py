@@ -33,6 +33,7 @@ from streams.runtime.progress import LastMoves, PartitionProgress, WorkerProgres
 from streams.runtime.worker import PartitionWorker
 from streams.topics import TopicNames
 from system.clock import wall_ms
+from system.garbage import settle_garbage
 
 LOG = structlog.get_logger("linli")
 CONNECTIONS = 4
@@ -201,6 +202,7 @@ class WorkerProcess:
                     reader.check()
                 if not ready and reader.member and worker.opened():
                     ready = True
+                    settle_garbage()
                     LOG.info("ready", partitions=len(worker.owned()))
                 if self._broken is not None:
                     partitions.alarm(0, DriverAlarm.LOG_BROKEN, str(self._broken))
