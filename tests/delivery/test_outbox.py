@@ -11,6 +11,7 @@ import pytest
 from contracts.errors import Transient
 from contracts.findings import Phase, Severity
 from contracts.incidents import AlertAction
+from delivery.outbox import WIDE_EVERY_MS
 from delivery.recording_receiver import RecordingReceiver
 from incidents.alerts.actions import Command
 from tests.delivery.post import Post
@@ -82,4 +83,19 @@ def test_news_of_a_machine_whose_clock_went_back_does_not_wait_for_it(tmp_path: 
     assert post.due_in_ms() == 2_000  # its back-off is of the right clock again
     post.clock.advance(2_000)
     assert post.drain() == 1
+    assert [state for _, state, _ in post.states()] == ["delivered"]
+
+
+def test_news_of_another_machine_whose_clock_was_ahead_is_sent_within_seconds(tmp_path: Path) -> None:
+    receiver = RecordingReceiver("hook")
+    post = Post(tmp_path, receiver)
+    assert post.drain() == 0
+    post.clock.advance(5 * 3_600_000)
+    post.take(make_finding())
+    post.clock.advance(-5 * 3_600_000)
+    waited_ms = 0
+    while not post.drain():
+        post.clock.advance(1_000)
+        waited_ms += 1_000
+        assert waited_ms <= WIDE_EVERY_MS
     assert [state for _, state, _ in post.states()] == ["delivered"]

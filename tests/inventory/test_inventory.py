@@ -59,9 +59,21 @@ def test_clocks_are_kept_and_only_of_devices_that_are_known(open_here: Open, tmp
     wrong = ClockRecord(site_id="s1", speaker="smoke-1", fault="at_ms cannot be read", fault_ms=NOW_MS)
     inventory.clocks.put([right, wrong, ClockRecord(site_id="s1", speaker="stranger", skew_ms=1)])
     assert inventory.clocks.of_devices() == [right, wrong]
+    assert inventory.clocks.wrong_ones() == [wrong]
     mended = msgspec.structs.replace(wrong, fault="", fault_ms=0)
     inventory.clocks.put([mended])
     assert open_here(tmp_path).clocks.of_devices() == [right, mended]
+    assert inventory.clocks.wrong_ones() == []
+
+
+def test_as_many_clocks_as_a_district_has_are_kept(open_here: Open, tmp_path: Path) -> None:
+    inventory = open_here(tmp_path)
+    inventory.put([site(), *(device(f"d{n:03}", DeviceClass.SENSOR) for n in range(450))])
+    clocks = [ClockRecord(site_id="s1", speaker=f"d{n:03}", skew_ms=n) for n in range(450)]
+    inventory.clocks.put(clocks[:100])
+    inventory.clocks.put(clocks)
+    inventory.clocks.put([])
+    assert inventory.clocks.of_devices() == clocks
 
 
 def test_saying_the_same_again_changes_nothing_and_a_change_is_a_new_version(open_here: Open, tmp_path: Path) -> None:

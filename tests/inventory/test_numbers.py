@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from contracts.errors import Permanent
 from contracts.names import DeviceClass
 from inventory.inventory import Inventory
 from inventory.numbers import StoreState, is_behind
@@ -30,13 +33,26 @@ def test_a_record_names_its_store_and_what_was_written_together(tmp_path: Path) 
     first, second, third = [record.transaction for record in records]
     assert (first == second, first == third) == (True, False)
     assert inventory.put(records) == 3  # who wrote it is no part of what it says
+    assert inventory.state() == StoreState(inventory.state().identity, 3, third)
+
+
+def test_a_newest_change_that_cannot_be_read_is_damage_and_says_so(tmp_path: Path) -> None:
+    inventory = Inventory(tmp_path / "config.db")
+    inventory.put([site()])
+    with closing(sqlite3.connect(tmp_path / "config.db")) as other, other:
+        other.execute("UPDATE changes SET body = x'c1'")
+    with pytest.raises(Permanent, match="damaged: change 1 is not what was written"):
+        inventory.state()
 
 
 def test_numbers_only_grow_though_every_row_is_erased(tmp_path: Path) -> None:
     inventory = Inventory(tmp_path / "config.db")
     inventory.put([site(), device("d1", DeviceClass.SENSOR)])
+    before = inventory.state()
     assert inventory.rewrite("s1", lambda _record: None) == 2
     assert inventory.changes_after(0, 10) == []
+    assert inventory.state() == StoreState(before.identity, 2)
+    assert not inventory.is_behind(before, inventory.state())
     assert inventory.put([site()]) == 3
     assert [record.version for _, record in inventory.changes_after(0, 10)] == [3]
 

@@ -122,6 +122,15 @@ def test_bounded_forgets_the_key_used_longest_ago() -> None:
     assert len(rows) == 2
 
 
+def test_bounded_without_exact_order_notes_uses_only_when_it_is_more_than_half_full() -> None:
+    rows: LruDict[int, int] = LruDict(4, int, exact=False)
+    for key in (1, 2, 1, 3, 1, 4):
+        rows[key] = key
+    assert [key for key, _ in rows.items()] == [2, 3, 1, 4]
+    rows[5] = 5
+    assert [key for key, _ in rows.items()] == [3, 1, 4, 5]
+
+
 # --- time -------------------------------------------------------------------------------------------------------------
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from contracts.events import EnvironmentSampled
 from contracts.names import partition_of
 from ingest.pipeline.device_notices import STANDS_MS
 from ingest.pipeline.pipeline import Accepted, Arrival, IngestPipeline, Refused
 from ingest.settings import ShardSettings
 from ingest.shard.dead_letters import DeadLetters
-from ingest.shard.housekeeping import Housekeeping
+from ingest.shard.housekeeping import PENDING_MS, Housekeeping
 from inventory.inventory import Inventory
 from tests.ingest.builders import NOW_MS, community, smoke, wire
 
@@ -47,6 +48,37 @@ def test_a_notice_outlives_the_shard_and_ends_with_a_message_that_can_be_read(tm
     assert inventory.notices.current() == [notice]
     again.house.tick(NOW_MS + STANDS_MS, force=True)
     assert inventory.notices.current() == []
+
+
+def test_a_wrong_clock_is_told_at_the_next_look_and_a_measured_one_within_a_minute(tmp_path: Path) -> None:
+    inventory = Inventory(tmp_path / "config.db")
+    inventory.put(community())
+    life = _Life(inventory, DeadLetters(tmp_path / "letters"))
+    life.house.tick(NOW_MS)
+    for second in range(1, 70):
+        assert life.take(wire(_smoke_at(second)), NOW_MS + second * 1_000, force=False) is Accepted
+    assert inventory.clocks.of_devices() == []
+    for second in range(70, 125):
+        life.house.tick(NOW_MS + second * 1_000)
+    (clock,) = inventory.clocks.of_devices()
+    assert (clock.speaker, clock.fault, clock.measured_ms > 0) == ("smoke-1", "", True)
+    told = _seconds_until_told(life, inventory, wire(smoke(at_ms=11_000, event_id="boot", alarm=False)), faulty=True)
+    assert told <= PENDING_MS // 1_000
+    assert _seconds_until_told(life, inventory, wire(_smoke_at(300)), faulty=False) <= PENDING_MS // 1_000
+
+
+def _smoke_at(second: int) -> EnvironmentSampled:
+    return smoke(event_id=f"e{second}", at_ms=NOW_MS + second * 1_000, alarm=False, temperature_c=20.0 + second % 7)
+
+
+def _seconds_until_told(life: _Life, inventory: Inventory, payload: bytes, *, faulty: bool) -> int:
+    """Take a message at the 300th second, and look each second until the clock is told as it is now."""
+    life.take(payload, NOW_MS + 300_000, force=False)
+    for second in range(1, 100):
+        life.house.tick(NOW_MS + (300 + second) * 1_000)
+        if bool(inventory.clocks.wrong_ones()) == faulty:
+            return second
+    raise AssertionError("never told")
 
 
 def test_an_alarm_that_was_lost_between_two_looks_is_kept_all_the_same(tmp_path: Path) -> None:

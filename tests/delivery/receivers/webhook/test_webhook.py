@@ -11,7 +11,7 @@ import pytest
 
 from contracts.errors import ConfigurationError
 from contracts.secrets import Secret
-from delivery.receivers.webhook.client import Webhook
+from delivery.receivers.webhook.client import SecretFiles, Webhook
 from delivery.receivers.webhook.settings import WebhookSettings
 from delivery.receivers.webhook.stand_in import ScriptedResponse, StandIn
 from tests.delivery.post import Post
@@ -174,3 +174,27 @@ def test_certificates_that_cannot_be_used_are_refused_at_once(tmp_path: Path, ca
     settings = WebhookSettings(url="https://receiver.example/", secret_file=tmp_path, ca_file=ca_file)
     with pytest.raises(ConfigurationError, match=r"ca_file = .* cannot be used"):
         Webhook("hook", settings, Secret(SECRET))
+
+
+def test_secrets_are_read_again_when_their_files_are_others(tmp_path: Path) -> None:
+    present, following = tmp_path / "hook.secret", tmp_path / "hook.secret.next"
+    read: list[str] = []
+
+    def read_secret(path: Path, _key: str) -> Secret:
+        read.append(path.name)
+        return Secret(path.read_text(encoding="utf-8"))
+
+    def asked() -> list[str]:
+        return [secret.reveal() for secret in files()]
+
+    present.write_text(SECRET, encoding="utf-8")
+    files = SecretFiles(present, "hook.secret_file", read_secret)
+    assert (asked(), asked(), read) == ([SECRET], [SECRET], ["hook.secret"])
+    following.write_text("fedcba9876543210", encoding="utf-8")
+    assert asked() == asked() == [SECRET, "fedcba9876543210"]
+    following.replace(present)
+    assert asked() == asked() == ["fedcba9876543210"]
+    assert read == ["hook.secret", "hook.secret", "hook.secret.next", "hook.secret"]
+    present.unlink()
+    with pytest.raises(FileNotFoundError):
+        asked()
