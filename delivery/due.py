@@ -38,11 +38,11 @@ _PENDING = (
     .order_by(deliveries.c.life_safety.desc(), deliveries.c.due_ms, deliveries.c.ordinal)
     .limit(MOST_AT_ONCE)
 )
-_DUE, _DUE_OR_AHEAD = _PENDING.where(_IS_DUE), _PENDING.where(or_(_IS_DUE, _OF_A_CLOCK_AHEAD))
-"""The second one reads all that waits: PostgreSQL uses the index by time for the first one only."""
 """The most urgent rows to work on: life safety first, then by due time; never before their predecessors settled, so at
 most one of an incident.
 """
+_DUE, _DUE_OR_AHEAD = _PENDING.where(_IS_DUE), _PENDING.where(or_(_IS_DUE, _OF_A_CLOCK_AHEAD))
+"""The second one reads all that waits: PostgreSQL uses the index by time for the first one only."""
 
 _TOLD = (
     select(deliveries.c.incident_id)

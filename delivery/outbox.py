@@ -118,9 +118,7 @@ class Outbox:
         """
         muted: list[DueDelivery] = []
         if not self._made:
-            now_ms = self._clock_ms()
-            with self._store.read() as connection:
-                due = due_rows(connection, self._profile, now_ms, of_clocks_ahead=self._looks_wide(now_ms))
+            due = self._due(self._clock_ms())
             muted = [one for one in due if one.muted]
             self._send([one for one in due if not one.muted], going)
         if muted or self._made:
@@ -147,12 +145,14 @@ class Outbox:
         finally:
             forget()
 
-    def _looks_wide(self, now_ms: int) -> bool:
-        """Return whether to look also for rows of a clock that was ahead: at times, and when this one went back."""
-        if self._wide_ms is None or not 0 <= now_ms - self._wide_ms < WIDE_EVERY_MS:
-            self._wide_ms = now_ms
-            return True
-        return False
+    def _due(self, now_ms: int) -> list[DueDelivery]:
+        """Return what is due; of a clock that was ahead at times, when this one went back, and while there is any."""
+        wide = self._wide_ms is None or not 0 <= now_ms - self._wide_ms < WIDE_EVERY_MS
+        with self._store.read() as connection:
+            due = due_rows(connection, self._profile, now_ms, of_clocks_ahead=wide)
+        if wide:
+            self._wide_ms = None if any(one.delivery.due_ms > now_ms for one in due) else now_ms
+        return due
 
     def _send(self, due: Sequence[DueDelivery], going: Callable[[], bool]) -> None:
         end_s = time.monotonic() + BEGIN_FOR_S

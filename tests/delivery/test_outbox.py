@@ -99,3 +99,22 @@ def test_news_of_another_machine_whose_clock_was_ahead_is_sent_within_seconds(tm
         waited_ms += 1_000
         assert waited_ms <= WIDE_EVERY_MS
     assert [state for _, state, _ in post.states()] == ["delivered"]
+
+
+def test_all_that_waits_of_a_clock_that_was_ahead_goes_out_together(tmp_path: Path) -> None:
+    receiver = RecordingReceiver("hook", [Transient("down")])
+    post = Post(tmp_path, receiver)
+    assert post.drain() == 0
+    post.clock.advance(5 * 3_600_000)
+    ids = post.take(*(make_finding(key=f"door-{n}") for n in range(40)))
+    post.actions.act("wang", Command(incident_id=ids[0], action=AlertAction.HANDLE, version=1))
+    post.clock.advance(-5 * 3_600_000 + WIDE_EVERY_MS)
+    post.drain()
+    waiting = [kind for kind, state, _ in post.states() if state == "pending"]
+    assert waiting[:1] == ["opened"]  # only what failed waits its usual time, and what follows it behind it
+    assert len(waiting) <= 2
+    for _ in waiting:
+        post.clock.advance(WIDE_EVERY_MS)
+        post.drain()
+    assert "pending" not in {state for _, state, _ in post.states()}
+    assert len(receiver.got) >= 40
