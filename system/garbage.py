@@ -17,8 +17,10 @@ LOOKS = 20
 def settle_garbage() -> None:
     """Look through what there is once and never again; from now on look seldom. To be called when a process is ready.
 
-    What there is stays in memory when it is let go of and refers to itself: that is a part of one start at most.
+    What there is stays in memory when it is let go of and refers to itself, until the next call: a process whose work
+    begins anew calls it again.
     """
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS, LOOKS, LOOKS)
