@@ -17,7 +17,7 @@ from system.clock import wall_ms
 
 LOOK_EVERY_S = 2.0
 ASK_EVERY_S = 4.0
-"""Where a look is two questions to Kafka: workers tell it every five seconds."""
+"""Where a look is some questions to Kafka: workers tell it every five seconds."""
 ANSWER_S = 4.0
 """How long Kafka may take to answer one question; with the time between looks this stays below half a minute."""
 SUBJECT = "rules"
@@ -50,20 +50,22 @@ class Judging:
         return Alarm(AlarmCode.NOTHING_JUDGED, SUBJECT, standing.detail, standing.since_ms, wall_ms(), 1)
 
     def run(self, stop: threading.Event) -> None:
-        """Look until ``stop``."""
-        while not stop.wait(self._every_s):
-            self.step()
+        """Look until ``stop``; after a look in vain soon again, so that one of them is no alarm yet."""
+        pause_s = self._every_s
+        while not stop.wait(pause_s):
+            pause_s = self._every_s if self.step() else LOOK_EVERY_S
 
-    def step(self) -> None:
-        """Look once."""
+    def step(self) -> bool:
+        """Look once; whether there was an answer."""
         try:
             found = self._look()
         except LinliError as error:
             with self._lock:
                 self._watch.unasked(str(error))
-            return
+            return False
         with self._lock:
             self._watch.observe(found, time.monotonic(), wall_ms())
+        return True
 
 
 def look_at_disk(folder: Path, look: Look) -> Look:
