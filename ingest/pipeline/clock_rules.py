@@ -47,7 +47,7 @@ class ClockRules:
 
     Its state is bounded (20,000 clocks), and depends on nothing but the events, their ``received_ms`` and the records
     of an earlier run. ``agreed``: while the machine's clock was doubted, a device told the same time as it.
-    ``has_news``: a fault came or ended since that was set back.
+    ``has_news``: a fault came or ended, or the log's time moved, since that was set back.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class ClockRules:
         if doubted:
             self.agreed |= is_live(lag_ms)
         elif not readable or abs(lag_ms) > TOO_OLD_MS:
-            self.has_news = True
+            self.has_news |= not clock.fault
             clock.failed(event.at_ms if readable else claimed, received_ms, stored=event.stored)
         if doubted or not readable or abs(lag_ms) > TOO_OLD_MS:
             return _received_now(event, lag_ms, received_ms)
@@ -97,6 +97,7 @@ class ClockRules:
 
     def shift(self, by_ms: int) -> None:
         """Take that the log's time moves: all that was measured, was measured by the old one."""
+        self.has_news = True
         for _, clock in self._clocks.items():
             clock.shift(by_ms)
 

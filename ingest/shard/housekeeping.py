@@ -27,7 +27,9 @@ PENDING_MS = 5_000
 AWAY_MS = 4_000
 """An inventory that does not answer may take its time to say so; messages wait meanwhile."""
 CLOCKS_MS = 60_000
-"""How often all clocks are looked through while no fault of one comes or ends: a district has thousands."""
+"""How often all clocks are looked through while no fault of one comes or ends, also for the gauge of those that are off: a
+district has thousands.
+"""
 SKEW_NEWS_MS = 100
 """A skew that moved by less is not written again: networks breathe."""
 _log = structlog.get_logger("ingest.shard.housekeeping")
