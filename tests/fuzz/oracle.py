@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -16,6 +17,7 @@ from streams.engine.engine import Engine
 from tests.fuzz.carriage import QUIET_MS
 from tests.fuzz.history import moved
 
+_MARK = re.compile(r"~[0-9a-f]{8}$")
 Found = dict[str, Finding]
 """Findings by id, as far as they are content."""
 
@@ -59,6 +61,17 @@ def at_its_time(found: Found, by_ms: int) -> Found:
     }
 
 
+def without_marks(found: Found) -> Found:
+    """Return findings as if an event that was told apart had no mark: it is made of the device's own time, so that a
+    history which was moved has others.
+    """
+    plain = [_plain(finding) for finding in found.values()]
+    return {
+        _own_id(f, f.nth): msgspec.structs.replace(f, finding_id=_own_id(f, f.nth), open_id=_own_id(f, 0))
+        for f in plain
+    }
+
+
 def differences(found: Found, expected: Found) -> list[str]:
     """Return what is missing, what is too much, what says something else, and what failed; nothing when all is well."""
     said = [f"missing: {_text(expected[name])}" for name in expected.keys() - found.keys()]
@@ -67,6 +80,23 @@ def differences(found: Found, expected: Found) -> list[str]:
     said += [f"another content: {_text(found[name])}, expected {_text(expected[name])}" for name in changed]
     said += [f"failed: {_text(finding)}" for finding in found.values() if finding.rule in ENGINE_FINDINGS]
     return sorted(said)
+
+
+S = TypeVar("S")
+
+
+def _plain(value: S) -> S:
+    """Return the same without marks in its texts, however deep."""
+    return _unmarked(value)  # type: ignore[no-any-return]
+
+
+def _unmarked(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        names = type(value).__struct_fields__
+        return msgspec.structs.replace(value, **{name: _unmarked(getattr(value, name)) for name in names})
+    if isinstance(value, tuple):
+        return tuple(map(_unmarked, value))
+    return _MARK.sub("~", value) if type(value) is str else value
 
 
 def _own_id(finding: Finding, nth: int) -> str:

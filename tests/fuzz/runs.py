@@ -10,7 +10,7 @@ import msgspec
 from tests.fuzz.carriage import after_the_first, arrived, logs
 from tests.fuzz.drivers import Judge, district, one_machine
 from tests.fuzz.history import HAPPENINGS, WEEK_MS, history, moved
-from tests.fuzz.oracle import at_its_time, clean, differences, first_of_each, undisturbed
+from tests.fuzz.oracle import at_its_time, clean, differences, first_of_each, undisturbed, without_marks
 
 JUDGES: dict[str, Judge] = {"one machine": one_machine, "district": district}
 
@@ -67,5 +67,7 @@ def run(plan: Plan, judges: Mapping[str, Judge] = JUDGES) -> RunResult:
     expected = clean(once) if lived.orderly else undisturbed(written)
     kept, alarms = judges[plan.judge](rng, [[moved(record, plan.shift_ms) for record in log] for log in written])
     found, contradictions = first_of_each(kept)
-    wrong = differences(at_its_time(found, plan.shift_ms), expected) + contradictions + alarms
+    if plan.shift_ms:
+        found, expected = without_marks(at_its_time(found, plan.shift_ms)), without_marks(expected)
+    wrong = differences(found, expected) + contradictions + alarms
     return RunResult(plan, len(found), wrong)

@@ -9,12 +9,13 @@ import msgspec
 import pytest
 
 from contracts.contradictions import contradiction_of
+from contracts.findings import Finding, finding_id
 from detectors.registry import all_rules
 from tests.detectors.builders import T0
 from tests.fuzz import oracle
 from tests.fuzz.drivers import on_kafka
 from tests.fuzz.history import HAPPENINGS, WEEK_MS, history, moved
-from tests.fuzz.oracle import at_its_time, clean, differences
+from tests.fuzz.oracle import at_its_time, clean, differences, without_marks
 from tests.fuzz.runs import JUDGES, plan_of, run
 from tests.incidents.builders import make_finding
 from tests.support.kafka import RunningKafka
@@ -87,3 +88,18 @@ def test_a_history_of_a_week_later_is_told_at_its_time() -> None:
     later = moved(one, WEEK_MS)
     assert later.onset_ms == T0 + WEEK_MS
     assert at_its_time({later.finding_id: later}, WEEK_MS) == {one.finding_id: one}
+
+
+def test_an_event_told_apart_has_another_mark_a_week_later_and_is_the_same() -> None:
+    one, other = (_of_event(name) for name in ("storm-1~0000beef", "storm-1"))
+    later = {name: _of_event("storm-1~12345678") for name in ("x",)} | {other.finding_id: other}
+    now = {one.finding_id: one, other.finding_id: other}
+    assert differences(later, now) != []
+    assert differences(without_marks(later), without_marks(now)) == []
+    assert differences(without_marks({other.finding_id: other}), without_marks(now)) != []
+
+
+def _of_event(event_id: str) -> Finding:
+    """A finding that begins with this event."""
+    own = finding_id("s1", "stranger_entry", "door-1", T0, event_id, 0)
+    return msgspec.structs.replace(make_finding(), finding_id=own, open_id=own, onset_event_id=event_id)
