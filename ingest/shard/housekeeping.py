@@ -27,7 +27,7 @@ PENDING_MS = 5_000
 AWAY_MS = 4_000
 """An inventory that does not answer may take its time to say so; messages wait meanwhile."""
 CLOCKS_MS = 60_000
-"""How often all clocks are looked through while no fault of one comes or ends, also for the gauge of those that are off: a
+"""How often all clocks are looked through, also for the gauge of those that are off, while no fault comes or ends. A
 district has thousands.
 """
 SKEW_NEWS_MS = 100
