@@ -297,7 +297,7 @@ def test_changed_sites_are_saved_in_turns_not_at_once_and_none_is_left_out() -> 
         for _ in range(30):
             world.now_s += SNAPSHOT_EVERY_S / 10
             looks = world.looks
-            await until(lambda at=looks: world.looks > at + 20 and world.worker.owned()[0].saving is None)  # type: ignore[misc]
+            await until(lambda at=looks: world.looks > at + 8 and world.worker.owned()[0].saving is None)  # type: ignore[misc]
             saved.append(len(world.keep.rows))
         turns = [after - before for before, after in itertools.pairwise(saved)]
         assert (turns[0], max(turns), sum(turns)) == (0, 1, len(sites)), turns
