@@ -65,7 +65,7 @@ class DueDelivery(msgspec.Struct, frozen=True):
 
 
 def due_rows(
-    connection: Connection, profile: ReceiverProfile, now_ms: int, *, of_clocks_ahead: bool = True
+    connection: Connection, profile: ReceiverProfile, now_ms: int, *, of_clocks_ahead: bool
 ) -> list[DueDelivery]:
     """Return the most urgent rows of a receiver, at most :data:`MOST_AT_ONCE` and one of an incident.
 

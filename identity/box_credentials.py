@@ -13,6 +13,7 @@ from contracts.errors import ConfigurationError
 from contracts.events import Sha256
 from contracts.names import Id, is_id
 from contracts.written_text import decode_written
+from system.file_stamp import stamp_of
 
 
 class Box(msgspec.Struct, frozen=True):
@@ -33,7 +34,7 @@ class BoxTokens:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._stamp = self._stat()
+        self._stamp = stamp_of(path)
         self._boxes = read_boxes(path)
 
     def box_of(self, token: str) -> Box | None:
@@ -52,7 +53,7 @@ class BoxTokens:
 
     def _current(self) -> tuple[Box, ...]:
         with self._lock:
-            stamp = self._stat()
+            stamp = stamp_of(self._path)
             if stamp != self._stamp:
                 try:
                     self._boxes, self._stamp = read_boxes(self._path), stamp
@@ -60,13 +61,6 @@ class BoxTokens:
                     # Half-written or broken: those who could get in still can, and the next change is read again.
                     return self._boxes
             return self._boxes
-
-    def _stat(self) -> tuple[int, int, int] | None:
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def read_boxes(path: Path) -> tuple[Box, ...]:

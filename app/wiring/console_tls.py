@@ -8,6 +8,7 @@ import structlog
 
 from app.settings.settings import Settings
 from contracts.errors import ConfigurationError
+from system.file_stamp import FileStamp, stamp_of
 from system.tls import TlsFileError, TlsFiles, server_context
 
 LOG = structlog.get_logger("linli")
@@ -23,7 +24,7 @@ class ConsoleTls:
     def __init__(self, settings: Settings) -> None:
         console = settings.console
         self._files = TlsFiles(table="console", cert_file=console.cert_file, key_file=console.key_file)
-        self._seen = self._state()
+        self._seen = self._stamps()
         self.context: ssl.SSLContext | None = None
         if console.cert_file is not None:
             try:
@@ -33,7 +34,7 @@ class ConsoleTls:
 
     def renew(self) -> None:
         """Show what the files hold now, if they have changed; a pair that is wrong is said, and the old one stays."""
-        state = self._state()
+        state = self._stamps()
         if self.context is None or state == self._seen:
             return
         self._seen = state
@@ -44,13 +45,7 @@ class ConsoleTls:
         except (TlsFileError, OSError) as error:
             LOG.error("certificate_not_renewed", error=str(error))
 
-    def _state(self) -> list[tuple[int, int] | None]:
+    def _stamps(self) -> list[FileStamp | None]:
         """Return what tells each file from what it was."""
-        found: list[tuple[int, int] | None] = []
-        for path in (self._files.cert_file, self._files.key_file):
-            try:
-                stat = None if path is None else path.stat()
-            except OSError:
-                stat = None
-            found.append(None if stat is None else (stat.st_mtime_ns, stat.st_ino))
-        return found
+        files = (self._files.cert_file, self._files.key_file)
+        return [None if path is None else stamp_of(path) for path in files]

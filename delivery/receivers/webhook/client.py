@@ -19,6 +19,7 @@ from delivery.receiver import Receipt
 from delivery.receivers.kind import ReadSecret
 from delivery.receivers.webhook.mapping import body_of, headers_of, read_receipt
 from delivery.receivers.webhook.settings import WebhookSettings
+from system.file_stamp import FileStamp, stamp_of
 from system.next_secret import next_of
 
 LOG = structlog.get_logger("linli.webhook")
@@ -133,7 +134,7 @@ class SecretFiles:
 
     def __init__(self, path: Path, key: str, read: ReadSecret) -> None:
         self._paths, self._key, self._read = (path, next_of(path)), key, read
-        self._looked: tuple[object, ...] = ()
+        self._stamps: list[FileStamp | None] = []
         self._secrets: list[Secret] = []
 
     def __call__(self) -> list[Secret]:
@@ -143,18 +144,9 @@ class SecretFiles:
             ConfigurationError: one of them cannot be read.
         """
         present, following = self._paths
-        looked = (_look_of(present), _look_of(following))
-        if looked != self._looked or looked[0] is None:
-            files = [present] if looked[1] is None else [present, following]
+        stamps = [stamp_of(path) for path in self._paths]
+        if stamps != self._stamps or stamps[0] is None:
+            files = [present] if stamps[1] is None else [present, following]
             self._secrets = [self._read(file, self._key) for file in files]
-            self._looked = looked
+            self._stamps = stamps
         return self._secrets
-
-
-def _look_of(path: Path) -> tuple[int, ...] | None:
-    """Return what changes with a file's content or who may read it; None when it is not there."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mode, found.st_mtime_ns, found.st_ctime_ns
