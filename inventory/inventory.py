@@ -270,9 +270,9 @@ class _Writing:
     """One transaction of :meth:`Inventory.put`. Numbers are asked for once, since nobody else writes meanwhile."""
 
     def __init__(self, rows: Rows, actor: str) -> None:
-        self.change = numbers.last_change(rows)
+        identity, self.change, _ = numbers.glance(rows)
         self._rows, self._actor = rows, actor
-        self._named = {"store": numbers.identity(rows), "transaction": secrets.token_hex(4)}
+        self._named = {"store": identity, "transaction": secrets.token_hex(4)}
         self._versions: dict[str, int] = {}
 
     def put(self, record: ConfigurationRecord, at_ms: int) -> None:

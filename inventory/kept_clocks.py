@@ -8,9 +8,8 @@ import msgspec
 
 from contracts.events import DeviceConfigured
 from inventory.clocks import ClockRecord, HostClock
-from inventory.tables import Tables
+from inventory.tables import Tables, upsert
 
-_AT_ONCE = 200
 _DECODER = msgspec.json.Decoder(ClockRecord)
 
 
@@ -31,13 +30,7 @@ class KeptClocks:
             return
         values = [(clock.site_id, clock.speaker, msgspec.json.encode(clock)) for clock in clocks]
         with self._tables.write() as rows:
-            for start in range(0, len(values), _AT_ONCE):
-                some = values[start : start + _AT_ONCE]
-                rows.execute(
-                    f"INSERT INTO clocks VALUES {', '.join(['(?, ?, ?)'] * len(some))}"
-                    " ON CONFLICT (site_id, speaker) DO UPDATE SET body = excluded.body",
-                    [value for row in some for value in row],
-                )
+            upsert(rows, "clocks", values, "(site_id, speaker) DO UPDATE SET body = excluded.body")
 
     def of_devices(self) -> list[ClockRecord]:
         """Return what is known of the clocks of devices that are in the inventory, by site and speaker."""

@@ -8,11 +8,10 @@ import msgspec
 
 from contracts.durations import HOUR_MS
 from inventory.last_seen import LastSeen
-from inventory.tables import Rows
+from inventory.tables import Rows, upsert
 
 DeviceKey = tuple[str, str]
 """Site and device."""
-_AT_ONCE = 200
 AHEAD_MS = HOUR_MS
 """Processes that follow one log may be as far apart, not more."""
 _THROUGH = ("", "")
@@ -42,11 +41,11 @@ def write_last_seen(rows: Rows, devices: Mapping[DeviceKey, LastSeen], through_m
     """
     values = [(*key, heard.last_heard_ms or 0, _ENCODER.encode(heard)) for key, heard in devices.items()]
     values.append((*_THROUGH, through_ms, _ENCODER.encode(LastSeen())))
-    for start in range(0, len(values), _AT_ONCE):
-        some = values[start : start + _AT_ONCE]
-        rows.execute(
-            f"INSERT INTO last_seen VALUES {', '.join(['(?, ?, ?, ?)'] * len(some))}"
-            " ON CONFLICT (site_id, device_id) DO UPDATE SET last_ms = excluded.last_ms, body = excluded.body"
-            " WHERE last_seen.last_ms <= excluded.last_ms OR last_seen.last_ms > ?",
-            [*(value for row in some for value in row), through_ms + AHEAD_MS],
-        )
+    upsert(
+        rows,
+        "last_seen",
+        values,
+        "(site_id, device_id) DO UPDATE SET last_ms = excluded.last_ms, body = excluded.body"
+        " WHERE last_seen.last_ms <= excluded.last_ms OR last_seen.last_ms > ?",
+        through_ms + AHEAD_MS,
+    )

@@ -92,8 +92,7 @@ def glance(rows: Rows) -> tuple[str, int, bytes | None]:
 
 def last_change(rows: Rows) -> int:
     """Return the highest number that a change ever had, 0 before the first."""
-    newest = "SELECT coalesce(max(change), 0) FROM changes"
-    return max(int(rows.execute(newest)[0][0]), _reached(rows, _CHANGE))
+    return glance(rows)[1]
 
 
 def last_version(rows: Rows, site_id: str) -> int:

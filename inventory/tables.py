@@ -40,6 +40,7 @@ STATEMENTS = (
 )
 """In SQLite's words, each safe to repeat."""
 
+_AT_ONCE = 200
 Row = tuple[Any, ...]
 
 
@@ -49,6 +50,23 @@ class Rows(Protocol):
     def execute(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         """Run one statement, its values at each ``?``; the rows that it gives."""
         ...
+
+
+def upsert(rows: Rows, table: str, values: Sequence[Sequence[object]], on_conflict: str, *more: object) -> None:
+    """Insert rows, 200 a statement; what happens to one that is there stands behind ``ON CONFLICT``.
+
+    Args:
+        rows: a transaction that writes.
+        table: whose columns the values are, all of them in order.
+        values: of each row; no two of them conflict with each other.
+        on_conflict: the rest of the statement.
+        more: the values at each ``?`` in it.
+    """
+    for start in range(0, len(values), _AT_ONCE):
+        some = values[start : start + _AT_ONCE]
+        marks = ", ".join(f"({', '.join('?' * len(row))})" for row in some)
+        statement = f"INSERT INTO {table} VALUES {marks} ON CONFLICT {on_conflict}"
+        rows.execute(statement, [*(value for row in some for value in row), *more])
 
 
 class Tables(Protocol):
