@@ -15,10 +15,10 @@ LOOKS = 20
 
 
 def settle_garbage() -> None:
-    """Look through what there is once and never again; from now on look seldom. To be called when a process is ready.
+    """Look through what there is once, and not again before the next call; from now on look seldom.
 
-    What there is stays in memory when it is let go of and refers to itself, until the next call: a process whose work
-    begins anew calls it again.
+    To be called when a process is ready, and again when its work has begun anew: what there is stays in memory until
+    then, when it is let go of and refers to itself.
     """
     gc.unfreeze()
     gc.collect()
