@@ -46,11 +46,12 @@ from tests.governance.test_erase_topics import AT_ONCE
 from tests.incidents.builders import still
 from tests.ingest.builders import wire
 from tests.ingest.clients import Devices
-from tests.support.district import District, district, until
+from tests.support.district import District, district
 from tests.support.district_run import district_settings, process
 from tests.support.kafka import RunningKafka
 from tests.support.parts import MosquittoPart
 from tests.support.stores import postgresql_url
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.timeout(280)]
 

@@ -30,10 +30,11 @@ from tests.governance.planted import REF, tables_naming
 from tests.incidents.builders import make_directory, make_finding
 from tests.ingest.builders import site
 from tests.streams.support import T0, access
-from tests.support.district import district, until
+from tests.support.district import district
 from tests.support.district_run import district_settings
 from tests.support.kafka import RunningKafka
 from tests.support.stores import postgresql_url
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.timeout(280)]
 

@@ -26,8 +26,9 @@ from streams.runtime.upgrade import Superseded
 from system.clock import wall_ms
 from tests.streams.engine.test_erasure_check import ERASURE, OTHER, REF, Missing, consent, erased
 from tests.streams.support import LOG_ID, access, batch, engine_of, findings, judge
-from tests.support.district import District, district, until
+from tests.support.district import District, district
 from tests.support.kafka import RunningKafka
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.timeout(280)]
 

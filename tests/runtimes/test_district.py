@@ -15,8 +15,9 @@ from simulator.generate import SimulationRequest, generate
 from tests.detectors.golden import events_of
 from tests.runtimes.runtimes import Judged, in_memory
 from tests.runtimes.test_same_findings import SCENARIOS
-from tests.support.district import district, until
+from tests.support.district import district
 from tests.support.kafka import RunningKafka
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow, pytest.mark.timeout(600)]
 PARTITIONS = 3

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,8 +30,8 @@ from streams.kafka import KafkaCluster
 from streams.log.kafka.kafka_log import KafkaLogWriter
 from streams.topics import topic_specs
 from tests.support.kafka import make_topics
+from tests.support.waiting import PATIENCE_S, until
 
-PATIENCE_S = 240.0
 NEWER = Path(__file__).with_name("newer_rules.py")
 
 
@@ -230,11 +230,3 @@ def district(url: str, folder: Path, *, partitions: int) -> Iterator[District]:
         yield opened
     finally:
         opened.close()
-
-
-def until(done: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
-    """Wait until ``done``; the machine may be busy."""
-    deadline_s = time.monotonic() + patience_s
-    while not done():
-        assert time.monotonic() < deadline_s, f"waited {patience_s:.0f} s for {what}"
-        time.sleep(0.1)  # between two looks at other processes, which tell nobody; the end decides, not the pause

@@ -27,9 +27,10 @@ from streams.archive.archive import Archive
 from streams.engine.in_memory_run import run_file
 from streams.log.sqlite.days import utc_day
 from tests.streams.support import T0, access
-from tests.support.district import District, district, until
+from tests.support.district import District, district
 from tests.support.district_run import folders_in
 from tests.support.kafka import RunningKafka
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.timeout(280)]
 

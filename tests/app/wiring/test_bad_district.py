@@ -26,8 +26,9 @@ from streams.engine.manifest import encode_manifest
 from streams.kafka import KafkaCluster
 from streams.topics import topic_specs
 from tests.chaos.life import Life
-from tests.support.district import District, Worker, district, until
+from tests.support.district import District, Worker, district
 from tests.support.kafka import RunningKafka
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow]
 PARTITIONS = 2

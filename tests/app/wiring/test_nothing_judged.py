@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from inventory.file_import import parse_inventory
 from tests.support.community import running_community
 from tests.support.district_run import logged_in
 from tests.support.linli_run import running, settings_over
+from tests.support.waiting import until
 from tests.support.whole_district import District, Plan, running_district
 
 pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -44,14 +45,6 @@ place_id = "hall"
 )
 
 
-def within(seconds: float, done: Callable[[], bool], what: str) -> None:
-    """Wait until ``done``, so long at most."""
-    end_s = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end_s, f"no {what} within {seconds} s"
-        time.sleep(0.2)  # between two looks at a process that tells nobody; the end decides, not the pause
-
-
 def unjudged(console: httpx.Client) -> list[dict[str, Any]]:
     """The alarms of that code in health, which says the same to everybody who is logged in."""
     health = console.get("/api/v1/health").json()
@@ -66,26 +59,26 @@ def unjudged(console: httpx.Client) -> list[dict[str, Any]]:
 
 def test_rules_that_cannot_keep_what_they_find_are_told_on_one_machine(tmp_path: Path) -> None:
     with running_community(tmp_path, RECORDS) as community:
-        within(OVER_S, lambda: not unjudged(community.console), "start without the alarm")
+        until(lambda: not unjudged(community.console), "start without the alarm", OVER_S)
         with closing(sqlite3.connect(tmp_path / "engine.db", isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
             begun_ms = time.time_ns() // 1_000_000
-            within(TOLD_S, lambda: bool(unjudged(community.console)), "alarm")
+            until(lambda: bool(unjudged(community.console)), "alarm", TOLD_S)
             (alarm,) = unjudged(community.console)
             assert alarm["detail"].endswith(("the rules do not follow the log", "database is locked")), alarm
             assert abs(alarm["first_ms"] - begun_ms) < TOLD_S * 1000
             other.execute("ROLLBACK")
-        within(OVER_S, lambda: not unjudged(community.console), "end of the alarm")
+        until(lambda: not unjudged(community.console), "end of the alarm", OVER_S)
 
 
 def test_a_broker_that_was_never_there_is_told_on_one_machine(tmp_path: Path) -> None:
     settings = settings_over(tmp_path, mqtt_embedded="off", console_port="18437")
     with running(tmp_path, settings) as child:
         first = tmp_path / "first-password"
-        within(OVER_S, first.exists, "first password")
-        within(OVER_S, lambda: _answers("http://127.0.0.1:18437"), "page")
+        until(first.exists, "first password", OVER_S)
+        until(lambda: _answers("http://127.0.0.1:18437"), "page", OVER_S)
         with closing(logged_in("http://127.0.0.1:18437", first.read_text().strip())) as console:
-            within(TOLD_S, lambda: bool(unjudged(console)), "alarm")
+            until(lambda: bool(unjudged(console)), "alarm", TOLD_S)
             assert "nothing comes from ingest" in unjudged(console)[0]["detail"]
         assert child.running()
 
@@ -115,10 +108,10 @@ def console(district: District) -> Iterator[httpx.Client]:
     said = district.process("console").said()
     page = said.split("page=")[-1].split()[0]
     with closing(logged_in(page, (district.folder / "first-password").read_text().strip())) as client:
-        within(OVER_S, lambda: not unjudged(client), "district that judges")
+        until(lambda: not unjudged(client), "district that judges", OVER_S)
         yield client
-        within(OVER_S, lambda: not unjudged(client), "end of the alarm")
-        within(OVER_S, lambda: not _stored(district), "end of the stored alarm")
+        until(lambda: not unjudged(client), "end of the alarm", OVER_S)
+        until(lambda: not _stored(district), "end of the stored alarm", OVER_S)
 
 
 def _stored(district: District) -> list[str]:
@@ -127,8 +120,8 @@ def _stored(district: District) -> list[str]:
 
 
 def _told(district: District, console: httpx.Client, why: str) -> None:
-    within(TOLD_S, lambda: bool(unjudged(console)), "alarm")
-    within(TOLD_S, lambda: bool(_stored(district)), "stored alarm")
+    until(lambda: bool(unjudged(console)), "alarm", TOLD_S)
+    until(lambda: bool(_stored(district)), "stored alarm", TOLD_S)
     assert why in unjudged(console)[0]["detail"]
     assert len(_stored(district)) == 1
 
@@ -140,7 +133,7 @@ def test_kafka_away_is_one_alarm_and_no_flood_of_lines(district: District, conso
     try:
         begun_s = time.monotonic()
         _told(district, console, f"Kafka at 127.0.0.1:{kafka.port}")
-        within(60.0, lambda: time.monotonic() - begun_s >= 45.0, "time for lines")  # a part of the minute they are of
+        until(lambda: time.monotonic() - begun_s >= 45.0, "time for lines", 60.0)  # a part of the minute they are of
         for name, process in _processes(district).items():
             lines = process.said()[len(before[name]) :].splitlines()
             assert len(lines) <= LINES_A_MINUTE, (name, lines)

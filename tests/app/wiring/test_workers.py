@@ -21,8 +21,9 @@ from simulator.generate import SimulationRequest, generate
 from streams.checkpoints.driver_alarms import DriverAlarm
 from streams.engine.batching import batches_of
 from streams.engine.manifest import encode_manifest
-from tests.support.district import District, Worker, district, until
+from tests.support.district import District, Worker, district
 from tests.support.kafka import RunningKafka
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.service, pytest.mark.patient, pytest.mark.slow, pytest.mark.timeout(600)]
 PARTITIONS = 3

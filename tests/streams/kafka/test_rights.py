@@ -22,8 +22,9 @@ from app.operations.doctor.report import CheckResult, Level
 from app.settings.loading import load_settings
 from streams.kafka import KafkaCluster
 from tests.support.authority import Authority
-from tests.support.district import District, until
+from tests.support.district import District
 from tests.support.kafka import kafka_port, need_kafka, running_kafka
+from tests.support.waiting import until
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
 ACCOUNT, PASSWORD = "linli", "pass:word"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from delivery.receivers.webhook.settings import WebhookSettings
 from delivery.receivers.webhook.stand_in import ScriptedResponse, StandIn
 from tests.delivery.post import Post
 from tests.incidents.builders import T0, make_finding
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("on_both")
 
@@ -149,9 +149,7 @@ def test_the_loop_delivers_what_commits_while_it_runs_and_stops(tmp_path: Path, 
     thread.start()
     try:
         opened = post.take(make_finding())
-        end_s = time.monotonic() + 60
-        while not stand_in.told_incidents() and time.monotonic() < end_s:
-            time.sleep(0.02)
+        until(lambda: bool(stand_in.told_incidents()), "the receiver to be told", 60.0)
         assert stand_in.told_incidents() == set(opened)
     finally:
         stop.set()
