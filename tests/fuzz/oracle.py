@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import msgspec
 
@@ -55,21 +55,14 @@ def first_of_each(findings: Iterable[Finding]) -> tuple[Found, list[str]]:
 
 def at_its_time(found: Found, by_ms: int) -> Found:
     """Return findings of a history that was moved by ``by_ms`` as if it had not been: times, and ids made of them."""
-    back = [moved(finding, -by_ms) for finding in found.values()]
-    return {
-        _own_id(f, f.nth): msgspec.structs.replace(f, finding_id=_own_id(f, f.nth), open_id=_own_id(f, 0)) for f in back
-    }
+    return _named_anew(moved(finding, -by_ms) for finding in found.values())
 
 
 def without_marks(found: Found) -> Found:
     """Return findings as if an event that was told apart had no mark: it is made of the device's own time, so that a
     history which was moved has others.
     """
-    plain = [_plain(finding) for finding in found.values()]
-    return {
-        _own_id(f, f.nth): msgspec.structs.replace(f, finding_id=_own_id(f, f.nth), open_id=_own_id(f, 0))
-        for f in plain
-    }
+    return _named_anew(_unmarked(finding) for finding in found.values())
 
 
 def differences(found: Found, expected: Found) -> list[str]:
@@ -82,15 +75,16 @@ def differences(found: Found, expected: Found) -> list[str]:
     return sorted(said)
 
 
-S = TypeVar("S")
-
-
-def _plain(value: S) -> S:
-    """Return the same without marks in its texts, however deep."""
-    return _unmarked(value)  # type: ignore[no-any-return]
+def _named_anew(findings: Iterable[Finding]) -> Found:
+    """Return findings by the ids that follow from what they say."""
+    return {
+        _own_id(f, f.nth): msgspec.structs.replace(f, finding_id=_own_id(f, f.nth), open_id=_own_id(f, 0))
+        for f in findings
+    }
 
 
 def _unmarked(value: Any) -> Any:
+    """Return the same without marks in its texts, however deep."""
     if isinstance(value, msgspec.Struct):
         names = type(value).__struct_fields__
         return msgspec.structs.replace(value, **{name: _unmarked(getattr(value, name)) for name in names})
